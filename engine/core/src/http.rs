@@ -1,0 +1,189 @@
+//! One HTTP exchange as values: what is asked, what came back, and how it can fail before an
+//! answer exists.
+//!
+//! Both the ACME layer and the plugin host speak these types; the one adapter that sends them
+//! lives in `waxwing-io`.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A request method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET
+    Get,
+    /// HEAD
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+}
+
+impl Method {
+    /// The method of that name, in capitals.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete]
+            .into_iter()
+            .find(|method| method.as_str() == text)
+    }
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// True if the method changes nothing at the server (RFC 9110 section 9.2.1).
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A request, complete but for what the connection adds (`host`, `content-length`).
+///
+/// Headers, body and query may hold credentials, so `Debug` shows only the method, and the URL
+/// up to its query.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The absolute URL, sent exactly as it stands (RFC 8555 section 6.4).
+    pub url: String,
+    /// Header fields in order; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, without_query(&self.url))
+    }
+}
+
+/// The URL up to its query, which may hold a credential: the form for logs and errors.
+pub fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
+
+/// An answer, read to its end or to the cap of the policy.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// Header fields in order; names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body after content decoding.
+    pub body: Vec<u8>,
+    /// From the start of sending to the last byte of the answer.
+    pub elapsed: Duration,
+}
+
+impl Response {
+    /// The first field of that (lower-case) name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers_named(name).next()
+    }
+
+    /// Every field of that (lower-case) name.
+    pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers
+            .iter()
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} with {} bytes", self.status, self.body.len())
+    }
+}
+
+/// How far a request got before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransportStage {
+    /// The URL, a header or the proxy setting cannot be used; nothing was tried.
+    Request,
+    /// The host name could not be looked up.
+    Dns,
+    /// Every address of the host is one that the policy forbids.
+    Address,
+    /// No connection: refused, unreachable, or no answer within the connect time-out.
+    Connect,
+    /// The TLS handshake failed, the certificate of the server was not accepted among the reasons.
+    Tls,
+    /// The connection broke while sending or while waiting for the answer.
+    Exchange,
+    /// The whole answer did not come within the reply time-out.
+    Timeout,
+    /// The answer is longer than the policy allows.
+    TooLarge,
+}
+
+impl TransportStage {
+    /// True if the server cannot have seen the request, so that sending it again is safe.
+    pub const fn is_before_sending(self) -> bool {
+        matches!(self, Self::Request | Self::Dns | Self::Address | Self::Connect | Self::Tls)
+    }
+}
+
+/// A request that got no usable answer. The URL is kept without its query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportError {
+    /// How far it got.
+    pub stage: TransportStage,
+    /// The method.
+    pub method: Method,
+    /// The URL without its query.
+    pub url: String,
+    /// The address that was tried, if it came so far.
+    pub address: Option<String>,
+    /// Time from the start to the failure.
+    pub elapsed: Duration,
+    /// The chain of causes, outermost first; never empty.
+    pub causes: Vec<String>,
+}
+
+impl std::error::Error for TransportError {}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = self.elapsed.as_millis();
+        let what = match self.stage {
+            TransportStage::Request => "the request could not be made",
+            TransportStage::Dns => "name look-up failed",
+            TransportStage::Address => "every address of the host is forbidden here",
+            TransportStage::Connect => "no connection",
+            TransportStage::Tls => "TLS handshake failed",
+            TransportStage::Exchange => "the connection broke before the answer was complete",
+            TransportStage::Timeout => "no answer in time",
+            TransportStage::TooLarge => "the answer is too long",
+        };
+        write!(f, "{what} after {ms} ms")?;
+        if let Some(address) = &self.address {
+            write!(f, " ({address})")?;
+        }
+        for cause in &self.causes {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! The vocabulary and the decisions of Waxwing: names, settings, CA profiles, when a certificate
+//! is due, what a run would do, which failures are whose business.
+//!
+//! This crate reads no clock, draws no randomness, opens no file or socket and knows no async
+//! runtime: time and chance are arguments, and everything it needs from outside arrives as values.
+//!
+//! Start reading at [`settings`] (what the operator asked for), then [`due`] and [`plan`] (what
+//! follows from it).
+
+pub mod name;
+pub mod time;
+pub mod secret;
+pub mod key;
+pub mod http;

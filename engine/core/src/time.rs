@@ -1,0 +1,107 @@
+//! Points in time and how they are written.
+//!
+//! Decisions take `now: Timestamp` as an argument; nothing here reads a clock.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A point in time: milliseconds since 1970-01-01T00:00:00Z, before or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// Why a text is not a point in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time as in 2026-11-23T22:40:00Z")]
+pub struct TimestampError(String);
+
+impl Timestamp {
+    /// From milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn from_unix_ms(ms: i64) -> Self {
+        Self(ms)
+    }
+
+    /// From seconds since 1970-01-01T00:00:00Z.
+    pub const fn from_unix(seconds: i64) -> Self {
+        Self(seconds.saturating_mul(1000))
+    }
+
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    pub const fn unix_ms(self) -> i64 {
+        self.0
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z, rounded down.
+    pub const fn unix(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// Parses RFC 3339.
+    pub fn parse(text: &str) -> Result<Self, TimestampError> {
+        text.parse::<jiff::Timestamp>()
+            .map(|t| Self(t.as_millisecond()))
+            .map_err(|_shape| TimestampError(text.to_owned()))
+    }
+
+    /// Time from `earlier` to `self`; zero if `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, wait: Duration) -> Self {
+        let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(ms))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, wait: Duration) -> Self {
+        let ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(ms))
+    }
+}
+
+/// RFC 3339 in UTC with whole seconds, as stored and logged.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.unix()) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_outside) => write!(f, "@{}", self.unix()),
+        }
+    }
+}
+
+/// A stretch of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// The first moment.
+    pub start: Timestamp,
+    /// The last moment; not before `start`.
+    pub end: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_and_parse_are_inverse() {
+        let time = Timestamp::from_unix(1_795_000_000);
+        assert_eq!(time.to_string(), "2026-11-18T11:06:40Z");
+        assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
+        assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let end = Timestamp::from_unix_ms(i64::MAX);
+        assert_eq!(end + Duration::from_secs(1), end);
+        assert_eq!(Timestamp::from_unix(5).since(Timestamp::from_unix(9)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,1 @@
+//! waxwing-plugin-cloudflare
