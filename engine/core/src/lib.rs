@@ -12,3 +12,4 @@ pub mod time;
 pub mod secret;
 pub mod key;
 pub mod http;
+pub mod failure;
