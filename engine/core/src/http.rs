@@ -27,9 +27,16 @@ pub enum Method {
 impl Method {
     /// The method of that name, in capitals.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete]
-            .into_iter()
-            .find(|method| method.as_str() == text)
+        [
+            Self::Get,
+            Self::Head,
+            Self::Post,
+            Self::Put,
+            Self::Patch,
+            Self::Delete,
+        ]
+        .into_iter()
+        .find(|method| method.as_str() == text)
     }
 
     /// The name on the wire.
@@ -97,17 +104,22 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first field of that (lower-case) name.
+    /// The first field of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers_named(name).next()
+        let mut found = self
+            .headers
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.as_str())
     }
 
-    /// Every field of that (lower-case) name.
+    /// Every field of that name.
     pub fn headers_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers
+        let found = self
+            .headers
             .iter()
-            .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+            .filter(move |(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
     }
 }
 
@@ -141,7 +153,10 @@ pub enum TransportStage {
 impl TransportStage {
     /// True if the server cannot have seen the request, so that sending it again is safe.
     pub const fn is_before_sending(self) -> bool {
-        matches!(self, Self::Request | Self::Dns | Self::Address | Self::Connect | Self::Tls)
+        matches!(
+            self,
+            Self::Request | Self::Dns | Self::Address | Self::Connect | Self::Tls
+        )
     }
 }
 

@@ -19,8 +19,13 @@ pub enum KeyType {
 
 impl KeyType {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 5] =
-        [Self::EcdsaP256, Self::EcdsaP384, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    pub const ALL: [Self; 5] = [
+        Self::EcdsaP256,
+        Self::EcdsaP384,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+    ];
 
     /// The name in the configuration: `ecdsa-p256`.
     pub const fn as_str(self) -> &'static str {

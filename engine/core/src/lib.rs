@@ -4,12 +4,14 @@
 //! This crate reads no clock, draws no randomness, opens no file or socket and knows no async
 //! runtime: time and chance are arguments, and everything it needs from outside arrives as values.
 //!
-//! Start reading at [`settings`] (what the operator asked for), then [`due`] and [`plan`] (what
-//! follows from it).
+//! Start reading at [`settings`]: what the operator asked for.
 
-pub mod name;
-pub mod time;
-pub mod secret;
-pub mod key;
-pub mod http;
+pub mod ca;
 pub mod failure;
+pub mod http;
+pub mod key;
+pub mod name;
+pub mod plugin;
+pub mod secret;
+pub mod settings;
+pub mod time;

@@ -65,12 +65,17 @@ impl DomainName {
             if label.is_empty() || label.len() > 63 {
                 return Err(NameError::Label(label.to_owned()));
             }
-            let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            let plain = label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
             if !plain || label.starts_with('-') || label.ends_with('-') {
                 return Err(NameError::Character(label.to_owned()));
             }
         }
-        if ascii.split('.').all(|label| label.bytes().all(|b| b.is_ascii_digit())) {
+        if ascii
+            .split('.')
+            .all(|label| label.bytes().all(|b| b.is_ascii_digit()))
+        {
             return Err(NameError::Address(ascii));
         }
         Ok(Self(ascii))
@@ -89,12 +94,17 @@ impl DomainName {
     /// True if `self` is `suffix` or lies below it, label by label.
     pub fn is_within(&self, suffix: &Self) -> bool {
         self.0 == suffix.0
-            || self.0.strip_suffix(&suffix.0).is_some_and(|head| head.ends_with('.'))
+            || self
+                .0
+                .strip_suffix(&suffix.0)
+                .is_some_and(|head| head.ends_with('.'))
     }
 
     /// The name without its first label; none for a name of one label.
     pub fn parent(&self) -> Option<Self> {
-        self.0.split_once('.').map(|(_, rest)| Self(rest.to_owned()))
+        self.0
+            .split_once('.')
+            .map(|(_, rest)| Self(rest.to_owned()))
     }
 
     /// The name at which the CA looks for the DNS-01 value (RFC 8555 section 8.4).
@@ -134,13 +144,21 @@ impl Identifier {
 
     /// The value of the order's identifier and of the certificate's SAN.
     pub fn to_wire(&self) -> String {
-        if self.wildcard { format!("*.{}", self.domain) } else { self.domain.to_string() }
+        if self.wildcard {
+            format!("*.{}", self.domain)
+        } else {
+            self.domain.to_string()
+        }
     }
 }
 
 impl fmt::Display for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.wildcard { write!(f, "*.{}", self.domain) } else { write!(f, "{}", self.domain) }
+        if self.wildcard {
+            write!(f, "*.{}", self.domain)
+        } else {
+            write!(f, "{}", self.domain)
+        }
     }
 }
 
@@ -166,7 +184,9 @@ pub enum LabelError {
     #[error("a name has 1 to 200 characters; this one has {0}")]
     Length(usize),
     /// A character outside letters, digits, `.`, `-` and `_`, or a bad first or last one.
-    #[error("`{0}` may hold letters, digits, `.`, `-` and `_`, and begins with a letter, digit or `_`")]
+    #[error(
+        "`{0}` may hold letters, digits, `.`, `-` and `_`, and begins with a letter, digit or `_`"
+    )]
     Character(String),
     /// `con`, `nul`, `com1` and so on, which Windows keeps for devices.
     #[error("`{0}` is a device name of Windows and cannot be a file name there")]
@@ -177,15 +197,19 @@ fn parse_label(text: &str) -> Result<String, LabelError> {
     if text.is_empty() || text.len() > 200 {
         return Err(LabelError::Length(text.len()));
     }
-    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let plain = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     if !plain || text.starts_with(['.', '-']) || text.ends_with('.') {
         return Err(LabelError::Character(text.to_owned()));
     }
     let stem = text.split('.').next().unwrap_or(text).to_ascii_lowercase();
     let numbered = |head: &str| {
-        stem.strip_prefix(head).is_some_and(|n| n.len() == 1 && n != "0" && n.parse::<u8>().is_ok())
+        stem.strip_prefix(head)
+            .is_some_and(|n| n.len() == 1 && n != "0" && n.parse::<u8>().is_ok())
     };
-    if matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt") {
+    if matches!(stem.as_str(), "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
+    {
         return Err(LabelError::Reserved(text.to_owned()));
     }
     Ok(text.to_owned())
@@ -223,22 +247,38 @@ mod tests {
     #[test]
     fn domain_names_are_lower_case_a_labels_without_the_final_dot() {
         let check = |text: &str, want: Result<&str, NameError>| {
-            assert_eq!(DomainName::parse(text).map(|n| n.0), want.map(str::to_owned), "{text}");
+            assert_eq!(
+                DomainName::parse(text).map(|n| n.0),
+                want.map(str::to_owned),
+                "{text}"
+            );
         };
         check("Example.COM.", Ok("example.com"));
         check("bücher.example", Ok("xn--bcher-kva.example"));
-        check("_acme-challenge.example.com", Ok("_acme-challenge.example.com"));
+        check(
+            "_acme-challenge.example.com",
+            Ok("_acme-challenge.example.com"),
+        );
         check("", Err(NameError::Empty));
         check("...", Err(NameError::Empty));
         check("192.0.2.1", Err(NameError::Address("192.0.2.1".into())));
         check("::1", Err(NameError::Address("::1".into())));
         check("a.*.example.com", Err(NameError::Wildcard));
-        check("https://example.com", Err(NameError::Url("https://example.com".into())));
-        check("example.com:443", Err(NameError::Url("example.com:443".into())));
+        check(
+            "https://example.com",
+            Err(NameError::Url("https://example.com".into())),
+        );
+        check(
+            "example.com:443",
+            Err(NameError::Url("example.com:443".into())),
+        );
         check("a..example.com", Err(NameError::Label(String::new())));
         check("-a.example.com", Err(NameError::Character("-a".into())));
         let long = "a".repeat(64);
-        check(&format!("{long}.example.com"), Err(NameError::Label(long.clone())));
+        check(
+            &format!("{long}.example.com"),
+            Err(NameError::Label(long.clone())),
+        );
         assert!(matches!(
             DomainName::parse(&"abcdefgh.".repeat(30)),
             Err(NameError::TooLong(269))
@@ -249,8 +289,14 @@ mod tests {
     fn identifiers_take_one_wildcard_label_in_front() {
         let wild = Identifier::parse("*.Example.com").map(|id| (id.to_wire(), id.wildcard));
         assert_eq!(wild, Ok(("*.example.com".to_owned(), true)));
-        assert_eq!(Identifier::parse("*.*.example.com"), Err(NameError::Wildcard));
-        assert_eq!(Identifier::parse("localhost"), Err(NameError::SingleLabel("localhost".into())));
+        assert_eq!(
+            Identifier::parse("*.*.example.com"),
+            Err(NameError::Wildcard)
+        );
+        assert_eq!(
+            Identifier::parse("localhost"),
+            Err(NameError::SingleLabel("localhost".into()))
+        );
     }
 
     #[test]
@@ -264,8 +310,14 @@ mod tests {
     #[test]
     fn labels_are_file_names_on_every_system() {
         assert!(CertificateName::parse("example.com").is_ok());
-        assert_eq!(CertificateName::parse("nul.txt"), Err(LabelError::Reserved("nul.txt".into())));
-        assert_eq!(CertificateName::parse("../x"), Err(LabelError::Character("../x".into())));
+        assert_eq!(
+            CertificateName::parse("nul.txt"),
+            Err(LabelError::Reserved("nul.txt".into()))
+        );
+        assert_eq!(
+            CertificateName::parse("../x"),
+            Err(LabelError::Character("../x".into()))
+        );
         assert_eq!(PluginName::parse(""), Err(LabelError::Length(0)));
     }
 }

@@ -102,6 +102,9 @@ mod tests {
     fn arithmetic_saturates() {
         let end = Timestamp::from_unix_ms(i64::MAX);
         assert_eq!(end + Duration::from_secs(1), end);
-        assert_eq!(Timestamp::from_unix(5).since(Timestamp::from_unix(9)), Duration::ZERO);
+        assert_eq!(
+            Timestamp::from_unix(5).since(Timestamp::from_unix(9)),
+            Duration::ZERO
+        );
     }
 }

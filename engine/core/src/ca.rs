@@ -1,0 +1,172 @@
+//! What the engine knows about a CA: data, never code.
+//!
+//! A profile is a file under `engine/core/profiles`, changed field by field by `[ca.NAME]` of the
+//! operator's configuration. A quirk of a CA is a field here; no branch anywhere asks for a name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::name::CaName;
+use crate::settings::SecretRef;
+
+/// A CA profile after the operator's changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaProfile {
+    /// The name in `ca = [...]`.
+    pub name: CaName,
+    /// For people: `Let's Encrypt`.
+    pub title: String,
+    /// Directory URLs in the order in which they are tried. Explicit: none is ever made up.
+    pub directories: Vec<String>,
+    /// True for a CA whose certificates nobody trusts.
+    pub staging: bool,
+    /// The profile at which `renew --dry-run` rehearses for this CA.
+    pub rehearse_at: Option<CaName>,
+    /// PEM roots that the CA's endpoints are verified with, besides the system's.
+    pub trust: Option<PathBuf>,
+    /// Credentials from the CA that bind the account (RFC 8555 section 7.3.4).
+    pub eab: Eab,
+    /// Values of CAA records that let this CA issue.
+    pub caa: Vec<String>,
+    /// RFC 9773.
+    pub ari: AriUse,
+    /// The ACME profile asked for in newOrder, and what to do if the CA does not know it.
+    pub profile: Option<AcmeProfile>,
+    /// Issuer common name of the wanted chain, if the CA offers several.
+    pub preferred_chain: Option<String>,
+    /// What the CA signs.
+    pub names: NameLimits,
+    /// How often requests may be made.
+    pub rate: Rate,
+    /// How to wait for the CA.
+    pub poll: Poll,
+    /// How the CA departs from RFC 8555.
+    pub quirks: Quirks,
+    /// True if an order may cost money: such a CA is never an automatic fallback.
+    pub may_charge: bool,
+    /// False: never an automatic fallback.
+    pub fallback: bool,
+    /// Where each field came from, by key path: `shipped`, or file and line.
+    pub origin: BTreeMap<String, String>,
+    /// Pages and dates for people: status page, documentation, when the data was checked.
+    pub notes: BTreeMap<String, String>,
+}
+
+/// Credentials from the CA that bind an account to a customer (external account binding).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Eab {
+    /// True: newAccount fails without.
+    pub required: bool,
+    /// True: each credential makes one account only, so it is spent on success.
+    pub single_use: bool,
+    /// Where the credentials come from.
+    pub source: EabSource,
+}
+
+/// Where EAB credentials come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EabSource {
+    /// Nothing configured, and the profile cannot fetch any.
+    None,
+    /// Given by the operator.
+    Given {
+        /// The CA's id of the MAC key.
+        key_id: String,
+        /// The MAC key, base64url.
+        hmac_key: SecretRef,
+    },
+    /// Fetched from the CA's web API as the profile describes it.
+    Obtain(EabObtain),
+}
+
+/// How to fetch EAB credentials: one request and where to look in its JSON answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EabObtain {
+    /// The URL.
+    pub url: String,
+    /// `POST` or `GET`.
+    pub method: String,
+    /// True: fields go into the query; false: into a form body.
+    pub in_query: bool,
+    /// Names and templates; `{email}` and `{api-key}` are filled in.
+    pub fields: Vec<(String, String)>,
+    /// The e-mail address for `{email}`.
+    pub email: Option<String>,
+    /// The key for `{api-key}`.
+    pub api_key: Option<SecretRef>,
+    /// JSON pointer (RFC 6901) to the flag of success, if the API has one.
+    pub success: Option<String>,
+    /// JSON pointer to the key id.
+    pub kid: String,
+    /// JSON pointer to the MAC key.
+    pub hmac_key: String,
+    /// JSON pointer to the error text or code.
+    pub error: Option<String>,
+}
+
+/// Use of renewal information (RFC 9773).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AriUse {
+    /// False: never asked.
+    pub enabled: bool,
+    /// True: a renewal names its predecessor in `replaces`.
+    pub replaces: bool,
+}
+
+/// An ACME profile (draft-ietf-acme-profiles).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeProfile {
+    /// The name in newOrder.
+    pub name: String,
+    /// True: fail if the CA does not offer it; false: go on without, with a warning.
+    pub required: bool,
+}
+
+/// What names a CA signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameLimits {
+    /// Most names in one certificate.
+    pub max: u32,
+    /// Whether wildcards are signed.
+    pub wildcard: bool,
+    /// Most labels below the registered domain, if the CA limits them.
+    pub max_labels: Option<u32>,
+}
+
+/// Request rates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rate {
+    /// Requests a second; none for no limit of our own.
+    pub per_second: Option<f64>,
+    /// How many may come at once.
+    pub burst: u32,
+    /// Orders worked on at the same time.
+    pub concurrent_orders: u32,
+    /// POSTs in flight at the same time.
+    pub concurrent_requests: u32,
+}
+
+/// Waiting for the CA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Poll {
+    /// Wait before the first look at an order, when the CA names none.
+    pub first: Duration,
+    /// Longest wait between two looks.
+    pub max: Duration,
+    /// Time for a whole order, from newOrder to the certificate.
+    pub order: Duration,
+    /// A Retry-After above this parks the order until the next run.
+    pub retry_after_cap: Duration,
+}
+
+/// Departures from RFC 8555.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quirks {
+    /// True: newAccount needs a contact.
+    pub contact_required: bool,
+    /// True: keyChange works.
+    pub key_change: bool,
+    /// Kinds of account keys that are accepted; empty for all.
+    pub account_keys: Vec<String>,
+}

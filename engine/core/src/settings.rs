@@ -1,0 +1,170 @@
+//! What the operator asked for, after the configuration was read, checked and filled in.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ca::CaProfile;
+use crate::key::KeyType;
+use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
+use crate::plugin::{Grants, Manifest};
+
+/// A whole configuration that cannot be wrong in itself.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `[account]`
+    pub account: AccountSettings,
+    /// `[state]`
+    pub state: StateSettings,
+    /// `[network]`
+    pub network: NetworkSettings,
+    /// Every CA named in a `ca` list or defined by the operator, and every shipped one.
+    pub cas: BTreeMap<CaName, CaProfile>,
+    /// `[plugin.*]`
+    pub plugins: BTreeMap<PluginName, PluginSettings>,
+    /// `[[certificate]]`, in the order of the files.
+    pub certificates: Vec<CertificateSettings>,
+    /// The files this came from, the main one first.
+    pub files: Vec<PathBuf>,
+    /// What works but should be looked at.
+    pub warnings: Vec<String>,
+}
+
+/// `[account]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// Contact address, without `mailto:`.
+    pub email: Option<String>,
+    /// The operator agrees to the terms of every CA named in a `ca` list.
+    pub agree_terms: bool,
+    /// An account key brought along; none: made and kept in the state folder.
+    pub key: Option<SecretRef>,
+}
+
+/// `[state]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateSettings {
+    /// The state folder; none: the platform's usual place.
+    pub dir: Option<PathBuf>,
+    /// Versions of each certificate that are kept, the current one included; at least 1.
+    pub keep_versions: u32,
+}
+
+/// `[network]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSettings {
+    /// HTTP proxy; none: the system's.
+    pub proxy: Option<String>,
+    /// Recursive resolvers; empty: the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port at which authoritative servers are asked.
+    pub authoritative_port: u16,
+    /// How it is decided that a record can be seen.
+    pub propagation: Propagation,
+    /// More PEM roots, for a TLS-inspecting proxy.
+    pub trust: Option<PathBuf>,
+}
+
+/// How it is decided that a TXT record can be seen by the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// Every authoritative server of the zone answers with the value.
+    Authoritative,
+    /// The configured resolvers answer with the value; for networks where port 53 is closed.
+    Resolvers,
+    /// Nothing is asked; the run waits so long.
+    Wait(Duration),
+}
+
+/// A reference to a secret: where it is, never what it is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretRef {
+    /// `file:PATH`, already relative to the configuration file's folder.
+    File(PathBuf),
+    /// `env:NAME`
+    Env(String),
+    /// `credential:NAME`, a file in `$CREDENTIALS_DIRECTORY` (systemd).
+    Credential(String),
+    /// `{ command = [...] }`: the first line of its output.
+    Command(Vec<String>),
+}
+
+/// `[plugin.NAME]`
+#[derive(Debug, Clone)]
+pub struct PluginSettings {
+    /// Its name in this configuration.
+    pub name: PluginName,
+    /// Which component it is.
+    pub source: PluginSource,
+    /// What the component says of itself.
+    pub manifest: Manifest,
+    /// Checked against the manifest's schema, defaults filled in.
+    pub settings: serde_json::Value,
+    /// Secrets by the manifest's names.
+    pub secrets: BTreeMap<String, SecretRef>,
+    /// What it may touch.
+    pub grants: Grants,
+}
+
+/// Which component a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// One that is built into the binary, by its manifest id.
+    Embedded(String),
+    /// A file pinned by the digest of its bytes.
+    File {
+        /// The component.
+        path: PathBuf,
+        /// SHA-256 in lower-case hex.
+        sha256: String,
+    },
+}
+
+/// `[[certificate]]` with the defaults filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CertificateSettings {
+    /// Its identity.
+    pub name: CertificateName,
+    /// The names it covers; never empty, no doubles, in the order written.
+    pub domains: Vec<Identifier>,
+    /// CAs in the order in which they are tried; never empty.
+    pub cas: Vec<CaName>,
+    /// The kind of key.
+    pub key: KeyType,
+    /// True: the key is kept over renewals.
+    pub reuse_key: bool,
+    /// Which DNS plugin proves which names; the longest suffix wins, `None` stands for every name.
+    pub validate: Vec<(Option<DomainName>, PluginName)>,
+    /// Installers, in order.
+    pub install: Vec<PluginName>,
+    /// Upper bound of the age at renewal, in days; `written` if the operator wrote it.
+    pub days_after_issue: DaysAfterIssue,
+}
+
+impl CertificateSettings {
+    /// The DNS plugin that proves control of `domain`.
+    pub fn validator(&self, domain: &DomainName) -> Option<&PluginName> {
+        self.validate
+            .iter()
+            .filter(|(suffix, _)| suffix.as_ref().is_none_or(|s| domain.is_within(s)))
+            .max_by_key(|(suffix, _)| suffix.as_ref().map_or(0, |s| s.as_str().len()))
+            .map(|(_, plugin)| plugin)
+    }
+}
+
+/// The `days-after-issue` setting and who chose it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DaysAfterIssue {
+    /// Days after the start of validity.
+    pub days: u32,
+    /// True if the operator wrote it: then it may renew earlier than the CA suggests, and a value
+    /// that cannot be kept is worth a warning.
+    pub written: bool,
+}
+
+/// A range of addresses in CIDR form.
+pub type AddressRange = ipnet::IpNet;
+
+/// An address a policy is asked about.
+pub type Address = IpAddr;
