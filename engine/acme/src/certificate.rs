@@ -1,0 +1,116 @@
+//! Certificates: download, alternate chains, revocation (RFC 8555 sections 7.4.2 and 7.6).
+//!
+//! Nothing here looks into a certificate; which chain is wanted is decided where X.509 is read.
+
+use serde_json::json;
+
+use crate::directory::Directory;
+use crate::error::AcmeError;
+use crate::exchange::Exchange;
+use crate::jws::{SignError, Signer, base64url};
+use crate::link;
+use crate::problem::ProblemKind;
+use crate::session::{Call, Identity, Target};
+use crate::url;
+
+/// The reply to [`DownloadCertificate`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateReply {
+    /// The certificate and its chain, PEM blocks of certificates only.
+    pub pem: String,
+    /// URLs of the same certificate with other chains. Links that cannot be followed are left out:
+    /// they are an offer, and the certificate is here.
+    pub alternates: Vec<String>,
+}
+
+/// Downloads a certificate with one of its chains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DownloadCertificate {
+    /// The order's `certificate` URL, or one of [`CertificateReply::alternates`].
+    pub url: String,
+}
+
+impl Call for DownloadCertificate {
+    type Reply = CertificateReply;
+
+    const NAME: &'static str = "download the certificate";
+
+    const ACCEPT: &'static str = "application/pem-certificate-chain";
+
+    fn target<'a>(&'a self, _directory: &'a Directory) -> Target<'a> {
+        Target::Url(&self.url)
+    }
+
+    fn payload(&self, _url: &str, _account_key: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, exchange: &Exchange<'_>) -> Result<CertificateReply, AcmeError> {
+        let response = exchange.success()?;
+        let pem = String::from_utf8(response.body.clone())
+            .map_err(|_bytes| exchange.malformed("the certificate is not PEM"))?;
+        let mut blocks = pem
+            .lines()
+            .filter(|line| line.starts_with("-----BEGIN"))
+            .peekable();
+        if blocks.peek().is_none() {
+            return Err(exchange.malformed("the certificate is not PEM"));
+        }
+        // Servers that read the file would take a key or parameters from it just as well (RFC 8555
+        // section 11.4).
+        if !blocks.all(|line| line.trim_end() == "-----BEGIN CERTIFICATE-----") {
+            return Err(exchange.malformed("the PEM holds something besides certificates"));
+        }
+        let alternates = link::targets(response, "alternate")
+            .into_iter()
+            .filter(|target| url::refusal(target).is_none())
+            .collect();
+        Ok(CertificateReply { pem, alternates })
+    }
+}
+
+/// Revokes a certificate. Credentials without an account sign with the certificate's own key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoke {
+    /// The certificate in DER.
+    pub certificate_der: Vec<u8>,
+    /// The reason by its number in RFC 5280 section 5.3.1.
+    pub reason: Option<u8>,
+}
+
+/// What a revocation found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Revocation {
+    /// The certificate is revoked now.
+    Done,
+    /// It was revoked before, perhaps by this very call whose reply was lost.
+    DoneBefore,
+}
+
+impl Call for Revoke {
+    type Reply = Revocation;
+
+    const NAME: &'static str = "revoke the certificate";
+
+    const IDENTITY: Identity = Identity::AccountOrKey;
+
+    fn target<'a>(&'a self, directory: &'a Directory) -> Target<'a> {
+        Target::optional("revokeCert", directory.revoke_cert.as_ref())
+    }
+
+    fn payload(&self, _url: &str, _account_key: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        let mut payload = json!({ "certificate": base64url(&self.certificate_der) });
+        if let Some(reason) = self.reason {
+            payload["reason"] = json!(reason);
+        }
+        Ok(payload.to_string().into_bytes())
+    }
+
+    fn read(&self, exchange: &Exchange<'_>) -> Result<Revocation, AcmeError> {
+        match exchange.success() {
+            Ok(_) => Ok(Revocation::Done),
+            Err(error) if error.is(&ProblemKind::AlreadyRevoked) => Ok(Revocation::DoneBefore),
+            Err(error) => Err(error),
+        }
+    }
+}

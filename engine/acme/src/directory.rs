@@ -1,0 +1,201 @@
+//! The directory of a CA: where everything else is (RFC 8555 section 7.1.1).
+//!
+//! Unknown members are ignored: some CAs add a random one to each reply, so two replies that differ
+//! need not mean a changed directory. Compare values of this type instead.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use waxwing_core::http::{Method, Request, Response};
+
+use crate::error::AcmeError;
+use crate::excerpt::{SENTENCE, one_line};
+use crate::exchange::Exchange;
+use crate::session;
+use crate::user_agent::UserAgent;
+
+/// Where a CA's resources are. Every URL in it is https.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// Where the directory itself was read.
+    pub url: String,
+    /// Nonces.
+    pub new_nonce: String,
+    /// Accounts.
+    pub new_account: String,
+    /// Orders.
+    pub new_order: String,
+    /// Pre-authorization, seldom offered.
+    pub new_authz: Option<String>,
+    /// Revocation.
+    pub revoke_cert: Option<String>,
+    /// Account key rollover.
+    pub key_change: Option<String>,
+    /// Renewal information (RFC 9773), often at another host.
+    pub renewal_info: Option<String>,
+    /// About the CA.
+    pub meta: Meta,
+}
+
+/// What a CA says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Where the current terms of service are.
+    pub terms_of_service: Option<String>,
+    /// The CA's page about its ACME server.
+    pub website: Option<String>,
+    /// Values of CAA records by which the CA recognises itself.
+    pub caa_identities: Vec<String>,
+    /// True if newAccount fails without an external account binding.
+    pub external_account_required: bool,
+    /// Certificate profiles on offer: name and description (draft-ietf-acme-profiles).
+    pub profiles: BTreeMap<String, String>,
+}
+
+/// Why a stored directory is not used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the stored directory cannot be used: {cause}")]
+pub struct StoredDirectoryError {
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+impl Directory {
+    /// The request for the directory at that URL.
+    pub fn request(url: &str, user_agent: &UserAgent) -> Request {
+        Request {
+            method: Method::Get,
+            url: url.to_owned(),
+            headers: session::headers(user_agent, session::JSON),
+            body: Vec::new(),
+        }
+    }
+
+    /// Reads the reply to [`Directory::request`].
+    pub fn read(url: &str, response: &Response) -> Result<Self, AcmeError> {
+        let exchange = Exchange::new("read the directory", Method::Get, url, response);
+        let wire: DirectoryWire = exchange.object()?;
+        wire.checked(url, |field, value| exchange.followable(field, value))
+    }
+
+    /// The directory as JSON for a cache.
+    pub fn to_stored(&self) -> String {
+        let wire = DirectoryWire::from(self);
+        let stored = Stored {
+            url: self.url.clone(),
+            directory: wire,
+        };
+        serde_json::to_string(&stored).expect("strings, lists and maps of strings are always JSON")
+    }
+
+    /// Reads what [`Directory::to_stored`] wrote, with the same checks as for a reply.
+    pub fn from_stored(text: &str) -> Result<Self, StoredDirectoryError> {
+        let stored: Stored = serde_json::from_str(text).map_err(|error| StoredDirectoryError {
+            cause: error.to_string(),
+        })?;
+        stored.directory.checked(&stored.url, |field, value| {
+            match crate::url::refusal(&value) {
+                None => Ok(value),
+                Some(reason) => Err(StoredDirectoryError {
+                    cause: format!("{field}: {reason}"),
+                }),
+            }
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    url: String,
+    directory: DirectoryWire,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct DirectoryWire {
+    new_nonce: String,
+    new_account: String,
+    new_order: String,
+    new_authz: Option<String>,
+    revoke_cert: Option<String>,
+    key_change: Option<String>,
+    renewal_info: Option<String>,
+    meta: Option<MetaWire>,
+}
+
+#[derive(Serialize, Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+struct MetaWire {
+    terms_of_service: Option<String>,
+    website: Option<String>,
+    caa_identities: Option<Vec<String>>,
+    external_account_required: Option<bool>,
+    profiles: Option<BTreeMap<String, String>>,
+}
+
+impl DirectoryWire {
+    fn checked<E>(
+        self,
+        url: &str,
+        check: impl Fn(&str, String) -> Result<String, E>,
+    ) -> Result<Directory, E> {
+        let optional = |field, value: Option<String>| value.map(|v| check(field, v)).transpose();
+        Ok(Directory {
+            url: url.to_owned(),
+            new_nonce: check("newNonce", self.new_nonce)?,
+            new_account: check("newAccount", self.new_account)?,
+            new_order: check("newOrder", self.new_order)?,
+            new_authz: optional("newAuthz", self.new_authz)?,
+            revoke_cert: optional("revokeCert", self.revoke_cert)?,
+            key_change: optional("keyChange", self.key_change)?,
+            renewal_info: optional("renewalInfo", self.renewal_info)?,
+            meta: self.meta.unwrap_or_default().into(),
+        })
+    }
+}
+
+impl From<&Directory> for DirectoryWire {
+    fn from(directory: &Directory) -> Self {
+        let meta = directory.meta.clone();
+        Self {
+            new_nonce: directory.new_nonce.clone(),
+            new_account: directory.new_account.clone(),
+            new_order: directory.new_order.clone(),
+            new_authz: directory.new_authz.clone(),
+            revoke_cert: directory.revoke_cert.clone(),
+            key_change: directory.key_change.clone(),
+            renewal_info: directory.renewal_info.clone(),
+            meta: Some(MetaWire {
+                terms_of_service: meta.terms_of_service,
+                website: meta.website,
+                caa_identities: Some(meta.caa_identities),
+                external_account_required: Some(meta.external_account_required),
+                profiles: Some(meta.profiles),
+            }),
+        }
+    }
+}
+
+/// The texts are for people, so they are cleaned here.
+impl From<MetaWire> for Meta {
+    fn from(wire: MetaWire) -> Self {
+        let line = |text: String| one_line(&text, SENTENCE);
+        Self {
+            terms_of_service: wire.terms_of_service.map(line),
+            website: wire.website.map(line),
+            caa_identities: wire
+                .caa_identities
+                .unwrap_or_default()
+                .into_iter()
+                .map(line)
+                .collect(),
+            external_account_required: wire.external_account_required.unwrap_or_default(),
+            profiles: wire
+                .profiles
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(name, description)| (name, line(description)))
+                .collect(),
+        }
+    }
+}

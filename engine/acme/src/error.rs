@@ -1,0 +1,289 @@
+//! What went wrong in one exchange with the CA.
+//!
+//! The status is looked at before the body is parsed: a maintenance page in HTML is a 503 here and
+//! never a complaint about JSON.
+
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use waxwing_core::failure::FailureClass;
+use waxwing_core::http::{Method, without_query};
+
+use crate::jws::SignError;
+use crate::problem::{Problem, ProblemKind};
+use crate::retry_after::RetryAfter;
+
+/// An exchange that did not bring the reply it was for. Dereferences to its [`Report`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeError(Box<Report>);
+
+/// All that is known about a failed exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What was tried, completing "failed to …": `place the order`.
+    pub call: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The URL without its query.
+    pub url: String,
+    /// The status of the reply; none if nothing was sent.
+    pub status: Option<u16>,
+    /// The problem document, if the reply has one.
+    pub problem: Option<Problem>,
+    /// When the CA wants to be asked again.
+    pub retry_after: Option<RetryAfter>,
+    /// From sending to the last byte of the reply; zero if nothing was sent.
+    pub elapsed: Duration,
+    /// The readable beginning of a body that is no problem document; at most 300 characters, on one
+    /// line, without tags.
+    pub excerpt: Option<String>,
+    /// Where to read the terms of service, if the reply links them (RFC 8555 section 7.3.3).
+    pub terms_of_service: Option<String>,
+    /// The CA's page about this error, if the reply links one.
+    pub help: Option<String>,
+    /// What is wrong with the exchange.
+    pub kind: AcmeErrorKind,
+}
+
+/// What is wrong with an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcmeErrorKind {
+    /// The CA answered with an error status.
+    Refused,
+    /// The CA answered with a redirect, which ACME does not have and which is never followed.
+    Redirected,
+    /// The CA refused so many nonces in a row that there is no point in going on.
+    BadNonces {
+        /// How often the call was sent.
+        attempts: u32,
+    },
+    /// The status says success, but the body is not JSON.
+    NotJson {
+        /// What the parser said.
+        cause: String,
+    },
+    /// The body is JSON, but not the object that the RFC describes.
+    Malformed {
+        /// What is missing or wrong.
+        cause: String,
+    },
+    /// The reply lacks a header that the RFC demands.
+    MissingHeader {
+        /// The name of the header.
+        name: &'static str,
+    },
+    /// The reply holds a URL that is not followed.
+    UnusableUrl {
+        /// Where it stood: a member or a header.
+        field: String,
+        /// The URL without its query.
+        value: String,
+        /// Why it is not followed.
+        reason: &'static str,
+    },
+    /// The order in the reply is for other names than those asked for.
+    IdentifiersChanged {
+        /// The names asked for and missing.
+        missing: Vec<String>,
+        /// The names that nobody asked for.
+        added: Vec<String>,
+    },
+    /// The CA's directory has no such resource.
+    NotOffered {
+        /// Its name in the directory.
+        resource: &'static str,
+    },
+    /// The call needs an account, and the credentials name none.
+    NoAccount,
+    /// The account key did not sign; the source says why.
+    NotSigned(SignError),
+}
+
+impl Report {
+    /// About a request that was not sent.
+    pub(crate) fn unsent(
+        call: &'static str,
+        method: Method,
+        url: &str,
+        kind: AcmeErrorKind,
+    ) -> Self {
+        Self {
+            call,
+            method,
+            url: without_query(url).to_owned(),
+            status: None,
+            problem: None,
+            retry_after: None,
+            elapsed: Duration::ZERO,
+            excerpt: None,
+            terms_of_service: None,
+            help: None,
+            kind,
+        }
+    }
+}
+
+impl AcmeError {
+    /// What can be done about it.
+    pub fn class(&self) -> FailureClass {
+        match &self.kind {
+            AcmeErrorKind::Refused => refusal_class(self.status, self.problem.as_ref()),
+            AcmeErrorKind::Redirected
+            | AcmeErrorKind::NotOffered { .. }
+            | AcmeErrorKind::UnusableUrl { .. } => FailureClass::Misconfigured,
+            AcmeErrorKind::NotSigned(_) => FailureClass::Misconfigured,
+            // A page that a proxy or a captive portal put in the CA's place goes away again.
+            AcmeErrorKind::NotJson { .. } | AcmeErrorKind::BadNonces { .. } => {
+                FailureClass::Transient
+            }
+            AcmeErrorKind::IdentifiersChanged { .. } => FailureClass::Rejected,
+            AcmeErrorKind::Malformed { .. }
+            | AcmeErrorKind::MissingHeader { .. }
+            | AcmeErrorKind::NoAccount => FailureClass::Bug,
+        }
+    }
+
+    /// True if the CA gave that reason.
+    pub fn is(&self, kind: &ProblemKind) -> bool {
+        self.problem
+            .as_ref()
+            .is_some_and(|problem| problem.kind == *kind)
+    }
+
+    /// What the operator can do, on one line.
+    pub fn hint(&self) -> Option<String> {
+        None
+    }
+}
+
+impl From<Report> for AcmeError {
+    fn from(report: Report) -> Self {
+        Self(Box::new(report))
+    }
+}
+
+impl Deref for AcmeError {
+    type Target = Report;
+
+    fn deref(&self) -> &Report {
+        &self.0
+    }
+}
+
+impl std::error::Error for AcmeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.kind {
+            AcmeErrorKind::NotSigned(cause) => Some(cause),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for AcmeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} {}", self.call, self.method, self.url)?;
+        if let Some(status) = self.status {
+            write!(
+                f,
+                " answered {status} after {} ms",
+                self.elapsed.as_millis()
+            )?;
+        }
+        write!(f, ": {}", self.kind)?;
+        if let Some(problem) = &self.problem {
+            write!(f, ": {problem}")?;
+        } else if let Some(excerpt) = &self.excerpt {
+            write!(f, ": {excerpt}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for AcmeErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("refused"),
+            Self::Redirected => f.write_str("a redirect, which is never followed"),
+            Self::BadNonces { attempts } => write!(f, "{attempts} nonces in a row were refused"),
+            Self::NotJson { cause } => write!(f, "the answer is not JSON ({cause})"),
+            Self::Malformed { cause } => write!(f, "the answer is not what RFC 8555 says: {cause}"),
+            Self::MissingHeader { name } => write!(f, "the answer lacks the header {name}"),
+            Self::UnusableUrl {
+                field,
+                value,
+                reason,
+            } => {
+                write!(f, "the URL `{value}` in {field} is not followed: {reason}")
+            }
+            Self::IdentifiersChanged { missing, added } => {
+                f.write_str("the order is for other names than those asked for")?;
+                if !missing.is_empty() {
+                    write!(f, "; missing: {}", missing.join(", "))?;
+                }
+                if !added.is_empty() {
+                    write!(f, "; not asked for: {}", added.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::NotOffered { resource } => {
+                write!(f, "the CA's directory offers no `{resource}`")
+            }
+            Self::NoAccount => f.write_str("no account is known to sign for"),
+            Self::NotSigned(_) => f.write_str("the request could not be signed"),
+        }
+    }
+}
+
+/// The class of an answer with an error status. The type of the problem is asked first where it
+/// says who is to act, then the status, then the rest of the types.
+fn refusal_class(status: Option<u16>, problem: Option<&Problem>) -> FailureClass {
+    let kind = problem.map(|problem| &problem.kind);
+    let status = status.unwrap_or_default();
+    match (kind, status) {
+        (Some(ProblemKind::RateLimited), _) | (_, 429) => FailureClass::RateLimited,
+        (Some(ProblemKind::UserActionRequired), _) => FailureClass::NeedsPerson,
+        (_, 408 | 425 | 500..) => FailureClass::Transient,
+        (Some(kind), _) => problem_class(kind).unwrap_or_else(|| status_class(status)),
+        (None, _) => status_class(status),
+    }
+}
+
+fn problem_class(kind: &ProblemKind) -> Option<FailureClass> {
+    Some(match kind {
+        ProblemKind::RateLimited => FailureClass::RateLimited,
+        ProblemKind::UserActionRequired => FailureClass::NeedsPerson,
+        ProblemKind::BadNonce | ProblemKind::OrderNotReady | ProblemKind::ServerInternal => {
+            FailureClass::Transient
+        }
+        ProblemKind::AccountDoesNotExist
+        | ProblemKind::BadPublicKey
+        | ProblemKind::BadRevocationReason
+        | ProblemKind::BadSignatureAlgorithm
+        | ProblemKind::ExternalAccountRequired
+        | ProblemKind::InvalidContact
+        | ProblemKind::InvalidProfile
+        | ProblemKind::UnsupportedContact => FailureClass::Misconfigured,
+        ProblemKind::AlreadyReplaced
+        | ProblemKind::AlreadyRevoked
+        | ProblemKind::BadCsr
+        | ProblemKind::Caa
+        | ProblemKind::Compound
+        | ProblemKind::Connection
+        | ProblemKind::Dns
+        | ProblemKind::IncorrectResponse
+        | ProblemKind::RejectedIdentifier
+        | ProblemKind::Tls
+        | ProblemKind::Unauthorized
+        | ProblemKind::UnsupportedIdentifier => FailureClass::Rejected,
+        ProblemKind::Malformed | ProblemKind::Unspecified | ProblemKind::Other(_) => return None,
+    })
+}
+
+fn status_class(status: u16) -> FailureClass {
+    match status {
+        404 | 410 => FailureClass::Rejected,
+        401 | 403 | 405 | 407 => FailureClass::Misconfigured,
+        _ => FailureClass::Bug,
+    }
+}

@@ -1,0 +1,95 @@
+//! What an operator sees of a text that somebody else wrote.
+
+/// How much of a body an error quotes, in characters.
+pub(crate) const EXCERPT: usize = 300;
+
+/// How much of a sentence of the CA an error quotes, in characters.
+pub(crate) const SENTENCE: usize = 1000;
+
+/// The readable part of a body: no tags, no control characters, white space collapsed.
+pub(crate) fn of_body(body: &[u8]) -> Option<String> {
+    // A tag can be far longer than what it leaves, a body of a megabyte need not be read for it.
+    let head = &body[..body.len().min(64 * 1024)];
+    let text = String::from_utf8_lossy(head);
+    let text = if looks_like_markup(&text) {
+        without_tags(&text)
+    } else {
+        text.into_owned()
+    };
+    Some(one_line(&text, EXCERPT)).filter(|line| !line.is_empty())
+}
+
+/// The text on one line: no control or direction characters, white space collapsed, cut at `longest`
+/// characters with an ellipsis.
+pub(crate) fn one_line(text: &str, longest: usize) -> String {
+    let mut line = String::new();
+    let mut length = 0;
+    for word in text.split(|c: char| c.is_whitespace() || is_unprintable(c)) {
+        if word.is_empty() {
+            continue;
+        }
+        if length > 0 {
+            line.push(' ');
+            length += 1;
+        }
+        for character in word.chars() {
+            if length >= longest.saturating_sub(1) {
+                line.push('…');
+                return line;
+            }
+            line.push(character);
+            length += 1;
+        }
+    }
+    line
+}
+
+/// Characters that move the cursor, hide text or turn its direction.
+fn is_unprintable(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
+        || matches!(c, '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+fn looks_like_markup(text: &str) -> bool {
+    text.trim_start_matches('\u{FEFF}')
+        .trim_start()
+        .starts_with('<')
+}
+
+/// Drops tags and the contents of `script` and `style`.
+fn without_tags(markup: &str) -> String {
+    let mut text = String::new();
+    let mut rest = markup;
+    while let Some((before, tag_on)) = rest.split_once('<') {
+        text.push_str(before);
+        text.push(' ');
+        let hidden = ["script", "style"].into_iter().find(|name| {
+            tag_on
+                .get(..name.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(name))
+        });
+        let tag_on = match hidden {
+            Some(name) => after_closing(tag_on, name),
+            None => tag_on,
+        };
+        rest = tag_on.split_once('>').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    text
+}
+
+/// What follows `</name`, or nothing.
+fn after_closing<'a>(text: &'a str, name: &str) -> &'a str {
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once("</") {
+        if after
+            .get(..name.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(name))
+        {
+            return after;
+        }
+        rest = after;
+    }
+    ""
+}

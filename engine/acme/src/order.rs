@@ -1,0 +1,285 @@
+//! Orders: placing, reading, finalizing (RFC 8555 sections 7.1.3 and 7.4).
+//!
+//! Only the reply to newOrder is sure to say where the order is. Its URL is the one thing to store
+//! before anything else: the CA's list of orders exists at hardly any CA.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use waxwing_core::name::Identifier;
+use waxwing_core::time::Timestamp;
+
+use crate::directory::Directory;
+use crate::error::{AcmeError, AcmeErrorKind};
+use crate::exchange::Exchange;
+use crate::jws::{SignError, Signer, base64url};
+use crate::problem::Problem;
+use crate::retry_after::RetryAfter;
+use crate::session::{Call, Target};
+
+/// An order as the CA sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// How far it is.
+    pub status: OrderStatus,
+    /// When the CA forgets it.
+    pub expires: Option<Timestamp>,
+    /// The names, in the CA's order.
+    pub identifiers: Vec<Identifier>,
+    /// The start of validity that was asked for, if the CA repeats it.
+    pub not_before: Option<Timestamp>,
+    /// The end of validity that was asked for, if the CA repeats it.
+    pub not_after: Option<Timestamp>,
+    /// Why it is invalid. Some CAs give no reason here; the authorizations may know it.
+    pub error: Option<Problem>,
+    /// URLs of the authorizations, in no promised order.
+    pub authorizations: Vec<String>,
+    /// Where the CSR goes.
+    pub finalize: String,
+    /// Where the certificate is, once the order is valid.
+    pub certificate: Option<String>,
+    /// The profile that applies, if the CA repeats it.
+    pub profile: Option<String>,
+    /// The predecessor. RFC 9773 wants it repeated; not all CAs do.
+    pub replaces: Option<String>,
+}
+
+/// How far an order is (RFC 8555 section 7.1.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Authorizations are missing.
+    Pending,
+    /// Waits for the CSR.
+    Ready,
+    /// The certificate is being made.
+    Processing,
+    /// The certificate is there.
+    Valid,
+    /// Failed, expired or given up.
+    Invalid,
+}
+
+/// The reply to [`NewOrder`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderReply {
+    /// Where the order is.
+    pub url: String,
+    /// The order.
+    pub order: Order,
+    /// When the CA wants to be asked again.
+    pub retry_after: Option<RetryAfter>,
+}
+
+/// The reply to [`ReadOrder`] and [`Finalize`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderState {
+    /// The order.
+    pub order: Order,
+    /// When the CA wants to be asked again.
+    pub retry_after: Option<RetryAfter>,
+}
+
+/// Places an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    /// The names.
+    pub identifiers: Vec<Identifier>,
+    /// A profile of [`Meta::profiles`](crate::directory::Meta::profiles).
+    pub profile: Option<String>,
+    /// The predecessor's [`certificate_id`](crate::ari::certificate_id). Only for a certificate
+    /// that this account got from this CA; else the order is refused for it.
+    pub replaces: Option<String>,
+    /// The wanted end of validity, for CAs that allow the wish.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Call for NewOrder {
+    type Reply = OrderReply;
+
+    const NAME: &'static str = "place the order";
+
+    fn target<'a>(&'a self, directory: &'a Directory) -> Target<'a> {
+        Target::Url(&directory.new_order)
+    }
+
+    fn payload(&self, _url: &str, _account_key: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        let identifiers: Vec<Value> = self
+            .identifiers
+            .iter()
+            .map(|identifier| json!({ "type": "dns", "value": identifier.to_wire() }))
+            .collect();
+        let mut payload = json!({ "identifiers": identifiers });
+        if let Some(profile) = &self.profile {
+            payload["profile"] = json!(profile);
+        }
+        if let Some(replaces) = &self.replaces {
+            payload["replaces"] = json!(replaces);
+        }
+        if let Some(not_after) = self.not_after {
+            payload["notAfter"] = json!(not_after.to_string());
+        }
+        Ok(payload.to_string().into_bytes())
+    }
+
+    fn read(&self, exchange: &Exchange<'_>) -> Result<OrderReply, AcmeError> {
+        exchange.success()?;
+        let url = exchange.location()?;
+        let order = read_order(exchange)?;
+        let asked: BTreeSet<&Identifier> = self.identifiers.iter().collect();
+        let answered: BTreeSet<&Identifier> = order.identifiers.iter().collect();
+        if asked != answered {
+            let names = |one: &BTreeSet<&Identifier>, other: &BTreeSet<&Identifier>| {
+                one.difference(other)
+                    .map(|identifier| identifier.to_wire())
+                    .collect()
+            };
+            return Err(exchange.error(AcmeErrorKind::IdentifiersChanged {
+                missing: names(&asked, &answered),
+                added: names(&answered, &asked),
+            }));
+        }
+        Ok(OrderReply {
+            url,
+            order,
+            retry_after: exchange.retry_after(),
+        })
+    }
+}
+
+/// Reads an order, also to take it up again after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadOrder {
+    /// Its URL.
+    pub url: String,
+}
+
+impl Call for ReadOrder {
+    type Reply = OrderState;
+
+    const NAME: &'static str = "read the order";
+
+    fn target<'a>(&'a self, _directory: &'a Directory) -> Target<'a> {
+        Target::Url(&self.url)
+    }
+
+    fn payload(&self, _url: &str, _account_key: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        Ok(Vec::new())
+    }
+
+    fn read(&self, exchange: &Exchange<'_>) -> Result<OrderState, AcmeError> {
+        Ok(OrderState {
+            order: read_order(exchange)?,
+            retry_after: exchange.retry_after(),
+        })
+    }
+}
+
+/// Hands in the CSR. The reply is often an order that is still processing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finalize {
+    /// The order's `finalize` URL.
+    pub url: String,
+    /// The CSR in DER. Its names must be the order's.
+    pub csr_der: Vec<u8>,
+}
+
+impl Call for Finalize {
+    type Reply = OrderState;
+
+    const NAME: &'static str = "finalize the order";
+
+    fn target<'a>(&'a self, _directory: &'a Directory) -> Target<'a> {
+        Target::Url(&self.url)
+    }
+
+    fn payload(&self, _url: &str, _account_key: &dyn Signer) -> Result<Vec<u8>, SignError> {
+        Ok(json!({ "csr": base64url(&self.csr_der) })
+            .to_string()
+            .into_bytes())
+    }
+
+    fn read(&self, exchange: &Exchange<'_>) -> Result<OrderState, AcmeError> {
+        Ok(OrderState {
+            order: read_order(exchange)?,
+            retry_after: exchange.retry_after(),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderWire {
+    status: String,
+    expires: Option<String>,
+    identifiers: Vec<IdentifierWire>,
+    not_before: Option<String>,
+    not_after: Option<String>,
+    error: Option<Value>,
+    authorizations: Vec<String>,
+    finalize: String,
+    certificate: Option<String>,
+    profile: Option<String>,
+    replaces: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct IdentifierWire {
+    #[serde(rename = "type")]
+    kind: String,
+    value: String,
+}
+
+fn read_order(exchange: &Exchange<'_>) -> Result<Order, AcmeError> {
+    let wire: OrderWire = exchange.object()?;
+    let status = match wire.status.as_str() {
+        "pending" => OrderStatus::Pending,
+        "ready" => OrderStatus::Ready,
+        "processing" => OrderStatus::Processing,
+        "valid" => OrderStatus::Valid,
+        "invalid" => OrderStatus::Invalid,
+        other => return Err(exchange.unknown_status("order", other)),
+    };
+    let identifiers = wire
+        .identifiers
+        .into_iter()
+        .map(|identifier| read_identifier(exchange, &identifier))
+        .collect::<Result<_, _>>()?;
+    let authorizations = wire
+        .authorizations
+        .into_iter()
+        .map(|url| exchange.followable("authorizations", url))
+        .collect::<Result<_, _>>()?;
+    let certificate = wire
+        .certificate
+        .map(|url| exchange.followable("certificate", url))
+        .transpose()?;
+    Ok(Order {
+        status,
+        expires: time(wire.expires),
+        identifiers,
+        not_before: time(wire.not_before),
+        not_after: time(wire.not_after),
+        error: wire.error.as_ref().and_then(Problem::from_value),
+        authorizations,
+        finalize: exchange.followable("finalize", wire.finalize)?,
+        certificate,
+        profile: wire.profile,
+        replaces: wire.replaces,
+    })
+}
+
+fn read_identifier(
+    exchange: &Exchange<'_>,
+    wire: &IdentifierWire,
+) -> Result<Identifier, AcmeError> {
+    if wire.kind != "dns" {
+        return Err(exchange.malformed(format!("an identifier of the type `{}`", wire.kind)));
+    }
+    Identifier::parse(&wire.value).map_err(|error| exchange.malformed(error.to_string()))
+}
+
+/// A time nobody can read is no reason to lose the order.
+fn time(text: Option<String>) -> Option<Timestamp> {
+    Timestamp::parse(&text?).ok()
+}

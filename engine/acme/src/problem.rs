@@ -1,0 +1,237 @@
+//! Problem documents (RFC 7807 as RFC 8555 section 6.7 uses it) with subproblems.
+//!
+//! Read tolerantly: they are the CA's explanation, and a small flaw in it must not hide the rest.
+//! All text is cleaned when it is read, so that it can go to a terminal.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::excerpt::{SENTENCE, one_line};
+
+/// What the CA says went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The type.
+    pub kind: ProblemKind,
+    /// The CA's sentence; its title if there is no detail.
+    pub detail: Option<String>,
+    /// The status in the document, which is not always that of the reply.
+    pub status: Option<u16>,
+    /// A URL about this occurrence, for instance where to agree to new terms of service.
+    pub instance: Option<String>,
+    /// Problems of single names (RFC 8555 section 6.7.1).
+    pub subproblems: Vec<Subproblem>,
+}
+
+/// A problem of one name in a request for several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subproblem {
+    /// The name as the CA wrote it, if the problem is about one.
+    pub identifier: Option<String>,
+    /// The type.
+    pub kind: ProblemKind,
+    /// The CA's sentence.
+    pub detail: Option<String>,
+}
+
+impl Problem {
+    /// Reads a body; none if it is no problem document at all.
+    pub fn from_body(body: &[u8]) -> Option<Self> {
+        Self::from_value(&serde_json::from_slice(body).ok()?)
+    }
+
+    /// Reads a JSON value; none for anything but an object with something to say. Some CAs send
+    /// `"error": {}`, which says no more than no error object.
+    pub fn from_value(value: &Value) -> Option<Self> {
+        let object = value.as_object()?;
+        let kind = object
+            .get("type")
+            .and_then(Value::as_str)
+            .map(ProblemKind::parse);
+        let detail = text(value, "detail").or_else(|| text(value, "title"));
+        let subproblems: Vec<Subproblem> = value
+            .get("subproblems")
+            .and_then(Value::as_array)
+            .map(|all| all.iter().filter_map(Subproblem::from_value).collect())
+            .unwrap_or_default();
+        if kind.is_none() && detail.is_none() && subproblems.is_empty() {
+            return None;
+        }
+        Some(Self {
+            kind: kind.unwrap_or(ProblemKind::Unspecified),
+            detail,
+            status: value.get("status").and_then(status),
+            instance: text(value, "instance"),
+            subproblems,
+        })
+    }
+}
+
+/// `type: detail; name: type: detail; …`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_problem(f, &self.kind, self.detail.as_deref())?;
+        for subproblem in &self.subproblems {
+            write!(f, "; {subproblem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Subproblem {
+    fn from_value(value: &Value) -> Option<Self> {
+        value.as_object()?;
+        let kind = value
+            .get("type")
+            .and_then(Value::as_str)
+            .map(ProblemKind::parse);
+        let detail = text(value, "detail").or_else(|| text(value, "title"));
+        let identifier = value.get("identifier").and_then(|id| text(id, "value"));
+        if kind.is_none() && detail.is_none() && identifier.is_none() {
+            return None;
+        }
+        Some(Self {
+            identifier,
+            kind: kind.unwrap_or(ProblemKind::Unspecified),
+            detail,
+        })
+    }
+}
+
+impl fmt::Display for Subproblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(identifier) = &self.identifier {
+            write!(f, "{identifier}: ")?;
+        }
+        write_problem(f, &self.kind, self.detail.as_deref())
+    }
+}
+
+fn write_problem(
+    f: &mut fmt::Formatter<'_>,
+    kind: &ProblemKind,
+    detail: Option<&str>,
+) -> fmt::Result {
+    match (kind, detail) {
+        (ProblemKind::Unspecified, Some(detail)) => f.write_str(detail),
+        (kind, Some(detail)) => write!(f, "{kind}: {detail}"),
+        (kind, None) => write!(f, "{kind}"),
+    }
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    let line = one_line(value.get(name)?.as_str()?, SENTENCE);
+    Some(line).filter(|line| !line.is_empty())
+}
+
+/// A number, or a number in quotes.
+fn status(value: &Value) -> Option<u16> {
+    match value {
+        Value::Number(number) => u16::try_from(number.as_u64()?).ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// The type of a problem: the registry of RFC 8555 section 6.7 and its additions.
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum ProblemKind {
+            $($(#[$doc])* $variant,)*
+            /// The document names no type.
+            Unspecified,
+            /// A type outside the registry, as written.
+            Other(String),
+        }
+
+        impl ProblemKind {
+            /// Reads the `type` member. The prefix that CAs used before the RFC is understood too.
+            pub fn parse(uri: &str) -> Self {
+                let name = uri
+                    .strip_prefix("urn:ietf:params:acme:error:")
+                    .or_else(|| uri.strip_prefix("urn:acme:error:"));
+                match name {
+                    $(Some($name) => Self::$variant,)*
+                    _ if uri.is_empty() || uri == "about:blank" => Self::Unspecified,
+                    _ => Self::Other(one_line(uri, SENTENCE)),
+                }
+            }
+
+            /// The last part of the type's URN, or the whole of a foreign type.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Unspecified => "an error without a type",
+                    Self::Other(uri) => uri,
+                }
+            }
+
+            /// Every type of the registry.
+            #[cfg(test)]
+            const REGISTERED: &'static [Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+kinds! {
+    /// The account does not exist.
+    AccountDoesNotExist = "accountDoesNotExist",
+    /// The certificate is revoked already.
+    AlreadyRevoked = "alreadyRevoked",
+    /// The predecessor named in `replaces` has a successor already (RFC 9773 section 7.4).
+    AlreadyReplaced = "alreadyReplaced",
+    /// The CSR is not acceptable, for instance a weak key.
+    BadCsr = "badCSR",
+    /// The nonce is not acceptable; send again with a fresh one.
+    BadNonce = "badNonce",
+    /// The account key is not acceptable.
+    BadPublicKey = "badPublicKey",
+    /// The reason for the revocation is not allowed.
+    BadRevocationReason = "badRevocationReason",
+    /// The algorithm of the account key is not supported.
+    BadSignatureAlgorithm = "badSignatureAlgorithm",
+    /// CAA records forbid the CA to issue.
+    Caa = "caa",
+    /// Several problems; see the subproblems.
+    Compound = "compound",
+    /// The CA could not connect to the validation target.
+    Connection = "connection",
+    /// A DNS query of the CA failed during validation.
+    Dns = "dns",
+    /// The request needs an external account binding.
+    ExternalAccountRequired = "externalAccountRequired",
+    /// The challenge was answered with the wrong value.
+    IncorrectResponse = "incorrectResponse",
+    /// A contact URL is invalid.
+    InvalidContact = "invalidContact",
+    /// The CA does not offer the profile (draft-ietf-acme-profiles).
+    InvalidProfile = "invalidProfile",
+    /// The request is malformed.
+    Malformed = "malformed",
+    /// Finalize came before the order was ready.
+    OrderNotReady = "orderNotReady",
+    /// Too many requests, or the CA is overloaded.
+    RateLimited = "rateLimited",
+    /// The CA does not issue for this name.
+    RejectedIdentifier = "rejectedIdentifier",
+    /// The CA has an internal error.
+    ServerInternal = "serverInternal",
+    /// The CA got a TLS error during validation.
+    Tls = "tls",
+    /// The account may not do that.
+    Unauthorized = "unauthorized",
+    /// A contact URL has a scheme that the CA does not support.
+    UnsupportedContact = "unsupportedContact",
+    /// The CA does not issue for that kind of identifier.
+    UnsupportedIdentifier = "unsupportedIdentifier",
+    /// Somebody has to visit the URL in `instance`.
+    UserActionRequired = "userActionRequired",
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
