@@ -47,6 +47,8 @@ pub struct CaProfile {
     pub may_charge: bool,
     /// False: never an automatic fallback.
     pub fallback: bool,
+    /// The place in the list that is used when the operator names no CA; none: not in it.
+    pub default_rank: Option<u32>,
     /// Where each field came from, by key path: `shipped`, or file and line.
     pub origin: BTreeMap<String, String>,
     /// Pages and dates for people: status page, documentation, when the data was checked.
@@ -62,6 +64,9 @@ pub struct Eab {
     pub single_use: bool,
     /// Where the credentials come from.
     pub source: EabSource,
+    /// Ways of fetching them that the profile knows; `source` is chosen among them by what the
+    /// operator gave.
+    pub offers: Vec<EabObtain>,
 }
 
 /// Where EAB credentials come from.

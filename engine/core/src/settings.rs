@@ -108,7 +108,7 @@ pub struct PluginSettings {
 }
 
 /// Which component a plugin is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PluginSource {
     /// One that is built into the binary, by its manifest id.
     Embedded(String),
