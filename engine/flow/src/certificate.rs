@@ -1,0 +1,149 @@
+//! A certificate as the store keeps it and as installers get it.
+
+use waxwing_core::key::KeyType;
+use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
+use waxwing_core::secret::Secret;
+use waxwing_core::time::Timestamp;
+
+/// What can be read from an issued chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFacts {
+    /// DNS names of the SAN extension, sorted.
+    pub names: Vec<Identifier>,
+    /// Serial number: the content octets of its DER form, leading zero kept (RFC 9773 section 4.1).
+    pub serial: Vec<u8>,
+    /// Authority key identifier, if there is one.
+    pub authority_key_id: Option<Vec<u8>>,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// SHA-256 of the leaf's DER form, lower-case hex.
+    pub leaf_sha256: String,
+    /// SHA-1 of the leaf's DER form, lower-case hex: what Windows calls the thumbprint.
+    pub leaf_sha1: String,
+    /// SHA-256 of the leaf's SubjectPublicKeyInfo, lower-case hex.
+    pub public_key_sha256: String,
+    /// The kind of the leaf's key, if it is one of ours.
+    pub key_type: Option<KeyType>,
+    /// Common names of the issuers along the chain, leaf's issuer first.
+    pub issuers: Vec<String>,
+}
+
+/// An issued chain cut into the usual PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChainPem {
+    /// The leaf alone.
+    pub cert: String,
+    /// Everything but the leaf.
+    pub chain: String,
+    /// The leaf and everything else, as the CA sent it.
+    pub fullchain: String,
+}
+
+/// A version of a certificate in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredVersion {
+    /// Whose.
+    pub certificate: CertificateName,
+    /// 1, 2, 3, …
+    pub version: u32,
+    /// The private key, PKCS#8 PEM.
+    pub key: Secret<String>,
+    /// The chain.
+    pub pem: ChainPem,
+    /// What the chain says.
+    pub facts: CertificateFacts,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where a version came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The CA.
+    pub ca: CaName,
+    /// The account that ordered it.
+    pub account: String,
+    /// When it was received.
+    pub issued_at: Timestamp,
+    /// True if the CA was not the first of the list.
+    pub fallback: bool,
+    /// True for a CA whose certificates nobody trusts.
+    pub staging: bool,
+}
+
+/// What the store knows about one certificate, without its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryEntry {
+    /// Its name.
+    pub certificate: CertificateName,
+    /// The current version, if one was ever issued.
+    pub current: Option<InventoryVersion>,
+    /// For each installer the version it has installed.
+    pub installed: Vec<InstalledMark>,
+    /// How the last run ended.
+    pub last: Option<LastAttempt>,
+    /// True if an unfinished run is in the journal.
+    pub unfinished: bool,
+}
+
+/// The current version of a certificate, without its private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryVersion {
+    /// 1, 2, 3, …
+    pub version: u32,
+    /// What the chain says.
+    pub facts: CertificateFacts,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// A successful installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledMark {
+    /// By which plugin.
+    pub plugin: PluginName,
+    /// Which version.
+    pub version: u32,
+    /// Digest of the plugin's settings and grants then: a change means to install again.
+    pub settings: String,
+    /// When.
+    pub at: Timestamp,
+    /// What the plugin needs for verify and rollback.
+    pub receipt: String,
+}
+
+/// How the last run ended for a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it ended.
+    pub at: Timestamp,
+    /// The CA that was tried last, if one was.
+    pub ca: Option<CaName>,
+    /// What happened.
+    pub result: AttemptResult,
+}
+
+/// The result of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// A new certificate was stored, and installed if there is something to install.
+    Renewed,
+    /// What was missing was installed.
+    Installed,
+    /// Stored, but this installer failed.
+    NotInstalled {
+        /// Which.
+        plugin: PluginName,
+        /// Why: the whole chain, one line each.
+        causes: Vec<String>,
+    },
+    /// No certificate.
+    Failed {
+        /// The class of the failure, by its stable name.
+        class: String,
+        /// The whole chain, outermost first, one line each.
+        causes: Vec<String>,
+    },
+}

@@ -1,0 +1,344 @@
+//! Everything the flow needs from outside, as traits. The words MUST and SHOULD are contracts;
+//! one suite of tests runs against each real adapter and its fake.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waxwing_acme::jws::Signer;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::http::{Request, Response, TransportError};
+use waxwing_core::key::KeyType;
+use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
+use waxwing_core::secret::Secret;
+use waxwing_core::settings::AddressRange;
+use waxwing_core::time::Timestamp;
+
+use crate::certificate::{
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, StoredVersion,
+};
+use crate::plugin::{
+    Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
+    PresentReport, PropagationHint, Removal, ZoneAnswer,
+};
+
+/// Time. The one place where the engine waits.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// The wall clock. MAY jump in both directions.
+    fn now(&self) -> Timestamp;
+    /// Returns not before `wait` has passed. Cancel-safe.
+    async fn sleep(&self, wait: Duration);
+}
+
+/// Chance: for jitter and ids, not for keys.
+pub trait Entropy: Send + Sync {
+    /// A number uniform over all values.
+    fn number(&self) -> u64;
+}
+
+/// Bounds of one HTTP exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Time for look-up, connection and TLS.
+    pub connect: Duration,
+    /// Time from the start to the last byte of the answer.
+    pub reply: Duration,
+    /// Longest body, before and after content decoding, in bytes.
+    pub body_cap: u64,
+    /// Which addresses may be connected to.
+    pub addresses: Addresses,
+    /// Files with PEM roots that are trusted besides the system's.
+    pub trust: Vec<PathBuf>,
+    /// False: a URL that is not `https` is refused.
+    pub plain_http: bool,
+}
+
+/// Which addresses may be connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Addresses {
+    /// All: the operator named the host.
+    Any,
+    /// Public ones, and these ranges. Loopback, link-local, private, shared, multicast, reserved
+    /// and documentation ranges are refused, in their IPv4-mapped and translated forms too.
+    PublicAnd(Vec<AddressRange>),
+}
+
+/// Sends one request and reads one answer.
+///
+/// MUST NOT retry, follow a redirect or change the URL. MUST check each address it connects to
+/// against the policy, with no second look-up between check and connection. MUST reuse
+/// connections of calls with an equal trust and address policy. Any status is an answer; an error
+/// means that there is none. Cancel-safe: dropping the future abandons the exchange.
+#[async_trait]
+pub trait HttpClient: Send + Sync {
+    /// Sends `request` within `policy`.
+    async fn send(&self, request: Request, policy: &Policy) -> Result<Response, TransportError>;
+}
+
+/// A key, a request or a chain that could not be made or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct CryptoError {
+    /// What was tried, as in `reading the certificate chain`.
+    pub what: String,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+}
+
+/// Makes and uses private keys, and reads certificates. Keys travel as PKCS#8 PEM.
+pub trait KeyMaker: Send + Sync {
+    /// A new key for an ACME account.
+    fn account_key(&self) -> Result<Secret<String>, CryptoError>;
+    /// A new key for a certificate.
+    fn certificate_key(&self, kind: KeyType) -> Result<Secret<String>, CryptoError>;
+    /// The signer for a key. MUST accept every kind that `account_key` and `certificate_key` make.
+    fn signer(&self, key: &Secret<String>) -> Result<Arc<dyn Signer>, CryptoError>;
+    /// A certification request in DER with the names in the SAN extension and nothing else: no
+    /// common name, no extended key usage.
+    fn request(&self, key: &Secret<String>, names: &[Identifier]) -> Result<Vec<u8>, CryptoError>;
+    /// SHA-256 of the key's SubjectPublicKeyInfo, lower-case hex.
+    fn public_key_sha256(&self, key: &Secret<String>) -> Result<String, CryptoError>;
+    /// The kind of a key, if it is one of ours.
+    fn kind(&self, key: &Secret<String>) -> Result<Option<KeyType>, CryptoError>;
+    /// Reads a PEM chain, leaf first. MUST refuse text with anything but certificates in it.
+    fn read_chain(&self, pem: &str) -> Result<(ChainPem, CertificateFacts), CryptoError>;
+    /// The leaf of a PEM chain in DER.
+    fn leaf_der(&self, pem: &str) -> Result<Vec<u8>, CryptoError>;
+}
+
+/// Places and removes TXT records through a plugin.
+///
+/// A call runs at most as long as its limits allow. Dropping the future stops the plugin; what it
+/// did until then is unknown, so the caller MUST treat it as an unknown outcome.
+#[async_trait]
+pub trait DnsProvider: Send + Sync {
+    /// Checks the settings; with `online` the credentials too, by requests that change nothing.
+    async fn validate(&self, online: bool) -> Result<Vec<Finding>, PluginFailure>;
+    /// Which zone would take each name. Changes nothing.
+    async fn preflight(&self, names: &[DomainName]) -> Result<Vec<ZoneAnswer>, PluginFailure>;
+    /// Adds exactly these records. MUST be safe to call twice.
+    async fn present(
+        &self,
+        attempt: &Attempt,
+        records: &[ChallengeRecord],
+    ) -> Result<PresentReport, PluginFailure>;
+    /// Removes exactly these records; one that is gone counts as removed. The answer lists those
+    /// that are still there, by key.
+    async fn cleanup(
+        &self,
+        attempt: &Attempt,
+        removals: &[Removal],
+    ) -> Result<Vec<(String, PluginFailure)>, PluginFailure>;
+}
+
+/// Where a challenge record has to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The name after CNAMEs were followed.
+    pub fqdn: DomainName,
+    /// The apex of its zone.
+    pub zone: Option<DomainName>,
+}
+
+/// What one server said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerView {
+    /// Its name and address: `ns1.example.net (192.0.2.1)`.
+    pub server: String,
+    /// Whether it shows the value, or why it cannot be asked.
+    pub sees: Result<bool, String>,
+}
+
+/// A look-up that failed as a whole: the resolver, the zone or its servers could not be found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to look up {name}{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct LookupError {
+    /// The name asked about.
+    pub name: String,
+    /// The chain of causes, outermost first, the server asked among them.
+    pub causes: Vec<String>,
+    /// One line on what to do.
+    pub hint: Option<String>,
+}
+
+/// Asks the DNS whether the world can see a record.
+#[async_trait]
+pub trait PropagationProbe: Send + Sync {
+    /// Follows CNAMEs from `_acme-challenge.<identifier>`. MUST end on loops.
+    async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError>;
+    /// One look at every server that counts. MUST NOT answer from a cache.
+    async fn look(
+        &self,
+        fqdn: &DomainName,
+        value: &str,
+        hint: &PropagationHint,
+    ) -> Result<Vec<ServerView>, LookupError>;
+}
+
+/// Brings certificates to where they are used, through a plugin.
+#[async_trait]
+pub trait Installer: Send + Sync {
+    /// Checks the settings; with `online` what it would reach too.
+    async fn validate(&self, online: bool) -> Result<Vec<Finding>, PluginFailure>;
+    /// What would be done. Changes nothing.
+    async fn plan(&self, items: &[InstallItem]) -> Result<DeployPlan, PluginFailure>;
+    /// Does it. MUST be safe to call again after a crash; an error means that none is installed
+    /// and that files written by it are back as they were.
+    async fn install(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+        token: &str,
+    ) -> Result<Installed, PluginFailure>;
+}
+
+/// A read or write of the state folder that failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to {act} {}{}", .path.display(), .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct StoreError {
+    /// What kind.
+    pub kind: StoreErrorKind,
+    /// `read`, `write`, `lock`, …
+    pub act: &'static str,
+    /// Where.
+    pub path: PathBuf,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+    /// One line on what to do.
+    pub hint: Option<String>,
+}
+
+/// Kinds of store errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// Another run holds the lock.
+    Locked,
+    /// Not allowed.
+    Permission,
+    /// No room left, or a read-only disk.
+    NoSpace,
+    /// The content cannot be what was written.
+    Corrupt,
+    /// Written by a newer version.
+    TooNew,
+    /// Anything else of the operating system.
+    Io,
+}
+
+impl StoreError {
+    /// What can be done about it.
+    pub const fn class(&self) -> FailureClass {
+        match self.kind {
+            StoreErrorKind::Locked | StoreErrorKind::NoSpace | StoreErrorKind::Io => {
+                FailureClass::Transient
+            }
+            StoreErrorKind::Permission => FailureClass::Misconfigured,
+            StoreErrorKind::Corrupt | StoreErrorKind::TooNew => FailureClass::NeedsPerson,
+        }
+    }
+}
+
+/// An ACME account as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The directory the account is bound to.
+    pub directory: String,
+    /// The account URL; none while newAccount has not succeeded.
+    pub kid: Option<String>,
+    /// Contact URLs.
+    pub contact: Vec<String>,
+    /// Terms that were agreed to, and when.
+    pub terms: Option<(String, Timestamp)>,
+    /// The account key, PKCS#8 PEM.
+    pub key: Secret<String>,
+}
+
+/// Held while it lives; released when dropped, and by the system if the process dies.
+pub trait LockGuard: Send + Sync {}
+
+/// The state folder.
+///
+/// Calls are short and synchronous. Every write MUST be complete on disk when the call returns, or
+/// not have happened: a crash at any moment leaves the old content or the new one. Files with keys
+/// MUST be readable by the owner only.
+pub trait CertificateStore: Send + Sync {
+    /// Everything the store knows, by name. A certificate that cannot be read is an error of its
+    /// own, beside the others.
+    fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError>;
+    /// One entry; none if nothing is stored under the name.
+    fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError>;
+    /// The current version with its key.
+    fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError>;
+    /// Stores a new version whole, then makes it current. Answers its number. Older versions
+    /// beyond what is kept are erased, keys too.
+    fn save(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+        pem: &ChainPem,
+        facts: &CertificateFacts,
+        origin: &Origin,
+    ) -> Result<u32, StoreError>;
+    /// Notes an installation; replaces the plugin's older note.
+    fn record_installed(
+        &self,
+        name: &CertificateName,
+        mark: &InstalledMark,
+    ) -> Result<(), StoreError>;
+    /// Notes how a run ended.
+    fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
+
+    /// The journal of the open run.
+    fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError>;
+    /// Writes the journal through to the disk.
+    fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError>;
+    /// Forgets the journal and the pending key.
+    fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError>;
+    /// Names with an open journal.
+    fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError>;
+    /// Keeps the key of the open run.
+    fn save_pending_key(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+    ) -> Result<(), StoreError>;
+    /// The key of the open run.
+    fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError>;
+
+    /// The account at a CA.
+    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError>;
+    /// Writes the account. An account that is bound to another directory is set aside, not lost.
+    fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError>;
+    /// The last good directory of a CA, as stored by [`CertificateStore::save_directory`].
+    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError>;
+    /// Keeps the text of a directory with its time.
+    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError>;
+
+    /// One run at a time for each certificate.
+    fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError>;
+    /// One writer at a time for each account.
+    fn lock_account(&self, ca: &CaName) -> Result<Box<dyn LockGuard>, StoreError>;
+}
+
+/// Resolves references to secrets.
+pub trait SecretSource: Send + Sync {
+    /// The value, without white space at its edges.
+    fn secret(
+        &self,
+        reference: &waxwing_core::settings::SecretRef,
+    ) -> Result<Secret<String>, SecretError>;
+}
+
+/// A secret that cannot be had. Never holds its value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to read the secret {reference}{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct SecretError {
+    /// The reference as written: `file:dme-api-key`.
+    pub reference: String,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+    /// One line on what to do.
+    pub hint: Option<String>,
+}
