@@ -106,6 +106,10 @@ pub struct InstalledMark {
     pub plugin: PluginName,
     /// Which version.
     pub version: u32,
+    /// SHA-256 of its leaf's DER form, lower-case hex.
+    pub leaf_sha256: String,
+    /// SHA-1 of its leaf's DER form, lower-case hex.
+    pub leaf_sha1: String,
     /// Digest of the plugin's settings and grants then: a change means to install again.
     pub settings: String,
     /// When.
