@@ -12,6 +12,7 @@ pub mod http;
 pub mod key;
 pub mod name;
 pub mod plugin;
+pub mod retry;
 pub mod secret;
 pub mod settings;
 pub mod time;

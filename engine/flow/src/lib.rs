@@ -4,9 +4,22 @@
 //! This crate opens no socket and no file and runs no component: [`ports`] says what the outside
 //! must offer, `waxwing-io` and `waxwing-host` offer it. It knows no CA and no plugin by name.
 //!
-//! Start reading at [`ports`].
+//! Start reading at [`run`] (what a run is), then [`machine`] (how it goes on), then [`driver`].
 
-pub mod audit;
-pub mod certificate;
-pub mod plugin;
+pub mod run;
+pub mod machine;
+
 pub mod ports;
+pub mod plugin;
+pub mod certificate;
+pub mod obligation;
+pub mod failure;
+
+
+
+pub mod session;
+pub mod audit;
+
+
+mod pace;
+

@@ -1,0 +1,100 @@
+//! How long to wait before the same thing is tried again inside one run.
+//!
+//! This is for trouble that passes in seconds: a connection that breaks, a 503. What is still
+//! wrong after that is the next run's business.
+
+use std::time::Duration;
+
+/// A bounded number of tries with growing, jittered waits between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backoff {
+    /// Wait after the first failure, before jitter.
+    pub first: Duration,
+    /// Longest wait, before jitter.
+    pub most: Duration,
+    /// Tries in all; 1 means that nothing is repeated.
+    pub tries: u32,
+    /// Longest Retry-After that is waited for; a longer one ends the tries.
+    pub patience: Duration,
+}
+
+impl Backoff {
+    /// For requests to a CA.
+    pub const CA: Self = Self {
+        first: Duration::from_millis(500),
+        most: Duration::from_secs(8),
+        tries: 3,
+        patience: Duration::from_secs(20),
+    };
+
+    /// The wait before the next try, after `failed` tries have failed; none to give up.
+    ///
+    /// Waits triple from try to try. `asked` is the Retry-After of the failure: never waited less
+    /// than that. `chance` is any random number; it spreads the wait over ±25 %, upwards only
+    /// where a Retry-After must be kept.
+    pub fn wait(&self, failed: u32, asked: Option<Duration>, chance: u64) -> Option<Duration> {
+        if failed >= self.tries {
+            return None;
+        }
+        let grown = self.first.saturating_mul(3_u32.saturating_pow(failed.saturating_sub(1)));
+        let grown = spread(grown.min(self.most), chance);
+        match asked {
+            Some(asked) if asked > self.patience => None,
+            Some(asked) => Some(grown.max(asked)),
+            None => Some(grown),
+        }
+    }
+}
+
+/// `wait` moved by up to a quarter in either direction.
+pub fn spread(wait: Duration, chance: u64) -> Duration {
+    let per_mille = 750 + u32::try_from(chance % 501).unwrap_or(0);
+    wait.saturating_mul(per_mille) / 1000
+}
+
+/// The wait before look number `nth` (from 0) at something that a CA is working on.
+pub fn poll(first: Duration, most: Duration, nth: u32, chance: u64) -> Duration {
+    let mut wait = first;
+    for _ in 0..nth.min(32) {
+        wait = (wait.saturating_mul(3) / 2).min(most);
+    }
+    // The first look is not spread: it is tuned to the CA, and too early costs a request.
+    if nth == 0 { wait.min(most) } else { spread(wait.min(most), chance) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn waits_grow_end_and_keep_what_was_asked() {
+        let policy = Backoff::CA;
+        let middle = 250;
+        let check = |failed, asked, want| {
+            assert_eq!(policy.wait(failed, asked, middle), want, "{failed} {asked:?}");
+        };
+        check(1, None, Some(MS(500)));
+        check(2, None, Some(MS(1500)));
+        check(3, None, None);
+        check(1, Some(MS(5000)), Some(MS(5000)));
+        check(1, Some(MS(100)), Some(MS(500)));
+        check(1, Some(MS(20_001)), None);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_quarter() {
+        for chance in [0, 1, 250, 500, 501, u64::MAX] {
+            let wait = spread(MS(1000), chance);
+            assert!(wait >= MS(750) && wait <= MS(1250), "{chance}: {wait:?}");
+        }
+    }
+
+    #[test]
+    fn polls_slow_down_to_the_ceiling() {
+        assert_eq!(poll(MS(25), MS(1000), 0, 7), MS(25));
+        assert_eq!(poll(MS(1000), MS(3000), 9, 250), MS(3000));
+        assert!(poll(MS(1000), MS(3000), u32::MAX, u64::MAX) <= MS(3750));
+    }
+}

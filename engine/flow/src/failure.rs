@@ -1,0 +1,323 @@
+//! Why a certificate was not renewed or not installed, with every cause kept.
+
+use std::fmt;
+use std::time::Duration;
+
+use waxwing_acme::error::AcmeError;
+use waxwing_acme::problem::Problem;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::http::TransportError;
+use waxwing_core::name::{CaName, DomainName, Identifier, PluginName};
+
+use crate::plugin::PluginFailure;
+use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
+
+/// A request to a CA that did not succeed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CaError {
+    /// No answer.
+    Transport(TransportError),
+    /// An answer that is not the wanted one.
+    Answer(AcmeError),
+}
+
+impl CaError {
+    /// What can be done about it.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Transport(_) => FailureClass::Transient,
+            Self::Answer(error) => error.class(),
+        }
+    }
+
+    /// True if the CA may have done what was asked although the answer is missing or useless.
+    pub fn outcome_is_unknown(&self) -> bool {
+        match self {
+            Self::Transport(error) => !error.stage.is_before_sending(),
+            Self::Answer(error) => error.status.is_some_and(|status| status >= 500),
+        }
+    }
+}
+
+impl fmt::Display for CaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transport(error) => write!(f, "{} {}: {error}", error.method, error.url),
+            Self::Answer(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+/// Why a run for one certificate failed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Failure {
+    /// None of the CA's directories could be used; one cause for each, in the order tried.
+    Directory {
+        /// The CA.
+        ca: CaName,
+        /// URL and cause.
+        tried: Vec<(String, CaError)>,
+    },
+    /// A step at the CA failed.
+    Ca {
+        /// The CA.
+        ca: CaName,
+        /// The step, as in `place the order`.
+        step: &'static str,
+        /// The cause.
+        error: Box<CaError>,
+    },
+    /// The CA looked at a name and refused it.
+    Validation {
+        /// The CA.
+        ca: CaName,
+        /// For each refused name the CA's reason, if it gave one.
+        refused: Vec<(Identifier, Option<Problem>)>,
+    },
+    /// The order was still not done when its time was over; it is kept and looked at again.
+    OrderDeadline {
+        /// The CA.
+        ca: CaName,
+        /// Its last known status.
+        status: String,
+        /// How long the run waited.
+        waited: Duration,
+    },
+    /// The CA asks to come back later than a run waits; the order is kept.
+    Parked {
+        /// The CA.
+        ca: CaName,
+        /// What it asked for.
+        retry_after: Duration,
+    },
+    /// The account cannot be made: terms, credentials from the CA.
+    Account {
+        /// The CA.
+        ca: CaName,
+        /// What is wrong.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+        /// The class.
+        class: FailureClass,
+        /// Causes below, outermost first.
+        causes: Vec<String>,
+    },
+    /// The CA offers no DNS-01 challenge for a name.
+    NoDnsChallenge {
+        /// The CA.
+        ca: CaName,
+        /// The name.
+        identifier: Identifier,
+        /// What it offers.
+        offered: Vec<String>,
+    },
+    /// No configured plugin is responsible for a name.
+    NoValidator {
+        /// The name.
+        identifier: DomainName,
+    },
+    /// Plugins failed; all of them.
+    Plugins(Vec<PluginFailure>),
+    /// The DNS could not be asked.
+    Lookup(LookupError),
+    /// A record was not to be seen in time.
+    Propagation {
+        /// The name.
+        fqdn: DomainName,
+        /// What each server said last.
+        servers: Vec<ServerView>,
+        /// How long the run waited.
+        waited: Duration,
+    },
+    /// What came is not what was ordered.
+    Mismatch {
+        /// The CA.
+        ca: CaName,
+        /// What differs.
+        what: String,
+    },
+    /// The state folder.
+    Store(StoreError),
+    /// A key or a chain.
+    Crypto(CryptoError),
+    /// A secret.
+    Secret(SecretError),
+    /// A plugin of the journal is not configured any more.
+    NoSuchPlugin(PluginName),
+    /// The run was stopped.
+    Stopped,
+}
+
+impl Failure {
+    /// What can be done about it.
+    pub fn class(&self) -> FailureClass {
+        match self {
+            Self::Directory { tried, .. } => tried
+                .iter()
+                .map(|(_, cause)| cause.class())
+                .min()
+                .unwrap_or(FailureClass::Misconfigured),
+            Self::Ca { error, .. } => error.class(),
+            Self::Validation { .. } => FailureClass::Rejected,
+            Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
+                FailureClass::Transient
+            }
+            Self::Parked { .. } => FailureClass::RateLimited,
+            Self::Account { class, .. } => *class,
+            Self::NoDnsChallenge { .. } | Self::NoValidator { .. } | Self::NoSuchPlugin(_) => {
+                FailureClass::Misconfigured
+            }
+            Self::Plugins(failures) => failures
+                .iter()
+                .map(PluginFailure::class)
+                .max()
+                .unwrap_or(FailureClass::Bug),
+            Self::Mismatch { .. } | Self::Crypto(_) => FailureClass::Bug,
+            Self::Store(error) => error.class(),
+            Self::Secret(_) => FailureClass::Misconfigured,
+            Self::Stopped => FailureClass::Cancelled,
+        }
+    }
+
+    /// True if another CA may do better: the trouble is this CA's, or its view of the names.
+    pub fn is_about_the_ca(&self) -> bool {
+        matches!(
+            self,
+            Self::Directory { .. }
+                | Self::Ca { .. }
+                | Self::Validation { .. }
+                | Self::OrderDeadline { .. }
+                | Self::Parked { .. }
+                | Self::Account { .. }
+                | Self::NoDnsChallenge { .. }
+                | Self::Mismatch { .. }
+        )
+    }
+
+    /// Every cause, outermost first, a line each. The first line is the failure itself.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.to_string()];
+        match self {
+            Self::Directory { tried, .. } => {
+                lines.extend(tried.iter().map(|(url, cause)| match cause {
+                    CaError::Transport(error) => format!("{url}: {error}"),
+                    CaError::Answer(error) => error.to_string(),
+                }));
+            }
+            Self::Ca { error, .. } => lines.push(error.to_string()),
+            Self::Validation { refused, .. } => {
+                lines.extend(refused.iter().map(|(name, problem)| match problem {
+                    Some(problem) => format!("{name}: {problem}"),
+                    None => format!("{name}: the CA gave no reason"),
+                }));
+            }
+            Self::Account { causes, .. } => lines.extend(causes.iter().cloned()),
+            Self::Plugins(failures) => {
+                lines.clear();
+                for failure in failures {
+                    lines.push(failure.to_string());
+                    lines.extend(failure.details.iter().map(|(name, value)| format!("{name}: {value}")));
+                    lines.extend(failure.causes.iter().cloned());
+                }
+            }
+            Self::Propagation { servers, .. } => {
+                lines.extend(servers.iter().map(|view| match &view.sees {
+                    Ok(true) => format!("{}: shows the value", view.server),
+                    Ok(false) => format!("{}: does not show the value", view.server),
+                    Err(cause) => format!("{}: {cause}", view.server),
+                }));
+            }
+            _ => {}
+        }
+        lines
+    }
+
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Ca { error, .. } => match error.as_ref() {
+                CaError::Answer(error) => error.hint(),
+                CaError::Transport(_) => None,
+            },
+            Self::Account { hint, .. } => hint.clone(),
+            Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
+            Self::Lookup(error) => error.hint.clone(),
+            Self::Store(error) => error.hint.clone(),
+            Self::Secret(error) => error.hint.clone(),
+            Self::Propagation { servers, .. } if servers.iter().all(|view| view.sees.is_err()) => {
+                Some(
+                    "no name server can be asked from here; where port 53 is closed, set \
+                     [network] propagation = \"resolvers\""
+                        .to_owned(),
+                )
+            }
+            Self::Validation { .. } => Some(
+                "compare the CAA and TXT records that the world sees with `waxwing check`".to_owned(),
+            ),
+            Self::NoValidator { identifier } => {
+                Some(format!("add \"{identifier}\" to `validate` of the certificate"))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The outermost line alone; [`Failure::lines`] has the rest.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
+            Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
+            Self::Validation { ca, refused } => {
+                let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();
+                write!(f, "{ca} refused {}", names.join(", "))
+            }
+            Self::OrderDeadline { ca, status, waited } => write!(
+                f,
+                "the order at {ca} is still {status} after {} s; it is kept and looked at again",
+                waited.as_secs()
+            ),
+            Self::Parked { ca, retry_after } => write!(
+                f,
+                "{ca} asks to come back in {} s; the order is kept until then",
+                retry_after.as_secs()
+            ),
+            Self::Account { ca, reason, .. } => write!(f, "no account at {ca}: {reason}"),
+            Self::NoDnsChallenge { ca, identifier, offered } => write!(
+                f,
+                "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
+                offered.join(", ")
+            ),
+            Self::NoValidator { identifier } => {
+                write!(f, "no DNS plugin is responsible for {identifier}")
+            }
+            Self::Plugins(failures) => match failures.first() {
+                Some(first) => write!(f, "{first}"),
+                None => f.write_str("a plugin failed without saying why"),
+            },
+            Self::Lookup(error) => write!(f, "{error}"),
+            Self::Propagation { fqdn, servers, waited } => {
+                let seen = servers.iter().filter(|view| view.sees == Ok(true)).count();
+                write!(
+                    f,
+                    "the TXT record at {fqdn} was seen on {seen} of {} name servers after {} s",
+                    servers.len(),
+                    waited.as_secs()
+                )
+            }
+            Self::Mismatch { ca, what } => {
+                write!(f, "the certificate from {ca} was not stored: {what}")
+            }
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Crypto(error) => write!(f, "{error}"),
+            Self::Secret(error) => write!(f, "{error}"),
+            Self::NoSuchPlugin(plugin) => {
+                write!(f, "the plugin {plugin} is not configured any more")
+            }
+            Self::Stopped => f.write_str("stopped before it was done"),
+        }
+    }
+}

@@ -1,0 +1,462 @@
+//! A conversation with one CA: its directory, our account there, and every request of a run.
+//!
+//! One session serves all certificates of a run, so that they share the connection, the nonces and
+//! the CA's rate. The lock around the protocol state is never held while waiting.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use waxwing_acme::account::{AccountStatus, ExternalAccount, NewAccount};
+use waxwing_acme::directory::Directory;
+use waxwing_acme::eab;
+use waxwing_acme::jws::{Jwk, Signer};
+use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
+use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::ca::{CaProfile, EabSource};
+use waxwing_core::failure::FailureClass;
+use waxwing_core::http::{Request, Response};
+use waxwing_core::retry::Backoff;
+use waxwing_core::settings::AccountSettings;
+
+use crate::failure::{CaError, Failure};
+use crate::pace::Pace;
+use crate::ports::{
+    AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
+    SecretSource,
+};
+
+/// Longest answer of a CA.
+const BODY_CAP: u64 = 1 << 20;
+
+/// What a session needs from outside.
+#[derive(Clone)]
+pub struct SessionPorts {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// HTTP.
+    pub http: Arc<dyn HttpClient>,
+    /// Keys.
+    pub keys: Arc<dyn KeyMaker>,
+    /// The state folder.
+    pub store: Arc<dyn CertificateStore>,
+    /// Secrets.
+    pub secrets: Arc<dyn SecretSource>,
+    /// How we name ourselves.
+    pub user_agent: UserAgent,
+}
+
+/// An open conversation with a CA, with an account.
+pub struct CaSession {
+    ports: SessionPorts,
+    profile: CaProfile,
+    policy: Policy,
+    signer: Arc<dyn Signer>,
+    account: String,
+    protocol: Mutex<Session>,
+    pace: Mutex<Pace>,
+    in_flight: Semaphore,
+    requests: AtomicU64,
+}
+
+/// Whether a call may be sent again although an earlier sending may have reached the CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It only reads.
+    Freely,
+    /// It changes something: only if the CA cannot have seen it.
+    IfUnseen,
+}
+
+impl CaSession {
+    /// Reads the directory and makes sure that there is an account.
+    ///
+    /// The account key is on disk before newAccount is sent, so that a lost answer or a crash
+    /// finds the same account again.
+    pub async fn open(
+        ports: SessionPorts,
+        profile: &CaProfile,
+        account: &AccountSettings,
+    ) -> Result<Self, Failure> {
+        let opening = Opening { ports: &ports, profile, policy: policy(profile) };
+        let directory = opening.directory().await?;
+        opening.ready(directory, account).await
+    }
+
+    /// The CA's profile.
+    pub const fn profile(&self) -> &CaProfile {
+        &self.profile
+    }
+
+    /// The account's URL.
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// The account's public key.
+    pub fn jwk(&self) -> Jwk {
+        self.signer.jwk()
+    }
+
+    /// The directory that answered.
+    pub fn directory(&self) -> Directory {
+        self.protocol().directory().clone()
+    }
+
+    /// Requests sent so far, look-ups of nonces included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The key that signs for the account.
+    pub fn signer(&self) -> Arc<dyn Signer> {
+        Arc::clone(&self.signer)
+    }
+
+    /// Asks the CA. Trouble that passes is waited out for a few seconds, within what `repeat`
+    /// allows.
+    pub async fn call<C: Call + Sync>(&self, call: &C, repeat: Repeat) -> Result<C::Reply, Failure> {
+        self.call_as(call, repeat, Arc::clone(&self.signer), Some(self.account.clone()))
+            .await
+            .map_err(|error| Failure::Ca {
+                ca: self.profile.name.clone(),
+                step: C::NAME,
+                error: Box::new(error),
+            })
+    }
+
+    /// One request outside the signed protocol, renewal information for one.
+    pub async fn plain(&self, request: Request) -> Result<Response, CaError> {
+        self.send(request).await
+    }
+
+    async fn call_as<C: Call + Sync>(
+        &self,
+        call: &C,
+        repeat: Repeat,
+        signer: Arc<dyn Signer>,
+        kid: Option<String>,
+    ) -> Result<C::Reply, CaError> {
+        let mut failed = 0;
+        loop {
+            let error = match self.exchange(call, signer.as_ref(), kid.as_deref()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            failed += 1;
+            let may = match repeat {
+                Repeat::Freely => true,
+                Repeat::IfUnseen => !error.outcome_is_unknown(),
+            };
+            if !may || !passes(&error) {
+                return Err(error);
+            }
+            let asked = match &error {
+                CaError::Answer(answer) => {
+                    answer.retry_after.map(|at| at.wait(self.ports.clock.now()))
+                }
+                CaError::Transport(_) => None,
+            };
+            let Some(wait) = Backoff::CA.wait(failed, asked, self.ports.entropy.number()) else {
+                return Err(error);
+            };
+            tracing::info!(ca = %self.profile.name, wait_ms = wait.as_millis(), cause = %error,
+                "trying again");
+            self.ports.clock.sleep(wait).await;
+        }
+    }
+
+    /// One call, with as many nonces as it takes.
+    async fn exchange<C: Call + Sync>(
+        &self,
+        call: &C,
+        signer: &dyn Signer,
+        kid: Option<&str>,
+    ) -> Result<C::Reply, CaError> {
+        // Closed only when the session is gone.
+        let _permit = self.in_flight.acquire().await;
+        let credentials = Credentials { signer, kid };
+        let mut attempt = 1;
+        loop {
+            let prepared = self.protocol().prepare(call, &credentials).map_err(CaError::Answer)?;
+            match prepared {
+                Prepared::NonceFirst(request) => {
+                    let response = self.send(request).await?;
+                    self.protocol().take_nonce_from(&response).map_err(CaError::Answer)?;
+                }
+                Prepared::Send(request) => {
+                    let response = self.send(request).await?;
+                    let outcome = self.protocol().receive(call, attempt, &response);
+                    match outcome.map_err(CaError::Answer)? {
+                        Outcome::Reply(reply) => return Ok(reply),
+                        Outcome::Resend => attempt += 1,
+                    }
+                }
+            }
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<Response, CaError> {
+        let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(self.ports.clock.now());
+        if !wait.is_zero() {
+            self.ports.clock.sleep(wait).await;
+        }
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.ports.http.send(request, &self.policy).await.map_err(CaError::Transport)
+    }
+
+    fn protocol(&self) -> std::sync::MutexGuard<'_, Session> {
+        self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bounds of every request to a CA.
+fn policy(profile: &CaProfile) -> Policy {
+    Policy {
+        connect: Duration::from_secs(10),
+        reply: Duration::from_secs(30),
+        body_cap: BODY_CAP,
+        // The operator or the shipped profile names the host; a CA inside the network is normal.
+        addresses: Addresses::Any,
+        trust: profile.trust.iter().cloned().collect(),
+        plain_http: false,
+    }
+}
+
+/// True if the same request may go better in a few seconds.
+fn passes(error: &CaError) -> bool {
+    match error {
+        CaError::Transport(_) => true,
+        CaError::Answer(answer) => {
+            matches!(answer.class(), FailureClass::Transient | FailureClass::RateLimited)
+        }
+    }
+}
+
+/// A session that has no account yet.
+struct Opening<'a> {
+    ports: &'a SessionPorts,
+    profile: &'a CaProfile,
+    policy: Policy,
+}
+
+impl Opening<'_> {
+    /// The first directory that answers. Every candidate keeps its own cause.
+    async fn directory(&self) -> Result<Directory, Failure> {
+        let mut tried = Vec::new();
+        for url in &self.profile.directories {
+            match self.read_directory(url).await {
+                Ok(directory) => return Ok(directory),
+                Err(cause) => tried.push((url.clone(), cause)),
+            }
+        }
+        Err(Failure::Directory { ca: self.profile.name.clone(), tried })
+    }
+
+    async fn read_directory(&self, url: &str) -> Result<Directory, CaError> {
+        let mut failed = 0;
+        loop {
+            let request = Directory::request(url, &self.ports.user_agent);
+            let error = match self.ports.http.send(request, &self.policy).await {
+                Err(error) => CaError::Transport(error),
+                Ok(response) => match Directory::read(url, &response) {
+                    Ok(directory) => return Ok(directory),
+                    Err(error) => CaError::Answer(error),
+                },
+            };
+            failed += 1;
+            let now = self.ports.clock.now();
+            let asked = match &error {
+                CaError::Answer(answer) => answer.retry_after.map(|at| at.wait(now)),
+                CaError::Transport(_) => None,
+            };
+            let wait = Backoff::CA.wait(failed, asked, self.ports.entropy.number());
+            match wait {
+                Some(wait) if passes(&error) => self.ports.clock.sleep(wait).await,
+                _ => return Err(error),
+            }
+        }
+    }
+
+    async fn ready(
+        self,
+        directory: Directory,
+        settings: &AccountSettings,
+    ) -> Result<CaSession, Failure> {
+        let ca = &self.profile.name;
+        let store = &self.ports.store;
+        let _lock = store.lock_account(ca).map_err(Failure::Store)?;
+        let known = store.account(ca).map_err(Failure::Store)?;
+        let known = known.filter(|account| account.directory == directory.url);
+        let mut record = match known {
+            Some(record) => record,
+            None => {
+                let record = AccountRecord {
+                    directory: directory.url.clone(),
+                    kid: None,
+                    contact: contact(settings),
+                    terms: None,
+                    key: self.new_key(settings)?,
+                };
+                store.save_account(ca, &record).map_err(Failure::Store)?;
+                record
+            }
+        };
+        let signer = self.ports.keys.signer(&record.key).map_err(Failure::Crypto)?;
+        let rate = &self.profile.rate;
+        let mut session = CaSession {
+            ports: self.ports.clone(),
+            profile: self.profile.clone(),
+            policy: self.policy.clone(),
+            signer: Arc::clone(&signer),
+            account: String::new(),
+            pace: Mutex::new(Pace::new(rate, self.ports.clock.now())),
+            in_flight: Semaphore::new(usize::try_from(rate.concurrent_requests).unwrap_or(1).max(1)),
+            requests: AtomicU64::new(1),
+            protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
+        };
+        let kid = match &record.kid {
+            Some(kid) => kid.clone(),
+            None => {
+                let kid = self.register(&session, signer, settings, &record).await?;
+                let terms = session.directory().meta.terms_of_service;
+                record.terms = terms.map(|url| (url, self.ports.clock.now()));
+                record.kid = Some(kid.clone());
+                store.save_account(ca, &record).map_err(Failure::Store)?;
+                kid
+            }
+        };
+        session.account = kid;
+        Ok(session)
+    }
+
+    fn new_key(
+        &self,
+        settings: &AccountSettings,
+    ) -> Result<waxwing_core::secret::Secret<String>, Failure> {
+        match &settings.key {
+            Some(reference) => self.ports.secrets.secret(reference).map_err(Failure::Secret),
+            None => self.ports.keys.account_key().map_err(Failure::Crypto),
+        }
+    }
+
+    async fn register(
+        &self,
+        session: &CaSession,
+        signer: Arc<dyn Signer>,
+        settings: &AccountSettings,
+        record: &AccountRecord,
+    ) -> Result<String, Failure> {
+        if !settings.agree_terms {
+            return Err(self.refuse(
+                "the terms of service are not agreed to",
+                Some("[account] agree-terms = true".to_owned()),
+                FailureClass::NeedsPerson,
+            ));
+        }
+        if record.contact.is_empty() && self.profile.quirks.contact_required {
+            return Err(self.refuse(
+                "this CA wants an e-mail address",
+                Some("[account] email = \"you@example.com\"".to_owned()),
+                FailureClass::Misconfigured,
+            ));
+        }
+        let wanted = self.profile.eab.required
+            || session.directory().meta.external_account_required;
+        let external = if wanted { Some(self.credentials(settings).await?) } else { None };
+        let call = NewAccount {
+            contact: record.contact.clone(),
+            terms_agreed: true,
+            external,
+            only_existing: false,
+        };
+        // Safe to repeat: the same key finds the same account (RFC 8555 section 7.3.1).
+        let account = session.call_as(&call, Repeat::Freely, signer, None).await.map_err(|error| {
+            Failure::Ca {
+                ca: self.profile.name.clone(),
+                step: "register the account",
+                error: Box::new(error),
+            }
+        })?;
+        match account.status {
+            AccountStatus::Valid => Ok(account.kid),
+            AccountStatus::Deactivated | AccountStatus::Revoked => Err(self.refuse(
+                "the account of this key is deactivated or revoked",
+                Some(format!("move accounts/{} out of the state folder to make a new one", self.profile.name)),
+                FailureClass::NeedsPerson,
+            )),
+        }
+    }
+
+    /// Credentials from the CA that bind the account (RFC 8555 section 7.3.4).
+    async fn credentials(&self, settings: &AccountSettings) -> Result<ExternalAccount, Failure> {
+        let ca = &self.profile.name;
+        match &self.profile.eab.source {
+            EabSource::None => Err(self.refuse(
+                "this CA wants credentials of its own (external account binding)",
+                Some(format!(
+                    "[ca.{ca}] eab = {{ key-id = \"...\", hmac-key = \"file:{ca}-hmac-key\" }}"
+                )),
+                FailureClass::Misconfigured,
+            )),
+            EabSource::Given { key_id, hmac_key } => {
+                let secret = self.ports.secrets.secret(hmac_key).map_err(Failure::Secret)?;
+                ExternalAccount::from_base64(key_id, &secret).map_err(|error| Failure::Account {
+                    ca: ca.clone(),
+                    reason: "the HMAC key of [ca] eab cannot be read".to_owned(),
+                    hint: Some("copy it again as the CA shows it: base64url, one line".to_owned()),
+                    class: FailureClass::Misconfigured,
+                    causes: vec![error.to_string()],
+                })
+            }
+            EabSource::Obtain(obtain) => {
+                let api_key = match &obtain.api_key {
+                    Some(reference) => {
+                        Some(self.ports.secrets.secret(reference).map_err(Failure::Secret)?)
+                    }
+                    None => None,
+                };
+                let email = obtain.email.as_deref().or(settings.email.as_deref());
+                let failed = |class, hint, causes| Failure::Account {
+                    ca: ca.clone(),
+                    reason: "the CA gave no credentials for a new account".to_owned(),
+                    hint,
+                    class,
+                    causes,
+                };
+                let eab_failed = |error: eab::EabError| {
+                    failed(error.class(), error.hint(), vec![error.to_string()])
+                };
+                let request =
+                    eab::request(obtain, email, api_key.as_ref(), &self.ports.user_agent)
+                        .map_err(eab_failed)?;
+                let response =
+                    self.ports.http.send(request, &self.policy).await.map_err(|error| {
+                        failed(
+                            FailureClass::Transient,
+                            None,
+                            vec![format!("{} {}: {error}", error.method, error.url)],
+                        )
+                    })?;
+                eab::read(obtain, &response).map_err(eab_failed)
+            }
+        }
+    }
+
+    fn refuse(&self, reason: &str, hint: Option<String>, class: FailureClass) -> Failure {
+        Failure::Account {
+            ca: self.profile.name.clone(),
+            reason: reason.to_owned(),
+            hint,
+            class,
+            causes: Vec::new(),
+        }
+    }
+}
+
+fn contact(settings: &AccountSettings) -> Vec<String> {
+    settings.email.iter().map(|email| format!("mailto:{email}")).collect()
+}
