@@ -36,7 +36,9 @@ impl Backoff {
         if failed >= self.tries {
             return None;
         }
-        let grown = self.first.saturating_mul(3_u32.saturating_pow(failed.saturating_sub(1)));
+        let grown = self
+            .first
+            .saturating_mul(3_u32.saturating_pow(failed.saturating_sub(1)));
         let grown = spread(grown.min(self.most), chance);
         match asked {
             Some(asked) if asked > self.patience => None,
@@ -59,7 +61,11 @@ pub fn poll(first: Duration, most: Duration, nth: u32, chance: u64) -> Duration 
         wait = (wait.saturating_mul(3) / 2).min(most);
     }
     // The first look is not spread: it is tuned to the CA, and too early costs a request.
-    if nth == 0 { wait.min(most) } else { spread(wait.min(most), chance) }
+    if nth == 0 {
+        wait.min(most)
+    } else {
+        spread(wait.min(most), chance)
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +79,11 @@ mod tests {
         let policy = Backoff::CA;
         let middle = 250;
         let check = |failed, asked, want| {
-            assert_eq!(policy.wait(failed, asked, middle), want, "{failed} {asked:?}");
+            assert_eq!(
+                policy.wait(failed, asked, middle),
+                want,
+                "{failed} {asked:?}"
+            );
         };
         check(1, None, Some(MS(500)));
         check(2, None, Some(MS(1500)));

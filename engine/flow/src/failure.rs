@@ -217,7 +217,12 @@ impl Failure {
                 lines.clear();
                 for failure in failures {
                     lines.push(failure.to_string());
-                    lines.extend(failure.details.iter().map(|(name, value)| format!("{name}: {value}")));
+                    lines.extend(
+                        failure
+                            .details
+                            .iter()
+                            .map(|(name, value)| format!("{name}: {value}")),
+                    );
                     lines.extend(failure.causes.iter().cloned());
                 }
             }
@@ -253,11 +258,12 @@ impl Failure {
                 )
             }
             Self::Validation { .. } => Some(
-                "compare the CAA and TXT records that the world sees with `waxwing check`".to_owned(),
+                "compare the CAA and TXT records that the world sees with `waxwing check`"
+                    .to_owned(),
             ),
-            Self::NoValidator { identifier } => {
-                Some(format!("add \"{identifier}\" to `validate` of the certificate"))
-            }
+            Self::NoValidator { identifier } => Some(format!(
+                "add \"{identifier}\" to `validate` of the certificate"
+            )),
             _ => None,
         }
     }
@@ -286,7 +292,11 @@ impl fmt::Display for Failure {
                 retry_after.as_secs()
             ),
             Self::Account { ca, reason, .. } => write!(f, "no account at {ca}: {reason}"),
-            Self::NoDnsChallenge { ca, identifier, offered } => write!(
+            Self::NoDnsChallenge {
+                ca,
+                identifier,
+                offered,
+            } => write!(
                 f,
                 "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
                 offered.join(", ")
@@ -299,7 +309,11 @@ impl fmt::Display for Failure {
                 None => f.write_str("a plugin failed without saying why"),
             },
             Self::Lookup(error) => write!(f, "{error}"),
-            Self::Propagation { fqdn, servers, waited } => {
+            Self::Propagation {
+                fqdn,
+                servers,
+                waited,
+            } => {
                 let seen = servers.iter().filter(|view| view.sees == Ok(true)).count();
                 write!(
                     f,

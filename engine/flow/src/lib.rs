@@ -6,20 +6,16 @@
 //!
 //! Start reading at [`run`] (what a run is), then [`machine`] (how it goes on), then [`driver`].
 
-pub mod run;
 pub mod machine;
+pub mod run;
 
-pub mod ports;
-pub mod plugin;
 pub mod certificate;
-pub mod obligation;
 pub mod failure;
+pub mod obligation;
+pub mod plugin;
+pub mod ports;
 
-
-
-pub mod session;
 pub mod audit;
-
+pub mod session;
 
 mod pace;
-

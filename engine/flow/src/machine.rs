@@ -269,18 +269,25 @@ impl Machine {
             Event::OrderSeen { order, retry_after } => self.follow(order, retry_after, now),
             Event::AuthorizationsSeen(authorizations) => self.prove(authorizations),
             Event::Located(obligations) => self.owe(obligations),
-            Event::Presented { obligations, failed, hint } => {
-                self.presented(obligations, failed, hint)
-            }
+            Event::Presented {
+                obligations,
+                failed,
+                hint,
+            } => self.presented(obligations, failed, hint),
             Event::Visible => self.answer(),
             Event::Answered(failures) => self.answered(failures),
             Event::KeyReady => match &self.order {
-                Some(order) => Effect::Finalize { url: order.finalize.clone() },
+                Some(order) => Effect::Finalize {
+                    url: order.finalize.clone(),
+                },
                 None => self.look_again(Failure::Stopped),
             },
             Event::Downloaded { pem, facts } => {
                 self.issued = Some(facts.clone());
-                Effect::Save { pem: Box::new(pem), facts: Box::new(facts) }
+                Effect::Save {
+                    pem: Box::new(pem),
+                    facts: Box::new(facts),
+                }
             }
             Event::Saved(version) => match self.issued.take() {
                 Some(facts) => self.settle(Ok(Issued { version, facts }), false),
@@ -305,7 +312,10 @@ impl Machine {
         if let Some(url) = &self.run.order_url {
             // Whether the challenges were answered is for the authorizations to say.
             self.run.stage = Stage::Ordered;
-            return Effect::ReadOrder { url: url.clone(), after: Wait::None };
+            return Effect::ReadOrder {
+                url: url.clone(),
+                after: Wait::None,
+            };
         }
         self.run.stage = Stage::Planned;
         self.run.began = now;
@@ -322,7 +332,9 @@ impl Machine {
         self.order = Some(order.clone());
         match status {
             OrderStatus::Pending if self.run.stage < Stage::Validating => {
-                Effect::ReadAuthorizations { urls: order.authorizations }
+                Effect::ReadAuthorizations {
+                    urls: order.authorizations,
+                }
             }
             OrderStatus::Pending => self.poll(status, retry_after, now),
             OrderStatus::Processing => {
@@ -346,7 +358,9 @@ impl Machine {
                 }
             },
             // The reason is in the authorizations more often than in the order.
-            OrderStatus::Invalid => Effect::ReadAuthorizations { urls: order.authorizations },
+            OrderStatus::Invalid => Effect::ReadAuthorizations {
+                urls: order.authorizations,
+            },
         }
     }
 
@@ -354,7 +368,11 @@ impl Machine {
         let ca = self.run.terms.ca.clone();
         let waited = now.since(self.since);
         if waited >= self.patience.order {
-            return self.fail(Failure::OrderDeadline { ca, status: name_of(status).to_owned(), waited });
+            return self.fail(Failure::OrderDeadline {
+                ca,
+                status: name_of(status).to_owned(),
+                waited,
+            });
         }
         let after = match asked {
             Some(retry_after) if retry_after > self.patience.retry_after_cap => {
@@ -369,7 +387,10 @@ impl Machine {
 
     fn read_order(&self, after: Wait) -> Effect {
         match &self.run.order_url {
-            Some(url) => Effect::ReadOrder { url: url.clone(), after },
+            Some(url) => Effect::ReadOrder {
+                url: url.clone(),
+                after,
+            },
             None => Effect::PlaceOrder,
         }
     }
@@ -377,7 +398,10 @@ impl Machine {
     /// Collects the challenges that are still to be answered.
     fn prove(&mut self, authorizations: Vec<(String, Authorization)>) -> Effect {
         let ca = self.run.terms.ca.clone();
-        let over = self.order.as_ref().is_some_and(|order| order.status == OrderStatus::Invalid);
+        let over = self
+            .order
+            .as_ref()
+            .is_some_and(|order| order.status == OrderStatus::Invalid);
         let mut refused = Vec::new();
         let mut challenges = Vec::new();
         for (url, authorization) in authorizations {
@@ -390,9 +414,16 @@ impl Machine {
                     let Some((challenge, token)) =
                         challenge.and_then(|found| Some((found, found.token.clone()?)))
                     else {
-                        let kinds = authorization.challenges.iter().map(|c| c.kind.as_str().to_owned());
+                        let kinds = authorization
+                            .challenges
+                            .iter()
+                            .map(|c| c.kind.as_str().to_owned());
                         let offered = kinds.collect();
-                        return self.fail(Failure::NoDnsChallenge { ca, identifier, offered });
+                        return self.fail(Failure::NoDnsChallenge {
+                            ca,
+                            identifier,
+                            offered,
+                        });
                     };
                     // One that the CA is looking at already must not be answered again.
                     if challenge.status == ChallengeStatus::Pending {
@@ -415,8 +446,13 @@ impl Machine {
         }
         if over && refused.is_empty() {
             let problem = self.order.as_ref().and_then(|order| order.error.clone());
-            refused =
-                self.run.terms.names.iter().map(|name| (name.clone(), problem.clone())).collect();
+            refused = self
+                .run
+                .terms
+                .names
+                .iter()
+                .map(|name| (name.clone(), problem.clone()))
+                .collect();
         }
         if !refused.is_empty() {
             return self.fail(Failure::Validation { ca, refused });
@@ -437,7 +473,11 @@ impl Machine {
 
     fn owe(&mut self, obligations: Vec<Obligation>) -> Effect {
         for new in obligations {
-            let known = self.run.obligations.iter_mut().find(|o| o.record.key == new.record.key);
+            let known = self
+                .run
+                .obligations
+                .iter_mut()
+                .find(|o| o.record.key == new.record.key);
             match known {
                 // An earlier try found it there and left it alone; that stays so.
                 Some(known) if known.state == ObligationState::NotOurs => {}
@@ -453,9 +493,16 @@ impl Machine {
     /// The obligations of the challenges at hand, without those of an earlier order.
     fn needed(&self) -> Vec<Obligation> {
         let wanted = |o: &&Obligation| {
-            self.challenges.iter().any(|challenge| o.record.key == challenge.record_key())
+            self.challenges
+                .iter()
+                .any(|challenge| o.record.key == challenge.record_key())
         };
-        self.run.obligations.iter().filter(wanted).cloned().collect()
+        self.run
+            .obligations
+            .iter()
+            .filter(wanted)
+            .cloned()
+            .collect()
     }
 
     fn presented(
@@ -474,7 +521,10 @@ impl Machine {
             return self.fail(Failure::Plugins(failed));
         }
         self.run.stage = Stage::Propagating;
-        Effect::Watch { obligations: self.needed(), hint }
+        Effect::Watch {
+            obligations: self.needed(),
+            hint,
+        }
     }
 
     fn answer(&mut self) -> Effect {
@@ -493,7 +543,9 @@ impl Machine {
         // Some challenges may have been taken up although the answer is missing.
         self.recoveries += 1;
         match &self.order {
-            Some(order) => Effect::ReadAuthorizations { urls: order.authorizations.clone() },
+            Some(order) => Effect::ReadAuthorizations {
+                urls: order.authorizations.clone(),
+            },
             None => self.look_again(failure),
         }
     }
@@ -516,22 +568,38 @@ impl Machine {
             Some(CaError::Answer(answer)) => Some(answer),
             _ => None,
         };
-        let kind = answer.and_then(|answer| answer.problem.as_ref()).map(|p| &p.kind);
+        let kind = answer
+            .and_then(|answer| answer.problem.as_ref())
+            .map(|p| &p.kind);
         let status = answer.and_then(|answer| answer.status).unwrap_or(0);
         let definite = (400..500).contains(&status)
             && !matches!(kind, Some(ProblemKind::RateLimited | ProblemKind::BadNonce));
         match self.doing {
             Doing::PlaceOrder if definite && self.run.terms.replaces.is_some() => {
                 self.run.terms.replaces = None;
-                self.notes.push(format!("ordered again without `replaces`: {failure}"));
+                self.notes
+                    .push(format!("ordered again without `replaces`: {failure}"));
                 Effect::PlaceOrder
             }
             Doing::PlaceOrder
                 if kind == Some(&ProblemKind::InvalidProfile)
-                    && self.run.terms.profile.as_ref().is_some_and(|(_, required)| !required) =>
+                    && self
+                        .run
+                        .terms
+                        .profile
+                        .as_ref()
+                        .is_some_and(|(_, required)| !required) =>
             {
-                let name = self.run.terms.profile.take().map(|(name, _)| name).unwrap_or_default();
-                self.notes.push(format!("ordered without the profile {name}, which the CA refused"));
+                let name = self
+                    .run
+                    .terms
+                    .profile
+                    .take()
+                    .map(|(name, _)| name)
+                    .unwrap_or_default();
+                self.notes.push(format!(
+                    "ordered without the profile {name}, which the CA refused"
+                ));
                 Effect::PlaceOrder
             }
             Doing::PlaceOrder
@@ -598,7 +666,11 @@ impl Machine {
         if self.ending.is_some() {
             return self.end(failed);
         }
-        self.notes.extend(failed.iter().map(|failure| format!("left from an earlier run: {failure}")));
+        self.notes.extend(
+            failed
+                .iter()
+                .map(|failure| format!("left from an earlier run: {failure}")),
+        );
         self.run.began = now;
         Effect::PlaceOrder
     }

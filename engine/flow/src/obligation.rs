@@ -34,7 +34,9 @@ impl Obligation {
     /// Takes up what the plugin said of this record.
     pub fn placed(&mut self, placed: &Placed) {
         self.state = if placed.created {
-            ObligationState::Placed { receipt: placed.receipt.clone() }
+            ObligationState::Placed {
+                receipt: placed.receipt.clone(),
+            }
         } else {
             ObligationState::NotOurs
         };
@@ -47,6 +49,9 @@ impl Obligation {
             ObligationState::Placed { receipt } => Some(receipt.clone()),
             ObligationState::NotOurs => return None,
         };
-        Some(Removal { record: self.record.clone(), receipt })
+        Some(Removal {
+            record: self.record.clone(),
+            receipt,
+        })
     }
 }

@@ -26,7 +26,11 @@ impl Pace {
             _ => Duration::ZERO,
         };
         let slack = spacing.saturating_mul(rate.burst.saturating_sub(1));
-        Self { spacing, slack, next: now }
+        Self {
+            spacing,
+            slack,
+            next: now,
+        }
     }
 
     /// Takes the next place; the wait until it may be used.
@@ -60,8 +64,12 @@ mod tests {
     #[test]
     fn no_rate_means_no_wait() {
         let now = Timestamp::from_unix(0);
-        let rate =
-            Rate { per_second: None, burst: 1, concurrent_orders: 1, concurrent_requests: 1 };
+        let rate = Rate {
+            per_second: None,
+            burst: 1,
+            concurrent_orders: 1,
+            concurrent_requests: 1,
+        };
         let mut pace = Pace::new(&rate, now);
         assert!((0..100).all(|_| pace.take(now) == Duration::ZERO));
     }

@@ -81,7 +81,11 @@ impl CaSession {
         profile: &CaProfile,
         account: &AccountSettings,
     ) -> Result<Self, Failure> {
-        let opening = Opening { ports: &ports, profile, policy: policy(profile) };
+        let opening = Opening {
+            ports: &ports,
+            profile,
+            policy: policy(profile),
+        };
         let directory = opening.directory().await?;
         opening.ready(directory, account).await
     }
@@ -118,14 +122,23 @@ impl CaSession {
 
     /// Asks the CA. Trouble that passes is waited out for a few seconds, within what `repeat`
     /// allows.
-    pub async fn call<C: Call + Sync>(&self, call: &C, repeat: Repeat) -> Result<C::Reply, Failure> {
-        self.call_as(call, repeat, Arc::clone(&self.signer), Some(self.account.clone()))
-            .await
-            .map_err(|error| Failure::Ca {
-                ca: self.profile.name.clone(),
-                step: C::NAME,
-                error: Box::new(error),
-            })
+    pub async fn call<C: Call + Sync>(
+        &self,
+        call: &C,
+        repeat: Repeat,
+    ) -> Result<C::Reply, Failure> {
+        self.call_as(
+            call,
+            repeat,
+            Arc::clone(&self.signer),
+            Some(self.account.clone()),
+        )
+        .await
+        .map_err(|error| Failure::Ca {
+            ca: self.profile.name.clone(),
+            step: C::NAME,
+            error: Box::new(error),
+        })
     }
 
     /// One request outside the signed protocol, renewal information for one.
@@ -181,11 +194,16 @@ impl CaSession {
         let credentials = Credentials { signer, kid };
         let mut attempt = 1;
         loop {
-            let prepared = self.protocol().prepare(call, &credentials).map_err(CaError::Answer)?;
+            let prepared = self
+                .protocol()
+                .prepare(call, &credentials)
+                .map_err(CaError::Answer)?;
             match prepared {
                 Prepared::NonceFirst(request) => {
                     let response = self.send(request).await?;
-                    self.protocol().take_nonce_from(&response).map_err(CaError::Answer)?;
+                    self.protocol()
+                        .take_nonce_from(&response)
+                        .map_err(CaError::Answer)?;
                 }
                 Prepared::Send(request) => {
                     let response = self.send(request).await?;
@@ -200,12 +218,20 @@ impl CaSession {
     }
 
     async fn send(&self, request: Request) -> Result<Response, CaError> {
-        let wait = self.pace.lock().unwrap_or_else(PoisonError::into_inner).take(self.ports.clock.now());
+        let wait = self
+            .pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(self.ports.clock.now());
         if !wait.is_zero() {
             self.ports.clock.sleep(wait).await;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.ports.http.send(request, &self.policy).await.map_err(CaError::Transport)
+        self.ports
+            .http
+            .send(request, &self.policy)
+            .await
+            .map_err(CaError::Transport)
     }
 
     fn protocol(&self) -> std::sync::MutexGuard<'_, Session> {
@@ -231,7 +257,10 @@ fn passes(error: &CaError) -> bool {
     match error {
         CaError::Transport(_) => true,
         CaError::Answer(answer) => {
-            matches!(answer.class(), FailureClass::Transient | FailureClass::RateLimited)
+            matches!(
+                answer.class(),
+                FailureClass::Transient | FailureClass::RateLimited
+            )
         }
     }
 }
@@ -253,7 +282,10 @@ impl Opening<'_> {
                 Err(cause) => tried.push((url.clone(), cause)),
             }
         }
-        Err(Failure::Directory { ca: self.profile.name.clone(), tried })
+        Err(Failure::Directory {
+            ca: self.profile.name.clone(),
+            tried,
+        })
     }
 
     async fn read_directory(&self, url: &str) -> Result<Directory, CaError> {
@@ -305,7 +337,11 @@ impl Opening<'_> {
                 record
             }
         };
-        let signer = self.ports.keys.signer(&record.key).map_err(Failure::Crypto)?;
+        let signer = self
+            .ports
+            .keys
+            .signer(&record.key)
+            .map_err(Failure::Crypto)?;
         let rate = &self.profile.rate;
         let mut session = CaSession {
             ports: self.ports.clone(),
@@ -314,7 +350,11 @@ impl Opening<'_> {
             signer: Arc::clone(&signer),
             account: String::new(),
             pace: Mutex::new(Pace::new(rate, self.ports.clock.now())),
-            in_flight: Semaphore::new(usize::try_from(rate.concurrent_requests).unwrap_or(1).max(1)),
+            in_flight: Semaphore::new(
+                usize::try_from(rate.concurrent_requests)
+                    .unwrap_or(1)
+                    .max(1),
+            ),
             requests: AtomicU64::new(1),
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
         };
@@ -338,7 +378,11 @@ impl Opening<'_> {
         settings: &AccountSettings,
     ) -> Result<waxwing_core::secret::Secret<String>, Failure> {
         match &settings.key {
-            Some(reference) => self.ports.secrets.secret(reference).map_err(Failure::Secret),
+            Some(reference) => self
+                .ports
+                .secrets
+                .secret(reference)
+                .map_err(Failure::Secret),
             None => self.ports.keys.account_key().map_err(Failure::Crypto),
         }
     }
@@ -364,9 +408,13 @@ impl Opening<'_> {
                 FailureClass::Misconfigured,
             ));
         }
-        let wanted = self.profile.eab.required
-            || session.directory().meta.external_account_required;
-        let external = if wanted { Some(self.credentials(settings).await?) } else { None };
+        let wanted =
+            self.profile.eab.required || session.directory().meta.external_account_required;
+        let external = if wanted {
+            Some(self.credentials(settings).await?)
+        } else {
+            None
+        };
         let call = NewAccount {
             contact: record.contact.clone(),
             terms_agreed: true,
@@ -374,18 +422,22 @@ impl Opening<'_> {
             only_existing: false,
         };
         // Safe to repeat: the same key finds the same account (RFC 8555 section 7.3.1).
-        let account = session.call_as(&call, Repeat::Freely, signer, None).await.map_err(|error| {
-            Failure::Ca {
+        let account = session
+            .call_as(&call, Repeat::Freely, signer, None)
+            .await
+            .map_err(|error| Failure::Ca {
                 ca: self.profile.name.clone(),
                 step: "register the account",
                 error: Box::new(error),
-            }
-        })?;
+            })?;
         match account.status {
             AccountStatus::Valid => Ok(account.kid),
             AccountStatus::Deactivated | AccountStatus::Revoked => Err(self.refuse(
                 "the account of this key is deactivated or revoked",
-                Some(format!("move accounts/{} out of the state folder to make a new one", self.profile.name)),
+                Some(format!(
+                    "move accounts/{} out of the state folder to make a new one",
+                    self.profile.name
+                )),
                 FailureClass::NeedsPerson,
             )),
         }
@@ -403,7 +455,11 @@ impl Opening<'_> {
                 FailureClass::Misconfigured,
             )),
             EabSource::Given { key_id, hmac_key } => {
-                let secret = self.ports.secrets.secret(hmac_key).map_err(Failure::Secret)?;
+                let secret = self
+                    .ports
+                    .secrets
+                    .secret(hmac_key)
+                    .map_err(Failure::Secret)?;
                 ExternalAccount::from_base64(key_id, &secret).map_err(|error| Failure::Account {
                     ca: ca.clone(),
                     reason: "the HMAC key of [ca] eab cannot be read".to_owned(),
@@ -414,9 +470,12 @@ impl Opening<'_> {
             }
             EabSource::Obtain(obtain) => {
                 let api_key = match &obtain.api_key {
-                    Some(reference) => {
-                        Some(self.ports.secrets.secret(reference).map_err(Failure::Secret)?)
-                    }
+                    Some(reference) => Some(
+                        self.ports
+                            .secrets
+                            .secret(reference)
+                            .map_err(Failure::Secret)?,
+                    ),
                     None => None,
                 };
                 let email = obtain.email.as_deref().or(settings.email.as_deref());
@@ -430,17 +489,20 @@ impl Opening<'_> {
                 let eab_failed = |error: eab::EabError| {
                     failed(error.class(), error.hint(), vec![error.to_string()])
                 };
-                let request =
-                    eab::request(obtain, email, api_key.as_ref(), &self.ports.user_agent)
-                        .map_err(eab_failed)?;
+                let request = eab::request(obtain, email, api_key.as_ref(), &self.ports.user_agent)
+                    .map_err(eab_failed)?;
                 let response =
-                    self.ports.http.send(request, &self.policy).await.map_err(|error| {
-                        failed(
-                            FailureClass::Transient,
-                            None,
-                            vec![format!("{} {}: {error}", error.method, error.url)],
-                        )
-                    })?;
+                    self.ports
+                        .http
+                        .send(request, &self.policy)
+                        .await
+                        .map_err(|error| {
+                            failed(
+                                FailureClass::Transient,
+                                None,
+                                vec![format!("{} {}: {error}", error.method, error.url)],
+                            )
+                        })?;
                 eab::read(obtain, &response).map_err(eab_failed)
             }
         }
@@ -458,5 +520,9 @@ impl Opening<'_> {
 }
 
 fn contact(settings: &AccountSettings) -> Vec<String> {
-    settings.email.iter().map(|email| format!("mailto:{email}")).collect()
+    settings
+        .email
+        .iter()
+        .map(|email| format!("mailto:{email}"))
+        .collect()
 }
