@@ -6,16 +6,21 @@
 //!
 //! Start reading at [`run`] (what a run is), then [`machine`] (how it goes on), then [`driver`].
 
-pub mod machine;
-pub mod run;
-
+pub mod audit;
 pub mod certificate;
+pub mod driver;
 pub mod failure;
+pub mod install;
+pub mod journal;
+pub mod machine;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;
-
-pub mod audit;
+pub mod report;
+pub mod run;
+pub mod scheduler;
 pub mod session;
 
 mod pace;
+mod propagation;
+mod settle;

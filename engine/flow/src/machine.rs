@@ -87,6 +87,8 @@ pub struct DnsChallenge {
 pub enum Event {
     /// The run starts, fresh or from the journal.
     Begin,
+    /// The run starts from the journal, and its certificate is in the store already.
+    Stored(Issued),
     /// newOrder was answered.
     OrderPlaced {
         /// The order's URL.
@@ -261,6 +263,7 @@ impl Machine {
     pub fn step(mut self, event: Event, now: Timestamp) -> (Self, Effect) {
         let effect = match event {
             Event::Begin => self.begin(now),
+            Event::Stored(issued) => self.settle(Ok(issued), false),
             Event::OrderPlaced { url, order } => {
                 self.run.order_url = Some(url);
                 self.run.stage = Stage::Ordered;

@@ -1,0 +1,231 @@
+//! Bringing stored certificates to where they are used: one batch for each installer and run.
+//!
+//! Installing follows the state, not the event: whatever is stored and not yet installed is
+//! installed, so a failed installation is tried again on the next run without a new order.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::settings::CertificateSettings;
+
+use crate::certificate::{AttemptResult, InstalledMark, InventoryEntry, LastAttempt};
+use crate::driver::{ConfiguredInstaller, Ports, Stop};
+use crate::failure::Failure;
+use crate::plugin::{Attempt, InstallItem};
+use crate::ports::LockGuard;
+use crate::report::{InstallOutcome, InstallReport};
+use crate::settle::not_configured;
+
+/// True if an installer has something to do for a certificate.
+pub fn is_needed(entry: &InventoryEntry, plugin: &PluginName, settings: &str) -> bool {
+    let Some(current) = &entry.current else {
+        return false;
+    };
+    // Nobody trusts a staging certificate: it never replaces what is installed.
+    if current.origin.staging && !entry.installed.is_empty() {
+        return false;
+    }
+    match entry.installed.iter().find(|mark| mark.plugin == *plugin) {
+        Some(mark) => mark.version != current.version || mark.settings != settings,
+        None => true,
+    }
+}
+
+/// What one installer has to do in this run.
+struct Batch<'a> {
+    plugin: &'a PluginName,
+    configured: Option<&'a ConfiguredInstaller>,
+    items: Vec<InstallItem>,
+    /// Held until the batch is done, so that no other run changes the certificates meanwhile.
+    _locks: Vec<Box<dyn LockGuard>>,
+}
+
+/// Installs what is stored and not installed among `certificates`; with `rehearsal` only plans it.
+pub(crate) async fn install(
+    ports: &Ports,
+    run: &str,
+    certificates: &[&CertificateSettings],
+    rehearsal: bool,
+    stop: &Stop,
+) -> Vec<InstallReport> {
+    let mut wanted: BTreeMap<&PluginName, Vec<&CertificateName>> = BTreeMap::new();
+    let mut order: Vec<&PluginName> = Vec::new();
+    for certificate in certificates {
+        for plugin in &certificate.install {
+            if !order.contains(&plugin) {
+                order.push(plugin);
+            }
+            wanted.entry(plugin).or_default().push(&certificate.name);
+        }
+    }
+    let mut reports = Vec::new();
+    for plugin in order {
+        if stop.is_requested() {
+            break;
+        }
+        let names = wanted.remove(plugin).unwrap_or_default();
+        let started = ports.session.clock.now();
+        let report = |certificates: Vec<CertificateName>, steps, outcome| InstallReport {
+            plugin: plugin.clone(),
+            certificates,
+            started,
+            took: ports.session.clock.now().since(started),
+            steps,
+            outcome,
+        };
+        let batch = match gather(ports, plugin, &names, rehearsal) {
+            Ok(batch) => batch,
+            Err((name, failure)) => {
+                reports.push(report(
+                    vec![name],
+                    Vec::new(),
+                    InstallOutcome::Failed(failure),
+                ));
+                continue;
+            }
+        };
+        if batch.items.is_empty() {
+            continue;
+        }
+        let certificates: Vec<CertificateName> = batch
+            .items
+            .iter()
+            .map(|item| item.version.certificate.clone())
+            .collect();
+        let (steps, outcome) = carry_out(ports, run, &batch, rehearsal).await;
+        if let InstallOutcome::Failed(failure) = &outcome {
+            note_failure(ports, plugin, &certificates, failure);
+        }
+        reports.push(report(certificates, steps, outcome));
+    }
+    reports
+}
+
+/// Collects what an installer has to do.
+fn gather<'a>(
+    ports: &'a Ports,
+    plugin: &'a PluginName,
+    names: &[&CertificateName],
+    rehearsal: bool,
+) -> Result<Batch<'a>, (CertificateName, Failure)> {
+    let store = &ports.session.store;
+    let configured = ports.installers.get(plugin);
+    let settings = configured.map_or("", |installer| installer.settings.as_str());
+    let mut batch = Batch {
+        plugin,
+        configured,
+        items: Vec::new(),
+        _locks: Vec::new(),
+    };
+    for &name in names {
+        let blame = |error| (name.clone(), Failure::Store(error));
+        let wanted = |entry: &InventoryEntry| rehearsal || is_needed(entry, plugin, settings);
+        if !store
+            .entry(name)
+            .map_err(blame)?
+            .as_ref()
+            .is_some_and(wanted)
+        {
+            continue;
+        }
+        let lock = store.lock_certificate(name).map_err(blame)?;
+        let Some(entry) = store.entry(name).map_err(blame)?.filter(wanted) else {
+            continue;
+        };
+        let Some(version) = store.current(name).map_err(blame)? else {
+            continue;
+        };
+        let previous = entry.installed.iter().find(|mark| mark.plugin == *plugin);
+        let previous = previous.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone()));
+        batch.items.push(InstallItem { version, previous });
+        batch._locks.push(lock);
+    }
+    Ok(batch)
+}
+
+async fn carry_out(
+    ports: &Ports,
+    run: &str,
+    batch: &Batch<'_>,
+    rehearsal: bool,
+) -> (Vec<crate::plugin::DeployStep>, InstallOutcome) {
+    let failed = |failure| InstallOutcome::Failed(Failure::Plugins(vec![failure]));
+    let Some(configured) = batch.configured else {
+        return (Vec::new(), failed(not_configured(batch.plugin, "install")));
+    };
+    let plan = match configured.installer.plan(&batch.items).await {
+        Ok(plan) => plan,
+        Err(failure) => return (Vec::new(), failed(failure)),
+    };
+    if rehearsal {
+        return (plan.steps, InstallOutcome::Planned);
+    }
+    let attempt = Attempt {
+        run: run.to_owned(),
+        number: 1,
+    };
+    let (receipt, changed) = if plan.steps.is_empty() {
+        (String::new(), false)
+    } else {
+        match configured
+            .installer
+            .install(&attempt, &batch.items, &plan.token)
+            .await
+        {
+            Ok(installed) => (installed.receipt, installed.changed),
+            Err(failure) => return (plan.steps, failed(failure)),
+        }
+    };
+    let at = ports.session.clock.now();
+    for item in &batch.items {
+        let mark = InstalledMark {
+            plugin: batch.plugin.clone(),
+            version: item.version.version,
+            leaf_sha256: item.version.facts.leaf_sha256.clone(),
+            leaf_sha1: item.version.facts.leaf_sha1.clone(),
+            settings: configured.settings.clone(),
+            at,
+            receipt: receipt.clone(),
+        };
+        let noted = ports
+            .session
+            .store
+            .record_installed(&item.version.certificate, &mark);
+        if let Err(error) = noted {
+            return (plan.steps, InstallOutcome::Failed(Failure::Store(error)));
+        }
+        let last = LastAttempt {
+            at,
+            ca: Some(item.version.origin.ca.clone()),
+            result: AttemptResult::Installed,
+        };
+        note(ports, &item.version.certificate, &last);
+    }
+    (plan.steps, InstallOutcome::Done { changed })
+}
+
+fn note_failure(
+    ports: &Ports,
+    plugin: &PluginName,
+    certificates: &[CertificateName],
+    failure: &Failure,
+) {
+    let last = LastAttempt {
+        at: ports.session.clock.now(),
+        ca: None,
+        result: AttemptResult::NotInstalled {
+            plugin: plugin.clone(),
+            causes: failure.lines(),
+        },
+    };
+    for certificate in certificates {
+        note(ports, certificate, &last);
+    }
+}
+
+/// The note is for `status`; without it the state is still right.
+fn note(ports: &Ports, certificate: &CertificateName, last: &LastAttempt) {
+    if let Err(error) = ports.session.store.record_attempt(certificate, last) {
+        tracing::warn!(certificate = %certificate, cause = %error, "the result could not be noted");
+    }
+}

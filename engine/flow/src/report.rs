@@ -1,0 +1,190 @@
+//! What a run did, for people and for machines. Rendering is somebody else's business.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::time::Timestamp;
+
+use crate::audit::AuditEvent;
+use crate::failure::Failure;
+use crate::plugin::{DeployStep, PluginFailure};
+use crate::ports::StoreError;
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub struct RunReport {
+    /// Its id.
+    pub id: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// One for each certificate that was worked on, in the order of the configuration.
+    pub certificates: Vec<CertificateReport>,
+    /// One for each installer that had something to do.
+    pub installs: Vec<InstallReport>,
+    /// What plugins did.
+    pub audit: Vec<AuditEvent>,
+    /// Requests to each CA.
+    pub requests: BTreeMap<CaName, u64>,
+    /// True if somebody stopped it.
+    pub stopped: bool,
+}
+
+/// What happened to one certificate, up to the store.
+#[derive(Debug, Clone)]
+pub struct CertificateReport {
+    /// Which.
+    pub certificate: CertificateName,
+    /// When work on it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was reached, in order.
+    pub milestones: Vec<Milestone>,
+    /// Why CAs that were tried did not give a certificate, in the order tried.
+    pub failures: Vec<CaFailure>,
+    /// Records that are still to be removed, and why.
+    pub owed: Vec<PluginFailure>,
+    /// What works but should be looked at.
+    pub notes: Vec<String>,
+}
+
+/// A CA that was tried in vain.
+#[derive(Debug, Clone)]
+pub struct CaFailure {
+    /// Which.
+    pub ca: CaName,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub failure: Failure,
+}
+
+/// How work on a certificate ended.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// A new certificate is stored, or was received in a rehearsal.
+    Issued {
+        /// Who issued it.
+        ca: CaName,
+        /// True if that is not the first CA of the list.
+        fallback: bool,
+        /// Its number in the store; none in a rehearsal.
+        version: Option<u32>,
+        /// End of its validity.
+        not_after: Timestamp,
+        /// True if there was none before.
+        first: bool,
+    },
+    /// Another run was faster: the need is gone.
+    Overtaken,
+    /// Another run is at it now.
+    Locked(StoreError),
+    /// No certificate. The reasons at each CA are in the report's `failures`; this is the rest.
+    Failed(Option<Failure>),
+}
+
+/// Something that was reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Milestone {
+    /// When.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What.
+    pub what: Reached,
+}
+
+/// What can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reached {
+    /// The order exists.
+    Ordered {
+        /// At which CA.
+        ca: CaName,
+        /// How many names.
+        names: usize,
+        /// True if it is an order of an earlier run.
+        resumed: bool,
+    },
+    /// Records are placed.
+    Placed(Vec<(DomainName, PluginName)>),
+    /// All records are seen on all servers.
+    Seen {
+        /// How many servers were asked; none if nobody was, but time was waited.
+        servers: Option<usize>,
+    },
+    /// The CA has looked, and the certificate is here.
+    Received,
+    /// Records are removed again.
+    Removed {
+        /// How many.
+        records: usize,
+        /// How many could not be.
+        left: usize,
+    },
+}
+
+/// What one installer did.
+#[derive(Debug, Clone)]
+pub struct InstallReport {
+    /// Which.
+    pub plugin: PluginName,
+    /// For which certificates.
+    pub certificates: Vec<CertificateName>,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What it did, or in a rehearsal would do.
+    pub steps: Vec<DeployStep>,
+    /// How it ended.
+    pub outcome: InstallOutcome,
+}
+
+/// How an installation ended.
+#[derive(Debug, Clone)]
+pub enum InstallOutcome {
+    /// Installed; false if everything was in place.
+    Done {
+        /// Whether anything changed.
+        changed: bool,
+    },
+    /// Only planned.
+    Planned,
+    /// Not installed; it is tried again on the next run, without a new order.
+    Failed(Failure),
+}
+
+/// Something worth showing while a run is at work.
+#[derive(Debug, Clone)]
+pub enum Progress {
+    /// A milestone.
+    Reached(Milestone),
+    /// What is being waited for: `example.com to be seen on 2 of 4 name servers`.
+    Waiting {
+        /// For what.
+        what: String,
+        /// How long at most, from now on.
+        most: Duration,
+    },
+    /// A CA failed, and another one is tried.
+    FailedOver {
+        /// Which failed.
+        from: CaName,
+        /// Which is next.
+        to: CaName,
+        /// Why: the whole chain, one line each.
+        causes: Vec<String>,
+    },
+}
+
+/// Shows progress. Calls MUST be quick and MUST NOT block.
+pub trait Observer: Send + Sync {
+    /// Something happened for a certificate.
+    fn progress(&self, certificate: &CertificateName, progress: &Progress);
+}

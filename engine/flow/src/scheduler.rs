@@ -1,0 +1,521 @@
+//! A run over many certificates: bounded concurrency, one session for each CA, fail-over along the
+//! `ca` list, then one batch for each installer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use tokio::sync::{Mutex, OnceCell, Semaphore};
+use waxwing_acme::ari;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::settings::{CertificateSettings, Settings};
+use waxwing_core::time::Timestamp;
+
+use crate::certificate::{AttemptResult, LastAttempt, StoredVersion};
+use crate::driver::{Driven, Ports, Stop, Work};
+use crate::failure::Failure;
+use crate::install;
+use crate::journal;
+use crate::machine::{Issued, Machine, Patience};
+use crate::plugin::Attempt;
+use crate::ports::{StoreError, StoreErrorKind};
+use crate::report::{CaFailure, CertificateReport, Outcome, Progress, RunReport};
+use crate::run::{OrderTerms, Run, Stage};
+use crate::session::CaSession;
+use crate::settle::settle;
+
+/// Most certificates that are worked on at the same time, whatever the CAs allow.
+const WIDTH: usize = 32;
+
+/// A certificate that needs a new version.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// What the operator wants.
+    pub certificate: CertificateSettings,
+    /// The current version when it was planned: if another one is there under the lock, the need
+    /// is gone.
+    pub seen: Option<u32>,
+}
+
+/// What to do in a run.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// Certificates to issue or renew.
+    pub jobs: Vec<Job>,
+    /// Certificates whose installation is looked after.
+    pub install: Vec<CertificateName>,
+    /// True: at staging CAs, nothing is stored, installers only plan.
+    pub rehearsal: bool,
+}
+
+/// Does it.
+pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
+    let clock = Arc::clone(&ports.session.clock);
+    let started = clock.now();
+    let id = run_id(started, ports.session.entropy.number());
+    let shift = Shift {
+        ports,
+        settings,
+        id: &id,
+        rehearsal: orders.rehearsal,
+        stop,
+        sessions: Mutex::new(BTreeMap::new()),
+    };
+    shift.settle_leftovers(&orders.jobs).await;
+    let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
+        .enumerate()
+        .map(async |(index, job)| (index, shift.certificate(job).await))
+        .buffer_unordered(WIDTH)
+        .collect()
+        .await;
+    certificates.sort_by_key(|(index, _)| *index);
+    let wanted: Vec<&CertificateSettings> = settings
+        .certificates
+        .iter()
+        .filter(|certificate| orders.install.contains(&certificate.name))
+        .collect();
+    let installs = install::install(ports, &id, &wanted, orders.rehearsal, stop).await;
+    let requests = shift.requests().await;
+    RunReport {
+        id,
+        started,
+        ended: clock.now(),
+        certificates: certificates.into_iter().map(|(_, report)| report).collect(),
+        installs,
+        audit: ports.audit.events(),
+        requests,
+        stopped: stop.is_requested(),
+    }
+}
+
+/// Sorts by time, and tells two runs of one second apart.
+fn run_id(now: Timestamp, chance: u64) -> String {
+    format!("{:09x}-{:06x}", now.unix(), chance & 0xff_ffff)
+}
+
+/// A CA in this run: its session, opened by whoever needs it first, and room for its orders.
+struct Counter {
+    session: OnceCell<Result<CaSession, Failure>>,
+    room: Semaphore,
+}
+
+/// One run.
+struct Shift<'a> {
+    ports: &'a Ports,
+    settings: &'a Settings,
+    id: &'a str,
+    rehearsal: bool,
+    stop: &'a Stop,
+    sessions: Mutex<BTreeMap<CaName, Arc<Counter>>>,
+}
+
+impl Shift<'_> {
+    async fn certificate(&self, job: &Job) -> CertificateReport {
+        let started = self.now();
+        let name = &job.certificate.name;
+        let mut report = CertificateReport {
+            certificate: name.clone(),
+            started,
+            ended: started,
+            outcome: Outcome::Failed(None),
+            milestones: Vec::new(),
+            failures: Vec::new(),
+            owed: Vec::new(),
+            notes: Vec::new(),
+        };
+        report.outcome = self.work(job, &mut report).await;
+        report.ended = self.now();
+        self.note(name, &report);
+        report
+    }
+
+    async fn work(&self, job: &Job, report: &mut CertificateReport) -> Outcome {
+        let store = &self.ports.session.store;
+        let name = &job.certificate.name;
+        let _lock = match store.lock_certificate(name) {
+            Ok(lock) => lock,
+            Err(error) if error.kind == StoreErrorKind::Locked => return Outcome::Locked(error),
+            Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
+        };
+        let current = match store.current(name) {
+            Ok(current) => current,
+            Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
+        };
+        if current.as_ref().map(|version| version.version) != job.seen {
+            return Outcome::Overtaken;
+        }
+        let choices = self.choices(&job.certificate);
+        for (position, profile) in choices.iter().enumerate() {
+            if self.stop.is_requested() {
+                return Outcome::Failed(Some(Failure::Stopped));
+            }
+            let fallback = position > 0;
+            let attempt = self.at_ca(&job.certificate, profile, fallback, current.as_ref());
+            let failure = match attempt.await {
+                Ok((session_ca, driven)) => {
+                    report.milestones.extend(driven.milestones);
+                    report.notes.extend(driven.ending.notes);
+                    report.owed = driven.ending.owed;
+                    match driven.ending.result {
+                        Ok(issued) => {
+                            return Outcome::Issued {
+                                ca: session_ca,
+                                fallback,
+                                version: issued.version,
+                                not_after: issued.facts.not_after,
+                                first: current.is_none(),
+                            };
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+                Err(failure) => failure,
+            };
+            let elsewhere = failure.is_about_the_ca() && failure.class() != FailureClass::Cancelled;
+            if !elsewhere {
+                return Outcome::Failed(Some(failure));
+            }
+            if let Some(next) = choices.get(position + 1) {
+                let progress = Progress::FailedOver {
+                    from: profile.name.clone(),
+                    to: next.name.clone(),
+                    causes: failure.lines(),
+                };
+                self.ports.observer.progress(name, &progress);
+            }
+            let at = self.now();
+            report.failures.push(CaFailure {
+                ca: profile.name.clone(),
+                at,
+                failure,
+            });
+        }
+        Outcome::Failed(None)
+    }
+
+    /// The CAs to try, in order. A fallback is never one that may cost money or says not to be one.
+    fn choices(&self, certificate: &CertificateSettings) -> Vec<&CaProfile> {
+        let mut choices: Vec<&CaProfile> = Vec::new();
+        for name in &certificate.cas {
+            let Some(profile) = self.settings.cas.get(name) else {
+                continue;
+            };
+            let profile = if self.rehearsal && !profile.staging {
+                let stage = profile
+                    .rehearse_at
+                    .as_ref()
+                    .and_then(|at| self.settings.cas.get(at));
+                let Some(stage) = stage else { continue };
+                stage
+            } else {
+                profile
+            };
+            let fits = choices.is_empty() || (profile.fallback && !profile.may_charge);
+            if fits && !choices.iter().any(|known| known.name == profile.name) {
+                choices.push(profile);
+            }
+        }
+        choices
+    }
+
+    /// One certificate at one CA, resumed if the journal has an order that still fits.
+    async fn at_ca(
+        &self,
+        certificate: &CertificateSettings,
+        profile: &CaProfile,
+        fallback: bool,
+        current: Option<&StoredVersion>,
+    ) -> Result<(CaName, Driven), Failure> {
+        let counter = self.counter(profile).await;
+        let _room = counter.room.acquire().await;
+        let opened = counter.session.get_or_init(async || {
+            let ports = self.ports.session.clone();
+            CaSession::open(ports, profile, &self.settings.account).await
+        });
+        let session = tokio::select! {
+            biased;
+            () = self.stop.requested() => return Err(Failure::Stopped),
+            opened = opened => opened.as_ref().map_err(Clone::clone)?,
+        };
+        let name = &certificate.name;
+        let journal = self.journal_name(name);
+        let store = &self.ports.session.store;
+        let old = match store.journal(&journal).map_err(Failure::Store)? {
+            Some(text) => Some(journal::read(&text).map_err(|error| unreadable(&journal, &error))?),
+            None => None,
+        };
+        let mut notes = Vec::new();
+        let terms = self.terms(certificate, session, current, &mut notes)?;
+        let mut run = Run {
+            id: self.id.to_owned(),
+            certificate: name.clone(),
+            terms,
+            order_url: None,
+            began: self.now(),
+            stage: Stage::Planned,
+            attempts: 0,
+            obligations: Vec::new(),
+        };
+        let mut stored = None;
+        if let Some(old) = old {
+            if run.terms.accept_order_of(&old.terms) {
+                stored = self.already_stored(&old, &journal, current)?;
+                run.order_url = old.order_url;
+                run.began = old.began;
+                run.stage = old.stage;
+            }
+            run.attempts = old.attempts;
+            run.obligations = old.obligations;
+        }
+        let work = Work {
+            ports: self.ports,
+            session,
+            certificate: name.clone(),
+            journal,
+            settings: certificate,
+            propagation: self.settings.network.propagation,
+            observer: self.ports.observer.as_ref(),
+            stop: self.stop,
+            fallback,
+        };
+        let patience = Patience {
+            order: profile.poll.order,
+            retry_after_cap: profile.poll.retry_after_cap,
+        };
+        let mut driven = work
+            .drive(Machine::new(run, patience, self.now()), stored)
+            .await;
+        driven.ending.notes.splice(0..0, notes);
+        Ok((profile.name.clone(), driven))
+    }
+
+    /// The version that the open run has stored before it was interrupted.
+    fn already_stored(
+        &self,
+        old: &Run,
+        journal: &CertificateName,
+        current: Option<&StoredVersion>,
+    ) -> Result<Option<Issued>, Failure> {
+        let ports = &self.ports.session;
+        let (Some(current), Some(key)) = (
+            current,
+            ports.store.pending_key(journal).map_err(Failure::Store)?,
+        ) else {
+            return Ok(None);
+        };
+        let key = ports
+            .keys
+            .public_key_sha256(&key)
+            .map_err(Failure::Crypto)?;
+        let same = current.facts.public_key_sha256 == key
+            && current.origin.ca == old.terms.ca
+            && current.origin.issued_at >= old.began;
+        Ok(same.then(|| Issued {
+            version: Some(current.version),
+            facts: current.facts.clone(),
+        }))
+    }
+
+    fn terms(
+        &self,
+        certificate: &CertificateSettings,
+        session: &CaSession,
+        current: Option<&StoredVersion>,
+        notes: &mut Vec<String>,
+    ) -> Result<OrderTerms, Failure> {
+        let profile = session.profile();
+        let directory = session.directory();
+        let mut wanted = profile
+            .profile
+            .as_ref()
+            .map(|p| (p.name.clone(), p.required));
+        if let Some((name, required)) = &wanted
+            && !directory.meta.profiles.contains_key(name)
+        {
+            let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+            let offered = if offered.is_empty() {
+                "none".to_owned()
+            } else {
+                offered.join(", ")
+            };
+            if *required {
+                return Err(Failure::Account {
+                    ca: profile.name.clone(),
+                    reason: format!("it does not offer the profile {name} (offered: {offered})"),
+                    hint: Some(format!("change `profile` of [ca.{}]", profile.name)),
+                    class: FailureClass::Misconfigured,
+                    causes: Vec::new(),
+                });
+            }
+            notes.push(format!(
+                "{} does not offer the profile {name} (offered: {offered}); ordered without",
+                profile.name
+            ));
+            wanted = None;
+        }
+        let same_account = |version: &&StoredVersion| {
+            version.origin.ca == profile.name && version.origin.account == session.account()
+        };
+        let known_to_ari =
+            profile.ari.enabled && profile.ari.replaces && directory.renewal_info.is_some();
+        let replaces = current
+            .filter(|_| known_to_ari && !self.rehearsal)
+            .filter(same_account)
+            .and_then(|version| {
+                let authority = version.facts.authority_key_id.as_deref()?;
+                Some(ari::certificate_id(authority, &version.facts.serial))
+            });
+        Ok(OrderTerms {
+            ca: profile.name.clone(),
+            account: session.account().to_owned(),
+            names: certificate.domains.clone(),
+            key: certificate.key,
+            reuse_key: certificate.reuse_key,
+            profile: wanted,
+            replaces,
+            rehearsal: self.rehearsal,
+        })
+    }
+
+    async fn counter(&self, profile: &CaProfile) -> Arc<Counter> {
+        let mut counters = self.sessions.lock().await;
+        let counter = counters.entry(profile.name.clone()).or_insert_with(|| {
+            let room = usize::try_from(profile.rate.concurrent_orders)
+                .unwrap_or(1)
+                .max(1);
+            Arc::new(Counter {
+                session: OnceCell::new(),
+                room: Semaphore::new(room),
+            })
+        });
+        Arc::clone(counter)
+    }
+
+    /// A rehearsal has a journal of its own, so that it cannot lose a real order.
+    fn journal_name(&self, name: &CertificateName) -> CertificateName {
+        if !self.rehearsal {
+            return name.clone();
+        }
+        let text: String = name.as_str().chars().take(180).collect();
+        CertificateName::parse(&format!("{text}.dry-run")).unwrap_or_else(|_too_odd| name.clone())
+    }
+
+    /// Removes what earlier runs left behind for certificates that this run does not touch.
+    async fn settle_leftovers(&self, jobs: &[Job]) {
+        let store = &self.ports.session.store;
+        let open = store.open_journals().unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "open journals could not be listed");
+            Vec::new()
+        });
+        for name in open {
+            if self.stop.is_requested() {
+                return;
+            }
+            let worked_on = jobs
+                .iter()
+                .any(|job| self.journal_name(&job.certificate.name) == name);
+            if worked_on {
+                continue;
+            }
+            let Ok(_lock) = store.lock_certificate(&name) else {
+                continue;
+            };
+            let Ok(Some(text)) = store.journal(&name) else {
+                continue;
+            };
+            let mut run = match journal::read(&text) {
+                Ok(run) => run,
+                Err(error) => {
+                    tracing::warn!(certificate = %name, cause = %error, "a journal was left alone");
+                    continue;
+                }
+            };
+            let attempt = Attempt {
+                run: self.id.to_owned(),
+                number: run.attempts.max(1),
+            };
+            let settled = settle(self.ports, &attempt, std::mem::take(&mut run.obligations)).await;
+            for failure in &settled.failed {
+                tracing::warn!(certificate = %name, cause = %failure, "a record is still to remove");
+            }
+            run.obligations = settled.left;
+            let kept = run.order_url.is_some() || !run.obligations.is_empty();
+            let written = match journal::write(&run) {
+                Ok(text) if kept => store.write_journal(&name, &text),
+                _ => store.close_journal(&name),
+            };
+            if let Err(error) = written {
+                tracing::warn!(certificate = %name, cause = %error, "a journal could not be closed");
+            }
+        }
+    }
+
+    fn note(&self, name: &CertificateName, report: &CertificateReport) {
+        if self.rehearsal {
+            return;
+        }
+        let (ca, result) = match &report.outcome {
+            Outcome::Issued { ca, .. } => (Some(ca.clone()), AttemptResult::Renewed),
+            Outcome::Overtaken | Outcome::Locked(_) => return,
+            Outcome::Failed(failure) => {
+                let last = report.failures.last();
+                let failure = failure.as_ref().or_else(|| last.map(|last| &last.failure));
+                let Some(failure) = failure else { return };
+                let class = failure.class().as_str().to_owned();
+                let mut causes = Vec::new();
+                for earlier in &report.failures {
+                    causes.extend(earlier.failure.lines());
+                }
+                if causes.is_empty() {
+                    causes = failure.lines();
+                }
+                (
+                    last.map(|last| last.ca.clone()),
+                    AttemptResult::Failed { class, causes },
+                )
+            }
+        };
+        let last = LastAttempt {
+            at: report.ended,
+            ca,
+            result,
+        };
+        if let Err(error) = self.ports.session.store.record_attempt(name, &last) {
+            tracing::warn!(certificate = %name, cause = %error, "the result could not be noted");
+        }
+    }
+
+    async fn requests(&self) -> BTreeMap<CaName, u64> {
+        let counters = self.sessions.lock().await;
+        let count = |counter: &Counter| match counter.session.get() {
+            Some(Ok(session)) => session.requests(),
+            _ => 0,
+        };
+        counters
+            .iter()
+            .map(|(name, counter)| (name.clone(), count(counter)))
+            .collect()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.session.clock.now()
+    }
+}
+
+fn unreadable(name: &CertificateName, error: &journal::JournalError) -> Failure {
+    Failure::Store(StoreError {
+        kind: match error {
+            journal::JournalError::TooNew(_) => StoreErrorKind::TooNew,
+            journal::JournalError::Shape(_) => StoreErrorKind::Corrupt,
+        },
+        act: "read the journal of",
+        path: name.as_str().into(),
+        causes: vec![error.to_string()],
+        hint: Some(format!(
+            "look at journal/{name}.toml in the state folder; moving it away forgets the open order"
+        )),
+    })
+}
