@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Method, Request, Response, TransportError, TransportStage};
 use waxwing_core::time::{Timestamp, Window};
 
@@ -60,15 +59,15 @@ pub enum Term {
 impl Term {
     /// Of an answer that was no renewal information.
     pub fn of(error: &AcmeError) -> Self {
-        match error.class() {
-            FailureClass::Transient if error.status.is_some_and(|status| status >= 500) => {
-                Self::Temporary
-            }
-            _ => Self::LongTerm,
+        if error.status.is_some_and(|status| status >= 500) {
+            Self::Temporary
+        } else {
+            Self::LongTerm
         }
     }
 
-    /// Of a request without an answer.
+    /// Of a request without an answer. A host that takes no connections counts as long-term even
+    /// if it was the connect time-out that ended the attempt.
     pub const fn of_transport(error: &TransportError) -> Self {
         match error.stage {
             TransportStage::Timeout | TransportStage::Exchange => Self::Temporary,

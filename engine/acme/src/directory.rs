@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use waxwing_core::http::{Method, Request, Response};
 
 use crate::error::AcmeError;
@@ -120,17 +121,8 @@ struct DirectoryWire {
     revoke_cert: Option<String>,
     key_change: Option<String>,
     renewal_info: Option<String>,
-    meta: Option<MetaWire>,
-}
-
-#[derive(Serialize, Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct MetaWire {
-    terms_of_service: Option<String>,
-    website: Option<String>,
-    caa_identities: Option<Vec<String>>,
-    external_account_required: Option<bool>,
-    profiles: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    meta: Value,
 }
 
 impl DirectoryWire {
@@ -139,7 +131,13 @@ impl DirectoryWire {
         url: &str,
         check: impl Fn(&str, String) -> Result<String, E>,
     ) -> Result<Directory, E> {
-        let optional = |field, value: Option<String>| value.map(|v| check(field, v)).transpose();
+        // Servers that build the object from a template send an empty text for "not offered".
+        let optional = |field, value: Option<String>| {
+            value
+                .filter(|value| !value.is_empty())
+                .map(|value| check(field, value))
+                .transpose()
+        };
         Ok(Directory {
             url: url.to_owned(),
             new_nonce: check("newNonce", self.new_nonce)?,
@@ -149,14 +147,13 @@ impl DirectoryWire {
             revoke_cert: optional("revokeCert", self.revoke_cert)?,
             key_change: optional("keyChange", self.key_change)?,
             renewal_info: optional("renewalInfo", self.renewal_info)?,
-            meta: self.meta.unwrap_or_default().into(),
+            meta: Meta::from_value(&self.meta),
         })
     }
 }
 
 impl From<&Directory> for DirectoryWire {
     fn from(directory: &Directory) -> Self {
-        let meta = directory.meta.clone();
         Self {
             new_nonce: directory.new_nonce.clone(),
             new_account: directory.new_account.clone(),
@@ -165,37 +162,45 @@ impl From<&Directory> for DirectoryWire {
             revoke_cert: directory.revoke_cert.clone(),
             key_change: directory.key_change.clone(),
             renewal_info: directory.renewal_info.clone(),
-            meta: Some(MetaWire {
-                terms_of_service: meta.terms_of_service,
-                website: meta.website,
-                caa_identities: Some(meta.caa_identities),
-                external_account_required: Some(meta.external_account_required),
-                profiles: Some(meta.profiles),
-            }),
+            meta: directory.meta.to_value(),
         }
     }
 }
 
-/// The texts are for people, so they are cleaned here.
-impl From<MetaWire> for Meta {
-    fn from(wire: MetaWire) -> Self {
-        let line = |text: String| one_line(&text, SENTENCE);
+impl Meta {
+    /// Reads what can be read: no flaw in here is worth losing the CA for. The texts are for
+    /// people, so they are cleaned.
+    fn from_value(value: &Value) -> Self {
+        let line = |value: &Value| value.as_str().map(|text| one_line(text, SENTENCE));
+        let caa_identities = value.get("caaIdentities").and_then(Value::as_array);
+        let profiles = value.get("profiles").and_then(Value::as_object);
         Self {
-            terms_of_service: wire.terms_of_service.map(line),
-            website: wire.website.map(line),
-            caa_identities: wire
-                .caa_identities
-                .unwrap_or_default()
+            terms_of_service: value.get("termsOfService").and_then(line),
+            website: value.get("website").and_then(line),
+            caa_identities: caa_identities
                 .into_iter()
-                .map(line)
+                .flatten()
+                .filter_map(line)
                 .collect(),
-            external_account_required: wire.external_account_required.unwrap_or_default(),
-            profiles: wire
-                .profiles
-                .unwrap_or_default()
+            external_account_required: value
+                .get("externalAccountRequired")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
+            profiles: profiles
                 .into_iter()
-                .map(|(name, description)| (name, line(description)))
+                .flatten()
+                .map(|(name, text)| (one_line(name, SENTENCE), line(text).unwrap_or_default()))
                 .collect(),
         }
+    }
+
+    fn to_value(&self) -> Value {
+        json!({
+            "termsOfService": self.terms_of_service,
+            "website": self.website,
+            "caaIdentities": self.caa_identities,
+            "externalAccountRequired": self.external_account_required,
+            "profiles": self.profiles,
+        })
     }
 }

@@ -52,7 +52,10 @@ pub enum AcmeErrorKind {
     /// The CA answered with an error status.
     Refused,
     /// The CA answered with a redirect, which ACME does not have and which is never followed.
-    Redirected,
+    Redirected {
+        /// Where it points, without the query.
+        location: Option<String>,
+    },
     /// The CA refused so many nonces in a row that there is no point in going on.
     BadNonces {
         /// How often the call was sent.
@@ -128,16 +131,18 @@ impl AcmeError {
     /// What can be done about it.
     pub fn class(&self) -> FailureClass {
         match &self.kind {
-            AcmeErrorKind::Refused => refusal_class(self.status, self.problem.as_ref()),
-            AcmeErrorKind::Redirected
+            AcmeErrorKind::Refused => self.refusal_class(),
+            AcmeErrorKind::Redirected { .. }
             | AcmeErrorKind::NotOffered { .. }
-            | AcmeErrorKind::UnusableUrl { .. } => FailureClass::Misconfigured,
-            AcmeErrorKind::NotSigned(_) => FailureClass::Misconfigured,
+            | AcmeErrorKind::UnusableUrl { .. }
+            | AcmeErrorKind::NotSigned(_) => FailureClass::Misconfigured,
             // A page that a proxy or a captive portal put in the CA's place goes away again.
             AcmeErrorKind::NotJson { .. } | AcmeErrorKind::BadNonces { .. } => {
                 FailureClass::Transient
             }
             AcmeErrorKind::IdentifiersChanged { .. } => FailureClass::Rejected,
+            // What an unsigned request asked for was named by the configuration.
+            AcmeErrorKind::Malformed { .. } if self.method.is_safe() => FailureClass::Misconfigured,
             AcmeErrorKind::Malformed { .. }
             | AcmeErrorKind::MissingHeader { .. }
             | AcmeErrorKind::NoAccount => FailureClass::Bug,
@@ -153,7 +158,80 @@ impl AcmeError {
 
     /// What the operator can do, on one line.
     pub fn hint(&self) -> Option<String> {
-        None
+        let in_between = "a proxy or a captive portal may answer in the CA's place; open the URL \
+                          from this machine to see";
+        match &self.kind {
+            AcmeErrorKind::Refused => self.refusal_hint(),
+            AcmeErrorKind::Redirected {
+                location: Some(location),
+            } => Some(format!(
+                "if {location} is the CA's new address, put it into `directories`; it is never \
+                 followed by itself"
+            )),
+            AcmeErrorKind::NotJson { .. } => Some(in_between.to_owned()),
+            AcmeErrorKind::Malformed { .. } if self.method.is_safe() => {
+                Some("the URL may not be that of an ACME directory; see `directories`".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// The class of an answer with an error status. The type of the problem goes first where it
+    /// says who is to act, then a status that says the server is in trouble, then the other types.
+    fn refusal_class(&self) -> FailureClass {
+        let kind = self.problem.as_ref().map(|problem| &problem.kind);
+        match (kind, self.status.unwrap_or_default()) {
+            (Some(ProblemKind::RateLimited), _) | (_, 429) => FailureClass::RateLimited,
+            (Some(ProblemKind::UserActionRequired), _) => FailureClass::NeedsPerson,
+            (_, 408 | 425 | 500..) => FailureClass::Transient,
+            // Nobody's rights are looked at in an unsigned request, whatever the type says: the URL
+            // is wrong, or a firewall objects.
+            _ if self.method.is_safe() => FailureClass::Misconfigured,
+            (_, 401 | 407) | (None, 403 | 405) => FailureClass::Misconfigured,
+            (Some(kind), _) => problem_class(kind),
+            (None, _) => FailureClass::Rejected,
+        }
+    }
+
+    fn refusal_hint(&self) -> Option<String> {
+        let kind = self.problem.as_ref().map(|problem| &problem.kind);
+        let instance = self
+            .problem
+            .as_ref()
+            .and_then(|problem| problem.instance.as_ref());
+        let hint = match (kind, self.status.unwrap_or_default()) {
+            (Some(ProblemKind::UserActionRequired), _) => {
+                match instance.or(self.terms_of_service.as_ref()) {
+                    Some(page) => format!("open {page}, do what it asks, then run again"),
+                    None => {
+                        "the CA waits for a person: log in at the CA, then run again".to_owned()
+                    }
+                }
+            }
+            (Some(ProblemKind::ExternalAccountRequired), _) => {
+                "this CA wants credentials: set `eab` in its section".to_owned()
+            }
+            (Some(ProblemKind::AccountDoesNotExist), _) => {
+                "the CA does not know this account; `waxwing account register` makes a new one"
+                    .to_owned()
+            }
+            (Some(ProblemKind::InvalidContact | ProblemKind::UnsupportedContact), _) => {
+                "set `email` in [account] to an address that this CA accepts".to_owned()
+            }
+            (Some(ProblemKind::InvalidProfile), _) => {
+                "`waxwing ca show` lists the profiles that the CA offers".to_owned()
+            }
+            (Some(ProblemKind::Caa), _) => {
+                "a CAA record must name this CA; `waxwing ca show` lists the values that do"
+                    .to_owned()
+            }
+            (Some(ProblemKind::BadPublicKey | ProblemKind::BadSignatureAlgorithm), _) => {
+                "this CA wants another kind of account key".to_owned()
+            }
+            (_, 407) => "the proxy on the way wants credentials".to_owned(),
+            _ => format!("the CA explains it at {}", self.help.as_ref()?),
+        };
+        Some(hint)
     }
 }
 
@@ -180,6 +258,7 @@ impl std::error::Error for AcmeError {
     }
 }
 
+/// `place the order: POST https://… answered 403 after 120 ms: rejectedIdentifier: …; name: …`
 impl fmt::Display for AcmeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} {}", self.call, self.method, self.url)?;
@@ -190,11 +269,13 @@ impl fmt::Display for AcmeError {
                 self.elapsed.as_millis()
             )?;
         }
-        write!(f, ": {}", self.kind)?;
+        if self.kind != AcmeErrorKind::Refused {
+            write!(f, ": {}", self.kind)?;
+        }
         if let Some(problem) = &self.problem {
             write!(f, ": {problem}")?;
         } else if let Some(excerpt) = &self.excerpt {
-            write!(f, ": {excerpt}")?;
+            write!(f, ": \"{excerpt}\"")?;
         }
         Ok(())
     }
@@ -204,10 +285,15 @@ impl fmt::Display for AcmeErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused => f.write_str("refused"),
-            Self::Redirected => f.write_str("a redirect, which is never followed"),
+            Self::Redirected {
+                location: Some(location),
+            } => {
+                write!(f, "a redirect to {location}, which is not followed")
+            }
+            Self::Redirected { location: None } => f.write_str("a redirect to nowhere"),
             Self::BadNonces { attempts } => write!(f, "{attempts} nonces in a row were refused"),
             Self::NotJson { cause } => write!(f, "the answer is not JSON ({cause})"),
-            Self::Malformed { cause } => write!(f, "the answer is not what RFC 8555 says: {cause}"),
+            Self::Malformed { cause } => write!(f, "the answer has the wrong shape: {cause}"),
             Self::MissingHeader { name } => write!(f, "the answer lacks the header {name}"),
             Self::UnusableUrl {
                 field,
@@ -235,22 +321,9 @@ impl fmt::Display for AcmeErrorKind {
     }
 }
 
-/// The class of an answer with an error status. The type of the problem is asked first where it
-/// says who is to act, then the status, then the rest of the types.
-fn refusal_class(status: Option<u16>, problem: Option<&Problem>) -> FailureClass {
-    let kind = problem.map(|problem| &problem.kind);
-    let status = status.unwrap_or_default();
-    match (kind, status) {
-        (Some(ProblemKind::RateLimited), _) | (_, 429) => FailureClass::RateLimited,
-        (Some(ProblemKind::UserActionRequired), _) => FailureClass::NeedsPerson,
-        (_, 408 | 425 | 500..) => FailureClass::Transient,
-        (Some(kind), _) => problem_class(kind).unwrap_or_else(|| status_class(status)),
-        (None, _) => status_class(status),
-    }
-}
-
-fn problem_class(kind: &ProblemKind) -> Option<FailureClass> {
-    Some(match kind {
+/// The class of a problem in the answer to a signed request.
+fn problem_class(kind: &ProblemKind) -> FailureClass {
+    match kind {
         ProblemKind::RateLimited => FailureClass::RateLimited,
         ProblemKind::UserActionRequired => FailureClass::NeedsPerson,
         ProblemKind::BadNonce | ProblemKind::OrderNotReady | ProblemKind::ServerInternal => {
@@ -272,18 +345,12 @@ fn problem_class(kind: &ProblemKind) -> Option<FailureClass> {
         | ProblemKind::Connection
         | ProblemKind::Dns
         | ProblemKind::IncorrectResponse
+        | ProblemKind::Malformed
         | ProblemKind::RejectedIdentifier
         | ProblemKind::Tls
         | ProblemKind::Unauthorized
-        | ProblemKind::UnsupportedIdentifier => FailureClass::Rejected,
-        ProblemKind::Malformed | ProblemKind::Unspecified | ProblemKind::Other(_) => return None,
-    })
-}
-
-fn status_class(status: u16) -> FailureClass {
-    match status {
-        404 | 410 => FailureClass::Rejected,
-        401 | 403 | 405 | 407 => FailureClass::Misconfigured,
-        _ => FailureClass::Bug,
+        | ProblemKind::UnsupportedIdentifier
+        | ProblemKind::Unspecified
+        | ProblemKind::Other(_) => FailureClass::Rejected,
     }
 }

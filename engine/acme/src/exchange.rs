@@ -39,7 +39,12 @@ impl<'a> Exchange<'a> {
     pub(crate) fn success(&self) -> Result<&'a Response, AcmeError> {
         match self.response.status {
             200..=299 => Ok(self.response),
-            300..=399 => Err(self.error(AcmeErrorKind::Redirected)),
+            300..=399 => Err(self.error(AcmeErrorKind::Redirected {
+                location: self
+                    .response
+                    .header("location")
+                    .map(|to| excerpt::one_line(without_query(to), excerpt::EXCERPT)),
+            })),
             _ => Err(self.error(AcmeErrorKind::Refused)),
         }
     }

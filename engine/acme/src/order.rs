@@ -216,7 +216,7 @@ struct OrderWire {
     not_before: Option<String>,
     not_after: Option<String>,
     error: Option<Value>,
-    authorizations: Vec<String>,
+    authorizations: Option<Vec<String>>,
     finalize: String,
     certificate: Option<String>,
     profile: Option<String>,
@@ -247,9 +247,13 @@ fn read_order(exchange: &Exchange<'_>) -> Result<Order, AcmeError> {
         .collect::<Result<_, _>>()?;
     let authorizations = wire
         .authorizations
+        .unwrap_or_default()
         .into_iter()
         .map(|url| exchange.followable("authorizations", url))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
+    if status == OrderStatus::Pending && authorizations.is_empty() {
+        return Err(exchange.malformed("a pending order without authorizations"));
+    }
     let certificate = wire
         .certificate
         .map(|url| exchange.followable("certificate", url))

@@ -12,7 +12,7 @@
 //!
 //! A request is signed for one nonce and MUST NOT be sent twice: to repeat a call, prepare it anew.
 
-use waxwing_core::http::{Method, Request, Response};
+use waxwing_core::http::{Method, Request, Response, without_query};
 
 use crate::directory::Directory;
 use crate::error::{AcmeError, AcmeErrorKind, Report};
@@ -22,12 +22,12 @@ use crate::nonce::NoncePool;
 use crate::problem::ProblemKind;
 use crate::url;
 use crate::user_agent::UserAgent;
-use waxwing_core::http::without_query;
 
 /// Media type of an object that is asked for.
 pub(crate) const JSON: &str = "application/json";
 
-/// One thing to ask of the CA, complete with its arguments.
+/// One thing to ask of the CA, complete with its arguments. Only this crate can read an answer, so
+/// all implementations are here, each beside the object it is about.
 pub trait Call {
     /// What the CA answers.
     type Reply;
