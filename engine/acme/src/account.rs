@@ -216,3 +216,122 @@ fn read_account(exchange: &Exchange<'_>, kid: String, created: bool) -> Result<A
         created,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::AcmeErrorKind;
+    use crate::tests::fixture::{KID, TestKey, answered, directory, opened, reply, requested};
+
+    fn register() -> NewAccount {
+        NewAccount {
+            contact: vec!["mailto:ops@example.com".to_owned()],
+            terms_agreed: true,
+            external: None,
+            only_existing: false,
+        }
+    }
+
+    #[test]
+    fn registration_says_only_what_is_meant() {
+        let payload = |call: &NewAccount| opened(&requested(call).body).payload_json();
+        assert_eq!(
+            payload(&register()),
+            json!({ "contact": ["mailto:ops@example.com"], "termsOfServiceAgreed": true })
+        );
+        let find = NewAccount {
+            contact: Vec::new(),
+            terms_agreed: false,
+            external: None,
+            only_existing: true,
+        };
+        assert_eq!(payload(&find), json!({ "onlyReturnExisting": true }));
+    }
+
+    #[test]
+    fn an_account_is_read_with_little_or_much_in_it() {
+        let check = |body: &str, want: Result<AccountStatus, &str>| {
+            let read = answered(&register(), &reply(200, &[("location", KID)], body));
+            let read = read
+                .map(|account| account.status)
+                .map_err(|error| error.kind.clone());
+            let want = want.map_err(|cause| AcmeErrorKind::Malformed {
+                cause: cause.to_owned(),
+            });
+            assert_eq!(read, want, "{body}");
+        };
+        check("{}", Ok(AccountStatus::Valid));
+        check(
+            r#"{"status":"valid","orders":"http://x"}"#,
+            Ok(AccountStatus::Valid),
+        );
+        check(
+            r#"{"status":"deactivated"}"#,
+            Ok(AccountStatus::Deactivated),
+        );
+        check(r#"{"status":"revoked"}"#, Ok(AccountStatus::Revoked));
+        check(
+            r#"{"status":"asleep"}"#,
+            Err("the unknown status `asleep` of the account"),
+        );
+    }
+
+    #[test]
+    fn contact_and_status_are_changed_at_the_account_itself() {
+        let update = UpdateContact {
+            account: KID.to_owned(),
+            contact: Vec::new(),
+        };
+        let request = requested(&update);
+        assert_eq!(request.url, KID);
+        assert_eq!(
+            opened(&request.body).payload_json(),
+            json!({ "contact": [] })
+        );
+        let request = requested(&DeactivateAccount {
+            account: KID.to_owned(),
+        });
+        assert_eq!(request.url, KID);
+        assert_eq!(
+            opened(&request.body).payload_json(),
+            json!({ "status": "deactivated" })
+        );
+    }
+
+    #[test]
+    fn a_key_change_is_signed_by_both_keys() {
+        let new_key = TestKey::new();
+        let request = requested(&KeyChange {
+            account: KID,
+            new_signer: &new_key,
+        });
+        let outer = opened(&request.body);
+        assert!(outer.is_by_test_key());
+        assert_eq!(outer.header["kid"], KID);
+        let inner = opened(&outer.payload);
+        assert!(inner.is_by_test_key());
+        let jwk: Value =
+            serde_json::from_str(&new_key.jwk().to_canonical_json()).expect("a JSON object");
+        let url = directory().key_change;
+        assert_eq!(
+            inner.header,
+            json!({ "alg": "ES256", "jwk": jwk, "url": url })
+        );
+        assert_eq!(
+            inner.payload_json(),
+            json!({ "account": KID, "oldKey": jwk })
+        );
+    }
+
+    #[test]
+    fn debug_shows_nothing_of_a_mac_key() {
+        let external = ExternalAccount {
+            kid: "k".to_owned(),
+            hmac_key: Secret::new(b"hunter2".to_vec()),
+        };
+        assert_eq!(
+            format!("{external:?}"),
+            "ExternalAccount { kid: \"k\", hmac_key: Secret(..) }"
+        );
+    }
+}

@@ -12,6 +12,7 @@ use crate::challenge::{Challenge, ChallengeKind};
 use crate::directory::Directory;
 use crate::error::AcmeError;
 use crate::exchange::Exchange;
+use crate::identifier::IdentifierWire;
 use crate::jws::{SignError, Signer};
 use crate::problem::Problem;
 use crate::retry_after::RetryAfter;
@@ -135,13 +136,6 @@ struct AuthorizationWire {
     expires: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct IdentifierWire {
-    #[serde(rename = "type")]
-    kind: String,
-    value: String,
-}
-
 fn read_authorization(exchange: &Exchange<'_>) -> Result<Authorization, AcmeError> {
     let wire: AuthorizationWire = exchange.object()?;
     let status = match wire.status.as_str() {
@@ -155,16 +149,13 @@ fn read_authorization(exchange: &Exchange<'_>) -> Result<Authorization, AcmeErro
         "revoked" => AuthorizationStatus::Revoked,
         other => return Err(exchange.unknown_status("authorization", other)),
     };
-    if wire.identifier.kind != "dns" {
-        let kind = &wire.identifier.kind;
-        return Err(exchange.malformed(format!("an authorization for the type `{kind}`")));
-    }
-    let (name, starred) = match wire.identifier.value.strip_prefix("*.") {
+    let name = wire.identifier.dns(exchange)?;
+    let (name, starred) = match name.strip_prefix("*.") {
         Some(name) => (name, true),
-        None => (wire.identifier.value.as_str(), false),
+        None => (name, false),
     };
     let identifier =
-        DomainName::parse(name).map_err(|error| exchange.malformed(error.to_string()))?;
+        DomainName::parse(name).map_err(|error| exchange.malformed(&error.to_string()))?;
     let mut challenges = Vec::new();
     for value in wire.challenges.unwrap_or_default() {
         challenges.extend(Challenge::read_offered(exchange, &value)?);

@@ -114,3 +114,86 @@ impl Call for Revoke {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::AcmeErrorKind;
+    use crate::tests::fixture::{answered, opened, problem, reply, requested};
+
+    fn download() -> DownloadCertificate {
+        DownloadCertificate {
+            url: "https://ca.example/cert/1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_certificates_are_taken() {
+        const CERTIFICATE: &str =
+            "-----BEGIN CERTIFICATE-----\r\nAA==\r\n-----END CERTIFICATE-----";
+        let check = |pem: &str, want: Result<(), &str>| {
+            let read = answered(&download(), &reply(200, &[], pem));
+            let read = read.map(|_| ()).map_err(|error| error.kind.clone());
+            let want = want.map_err(|cause| AcmeErrorKind::Malformed {
+                cause: cause.to_owned(),
+            });
+            assert_eq!(read, want, "{pem}");
+        };
+        check(&format!("{CERTIFICATE}\r\n{CERTIFICATE}\r\n"), Ok(()));
+        let foreign = Err("the PEM holds something besides certificates");
+        check(
+            &format!("{CERTIFICATE}\n-----BEGIN PRIVATE KEY-----\n"),
+            foreign,
+        );
+        check(
+            &format!("{CERTIFICATE}\n-----BEGIN CERTIFICATE REQUEST-----\n"),
+            foreign,
+        );
+        let nothing = Err("the certificate is not PEM");
+        check("", nothing);
+        check("<html>busy</html>", nothing);
+    }
+
+    #[test]
+    fn a_certificate_is_asked_for_as_a_chain_in_pem() {
+        let request = requested(&download());
+        let accept = (
+            "accept".to_owned(),
+            "application/pem-certificate-chain".to_owned(),
+        );
+        assert!(request.headers.contains(&accept));
+        assert_eq!(opened(&request.body).payload, b"");
+    }
+
+    #[test]
+    fn a_revocation_may_name_its_reason() {
+        let payload = |reason| {
+            let call = Revoke {
+                certificate_der: vec![0x30, 0x03],
+                reason,
+            };
+            opened(&requested(&call).body).payload_json()
+        };
+        assert_eq!(payload(None), json!({ "certificate": "MAM" }));
+        assert_eq!(
+            payload(Some(4)),
+            json!({ "certificate": "MAM", "reason": 4 })
+        );
+    }
+
+    #[test]
+    fn revoking_twice_is_no_failure() {
+        let call = Revoke {
+            certificate_der: vec![1],
+            reason: None,
+        };
+        assert_eq!(answered(&call, &reply(200, &[], "")), Ok(Revocation::Done));
+        let before = problem(400, "alreadyRevoked", "long ago");
+        assert_eq!(answered(&call, &before), Ok(Revocation::DoneBefore));
+        let refused = answered(&call, &problem(403, "unauthorized", "not yours"));
+        assert_eq!(
+            refused.map_err(|error| error.kind.clone()),
+            Err(AcmeErrorKind::Refused)
+        );
+    }
+}

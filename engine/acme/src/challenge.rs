@@ -165,7 +165,7 @@ impl Challenge {
             value
                 .get(name)
                 .and_then(Value::as_str)
-                .ok_or_else(|| exchange.malformed(format!("a challenge without `{name}`")))
+                .ok_or_else(|| exchange.malformed(&format!("a challenge without `{name}`")))
         };
         let kind = ChallengeKind::parse(text("type")?);
         let status = match text("status")? {
@@ -178,7 +178,7 @@ impl Challenge {
         let token = match value.get("token").and_then(Value::as_str) {
             Some(token) if is_base64url(token) => Some(token.to_owned()),
             Some(_) if kind.needs_token() => {
-                return Err(exchange.malformed(format!(
+                return Err(exchange.malformed(&format!(
                     "the token of a {kind} challenge holds characters outside base64url"
                 )));
             }
@@ -191,5 +191,66 @@ impl Challenge {
             token,
             error: value.get("error").and_then(Problem::from_value),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::AcmeErrorKind;
+    use crate::tests::fixture::{answered, reply};
+
+    const URL: &str = "https://ca.example/challenge/1";
+
+    fn read(body: &Value) -> Result<ChallengeReply, AcmeError> {
+        answered(
+            &AnswerChallenge {
+                url: URL.to_owned(),
+            },
+            &reply(200, &[], &body.to_string()),
+        )
+    }
+
+    #[test]
+    fn a_token_that_is_not_base64url_is_refused() {
+        for token in ["", "a b", "a=", "../../etc", "a\u{1b}b", "é"] {
+            for kind in ["dns-01", "http-01", "tls-alpn-01", "dns-account-01"] {
+                let body = json!({ "type": kind, "url": URL, "status": "pending", "token": token });
+                let cause =
+                    format!("the token of a {kind} challenge holds characters outside base64url");
+                let kind = read(&body).map_err(|error| error.kind.clone());
+                assert_eq!(kind, Err(AcmeErrorKind::Malformed { cause }));
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_challenge_says_why() {
+        let body = json!({
+            "type": "dns-01", "url": URL, "status": "invalid", "token": "abc",
+            "error": { "type": "urn:ietf:params:acme:error:dns", "detail": "SERVFAIL" },
+        });
+        let challenge = read(&body).expect("a challenge").challenge;
+        assert_eq!(challenge.status, ChallengeStatus::Invalid);
+        assert_eq!(
+            challenge.error.map(|e| e.to_string()).as_deref(),
+            Some("dns: SERVFAIL")
+        );
+    }
+
+    #[test]
+    fn every_type_reads_back_what_it_writes() {
+        for name in [
+            "dns-01",
+            "http-01",
+            "tls-alpn-01",
+            "dns-account-01",
+            "dns-persist-01",
+            "email-00",
+        ] {
+            assert_eq!(ChallengeKind::parse(name).as_str(), name);
+        }
     }
 }

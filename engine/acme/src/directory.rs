@@ -129,7 +129,7 @@ impl DirectoryWire {
     fn checked<E>(
         self,
         url: &str,
-        check: impl Fn(&str, String) -> Result<String, E>,
+        check: impl Fn(&'static str, String) -> Result<String, E>,
     ) -> Result<Directory, E> {
         // Servers that build the object from a template send an empty text for "not offered".
         let optional = |field, value: Option<String>| {
@@ -202,5 +202,129 @@ impl Meta {
             "externalAccountRequired": self.external_account_required,
             "profiles": self.profiles,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::AcmeErrorKind;
+    use crate::tests::fixture::{directory, reply};
+
+    const URL: &str = "https://ca.example/directory";
+
+    fn body() -> Value {
+        json!({
+            "newNonce": "https://ca.example/new-nonce",
+            "newAccount": "https://ca.example/new-account",
+            "newOrder": "https://ca.example/new-order",
+        })
+    }
+
+    fn read(body: &Value) -> Result<Directory, AcmeError> {
+        Directory::read(URL, &reply(200, &[], &body.to_string()))
+    }
+
+    #[test]
+    fn the_meta_object_is_read_as_far_as_it_can_be() {
+        let mut body = body();
+        body["meta"] = json!({
+            "termsOfService": "https://ca.example/terms",
+            "website": "https://ca.example/\u{1b}[31m",
+            "caaIdentities": ["ca.example", 7, "ca.example.net"],
+            "externalAccountRequired": true,
+            "profiles": { "short": "a week", "odd": 7 },
+        });
+        let meta = read(&body).expect("a directory").meta;
+        assert_eq!(
+            meta.terms_of_service.as_deref(),
+            Some("https://ca.example/terms")
+        );
+        assert_eq!(meta.website.as_deref(), Some("https://ca.example/ [31m"));
+        assert_eq!(meta.caa_identities, ["ca.example", "ca.example.net"]);
+        assert!(meta.external_account_required);
+        let profiles = [("odd", ""), ("short", "a week")].map(|(n, d)| (n.into(), d.into()));
+        assert_eq!(meta.profiles, BTreeMap::from(profiles));
+        for flaw in [
+            json!(null),
+            json!([]),
+            json!("meta"),
+            json!({ "profiles": ["short"] }),
+        ] {
+            body["meta"] = flaw;
+            assert_eq!(
+                read(&body).map(|directory| directory.meta),
+                Ok(Meta::default())
+            );
+        }
+    }
+
+    #[test]
+    fn every_url_is_https() {
+        for field in [
+            "newNonce",
+            "newAccount",
+            "newOrder",
+            "revokeCert",
+            "renewalInfo",
+        ] {
+            let mut body = body();
+            body[field] = json!("http://ca.example/x?y");
+            let kind = read(&body).map_err(|error| error.kind.clone());
+            let reason = "it does not begin with https://";
+            let value = "http://ca.example/x".to_owned();
+            assert_eq!(
+                kind,
+                Err(AcmeErrorKind::UnusableUrl {
+                    field,
+                    value,
+                    reason
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_text_offers_nothing() {
+        let mut body = body();
+        body["newAuthz"] = json!("");
+        body["keyChange"] = json!(null);
+        let directory = read(&body).expect("a directory");
+        assert_eq!((directory.new_authz, directory.key_change), (None, None));
+    }
+
+    #[test]
+    fn a_page_with_status_200_is_no_directory() {
+        let page = reply(
+            200,
+            &[],
+            "<html>Please log in to the hotel's network</html>",
+        );
+        let error = Directory::read(URL, &page).expect_err("no directory");
+        let cause = "expected value at line 1 column 1".to_owned();
+        assert_eq!(error.kind, AcmeErrorKind::NotJson { cause });
+        assert_eq!(
+            error.excerpt.as_deref(),
+            Some("Please log in to the hotel's network")
+        );
+        let error = read(&json!({ "status": "ok" })).expect_err("no directory");
+        let cause = "missing field `newNonce` at line 1 column 15".to_owned();
+        assert_eq!(error.kind, AcmeErrorKind::Malformed { cause });
+    }
+
+    #[test]
+    fn a_stored_directory_is_the_same_directory() {
+        assert_eq!(
+            Directory::from_stored(&directory().to_stored()),
+            Ok(directory())
+        );
+        let spoiled = directory()
+            .to_stored()
+            .replace("https://ca.example/new-order", "file:///x");
+        let cause = "newOrder: it does not begin with https://".to_owned();
+        assert_eq!(
+            Directory::from_stored(&spoiled),
+            Err(StoredDirectoryError { cause })
+        );
     }
 }

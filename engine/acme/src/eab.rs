@@ -317,3 +317,208 @@ impl fmt::Display for EabErrorKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::fixture::{reply, user_agent};
+
+    fn obtain(in_query: bool, fields: &[(&str, &str)]) -> EabObtain {
+        EabObtain {
+            url: "https://api.example/acme/eab".to_owned(),
+            method: "POST".to_owned(),
+            in_query,
+            fields: fields
+                .iter()
+                .map(|(n, t)| ((*n).to_owned(), (*t).to_owned()))
+                .collect(),
+            email: None,
+            api_key: None,
+            success: Some("/success".to_owned()),
+            kid: "/eab_kid".to_owned(),
+            hmac_key: "/eab_hmac_key".to_owned(),
+            error: Some("/error/type".to_owned()),
+        }
+    }
+
+    fn by_key() -> EabObtain {
+        obtain(true, &[("access_key", "{api-key}")])
+    }
+
+    fn api_key() -> Secret<String> {
+        Secret::new("p&ss {email}".to_owned())
+    }
+
+    #[test]
+    fn fields_go_into_the_query_or_into_a_form() {
+        let sent = request(&by_key(), None, Some(&api_key()), &user_agent()).expect("a request");
+        assert_eq!(
+            sent.url,
+            "https://api.example/acme/eab?access_key=p%26ss%20%7Bemail%7D"
+        );
+        assert_eq!(sent.body, b"");
+        assert!(!format!("{sent:?}").contains("access_key"));
+
+        let form = obtain(false, &[("email", "{email}"), ("note", "a {b} {email}")]);
+        let sent = request(&form, Some("o+ps@example.com"), None, &user_agent());
+        let sent = sent.expect("a request");
+        assert_eq!(sent.url, "https://api.example/acme/eab");
+        assert_eq!(
+            String::from_utf8(sent.body).as_deref(),
+            Ok("email=o%2Bps%40example.com&note=a%20%7Bb%7D%20o%2Bps%40example.com")
+        );
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        assert!(
+            sent.headers
+                .iter()
+                .any(|(name, value)| (name.as_str(), value.as_str()) == form)
+        );
+    }
+
+    #[test]
+    fn a_query_is_added_to_one_that_is_there() {
+        let mut described = by_key();
+        described.url.push_str("?v=1");
+        described.method = "GET".to_owned();
+        let sent = request(
+            &described,
+            None,
+            Some(&Secret::new("k".to_owned())),
+            &user_agent(),
+        );
+        let sent = sent.expect("a request");
+        assert_eq!(sent.method, Method::Get);
+        assert_eq!(sent.url, "https://api.example/acme/eab?v=1&access_key=k");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let check = |described: &EabObtain, want: &str, hint: Option<&str>| {
+            let error = request(described, None, None, &user_agent()).expect_err("a flaw");
+            assert_eq!(error.to_string(), want);
+            assert_eq!(error.hint().as_deref(), hint);
+            assert_eq!(error.class(), FailureClass::Misconfigured);
+        };
+        let begin = "fetch credentials from the CA: https://api.example/acme/eab";
+        check(
+            &by_key(),
+            &format!("{begin}: it needs an API key"),
+            Some("set eab = { api-key = \"file:…\" } in the CA's section"),
+        );
+        check(
+            &obtain(false, &[("email", "{email}")]),
+            &format!("{begin}: it needs an e-mail address"),
+            Some("set email in [account]"),
+        );
+        let described = EabObtain {
+            method: "BREW".to_owned(),
+            ..by_key()
+        };
+        check(
+            &described,
+            &format!("{begin}: the profile cannot be used: the method `BREW`"),
+            None,
+        );
+        let described = EabObtain {
+            url: "http://api.example/?a=b".to_owned(),
+            ..by_key()
+        };
+        let want = "fetch credentials from the CA: http://api.example/: the profile cannot be \
+                    used: the URL: it does not begin with https://";
+        check(&described, want, None);
+    }
+
+    #[test]
+    fn success_is_said_in_many_ways() {
+        let check = |success: Value, want: bool| {
+            let body = json!({ "success": success, "eab_kid": "k", "eab_hmac_key": "AQID" });
+            let read = read(&by_key(), &reply(200, &[], &body.to_string()));
+            let external = ExternalAccount {
+                kid: "k".to_owned(),
+                hmac_key: Secret::new(vec![1, 2, 3]),
+            };
+            assert_eq!(read.ok(), want.then_some(external), "{success}");
+        };
+        for yes in [
+            json!(1),
+            json!(true),
+            json!("true"),
+            json!("1"),
+            json!("True"),
+        ] {
+            check(yes, true);
+        }
+        for no in [
+            json!(0),
+            json!(false),
+            json!("false"),
+            json!(null),
+            json!(2),
+            json!({}),
+        ] {
+            check(no, false);
+        }
+    }
+
+    #[test]
+    fn a_mac_key_comes_in_any_base64() {
+        let check = |text: &str, want: Option<&[u8]>| {
+            let external = ExternalAccount::from_base64("k", &Secret::new(text.to_owned()));
+            let bytes = external
+                .as_ref()
+                .ok()
+                .map(|e| e.hmac_key.expose().as_slice());
+            assert_eq!(bytes, want, "{text}");
+        };
+        check("-_8", Some(&[0xfb, 0xff]));
+        check("-_8=", Some(&[0xfb, 0xff]));
+        check("+/8=", Some(&[0xfb, 0xff]));
+        check(" +/8\n", Some(&[0xfb, 0xff]));
+        check("-_9", Some(&[0xfb, 0xff]));
+        check("", None);
+        check("a", None);
+        check("no key!", None);
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_api_says_and_nothing_secret() {
+        let check = |status: u16, body: &str, want: &str, class: FailureClass| {
+            let mut described = by_key();
+            described.url.push_str("?access_key=hunter2");
+            let error = read(&described, &reply(status, &[("retry-after", "9")], body));
+            let error = error.expect_err("no credentials");
+            let begin = "fetch credentials from the CA: https://api.example/acme/eab answered";
+            assert_eq!(
+                error.to_string(),
+                format!("{begin} {status} after 120 ms: {want}")
+            );
+            assert_eq!(error.class(), class);
+            assert_eq!(error.retry_after, RetryAfter::parse("9"));
+        };
+        let refusal = r#"{"success":false,"error":{"code":2904,"type":"too_many_today"},
+                          "eab_hmac_key":"hunter2"}"#;
+        use FailureClass::{Bug, Misconfigured, RateLimited, Transient};
+        check(200, refusal, "refused: too_many_today", Misconfigured);
+        check(403, refusal, "refused: too_many_today", Misconfigured);
+        check(429, "<h1>Slow down</h1>", "refused: Slow down", RateLimited);
+        check(502, "", "refused without a reason", Transient);
+        check(
+            200,
+            r#"{"success":0}"#,
+            "refused without a reason",
+            Misconfigured,
+        );
+        check(200, "<html>", "the answer is not JSON", Transient);
+        let absent = "the answer holds no text at `/eab_kid`";
+        check(
+            200,
+            r#"{"success":1,"eab_hmac_key":"hunter2"}"#,
+            absent,
+            Bug,
+        );
+        let odd = r#"{"success":1,"eab_kid":"k","eab_hmac_key":"hunter2!"}"#;
+        check(200, odd, "the MAC key in the answer cannot be used", Bug);
+    }
+}

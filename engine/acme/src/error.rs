@@ -79,7 +79,7 @@ pub enum AcmeErrorKind {
     /// The reply holds a URL that is not followed.
     UnusableUrl {
         /// Where it stood: a member or a header.
-        field: String,
+        field: &'static str,
         /// The URL without its query.
         value: String,
         /// Why it is not followed.
@@ -352,5 +352,138 @@ fn problem_class(kind: &ProblemKind) -> FailureClass {
         | ProblemKind::UnsupportedIdentifier
         | ProblemKind::Unspecified
         | ProblemKind::Other(_) => FailureClass::Rejected,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+    use crate::tests::fixture::{problem, reply};
+
+    const URL: &str = "https://ca.example/new-order?token=secret";
+
+    fn refused(method: Method, response: &waxwing_core::http::Response) -> AcmeError {
+        let exchange = crate::exchange::Exchange::new("place the order", method, URL, response);
+        exchange.success().expect_err("an error status")
+    }
+
+    #[test]
+    fn the_class_says_who_can_do_something() {
+        use FailureClass::{Misconfigured, NeedsPerson, RateLimited, Rejected, Transient};
+        let check = |status: u16, kind: &str, want: FailureClass| {
+            let error = refused(Method::Post, &problem(status, kind, "d"));
+            assert_eq!(error.class(), want, "{status} {kind}");
+        };
+        check(429, "rateLimited", RateLimited);
+        check(503, "rateLimited", RateLimited);
+        check(429, "malformed", RateLimited);
+        check(403, "userActionRequired", NeedsPerson);
+        check(500, "serverInternal", Transient);
+        check(400, "serverInternal", Transient);
+        check(500, "malformed", Transient);
+        check(503, "unauthorized", Transient);
+        check(403, "orderNotReady", Transient);
+        check(400, "malformed", Rejected);
+        check(403, "unauthorized", Rejected);
+        check(401, "unauthorized", Misconfigured);
+        check(403, "caa", Rejected);
+        check(400, "rejectedIdentifier", Rejected);
+        check(409, "alreadyReplaced", Rejected);
+        check(400, "somethingNew", Rejected);
+        check(400, "accountDoesNotExist", Misconfigured);
+        check(400, "externalAccountRequired", Misconfigured);
+        check(400, "invalidProfile", Misconfigured);
+        check(400, "invalidContact", Misconfigured);
+    }
+
+    #[test]
+    fn without_a_problem_document_the_status_decides() {
+        use FailureClass::{Misconfigured, RateLimited, Rejected, Transient};
+        let check = |status: u16, want: FailureClass| {
+            let error = refused(Method::Post, &reply(status, &[], "<p>words</p>"));
+            assert_eq!(error.class(), want, "{status}");
+        };
+        check(302, Misconfigured);
+        check(400, Rejected);
+        check(401, Misconfigured);
+        check(403, Misconfigured);
+        check(404, Rejected);
+        check(405, Misconfigured);
+        check(407, Misconfigured);
+        check(408, Transient);
+        check(429, RateLimited);
+        check(502, Transient);
+        check(999, Transient);
+    }
+
+    #[test]
+    fn a_refused_unsigned_request_is_a_matter_of_its_url() {
+        let check = |status: u16, want: FailureClass| {
+            let error = refused(Method::Get, &problem(status, "unauthorized", "d"));
+            assert_eq!(error.class(), want, "{status}");
+        };
+        check(403, FailureClass::Misconfigured);
+        check(404, FailureClass::Misconfigured);
+        check(503, FailureClass::Transient);
+    }
+
+    #[test]
+    fn what_was_never_sent_has_no_answer_to_tell_of() {
+        let cause = SignError {
+            cause: "the token was pulled out".to_owned(),
+        };
+        let kind = AcmeErrorKind::NotSigned(cause.clone());
+        let error = AcmeError::from(Report::unsent("place the order", Method::Post, URL, kind));
+        assert_eq!(
+            error.to_string(),
+            "place the order: POST https://ca.example/new-order: the request could not be signed"
+        );
+        let source = error.source().expect("the signer's cause");
+        assert_eq!(source.to_string(), cause.to_string());
+        assert_eq!(error.class(), FailureClass::Misconfigured);
+    }
+
+    #[test]
+    fn a_redirect_is_shown_and_not_followed() {
+        let location = "https://login.example/portal?session=secret";
+        let error = refused(Method::Get, &reply(302, &[("location", location)], ""));
+        assert_eq!(
+            error.to_string(),
+            "place the order: GET https://ca.example/new-order answered 302 after 120 ms: a \
+             redirect to https://login.example/portal, which is not followed"
+        );
+        assert_eq!(
+            error.hint().as_deref(),
+            Some(
+                "if https://login.example/portal is the CA's new address, put it into \
+                 `directories`; it is never followed by itself"
+            )
+        );
+    }
+
+    #[test]
+    fn hints_name_what_to_change() {
+        let check = |status: u16, kind: &str, want: Option<&str>| {
+            let error = refused(Method::Post, &problem(status, kind, "d"));
+            assert_eq!(error.hint().as_deref(), want, "{status} {kind}");
+        };
+        check(403, "unauthorized", None);
+        check(
+            403,
+            "userActionRequired",
+            Some("the CA waits for a person: log in at the CA, then run again"),
+        );
+        check(
+            400,
+            "externalAccountRequired",
+            Some("this CA wants credentials: set `eab` in its section"),
+        );
+        check(
+            403,
+            "caa",
+            Some("a CAA record must name this CA; `waxwing ca show` lists the values that do"),
+        );
     }
 }

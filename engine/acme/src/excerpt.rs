@@ -93,3 +93,42 @@ fn after_closing<'a>(text: &'a str, name: &str) -> &'a str {
     }
     ""
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_reduced_to_its_words() {
+        let check = |body: &str, want: Option<&str>| {
+            assert_eq!(of_body(body.as_bytes()).as_deref(), want, "{body}");
+        };
+        check("", None);
+        check(" \r\n", None);
+        check("plain  words\n here", Some("plain words here"));
+        check("a < b", Some("a < b"));
+        check(
+            "<html><title>Down</title><p>for <b>repairs</b></html>",
+            Some("Down for repairs"),
+        );
+        check(
+            "<style>p { x: y }</style><script>if (a<b) {}</SCRIPT>ok",
+            Some("ok"),
+        );
+        check("<p>cut off <b", Some("cut off"));
+        check("<script>never closed", None);
+        check("\u{1b}[2Jcleared\u{7}", Some("[2Jcleared"));
+        check("abc\u{202e}cba", Some("abc cba"));
+    }
+
+    #[test]
+    fn an_excerpt_ends_with_an_ellipsis_at_its_length() {
+        let line = one_line(&"é".repeat(EXCERPT + 1), EXCERPT);
+        assert_eq!(line.chars().count(), EXCERPT);
+        assert!(line.ends_with('…'));
+        assert_eq!(
+            of_body(&[0xff, 0xfe, b'x']).as_deref(),
+            Some("\u{fffd}\u{fffd}x")
+        );
+    }
+}

@@ -53,11 +53,13 @@ impl<'a> Exchange<'a> {
     pub(crate) fn object<T: DeserializeOwned>(&self) -> Result<T, AcmeError> {
         let response = self.success()?;
         serde_json::from_slice(&response.body).map_err(|error| {
-            let cause = excerpt::one_line(&error.to_string(), excerpt::EXCERPT);
-            self.error(match error.classify() {
-                serde_json::error::Category::Data => AcmeErrorKind::Malformed { cause },
-                _ => AcmeErrorKind::NotJson { cause },
-            })
+            let cause = error.to_string();
+            match error.classify() {
+                serde_json::error::Category::Data => self.malformed(&cause),
+                _ => self.error(AcmeErrorKind::NotJson {
+                    cause: excerpt::one_line(&cause, excerpt::EXCERPT),
+                }),
+            }
         })
     }
 
@@ -71,11 +73,15 @@ impl<'a> Exchange<'a> {
     }
 
     /// The URL, exactly as it is, if it may be followed.
-    pub(crate) fn followable(&self, field: &str, value: String) -> Result<String, AcmeError> {
+    pub(crate) fn followable(
+        &self,
+        field: &'static str,
+        value: String,
+    ) -> Result<String, AcmeError> {
         match url::refusal(&value) {
             None => Ok(value),
             Some(reason) => Err(self.error(AcmeErrorKind::UnusableUrl {
-                field: field.to_owned(),
+                field,
                 value: excerpt::one_line(without_query(&value), excerpt::EXCERPT),
                 reason,
             })),
@@ -87,17 +93,16 @@ impl<'a> Exchange<'a> {
         RetryAfter::of(self.response)
     }
 
-    /// A reply that is JSON, but not the object it should be.
-    pub(crate) fn malformed(&self, cause: impl Into<String>) -> AcmeError {
-        self.error(AcmeErrorKind::Malformed {
-            cause: cause.into(),
-        })
+    /// A reply that is JSON, but not the object it should be. The cause may quote the reply, so it
+    /// is cleaned here.
+    pub(crate) fn malformed(&self, cause: &str) -> AcmeError {
+        let cause = excerpt::one_line(cause, excerpt::EXCERPT);
+        self.error(AcmeErrorKind::Malformed { cause })
     }
 
     /// An object of that kind with a status that the RFC does not know.
     pub(crate) fn unknown_status(&self, object: &str, status: &str) -> AcmeError {
-        let status = excerpt::one_line(status, excerpt::EXCERPT);
-        self.malformed(format!("an {object} with the unknown status `{status}`"))
+        self.malformed(&format!("the unknown status `{status}` of the {object}"))
     }
 
     /// An error about this exchange with everything the reply says.

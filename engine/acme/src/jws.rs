@@ -253,3 +253,107 @@ fn without_leading_zeros(integer: &[u8]) -> &[u8] {
     let zeros = integer.iter().take_while(|byte| **byte == 0).count();
     &integer[zeros..]
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::fixture::{AbsentKey, TestKey, decoded, opened};
+
+    const URL: &str = "https://ca.example/order/1";
+
+    #[test]
+    fn the_thumbprint_is_that_of_rfc_7638() {
+        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1\
+                 L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4Q\
+                 yQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbI\
+                 SD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-\
+                 kEgU8awapJzKnqDKgw";
+        let key = Jwk::Rsa {
+            n: decoded(n),
+            e: decoded("AQAB"),
+        };
+        assert_eq!(
+            key.thumbprint(),
+            "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
+        );
+        let padded = Jwk::Rsa {
+            n: [vec![0], decoded(n)].concat(),
+            e: vec![0, 1, 0, 1],
+        };
+        assert_eq!(padded.thumbprint(), key.thumbprint());
+    }
+
+    #[test]
+    fn the_dns_value_hashes_token_and_thumbprint() {
+        let token = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA";
+        let key = TestKey::new().jwk();
+        assert_eq!(
+            key_authorization(token, &key),
+            "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA.oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
+        );
+        assert_eq!(
+            dns01_value(token, &key),
+            "ZaJgFtIV4WA0t2MzN7kbSk0sfRd2GZjaxRqaSTAK6lI"
+        );
+    }
+
+    #[test]
+    fn a_signature_covers_header_and_payload() {
+        let key = TestKey::new();
+        let by = SignedBy::Account("https://ca.example/account/1");
+        let jws = sign(&key, &by, Some("n0"), URL, b"{}").expect("a key in memory signs");
+        let jws = opened(jws.as_bytes());
+        assert!(jws.is_by_test_key());
+        assert_eq!(jws.payload, b"{}");
+        assert_eq!(
+            jws.header,
+            json!({
+                "alg": "ES256", "kid": "https://ca.example/account/1", "nonce": "n0", "url": URL,
+            })
+        );
+    }
+
+    #[test]
+    fn a_key_that_speaks_for_itself_is_in_the_header() {
+        let jws = sign(&TestKey::new(), &SignedBy::Key, None, URL, b"").expect("it signs");
+        let jws = opened(jws.as_bytes());
+        assert_eq!(
+            jws.header,
+            json!({
+                "alg": "ES256",
+                "jwk": {
+                    "crv": "P-256",
+                    "kty": "EC",
+                    "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+                    "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+                },
+                "url": URL,
+            })
+        );
+    }
+
+    #[test]
+    fn a_key_that_does_not_sign_says_why() {
+        let failed = sign(&AbsentKey, &SignedBy::Key, Some("n0"), URL, b"");
+        assert_eq!(
+            failed,
+            Err(SignError {
+                cause: "the token was pulled out".to_owned()
+            })
+        );
+    }
+
+    #[test]
+    fn base64url_texts_are_told_from_others() {
+        let check = |text: &str, want: bool| assert_eq!(is_base64url(text), want, "{text}");
+        check("abc-XYZ_019", true);
+        check("", false);
+        check("abc=", false);
+        check("a+b", false);
+        check("a/b", false);
+        check("a b", false);
+        check("é", false);
+    }
+}

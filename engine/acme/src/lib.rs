@@ -29,6 +29,10 @@ pub mod session;
 pub mod user_agent;
 
 mod excerpt;
+mod identifier;
 mod link;
 mod nonce;
 mod url;
+
+#[cfg(test)]
+mod tests;

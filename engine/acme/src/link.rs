@@ -64,3 +64,36 @@ fn outside_quotes(text: &str, separator: char) -> Option<usize> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::fixture::reply;
+
+    #[test]
+    fn links_are_found_by_relation_in_one_field_or_many() {
+        let check = |fields: &[&str], want: &[&str]| {
+            let headers: Vec<(&str, &str)> = fields.iter().map(|field| ("link", *field)).collect();
+            assert_eq!(
+                targets(&reply(200, &headers, ""), "alternate"),
+                want,
+                "{fields:?}"
+            );
+        };
+        check(&[], &[]);
+        check(&["<a>;rel=\"alternate\"", "<b>;rel=alternate"], &["a", "b"]);
+        check(&["<a>; rel=\"index\", <b>; rel=\"alternate\""], &["b"]);
+        check(
+            &["<a>;title=\"x, <y>; rel=alternate\";rel=up, <b>;REL=\"Alternate\""],
+            &["b"],
+        );
+        check(
+            &["<a>;title=\"q\\\"; rel=up\"; rel=\"up alternate\""],
+            &["a"],
+        );
+        check(&["<a,b;c>;rel=alternate"], &["a,b;c"]);
+        check(&["<a>;rel=up;rel=alternate"], &[]);
+        check(&["<a>;rev=alternate"], &[]);
+        check(&["a;rel=alternate", "<a", "<>", ">;rel=alternate<"], &[]);
+    }
+}

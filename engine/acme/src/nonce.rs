@@ -56,3 +56,34 @@ impl NoncePool {
         self.nonces.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::fixture::reply;
+
+    #[test]
+    fn the_youngest_nonce_goes_first_and_the_oldest_makes_room() {
+        let mut pool = NoncePool::default();
+        for number in 0..=NoncePool::CAPACITY {
+            assert!(pool.keep_from(&reply(200, &[("replay-nonce", &format!("n{number}"))], "")));
+        }
+        assert_eq!(pool.len(), NoncePool::CAPACITY);
+        let all: Vec<String> = std::iter::from_fn(|| pool.take()).collect();
+        assert_eq!(all.first().map(String::as_str), Some("n64"));
+        assert_eq!(all.last().map(String::as_str), Some("n1"));
+    }
+
+    #[test]
+    fn an_invalid_nonce_is_ignored() {
+        let long = "a".repeat(NoncePool::LONGEST + 1);
+        for value in ["", "a b", "a+b", "abc=", "\"", &long] {
+            let mut pool = NoncePool::default();
+            assert!(
+                !pool.keep_from(&reply(200, &[("replay-nonce", value)], "")),
+                "{value}"
+            );
+            assert_eq!(pool.take(), None);
+        }
+    }
+}

@@ -13,6 +13,7 @@ use waxwing_core::time::Timestamp;
 use crate::directory::Directory;
 use crate::error::{AcmeError, AcmeErrorKind};
 use crate::exchange::Exchange;
+use crate::identifier::IdentifierWire;
 use crate::jws::{SignError, Signer, base64url};
 use crate::problem::Problem;
 use crate::retry_after::RetryAfter;
@@ -223,13 +224,6 @@ struct OrderWire {
     replaces: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct IdentifierWire {
-    #[serde(rename = "type")]
-    kind: String,
-    value: String,
-}
-
 fn read_order(exchange: &Exchange<'_>) -> Result<Order, AcmeError> {
     let wire: OrderWire = exchange.object()?;
     let status = match wire.status.as_str() {
@@ -277,13 +271,131 @@ fn read_identifier(
     exchange: &Exchange<'_>,
     wire: &IdentifierWire,
 ) -> Result<Identifier, AcmeError> {
-    if wire.kind != "dns" {
-        return Err(exchange.malformed(format!("an identifier of the type `{}`", wire.kind)));
-    }
-    Identifier::parse(&wire.value).map_err(|error| exchange.malformed(error.to_string()))
+    Identifier::parse(wire.dns(exchange)?).map_err(|error| exchange.malformed(&error.to_string()))
 }
 
 /// A time nobody can read is no reason to lose the order.
 fn time(text: Option<String>) -> Option<Timestamp> {
     Timestamp::parse(&text?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::fixture::{ORDER_URL, answered, opened, order_json, reply, requested};
+
+    fn read(body: &Value) -> Result<OrderState, AcmeError> {
+        let call = ReadOrder {
+            url: ORDER_URL.to_owned(),
+        };
+        answered(&call, &reply(200, &[], &body.to_string()))
+    }
+
+    #[test]
+    fn all_of_an_order_is_read() {
+        let mut body = order_json("valid", &["example.com", "*.example.com"]);
+        body["certificate"] = json!("https://ca.example/cert/1");
+        body["profile"] = json!("short");
+        body["replaces"] = json!("a.b");
+        body["notAfter"] = json!("2026-12-31T00:00:00.5Z");
+        body["error"] = json!({ "type": "urn:ietf:params:acme:error:caa", "detail": "no" });
+        let order = read(&body).expect("an order").order;
+        let name = |text| Identifier::parse(text).expect("a literal name");
+        let time = |text| Timestamp::parse(text).expect("a literal time");
+        assert_eq!(
+            order,
+            Order {
+                status: OrderStatus::Valid,
+                expires: Some(time("2026-12-01T00:00:00Z")),
+                identifiers: vec![name("example.com"), name("*.example.com")],
+                not_before: None,
+                not_after: Some(time("2026-12-31T00:00:00.5Z")),
+                error: Problem::from_value(&body["error"]),
+                authorizations: vec!["https://ca.example/authz/1".to_owned()],
+                finalize: "https://ca.example/order/1/finalize".to_owned(),
+                certificate: Some("https://ca.example/cert/1".to_owned()),
+                profile: Some("short".to_owned()),
+                replaces: Some("a.b".to_owned()),
+            }
+        );
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_worked_with_is_refused() {
+        let check = |field: &str, value: Value, want: &str| {
+            let mut body = order_json("pending", &["example.com"]);
+            body[field] = value;
+            let error = read(&body).expect_err("a flaw");
+            let AcmeErrorKind::Malformed { cause } = &error.kind else {
+                panic!("{error}")
+            };
+            assert_eq!(cause, want);
+        };
+        check(
+            "status",
+            json!("done"),
+            "the unknown status `done` of the order",
+        );
+        check(
+            "authorizations",
+            json!([]),
+            "a pending order without authorizations",
+        );
+        check(
+            "authorizations",
+            json!(null),
+            "a pending order without authorizations",
+        );
+        let address = json!([{ "type": "ip", "value": "192.0.2.1" }]);
+        check("identifiers", address, "an identifier of the type `ip`");
+        let odd = json!([{ "type": "dns", "value": "a\u{1b}.example" }]);
+        check(
+            "identifiers",
+            odd,
+            "`a ` holds a character that a domain name cannot have",
+        );
+    }
+
+    #[test]
+    fn every_url_of_an_order_is_https() {
+        for field in ["finalize", "certificate"] {
+            let mut body = order_json("valid", &["example.com"]);
+            body[field] = json!("http://ca.example/x");
+            let kind = read(&body).map_err(|error| error.kind.clone());
+            let reason = "it does not begin with https://";
+            let value = "http://ca.example/x".to_owned();
+            assert_eq!(
+                kind,
+                Err(AcmeErrorKind::UnusableUrl {
+                    field,
+                    value,
+                    reason
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_does_not_cost_the_order() {
+        let mut body = order_json("ready", &["example.com"]);
+        body["expires"] = json!("next week");
+        assert_eq!(read(&body).expect("an order").order.expires, None);
+    }
+
+    #[test]
+    fn a_profile_is_asked_for_by_name() {
+        let call = NewOrder {
+            identifiers: vec![Identifier::parse("*.example.com").expect("a literal name")],
+            profile: Some("short".to_owned()),
+            replaces: None,
+            not_after: None,
+        };
+        assert_eq!(
+            opened(&requested(&call).body).payload_json(),
+            json!({
+                "identifiers": [{ "type": "dns", "value": "*.example.com" }],
+                "profile": "short",
+            })
+        );
+    }
 }

@@ -235,3 +235,71 @@ impl fmt::Display for ProblemKind {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_registered_type_reads_back_what_it_writes() {
+        for kind in ProblemKind::REGISTERED {
+            let name = kind.as_str();
+            for prefix in ["urn:ietf:params:acme:error:", "urn:acme:error:"] {
+                assert_eq!(ProblemKind::parse(&format!("{prefix}{name}")), *kind);
+            }
+        }
+        assert_eq!(ProblemKind::parse("about:blank"), ProblemKind::Unspecified);
+        let foreign = "https://ca.example/errors/7";
+        assert_eq!(
+            ProblemKind::parse(foreign),
+            ProblemKind::Other(foreign.to_owned())
+        );
+    }
+
+    #[test]
+    fn a_flaw_in_a_problem_does_not_hide_the_rest() {
+        let check = |value: Value, want: Option<&str>| {
+            let problem = Problem::from_value(&value).map(|problem| problem.to_string());
+            assert_eq!(problem.as_deref(), want, "{value}");
+        };
+        check(json!({}), None);
+        check(json!(null), None);
+        check(json!("malformed"), None);
+        check(json!({ "status": 500 }), None);
+        check(
+            json!({ "detail": "no\u{1b}[31m\nway" }),
+            Some("no [31m way"),
+        );
+        check(json!({ "title": "No" }), Some("No"));
+        check(
+            json!({ "type": "urn:ietf:params:acme:error:caa" }),
+            Some("caa"),
+        );
+        check(
+            json!({ "type": 7, "detail": "d", "status": "x", "subproblems": "none" }),
+            Some("d"),
+        );
+        check(
+            json!({
+                "type": "urn:ietf:params:acme:error:compound",
+                "subproblems": [{}, null, { "identifier": { "value": "a.example" } },
+                    { "type": "urn:ietf:params:acme:error:dns", "detail": "SERVFAIL" }],
+            }),
+            Some("compound; a.example: an error without a type; dns: SERVFAIL"),
+        );
+    }
+
+    #[test]
+    fn the_status_may_be_a_number_or_a_text() {
+        let check = |status: Value, want: Option<u16>| {
+            let problem = Problem::from_value(&json!({ "detail": "d", "status": status }));
+            assert_eq!(problem.and_then(|problem| problem.status), want);
+        };
+        check(json!(403), Some(403));
+        check(json!("403"), Some(403));
+        check(json!(70000), None);
+        check(json!(null), None);
+    }
+}

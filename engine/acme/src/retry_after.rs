@@ -45,3 +45,65 @@ impl RetryAfter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DATE: i64 = 784_111_777;
+
+    #[test]
+    fn seconds_and_all_forms_of_dates_are_understood() {
+        let check = |text: &str, want: Option<RetryAfter>| {
+            assert_eq!(RetryAfter::parse(text), want, "{text}");
+        };
+        let date = Some(RetryAfter::At(Timestamp::from_unix(DATE)));
+        check("120", Some(RetryAfter::After(Duration::from_secs(120))));
+        check(" 0 ", Some(RetryAfter::After(Duration::ZERO)));
+        check(
+            "99999999999999999999",
+            Some(RetryAfter::After(Duration::from_secs(u64::MAX))),
+        );
+        check("Sun, 06 Nov 1994 08:49:37 GMT", date);
+        check("Sunday, 06-Nov-94 08:49:37 GMT", date);
+        check("Sun Nov  6 08:49:37 1994", date);
+        check("", None);
+        check("-1", None);
+        check("1.5", None);
+        check("soon", None);
+        check("Sun, 99 Nov 1994 08:49:37 GMT", None);
+    }
+
+    #[test]
+    fn a_date_that_has_passed_asks_for_no_wait() {
+        let at = RetryAfter::At(Timestamp::from_unix(DATE));
+        assert_eq!(
+            at.wait(Timestamp::from_unix(DATE - 90)),
+            Duration::from_secs(90)
+        );
+        assert_eq!(at.wait(Timestamp::from_unix(DATE + 90)), Duration::ZERO);
+        let after = RetryAfter::After(Duration::from_secs(5));
+        assert_eq!(
+            after.wait(Timestamp::from_unix(DATE)),
+            Duration::from_secs(5)
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_date_means_the_same_in_its_preferred_form(seconds in 0_u32..) {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds.into());
+            let want = RetryAfter::At(Timestamp::from_unix(seconds.into()));
+            prop_assert_eq!(RetryAfter::parse(&httpdate::fmt_http_date(time)), Some(want));
+        }
+
+        #[test]
+        fn no_text_is_too_odd(text in ".*") {
+            let _ = RetryAfter::parse(&text);
+        }
+    }
+}

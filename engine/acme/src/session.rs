@@ -16,6 +16,7 @@ use waxwing_core::http::{Method, Request, Response, without_query};
 
 use crate::directory::Directory;
 use crate::error::{AcmeError, AcmeErrorKind, Report};
+use crate::excerpt::{EXCERPT, one_line};
 use crate::exchange::Exchange;
 use crate::jws::{self, SignError, SignedBy, Signer};
 use crate::nonce::NoncePool;
@@ -247,8 +248,8 @@ impl Session {
                 Some(reason) => Err(unsent::<C>(
                     target,
                     AcmeErrorKind::UnusableUrl {
-                        field: "the request".to_owned(),
-                        value: without_query(target).to_owned(),
+                        field: "the request",
+                        value: one_line(without_query(target), EXCERPT),
                         reason,
                     },
                 )),
@@ -280,4 +281,179 @@ pub(crate) fn headers(user_agent: &UserAgent, accept: &str) -> Vec<(String, Stri
 /// An error about a call that was not sent.
 fn unsent<C: Call>(target: &str, kind: AcmeErrorKind) -> AcmeError {
     Report::unsent(C::NAME, Method::Post, target, kind).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::account::{KeyChange, NewAccount};
+    use crate::certificate::Revoke;
+    use crate::order::ReadOrder;
+    use crate::tests::fixture::{
+        AbsentKey, KID, TestKey, directory, opened, problem, reply, requested, sent, session,
+        user_agent,
+    };
+    use waxwing_core::failure::FailureClass;
+
+    fn read_order() -> ReadOrder {
+        ReadOrder {
+            url: "https://ca.example/order/1".to_owned(),
+        }
+    }
+
+    fn register() -> NewAccount {
+        NewAccount {
+            contact: Vec::new(),
+            terms_agreed: true,
+            external: None,
+            only_existing: false,
+        }
+    }
+
+    fn kind<T>(outcome: Result<T, AcmeError>) -> Option<AcmeErrorKind> {
+        outcome.err().map(|error| error.kind.clone())
+    }
+
+    #[test]
+    fn a_request_is_a_post_of_jose_json() {
+        let request = requested(&read_order());
+        assert_eq!(request.method, Method::Post);
+        let headers: Vec<&str> = request
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(
+            headers,
+            ["user-agent", "accept", "accept-language", "content-type"]
+        );
+        assert_eq!(request.headers[3].1, "application/jose+json");
+        assert!(opened(&request.body).is_by_test_key());
+    }
+
+    #[test]
+    fn calls_are_signed_in_the_name_of_account_or_key() {
+        let key = TestKey::new();
+        let signed = |kid: Option<&str>, new_account: bool, revoke: bool| {
+            let (mut session, credentials) = (session(), Credentials { signer: &key, kid });
+            let request = match (new_account, revoke) {
+                (true, _) => session.prepare(&register(), &credentials),
+                (_, true) => session.prepare(
+                    &Revoke {
+                        certificate_der: vec![1],
+                        reason: None,
+                    },
+                    &credentials,
+                ),
+                _ => session.prepare(&read_order(), &credentials),
+            };
+            let header = opened(&sent(request).body).header;
+            (header.get("kid").is_some(), header.get("jwk").is_some())
+        };
+        assert_eq!(signed(Some(KID), false, false), (true, false));
+        assert_eq!(signed(Some(KID), true, false), (false, true));
+        assert_eq!(signed(Some(KID), false, true), (true, false));
+        assert_eq!(signed(None, false, true), (false, true));
+        let credentials = Credentials {
+            signer: &key,
+            kid: None,
+        };
+        let prepared = session().prepare(&read_order(), &credentials);
+        assert_eq!(kind(prepared), Some(AcmeErrorKind::NoAccount));
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_signed_gives_its_nonce_back() {
+        let mut session = session();
+        let prepared = session.prepare(
+            &read_order(),
+            &Credentials {
+                signer: &AbsentKey,
+                kid: Some(KID),
+            },
+        );
+        let cause = SignError {
+            cause: "the token was pulled out".to_owned(),
+        };
+        assert_eq!(kind(prepared), Some(AcmeErrorKind::NotSigned(cause)));
+        assert_eq!(session.nonces.take().as_deref(), Some("n0"));
+    }
+
+    #[test]
+    fn a_resource_that_the_ca_does_not_offer_is_not_asked_for() {
+        let key = TestKey::new();
+        let bare = Directory {
+            key_change: None,
+            ..directory()
+        };
+        let mut session = Session::new(bare, user_agent());
+        let call = KeyChange {
+            account: KID,
+            new_signer: &key,
+        };
+        let prepared = session.prepare(
+            &call,
+            &Credentials {
+                signer: &key,
+                kid: Some(KID),
+            },
+        );
+        assert_eq!(
+            kind(prepared),
+            Some(AcmeErrorKind::NotOffered {
+                resource: "keyChange"
+            })
+        );
+    }
+
+    #[test]
+    fn a_stored_url_is_checked_before_it_is_used() {
+        let key = TestKey::new();
+        let call = ReadOrder {
+            url: "http://ca.example/order/1?x=secret".to_owned(),
+        };
+        let prepared = session().prepare(
+            &call,
+            &Credentials {
+                signer: &key,
+                kid: Some(KID),
+            },
+        );
+        let want = AcmeErrorKind::UnusableUrl {
+            field: "the request",
+            value: "http://ca.example/order/1".to_owned(),
+            reason: "it does not begin with https://",
+        };
+        assert_eq!(kind(prepared), Some(want));
+    }
+
+    #[test]
+    fn the_reply_to_new_nonce_must_hold_one() {
+        let take = |response: &Response| {
+            let mut session = Session::new(directory(), user_agent());
+            let taken = session.take_nonce_from(response);
+            (taken.map_err(|error| error.class()), session.nonces.len())
+        };
+        assert_eq!(
+            take(&reply(204, &[("replay-nonce", "n1")], "")),
+            (Ok(()), 1)
+        );
+        assert_eq!(take(&reply(200, &[], "")), (Err(FailureClass::Bug), 0));
+        assert_eq!(
+            take(&reply(429, &[], "<p>slow</p>")),
+            (Err(FailureClass::RateLimited), 0)
+        );
+    }
+
+    #[test]
+    fn a_refusal_without_a_nonce_empties_the_pool_of_older_ones() {
+        let mut session = session();
+        let mut refusal = problem(400, "badNonce", "stale");
+        refusal.headers.clear();
+        assert_eq!(
+            session.receive(&read_order(), 1, &refusal),
+            Ok(Outcome::Resend)
+        );
+        assert_eq!(session.nonces.len(), 0);
+    }
 }

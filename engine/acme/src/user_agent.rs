@@ -43,3 +43,27 @@ impl fmt::Display for UserAgent {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_agent_fits_into_a_log_line_and_a_header() {
+        let check = |text: &str, want: Result<&str, UserAgentError>| {
+            let got = UserAgent::new(text);
+            assert_eq!(
+                got.as_ref().map(UserAgent::as_str).map_err(Clone::clone),
+                want,
+                "{text}"
+            );
+        };
+        check(
+            "waxwing/1 (+https://w.example) linux; x86_64",
+            Ok("waxwing/1 (+https://w.example) linux; x86_64"),
+        );
+        check("", Err(UserAgentError::Length(0)));
+        check(&"a".repeat(101), Err(UserAgentError::Length(101)));
+        check("a\r\nx: y", Err(UserAgentError::Character));
+    }
+}
