@@ -3,6 +3,8 @@
 //! A profile is a file under `engine/core/profiles`, changed field by field by `[ca.NAME]` of the
 //! operator's configuration. A quirk of a CA is a field here; no branch anywhere asks for a name.
 
+pub(crate) mod profile;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,6 +110,14 @@ pub struct EabObtain {
     pub hmac_key: String,
     /// JSON pointer to the error text or code.
     pub error: Option<String>,
+}
+
+impl EabObtain {
+    /// True if the request needs the value of `placeholder`, as in `{email}`.
+    pub fn wants(&self, placeholder: &str) -> bool {
+        let mut fields = self.fields.iter();
+        fields.any(|(_, template)| template.contains(placeholder))
+    }
 }
 
 /// Use of renewal information (RFC 9773).

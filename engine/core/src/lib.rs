@@ -7,10 +7,12 @@
 //! Start reading at [`settings`]: what the operator asked for.
 
 pub mod ca;
+pub mod document;
 pub mod failure;
 pub mod http;
 pub mod key;
 pub mod name;
+mod nearest;
 pub mod plugin;
 pub mod retry;
 pub mod secret;

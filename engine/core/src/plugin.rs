@@ -3,6 +3,8 @@
 //! A manifest only asks. Naming a plugin that ships in the binary accepts what it asks of the
 //! internet; everything on this machine, and everything for a foreign plugin, is in [`Grants`].
 
+pub mod host_pattern;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,13 @@
 //! What the operator asked for, after the configuration was read, checked and filled in.
 
+pub(crate) mod path;
+pub(crate) mod pattern;
+pub mod raw;
+pub mod resolve;
+pub(crate) mod schema;
+pub(crate) mod secret_ref;
+pub(crate) mod units;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

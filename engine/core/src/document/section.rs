@@ -1,0 +1,305 @@
+//! Reading a table key by key.
+//!
+//! Each accessor takes note of the key it asks for, so that [`Section::finish`] knows which keys
+//! exist and can name the nearest one for each that does not.
+
+use std::cell::RefCell;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use super::problem::{Problem, Problems};
+use super::{Entry, Node, Place, Table, Value};
+use crate::nearest::nearest;
+use crate::settings::path;
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct At<T> {
+    pub(crate) at: Place,
+    pub(crate) value: T,
+}
+
+impl<T> At<T> {
+    pub(crate) const fn new(at: Place, value: T) -> Self {
+        Self { at, value }
+    }
+}
+
+/// How messages name a key: `plugin.nginx.uses`, or `certificate "shop", validate`.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyPath(String);
+
+impl KeyPath {
+    /// The path of a document's first level.
+    pub(crate) const fn root() -> Self {
+        Self(String::new())
+    }
+
+    /// The path of an element that people know by its name: `certificate "shop"`.
+    pub(crate) fn named(kind: &str, name: &str) -> Self {
+        Self(format!("{kind} \"{name}\""))
+    }
+
+    /// The path of `key` below this.
+    pub(crate) fn below(&self, key: &str) -> Self {
+        let joint = match self.0.as_bytes().last() {
+            None => "",
+            Some(b'"') => ", ",
+            Some(_) => ".",
+        };
+        Self(format!("{}{joint}{key}", self.0))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A table that is being read.
+pub(crate) struct Section<'a> {
+    table: &'a Table,
+    /// Where it begins.
+    pub(crate) at: Place,
+    /// Its path.
+    pub(crate) path: KeyPath,
+    problems: &'a Problems,
+    known: RefCell<Vec<&'static str>>,
+}
+
+impl<'a> Section<'a> {
+    /// Begins to read `table`.
+    pub(crate) const fn new(
+        table: &'a Table,
+        at: Place,
+        path: KeyPath,
+        problems: &'a Problems,
+    ) -> Self {
+        Self {
+            table,
+            at,
+            path,
+            problems,
+            known: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Begins to read the table of an entry; says so if it is none.
+    pub(crate) fn of_entry(
+        entry: &'a Entry,
+        path: KeyPath,
+        problems: &'a Problems,
+    ) -> Option<Self> {
+        let Value::Table(table) = &entry.node.value else {
+            problems.add(Problem::new(
+                entry.node.at.clone(),
+                path.as_str(),
+                format!("this is a section, not {}", entry.node.value.kind()),
+            ));
+            return None;
+        };
+        Some(Self::new(table, entry.at.clone(), path, problems))
+    }
+
+    /// Where mistakes are noted.
+    pub(crate) const fn problems(&self) -> &'a Problems {
+        self.problems
+    }
+
+    /// Notes a mistake about `key`, at the place `at`.
+    pub(crate) fn problem(&self, at: &Place, key: &str, message: impl Into<String>) -> Problem {
+        Problem::new(at.clone(), self.path.below(key).as_str(), message)
+    }
+
+    /// The entry of `key`, which from now on is known.
+    pub(crate) fn take(&self, key: &'static str) -> Option<&'a Entry> {
+        let mut known = self.known.borrow_mut();
+        if !known.contains(&key) {
+            known.push(key);
+        }
+        self.table.get(key)
+    }
+
+    /// True if `key` is not there but a near miss of it is: then the near miss is the mistake to
+    /// report, and not that `key` is missing.
+    pub(crate) fn is_misspelled(&self, key: &'static str) -> bool {
+        let mut known = self.known.borrow().clone();
+        known.push(key);
+        self.table.get(key).is_none()
+            && self.table.entries.iter().any(|entry| {
+                !known.contains(&entry.key.as_str())
+                    && nearest(&entry.key, known.iter().copied()) == Some(key)
+            })
+    }
+
+    /// Every entry, for sections whose keys are names that the author chose.
+    pub(crate) fn named_entries(&self) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        self.table.entries.iter()
+    }
+
+    fn wrong(&self, node: &Node, key: &str, wanted: &str, example: &str) {
+        let message = format!("{wanted} belongs here, not {}", node.value.kind());
+        let example = format!("{key} = {example}");
+        self.problems
+            .add(self.problem(&node.at, key, message).hint(example));
+    }
+
+    /// A text. `example` is the right-hand side of a good line.
+    pub(crate) fn text(&self, key: &'static str, example: &str) -> Option<At<&'a str>> {
+        let node = &self.take(key)?.node;
+        let Value::String(text) = &node.value else {
+            self.wrong(node, key, "a text in quotes", example);
+            return None;
+        };
+        Some(At::new(node.at.clone(), text))
+    }
+
+    /// True or false.
+    pub(crate) fn flag(&self, key: &'static str) -> Option<At<bool>> {
+        let node = &self.take(key)?.node;
+        let Value::Boolean(flag) = node.value else {
+            self.wrong(node, key, "true or false", "true");
+            return None;
+        };
+        Some(At::new(node.at.clone(), flag))
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn number(
+        &self,
+        key: &'static str,
+        bounds: RangeInclusive<u32>,
+        example: &str,
+    ) -> Option<At<u32>> {
+        let node = &self.take(key)?.node;
+        let Value::Integer(number) = node.value else {
+            self.wrong(node, key, "a whole number", example);
+            return None;
+        };
+        let fits = u32::try_from(number).ok().filter(|n| bounds.contains(n));
+        if fits.is_none() {
+            let message = format!(
+                "{number} is out of bounds; {} to {} are allowed",
+                bounds.start(),
+                bounds.end()
+            );
+            self.problems.add(self.problem(&node.at, key, message));
+        }
+        fits.map(|value| At::new(node.at.clone(), value))
+    }
+
+    /// A number that may have a fraction.
+    pub(crate) fn fraction(&self, key: &'static str, example: &str) -> Option<At<f64>> {
+        let node = &self.take(key)?.node;
+        match node.value {
+            Value::Float(number) if number.is_finite() && number > 0.0 => {
+                Some(At::new(node.at.clone(), number))
+            }
+            Value::Integer(number) if number > 0 => i32::try_from(number)
+                .ok()
+                .map(|small| At::new(node.at.clone(), f64::from(small))),
+            _ => {
+                self.wrong(node, key, "a number above zero", example);
+                None
+            }
+        }
+    }
+
+    /// A list of texts.
+    pub(crate) fn texts(&self, key: &'static str, example: &str) -> Option<At<Vec<At<&'a str>>>> {
+        let node = &self.take(key)?.node;
+        let Value::Array(items) = &node.value else {
+            let shown = match &node.value {
+                Value::String(text) => format!("[{text:?}]"),
+                _ => example.to_owned(),
+            };
+            self.wrong(node, key, "a list", &shown);
+            return None;
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.value {
+                Value::String(text) => texts.push(At::new(item.at.clone(), text.as_str())),
+                _ => self.wrong(item, key, "a list of texts in quotes", example),
+            }
+        }
+        Some(At::new(node.at.clone(), texts))
+    }
+
+    /// A text with a meaning of its own: `read` says what, or why not.
+    pub(crate) fn parsed<T>(
+        &self,
+        key: &'static str,
+        example: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<At<T>> {
+        let text = self.text(key, example)?;
+        match read(text.value) {
+            Ok(value) => Some(At::new(text.at, value)),
+            Err(message) => {
+                let problem = self.problem(&text.at, key, message);
+                self.problems
+                    .add(problem.hint(format!("{key} = {example}")));
+                None
+            }
+        }
+    }
+
+    /// A path, from the folder that `folder` names for the place of the value.
+    pub(crate) fn path_value<'f>(
+        &self,
+        key: &'static str,
+        example: &str,
+        folder: impl FnOnce(&Place) -> &'f Path,
+    ) -> Option<PathBuf> {
+        let text = self.text(key, example)?;
+        match path::check(text.value) {
+            Ok(()) => Some(path::from_folder(folder(&text.at), text.value)),
+            Err(bad) => {
+                let mut problem = self.problem(&text.at, key, bad.message);
+                problem.hint = bad.hint;
+                self.problems.add(problem);
+                None
+            }
+        }
+    }
+
+    /// A section below this one.
+    pub(crate) fn section(&self, key: &'static str) -> Option<Self> {
+        let entry = self.take(key)?;
+        Self::of_entry(entry, self.path.below(key), self.problems)
+    }
+
+    /// Reports every key that nothing asked for.
+    ///
+    /// `meant` says what some of them are for: keys of other programs, or of later versions.
+    pub(crate) fn finish(self, meant: &[(&str, &str)]) {
+        let known = self.known.borrow();
+        for entry in &self.table.entries {
+            if known.contains(&entry.key.as_str()) {
+                continue;
+            }
+            let told = meant.iter().find(|(key, _)| *key == entry.key);
+            let near = nearest(&entry.key, known.iter().copied());
+            let problem = match (told, near) {
+                (Some((_, hint)), _) => self
+                    .problem(&entry.at, &entry.key, "unknown key")
+                    .hint(*hint),
+                (None, Some(near)) => self.problem(
+                    &entry.at,
+                    &entry.key,
+                    format!("unknown key; did you mean `{near}`?"),
+                ),
+                (None, None) => {
+                    let mut names: Vec<_> = known.iter().copied().collect();
+                    names.sort_unstable();
+                    self.problem(
+                        &entry.at,
+                        &entry.key,
+                        format!("unknown key (keys here: {})", names.join(", ")),
+                    )
+                }
+            };
+            self.problems.add(problem);
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! The files of a configuration, read as TOML and put together, before anything in them is judged.
+//!
+//! Two steps, because judging needs the manifests of the plugins that the files name:
+//! [`parse`] and [`Raw::plugin_sources`] here, then [`resolve`](super::resolve::resolve). The
+//! caller reads the files; this crate opens none.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::PluginSource;
+use super::path::from_folder;
+use crate::document::problem::{Problem, Problems};
+use crate::document::{self, Entry, Node, Place, Table, Value};
+
+/// One file of a configuration.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// Where it is, absolute: relative paths in it start from its folder.
+    pub path: PathBuf,
+    /// How messages name it: `waxwing.toml`, `certs.d/shop.toml`.
+    pub shown: String,
+    /// What it holds.
+    pub text: String,
+}
+
+/// The glob patterns of `include = [...]`, as written, relative to the file's folder.
+///
+/// The caller finds and reads the files, in the order of their names, and gives them to [`parse`]
+/// behind this one. Mistakes are not reported here but by [`parse`].
+pub fn includes(file: &SourceFile) -> Vec<String> {
+    let shown = Arc::from(Path::new(&file.shown));
+    let table = document::parse(&shown, &file.text, &Problems::default());
+    let Some(Value::Array(items)) = table.get("include").map(|entry| &entry.node.value) else {
+        return Vec::new();
+    };
+    let texts = items.iter().filter_map(|item| match &item.value {
+        Value::String(text) => Some(text.clone()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// All files as one table, and what was wrong with them as TOML.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    pub(super) table: Table,
+    pub(super) main: Place,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) problems: Vec<Problem>,
+    /// True if a file is not TOML: then nothing can be said of what is missing.
+    pub(super) broken: bool,
+    folders: BTreeMap<Arc<Path>, PathBuf>,
+}
+
+/// Reads the files, the main one first. Mistakes are kept for [`resolve`](super::resolve::resolve).
+pub fn parse(files: &[SourceFile]) -> Raw {
+    let problems = Problems::default();
+    let mut table = Table::default();
+    let mut folders = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        let shown: Arc<Path> = Arc::from(Path::new(&file.shown));
+        let folder = file.path.parent().unwrap_or(Path::new(""));
+        folders.insert(Arc::clone(&shown), folder.to_owned());
+        let read = document::parse(&shown, &file.text, &problems);
+        for entry in read.entries {
+            if index > 0 && entry.key == "include" {
+                problems.add(Problem::new(
+                    entry.at,
+                    "include",
+                    "only the main file may include others",
+                ));
+                continue;
+            }
+            merge(&mut table, entry, &problems);
+        }
+    }
+    let shown = files.first().map_or("waxwing.toml", |file| &file.shown);
+    let problems = problems.into_list();
+    Raw {
+        table,
+        main: Place::start_of(shown),
+        files: files.iter().map(|file| file.path.clone()).collect(),
+        broken: problems
+            .iter()
+            .any(|problem| problem.key == document::NOT_TOML),
+        problems,
+        folders,
+    }
+}
+
+impl Raw {
+    /// The components that the configuration names, so that the caller can read their manifests.
+    ///
+    /// A file without a well-formed pin is left out; resolving says so.
+    pub fn plugin_sources(&self) -> Vec<PluginSource> {
+        let Some(Value::Table(plugins)) = self.table.get("plugin").map(|entry| &entry.node.value)
+        else {
+            return Vec::new();
+        };
+        let mut sources: Vec<_> = plugins
+            .entries
+            .iter()
+            .filter_map(|entry| self.plugin_source(entry))
+            .collect();
+        sources.sort();
+        sources.dedup();
+        sources
+    }
+
+    /// The component of one `[plugin.NAME]`.
+    pub(super) fn plugin_source(&self, entry: &Entry) -> Option<PluginSource> {
+        let Value::Table(table) = &entry.node.value else {
+            return None;
+        };
+        let text = |key| match table.get(key).map(|entry| &entry.node) {
+            Some(Node {
+                at,
+                value: Value::String(text),
+            }) => Some((at, text.as_str())),
+            _ => None,
+        };
+        match text("uses") {
+            Some((at, path)) if names_a_file(path) => Some(PluginSource::File {
+                path: from_folder(self.folder(at), path),
+                sha256: text("sha256").and_then(|(_, pin)| digest(pin))?,
+            }),
+            Some((_, id)) => Some(PluginSource::Embedded(id.to_owned())),
+            None if table.get("uses").is_some() => None,
+            None => Some(PluginSource::Embedded(entry.key.clone())),
+        }
+    }
+
+    /// The folder from which relative paths at `place` start.
+    pub(super) fn folder(&self, place: &Place) -> &Path {
+        self.folders
+            .get(&place.file)
+            .map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
+/// True if `uses` names a file and not an embedded plugin.
+pub(super) fn names_a_file(uses: &str) -> bool {
+    uses.ends_with(".wasm") || uses.contains(['/', '\\'])
+}
+
+/// A SHA-256 in lower-case hex; an optional `sha256:` in front is dropped.
+pub(super) fn digest(text: &str) -> Option<String> {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    let plain = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+    plain.then(|| hex.to_ascii_lowercase())
+}
+
+/// Adds a first-level entry to what earlier files said.
+fn merge(table: &mut Table, entry: Entry, problems: &Problems) {
+    let Some(earlier) = table.entries.iter_mut().find(|e| e.key == entry.key) else {
+        table.entries.push(entry);
+        return;
+    };
+    match (&mut earlier.node.value, entry.node.value) {
+        (Value::Array(old), Value::Array(new)) if entry.key == "certificate" => old.extend(new),
+        (Value::Table(old), Value::Table(new)) if matches!(&*entry.key, "plugin" | "ca") => {
+            for item in new.entries {
+                match old.get(&item.key) {
+                    Some(first) => problems.add(
+                        Problem::new(
+                            first.at.clone(),
+                            format!("{}.{}", entry.key, item.key),
+                            "defined twice",
+                        )
+                        .also(item.at),
+                    ),
+                    None => old.entries.push(item),
+                }
+            }
+        }
+        _ => problems.add(
+            Problem::new(
+                earlier.at.clone(),
+                entry.key,
+                "stands in two files; one of them must go",
+            )
+            .also(entry.at),
+        ),
+    }
+}

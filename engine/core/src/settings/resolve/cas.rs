@@ -1,0 +1,155 @@
+//! `[ca.NAME]`: changes of shipped profiles, and CAs of the operator's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Catalog;
+use super::certificates::ReadCertificate;
+use crate::ca::profile::{self, Reader};
+use crate::ca::{CaProfile, EabSource};
+use crate::document::problem::{Problem, Problems};
+use crate::document::section::{KeyPath, Section};
+use crate::name::CaName;
+use crate::nearest::nearest;
+use crate::settings::AccountSettings;
+use crate::settings::raw::Raw;
+
+/// Every CA that a `ca` list may name.
+pub(super) struct Cas {
+    pub(super) profiles: BTreeMap<CaName, CaProfile>,
+    /// Names whose profile has a mistake, reported already.
+    pub(super) broken: BTreeSet<CaName>,
+}
+
+pub(super) fn read(
+    root: &Section<'_>,
+    raw: &Raw,
+    catalog: &Catalog,
+    account_email: Option<&str>,
+) -> Cas {
+    let problems = root.problems();
+    let mut cas = Cas {
+        profiles: catalog.profiles.clone(),
+        broken: BTreeSet::new(),
+    };
+    let all = root.section("ca");
+    for entry in all.iter().flat_map(Section::named_entries) {
+        let path = KeyPath::root().below("ca").below(&entry.key);
+        let name = match CaName::parse(&entry.key) {
+            Ok(name) => name,
+            Err(error) => {
+                problems.add(Problem::new(
+                    entry.at.clone(),
+                    path.as_str(),
+                    error.to_string(),
+                ));
+                continue;
+            }
+        };
+        let before = problems.count();
+        if let Some(section) = Section::of_entry(entry, path, problems) {
+            let shipped = catalog.profiles.get(&name);
+            if shipped.is_none() && section.take("directories").is_none() {
+                problems.add(unknown(&section, &name, catalog));
+            }
+            let mut profile = shipped.cloned().unwrap_or_else(|| CaProfile {
+                name: name.clone(),
+                title: name.to_string(),
+                ..catalog.template.clone()
+            });
+            let reader = Reader {
+                origin: |at: &crate::document::Place| format!("{}:{}", at.file.display(), at.line),
+                folder: |at: &crate::document::Place| raw.folder(at),
+            };
+            profile::apply(&mut profile, section, &reader);
+            cas.profiles.insert(name.clone(), profile);
+        }
+        if problems.count() > before {
+            cas.broken.insert(name);
+        }
+    }
+    for profile in cas.profiles.values_mut() {
+        if let EabSource::Obtain(obtain) = &mut profile.eab.source
+            && obtain.email.is_none()
+        {
+            obtain.email = account_email.map(str::to_owned);
+        }
+    }
+    cas
+}
+
+fn unknown(section: &Section<'_>, name: &CaName, catalog: &Catalog) -> Problem {
+    let shipped = || catalog.profiles.keys().map(CaName::as_str);
+    let meant = nearest(name.as_str(), shipped());
+    let path = section.path.as_str();
+    match meant {
+        Some(meant) => Problem::new(
+            section.at.clone(),
+            path,
+            format!("no CA \"{name}\" is known; did you mean \"{meant}\"?"),
+        ),
+        None => {
+            let list: Vec<_> = shipped().collect();
+            Problem::new(
+                section.at.clone(),
+                path,
+                format!(
+                    "a CA of your own needs `directories` (known without: {})",
+                    list.join(", ")
+                ),
+            )
+        }
+    }
+    .hint("directories = [\"https://ca.example.com/acme/directory\"]")
+}
+
+/// What a CA needs once a certificate names it: credentials, an address.
+pub(super) fn check_use(
+    cas: &Cas,
+    certificates: &[ReadCertificate],
+    account: &AccountSettings,
+    problems: &Problems,
+) {
+    let mut seen = BTreeSet::new();
+    for certificate in certificates {
+        for name in &certificate.settings.cas {
+            if !seen.insert(name) || cas.broken.contains(name) {
+                continue;
+            }
+            let Some(profile) = cas.profiles.get(name) else {
+                continue;
+            };
+            if let Some((message, hint)) = lacks(profile, account) {
+                let message = format!("{name} {message}");
+                problems.add(
+                    Problem::new(
+                        certificate.cas_at.clone(),
+                        certificate.cas_key.as_str(),
+                        message,
+                    )
+                    .hint(hint),
+                );
+            }
+        }
+    }
+}
+
+fn lacks(profile: &CaProfile, account: &AccountSettings) -> Option<(&'static str, String)> {
+    let name = &profile.name;
+    let address = "[account] email = \"you@example.com\"".to_owned();
+    match &profile.eab.source {
+        EabSource::None if profile.eab.required => Some((
+            "gives accounts only with credentials (EAB), and none are configured",
+            format!(
+                "[ca.{name}] eab = {{ key-id = \"...\", hmac-key = \"file:{name}-hmac-key\" }}"
+            ),
+        )),
+        EabSource::Obtain(obtain) if obtain.email.is_none() && obtain.wants("{email}") => Some((
+            "gives credentials to an e-mail address, and none is configured",
+            address,
+        )),
+        _ if profile.quirks.contact_required && account.email.is_none() => {
+            Some(("gives accounts only with an e-mail address", address))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,337 @@
+//! `grants`: what the operator lets one plugin touch.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::document::problem::Problem;
+use crate::document::section::{At, Section};
+use crate::nearest::nearest;
+use crate::plugin::{GrantExec, GrantFiles, GrantHttp, Grants, HostPattern, Limits, Manifest};
+use crate::settings::raw::Raw;
+use crate::settings::{PluginSource, path, units};
+
+/// Time for a granted command unless the operator says else.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
+pub(super) fn read(
+    plugin: &Section<'_>,
+    source: &PluginSource,
+    manifest: &Manifest,
+    raw: &Raw,
+) -> Grants {
+    let mut grants = Grants::default();
+    let section = plugin.section("grants");
+    if let Some(section) = &section {
+        if let Some(http) = section.section("http") {
+            grants.http = Some(http_grant(http, manifest, raw));
+        }
+        grants.files = by_purpose(section, "files", manifest.files.keys(), |one| {
+            files_grant(one, raw)
+        });
+        grants.exec = by_purpose(section, "exec", manifest.exec.keys(), exec_grant);
+        if let Some(limits) = section.section("limits") {
+            grants.limits = limits_grant(limits);
+        }
+    }
+    let hosts_granted = section
+        .as_ref()
+        .is_some_and(|section| section.take("http").is_some());
+    if matches!(source, PluginSource::File { .. })
+        && !manifest.http.is_empty()
+        && !hosts_granted
+        && !plugin.is_misspelled("grants")
+    {
+        let wants: Vec<_> = manifest.http.iter().flat_map(|want| &want.hosts).collect();
+        let mut hosts: Vec<_> = wants.iter().map(|host| format!("\"{host}\"")).collect();
+        hosts.dedup();
+        plugin.problems().add(
+            plugin
+                .problem(
+                    &plugin.at,
+                    "grants.http",
+                    format!(
+                        "{} asks to reach the network; a plugin from a file may not unless \
+                             its hosts are granted",
+                        manifest.id
+                    ),
+                )
+                .hint(format!(
+                    "grants.http = {{ hosts = [{}] }}",
+                    hosts.join(", ")
+                )),
+        );
+    }
+    if let Some(section) = section {
+        section.finish(&[]);
+    }
+    grants
+}
+
+/// One grant for each purpose; the purposes are the manifest's.
+fn by_purpose<'m, T>(
+    grants: &Section<'_>,
+    kind: &'static str,
+    purposes: impl Iterator<Item = &'m String> + Clone,
+    read: impl Fn(Section<'_>) -> Option<T>,
+) -> BTreeMap<String, T> {
+    let mut found = BTreeMap::new();
+    let Some(section) = grants.section(kind) else {
+        return found;
+    };
+    for entry in section.named_entries() {
+        let path = section.path.below(&entry.key);
+        let names = || purposes.clone().map(String::as_str);
+        if !names().any(|name| name == entry.key) {
+            let list: Vec<_> = names().collect();
+            let message = match nearest(&entry.key, names()) {
+                Some(near) => format!("unknown purpose; did you mean `{near}`?"),
+                None if list.is_empty() => format!("this plugin asks for no {kind}"),
+                None => format!(
+                    "unknown purpose (this plugin asks for: {})",
+                    list.join(", ")
+                ),
+            };
+            grants
+                .problems()
+                .add(Problem::new(entry.at.clone(), path.as_str(), message));
+            continue;
+        }
+        let inner = Section::of_entry(entry, path, grants.problems());
+        if let Some(grant) = inner.and_then(&read) {
+            found.insert(entry.key.clone(), grant);
+        }
+    }
+    found
+}
+
+fn files_grant(section: Section<'_>, raw: &Raw) -> Option<GrantFiles> {
+    let dir = section.path_value("dir", "\"/etc/nginx/tls\"", |at| raw.folder(at));
+    if section.take("dir").is_none() && !section.is_misspelled("dir") {
+        section.problems().add(
+            section
+                .problem(&section.at, "dir", "the folder is missing")
+                .hint("dir = \"/etc/nginx/tls\""),
+        );
+    }
+    let account = |key: &'static str| {
+        let read = section.parsed(key, "\"nginx\"", account_name);
+        read.map(|at| at.value)
+    };
+    let mode = |key: &'static str| {
+        section
+            .parsed(key, "\"0640\"", units::mode)
+            .map(|at| at.value)
+    };
+    let (owner, group) = (account("owner"), account("group"));
+    let (mode, key_mode) = (mode("mode"), mode("key-mode"));
+    let mut acl = Vec::new();
+    for entry in section
+        .texts("acl", r#"["SYSTEM:full", "Administrators:full"]"#)
+        .map(|list| list.value)
+        .unwrap_or_default()
+    {
+        let right = entry
+            .value
+            .rsplit_once(':')
+            .map(|(who, right)| (who.is_empty(), right));
+        match right {
+            Some((false, "full" | "modify" | "read")) => acl.push(entry.value.to_owned()),
+            _ => section.problems().add(
+                section
+                    .problem(
+                        &entry.at,
+                        "acl",
+                        "an entry is WHO:full, WHO:modify or WHO:read",
+                    )
+                    .hint("acl = [\"SYSTEM:full\", \"Administrators:full\"]"),
+            ),
+        }
+    }
+    section.finish(&[
+        ("path", "dir = \"...\""),
+        ("user", "owner = \"...\""),
+        ("permissions", "mode = \"0640\""),
+    ]);
+    Some(GrantFiles {
+        dir: dir?,
+        owner,
+        group,
+        mode,
+        key_mode,
+        acl,
+    })
+}
+
+/// A user or group by name or number.
+fn account_name(text: &str) -> Result<String, String> {
+    let bad = |c: char| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/');
+    if text.is_empty() || text.starts_with('-') || text.contains(bad) {
+        return Err(format!("{text:?} is no user or group"));
+    }
+    Ok(text.to_owned())
+}
+
+fn exec_grant(section: Section<'_>) -> Option<GrantExec> {
+    let argv = section.texts("argv", r#"["/usr/bin/systemctl", "reload", "nginx"]"#);
+    if section.take("argv").is_none() && !section.is_misspelled("argv") {
+        section.problems().add(
+            section
+                .problem(&section.at, "argv", "the command is missing")
+                .hint("argv = [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]"),
+        );
+    }
+    let timeout = section.parsed("timeout", "\"30s\"", units::duration);
+    let argv = argv.and_then(|argv| absolute_command(&section, argv));
+    section.finish(&[
+        (
+            "command",
+            "argv = [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]",
+        ),
+        (
+            "cmd",
+            "argv = [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]",
+        ),
+    ]);
+    Some(GrantExec {
+        argv: argv?,
+        timeout: timeout.map_or(COMMAND_TIMEOUT, |at| at.value),
+    })
+}
+
+fn absolute_command(section: &Section<'_>, argv: At<Vec<At<&str>>>) -> Option<Vec<String>> {
+    let Some(program) = argv.value.first() else {
+        let empty = section.problem(&argv.at, "argv", "the command is empty");
+        section.problems().add(empty);
+        return None;
+    };
+    if let Err(bad) = path::check(program.value) {
+        let mut problem = section.problem(&program.at, "argv", bad.message);
+        problem.hint = bad.hint;
+        section.problems().add(problem);
+        return None;
+    }
+    if !path::is_absolute(program.value) {
+        let words: Vec<_> = argv
+            .value
+            .iter()
+            .skip(1)
+            .map(|word| format!("{:?}", word.value))
+            .collect();
+        let rest: String = words.iter().map(|word| format!(", {word}")).collect();
+        let hint = if program.value.contains(char::is_whitespace) {
+            "one list item for each word: no shell reads the line".to_owned()
+        } else if program.value.ends_with(".exe") {
+            format!(
+                "its full path, as `where.exe {}` prints it, in single quotes",
+                program.value
+            )
+        } else {
+            format!(
+                "argv = [\"/usr/bin/{}\"{rest}] if `command -v {}` says so",
+                program.value, program.value
+            )
+        };
+        section.problems().add(
+            section
+                .problem(
+                    &program.at,
+                    "argv",
+                    format!(
+                        "`{}` is not an absolute path, so PATH would decide what runs",
+                        program.value
+                    ),
+                )
+                .hint(hint),
+        );
+        return None;
+    }
+    Some(
+        argv.value
+            .iter()
+            .map(|word| word.value.to_owned())
+            .collect(),
+    )
+}
+
+fn http_grant(section: Section<'_>, manifest: &Manifest, raw: &Raw) -> GrantHttp {
+    let mut grant = GrantHttp::default();
+    for host in section
+        .texts("hosts", r#"["https://api.example.com"]"#)
+        .map(|list| list.value)
+        .unwrap_or_default()
+    {
+        match HostPattern::parse(host.value) {
+            Ok(pattern) => grant.hosts.push(pattern),
+            Err(reason) => section.problems().add(
+                section
+                    .problem(&host.at, "hosts", reason.to_string())
+                    .hint("hosts = [\"https://api.example.com\"]"),
+            ),
+        }
+    }
+    if manifest.http.is_empty() {
+        let message = format!("{} asks for no network", manifest.id);
+        section
+            .problems()
+            .add(section.problem(&section.at, "hosts", message));
+    }
+    for range in section
+        .texts("private", r#"["127.0.0.0/8"]"#)
+        .map(|list| list.value)
+        .unwrap_or_default()
+    {
+        let address = || {
+            range
+                .value
+                .parse::<std::net::IpAddr>()
+                .map(ipnet::IpNet::from)
+        };
+        match range.value.parse().or_else(|_not_a_range| address()) {
+            Ok(net) => grant.private.push(net),
+            Err(_neither) => section.problems().add(
+                section
+                    .problem(
+                        &range.at,
+                        "private",
+                        format!("`{}` is not a range of addresses", range.value),
+                    )
+                    .hint("private = [\"10.0.0.0/8\"]"),
+            ),
+        }
+    }
+    grant.trust = section.path_value("trust", "\"ca.pem\"", |at| raw.folder(at));
+    section.finish(&[]);
+    grant
+}
+
+fn limits_grant(section: Section<'_>) -> Limits {
+    let limits = Limits {
+        memory: section
+            .parsed("memory", "\"64MiB\"", units::size)
+            .map(|at| at.value),
+        call: section
+            .parsed("call", "\"120s\"", units::duration)
+            .map(|at| at.value),
+        cpu: section
+            .parsed("cpu", "\"10s\"", units::duration)
+            .map(|at| at.value),
+        http_calls: section
+            .number("http-calls", 1..=100_000, "200")
+            .map(|at| at.value),
+        body: section
+            .parsed("body", "\"1MiB\"", units::size)
+            .map(|at| at.value),
+    };
+    section.finish(&[]);
+    limits
+}
+
+/// Where the files of an installer go if it has exactly one folder.
+pub(in crate::settings::resolve) fn only_folder(grants: &Grants) -> Option<&PathBuf> {
+    let mut folders = grants.files.values();
+    match (folders.next(), folders.next()) {
+        (Some(only), None) => Some(&only.dir),
+        _ => None,
+    }
+}

@@ -1,0 +1,226 @@
+//! A plugin's settings, judged by the JSON Schema of its manifest.
+//!
+//! The subset: `type` (one, or a list), `properties`, `required`, `additionalProperties` (a flag or
+//! a schema), `items`, `enum`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`,
+//! `maxItems`, `pattern` (see [`pattern`](super::pattern)), `default`. Everything else is for
+//! people and forms and is not judged.
+
+use serde_json::{Map, Value as Json};
+
+use super::pattern;
+use crate::document::problem::{Problem, Problems};
+use crate::document::section::KeyPath;
+use crate::document::{Node, Place, Table, Value};
+use crate::nearest::nearest;
+
+/// The settings as JSON, with defaults filled in; mistakes are noted.
+pub(crate) fn fill(
+    schema: &Json,
+    node: Option<&Node>,
+    at: &Place,
+    path: &KeyPath,
+    problems: &Problems,
+) -> Json {
+    let empty = Node {
+        at: at.clone(),
+        value: Value::Table(Table::default()),
+    };
+    let node = node.unwrap_or(&empty);
+    let object = serde_json::json!({ "type": "object" });
+    let schema = if schema.is_object() { schema } else { &object };
+    judge(schema, node, at, path, problems)
+}
+
+fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Problems) -> Json {
+    let wrong = |message: String| Problem::new(node.at.clone(), path.as_str(), message);
+    let types = types(schema);
+    if !types.is_empty() && !types.iter().any(|kind| is_of_type(&node.value, kind)) {
+        let wanted: Vec<_> = types.iter().map(|kind| wanted(kind)).collect();
+        let message = format!(
+            "{} belongs here, not {}",
+            wanted.join(" or "),
+            node.value.kind()
+        );
+        problems.add(with_example(wrong(message), schema, path));
+        return Json::Null;
+    }
+    if let Some(Json::Array(allowed)) = schema.get("enum") {
+        let value = node.value.to_json();
+        if !allowed.contains(&value) {
+            let list: Vec<_> = allowed.iter().map(Json::to_string).collect();
+            let near = value
+                .as_str()
+                .and_then(|text| nearest(text, allowed.iter().filter_map(Json::as_str)));
+            problems.add(wrong(match near {
+                Some(near) => format!("not allowed here; did you mean {near:?}?"),
+                None => format!("not allowed here; one of {}", list.join(", ")),
+            }));
+        }
+    }
+    match &node.value {
+        Value::Table(table) => object(schema, table, at, path, problems),
+        Value::Array(items) => {
+            bound(schema, "Items", items.len(), "items", &wrong, problems);
+            let each = schema.get("items");
+            let judged = items.iter().enumerate().map(|(index, item)| match each {
+                Some(each) => {
+                    let path = path.below(&format!("[{index}]"));
+                    judge(each, item, &item.at, &path, problems)
+                }
+                None => item.value.to_json(),
+            });
+            judged.collect()
+        }
+        Value::String(text) => {
+            let length = text.chars().count();
+            bound(schema, "Length", length, "characters", &wrong, problems);
+            if let Some(Json::String(wanted)) = schema.get("pattern")
+                && pattern::matches(wanted, text) == Some(false)
+            {
+                problems.add(with_example(
+                    wrong(format!("does not look as it must: {wanted}")),
+                    schema,
+                    path,
+                ));
+            }
+            node.value.to_json()
+        }
+        Value::Integer(_) | Value::Float(_) => {
+            let value = node.value.to_json();
+            let number = value.as_f64().unwrap_or(0.0);
+            let limit = |key: &str| schema.get(key).and_then(Json::as_f64);
+            if limit("minimum").is_some_and(|least| number < least) {
+                let least = &schema["minimum"];
+                problems.add(wrong(format!("{value} is too small; {least} is the least")));
+            }
+            if limit("maximum").is_some_and(|most| number > most) {
+                let most = &schema["maximum"];
+                problems.add(wrong(format!("{value} is too large; {most} is the most")));
+            }
+            value
+        }
+        Value::Boolean(_) | Value::Datetime(_) => node.value.to_json(),
+    }
+}
+
+fn object(schema: &Json, table: &Table, at: &Place, path: &KeyPath, problems: &Problems) -> Json {
+    let nothing = Map::new();
+    let properties = match schema.get("properties") {
+        Some(Json::Object(properties)) => properties,
+        _ => &nothing,
+    };
+    let mut filled = Map::new();
+    for entry in &table.entries {
+        let below = path.below(&entry.key);
+        let inner = match (
+            properties.get(&entry.key),
+            schema.get("additionalProperties"),
+        ) {
+            (Some(inner), _) | (None, Some(inner @ Json::Object(_))) => inner,
+            // A schema that lists its keys means them: a typing error must not pass as an extra.
+            (None, None) if properties.is_empty() => &Json::Bool(true),
+            (None, Some(Json::Bool(true))) => &Json::Bool(true),
+            (None, _) => {
+                problems.add(unknown(&entry.at, &entry.key, &below, properties));
+                continue;
+            }
+        };
+        let value = judge(inner, &entry.node, &entry.at, &below, problems);
+        filled.insert(entry.key.clone(), value);
+    }
+    for (key, inner) in properties {
+        if let Some(default) = inner.get("default")
+            && !filled.contains_key(key)
+        {
+            filled.insert(key.clone(), default.clone());
+        }
+    }
+    if let Some(Json::Array(required)) = schema.get("required") {
+        for key in required.iter().filter_map(Json::as_str) {
+            if !filled.contains_key(key) && table.get(key).is_none() {
+                let below = path.below(key);
+                let problem = Problem::new(at.clone(), below.as_str(), "the setting is missing");
+                let inner = properties.get(key).unwrap_or(&Json::Null);
+                problems.add(with_example(problem, inner, &below));
+            }
+        }
+    }
+    Json::Object(filled)
+}
+
+fn unknown(at: &Place, key: &str, path: &KeyPath, properties: &Map<String, Json>) -> Problem {
+    let message = match nearest(key, properties.keys().map(String::as_str)) {
+        Some(near) => format!("unknown setting; did you mean `{near}`?"),
+        None if properties.is_empty() => "this plugin has no settings".to_owned(),
+        None => {
+            let list: Vec<_> = properties.keys().map(String::as_str).collect();
+            format!("unknown setting (settings here: {})", list.join(", "))
+        }
+    };
+    Problem::new(at.clone(), path.as_str(), message)
+}
+
+/// Shows a right line: the first of `examples`, the default, or what the description says.
+fn with_example(problem: Problem, schema: &Json, path: &KeyPath) -> Problem {
+    let example = schema.get("examples").and_then(|list| list.get(0));
+    let key = path.as_str().rsplit('.').next().unwrap_or("");
+    match (example.or(schema.get("default")), schema.get("description")) {
+        (Some(value), _) if !value.is_object() => problem.hint(format!("{key} = {value}")),
+        (_, Some(Json::String(text))) => problem.hint(format!("{key}: {text}")),
+        _ => problem,
+    }
+}
+
+fn bound(
+    schema: &Json,
+    what: &str,
+    count: usize,
+    noun: &str,
+    wrong: &impl Fn(String) -> Problem,
+    problems: &Problems,
+) {
+    let limit = |end: &str| schema.get(format!("{end}{what}")).and_then(Json::as_u64);
+    let count = count as u64;
+    if let Some(least) = limit("min").filter(|least| count < *least) {
+        problems.add(wrong(format!(
+            "{count} {noun} are too few; {least} are needed"
+        )));
+    }
+    if let Some(most) = limit("max").filter(|most| count > *most) {
+        problems.add(wrong(format!(
+            "{count} {noun} are too many; {most} are allowed"
+        )));
+    }
+}
+
+fn types(schema: &Json) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Json::String(one)) => vec![one],
+        Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_of_type(value: &Value, kind: &str) -> bool {
+    match kind {
+        "string" => matches!(value, Value::String(_) | Value::Datetime(_)),
+        "integer" => matches!(value, Value::Integer(_)),
+        "number" => matches!(value, Value::Integer(_) | Value::Float(_)),
+        "boolean" => matches!(value, Value::Boolean(_)),
+        "array" => matches!(value, Value::Array(_)),
+        "object" => matches!(value, Value::Table(_)),
+        _ => false,
+    }
+}
+
+const fn wanted(kind: &str) -> &str {
+    match kind.as_bytes() {
+        b"string" => "a text in quotes",
+        b"integer" => "a whole number",
+        b"number" => "a number",
+        b"boolean" => "true or false",
+        b"array" => "a list",
+        b"object" => "a table",
+        _ => kind,
+    }
+}
