@@ -27,14 +27,21 @@ impl RetryAfter {
                 text.parse().unwrap_or(u64::MAX),
             )));
         }
-        let date = httpdate::parse_http_date(text).ok()?;
-        let seconds = date.duration_since(UNIX_EPOCH).ok()?.as_secs();
-        Some(Self::At(Timestamp::from_unix(i64::try_from(seconds).ok()?)))
+        http_date(text).map(Self::At)
     }
 
     /// What the reply says, if it says anything that can be understood.
+    ///
+    /// A date is by the CA's clock. Where the reply tells what that clock showed, the date becomes
+    /// a wait, which is right on a machine whose own clock is not.
     pub fn of(response: &Response) -> Option<Self> {
-        response.headers_named("retry-after").find_map(Self::parse)
+        let retry_after = response
+            .headers_named("retry-after")
+            .find_map(Self::parse)?;
+        match (retry_after, response.header("date").and_then(http_date)) {
+            (Self::At(time), Some(answered_at)) => Some(Self::After(time.since(answered_at))),
+            _ => Some(retry_after),
+        }
     }
 
     /// The wait that is left at `now`; zero for a date that has passed.
@@ -46,11 +53,18 @@ impl RetryAfter {
     }
 }
 
+fn http_date(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let seconds = date.duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(Timestamp::from_unix(i64::try_from(seconds).ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tests::fixture::reply;
 
     const DATE: i64 = 784_111_777;
 
@@ -89,6 +103,40 @@ mod tests {
             after.wait(Timestamp::from_unix(DATE)),
             Duration::from_secs(5)
         );
+    }
+
+    #[test]
+    fn a_date_is_measured_by_the_clock_of_the_ca() {
+        let check = |headers: &[(&str, &str)], want: Option<RetryAfter>| {
+            assert_eq!(
+                RetryAfter::of(&reply(503, headers, "")),
+                want,
+                "{headers:?}"
+            );
+        };
+        let later = ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let at = Some(RetryAfter::At(Timestamp::from_unix(DATE)));
+        let after = |seconds| Some(RetryAfter::After(Duration::from_secs(seconds)));
+        check(&[], None);
+        check(&[("date", "Sun, 06 Nov 1994 08:49:00 GMT")], None);
+        check(&[later], at);
+        check(&[later, ("date", "today")], at);
+        check(
+            &[later, ("date", "Sun, 06 Nov 1994 08:49:00 GMT")],
+            after(37),
+        );
+        check(
+            &[later, ("date", "Sun, 06 Nov 1994 09:49:00 GMT")],
+            after(0),
+        );
+        check(
+            &[
+                ("retry-after", "5"),
+                ("date", "Sun, 06 Nov 1994 08:49:00 GMT"),
+            ],
+            after(5),
+        );
+        check(&[("retry-after", "soon"), ("retry-after", "5")], after(5));
     }
 
     proptest! {
