@@ -1,1 +1,42 @@
-//! waxwing-cli
+//! The `waxwing` program as a library: arguments, wiring, output, exit codes.
+//!
+//! Nothing is decided here. A command reads the configuration, has the ports wired, calls the flow
+//! and renders what comes back. `wire` is the only file that names concrete adapters.
+//!
+//! Start reading at [`run`].
+
+mod args;
+mod commands;
+mod embedded;
+mod exit;
+mod load;
+mod render;
+mod wire;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Verb};
+use crate::render::terminal::Terminal;
+
+pub use crate::exit::Exit;
+
+/// Runs the program with these arguments, the program's name first. Writes to stdout and stderr.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            // A broken pipe is all that can fail here.
+            let _unwritten = error.print();
+            return code.into();
+        }
+    };
+    let mut terminal = Terminal::system(&cli.global);
+    let exit = match cli.verb {
+        Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
+    };
+    exit.into()
+}
