@@ -1,2 +1,109 @@
 //! From the command line to settings: which file, what it includes, what its plugins say of
 //! themselves.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use waxwing_core::ca::profiles;
+use waxwing_core::plugin::Manifest;
+use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
+use waxwing_core::settings::{PluginSource, Settings, raw};
+use waxwing_io::config::{self, ConfigFileError};
+
+use crate::args::Global;
+use crate::embedded::EMBEDDED;
+
+/// A configuration, ready to be wired.
+pub(crate) struct Loaded {
+    /// What the operator wants.
+    pub(crate) settings: Settings,
+    /// The bytes of every component that the configuration names.
+    pub(crate) components: BTreeMap<PluginSource, Vec<u8>>,
+    /// The main file.
+    pub(crate) config: PathBuf,
+    /// The state folder.
+    pub(crate) state: PathBuf,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// A file cannot be read.
+    #[error("{0}")]
+    File(ConfigFileError),
+    /// The files say something that cannot be.
+    #[error("{0}")]
+    Config(ConfigErrors),
+}
+
+/// Reads the configuration of this command line.
+pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
+    let main = global.config.clone().unwrap_or_else(config::usual_config);
+    let files = config::read_sources(&main).map_err(LoadError::File)?;
+    let raw = raw::parse(&files);
+    let mut components = BTreeMap::new();
+    let mut manifests = embedded_manifests();
+    for source in raw.plugin_sources() {
+        match component(&source) {
+            Some(Ok(bytes)) => {
+                manifests.insert(source.clone(), manifest(&bytes, &source));
+                components.insert(source, bytes);
+            }
+            Some(Err(cause)) => {
+                manifests.insert(source, Err(cause));
+            }
+            // Not a component of ours; resolving says so, with the nearest right name.
+            None => {}
+        }
+    }
+    let catalog = Catalog {
+        profiles: profiles::shipped(),
+        template: profiles::template(),
+        manifests,
+    };
+    let settings = resolve(raw, &catalog).map_err(LoadError::Config)?;
+    let state = global
+        .state_dir
+        .clone()
+        .or_else(|| settings.state.dir.clone())
+        .unwrap_or_else(config::usual_state);
+    Ok(Loaded { settings, components, config: main, state })
+}
+
+/// The manifest of every embedded component.
+pub(crate) fn embedded_manifests() -> BTreeMap<PluginSource, Result<Manifest, String>> {
+    EMBEDDED
+        .iter()
+        .map(|(id, bytes)| {
+            let source = PluginSource::Embedded((*id).to_owned());
+            let manifest = manifest(bytes, &source);
+            (source, manifest)
+        })
+        .collect()
+}
+
+fn component(source: &PluginSource) -> Option<Result<Vec<u8>, String>> {
+    match source {
+        PluginSource::Embedded(id) => {
+            crate::embedded::find(id).map(|bytes| Ok(bytes.to_vec()))
+        }
+        PluginSource::File { path, .. } => Some(config::read_component(path)),
+    }
+}
+
+/// Reads the manifest and, for a file, checks the pin, so that nothing of another file counts.
+fn manifest(bytes: &[u8], source: &PluginSource) -> Result<Manifest, String> {
+    if let PluginSource::File { sha256, .. } = source {
+        let found = waxwing_host::sha256_hex(bytes);
+        if found != *sha256 {
+            return Err(format!(
+                "the file is not the pinned one: its sha256 is {found}; if you trust it, pin that"
+            ));
+        }
+    }
+    let text = waxwing_host::read_manifest(bytes).map_err(|error| error.to_string())?;
+    Manifest::parse(&text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        format!("its manifest is wrong: {}", lines.join("; "))
+    })
+}

@@ -44,6 +44,11 @@ fn program_data() -> PathBuf {
     root.join("Waxwing")
 }
 
+/// Reads a component; the text of the error is for the configuration's list of problems.
+pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
+}
+
 /// Reads a configuration and the files it includes, the main one first, the others in the order
 /// of their names.
 pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
