@@ -9,8 +9,9 @@
 //! a child process while the servers go on answering. Several worlds live in one process without
 //! noticing each other, and what a world started ends with it.
 //!
-//! Start reading at [`World`], then [`dns::Dns`].
+//! Start reading at [`World`], then [`ca::Ca`] and [`dns::Dns`].
 
+pub mod ca;
 pub mod dns;
 pub mod fault;
 mod guarded;

@@ -31,11 +31,14 @@ pub struct Setup {
     /// The names in its certificate. Leave [`Setup::host`] out for a server whose name is wrong.
     pub names: Vec<String>,
     /// Sorts requests, by method and path, for counting and for faults.
-    pub classify: fn(&Method, &str) -> Class,
+    pub classify: Classify,
     /// Completes every answer, those of faults of the kind [`What::Problem`] included, such as with
     /// a fresh nonce.
     pub complete: Option<Complete>,
 }
+
+/// Tells what a request with this method and path is for.
+pub type Classify = Arc<dyn Fn(&Method, &str) -> Class + Send + Sync>;
 
 /// Adds to an answer what its server owes: the request's class and method, and the answer.
 pub type Complete = Arc<dyn Fn(Class, &Method, &mut Response) + Send + Sync>;
@@ -45,7 +48,7 @@ impl Default for Setup {
         Self {
             host: "localhost".to_owned(),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
-            classify: |_method, _path| Class::Other,
+            classify: Arc::new(|_method, _path| Class::Other),
             complete: None,
         }
     }
@@ -172,7 +175,7 @@ impl Cut {
 struct Gate {
     traffic: Traffic,
     faults: Faults,
-    classify: fn(&Method, &str) -> Class,
+    classify: Classify,
     complete: Option<Complete>,
 }
 
