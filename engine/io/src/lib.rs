@@ -1,1 +1,17 @@
-//! waxwing-io
+//! The adapters between the engine and the world: clock, disk, HTTP, DNS look-ups, keys and
+//! certificates.
+//!
+//! Each module implements one port of `waxwing_flow::ports` and nothing above it: no adapter
+//! decides when to try again, picks a CA or knows one by name. Code that differs between operating
+//! systems stands in files called `unix.rs` and `windows.rs` only.
+//!
+//! Start reading at [`keys`].
+
+pub mod keys;
+pub mod pem;
+pub mod pkcs12;
+pub mod x509;
+
+
+pub mod clock;
+pub mod entropy;

@@ -1,0 +1,41 @@
+//! The system's clock. The only module of the engine that reads the time or waits.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::ports::Clock;
+
+/// The wall clock and the timer of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+#[async_trait]
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        // A machine without a battery may wake up before 1970.
+        Timestamp::from_unix_ms(match SystemTime::now().duration_since(UNIX_EPOCH) {
+            Ok(since) => milliseconds(since),
+            Err(before) => -milliseconds(before.duration()),
+        })
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        tokio::time::sleep(wait).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn now_is_what_the_system_says() {
+        let before = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970");
+        let now = SystemClock.now();
+        assert!(now.unix_ms() >= i64::try_from(before.as_millis()).expect("fits"));
+    }
+}

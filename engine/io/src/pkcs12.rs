@@ -1,0 +1,87 @@
+//! PKCS#12 files (RFC 7292) for servers that read nothing else.
+
+use p12_keystore::{
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey,
+    PrivateKeyChain,
+};
+use waxwing_core::secret::Secret;
+use waxwing_flow::ports::CryptoError;
+
+use crate::pem;
+use crate::x509::{failed, sha256_hex};
+
+const MAKING: &str = "make the PKCS#12 file";
+
+/// How a file is encrypted, named by who can read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// AES-256 with PBKDF2 and HMAC-SHA-256: everything since 2019.
+    Modern,
+    /// Triple DES and HMAC-SHA-1: Windows Server 2016, old appliances, Java 8 before update 301.
+    Legacy,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 2] = [Self::Modern, Self::Legacy];
+
+    /// The name in settings: `modern`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Modern => "modern",
+            Self::Legacy => "legacy",
+        }
+    }
+
+    /// The profile of that name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|profile| profile.as_str() == text)
+    }
+}
+
+/// A file with the key and the whole chain, encrypted with `password`, which may be empty.
+///
+/// `friendly_name` is what Windows shows in its certificate list. The bytes differ from call to
+/// call, since salts are random.
+pub fn pkcs12(
+    key_pem: &Secret<String>,
+    fullchain_pem: &str,
+    friendly_name: &str,
+    password: &Secret<String>,
+    profile: Profile,
+) -> Result<Vec<u8>, CryptoError> {
+    let key = pem::private_key(key_pem.expose()).map_err(|cause| failed(MAKING, cause))?;
+    let key = PrivateKey::from_der(key.secret_der()).map_err(|cause| failed(MAKING, cause))?;
+    let blocks = pem::chain(fullchain_pem).map_err(|cause| failed(MAKING, cause))?;
+    // The id ties the key to the leaf; any value does, and the leaf's digest says the same twice.
+    let id = blocks
+        .first()
+        .map(|leaf| sha256_hex(&leaf.der))
+        .unwrap_or_default();
+    let chain: Result<Vec<_>, _> = blocks
+        .iter()
+        .map(|block| Certificate::from_der(&block.der))
+        .collect();
+    let chain = chain.map_err(|cause| failed(MAKING, cause))?;
+    let mut file = KeyStore::new();
+    let entry = PrivateKeyChain::new(id, key, chain);
+    file.add_entry(friendly_name, KeyStoreEntry::PrivateKeyChain(entry));
+    let (encryption, mac) = match profile {
+        Profile::Modern => (
+            EncryptionAlgorithm::PbeWithHmacSha256AndAes256,
+            MacAlgorithm::HmacSha256,
+        ),
+        Profile::Legacy => (
+            EncryptionAlgorithm::PbeWithShaAnd3KeyTripleDesCbc,
+            MacAlgorithm::HmacSha1,
+        ),
+    };
+    let writer = file.writer(password.expose());
+    let written = writer
+        .encryption_algorithm(encryption)
+        .mac_algorithm(mac)
+        .write();
+    written.map_err(|cause| failed(MAKING, cause))
+}

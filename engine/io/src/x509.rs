@@ -1,0 +1,165 @@
+//! Reads issued chains (RFC 5280): what the engine has to know of a certificate.
+//!
+//! What a newcomer gets wrong: the serial number counts as its content octets, leading zero and
+//! all, since that is what an ARI identifier is made of (RFC 9773 section 4.1).
+
+use aws_lc_rs::digest;
+use waxwing_core::key::KeyType;
+use waxwing_core::name::Identifier;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::{CertificateFacts, ChainPem};
+use waxwing_flow::ports::CryptoError;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Name};
+
+use crate::pem;
+
+const READING: &str = "read the certificate chain";
+
+/// Reads a PEM chain, leaf first, and cuts it into the usual files.
+///
+/// The signatures are not checked: the chain came over TLS from the CA that was asked for it, and
+/// its leaf is compared with the key and the names of the order.
+pub fn read_chain(text: &str) -> Result<(ChainPem, CertificateFacts), CryptoError> {
+    let blocks = pem::chain(text).map_err(|cause| failed(READING, cause))?;
+    let mut parsed = Vec::with_capacity(blocks.len());
+    for (number, block) in (1..).zip(&blocks) {
+        let (rest, certificate) = X509Certificate::from_der(&block.der).map_err(|cause| {
+            failed(
+                READING,
+                format!("certificate {number} is not X.509: {cause}"),
+            )
+        })?;
+        if !rest.is_empty() {
+            let cause = format!("certificate {number} is followed by {} bytes", rest.len());
+            return Err(failed(READING, cause));
+        }
+        parsed.push(certificate);
+    }
+    let Some((leaf, above)) = parsed.split_first() else {
+        return Err(failed(READING, "the chain is empty"));
+    };
+    if leaf.is_ca() {
+        let cause = format!("the first certificate is a CA's: {}", leaf.subject());
+        return Err(failed(READING, cause));
+    }
+    let pem = ChainPem {
+        cert: blocks
+            .iter()
+            .take(1)
+            .map(|block| block.pem.as_str())
+            .collect(),
+        chain: blocks
+            .iter()
+            .skip(1)
+            .map(|block| block.pem.as_str())
+            .collect(),
+        fullchain: blocks.iter().map(|block| block.pem.as_str()).collect(),
+    };
+    let issuers = std::iter::once(leaf)
+        .chain(above)
+        .map(|c| common_name(c.issuer()))
+        .collect();
+    let facts = CertificateFacts {
+        names: names(leaf)?,
+        serial: leaf.raw_serial().to_vec(),
+        authority_key_id: authority_key_id(leaf),
+        not_before: Timestamp::from_unix(leaf.validity().not_before.timestamp()),
+        not_after: Timestamp::from_unix(leaf.validity().not_after.timestamp()),
+        leaf_sha256: sha256_hex(&blocks[0].der),
+        leaf_sha1: hex(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &blocks[0].der).as_ref()),
+        public_key_sha256: sha256_hex(leaf.public_key().raw),
+        key_type: key_type(leaf.public_key()),
+        issuers,
+    };
+    Ok((pem, facts))
+}
+
+/// The leaf of a PEM chain in DER.
+pub fn leaf_der(text: &str) -> Result<Vec<u8>, CryptoError> {
+    let blocks = pem::chain(text).map_err(|cause| failed(READING, cause))?;
+    let leaf = blocks
+        .into_iter()
+        .next()
+        .ok_or_else(|| failed(READING, "the chain is empty"))?;
+    Ok(leaf.der.to_vec())
+}
+
+/// SHA-256 as lower-case hex.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn failed(what: &str, cause: impl ToString) -> CryptoError {
+    CryptoError {
+        what: what.to_owned(),
+        causes: vec![cause.to_string()],
+    }
+}
+
+/// DNS names only: other kinds of names in the extension are nothing that was ordered, and the
+/// comparison with the order brings a missing name to light.
+fn names(leaf: &X509Certificate<'_>) -> Result<Vec<Identifier>, CryptoError> {
+    let extension = leaf
+        .subject_alternative_name()
+        .map_err(|cause| failed(READING, format!("the subject alternative name: {cause}")))?;
+    let mut names = Vec::new();
+    for name in extension
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+    {
+        if let GeneralName::DNSName(text) = name {
+            names.push(
+                Identifier::parse(text)
+                    .map_err(|cause| failed(READING, format!("the name `{text}`: {cause}")))?,
+            );
+        }
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn authority_key_id(leaf: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    leaf.extensions()
+        .iter()
+        .find_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(key) => {
+                key.key_identifier.as_ref().map(|id| id.0.to_vec())
+            }
+            _ => None,
+        })
+}
+
+/// The common name, or the whole name of an issuer that has none.
+fn common_name(name: &X509Name<'_>) -> String {
+    let common = name
+        .iter_common_name()
+        .next()
+        .and_then(|value| value.as_str().ok());
+    common.map_or_else(|| name.to_string(), str::to_owned)
+}
+
+fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
+    match key.parsed().ok()? {
+        PublicKey::EC(point) => match point.key_size() {
+            256 => Some(KeyType::EcdsaP256),
+            384 => Some(KeyType::EcdsaP384),
+            _ => None,
+        },
+        PublicKey::RSA(rsa) => match rsa.key_size() {
+            2048 => Some(KeyType::Rsa2048),
+            3072 => Some(KeyType::Rsa3072),
+            4096 => Some(KeyType::Rsa4096),
+            _ => None,
+        },
+        _ => None,
+    }
+}
