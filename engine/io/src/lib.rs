@@ -5,13 +5,16 @@
 //! decides when to try again, picks a CA or knows one by name. Code that differs between operating
 //! systems stands in files called `unix.rs` and `windows.rs` only.
 //!
-//! Start reading at [`keys`].
+//! Start reading at [`store`]: what is on disk.
+
+pub mod store;
 
 pub mod keys;
 pub mod pem;
 pub mod pkcs12;
 pub mod x509;
 
+pub mod permission;
 
 pub mod clock;
 pub mod entropy;

@@ -1,0 +1,20 @@
+//! Who may read and write a file: the few acts that differ between operating systems.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub use unix::{others_can_read, others_can_write};
+#[cfg(windows)]
+pub use windows::{others_can_read, others_can_write};
+
+#[cfg(unix)]
+pub(crate) use unix::{
+    belongs_to_us, create_private_dir, open_private, others_can_write_within, sync_dir,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    belongs_to_us, create_private_dir, open_private, others_can_write_within, sync_dir,
+};

@@ -1,0 +1,72 @@
+//! Mode bits. Every mode is set after creation too, so that no umask changes it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::Path;
+
+/// True if anyone but the owner can read the file.
+///
+/// # Errors
+/// When the file is not there or its metadata cannot be read.
+pub fn others_can_read(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.mode() & 0o044 != 0)
+}
+
+/// True if anyone but the owner can write the file, or put another in its place.
+///
+/// A directory with the sticky bit, as `/tmp`, keeps others from replacing files that are not
+/// theirs, so the bits of the file alone count there.
+///
+/// # Errors
+/// When the file is not there or its metadata cannot be read.
+pub fn others_can_write(path: &Path) -> io::Result<bool> {
+    if fs::metadata(path)?.mode() & 0o022 != 0 {
+        return Ok(true);
+    }
+    let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    else {
+        return Ok(false);
+    };
+    let mode = fs::metadata(parent)?.mode();
+    Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
+}
+
+/// True if anyone but the owner can make or remove files in a directory.
+pub(crate) fn others_can_write_within(directory: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(directory)?.mode() & 0o022 != 0)
+}
+
+/// A new file that its owner alone can read and write. Fails if it exists.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// A directory that its owner alone can enter. One that exists is left as it is.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o700)),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Writes the names in a directory through to the disk.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// True if the directory belongs to the user of `probe`, a file that this process has made.
+pub(crate) fn belongs_to_us(directory: &Path, probe: &File) -> io::Result<bool> {
+    Ok(fs::metadata(directory)?.uid() == probe.metadata()?.uid())
+}

@@ -1,0 +1,658 @@
+//! The state folder: accounts, certificates, journals and what was installed, as plain files.
+//!
+//! A certificate and its key change together because a version is a folder that is complete before
+//! `current` names it. Every file is private to its owner, is replaced and never edited, and
+//! carries the number of its format.
+//!
+//! What a newcomer gets wrong: nothing here reads `current` twice. A version that was read once is
+//! never changed afterwards, only erased when enough newer ones exist.
+
+mod atomic;
+mod failure;
+mod format;
+mod layout;
+mod lock;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::secret::Secret;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::{
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
+    Origin, StoredVersion,
+};
+use waxwing_flow::ports::{
+    AccountRecord, CertificateStore, KeyMaker as _, LockGuard, StoreError, StoreErrorKind,
+};
+
+use crate::keys::LocalKeys;
+use crate::permission;
+use crate::x509;
+use format::AccountText;
+use layout::{Layout, version_name, version_number};
+
+/// The file names of a version.
+const KEY: &str = "privkey.pem";
+const CERT: &str = "cert.pem";
+const CHAIN: &str = "chain.pem";
+const FULLCHAIN: &str = "fullchain.pem";
+const FACTS: &str = "facts.toml";
+
+const ACCOUNT: &str = "account.toml";
+
+/// One state folder. Cheap to open; holds no file open but the locks.
+#[derive(Debug, Clone)]
+pub struct FileStore {
+    layout: Layout,
+    keep_versions: u32,
+}
+
+impl FileStore {
+    /// Opens a state folder, and makes it if it is missing or empty.
+    ///
+    /// `keep_versions` counts the current version, so that 0 means the same as 1.
+    ///
+    /// # Errors
+    /// When the folder holds something else, was written by a newer version, belongs to another
+    /// user, or can be written by others.
+    pub fn open(root: &Path, keep_versions: u32) -> Result<Self, StoreError> {
+        let store = Self {
+            layout: Layout::new(root),
+            keep_versions: keep_versions.max(1),
+        };
+        let stamp = store.layout.format();
+        match read(&stamp)? {
+            Some(text) => {
+                format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
+                store.check_owner()?;
+            }
+            None => {
+                refuse_foreign(root)?;
+                atomic::create_dir(root)?;
+                store.check_owner()?;
+                atomic::replace(&stamp, format!("{}\n", format::FORMAT).as_bytes())?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// The state folder.
+    pub fn root(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// A folder for things that can be made again, private to the owner.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn cache(&self, kind: &'static str) -> Result<PathBuf, StoreError> {
+        let path = self.layout.cache(kind);
+        atomic::create_dir(&path)?;
+        Ok(path)
+    }
+
+    /// Moves a certificate with all its versions to the archive. Answers where it is now.
+    ///
+    /// # Errors
+    /// When there is none of that name, another run holds its lock, or its last run is unfinished:
+    /// that run may still owe the world a clean-up, which only its journal knows of.
+    pub fn forget(&self, name: &CertificateName) -> Result<PathBuf, StoreError> {
+        let _held = self.lock_certificate(name)?;
+        let path = self.layout.certificate(name);
+        if self.layout.journal(name).exists() {
+            return Err(StoreError {
+                kind: StoreErrorKind::Locked,
+                act: "forget",
+                path,
+                causes: vec!["its last run is unfinished and may have left DNS records".to_owned()],
+                hint: Some(format!("`waxwing renew {name}` finishes it")),
+            });
+        }
+        if !path.is_dir() {
+            return Err(self.unknown("forget", name));
+        }
+        let kept = self.set_aside(&path, "certificates", name.as_str())?;
+        Ok(kept)
+    }
+
+    /// Copies the current version to a directory: key, certificate, chain and both together.
+    /// Existing files of these names are replaced. Answers the version.
+    ///
+    /// # Errors
+    /// When there is no version, or a file cannot be written.
+    pub fn export(&self, name: &CertificateName, to: &Path) -> Result<u32, StoreError> {
+        let version = self
+            .current(name)?
+            .ok_or_else(|| self.unknown("export", name))?;
+        atomic::create_dir(to)?;
+        // The key first: whoever waits for the certificate then finds the key that fits.
+        for (file, content) in [
+            (KEY, version.key.expose()),
+            (CERT, &version.pem.cert),
+            (CHAIN, &version.pem.chain),
+            (FULLCHAIN, &version.pem.fullchain),
+        ] {
+            atomic::replace(&to.join(file), content.as_bytes())?;
+        }
+        Ok(version.version)
+    }
+
+    fn unknown(&self, act: &'static str, name: &CertificateName) -> StoreError {
+        StoreError {
+            kind: StoreErrorKind::Io,
+            act,
+            path: self.layout.certificate(name),
+            causes: vec!["no certificate is stored under this name".to_owned()],
+            hint: Some("`waxwing status` lists the names".to_owned()),
+        }
+    }
+
+    /// Keys must not be written by one user into the folder of another, and nobody else may put
+    /// keys there.
+    fn check_owner(&self) -> Result<(), StoreError> {
+        let root = self.root();
+        let writable = permission::others_can_write_within(root);
+        if writable.map_err(|cause| failure::io("check", root, &cause))? {
+            let hint = format!("chmod go-w {}", root.display());
+            return Err(failure::permission(
+                "use",
+                root,
+                "others can write to it",
+                hint,
+            ));
+        }
+        let probe = root.join(format!(
+            "{}owner-{}",
+            atomic::UNFINISHED,
+            std::process::id()
+        ));
+        let owned = permission::open_private(&probe)
+            .and_then(|file| permission::belongs_to_us(root, &file));
+        let _gone = fs::remove_file(&probe);
+        match owned {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let hint = format!("run as the owner of {}, or chown it", root.display());
+                Err(failure::permission(
+                    "use",
+                    root,
+                    "it belongs to another user",
+                    hint,
+                ))
+            }
+            Err(cause) => match failure::io("use", root, &cause) {
+                // What is there can still be looked at; a write will say what is wrong.
+                full if full.kind == StoreErrorKind::NoSpace => Ok(()),
+                refused => Err(refused),
+            },
+        }
+    }
+
+    /// The number in `current`.
+    fn current_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
+        let path = self.layout.current(name);
+        let Some(text) = read(&path)? else {
+            return Ok(None);
+        };
+        match version_number(text.trim()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(failure::corrupt(&path, "it names no version")),
+        }
+    }
+
+    fn facts(
+        &self,
+        name: &CertificateName,
+        number: u32,
+    ) -> Result<(CertificateFacts, Origin), StoreError> {
+        let path = self.layout.version(name, number).join(FACTS);
+        let text = required(&path)?;
+        format::read_facts(&text).map_err(|cause| failure::unreadable(&path, cause))
+    }
+
+    fn installed(&self, name: &CertificateName) -> Result<Vec<InstalledMark>, StoreError> {
+        let mut marks = Vec::new();
+        for path in children(&self.layout.installed(name))? {
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+            {
+                let text = required(&path)?;
+                let mark = format::read_installed(&text);
+                marks.push(mark.map_err(|cause| failure::unreadable(&path, cause))?);
+            }
+        }
+        marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        Ok(marks)
+    }
+
+    /// Numbers of complete versions, oldest first.
+    fn versions(&self, name: &CertificateName) -> Result<Vec<u32>, StoreError> {
+        let paths = children(&self.layout.versions(name))?;
+        let mut numbers: Vec<u32> = paths
+            .iter()
+            .filter_map(|path| version_number(path.file_name()?.to_str()?))
+            .collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// Erases versions beyond what is kept, and what a crash has left half made.
+    ///
+    /// The new version is in use by now, so a failure here is no failure to save it; the next
+    /// version tries again.
+    fn erase_old(&self, name: &CertificateName) {
+        let erase = || -> Result<(), StoreError> {
+            let mut old = self.versions(name)?;
+            let keep = usize::try_from(self.keep_versions).unwrap_or(usize::MAX);
+            old.truncate(old.len().saturating_sub(keep));
+            let unfinished = children(&self.layout.versions(name))?
+                .into_iter()
+                .filter(|path| is_unfinished(path));
+            for path in old
+                .iter()
+                .map(|n| self.layout.version(name, *n))
+                .chain(unfinished)
+            {
+                // The key goes first, in case the rest cannot.
+                atomic::remove(&path.join(KEY))?;
+                fs::remove_dir_all(&path).map_err(|cause| failure::io("erase", &path, &cause))?;
+            }
+            Ok(())
+        };
+        if let Err(error) = erase() {
+            tracing::warn!(certificate = %name, %error, "an old version was not erased");
+        }
+    }
+
+    /// Moves something to the archive, where the next free number is its name.
+    fn set_aside(&self, path: &Path, kind: &str, name: &str) -> Result<PathBuf, StoreError> {
+        let archive = self.layout.archive(kind, name);
+        atomic::create_dir(&archive)?;
+        let taken = children(&archive)?;
+        let last = taken
+            .iter()
+            .filter_map(|path| version_number(path.file_name()?.to_str()?))
+            .max();
+        let to = archive.join(version_name(last.unwrap_or(0).saturating_add(1)));
+        atomic::rename(path, &to)?;
+        Ok(to)
+    }
+}
+
+impl CertificateStore for FileStore {
+    fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
+        let mut names: Vec<CertificateName> = children(&self.layout.certificates())?
+            .iter()
+            .filter(|path| path.is_dir())
+            .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok())
+            .collect();
+        names.extend(self.open_journals()?);
+        names.sort();
+        names.dedup();
+        let entries = names.iter().map(|name| self.entry(name).transpose());
+        Ok(entries.flatten().collect())
+    }
+
+    fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError> {
+        let unfinished = self.layout.journal(name).exists();
+        if !unfinished && !self.layout.certificate(name).is_dir() {
+            return Ok(None);
+        }
+        let current = match self.current_number(name)? {
+            None => None,
+            Some(version) => {
+                let (facts, origin) = self.facts(name, version)?;
+                Some(InventoryVersion {
+                    version,
+                    facts,
+                    origin,
+                })
+            }
+        };
+        let path = self.layout.last(name);
+        let last = match read(&path)? {
+            None => None,
+            Some(text) => {
+                let last = format::read_last(&text);
+                Some(last.map_err(|cause| failure::unreadable(&path, cause))?)
+            }
+        };
+        let installed = self.installed(name)?;
+        Ok(Some(InventoryEntry {
+            certificate: name.clone(),
+            current,
+            installed,
+            last,
+            unfinished,
+        }))
+    }
+
+    fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
+        let Some(version) = self.current_number(name)? else {
+            return Ok(None);
+        };
+        let directory = self.layout.version(name, version);
+        let (facts, origin) = self.facts(name, version)?;
+        let pem = ChainPem {
+            cert: required(&directory.join(CERT))?,
+            chain: required(&directory.join(CHAIN))?,
+            fullchain: required(&directory.join(FULLCHAIN))?,
+        };
+        let key = read_key(&directory.join(KEY))?
+            .ok_or_else(|| failure::corrupt(&directory.join(KEY), "it is missing"))?;
+        check_fits(&directory, &key, &pem, &facts)?;
+        Ok(Some(StoredVersion {
+            certificate: name.clone(),
+            version,
+            key,
+            pem,
+            facts,
+            origin,
+        }))
+    }
+
+    fn save(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+        pem: &ChainPem,
+        facts: &CertificateFacts,
+        origin: &Origin,
+    ) -> Result<u32, StoreError> {
+        let versions = self.layout.versions(name);
+        atomic::create_dir(&versions)?;
+        let last = self
+            .versions(name)?
+            .last()
+            .copied()
+            .max(self.current_number(name)?);
+        let number = last.unwrap_or(0).saturating_add(1);
+        let unfinished = versions.join(format!("{}{}", atomic::UNFINISHED, version_name(number)));
+        if unfinished.exists() {
+            // Left by a crash.
+            fs::remove_dir_all(&unfinished)
+                .map_err(|cause| failure::io("remove", &unfinished, &cause))?;
+        }
+        atomic::create_dir(&unfinished)?;
+        let facts = format::write_facts(facts, origin);
+        for (file, content) in [
+            (KEY, key.expose().as_str()),
+            (CERT, &pem.cert),
+            (CHAIN, &pem.chain),
+            (FULLCHAIN, &pem.fullchain),
+            (FACTS, &facts),
+        ] {
+            let path = unfinished.join(file);
+            atomic::create(&path, content.as_bytes())
+                .map_err(|cause| failure::io("write", &path, &cause))?;
+        }
+        atomic::flush(&unfinished)?;
+        atomic::rename(&unfinished, &self.layout.version(name, number))?;
+        let current = format!("{}\n", version_name(number));
+        atomic::replace(&self.layout.current(name), current.as_bytes())?;
+        self.erase_old(name);
+        Ok(number)
+    }
+
+    fn record_installed(
+        &self,
+        name: &CertificateName,
+        mark: &InstalledMark,
+    ) -> Result<(), StoreError> {
+        atomic::create_dir(&self.layout.installed(name))?;
+        let path = self.layout.installed_by(name, &mark.plugin);
+        atomic::replace(&path, format::write_installed(mark).as_bytes())
+    }
+
+    fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {
+        atomic::create_dir(&self.layout.certificate(name))?;
+        atomic::replace(&self.layout.last(name), format::write_last(last).as_bytes())
+    }
+
+    fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError> {
+        read(&self.layout.journal(name))
+    }
+
+    fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError> {
+        let path = self.layout.journal(name);
+        atomic::create_dir(&self.layout.journals())?;
+        if !path.exists() {
+            // A run that begins has no key yet: this one was left when an earlier journal was
+            // closed and the machine stopped.
+            atomic::remove(&self.layout.pending_key(name))?;
+        }
+        atomic::replace(&path, text.as_bytes())
+    }
+
+    fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError> {
+        // In this order: a key without a journal is nothing, a journal without its key is a run
+        // that cannot be finished.
+        atomic::remove(&self.layout.journal(name))?;
+        atomic::remove(&self.layout.pending_key(name))
+    }
+
+    fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
+        let paths = children(&self.layout.journals())?;
+        let mut names: Vec<_> = paths
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".toml"))
+            .filter_map(|name| CertificateName::parse(name).ok())
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn save_pending_key(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+    ) -> Result<(), StoreError> {
+        atomic::create_dir(&self.layout.journals())?;
+        atomic::replace(&self.layout.pending_key(name), key.expose().as_bytes())
+    }
+
+    fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {
+        read_key(&self.layout.pending_key(name))
+    }
+
+    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError> {
+        let directory = self.layout.account(ca);
+        let path = directory.join(ACCOUNT);
+        let Some(text) = read(&path)? else {
+            return Ok(None);
+        };
+        let account =
+            format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?;
+        let key = directory.join(&account.key);
+        let key = read_key(&key)?
+            .ok_or_else(|| failure::corrupt(&key, "the key of the account is missing"))?;
+        Ok(Some(AccountRecord {
+            directory: account.directory,
+            kid: account.kid,
+            contact: account.contact,
+            terms: account.terms,
+            key,
+        }))
+    }
+
+    fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError> {
+        let directory = self.layout.account(ca);
+        let path = directory.join(ACCOUNT);
+        let mut old = match read(&path)? {
+            None => None,
+            Some(text) => Some(
+                format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?,
+            ),
+        };
+        if old
+            .as_ref()
+            .is_some_and(|old| old.directory != account.directory)
+        {
+            self.set_aside(&directory, "accounts", ca.as_str())?;
+            old = None;
+        }
+        atomic::create_dir(&directory)?;
+        let key = self.keep_account_key(&directory, old.as_ref(), &account.key)?;
+        let text = AccountText {
+            directory: account.directory.clone(),
+            kid: account.kid.clone(),
+            contact: account.contact.clone(),
+            terms: account.terms.clone(),
+            key,
+        };
+        atomic::replace(&path, format::write_account(&text).as_bytes())?;
+        match old {
+            Some(old) if old.key != text.key => atomic::remove(&directory.join(&old.key)),
+            _ => Ok(()),
+        }
+    }
+
+    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+        let path = self.layout.directory(ca);
+        let Some(text) = read(&path)? else {
+            return Ok(None);
+        };
+        format::read_directory(&text)
+            .map(Some)
+            .map_err(|cause| failure::unreadable(&path, cause))
+    }
+
+    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.cache("directories")?;
+        let path = self.layout.directory(ca);
+        atomic::replace(&path, format::write_directory(text, at).as_bytes())
+    }
+
+    fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
+        Ok(Box::new(lock::take(
+            &self.layout.lock("certificates", name.as_str()),
+        )?))
+    }
+
+    fn lock_account(&self, ca: &CaName) -> Result<Box<dyn LockGuard>, StoreError> {
+        Ok(Box::new(lock::take(
+            &self.layout.lock("accounts", ca.as_str()),
+        )?))
+    }
+}
+
+impl FileStore {
+    /// Writes the key of an account and answers its file name.
+    ///
+    /// A key that differs from the stored one gets a file of its own, and `account.toml`, which
+    /// names it, is the switch: key and account URL change together.
+    fn keep_account_key(
+        &self,
+        directory: &Path,
+        old: Option<&AccountText>,
+        key: &Secret<String>,
+    ) -> Result<String, StoreError> {
+        if let Some(old) = old {
+            if read_key(&directory.join(&old.key))?.as_ref() == Some(key) {
+                return Ok(old.key.clone());
+            }
+        }
+        let unused = |name: &String| old.is_none_or(|old| old.key != *name);
+        let names =
+            std::iter::once("key.pem".to_owned()).chain((2..).map(|n: u32| format!("key-{n}.pem")));
+        let name = names.into_iter().find(unused).unwrap_or_default();
+        atomic::replace(&directory.join(&name), key.expose().as_bytes())?;
+        Ok(name)
+    }
+}
+
+/// The text of a file; none if it is not there.
+fn read(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(failure::corrupt(path, "it is not text")),
+        },
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(failure::io("read", path, &cause)),
+    }
+}
+
+/// The text of a file that has to be there.
+fn required(path: &Path) -> Result<String, StoreError> {
+    read(path)?.ok_or_else(|| failure::corrupt(path, "it is missing"))
+}
+
+fn read_key(path: &Path) -> Result<Option<Secret<String>>, StoreError> {
+    let Some(key) = read(path)? else {
+        return Ok(None);
+    };
+    if permission::others_can_read(path).unwrap_or(false) {
+        tracing::warn!(path = %path.display(), "others can read this private key: chmod 600");
+    }
+    Ok(Some(Secret::new(key)))
+}
+
+/// What is in a folder, without unfinished things; nothing if there is no folder.
+fn children(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(path)?
+            .map(|child| child.map(|child| child.path()))
+            .collect()
+    };
+    match list() {
+        Ok(paths) => Ok(paths),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(cause) => Err(failure::io("list", path, &cause)),
+    }
+}
+
+fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(atomic::UNFINISHED))
+}
+
+/// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
+fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
+    let foreign = children(root)?.into_iter().find(|path| {
+        !is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
+    });
+    let Some(foreign) = foreign else {
+        return Ok(());
+    };
+    let cause = format!("it is not a state folder, but holds {}", foreign.display());
+    Err(StoreError {
+        hint: Some("name an empty or missing folder in [state] dir".to_owned()),
+        act: "use",
+        ..failure::corrupt(root, cause)
+    })
+}
+
+/// A version whose parts do not belong together was not written by us.
+fn check_fits(
+    directory: &Path,
+    key: &Secret<String>,
+    pem: &ChainPem,
+    facts: &CertificateFacts,
+) -> Result<(), StoreError> {
+    let refuse = |file: &str, cause: String| failure::corrupt(&directory.join(file), cause);
+    let leaf = x509::leaf_der(&pem.cert).map_err(|cause| refuse(CERT, cause.to_string()))?;
+    if x509::sha256_hex(&leaf) != facts.leaf_sha256 {
+        return Err(refuse(
+            CERT,
+            format!("it is not the certificate of {FACTS}"),
+        ));
+    }
+    if pem.fullchain.strip_prefix(&pem.cert) != Some(&pem.chain) {
+        return Err(refuse(
+            FULLCHAIN,
+            format!("it is not {CERT} followed by {CHAIN}"),
+        ));
+    }
+    let public = LocalKeys
+        .public_key_sha256(key)
+        .map_err(|e| refuse(KEY, e.to_string()))?;
+    if public != facts.public_key_sha256 {
+        return Err(refuse(KEY, format!("it is not the key of {CERT}")));
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Locks between processes. The system gives a lock back when its process ends, however it ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use waxwing_flow::ports::{Clock as _, LockGuard, StoreError, StoreErrorKind};
+
+use super::{atomic, failure};
+use crate::clock::SystemClock;
+use crate::permission::open_private;
+
+/// A lock that is held while this lives.
+///
+/// The file stays behind: to remove it would let two processes lock two files of one name.
+#[derive(Debug)]
+pub(super) struct Held {
+    _file: File,
+}
+
+impl LockGuard for Held {}
+
+/// Takes the lock, or says who has it.
+pub(super) fn take(path: &Path) -> Result<Held, StoreError> {
+    if let Some(directory) = path.parent() {
+        atomic::create_dir(directory)?;
+    }
+    // Made with owner-only rights if it is new; it may exist, and another process may be first.
+    let _exists = open_private(path);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|cause| failure::io("lock", path, &cause))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(busy(path, &mut file)),
+        Err(TryLockError::Error(cause)) => return Err(failure::io("lock", path, &cause)),
+    }
+    // For the message of whoever comes next; without it the lock holds all the same.
+    let _unnamed = name_holder(&mut file);
+    Ok(Held { _file: file })
+}
+
+fn name_holder(file: &mut File) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(
+        file,
+        "process {} since {}",
+        std::process::id(),
+        SystemClock.now()
+    )
+}
+
+fn busy(path: &Path, file: &mut File) -> StoreError {
+    let mut holder = String::new();
+    // Windows does not let others read a locked file.
+    let known = file.take(200).read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
+    let holder = if known {
+        holder.trim()
+    } else {
+        "another process"
+    };
+    StoreError {
+        kind: StoreErrorKind::Locked,
+        act: "lock",
+        path: path.to_owned(),
+        causes: vec![format!("it is held by {holder}")],
+        hint: Some("wait until the other run is done; it tells by this lock".to_owned()),
+    }
+}
