@@ -3,7 +3,9 @@
 //! A manifest only asks. Naming a plugin that ships in the binary accepts what it asks of the
 //! internet; everything on this machine, and everything for a foreign plugin, is in [`Grants`].
 
+mod effective;
 pub mod host_pattern;
+pub mod manifest;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -54,7 +54,10 @@ impl fmt::Display for Problem {
         for place in &self.also {
             write!(f, " and {place}")?;
         }
-        write!(f, "  {}\n      {}", self.key, self.message)?;
+        write!(f, "  {}", self.key)?;
+        for line in self.message.lines() {
+            write!(f, "\n      {line}")?;
+        }
         if let Some(hint) = &self.hint {
             write!(f, "\n      hint: {hint}")?;
         }

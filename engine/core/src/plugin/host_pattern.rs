@@ -85,6 +85,11 @@ impl HostPattern {
                 reason: other.to_string(),
             },
         })?;
+        let last = host.as_str().rsplit('.').next().unwrap_or("");
+        // What URL parsers take for an address, whatever it looks like: `0x7f.1` is 127.0.0.1.
+        if last.bytes().all(|b| b.is_ascii_digit()) || last.starts_with("0x") {
+            return Err(HostPatternError::Address(host.to_string()));
+        }
         if below && !host.as_str().contains('.') {
             return Err(HostPatternError::Wildcard);
         }
@@ -159,6 +164,8 @@ mod tests {
         check("https://a.com/x", E::Path("https://a.com/x".into()));
         check("https://u@a.com", E::UserInfo);
         check("https://192.0.2.1", E::Address("192.0.2.1".into()));
+        check("https://0x7f.1", E::Address("0x7f.1".into()));
+        check("https://x.0x7f", E::Address("x.0x7f".into()));
         check("https://[::1]:443", E::Address("[::1]:443".into()));
         check("https://a.*.com", E::Wildcard);
         check("https://*.com", E::Wildcard);
