@@ -14,6 +14,7 @@ pub mod key;
 pub mod name;
 mod nearest;
 pub mod plugin;
+pub mod profiles;
 pub mod retry;
 pub mod secret;
 pub mod settings;

@@ -429,7 +429,7 @@ default = false
         check(
             "type = \"boolean\"",
             "pattern = \"(\"",
-            &["30:11 settings.schema: `(` is not a pattern"],
+            &["31:11 settings.schema: `(` is not a pattern"],
         );
     }
 

@@ -1,0 +1,26 @@
+//! Embeds every file of `profiles/`, so that no CA is named in source.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo::rerun-if-changed=profiles");
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts");
+    let folder = Path::new(&root).join("profiles");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("the folder is part of the crate")
+        .map(|entry| entry.expect("a readable folder").path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "toml"))
+        .collect();
+    files.sort();
+    let mut list = String::from("&[\n");
+    for path in files {
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        let stem = stem.expect("profiles have plain names");
+        writeln!(list, "    ({stem:?}, include_str!({path:?})),").expect("a String takes any text");
+    }
+    list.push(']');
+    let out = env::var("OUT_DIR").expect("cargo sets it for build scripts");
+    fs::write(Path::new(&out).join("profiles.rs"), list).expect("OUT_DIR is writable");
+}
