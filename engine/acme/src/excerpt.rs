@@ -19,28 +19,25 @@ pub(crate) fn of_body(body: &[u8]) -> Option<String> {
     Some(one_line(&text, EXCERPT)).filter(|line| !line.is_empty())
 }
 
-/// The text on one line: no control or direction characters, white space collapsed, cut at `longest`
-/// characters with an ellipsis.
+/// The text on one line of at most `longest` characters: no control or direction characters, white
+/// space collapsed, an ellipsis where it was cut.
 pub(crate) fn one_line(text: &str, longest: usize) -> String {
     let mut line = String::new();
-    let mut length = 0;
     for word in text.split(|c: char| c.is_whitespace() || is_unprintable(c)) {
-        if word.is_empty() {
-            continue;
-        }
-        if length > 0 {
-            line.push(' ');
-            length += 1;
-        }
-        for character in word.chars() {
-            if length >= longest.saturating_sub(1) {
-                line.push('…');
-                return line;
+        if !word.is_empty() {
+            if !line.is_empty() {
+                line.push(' ');
             }
-            line.push(character);
-            length += 1;
+            line.push_str(word);
         }
     }
+    let Some((end, _)) = line.char_indices().nth(longest) else {
+        return line;
+    };
+    line.truncate(end);
+    line.pop();
+    line.truncate(line.trim_end().len());
+    line.push('…');
     line
 }
 
@@ -123,9 +120,18 @@ mod tests {
 
     #[test]
     fn an_excerpt_ends_with_an_ellipsis_at_its_length() {
-        let line = one_line(&"é".repeat(EXCERPT + 1), EXCERPT);
-        assert_eq!(line.chars().count(), EXCERPT);
-        assert!(line.ends_with('…'));
+        let check = |text: &str, want: &str| assert_eq!(one_line(text, 4), want, "{text}");
+        check("", "");
+        check("éééé", "éééé");
+        check("ééééé", "ééé…");
+        check("é é é", "é é…");
+        check("éé é é", "éé…");
+        check("ééé é", "ééé…");
+        check("éééé \n", "éééé");
+        assert_eq!(
+            of_body(&[b'x'; EXCERPT + 1]).map(|line| line.chars().count()),
+            Some(EXCERPT)
+        );
         assert_eq!(
             of_body(&[0xff, 0xfe, b'x']).as_deref(),
             Some("\u{fffd}\u{fffd}x")

@@ -198,6 +198,7 @@ mod tests {
         check(405, Misconfigured);
         check(407, Misconfigured);
         check(408, Transient);
+        check(425, Transient);
         check(429, RateLimited);
         check(502, Transient);
         check(999, Transient);
