@@ -17,4 +17,5 @@ pub mod x509;
 pub mod permission;
 
 pub mod clock;
+pub mod config;
 pub mod entropy;
