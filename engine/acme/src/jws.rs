@@ -256,10 +256,11 @@ fn without_leading_zeros(integer: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::tests::fixture::{AbsentKey, TestKey, decoded, opened};
+    use crate::tests::fixture::{self, AbsentKey, TestKey, decoded, opened};
 
     const URL: &str = "https://ca.example/order/1";
 
@@ -355,5 +356,23 @@ mod tests {
         check("a/b", false);
         check("a b", false);
         check("é", false);
+    }
+
+    proptest! {
+        #![proptest_config(fixture::same_cases_every_time())]
+
+        #[test]
+        fn whatever_is_signed_comes_out_again(
+            payload in prop::collection::vec(any::<u8>(), 0..50),
+            url in ".*",
+            nonce in ".*",
+        ) {
+            let jws = sign(&TestKey::new(), &SignedBy::Key, Some(&nonce), &url, &payload);
+            let jws = opened(jws.expect("a key in memory signs").as_bytes());
+            prop_assert!(jws.is_by_test_key());
+            prop_assert_eq!(jws.payload, payload);
+            prop_assert_eq!(jws.header["url"].as_str(), Some(url.as_str()));
+            prop_assert_eq!(jws.header["nonce"].as_str(), Some(nonce.as_str()));
+        }
     }
 }

@@ -64,7 +64,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::tests::fixture::reply;
+    use crate::tests::fixture::{self, reply};
 
     const DATE: i64 = 784_111_777;
 
@@ -140,7 +140,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(fixture::same_cases_every_time())]
 
         #[test]
         fn a_date_means_the_same_in_its_preferred_form(seconds in 0_u32..) {

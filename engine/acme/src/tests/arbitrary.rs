@@ -10,7 +10,7 @@ use waxwing_core::ca::EabObtain;
 use waxwing_core::http::Response;
 use waxwing_core::name::Identifier;
 
-use super::fixture::{KID, TestKey, order_json, reply, session};
+use super::fixture::{self, KID, TestKey, order_json, reply, session};
 use crate::account::{DeactivateAccount, KeyChange, NewAccount, UpdateContact};
 use crate::ari;
 use crate::authorization::{DeactivateAuthorization, ReadAuthorization};
@@ -213,7 +213,7 @@ fn statuses() -> impl Strategy<Value = u16> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(fixture::same_cases_every_time())]
 
     #[test]
     fn no_answer_makes_any_reader_panic(
