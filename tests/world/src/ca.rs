@@ -37,6 +37,7 @@ use authority::Authority;
 use ledger::Ledger;
 
 pub use ledger::Status;
+pub(crate) use ledger::token;
 
 /// A running CA; dropping it closes its port.
 #[derive(Debug)]

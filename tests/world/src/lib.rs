@@ -13,12 +13,14 @@
 
 pub mod ca;
 pub mod dns;
+pub mod dns_made_easy;
 pub mod fault;
 mod guarded;
 mod pki;
 mod runtime;
 pub mod server;
 pub mod traffic;
+pub mod window;
 mod world;
 
 pub use world::{Builder, World};
