@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use waxwing_core::http::{Method, Request, Response};
 
-use crate::error::AcmeError;
+use crate::error::{AcmeError, AcmeErrorKind};
 use crate::excerpt::{SENTENCE, one_line};
 use crate::exchange::Exchange;
 use crate::session;
@@ -75,7 +75,13 @@ impl Directory {
     /// Reads the reply to [`Directory::request`].
     pub fn read(url: &str, response: &Response) -> Result<Self, AcmeError> {
         let exchange = Exchange::new("read the directory", Method::Get, url, response);
-        let wire: DirectoryWire = exchange.object()?;
+        let wire: DirectoryWire = exchange.object().map_err(|error| match &error.kind {
+            AcmeErrorKind::Malformed { cause } => {
+                let cause = cause.clone();
+                exchange.error(AcmeErrorKind::NotADirectory { cause })
+            }
+            _ => error,
+        })?;
         wire.checked(url, |field, value| exchange.followable(field, value))
     }
 
@@ -207,8 +213,9 @@ impl Meta {
 
 #[cfg(test)]
 mod tests {
+    use waxwing_core::failure::FailureClass;
+
     use super::*;
-    use crate::error::AcmeErrorKind;
     use crate::tests::fixture::{directory, reply};
 
     const URL: &str = "https://ca.example/directory";
@@ -309,7 +316,8 @@ mod tests {
         );
         let error = read(&json!({ "status": "ok" })).expect_err("no directory");
         let cause = "missing field `newNonce` at line 1 column 15".to_owned();
-        assert_eq!(error.kind, AcmeErrorKind::Malformed { cause });
+        assert_eq!(error.kind, AcmeErrorKind::NotADirectory { cause });
+        assert_eq!(error.class(), FailureClass::Misconfigured);
     }
 
     #[test]

@@ -72,6 +72,11 @@ pub enum AcmeErrorKind {
         /// What is missing or wrong.
         cause: String,
     },
+    /// The body is JSON, but no ACME directory: most likely the URL is another.
+    NotADirectory {
+        /// What is missing or wrong.
+        cause: String,
+    },
     /// The reply lacks a header that the RFC demands.
     MissingHeader {
         /// The name of the header.
@@ -196,6 +201,7 @@ impl fmt::Display for AcmeErrorKind {
             Self::BadNonces { attempts } => write!(f, "{attempts} nonces in a row were refused"),
             Self::NotJson { cause } => write!(f, "the answer is not JSON ({cause})"),
             Self::Malformed { cause } => write!(f, "the answer has the wrong shape: {cause}"),
+            Self::NotADirectory { cause } => write!(f, "the answer is no ACME directory: {cause}"),
             Self::MissingHeader { name } => write!(f, "the answer lacks the header {name}"),
             Self::UnusableUrl {
                 field,
@@ -217,7 +223,7 @@ impl fmt::Display for AcmeErrorKind {
             Self::NotOffered { resource } => {
                 write!(f, "the CA's directory offers no `{resource}`")
             }
-            Self::NoAccount => f.write_str("no account is known to sign for"),
+            Self::NoAccount => f.write_str("it takes an account, and none is known"),
             Self::NotSigned(_) => f.write_str("the request could not be signed"),
         }
     }

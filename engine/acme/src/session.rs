@@ -285,6 +285,8 @@ fn unsent<C: Call>(target: &str, kind: AcmeErrorKind) -> AcmeError {
 
 #[cfg(test)]
 mod tests {
+    use waxwing_core::failure::FailureClass;
+
     use super::*;
     use crate::account::{KeyChange, NewAccount};
     use crate::certificate::Revoke;
@@ -293,7 +295,6 @@ mod tests {
         AbsentKey, KID, TestKey, directory, opened, problem, reply, requested, sent, session,
         user_agent,
     };
-    use waxwing_core::failure::FailureClass;
 
     fn read_order() -> ReadOrder {
         ReadOrder {

@@ -11,6 +11,7 @@ impl AcmeError {
         match &self.kind {
             AcmeErrorKind::Refused => self.refusal_class(),
             AcmeErrorKind::Redirected { .. }
+            | AcmeErrorKind::NotADirectory { .. }
             | AcmeErrorKind::NotOffered { .. }
             | AcmeErrorKind::UnusableUrl { .. }
             | AcmeErrorKind::NotSigned(_) => FailureClass::Misconfigured,
@@ -19,8 +20,6 @@ impl AcmeError {
                 FailureClass::Transient
             }
             AcmeErrorKind::IdentifiersChanged { .. } => FailureClass::Rejected,
-            // What an unsigned request asked for was named by the configuration.
-            AcmeErrorKind::Malformed { .. } if self.method.is_safe() => FailureClass::Misconfigured,
             AcmeErrorKind::Malformed { .. }
             | AcmeErrorKind::MissingHeader { .. }
             | AcmeErrorKind::NoAccount => FailureClass::Bug,
@@ -29,8 +28,6 @@ impl AcmeError {
 
     /// What the operator can do, on one line.
     pub fn hint(&self) -> Option<String> {
-        let in_between = "a proxy or a captive portal may answer in the CA's place; open the URL \
-                          from this machine to see";
         match &self.kind {
             AcmeErrorKind::Refused => self.refusal_hint(),
             AcmeErrorKind::Redirected {
@@ -39,9 +36,13 @@ impl AcmeError {
                 "if {location} is the CA's new address, put it into `directories`; it is never \
                  followed by itself"
             )),
-            AcmeErrorKind::NotJson { .. } => Some(in_between.to_owned()),
-            AcmeErrorKind::Malformed { .. } if self.method.is_safe() => {
-                Some("the URL may not be that of an ACME directory; see `directories`".to_owned())
+            AcmeErrorKind::NotJson { .. } => Some(
+                "a proxy or a captive portal may answer in the CA's place; open the URL from this \
+                 machine to see"
+                    .to_owned(),
+            ),
+            AcmeErrorKind::NotADirectory { .. } => {
+                Some("put the URL of the CA's directory into `directories`".to_owned())
             }
             _ => None,
         }
