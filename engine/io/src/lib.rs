@@ -14,6 +14,8 @@ pub mod pem;
 pub mod pkcs12;
 pub mod x509;
 
+pub mod secrets;
+
 pub mod permission;
 
 pub mod clock;
