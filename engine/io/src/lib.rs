@@ -5,9 +5,11 @@
 //! decides when to try again, picks a CA or knows one by name. Code that differs between operating
 //! systems stands in files called `unix.rs` and `windows.rs` only.
 //!
-//! Start reading at [`store`]: what is on disk.
+//! Start reading at [`store`] for what is on disk, at [`http`] for what goes over the wire.
 
 pub mod store;
+
+pub mod http;
 
 pub mod keys;
 pub mod pem;
