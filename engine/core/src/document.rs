@@ -126,9 +126,26 @@ pub(crate) const NOT_TOML: &str = "not TOML";
 pub(crate) fn parse(file: &Arc<Path>, text: &str, problems: &Problems) -> Table {
     let lines = Lines::new(file, text);
     let (table, errors) = DeTable::parse_recoverable(text);
+    let mut last_line = None;
     for error in &errors {
-        let at = lines.place(error.span().map_or(0, |span| span.start));
-        problems.add(Problem::new(at, NOT_TOML, error.message().trim()));
+        let offset = error.span().map_or(0, |span| span.start);
+        let at = lines.place(offset);
+        // What follows on the same line is seldom a mistake of its own.
+        if last_line == Some(at.line) {
+            continue;
+        }
+        last_line = Some(at.line);
+        let mut problem = Problem::new(at, NOT_TOML, error.message().trim());
+        if text
+            .get(..offset)
+            .is_some_and(|before| before.ends_with('\\'))
+        {
+            problem = problem.hint(
+                "a backslash means something in double quotes; single quotes keep it as it is: \
+                 'C:\\ProgramData\\x'",
+            );
+        }
+        problems.add(problem);
     }
     lines.table(table.get_ref())
 }

@@ -11,7 +11,8 @@ pub(crate) fn nearest<'a>(
     let wrong = bare(wrong);
     let measured = names.into_iter().map(|name| {
         let right = bare(name);
-        let grown = right.starts_with(&wrong) && wrong.len() >= 3;
+        let grown = right.starts_with(&wrong) && wrong.len() >= 3
+            || wrong.starts_with(&right) && right.len() >= 3;
         let distance = strsim::damerau_levenshtein(&wrong, &right);
         let allowed = (wrong.chars().count().max(right.chars().count()) + 1) / 3;
         (distance, grown || distance <= allowed, name)
@@ -35,6 +36,7 @@ mod tests {
         check("dnsmadeeasy", Some("dns-made-easy"));
         check("Grants", Some("grants"));
         check("use", Some("uses"));
+        check("usespath", Some("uses"));
         check("webroot", None);
         check("x", None);
     }

@@ -36,12 +36,13 @@ where
     }
     if let Some(urls) = section.texts("directories", r#"["https://ca.example.com/directory"]"#) {
         let at = urls.at.clone();
+        let none = urls.value.is_empty();
         profile.directories = urls
             .value
             .into_iter()
             .filter_map(|url| https_url(&section, "directories", &url))
             .collect();
-        if profile.directories.is_empty() {
+        if none {
             section
                 .problems()
                 .add(section.problem(&at, "directories", "at least one is needed"));

@@ -37,6 +37,9 @@ impl KeyPath {
 
     /// The path of an element that people know by its name: `certificate "shop"`.
     pub(crate) fn named(kind: &str, name: &str) -> Self {
+        if name.is_empty() {
+            return Self(kind.to_owned());
+        }
         Self(format!("{kind} \"{name}\""))
     }
 
@@ -194,9 +197,15 @@ impl<'a> Section<'a> {
             Value::Float(number) if number.is_finite() && number > 0.0 => {
                 Some(At::new(node.at.clone(), number))
             }
-            Value::Integer(number) if number > 0 => i32::try_from(number)
-                .ok()
-                .map(|small| At::new(node.at.clone(), f64::from(small))),
+            Value::Integer(number @ 1..=1_000_000) => {
+                let small = u32::try_from(number).unwrap_or(1_000_000);
+                Some(At::new(node.at.clone(), f64::from(small)))
+            }
+            Value::Integer(_) | Value::Float(_) => {
+                let message = "this must be more than zero and at most a million";
+                self.problems.add(self.problem(&node.at, key, message));
+                None
+            }
             _ => {
                 self.wrong(node, key, "a number above zero", example);
                 None

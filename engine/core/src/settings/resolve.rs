@@ -99,7 +99,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let account = account::read(&root, raw);
     let state = account::read_state(&root, raw);
     let network = network::read(&root, raw);
-    let cas = cas::read(&root, raw, catalog, account.email.as_deref());
+    let cas = cas::read(&root, raw, catalog, account.settings.email.as_deref());
     let plugins = plugins::read(&root, raw, catalog);
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
     cas::check_use(&cas, &certificates, &account, &problems);
@@ -120,7 +120,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         return Err(ConfigErrors(in_order(raw, found)));
     }
     Ok(Settings {
-        account,
+        account: account.settings,
         state,
         network,
         cas: cas.profiles,

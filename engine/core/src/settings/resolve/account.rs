@@ -1,10 +1,17 @@
 //! `[account]` and `[state]`.
 
+use crate::document::Place;
 use crate::document::section::Section;
 use crate::settings::raw::Raw;
 use crate::settings::{AccountSettings, StateSettings, secret_ref};
 
-pub(super) fn read(root: &Section<'_>, raw: &Raw) -> AccountSettings {
+/// The account, and where an address is missing that was not even tried to be given.
+pub(super) struct ReadAccount {
+    pub(super) settings: AccountSettings,
+    pub(super) without_email: Option<Place>,
+}
+
+pub(super) fn read(root: &Section<'_>, raw: &Raw) -> ReadAccount {
     let problems = root.problems();
     let nobody = AccountSettings {
         email: None,
@@ -22,12 +29,18 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> AccountSettings {
                 .hint("[account], and below it email = \"you@example.com\", agree-terms = true"),
             );
         }
-        return nobody;
+        return ReadAccount {
+            settings: nobody,
+            without_email: None,
+        };
     };
     let email = section.parsed("email", "\"you@example.com\"", email);
     let agreed = section.flag("agree-terms");
     let written = section.take("agree-terms").is_some();
-    if !agreed.as_ref().is_some_and(|agreed| agreed.value) && (agreed.is_some() || !written) {
+    if !agreed.as_ref().is_some_and(|agreed| agreed.value)
+        && (agreed.is_some() || !written)
+        && !section.is_misspelled("agree-terms")
+    {
         let at = agreed.as_ref().map_or(&section.at, |agreed| &agreed.at);
         let message = "must be true before a CA issues anything: it says that you agree to the \
                        terms of every CA in a `ca` list";
@@ -42,6 +55,8 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> AccountSettings {
         let folder = raw.folder(&entry.node.at);
         secret_ref::read(entry, &path, folder, "account-key.pem", problems)
     });
+    let unnamed = section.take("email").is_none() && !section.is_misspelled("email");
+    let without_email = unnamed.then(|| section.at.clone());
     section.finish(&[
         ("agree-tos", "agree-terms = true"),
         ("contact", "email = \"you@example.com\""),
@@ -49,10 +64,13 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> AccountSettings {
         ("server", "ca = [\"NAME\"] in [defaults]"),
         ("tos", "agree-terms = true"),
     ]);
-    AccountSettings {
-        email: email.map(|email| email.value),
-        agree_terms: agreed.is_some_and(|agreed| agreed.value),
-        key,
+    ReadAccount {
+        settings: AccountSettings {
+            email: email.map(|email| email.value),
+            agree_terms: agreed.is_some_and(|agreed| agreed.value),
+            key,
+        },
+        without_email,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Catalog;
+use super::account::ReadAccount;
 use super::certificates::ReadCertificate;
 use crate::ca::profile::{self, Reader};
 use crate::ca::{CaProfile, EabSource};
@@ -10,7 +11,6 @@ use crate::document::problem::{Problem, Problems};
 use crate::document::section::{KeyPath, Section};
 use crate::name::CaName;
 use crate::nearest::nearest;
-use crate::settings::AccountSettings;
 use crate::settings::raw::Raw;
 
 /// Every CA that a `ca` list may name.
@@ -50,6 +50,8 @@ pub(super) fn read(
             let shipped = catalog.profiles.get(&name);
             if shipped.is_none() && section.take("directories").is_none() {
                 problems.add(unknown(&section, &name, catalog));
+                cas.broken.insert(name);
+                continue;
             }
             let mut profile = shipped.cloned().unwrap_or_else(|| CaProfile {
                 name: name.clone(),
@@ -106,7 +108,7 @@ fn unknown(section: &Section<'_>, name: &CaName, catalog: &Catalog) -> Problem {
 pub(super) fn check_use(
     cas: &Cas,
     certificates: &[ReadCertificate],
-    account: &AccountSettings,
+    account: &ReadAccount,
     problems: &Problems,
 ) {
     let mut seen = BTreeSet::new();
@@ -118,38 +120,37 @@ pub(super) fn check_use(
             let Some(profile) = cas.profiles.get(name) else {
                 continue;
             };
-            if let Some((message, hint)) = lacks(profile, account) {
-                let message = format!("{name} {message}");
+            if profile.eab.required && profile.eab.source == EabSource::None {
+                let message = format!(
+                    "{name} gives accounts only with credentials (EAB); none are configured"
+                );
                 problems.add(
-                    Problem::new(
-                        certificate.cas_at.clone(),
-                        certificate.cas_key.as_str(),
-                        message,
-                    )
-                    .hint(hint),
+                    Problem::new(certificate.cas_at.clone(), certificate.cas_key.as_str(), message)
+                        .hint(format!(
+                            "[ca.{name}] eab = {{ key-id = \"...\", hmac-key = \"file:{name}-hmac-key\" }}"
+                        )),
+                );
+            }
+            if let Some(at) = account
+                .without_email
+                .as_ref()
+                .filter(|_| needs_email(profile))
+            {
+                let message =
+                    format!("{name}, which a certificate names, asks for an e-mail address");
+                problems.add(
+                    Problem::new(at.clone(), "account.email", message)
+                        .hint("email = \"you@example.com\""),
                 );
             }
         }
     }
 }
 
-fn lacks(profile: &CaProfile, account: &AccountSettings) -> Option<(&'static str, String)> {
-    let name = &profile.name;
-    let address = "[account] email = \"you@example.com\"".to_owned();
-    match &profile.eab.source {
-        EabSource::None if profile.eab.required => Some((
-            "gives accounts only with credentials (EAB), and none are configured",
-            format!(
-                "[ca.{name}] eab = {{ key-id = \"...\", hmac-key = \"file:{name}-hmac-key\" }}"
-            ),
-        )),
-        EabSource::Obtain(obtain) if obtain.email.is_none() && obtain.wants("{email}") => Some((
-            "gives credentials to an e-mail address, and none is configured",
-            address,
-        )),
-        _ if profile.quirks.contact_required && account.email.is_none() => {
-            Some(("gives accounts only with an e-mail address", address))
-        }
-        _ => None,
-    }
+fn needs_email(profile: &CaProfile) -> bool {
+    let to_fetch = match &profile.eab.source {
+        EabSource::Obtain(obtain) => obtain.email.is_none() && obtain.wants("{email}"),
+        _ => false,
+    };
+    to_fetch || profile.quirks.contact_required
 }

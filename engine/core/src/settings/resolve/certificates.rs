@@ -119,7 +119,6 @@ impl<'a> Reading<'_, 'a> {
         seen: &mut Seen,
     ) -> Option<ReadCertificate> {
         let problems = self.root.problems();
-        let before = problems.count();
         let section = Section::new(table, item.at.clone(), called(table), problems);
         let domains = domains(&section);
         let name = name(&section, &domains, seen);
@@ -145,11 +144,7 @@ impl<'a> Reading<'_, 'a> {
         let chosen = own.or(self.defaults);
         let validate = self.validate(&section, &chosen, &domains);
         let install = self.install(&section, &chosen);
-        let path = section.path.clone();
         section.finish(choice::MEANT);
-        if problems.count() > before || path.as_str().is_empty() {
-            return None;
-        }
         let written = own_days.as_ref().or(self.days.as_ref());
         Some(ReadCertificate {
             settings: CertificateSettings {

@@ -43,7 +43,11 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> NetworkSettings {
     if let Some(port) = section.number("authoritative-port", 1..=65_535, "53") {
         network.authoritative_port = u16::try_from(port.value).unwrap_or(DNS_PORT);
     }
-    if let Some(way) = section.parsed("propagation", "\"authoritative\"", propagation) {
+    if let Some(way) = section.parsed(
+        "propagation",
+        "\"authoritative\", \"resolvers\" or \"wait 120s\"",
+        propagation,
+    ) {
         network.propagation = way.value;
         if way.value == Propagation::Resolvers && network.resolvers.is_empty() {
             section.problems().add(

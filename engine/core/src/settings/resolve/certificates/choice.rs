@@ -38,6 +38,10 @@ pub(super) const MEANT: &[(&str, &str)] = &[
     ("dns", "validate = \"PLUGIN\""),
     ("dns_provider", "validate = \"PLUGIN\""),
     ("dns-provider", "validate = \"PLUGIN\""),
+    (
+        "days-before-expiry",
+        "renewal = { days-after-issue = 55 }; life times shrink, so it counts from the start",
+    ),
     ("issuer", "ca = [\"NAME\"]"),
     ("provider", "validate = \"PLUGIN\""),
     ("server", "ca = [\"NAME\"]"),
