@@ -16,6 +16,7 @@ pub mod dns;
 pub mod dns_made_easy;
 pub mod fault;
 mod guarded;
+pub mod pebble;
 mod pki;
 mod runtime;
 pub mod server;

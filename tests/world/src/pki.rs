@@ -10,8 +10,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair, KeyUsagePurpose,
 };
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// A root certificate with its key.
@@ -23,6 +23,7 @@ pub(crate) struct Root {
 /// A server certificate with its key.
 pub(crate) struct Identity {
     pub(crate) certificate: CertificateDer<'static>,
+    pub(crate) pem: String,
     pub(crate) key: KeyPair,
 }
 
@@ -56,8 +57,23 @@ impl Root {
             .map_err(io::Error::other)?;
         Ok(Identity {
             certificate: certificate.der().clone(),
+            pem: certificate.pem(),
             key,
         })
+    }
+
+    /// TLS for a client that trusts this root and nothing else.
+    pub(crate) fn client_config(&self) -> io::Result<Arc<ClientConfig>> {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(self.issuer.der().clone())
+            .map_err(io::Error::other)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Arc::new(config))
     }
 
     /// TLS for a server called `names`, offering HTTP/2 and HTTP/1.1.

@@ -40,6 +40,20 @@ impl Runtime {
         &self.handle
     }
 
+    /// Runs `work` on the world's thread and waits for its result, from any other thread, be it of
+    /// another runtime.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = io::Result<T>> + Send + 'static,
+    ) -> io::Result<T> {
+        let (done, result) = mpsc::channel();
+        self.handle.spawn(async move {
+            // Nobody waits any more if this fails.
+            let _unheard = done.send(work.await);
+        });
+        result.recv().map_err(io::Error::other)?
+    }
+
     /// Runs `work` until it ends or the returned task is dropped.
     pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Task {
         let (alive, gone) = mpsc::channel::<()>();
