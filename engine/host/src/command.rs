@@ -1,0 +1,383 @@
+//! Granted commands: the operator's command line with its placeholders filled, and nothing else.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use waxwing_core::plugin::{GrantExec, WantExec};
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use self::unix as os;
+#[cfg(windows)]
+use self::windows as os;
+
+/// Bytes of each output stream that are kept: the last ones.
+const OUTPUT_CAP: usize = 64 * 1024;
+
+/// Why a command line cannot be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ArgumentError {
+    #[error("the placeholder `{0}` has no value")]
+    Missing(String),
+    #[error("the command line has no placeholder `{0}`")]
+    Unknown(String),
+    #[error("the placeholder `{0}` has two values")]
+    Twice(String),
+    #[error("the plugin's manifest has no parameter `{0}`")]
+    Undeclared(String),
+    #[error("the manifest's pattern for `{0}` cannot be read")]
+    Pattern(String),
+    #[error("the value of `{0}` does not match the manifest's pattern")]
+    Refused(String),
+    #[error("the value of `{0}` begins with a dash, so the command could take it for an option")]
+    Option(String),
+    #[error("`{0}`: {1}")]
+    Path(String, String),
+}
+
+/// The placeholders of a command line, each once, in the order of their first occurrence.
+pub(crate) fn placeholders(argv: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for piece in argv.iter().flat_map(|argument| pieces(argument)) {
+        if let Piece::Placeholder(name) = piece
+            && !names.iter().any(|known| known == name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names
+}
+
+/// Fills in a command line. `path` turns the value of a `path:` placeholder into a path.
+pub(crate) fn fill(
+    grant: &GrantExec,
+    want: &WantExec,
+    values: &[(String, String)],
+    path: impl Fn(&str) -> Result<PathBuf, String>,
+) -> Result<Vec<String>, ArgumentError> {
+    let names = placeholders(&grant.argv);
+    for (at, (name, _)) in values.iter().enumerate() {
+        let shown = || crate::parts::shown(name);
+        if !names.contains(name) {
+            return Err(ArgumentError::Unknown(shown()));
+        }
+        if values[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(ArgumentError::Twice(shown()));
+        }
+    }
+    let value = |name: &str| -> Result<String, ArgumentError> {
+        let Some((_, value)) = values.iter().find(|(known, _)| known == name) else {
+            return Err(ArgumentError::Missing(name.to_owned()));
+        };
+        if name.starts_with("path:") {
+            let path = path(value).map_err(|why| ArgumentError::Path(name.to_owned(), why))?;
+            return Ok(path.display().to_string());
+        }
+        let Some(pattern) = want.parameters.get(name) else {
+            return Err(ArgumentError::Undeclared(name.to_owned()));
+        };
+        let pattern = regex_lite::Regex::new(&format!("^(?:{pattern})$"))
+            .map_err(|_broken| ArgumentError::Pattern(name.to_owned()))?;
+        if value.contains(['\0', '\n', '\r']) || !pattern.is_match(value) {
+            return Err(ArgumentError::Refused(name.to_owned()));
+        }
+        Ok(value.clone())
+    };
+    let mut argv = Vec::with_capacity(grant.argv.len());
+    for argument in &grant.argv {
+        let mut filled = String::new();
+        for piece in pieces(argument) {
+            match piece {
+                Piece::Text(text) => filled.push_str(text),
+                Piece::Placeholder(name) => {
+                    let value = value(name)?;
+                    if filled.is_empty() && value.starts_with('-') {
+                        return Err(ArgumentError::Option(name.to_owned()));
+                    }
+                    filled.push_str(&value);
+                }
+            }
+        }
+        argv.push(filled);
+    }
+    Ok(argv)
+}
+
+enum Piece<'a> {
+    Text(&'a str),
+    Placeholder(&'a str),
+}
+
+/// Braces around anything but a name are text, as in `awk '{print}'` with a space in it.
+fn pieces(argument: &str) -> Vec<Piece<'_>> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':'))
+    };
+    let mut pieces = Vec::new();
+    let mut rest = argument;
+    let mut from = 0;
+    while let Some(open) = rest[from..].find('{').map(|at| at + from) {
+        match rest[open..].find('}').map(|at| at + open) {
+            Some(close) if is_name(&rest[open + 1..close]) => {
+                pieces.push(Piece::Text(&rest[..open]));
+                pieces.push(Piece::Placeholder(&rest[open + 1..close]));
+                rest = &rest[close + 1..];
+                from = 0;
+            }
+            _ => from = open + 1,
+        }
+    }
+    pieces.push(Piece::Text(rest));
+    pieces
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// None: ended by a signal.
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) truncated: bool,
+}
+
+/// Why there is no exit code.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    NotFound(std::io::Error),
+    /// Killed with all its children.
+    Timeout,
+    Io(std::io::Error),
+}
+
+/// Runs a command with a clean environment and waits for its end. Dropping the future kills it.
+pub(crate) async fn run(
+    argv: Vec<String>,
+    stdin: Vec<u8>,
+    timeout: Duration,
+) -> Result<Ended, RunError> {
+    use std::io::ErrorKind;
+
+    let (program, arguments) = argv.split_first().ok_or_else(|| {
+        RunError::NotFound(std::io::Error::new(
+            ErrorKind::NotFound,
+            "the command line is empty",
+        ))
+    })?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    os::prepare(&mut command);
+    let child = command.spawn().map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => RunError::NotFound(error),
+        _other => RunError::Io(error),
+    })?;
+    let mut group = Group::of(child);
+    let (input, out, err) = (
+        group.child.stdin.take(),
+        group.child.stdout.take(),
+        group.child.stderr.take(),
+    );
+    let feed = async {
+        if let Some(mut input) = input {
+            // A command that does not read its input is no failure.
+            drop(input.write_all(&stdin).await);
+        }
+    };
+    let work = async {
+        let ((), stdout, stderr, status) =
+            tokio::join!(feed, tail(out), tail(err), group.child.wait());
+        (stdout, stderr, status)
+    };
+    let Ok((stdout, stderr, status)) = tokio::time::timeout(timeout, work).await else {
+        return Err(RunError::Timeout);
+    };
+    let status = status.map_err(RunError::Io)?;
+    group.ended = true;
+    Ok(Ended {
+        exit_code: status.code(),
+        truncated: stdout.1 || stderr.1,
+        stdout: stdout.0,
+        stderr: stderr.0,
+    })
+}
+
+/// The last bytes of a stream, and whether more came before them.
+async fn tail(stream: Option<impl AsyncRead + Unpin>) -> (Vec<u8>, bool) {
+    let Some(mut stream) = stream else {
+        return (Vec::new(), false);
+    };
+    let mut kept = Vec::new();
+    let mut cut = false;
+    let mut chunk = [0; 8192];
+    loop {
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => return (kept, cut),
+            Ok(n) => kept.extend_from_slice(&chunk[..n]),
+        }
+        let extra = kept.len().saturating_sub(OUTPUT_CAP);
+        cut |= extra > 0;
+        kept.drain(..extra);
+    }
+}
+
+/// A child with its own children: killed together unless it ended.
+struct Group {
+    child: Child,
+    id: Option<u32>,
+    ended: bool,
+}
+
+impl Group {
+    fn of(child: Child) -> Self {
+        Self {
+            id: child.id(),
+            child,
+            ended: false,
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let (false, Some(id)) = (self.ended, self.id) {
+            os::kill_all(id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn command_lines_are_filled_and_never_split() {
+        let grant = |argv: &[&str]| GrantExec {
+            argv: argv.iter().map(|&a| a.to_owned()).collect(),
+            timeout: Duration::from_secs(1),
+        };
+        let want = WantExec {
+            purpose: String::new(),
+            parameters: BTreeMap::from([
+                ("site".to_owned(), "[a-z0-9. -]+".to_owned()),
+                ("any".to_owned(), "(?s).*".to_owned()),
+                ("bad".to_owned(), "(".to_owned()),
+            ]),
+        };
+        let path = |value: &str| match value {
+            "certs/a.pem" => Ok(PathBuf::from("/srv/certs/a.pem")),
+            _ => Err("no".to_owned()),
+        };
+        let check = |argv: &[&str],
+                     values: &[(&str, &str)],
+                     result: Result<&[&str], ArgumentError>| {
+            let values: Vec<(String, String)> = values
+                .iter()
+                .map(|&(n, v)| (n.to_owned(), v.to_owned()))
+                .collect();
+            let result = result.map(|argv| argv.iter().map(|&a| a.to_owned()).collect::<Vec<_>>());
+            assert_eq!(
+                fill(&grant(argv), &want, &values, path),
+                result,
+                "{argv:?} {values:?}"
+            );
+        };
+        let name = |text: &str| text.to_owned();
+        check(&["/x", "-t"], &[], Ok(&["/x", "-t"]));
+        check(&["/x", "{site}"], &[("site", "a b")], Ok(&["/x", "a b"]));
+        check(
+            &["/x", "--s={site}!"],
+            &[("site", "-a")],
+            Ok(&["/x", "--s=-a!"]),
+        );
+        check(
+            &["/x", "{print $1}", "{}"],
+            &[],
+            Ok(&["/x", "{print $1}", "{}"]),
+        );
+        check(&["/x", "{ {site}"], &[("site", "a")], Ok(&["/x", "{ a"]));
+        check(
+            &["/x", "{path:p}"],
+            &[("path:p", "certs/a.pem")],
+            Ok(&["/x", "/srv/certs/a.pem"]),
+        );
+        check(
+            &["/x", "{path:p}"],
+            &[("path:p", "certs/../a")],
+            Err(ArgumentError::Path(name("path:p"), name("no"))),
+        );
+        check(
+            &["/x", "{site}"],
+            &[],
+            Err(ArgumentError::Missing(name("site"))),
+        );
+        check(
+            &["/x"],
+            &[("site", "a")],
+            Err(ArgumentError::Unknown(name("site"))),
+        );
+        check(
+            &["/x", "{site}"],
+            &[("site", "a"), ("site", "b")],
+            Err(ArgumentError::Twice(name("site"))),
+        );
+        check(
+            &["/x", "{n}"],
+            &[("n", "a")],
+            Err(ArgumentError::Undeclared(name("n"))),
+        );
+        check(
+            &["/x", "{bad}"],
+            &[("bad", "a")],
+            Err(ArgumentError::Pattern(name("bad"))),
+        );
+        check(
+            &["/x", "{site}"],
+            &[("site", "a;b")],
+            Err(ArgumentError::Refused(name("site"))),
+        );
+        check(
+            &["/x", "{site}"],
+            &[("site", "$(id)")],
+            Err(ArgumentError::Refused(name("site"))),
+        );
+        check(
+            &["/x", "{any}"],
+            &[("any", "a\nb")],
+            Err(ArgumentError::Refused(name("any"))),
+        );
+        check(
+            &["/x", "{any}"],
+            &[("any", "a\0b")],
+            Err(ArgumentError::Refused(name("any"))),
+        );
+        check(
+            &["/x", "{site}"],
+            &[("site", "-rf")],
+            Err(ArgumentError::Option(name("site"))),
+        );
+    }
+
+    #[test]
+    fn placeholders_are_listed_once_in_order() {
+        let argv = ["import", "{path:pfx}", "{sha1}/{path:pfx}"].map(str::to_owned);
+        assert_eq!(placeholders(&argv), ["path:pfx", "sha1"]);
+    }
+}

@@ -1,0 +1,136 @@
+//! Granted folders on Windows. Access is the folder's own, unless the grant has an `acl`, which is
+//! set with `icacls` on the new file before it takes the name.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
+
+use waxwing_core::plugin::GrantFiles;
+use waxwing_core::secret::Secret;
+
+use super::{FILE_CAP, FileName, Found, Prior};
+
+/// A granted folder.
+pub(crate) struct Folder(PathBuf);
+
+/// The access list of a file, if the grant has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attributes(Vec<String>);
+
+impl Attributes {
+    /// Windows has no permission bits.
+    pub(crate) fn mode(&self) -> u32 {
+        0
+    }
+
+    /// What a file has to have. Files are not asked for what they have, so this never differs.
+    pub(crate) fn wanted(
+        grant: &GrantFiles,
+        _private: bool,
+        _prior: Option<&Self>,
+    ) -> io::Result<Self> {
+        Ok(Self(grant.acl.clone()))
+    }
+}
+
+impl Folder {
+    pub(crate) fn open(grant: &GrantFiles) -> io::Result<Self> {
+        let facts = fs::metadata(&grant.dir)?;
+        if !facts.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a folder"));
+        }
+        Ok(Self(grant.dir.clone()))
+    }
+
+    pub(crate) fn find(&self, name: &FileName, grant: &GrantFiles) -> io::Result<Found> {
+        let path = self.0.join(name.as_str());
+        let facts = match fs::symlink_metadata(&path) {
+            Ok(facts) => facts,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
+            Err(error) => return Err(error),
+        };
+        if facts.is_symlink() {
+            return Ok(Found::Obstacle("a symbolic link"));
+        }
+        if !facts.is_file() {
+            return Ok(Found::Obstacle("a folder or a device"));
+        }
+        if facts.len() > FILE_CAP {
+            return Ok(Found::TooLarge);
+        }
+        let mut content = Vec::new();
+        File::open(&path)?
+            .take(FILE_CAP + 1)
+            .read_to_end(&mut content)?;
+        let modified = facts
+            .modified()?
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Ok(Found::File(Prior {
+            content: Secret::new(content),
+            attributes: Attributes(grant.acl.clone()),
+            modified_unix_ms: u64::try_from(modified.as_millis()).unwrap_or(u64::MAX),
+        }))
+    }
+
+    /// Whole or not at all: the new file is complete on disk before it takes the name.
+    pub(crate) fn put(
+        &self,
+        name: &FileName,
+        content: &[u8],
+        attributes: &Attributes,
+    ) -> io::Result<()> {
+        let temporary = self.0.join(name.temporary());
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _gone => {}
+        }
+        let written = put_temporary(&temporary, content, attributes)
+            .and_then(|()| fs::rename(&temporary, self.0.join(name.as_str())));
+        if written.is_err() {
+            // The first error is the one that matters.
+            drop(fs::remove_file(&temporary));
+        }
+        written
+    }
+
+    pub(crate) fn remove(&self, name: &FileName) -> io::Result<()> {
+        match fs::remove_file(self.0.join(name.as_str())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _gone => Ok(()),
+        }
+    }
+}
+
+fn put_temporary(path: &Path, content: &[u8], attributes: &Attributes) -> io::Result<()> {
+    // The access list is set while the file is empty.
+    let mut file = create_private(path)?;
+    if !attributes.0.is_empty() {
+        let mut icacls = Command::new("icacls");
+        icacls.arg(path).arg("/inheritance:r");
+        for entry in &attributes.0 {
+            let (who, what) = entry.rsplit_once(':').unwrap_or((entry, "full"));
+            let right = match what {
+                "full" => "F",
+                "modify" => "M",
+                "read" => "R",
+                other => other,
+            };
+            icacls.arg("/grant").arg(format!("{who}:{right}"));
+        }
+        let done = icacls.stdin(Stdio::null()).output()?;
+        if !done.status.success() {
+            let words = String::from_utf8_lossy(&done.stdout).into_owned();
+            return Err(io::Error::other(format!("icacls: {}", words.trim())));
+        }
+    }
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Creates a file, or fails if it is there. Who can read it is the folder's matter.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).open(path)
+}

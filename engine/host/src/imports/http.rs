@@ -1,0 +1,369 @@
+//! `waxwing:host/http`
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use waxwing_core::http::{self as core_http, Method, TransportError, TransportStage};
+use waxwing_flow::audit::AuditEvent;
+use waxwing_flow::ports::{Addresses, Policy};
+
+use crate::bindings::installer::waxwing::host::http::{
+    Auth, Host, HttpError, Part, Request, Response,
+};
+use crate::call::{Call, on_caller};
+use crate::limits::Limit;
+use crate::parts::{Fault, Place, fill, secrets, shown, visible};
+use crate::policy::{self, Ask, Placement, Refusal};
+use crate::redact::percent;
+use crate::target::Target;
+
+/// Time for look-up, connection and TLS.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Time for the whole exchange, if the guest does not ask for another.
+const REPLY: Duration = Duration::from_secs(30);
+/// Bytes of all header fields of an answer.
+const HEADERS_CAP: usize = 32 * 1024;
+/// Longest body that is sent, in bytes.
+const BODY_CAP: usize = 1 << 20;
+
+impl Host for Call {
+    async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
+        let (method, target) = match allowed(self, &request) {
+            Ok(allowed) => allowed,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.http_calls += 1;
+        let sent = match filled(self, &request, method, &target) {
+            Ok(filled) => exchange(self, &request, filled, &target).await,
+            Err(fault) => {
+                let error = fault_error(self, fault);
+                audit(self, method, &target, Err(words(&error)), Duration::ZERO);
+                Err(error)
+            }
+        };
+        Ok(sent)
+    }
+}
+
+/// May it be sent? Nothing hidden has been looked at when this answers.
+fn allowed(call: &mut Call, request: &Request) -> Result<(Method, Target), HttpError> {
+    let ask = Ask {
+        method: &request.method,
+        url: &request.url,
+        headers: request
+            .headers
+            .iter()
+            .map(|header| (header.name.as_str(), visible(&header.value)))
+            .collect(),
+        secrets: placements(request),
+        calls: call.http_calls,
+    };
+    match policy::check(&call.instance.powers, call.phase, &ask) {
+        Ok(allowed) => Ok(allowed),
+        Err(refusal) => {
+            if matches!(refusal, Refusal::Budget(_)) {
+                call.seen.hit(Limit::HttpCalls);
+            }
+            refused_event(call, request, &refusal);
+            Err(fault_error(call, Fault::Refused(refusal)))
+        }
+    }
+}
+
+fn placements(request: &Request) -> Vec<(&str, Placement<'_>)> {
+    let mut all: Vec<(&str, Placement<'_>)> = Vec::new();
+    for header in &request.headers {
+        all.extend(secrets(&header.value).map(|name| (name, Placement::Header(&header.name))));
+    }
+    for pair in &request.query {
+        all.extend(secrets(&pair.value).map(|name| (name, Placement::Query(&pair.name))));
+    }
+    all.extend(secrets(&request.body).map(|name| (name, Placement::Body)));
+    match &request.auth {
+        Auth::None => {}
+        Auth::Bearer(name) => all.push((name, Placement::Bearer)),
+        Auth::Basic(basic) => {
+            let names = secrets(&basic.user).chain(secrets(&basic.password));
+            all.extend(names.map(|name| (name, Placement::Basic)));
+        }
+    }
+    all
+}
+
+/// The request as it goes out, with everything hidden filled in.
+fn filled(
+    call: &mut Call,
+    request: &Request,
+    method: Method,
+    target: &Target,
+) -> Result<core_http::Request, Fault> {
+    let host = Some(target.host.as_str());
+    let at = |placement| Place {
+        secrets: Some(placement),
+        host,
+        artifacts: false,
+    };
+    let mut headers = Vec::new();
+    for header in &request.headers {
+        let value = fill(call, &header.value, at(Placement::Header(&header.name)))?.bytes;
+        policy::check_header(&header.name, &[&value]).map_err(Fault::Refused)?;
+        headers.push((
+            header.name.to_ascii_lowercase(),
+            header_text(value, &header.name)?,
+        ));
+    }
+    let mut query = target.query.clone().unwrap_or_default();
+    for pair in &request.query {
+        let value = fill(call, &pair.value, at(Placement::Query(&pair.name)))?.bytes;
+        let joint = if query.is_empty() { "" } else { "&" };
+        let (name, value) = (percent(pair.name.as_bytes(), true), percent(&value, true));
+        query.push_str(&format!("{joint}{name}={value}"));
+    }
+    if let Some(value) = authorization(call, &request.auth, host)? {
+        if headers.iter().any(|(name, _)| name == "authorization") {
+            return Err(Fault::Invalid(
+                "the request has two `authorization` headers".to_owned(),
+            ));
+        }
+        let value = header_text(value, "authorization")?;
+        policy::check_header("authorization", &[value.as_bytes()]).map_err(Fault::Refused)?;
+        headers.push(("authorization".to_owned(), value));
+    }
+    let place = Place {
+        secrets: Some(Placement::Body),
+        host,
+        artifacts: true,
+    };
+    let body = fill(call, &request.body, place)?.bytes;
+    if body.len() > BODY_CAP {
+        return Err(Fault::Invalid(format!(
+            "the body has more than {BODY_CAP} bytes"
+        )));
+    }
+    let mark = if query.is_empty() { "" } else { "?" };
+    let url = format!("{}{}{mark}{query}", target.origin(), target.path);
+    Ok(core_http::Request {
+        method,
+        url,
+        headers,
+        body,
+    })
+}
+
+/// The value of the `authorization` header. A composed value becomes a secret of this call.
+fn authorization(
+    call: &mut Call,
+    auth: &Auth,
+    host: Option<&str>,
+) -> Result<Option<Vec<u8>>, Fault> {
+    match auth {
+        Auth::None => Ok(None),
+        Auth::Bearer(name) => {
+            let hidden = crate::bindings::installer::waxwing::host::http::Hidden {
+                name: name.clone(),
+                encoding: "raw".to_owned(),
+            };
+            let place = Place {
+                secrets: Some(Placement::Bearer),
+                host,
+                artifacts: false,
+            };
+            let token = fill(call, &[Part::Secret(hidden)], place)?.bytes;
+            Ok(Some([b"Bearer ", token.as_slice()].concat()))
+        }
+        Auth::Basic(basic) => {
+            let place = Place {
+                secrets: Some(Placement::Basic),
+                host,
+                artifacts: false,
+            };
+            let user = fill(call, &basic.user, place)?.bytes;
+            let password = fill(call, &basic.password, place)?.bytes;
+            if user.contains(&b':') {
+                return Err(Fault::Invalid("a user name cannot hold a colon".to_owned()));
+            }
+            let pair = [user.as_slice(), b":", password.as_slice()].concat();
+            call.redactor.add("authorization", &pair);
+            Ok(Some(
+                format!("Basic {}", STANDARD.encode(pair)).into_bytes(),
+            ))
+        }
+    }
+}
+
+fn header_text(value: Vec<u8>, name: &str) -> Result<String, Fault> {
+    String::from_utf8(value)
+        .map_err(|_binary| Fault::Invalid(format!("the header `{}` is not text", shown(name))))
+}
+
+async fn exchange(
+    call: &mut Call,
+    request: &Request,
+    filled: core_http::Request,
+    target: &Target,
+) -> Result<Response, HttpError> {
+    let powers = &call.instance.powers;
+    let reply = request
+        .timeout_ms
+        .map_or(REPLY, |ms| Duration::from_millis(ms.into()));
+    let bound = powers.bounds.body;
+    let asked = request
+        .max_response_bytes
+        .map_or(bound, |bytes| bound.min(bytes.into()));
+    let policy = Policy {
+        connect: CONNECT.min(call.remaining()),
+        reply: reply.min(call.remaining()),
+        body_cap: asked,
+        addresses: Addresses::PublicAnd(powers.private.clone()),
+        trust: powers.trust.iter().cloned().collect(),
+        plain_http: target.scheme == "http",
+    };
+    let method = filled.method;
+    let started = Instant::now();
+    let http = Arc::clone(&call.instance.host.http);
+    let answer = on_caller(
+        &call.caller,
+        async move { http.send(filled, &policy).await },
+    )
+    .await;
+    let elapsed = started.elapsed();
+    let result = match answer {
+        Ok(Ok(response)) => response_for(call, response, asked),
+        Ok(Err(error)) => Err(transport_error(call, &error, asked)),
+        Err(stopped) => Err(HttpError::Other(format!(
+            "the host's HTTP client: {stopped}"
+        ))),
+    };
+    let outcome = result
+        .as_ref()
+        .map(|response| response.status)
+        .map_err(words);
+    audit(call, method, target, outcome, elapsed);
+    result
+}
+
+/// What the guest gets to see: no secret that the server sent back.
+fn response_for(
+    call: &mut Call,
+    response: core_http::Response,
+    cap: u64,
+) -> Result<Response, HttpError> {
+    let size = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let header_bytes = response
+        .headers
+        .iter()
+        .map(|(n, v)| n.len() + v.len())
+        .sum::<usize>();
+    if header_bytes > HEADERS_CAP {
+        return Err(HttpError::ResponseTooLarge(size(HEADERS_CAP)));
+    }
+    if size(response.body.len()) > cap {
+        return Err(too_large(call, cap));
+    }
+    let clean = |text: &str| call.redactor.text(text);
+    Ok(Response {
+        status: response.status,
+        headers: response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), clean(value)))
+            .collect(),
+        body: call.redactor.bytes(&response.body).into_owned(),
+    })
+}
+
+fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpError {
+    let text = call.redactor.text(&error.to_string());
+    let plain = format!("{} {}", error.method, error.url);
+    call.seen
+        .broke(format!("{}: {text}", call.redactor.text(&plain)));
+    match error.stage {
+        TransportStage::Request => HttpError::InvalidRequest(text),
+        TransportStage::Dns => HttpError::Dns(text),
+        TransportStage::Address => {
+            let plugin = &call.instance.powers.plugin;
+            let hint = format!(
+                "if the host is meant to be inside your network: grants.http = {{ private = \
+                 [\"ADDRESS/32\"] }} under [plugin.{plugin}]"
+            );
+            HttpError::Denied(call.deny(format!("{plain}: {text}"), hint))
+        }
+        TransportStage::Connect => HttpError::Connect(text),
+        TransportStage::Tls => HttpError::Tls(text),
+        TransportStage::Exchange => HttpError::Protocol(text),
+        TransportStage::Timeout => HttpError::Timeout(text),
+        TransportStage::TooLarge => too_large(call, cap),
+    }
+}
+
+fn too_large(call: &mut Call, cap: u64) -> HttpError {
+    // A guest that asked for less than it may have has hit no limit of ours.
+    if cap >= call.instance.powers.bounds.body {
+        call.seen.hit(Limit::Body);
+    }
+    HttpError::ResponseTooLarge(cap)
+}
+
+fn fault_error(call: &mut Call, fault: Fault) -> HttpError {
+    match fault {
+        Fault::Refused(refusal) if refusal.is_invalid() => {
+            // Worth remembering too: a header with a line break is no honest mistake.
+            HttpError::InvalidRequest(call.refuse(&refusal))
+        }
+        Fault::Refused(refusal) => HttpError::Denied(call.refuse(&refusal)),
+        Fault::Invalid(text) => HttpError::InvalidRequest(call.redactor.text(&text)),
+    }
+}
+
+/// The audit trail knows refused requests too, as far as they can be read.
+fn refused_event(call: &Call, request: &Request, refusal: &Refusal) {
+    let Some(method) = Method::parse(&request.method) else {
+        return;
+    };
+    let (host, path) = match Target::parse(&request.url) {
+        Ok(target) => (target.origin(), target.path),
+        Err(_unreadable) => (shown(core_http::without_query(&request.url)), String::new()),
+    };
+    call.instance.host.audit.record(AuditEvent::Request {
+        plugin: call.instance.name.clone(),
+        method,
+        host: call.redactor.text(&host),
+        path: call.redactor.text(&path),
+        result: Err(format!("denied: {refusal}")),
+        ms: 0,
+    });
+}
+
+fn audit(
+    call: &Call,
+    method: Method,
+    target: &Target,
+    result: Result<u16, String>,
+    elapsed: Duration,
+) {
+    call.instance.host.audit.record(AuditEvent::Request {
+        plugin: call.instance.name.clone(),
+        method,
+        host: target.host.clone(),
+        path: call.redactor.text(&target.path),
+        result,
+        ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+    });
+}
+
+fn words(error: &HttpError) -> String {
+    match error {
+        HttpError::Denied(text) => format!("denied: {text}"),
+        HttpError::InvalidRequest(text) => format!("not sent: {text}"),
+        HttpError::ResponseTooLarge(cap) => format!("the answer has more than {cap} bytes"),
+        HttpError::Throttled(ms) => format!("not sent: throttled for {ms} ms"),
+        HttpError::Dns(text)
+        | HttpError::Connect(text)
+        | HttpError::Tls(text)
+        | HttpError::Timeout(text)
+        | HttpError::Protocol(text)
+        | HttpError::Other(text) => text.clone(),
+    }
+}

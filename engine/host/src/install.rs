@@ -1,0 +1,211 @@
+//! The port `Installer` over a component of the world `installer-plugin`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use waxwing_flow::plugin::{
+    Attempt, DeployPlan, DeployStep, Finding, InstallItem, Installed, PluginFailure,
+    PluginFailureKind,
+};
+use waxwing_flow::ports::Installer;
+
+use crate::artifacts::Artifacts;
+use crate::bindings::installer::InstallerPluginPre;
+use crate::bindings::installer::exports::waxwing::plugin::installer as wit;
+use crate::call::{Call, call};
+use crate::dns::wit_attempt;
+use crate::instance::Instance;
+use crate::judge::Judge;
+use crate::limits::{INSTALL_RECEIPT, ITEMS, SENTENCE, WORD};
+use crate::phase::Phase;
+use crate::section::hex;
+
+/// Longest token of a plan, in bytes.
+const TOKEN: usize = 4 * 1024;
+
+/// A loaded installer.
+pub(crate) struct InstallerPlugin {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) component: InstallerPluginPre<Call>,
+}
+
+#[async_trait]
+impl Installer for InstallerPlugin {
+    async fn validate(&self, online: bool) -> Result<Vec<Finding>, PluginFailure> {
+        let component = self.component.clone();
+        call(
+            &self.instance,
+            Phase::Validate,
+            Artifacts::default(),
+            Box::new(move |store| {
+                Box::pin(async move {
+                    let plugin = component.instantiate_async(&mut *store).await?;
+                    plugin
+                        .waxwing_plugin_lifecycle()
+                        .call_validate(store, online)
+                        .await
+                })
+            }),
+            |findings, judge| Ok(judge.findings(findings)),
+        )
+        .await
+    }
+
+    async fn plan(&self, items: &[InstallItem]) -> Result<DeployPlan, PluginFailure> {
+        let component = self.component.clone();
+        let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
+        call(
+            &self.instance,
+            Phase::Plan,
+            Artifacts::of(items),
+            Box::new(move |store| {
+                Box::pin(async move {
+                    let plugin = component.instantiate_async(&mut *store).await?;
+                    plugin
+                        .waxwing_plugin_installer()
+                        .call_plan(store, &certificates)
+                        .await
+                })
+            }),
+            deploy_plan,
+        )
+        .await
+    }
+
+    async fn install(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+        token: &str,
+    ) -> Result<Installed, PluginFailure> {
+        let component = self.component.clone();
+        let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
+        let wit_attempt = wit_attempt(attempt);
+        let token = token.to_owned();
+        let installed = call(
+            &self.instance,
+            Phase::Install,
+            Artifacts::of(items),
+            Box::new(move |store| {
+                Box::pin(async move {
+                    let plugin = component.instantiate_async(&mut *store).await?;
+                    let installer = plugin.waxwing_plugin_installer();
+                    installer
+                        .call_install(store, &wit_attempt, &certificates, &token)
+                        .await
+                })
+            }),
+            installed,
+        )
+        .await;
+        match installed {
+            // The guest had no chance to undo what is not a file, such as a reload.
+            Err(mut failure) if did_not_return(&failure) => {
+                if let Err(also) = self.rollback(attempt, items).await {
+                    failure
+                        .causes
+                        .push(format!("then rolling back failed: {also}"));
+                }
+                Err(failure)
+            }
+            other => other,
+        }
+    }
+}
+
+impl InstallerPlugin {
+    async fn rollback(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+    ) -> Result<(), PluginFailure> {
+        let component = self.component.clone();
+        let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
+        let attempt = wit_attempt(attempt);
+        call(
+            &self.instance,
+            Phase::Rollback,
+            Artifacts::of(items),
+            Box::new(move |store| {
+                Box::pin(async move {
+                    let plugin = component.instantiate_async(&mut *store).await?;
+                    let installer = plugin.waxwing_plugin_installer();
+                    installer
+                        .call_rollback(store, &attempt, &certificates, None)
+                        .await
+                })
+            }),
+            |(), _judge| Ok(()),
+        )
+        .await
+    }
+}
+
+fn did_not_return(failure: &PluginFailure) -> bool {
+    matches!(
+        failure.kind,
+        PluginFailureKind::Crashed | PluginFailureKind::Limit { .. }
+    ) && failure
+        .details
+        .iter()
+        .any(|(name, value)| name == "outcome" && value == "unknown")
+}
+
+fn certificate(item: &InstallItem) -> wit::Certificate {
+    let facts = &item.version.facts;
+    let ms = |time: waxwing_core::time::Timestamp| u64::try_from(time.unix_ms()).unwrap_or(0);
+    let (sha256, sha1) = item.previous.clone().unzip();
+    wit::Certificate {
+        name: item.version.certificate.to_string(),
+        identifiers: facts.names.iter().map(|name| name.to_wire()).collect(),
+        leaf_sha256: facts.leaf_sha256.clone(),
+        leaf_sha1: facts.leaf_sha1.clone(),
+        serial: hex(&facts.serial),
+        not_before_unix_ms: ms(facts.not_before),
+        not_after_unix_ms: ms(facts.not_after),
+        key_type: facts
+            .key_type
+            .map_or("unknown", |kind| kind.as_str())
+            .to_owned(),
+        previous_leaf_sha256: sha256,
+        previous_leaf_sha1: sha1,
+        extra: Vec::new(),
+    }
+}
+
+fn deploy_plan(plan: wit::DeployPlan, judge: &Judge) -> Result<DeployPlan, PluginFailure> {
+    if plan.token.len() > TOKEN {
+        return Err(judge.bad_answer(format!("the plan's token has more than {TOKEN} bytes")));
+    }
+    if plan.steps.len() > ITEMS * 10 {
+        return Err(judge.bad_answer("the plan has too many steps".to_owned()));
+    }
+    let step = |step: wit::Step| DeployStep {
+        summary: judge.text(&step.summary, SENTENCE),
+        kind: judge.text(&step.kind, WORD),
+        grant: step.grant.map(|grant| judge.text(&grant, WORD)),
+        target: step.target.map(|target| judge.text(&target, SENTENCE)),
+        certificates: step
+            .certificates
+            .iter()
+            .map(|name| judge.text(name, WORD))
+            .collect(),
+        reversible: step.reversible,
+    };
+    Ok(DeployPlan {
+        steps: plan.steps.into_iter().map(step).collect(),
+        findings: judge.findings(plan.findings),
+        token: plan.token,
+    })
+}
+
+fn installed(answer: wit::Installed, judge: &Judge) -> Result<Installed, PluginFailure> {
+    if answer.receipt.len() > INSTALL_RECEIPT {
+        let message = format!("the receipt has more than {INSTALL_RECEIPT} bytes");
+        return Err(judge.bad_answer(message));
+    }
+    Ok(Installed {
+        receipt: judge.redactor.text(&answer.receipt),
+        changed: answer.changed,
+    })
+}

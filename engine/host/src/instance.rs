@@ -1,0 +1,79 @@
+//! A loaded plugin as calls see it: its powers, secrets, settings and memory over one run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use waxwing_core::name::PluginName;
+use waxwing_core::secret::Secret;
+use waxwing_flow::audit::AuditTrail;
+use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
+use waxwing_flow::ports::{Clock, HttpClient};
+
+use crate::engine::GuestEngine;
+use crate::files::Backups;
+use crate::phase::Phase;
+use crate::pkcs12::Pkcs12;
+use crate::powers::Powers;
+use crate::redact::Redactor;
+use crate::state::State;
+
+/// What all plugins of a process share.
+pub(crate) struct Shared {
+    pub(crate) engine: GuestEngine,
+    pub(crate) http: Arc<dyn HttpClient>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) audit: Arc<AuditTrail>,
+    pub(crate) pkcs12: Arc<dyn Pkcs12>,
+    pub(crate) run_id: String,
+}
+
+/// A loaded plugin.
+pub(crate) struct Instance {
+    pub(crate) name: PluginName,
+    pub(crate) powers: Powers,
+    /// Settings without secrets.
+    pub(crate) settings: serde_json::Value,
+    pub(crate) secrets: BTreeMap<String, Secret<String>>,
+    /// Knows every secret of this instance.
+    pub(crate) redactor: Redactor,
+    pub(crate) state: Mutex<State>,
+    pub(crate) backups: Mutex<Backups>,
+    pub(crate) host: Arc<Shared>,
+    /// Present if calls must not overlap.
+    pub(crate) turns: Option<tokio::sync::Mutex<()>>,
+}
+
+impl Instance {
+    /// Waits until no other call is in progress, if the plugin wants it so.
+    pub(crate) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        match &self.turns {
+            Some(turns) => Some(turns.lock().await),
+            None => None,
+        }
+    }
+
+    pub(crate) fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn backups(&self) -> std::sync::MutexGuard<'_, Backups> {
+        self.backups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host's own code failed under a call.
+    pub(crate) fn broken(&self, phase: Phase, cause: &str) -> PluginFailure {
+        PluginFailure {
+            plugin: self.name.clone(),
+            call: phase.as_str().to_owned(),
+            kind: PluginFailureKind::Crashed,
+            code: "plugin.host-defect".to_owned(),
+            message: "the plugin host stopped in the middle of the call".to_owned(),
+            hint: Some("a defect of this program; please report it".to_owned()),
+            http_status: None,
+            details: vec![("outcome".to_owned(), "unknown".to_owned())],
+            retry_after: None,
+            account_wide: false,
+            causes: vec![self.redactor.text(cause)],
+        }
+    }
+}
