@@ -12,6 +12,7 @@
 //! Start reading at [`World`], then [`ca::Ca`] and [`dns::Dns`].
 
 pub mod ca;
+pub mod cloudflare;
 pub mod dns;
 pub mod dns_made_easy;
 pub mod fault;
