@@ -8,6 +8,7 @@
 
 pub mod ca;
 pub mod document;
+pub mod due;
 pub mod failure;
 pub mod http;
 pub mod key;
