@@ -3,6 +3,7 @@
 //! A profile is a file under `engine/core/profiles`, changed field by field by `[ca.NAME]` of the
 //! operator's configuration. A quirk of a CA is a field here; no branch anywhere asks for a name.
 
+pub mod choose;
 pub(crate) mod profile;
 
 use std::collections::BTreeMap;
