@@ -14,6 +14,7 @@ pub mod http;
 pub mod key;
 pub mod name;
 mod nearest;
+pub mod plan;
 pub mod plugin;
 pub mod profiles;
 pub mod retry;

@@ -1,0 +1,406 @@
+//! What a run would do with each certificate, and why: a function of the settings, of what is
+//! stored, and of the time. It asks nobody, so it works without a network.
+//!
+//! Changed names take effect now; a changed CA or key at the next renewal; a certificate that left
+//! the configuration is listed until somebody forgets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::due::{self, Due, Suggestion, Urgency};
+use crate::key::KeyType;
+use crate::name::{CaName, CertificateName, Identifier, PluginName};
+use crate::settings::{CertificateSettings, Settings};
+use crate::time::Timestamp;
+
+/// What is stored under one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The certificate's name.
+    pub name: CertificateName,
+    /// The current version; none if none was ever issued.
+    pub current: Option<Current>,
+    /// What installers have put in place.
+    pub installed: Vec<Installed>,
+    /// The last failure, if nothing has succeeded since.
+    pub failure: Option<LastFailure>,
+    /// True if an interrupted run is to be taken up.
+    pub unfinished: bool,
+}
+
+/// The current version of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Current {
+    /// 1, 2, 3, …
+    pub version: u32,
+    /// The names it covers, in any order.
+    pub names: Vec<Identifier>,
+    /// The CA that issued it.
+    pub ca: CaName,
+    /// True if that CA was not the first of the list then.
+    pub fallback: bool,
+    /// True for a CA whose certificates nobody trusts.
+    pub staging: bool,
+    /// The kind of its key, if it is one of ours.
+    pub key: Option<KeyType>,
+    /// Start of validity.
+    pub not_before: Timestamp,
+    /// End of validity.
+    pub not_after: Timestamp,
+    /// What the CA last suggested for its renewal.
+    pub suggestion: Option<Suggestion>,
+}
+
+/// What one installer has put in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The installer.
+    pub plugin: PluginName,
+    /// The version.
+    pub version: u32,
+    /// Digest of the installer's settings and grants then.
+    pub settings: String,
+}
+
+/// A failure that nothing has made good yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When.
+    pub at: Timestamp,
+    /// The installer that failed; none if the certificate itself was not obtained.
+    pub plugin: Option<PluginName>,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The configured certificates in the order of the configuration, then those that left it.
+    pub items: Vec<Item>,
+}
+
+/// What a run would do with one certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    /// The certificate.
+    pub name: CertificateName,
+    /// The act.
+    pub action: Action,
+    /// The CA that the act asks, or that issued what is kept.
+    pub ca: Option<CaName>,
+    /// Installers that have something to do, in order.
+    pub install: Vec<Install>,
+    /// What else is worth knowing.
+    pub notes: Vec<Note>,
+}
+
+/// An act, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Order a certificate that is not there in this form.
+    Issue(IssueReason),
+    /// Order the next one.
+    Renew {
+        /// Since when, and which rule.
+        due: Due,
+        /// How much it matters.
+        urgency: Urgency,
+        /// End of validity of the one in place.
+        not_after: Timestamp,
+    },
+    /// Install what is stored; no order.
+    Install {
+        /// When the certificate itself is due.
+        due: Due,
+    },
+    /// Nothing.
+    Keep {
+        /// When it is due.
+        due: Due,
+    },
+    /// Nothing: it is stored, but no longer configured.
+    Gone {
+        /// End of validity, if one was ever issued.
+        not_after: Option<Timestamp>,
+    },
+}
+
+/// Why a certificate is issued that is not due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IssueReason {
+    /// There is none.
+    Never,
+    /// It covers other names than the configuration wants.
+    Names {
+        /// Names that the stored one lacks.
+        added: Vec<Identifier>,
+        /// Names that the stored one has too many.
+        removed: Vec<Identifier>,
+    },
+    /// Nobody trusts the stored one, and the configured CA is a real one.
+    Staging,
+}
+
+/// An installer that has something to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Install {
+    /// Which.
+    pub plugin: PluginName,
+    /// Why.
+    pub because: InstallReason,
+}
+
+/// Why an installer has something to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstallReason {
+    /// A new version will be there.
+    NewVersion,
+    /// It has installed nothing yet.
+    Never,
+    /// It has installed another version.
+    OtherVersion(u32),
+    /// Its settings or grants have changed.
+    Settings,
+}
+
+/// What else is worth knowing about a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// The configured kind of key is another one; taken up at the renewal.
+    Key {
+        /// Stored.
+        from: KeyType,
+        /// Configured.
+        to: KeyType,
+    },
+    /// The configured CA is another one; taken up at the renewal.
+    Ca {
+        /// Stored.
+        from: CaName,
+        /// Configured.
+        to: CaName,
+    },
+    /// A fallback issued it; the renewal asks the first CA again.
+    Fallback {
+        /// The first CA of the list.
+        first: CaName,
+    },
+    /// The last run failed.
+    Failure(LastFailure),
+    /// An interrupted run is taken up.
+    Unfinished,
+    /// A setting that cannot be kept.
+    Warning(String),
+}
+
+impl Plan {
+    /// True if a run would do something.
+    pub fn has_changes(&self) -> bool {
+        self.items.iter().any(|item| item.action.is_change())
+    }
+}
+
+impl Action {
+    /// True if a run would do something.
+    pub const fn is_change(&self) -> bool {
+        matches!(
+            self,
+            Self::Issue(_) | Self::Renew { .. } | Self::Install { .. }
+        )
+    }
+}
+
+/// Plans a run at `now`.
+///
+/// `digests` holds, for each installer, the digest of its settings and grants as they are now, in
+/// the form that [`Installed::settings`] has.
+pub fn plan(
+    settings: &Settings,
+    stored: &[Stored],
+    digests: &BTreeMap<PluginName, String>,
+    now: Timestamp,
+) -> Plan {
+    let by_name: BTreeMap<_, _> = stored.iter().map(|one| (&one.name, one)).collect();
+    let wanted: BTreeSet<_> = settings.certificates.iter().map(|one| &one.name).collect();
+    let configured = settings.certificates.iter().map(|certificate| {
+        let stored = by_name.get(&certificate.name).copied();
+        item(settings, certificate, stored, digests, now)
+    });
+    let gone = by_name.values().filter(|one| !wanted.contains(&one.name));
+    Plan {
+        items: configured.chain(gone.map(|one| gone_item(one))).collect(),
+    }
+}
+
+fn item(
+    settings: &Settings,
+    certificate: &CertificateSettings,
+    stored: Option<&Stored>,
+    digests: &BTreeMap<PluginName, String>,
+    now: Timestamp,
+) -> Item {
+    let first = certificate.cas.first();
+    let mut notes = Vec::new();
+    if let Some(stored) = stored {
+        notes.extend(stored.failure.clone().map(Note::Failure));
+        notes.extend(stored.unfinished.then_some(Note::Unfinished));
+    }
+    let current = stored.and_then(|stored| stored.current.as_ref());
+    let action = match current {
+        None => Action::Issue(IssueReason::Never),
+        Some(current) => {
+            notes.extend(changes(certificate, current));
+            let due = due::due(
+                current.not_before,
+                current.not_after,
+                certificate.days_after_issue,
+                current.suggestion.as_ref(),
+            );
+            notes.extend(due.warning.clone().map(Note::Warning));
+            let urgency = due.urgency(now, current.not_after);
+            match issue_reason(settings, certificate, current) {
+                Some(reason) => Action::Issue(reason),
+                None if urgency > Urgency::None => Action::Renew {
+                    due,
+                    urgency,
+                    not_after: current.not_after,
+                },
+                None => Action::Keep { due },
+            }
+        }
+    };
+    let (action, install) = match (action, stored, current) {
+        (Action::Keep { due }, Some(stored), Some(current)) => {
+            let install = missing(certificate, stored, current, digests);
+            if install.is_empty() {
+                (Action::Keep { due }, install)
+            } else {
+                (Action::Install { due }, install)
+            }
+        }
+        (action, _, _) => {
+            let all = certificate.install.iter().cloned();
+            let install = all.map(|plugin| Install {
+                plugin,
+                because: InstallReason::NewVersion,
+            });
+            (action, install.collect())
+        }
+    };
+    let ca = match (&action, current) {
+        (Action::Keep { .. } | Action::Install { .. }, Some(current)) => Some(&current.ca),
+        _ => first,
+    };
+    Item {
+        name: certificate.name.clone(),
+        ca: ca.cloned(),
+        action,
+        install,
+        notes,
+    }
+}
+
+/// Why the stored certificate will not do, though it is valid.
+fn issue_reason(
+    settings: &Settings,
+    certificate: &CertificateSettings,
+    current: &Current,
+) -> Option<IssueReason> {
+    let wanted: BTreeSet<_> = certificate.domains.iter().collect();
+    let covered: BTreeSet<_> = current.names.iter().collect();
+    if wanted != covered {
+        let less = |a: &BTreeSet<&Identifier>, b| a.difference(b).map(|id| (*id).clone()).collect();
+        return Some(IssueReason::Names {
+            added: less(&wanted, &covered),
+            removed: less(&covered, &wanted),
+        });
+    }
+    let for_real = certificate.cas.iter().any(|name| {
+        settings
+            .cas
+            .get(name)
+            .is_some_and(|profile| !profile.staging)
+    });
+    (current.staging && for_real).then_some(IssueReason::Staging)
+}
+
+/// What the configuration says otherwise and the next renewal takes up.
+fn changes(certificate: &CertificateSettings, current: &Current) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if let Some(first) = certificate
+        .cas
+        .first()
+        .filter(|first| **first != current.ca)
+    {
+        notes.push(
+            if current.fallback && certificate.cas.contains(&current.ca) {
+                Note::Fallback {
+                    first: first.clone(),
+                }
+            } else {
+                Note::Ca {
+                    from: current.ca.clone(),
+                    to: first.clone(),
+                }
+            },
+        );
+    }
+    if let Some(from) = current.key.filter(|key| *key != certificate.key) {
+        notes.push(Note::Key {
+            from,
+            to: certificate.key,
+        });
+    }
+    notes
+}
+
+/// Installers whose work is not the current version.
+fn missing(
+    certificate: &CertificateSettings,
+    stored: &Stored,
+    current: &Current,
+    digests: &BTreeMap<PluginName, String>,
+) -> Vec<Install> {
+    // What nobody trusts never takes the place of something that is installed.
+    if current.staging && !stored.installed.is_empty() {
+        return Vec::new();
+    }
+    let reason = |plugin: &PluginName| {
+        let Some(mark) = stored.installed.iter().find(|mark| mark.plugin == *plugin) else {
+            return Some(InstallReason::Never);
+        };
+        if mark.version != current.version {
+            return Some(InstallReason::OtherVersion(mark.version));
+        }
+        let changed = digests.get(plugin).is_some_and(|now| *now != mark.settings);
+        changed.then_some(InstallReason::Settings)
+    };
+    let all = certificate.install.iter();
+    all.filter_map(|plugin| {
+        Some(Install {
+            plugin: plugin.clone(),
+            because: reason(plugin)?,
+        })
+    })
+    .collect()
+}
+
+fn gone_item(stored: &Stored) -> Item {
+    let current = stored.current.as_ref();
+    Item {
+        name: stored.name.clone(),
+        ca: current.map(|current| current.ca.clone()),
+        action: Action::Gone {
+            not_after: current.map(|current| current.not_after),
+        },
+        install: Vec::new(),
+        notes: stored
+            .unfinished
+            .then_some(Note::Unfinished)
+            .into_iter()
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
