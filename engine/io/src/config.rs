@@ -40,7 +40,8 @@ pub fn usual_state() -> PathBuf {
 
 #[cfg(windows)]
 fn program_data() -> PathBuf {
-    let root = std::env::var_os("ProgramData").map_or_else(|| r"C:\ProgramData".into(), PathBuf::from);
+    let root =
+        std::env::var_os("ProgramData").map_or_else(|| r"C:\ProgramData".into(), PathBuf::from);
     root.join("Waxwing")
 }
 
@@ -63,7 +64,11 @@ pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).map_err(|cause| failed(&path, cause))?;
         let shown = path.strip_prefix(&folder).unwrap_or(&path);
-        Ok(SourceFile { shown: shown.to_string_lossy().into_owned(), path: path.clone(), text })
+        Ok(SourceFile {
+            shown: shown.to_string_lossy().into_owned(),
+            path: path.clone(),
+            text,
+        })
     };
     let first = read(main.clone())?;
     let mut paths = Vec::new();
@@ -75,7 +80,11 @@ pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
             hint: None,
         })?;
         for path in found {
-            paths.push(path.map_err(|error| failed(error.path(), std::io::Error::other(error.to_string())))?);
+            paths.push(
+                path.map_err(|error| {
+                    failed(error.path(), std::io::Error::other(error.to_string()))
+                })?,
+            );
         }
     }
     paths.sort();

@@ -10,6 +10,7 @@
 pub mod store;
 
 pub mod http;
+pub mod propagation;
 
 pub mod keys;
 pub mod pem;
