@@ -3,8 +3,7 @@
 //! The file names stand in an installer's `settings.files`, in which `{name}` becomes the
 //! certificate's name, and the folder in its one `grants.files`.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::certificates::ReadCertificate;
 use super::plugins::{Plugins, only_folder};
@@ -14,35 +13,21 @@ use crate::settings::PluginSettings;
 
 pub(super) fn check(certificates: &[ReadCertificate], plugins: &Plugins, problems: &Problems) {
     let mut writers: BTreeMap<String, (&ReadCertificate, &PluginName)> = BTreeMap::new();
-    let mut told = Vec::new();
+    // One report for each pair: their other files collide for the same reason.
+    let mut told = BTreeSet::new();
     for certificate in certificates {
         for name in &certificate.settings.install {
             let Some(plugin) = plugins.settings.get(name) else {
                 continue;
             };
             for path in targets(plugin, certificate.settings.name.as_str()) {
-                let (first, by) = match writers.entry(path) {
-                    Entry::Vacant(free) => {
-                        free.insert((certificate, name));
-                        continue;
-                    }
-                    Entry::Occupied(taken) => *taken.get(),
-                };
-                // One report for each pair: their other files collide for the same reason.
-                let pair = (&first.settings.name, by, &certificate.settings.name, name);
-                if told.contains(&pair) {
+                let Some((first, by)) = writers.get(&path) else {
+                    writers.insert(path, (certificate, name));
                     continue;
+                };
+                if told.insert((&first.settings.name, *by, &certificate.settings.name, name)) {
+                    problems.add(report(first, by, certificate, name, &path));
                 }
-                told.push(pair);
-                let path = targets(plugin, certificate.settings.name.as_str())
-                    .into_iter()
-                    .find(|path| {
-                        writers
-                            .get(path)
-                            .is_some_and(|(writer, _)| writer.settings.name == first.settings.name)
-                    })
-                    .unwrap_or_default();
-                problems.add(report(first, by, certificate, name, &path));
             }
         }
     }
