@@ -8,18 +8,22 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+use waxwing_core::ca::EabSource;
+use waxwing_core::key::KeyType;
+use waxwing_core::name::{CaName, DomainName, PluginName};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
-use waxwing_core::settings::PluginSource;
 use waxwing_core::settings::raw::{self, SourceFile};
-use waxwing_core::settings::resolve::{Catalog, resolve};
+use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
+use waxwing_core::settings::{PluginSource, SecretRef, Settings};
 
 /// Where the cases pretend to stand.
 const FOLDER: &str = "/etc/waxwing";
 
 #[test]
 fn every_configuration_is_judged_as_written_down() {
-    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/config");
+    let cases = cases();
     let mut paths: Vec<_> = files(&cases);
     paths.retain(|path| path.extension().is_some_and(|ext| ext == "toml"));
     assert!(paths.len() >= 30, "{} cases", paths.len());
@@ -45,18 +49,134 @@ fn every_configuration_is_judged_as_written_down() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn the_full_example_means_what_it_says() {
+    let cases = cases();
+    let text = read(&cases.join("good-full.toml"));
+    let settings = settings(&cases, text).expect("a good configuration");
+    let certificate = |name: &str| {
+        let mut all = settings.certificates.iter();
+        all.find(|one| one.name.as_str() == name)
+            .expect("configured")
+    };
+    let (shop, mail, app) = (certificate("shop"), certificate("mail"), certificate("app"));
+    let names = |list: &[PluginName]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+
+    // A certificate's keys replace the defaults; what it does not say is theirs.
+    assert_eq!(names(&shop.install), ["nginx", "haproxy"]);
+    assert_eq!(names(&mail.install), ["nginx"]);
+    assert_eq!(names(&app.install), Vec::<String>::new());
+    assert_eq!((shop.key, mail.key), (KeyType::EcdsaP256, KeyType::Rsa2048));
+    assert_eq!((shop.reuse_key, mail.reuse_key), (false, true));
+    assert_eq!(
+        (shop.days_after_issue.days, mail.days_after_issue.days),
+        (55, 40)
+    );
+    let cas: Vec<_> = app.cas.iter().map(CaName::as_str).collect();
+    assert_eq!(cas, ["internal"]);
+
+    // The longest suffix names the plugin, and U-labels are A-labels.
+    let by = |name: &str| {
+        let name = DomainName::parse(name).expect("a literal name");
+        mail.validator(&name).map(PluginName::as_str)
+    };
+    assert_eq!(by("mail.example.com"), Some("dns-made-easy"));
+    assert_eq!(by("mail.example.org"), Some("cheapdns"));
+    assert_eq!(by("xn--bcher-kva.example"), Some("cheapdns"));
+    assert_eq!(by("example.net"), None);
+    assert_eq!(mail.domains[2].to_wire(), "xn--bcher-kva.example");
+
+    // Paths start from the file's folder; other systems' absolute paths stay as they are.
+    let plugin = |name: &str| &settings.plugins[&PluginName::parse(name).expect("a literal name")];
+    let (dns, iis) = (plugin("dns-made-easy"), plugin("iis"));
+    assert_eq!(
+        dns.secrets["api-key"],
+        SecretRef::File(PathBuf::from("/etc/waxwing/dme-api-key"))
+    );
+    assert_eq!(
+        dns.grants.http.as_ref().and_then(|http| http.trust.clone()),
+        Some(PathBuf::from("/etc/waxwing/ca.pem"))
+    );
+    assert_eq!(
+        iis.grants.files["certs"].dir,
+        PathBuf::from(r"C:\ProgramData\Waxwing\pfx")
+    );
+    assert_eq!(plugin("nginx").grants.files["certs"].mode, Some(0o640));
+
+    // Defaults of the manifest's schema are filled in beside what was written.
+    assert_eq!(
+        dns.settings,
+        serde_json::json!({
+            "sandbox": false, "ttl": 120, "endpoint": "https://localhost:9443/V2.0"
+        })
+    );
+
+    // Each field of a CA knows where it came from.
+    let ca = |name: &str| &settings.cas[&CaName::parse(name).expect("a literal name")];
+    let origin = |name: &str, key: &str| ca(name).origin.get(key).cloned();
+    assert_eq!(origin("zerossl", "directories").as_deref(), Some("shipped"));
+    assert_eq!(
+        origin("zerossl", "eab.email").as_deref(),
+        Some("waxwing.toml:19")
+    );
+    assert_eq!(
+        origin("internal", "trust").as_deref(),
+        Some("waxwing.toml:23")
+    );
+    assert_eq!(origin("internal", "poll.first").as_deref(), Some("shipped"));
+    let EabSource::Obtain(obtain) = &ca("zerossl").eab.source else {
+        panic!("credentials are fetched");
+    };
+    assert_eq!(obtain.email.as_deref(), Some("ops@example.com"));
+    assert_eq!(settings.warnings, Vec::<String>::new());
+}
+
+proptest! {
+    #[test]
+    fn no_damage_to_a_configuration_panics_or_says_nothing(
+        at in 0_usize..4000,
+        length in 0_usize..40,
+        put in "[a-z0-9\"'\\[\\]{}=.,#\\\\\n ]{0,12}",
+    ) {
+        let cases = cases();
+        let text = read(&cases.join("good-full.toml"));
+        let mut chars: Vec<char> = text.chars().collect();
+        let start = at.min(chars.len());
+        let end = (start + length).min(chars.len());
+        chars.splice(start..end, put.chars());
+        if let Err(errors) = settings(&cases, chars.into_iter().collect()) {
+            prop_assert!(!errors.0.is_empty());
+            prop_assert!(!errors.to_string().is_empty());
+        }
+    }
+}
+
+fn cases() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/config")
+}
+
 /// The errors of a configuration as the operator sees them; empty if it is good.
 fn judge(cases: &Path, path: &Path) -> String {
+    match settings(cases, read(path)) {
+        Ok(_) => String::new(),
+        Err(errors) => format!("{errors}\n"),
+    }
+}
+
+fn settings(cases: &Path, text: String) -> Result<Settings, ConfigErrors> {
     let main = SourceFile {
         path: Path::new(FOLDER).join("waxwing.toml"),
         shown: "waxwing.toml".to_owned(),
-        text: read(path),
+        text,
     };
     let mut sources = vec![main];
     for pattern in raw::includes(&sources[0]) {
-        let folder = pattern
+        let Some(folder) = pattern
             .strip_suffix("/*.toml")
-            .expect("the pattern that cases use");
+            .filter(|name| cases.join(name).is_dir())
+        else {
+            continue;
+        };
         for included in files(&cases.join(folder)) {
             let name = included.file_name().and_then(|name| name.to_str());
             let shown = format!("{folder}/{}", name.expect("a plain name"));
@@ -94,10 +214,7 @@ fn judge(cases: &Path, path: &Path) -> String {
         template: profiles::template(),
         manifests,
     };
-    match resolve(&raw, &catalog) {
-        Ok(_) => String::new(),
-        Err(errors) => format!("{errors}\n"),
-    }
+    resolve(&raw, &catalog)
 }
 
 fn read(path: &Path) -> String {

@@ -161,88 +161,28 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::ca::{AriUse, Eab, EabSource, NameLimits, Poll, Quirks, Rate};
-    use crate::plugin::{DnsFacts, Limits, WantSecret, World};
+    use crate::profiles;
     use crate::settings::raw::{self, SourceFile};
     use crate::settings::{Propagation, SecretRef};
 
     fn profile(name: &str, rank: Option<u32>) -> CaProfile {
-        let second = std::time::Duration::from_secs(1);
         CaProfile {
             name: CaName::parse(name).expect("a literal name"),
-            title: name.to_owned(),
-            directories: vec![format!("https://{name}.example/directory")],
-            staging: false,
-            rehearse_at: None,
-            trust: None,
-            eab: Eab {
-                required: false,
-                single_use: false,
-                source: EabSource::None,
-                offers: Vec::new(),
-            },
-            caa: Vec::new(),
-            ari: AriUse {
-                enabled: true,
-                replaces: true,
-            },
-            profile: None,
-            preferred_chain: None,
-            names: NameLimits {
-                max: 100,
-                wildcard: true,
-                max_labels: None,
-            },
-            rate: Rate {
-                per_second: None,
-                burst: 1,
-                concurrent_orders: 1,
-                concurrent_requests: 1,
-            },
-            poll: Poll {
-                first: second,
-                max: second,
-                order: second,
-                retry_after_cap: second,
-            },
-            quirks: Quirks {
-                contact_required: false,
-                key_change: true,
-                account_keys: Vec::new(),
-            },
-            may_charge: false,
-            fallback: true,
             default_rank: rank,
-            origin: BTreeMap::new(),
-            notes: BTreeMap::new(),
+            ..profiles::template()
         }
     }
 
     fn catalog() -> Catalog {
-        let manifest = Manifest {
-            id: "some-dns".to_owned(),
-            version: "1.0.0".to_owned(),
-            world: World::Dns,
-            contract: "0.1".to_owned(),
-            summary: String::new(),
-            license: None,
-            source: None,
-            http: Vec::new(),
-            secrets: BTreeMap::from([(
-                "token".to_owned(),
-                WantSecret {
-                    required: true,
-                    uses: Vec::new(),
-                    hosts: Vec::new(),
-                    description: None,
-                },
-            )]),
-            files: BTreeMap::new(),
-            exec: BTreeMap::new(),
-            limits: Limits::default(),
-            dns: DnsFacts::default(),
-            schema: serde_json::Value::Null,
-        };
+        let text = r#"manifest = 1
+id = "some-dns"
+version = "1.0.0"
+world = "waxwing:plugin/dns-plugin@0.1"
+summary = "an example"
+[want.secret.token]
+use = ["hmac-sha1"]
+"#;
+        let manifest = Manifest::parse("plugin.toml", text).expect("a literal manifest");
         let profiles = [
             profile("second", Some(2)),
             profile("first", Some(1)),

@@ -9,6 +9,7 @@ use crate::ca::profile::{self, Reader};
 use crate::ca::{CaProfile, EabSource};
 use crate::document::problem::{Problem, Problems};
 use crate::document::section::{KeyPath, Section};
+use crate::document::{Entry, Value};
 use crate::name::CaName;
 use crate::nearest::nearest;
 use crate::settings::raw::Raw;
@@ -69,6 +70,9 @@ pub(super) fn read(
             cas.broken.insert(name);
         }
     }
+    for entry in all.iter().flat_map(Section::named_entries) {
+        check_rehearsal(entry, &cas, problems);
+    }
     for profile in cas.profiles.values_mut() {
         if let EabSource::Obtain(obtain) = &mut profile.eab.source
             && obtain.email.is_none()
@@ -77,6 +81,32 @@ pub(super) fn read(
         }
     }
     cas
+}
+
+/// `rehearse-at` names a staging CA, wherever in the files that one is defined.
+fn check_rehearsal(entry: &Entry, cas: &Cas, problems: &Problems) {
+    let Value::Table(table) = &entry.node.value else {
+        return;
+    };
+    let Some(field) = table.get("rehearse-at") else {
+        return;
+    };
+    let Value::String(text) = &field.node.value else {
+        return;
+    };
+    let found = CaName::parse(text)
+        .ok()
+        .and_then(|name| cas.profiles.get(&name));
+    if !found.is_some_and(|profile| profile.staging) {
+        let staging = cas.profiles.values().filter(|profile| profile.staging);
+        let names: Vec<_> = staging.map(|profile| profile.name.as_str()).collect();
+        let path = KeyPath::root()
+            .below("ca")
+            .below(&entry.key)
+            .below("rehearse-at");
+        let message = format!("no staging CA {text:?} (there are: {})", names.join(", "));
+        problems.add(Problem::new(field.node.at.clone(), path.as_str(), message));
+    }
 }
 
 fn unknown(section: &Section<'_>, name: &CaName, catalog: &Catalog) -> Problem {

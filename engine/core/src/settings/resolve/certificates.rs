@@ -396,10 +396,19 @@ fn list<'a>(names: impl Iterator<Item = &'a PluginName>) -> String {
     names.map(PluginName::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// A fallback that can never be one is worth a word.
+/// What works and is seldom meant: a fallback that can never be one, the same names twice.
 fn warn(certificates: &[ReadCertificate], cas: &Cas, warnings: &mut Vec<String>) {
     let mut told = BTreeSet::new();
+    let mut covers: BTreeMap<BTreeSet<&Identifier>, &CertificateName> = BTreeMap::new();
     for certificate in certificates {
+        let name = &certificate.settings.name;
+        let names = certificate.settings.domains.iter().collect();
+        if let Some(other) = covers.insert(names, name) {
+            warnings.push(format!(
+                "certificates \"{other}\" and \"{name}\" cover the same names; CAs limit how often \
+                 one set of names is issued"
+            ));
+        }
         for name in certificate.settings.cas.iter().skip(1) {
             let Some(profile) = cas.profiles.get(name) else {
                 continue;
