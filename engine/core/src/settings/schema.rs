@@ -2,7 +2,7 @@
 //!
 //! The subset: `type` (one, or a list), `properties`, `required`, `additionalProperties` (a flag or
 //! a schema), `items`, `enum`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`,
-//! `maxItems`, `pattern` (see [`pattern`](super::pattern)), `default`. Everything else is for
+//! `maxItems`, `pattern` (see [`pattern`]), `default`. Everything else is for
 //! people and forms and is not judged.
 
 use serde_json::{Map, Value as Json};
