@@ -173,7 +173,7 @@ pub struct CertificateName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PluginName(String);
 
-/// The name of a CA profile: the `zerossl` of `ca = ["zerossl"]`.
+/// The name of a CA profile: the `internal` of `ca = ["internal"]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaName(String);
 

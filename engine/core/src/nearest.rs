@@ -2,7 +2,7 @@
 
 /// The name that was probably meant, if one is near enough to say so.
 ///
-/// Dashes, underscores and capitals do not count, so `dnsmadeeasy` is near `dns-made-easy`.
+/// Dashes, underscores and capitals do not count, so `exampledns` is near `example-dns`.
 pub(crate) fn nearest<'a>(
     wrong: &str,
     names: impl IntoIterator<Item = &'a str>,
@@ -29,11 +29,11 @@ mod tests {
 
     #[test]
     fn near_names_are_found_and_far_ones_are_not() {
-        let names = ["secrets", "settings", "uses", "grants", "dns-made-easy"];
+        let names = ["secrets", "settings", "uses", "grants", "example-dns"];
         let check = |wrong, want| assert_eq!(nearest(wrong, names), want, "{wrong}");
         check("secret", Some("secrets"));
         check("setting", Some("settings"));
-        check("dnsmadeeasy", Some("dns-made-easy"));
+        check("exampledns", Some("example-dns"));
         check("Grants", Some("grants"));
         check("use", Some("uses"));
         check("usespath", Some("uses"));

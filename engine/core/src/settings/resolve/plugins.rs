@@ -104,7 +104,8 @@ fn component<'c>(
     catalog: &'c Catalog,
 ) -> Option<(PluginSource, &'c Manifest)> {
     let problems = section.problems();
-    let uses = section.text("uses", "\"install-files\"");
+    let example = format!("\"{}\"", catalog.embedded().next().unwrap_or("NAME"));
+    let uses = section.text("uses", &example);
     let pin = section.text("sha256", "\"...\"");
     let uses_at = uses.as_ref().map_or(&section.at, |uses| &uses.at);
     let is_file = uses

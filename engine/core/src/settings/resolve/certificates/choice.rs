@@ -126,7 +126,16 @@ fn key(text: &str) -> Result<KeyType, String> {
 }
 
 fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {
-    let list = section.texts("ca", r#"["letsencrypt"]"#)?;
+    let ranked = cas
+        .profiles
+        .values()
+        .filter(|profile| profile.default_rank.is_some());
+    let first = ranked.min_by_key(|profile| profile.default_rank);
+    let example = format!(
+        "[\"{}\"]",
+        first.map_or("NAME", |profile| profile.name.as_str())
+    );
+    let list = section.texts("ca", &example)?;
     let problems = section.problems();
     if list.value.is_empty() {
         problems.add(section.problem(&list.at, "ca", "at least one CA is needed"));
