@@ -3,11 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use waxwing_acme::error::AcmeError;
+use waxwing_acme::error::{AcmeError, AcmeErrorKind};
 use waxwing_acme::problem::Problem;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::http::TransportError;
-use waxwing_core::name::{CaName, DomainName, Identifier, PluginName};
+use waxwing_core::http::{TransportError, TransportStage};
+use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
+use waxwing_core::time::Timestamp;
 
 use crate::plugin::PluginFailure;
 use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
@@ -25,16 +26,44 @@ impl CaError {
     /// What can be done about it.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::Transport(_) => FailureClass::Transient,
+            Self::Transport(error) => match error.stage {
+                TransportStage::Request | TransportStage::Address => FailureClass::Misconfigured,
+                _ => FailureClass::Transient,
+            },
             Self::Answer(error) => error.class(),
         }
     }
 
     /// True if the CA may have done what was asked although the answer is missing or useless.
+    ///
+    /// A request that only reads, the look-up of a nonce before a POST for one, did nothing. With
+    /// 503 the server says that it did not get to the request (RFC 9110 section 15.6.4).
     pub fn outcome_is_unknown(&self) -> bool {
         match self {
-            Self::Transport(error) => !error.stage.is_before_sending(),
-            Self::Answer(error) => error.status.is_some_and(|status| status >= 500),
+            Self::Transport(error) => !error.method.is_safe() && !error.stage.is_before_sending(),
+            Self::Answer(error) if error.method.is_safe() => false,
+            Self::Answer(error) => match (error.status, &error.kind) {
+                (Some(status), AcmeErrorKind::Refused) => status >= 500 && status != 503,
+                (Some(200..300), AcmeErrorKind::IdentifiersChanged { .. }) => false,
+                (Some(200..300), _) => true,
+                _ => false,
+            },
+        }
+    }
+
+    /// What the CA asks to wait before the next request.
+    pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        match self {
+            Self::Answer(error) => error.retry_after.map(|at| at.wait(now)),
+            Self::Transport(_) => None,
+        }
+    }
+
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Answer(error) => error.hint(),
+            Self::Transport(_) => None,
         }
     }
 }
@@ -112,6 +141,13 @@ pub enum Failure {
         /// What it offers.
         offered: Vec<String>,
     },
+    /// None of the certificate's CAs can be asked: a rehearsal, and none of them has a staging CA.
+    NoCa {
+        /// The certificate.
+        certificate: CertificateName,
+        /// Its CAs.
+        cas: Vec<CaName>,
+    },
     /// No configured plugin is responsible for a name.
     NoValidator {
         /// The name.
@@ -165,9 +201,10 @@ impl Failure {
             }
             Self::Parked { .. } => FailureClass::RateLimited,
             Self::Account { class, .. } => *class,
-            Self::NoDnsChallenge { .. } | Self::NoValidator { .. } | Self::NoSuchPlugin(_) => {
-                FailureClass::Misconfigured
-            }
+            Self::NoDnsChallenge { .. }
+            | Self::NoCa { .. }
+            | Self::NoValidator { .. }
+            | Self::NoSuchPlugin(_) => FailureClass::Misconfigured,
             Self::Plugins(failures) => failures
                 .iter()
                 .map(PluginFailure::class)
@@ -207,10 +244,19 @@ impl Failure {
             }
             Self::Ca { error, .. } => lines.push(error.to_string()),
             Self::Validation { refused, .. } => {
-                lines.extend(refused.iter().map(|(name, problem)| match problem {
-                    Some(problem) => format!("{name}: {problem}"),
-                    None => format!("{name}: the CA gave no reason"),
-                }));
+                // A refusal of the whole order is the same for each name: once is enough.
+                match refused.as_slice() {
+                    [(_, Some(first)), rest @ ..]
+                        if !rest.is_empty()
+                            && rest.iter().all(|(_, other)| other.as_ref() == Some(first)) =>
+                    {
+                        lines.push(first.to_string());
+                    }
+                    _ => lines.extend(refused.iter().map(|(name, problem)| match problem {
+                        Some(problem) => format!("{name}: {problem}"),
+                        None => format!("{name}: the CA gave no reason"),
+                    })),
+                }
             }
             Self::Account { causes, .. } => lines.extend(causes.iter().cloned()),
             Self::Plugins(failures) => {
@@ -241,10 +287,8 @@ impl Failure {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Ca { error, .. } => match error.as_ref() {
-                CaError::Answer(error) => error.hint(),
-                CaError::Transport(_) => None,
-            },
+            Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
+            Self::Ca { error, .. } => error.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Lookup(error) => error.hint.clone(),
@@ -261,6 +305,9 @@ impl Failure {
                 "compare the CAA and TXT records that the world sees with `waxwing check`"
                     .to_owned(),
             ),
+            Self::NoCa { cas, .. } => cas
+                .first()
+                .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
             Self::NoValidator { identifier } => Some(format!(
                 "add \"{identifier}\" to `validate` of the certificate"
             )),
@@ -301,6 +348,14 @@ impl fmt::Display for Failure {
                 "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
                 offered.join(", ")
             ),
+            Self::NoCa { certificate, cas } => {
+                let cas: Vec<&str> = cas.iter().map(CaName::as_str).collect();
+                write!(
+                    f,
+                    "{certificate} cannot be rehearsed: no staging CA is known for {}",
+                    cas.join(", ")
+                )
+            }
             Self::NoValidator { identifier } => {
                 write!(f, "no DNS plugin is responsible for {identifier}")
             }

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use waxwing_acme::account::{AccountStatus, ExternalAccount, NewAccount};
+use waxwing_acme::account::{Account, AccountStatus, ExternalAccount, NewAccount};
+use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
 use waxwing_acme::eab;
 use waxwing_acme::jws::{Jwk, Signer};
@@ -20,11 +21,20 @@ use waxwing_core::http::{Request, Response};
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 
+use crate::certificate::CertificateFacts;
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{
-    AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
-    SecretSource,
+    AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, LockGuard,
+    Policy, SecretSource, StoreErrorKind,
+};
+
+/// Waiting for another run that registers the same account.
+const REGISTERING: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    most: Duration::from_secs(8),
+    tries: 8,
+    patience: Duration::from_secs(20),
 };
 
 /// Longest answer of a CA.
@@ -141,7 +151,35 @@ impl CaSession {
         })
     }
 
-    /// One request outside the signed protocol, renewal information for one.
+    /// What the CA advises about the renewal of one of its certificates (RFC 9773); none if it
+    /// gives no such advice, or the certificate cannot be named to it.
+    ///
+    /// Advice is never worth a wait, so nothing is tried twice; [`ari::Term`] says when to ask again
+    /// after an error.
+    pub async fn renewal_info(
+        &self,
+        facts: &CertificateFacts,
+    ) -> Result<Option<RenewalInfo>, CaError> {
+        let Some(authority) = &facts.authority_key_id else {
+            return Ok(None);
+        };
+        let Some(base) = self
+            .directory()
+            .renewal_info
+            .filter(|_| self.profile.ari.enabled)
+        else {
+            return Ok(None);
+        };
+        let id = ari::certificate_id(authority, &facts.serial);
+        let request = ari::request(&base, &id, &self.ports.user_agent);
+        let url = request.url.clone();
+        let response = self.send(request).await?;
+        ari::read(&url, &response)
+            .map(Some)
+            .map_err(CaError::Answer)
+    }
+
+    /// One request outside the signed protocol.
     pub async fn plain(&self, request: Request) -> Result<Response, CaError> {
         self.send(request).await
     }
@@ -167,12 +205,7 @@ impl CaSession {
             if !may || !passes(&error) {
                 return Err(error);
             }
-            let asked = match &error {
-                CaError::Answer(answer) => {
-                    answer.retry_after.map(|at| at.wait(self.ports.clock.now()))
-                }
-                CaError::Transport(_) => None,
-            };
+            let asked = error.retry_after(self.ports.clock.now());
             let Some(wait) = Backoff::CA.wait(failed, asked, self.ports.entropy.number()) else {
                 return Err(error);
             };
@@ -254,15 +287,10 @@ fn policy(profile: &CaProfile) -> Policy {
 
 /// True if the same request may go better in a few seconds.
 fn passes(error: &CaError) -> bool {
-    match error {
-        CaError::Transport(_) => true,
-        CaError::Answer(answer) => {
-            matches!(
-                answer.class(),
-                FailureClass::Transient | FailureClass::RateLimited
-            )
-        }
-    }
+    matches!(
+        error.class(),
+        FailureClass::Transient | FailureClass::RateLimited
+    )
 }
 
 /// A session that has no account yet.
@@ -300,11 +328,7 @@ impl Opening<'_> {
                 },
             };
             failed += 1;
-            let now = self.ports.clock.now();
-            let asked = match &error {
-                CaError::Answer(answer) => answer.retry_after.map(|at| at.wait(now)),
-                CaError::Transport(_) => None,
-            };
+            let asked = error.retry_after(self.ports.clock.now());
             let wait = Backoff::CA.wait(failed, asked, self.ports.entropy.number());
             match wait {
                 Some(wait) if passes(&error) => self.ports.clock.sleep(wait).await,
@@ -320,10 +344,20 @@ impl Opening<'_> {
     ) -> Result<CaSession, Failure> {
         let ca = &self.profile.name;
         let store = &self.ports.store;
-        let _lock = store.lock_account(ca).map_err(Failure::Store)?;
-        let known = store.account(ca).map_err(Failure::Store)?;
-        let known = known.filter(|account| account.directory == directory.url);
-        let mut record = match known {
+        let known = || {
+            let account = store.account(ca).map_err(Failure::Store)?;
+            Ok(account.filter(|account| account.directory == directory.url))
+        };
+        let mut found = known()?;
+        let mut lock = None;
+        if found.as_ref().is_none_or(|account| account.kid.is_none()) {
+            lock = Some(self.lock_account().await?);
+            // Another run may have registered while this one waited.
+            found = known()?;
+        }
+        // A key that was there before may have an account that nobody told us of.
+        let perhaps_known = found.is_some() || settings.key.is_some();
+        let mut record = match found {
             Some(record) => record,
             None => {
                 let record = AccountRecord {
@@ -361,7 +395,15 @@ impl Opening<'_> {
         let kid = match &record.kid {
             Some(kid) => kid.clone(),
             None => {
-                let kid = self.register(&session, signer, settings, &record).await?;
+                let known = if perhaps_known {
+                    self.look_up(&session, Arc::clone(&signer)).await?
+                } else {
+                    None
+                };
+                let kid = match known {
+                    Some(kid) => kid,
+                    None => self.register(&session, signer, settings, &record).await?,
+                };
                 let terms = session.directory().meta.terms_of_service;
                 record.terms = terms.map(|url| (url, self.ports.clock.now()));
                 record.kid = Some(kid.clone());
@@ -369,8 +411,28 @@ impl Opening<'_> {
                 kid
             }
         };
+        drop(lock);
         session.account = kid;
         Ok(session)
+    }
+
+    /// Waits for another run that is registering at this moment.
+    async fn lock_account(&self) -> Result<Box<dyn LockGuard>, Failure> {
+        let mut failed = 0;
+        loop {
+            let error = match self.ports.store.lock_account(&self.profile.name) {
+                Ok(lock) => return Ok(lock),
+                Err(error) => error,
+            };
+            failed += 1;
+            let wait = REGISTERING.wait(failed, None, self.ports.entropy.number());
+            match wait {
+                Some(wait) if error.kind == StoreErrorKind::Locked => {
+                    self.ports.clock.sleep(wait).await;
+                }
+                _ => return Err(Failure::Store(error)),
+            }
+        }
     }
 
     fn new_key(
@@ -384,6 +446,27 @@ impl Opening<'_> {
                 .secret(reference)
                 .map_err(Failure::Secret),
             None => self.ports.keys.account_key().map_err(Failure::Crypto),
+        }
+    }
+
+    /// The account of a key that may have one: a run that was interrupted while it registered, or
+    /// a key brought along. Credentials that make one account only are not spent on a second try.
+    async fn look_up(
+        &self,
+        session: &CaSession,
+        signer: Arc<dyn Signer>,
+    ) -> Result<Option<String>, Failure> {
+        let call = NewAccount {
+            contact: Vec::new(),
+            terms_agreed: false,
+            external: None,
+            only_existing: true,
+        };
+        match session.call_as(&call, Repeat::Freely, signer, None).await {
+            Ok(account) => self.usable(account).map(Some),
+            // Whatever the CA says against it, registering says it better.
+            Err(CaError::Answer(answer)) if answer.status.is_some_and(|s| s < 500) => Ok(None),
+            Err(error) => Err(self.unregistered(error)),
         }
     }
 
@@ -425,11 +508,19 @@ impl Opening<'_> {
         let account = session
             .call_as(&call, Repeat::Freely, signer, None)
             .await
-            .map_err(|error| Failure::Ca {
-                ca: self.profile.name.clone(),
-                step: "register the account",
-                error: Box::new(error),
-            })?;
+            .map_err(|error| self.unregistered(error))?;
+        self.usable(account)
+    }
+
+    fn unregistered(&self, error: CaError) -> Failure {
+        Failure::Ca {
+            ca: self.profile.name.clone(),
+            step: "register the account",
+            error: Box::new(error),
+        }
+    }
+
+    fn usable(&self, account: Account) -> Result<String, Failure> {
         match account.status {
             AccountStatus::Valid => Ok(account.kid),
             AccountStatus::Deactivated | AccountStatus::Revoked => Err(self.refuse(
