@@ -22,11 +22,13 @@ use crate::audit::AuditTrail;
 use crate::certificate::{CertificateFacts, ChainPem, Origin};
 use crate::failure::Failure;
 use crate::journal;
-use crate::machine::{DnsChallenge, Effect, Ending, Event, Issued, Machine, Wait};
+use crate::machine::Machine;
+use crate::machine::effect::{DnsChallenge, Effect, Ending, Wait};
+use crate::machine::event::Event;
 use crate::obligation::{Obligation, ObligationState};
-use crate::plugin::{Attempt, ChallengeRecord, PropagationHint};
+use crate::plugin::{Attempt, ChallengeRecord, PluginFailure, PluginFailureKind, PropagationHint};
 use crate::ports::{
-    CryptoError, DnsProvider, Installer, PropagationProbe, StoreError, StoreErrorKind,
+    Clock, CryptoError, DnsProvider, Installer, PropagationProbe, StoreError, StoreErrorKind,
 };
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
@@ -78,6 +80,12 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Returns when the time to clean up is over after somebody asked; never if nobody can.
+    pub(crate) async fn farewell(&self, clock: &dyn Clock) {
+        self.requested().await;
+        clock.sleep(FAREWELL).await;
+    }
+
     /// Returns once somebody asks; never if nobody can.
     pub async fn requested(&self) {
         let mut listener = self.0.clone();
@@ -109,19 +117,27 @@ pub(crate) struct Driven {
 }
 
 impl Work<'_> {
-    /// Drives the machine to its end. `stored` is what an interrupted run has stored already.
-    pub(crate) async fn drive(&self, mut machine: Machine, stored: Option<Issued>) -> Driven {
+    /// Drives the machine to its end.
+    pub(crate) async fn drive(&self, mut machine: Machine) -> Driven {
         let mut pen = Pen {
             last: self.now(),
             milestones: Vec::new(),
         };
         let mut written = None;
         let mut key = None;
-        let mut event = stored.map_or(Event::Begin, Event::Stored);
+        let mut event = Event::Begin;
         loop {
             let resumed = matches!(event, Event::Begin) && machine.run().order_url.is_some();
             let (next, effect) = machine.step(event, self.now());
             machine = next;
+            if let Some(url) = &machine.run().order_url {
+                tracing::Span::current().record("order", url.as_str());
+            }
+            tracing::debug!(
+                stage = machine.run().stage.as_str(),
+                effect = effect.name(),
+                "next"
+            );
             if resumed && let Effect::ReadOrder { .. } = effect {
                 self.reach(&mut pen, self.ordered(true));
             }
@@ -154,14 +170,10 @@ impl Work<'_> {
         let leaving = matches!(effect, Effect::CleanUp(_));
         let done = self.carry_out(machine, effect, key, pen);
         if leaving {
-            let patience = async {
-                self.stop.requested().await;
-                self.ports.session.clock.sleep(FAREWELL).await;
-            };
             tokio::select! {
                 biased;
                 event = done => event,
-                () = patience => Event::Stopped,
+                () = self.stop.farewell(self.ports.session.clock.as_ref()) => Event::Stopped,
             }
         } else {
             tokio::select! {
@@ -180,7 +192,7 @@ impl Work<'_> {
         pen: &mut Pen,
     ) -> Event {
         let result = match effect {
-            Effect::PlaceOrder => self.place_order(machine, pen).await,
+            Effect::PlaceOrder { after } => self.place_order(machine, after, pen).await,
             Effect::ReadOrder { url, after } => self.read_order(url, after).await,
             Effect::ReadAuthorizations { urls } => self.read_authorizations(urls).await,
             Effect::Locate(challenges) => self.locate(&challenges).await,
@@ -203,7 +215,13 @@ impl Work<'_> {
         result.unwrap_or_else(Event::Failed)
     }
 
-    async fn place_order(&self, machine: &Machine, pen: &mut Pen) -> Result<Event, Failure> {
+    async fn place_order(
+        &self,
+        machine: &Machine,
+        after: Wait,
+        pen: &mut Pen,
+    ) -> Result<Event, Failure> {
+        self.pause(after, "take the order").await;
         let terms = &machine.run().terms;
         let call = NewOrder {
             identifiers: terms.names.clone(),
@@ -229,25 +247,7 @@ impl Work<'_> {
     }
 
     async fn read_order(&self, url: String, after: Wait) -> Result<Event, Failure> {
-        let poll = &self.session.profile().poll;
-        let wait = match after {
-            Wait::None => Duration::ZERO,
-            Wait::Asked(wait) => wait,
-            Wait::Poll { nth } => retry::poll(
-                poll.first,
-                poll.max,
-                nth,
-                self.ports.session.entropy.number(),
-            ),
-        };
-        if !wait.is_zero() {
-            if wait > Duration::from_secs(2) {
-                let what = format!("{} to work on the order", self.session.profile().title);
-                self.observer
-                    .progress(&self.certificate, &Progress::Waiting { what, most: wait });
-            }
-            self.ports.session.clock.sleep(wait).await;
-        }
+        self.pause(after, "work on the order").await;
         let state = self
             .session
             .call(&ReadOrder { url }, Repeat::Freely)
@@ -257,6 +257,27 @@ impl Work<'_> {
             order: state.order,
             retry_after,
         })
+    }
+
+    /// Waits before a request to the CA, which `doing` says what for.
+    async fn pause(&self, after: Wait, doing: &str) {
+        let poll = &self.session.profile().poll;
+        let wait = match after {
+            Wait::None => return,
+            Wait::Asked(wait) => wait.max(poll.first),
+            Wait::Poll { nth } => retry::poll(
+                poll.first,
+                poll.max,
+                nth,
+                self.ports.session.entropy.number(),
+            ),
+        };
+        if wait > Duration::from_secs(2) {
+            let what = format!("{} to {doing}", self.session.profile().title);
+            self.observer
+                .progress(&self.certificate, &Progress::Waiting { what, most: wait });
+        }
+        self.ports.session.clock.sleep(wait).await;
     }
 
     async fn read_authorizations(&self, urls: Vec<String>) -> Result<Event, Failure> {
@@ -302,16 +323,17 @@ impl Work<'_> {
                     identifier: domain.clone(),
                 })?;
             let location = locations.get(domain);
+            let fqdn = location.map_or_else(|| domain.challenge_name(), |l| l.fqdn.clone());
             obligations.push(Obligation {
                 plugin: plugin.clone(),
                 record: ChallengeRecord {
-                    key: challenge.record_key(),
-                    fqdn: location.map_or_else(|| domain.challenge_name(), |l| l.fqdn.clone()),
+                    key: challenge.record_key(&fqdn),
+                    fqdn,
                     value: dns01_value(&challenge.token, &jwk),
                     identifier: domain.clone(),
                     zone_hint: location.and_then(|l| l.zone.clone()),
                 },
-                state: ObligationState::Unknown,
+                state: ObligationState::Intended,
             });
         }
         Ok(Event::Located(obligations))
@@ -335,23 +357,32 @@ impl Work<'_> {
                     .into_iter()
                     .map(|obligation| obligation.record.clone())
                     .collect();
-                match self.ports.dns.get(plugin) {
+                let answer = match self.ports.dns.get(plugin) {
                     Some(provider) => provider.present(&attempt, &records).await,
                     None => Err(not_configured(plugin, "present")),
-                }
+                };
+                (plugin.clone(), answer)
             });
-        let reports = join_all(calls).await;
+        let answers = join_all(calls).await;
         let mut failed = Vec::new();
         let mut hint = PropagationHint::default();
-        for report in reports {
-            match report {
-                Err(failure) => failed.push(failure),
+        for (plugin, answer) in answers {
+            let of_plugin = obligations.iter_mut().filter(|o| o.plugin == plugin);
+            match answer {
+                Err(failure) => {
+                    of_plugin.for_each(Obligation::in_doubt);
+                    failed.push(failure);
+                }
                 Ok(report) => {
-                    for placed in &report.placed {
-                        for obligation in &mut obligations {
-                            if obligation.record.key == placed.key {
-                                obligation.placed(placed);
+                    for obligation in of_plugin {
+                        let key = &obligation.record.key;
+                        if let Some(placed) = report.placed.iter().find(|p| p.key == *key) {
+                            obligation.placed(placed);
+                        } else {
+                            if !report.failed.iter().any(|(failed, _)| failed == key) {
+                                failed.push(unanswered(&plugin, &obligation.record.fqdn));
                             }
+                            obligation.in_doubt();
                         }
                     }
                     failed.extend(report.failed.into_iter().map(|(_, failure)| failure));
@@ -466,20 +497,24 @@ impl Work<'_> {
             .session
             .call(&DownloadCertificate { url }, Repeat::Freely)
             .await?;
-        let (mut pem, mut facts) = keys.read_chain(&first.pem).map_err(Failure::Crypto)?;
+        let read = |pem: &str| {
+            keys.read_chain(pem).map_err(|error| Failure::Mismatch {
+                ca: ca.clone(),
+                what: error.to_string(),
+            })
+        };
+        let (mut pem, mut facts) = read(&first.pem)?;
+        let mut note = None;
         if let Some(wanted) = &self.session.profile().preferred_chain
             && !facts.issuers.contains(wanted)
         {
-            for url in first.alternates {
-                let other = self
-                    .session
-                    .call(&DownloadCertificate { url }, Repeat::Freely)
-                    .await?;
-                let (other_pem, other_facts) =
-                    keys.read_chain(&other.pem).map_err(Failure::Crypto)?;
-                if other_facts.issuers.contains(wanted) {
-                    (pem, facts) = (other_pem, other_facts);
-                    break;
+            // The chain is a preference: a certificate with another one is better than none.
+            match self.other_chain(wanted, first.alternates).await {
+                Ok(Some(other)) => (pem, facts) = other,
+                Ok(None) => note = Some(format!("{ca} offers no chain by {wanted}")),
+                Err(failure) => {
+                    let cause = failure.lines().join(": ");
+                    note = Some(format!("the chain by {wanted} was not to be had: {cause}"));
                 }
             }
         }
@@ -498,8 +533,26 @@ impl Work<'_> {
                 ca: ca.clone(),
                 what,
             }),
-            None => Ok(Event::Downloaded { pem, facts }),
+            None => Ok(Event::Downloaded { pem, facts, note }),
         }
+    }
+
+    /// The first of these chains that `wanted` has issued.
+    async fn other_chain(
+        &self,
+        wanted: &String,
+        alternates: Vec<String>,
+    ) -> Result<Option<(ChainPem, CertificateFacts)>, Failure> {
+        for url in alternates {
+            let call = DownloadCertificate { url };
+            let other = self.session.call(&call, Repeat::Freely).await?;
+            let keys = &self.ports.session.keys;
+            let (pem, facts) = keys.read_chain(&other.pem).map_err(Failure::Crypto)?;
+            if facts.issuers.contains(wanted) {
+                return Ok(Some((pem, facts)));
+            }
+        }
+        Ok(None)
     }
 
     fn save(
@@ -606,7 +659,7 @@ impl Work<'_> {
             store.close_journal(&self.journal).map_err(Failure::Store)
         };
         if let Err(failure) = closed {
-            ending.notes.push(failure.to_string());
+            ending.notes.extend(failure.lines());
         }
         ending
     }
@@ -673,4 +726,21 @@ fn widen(hint: &mut PropagationHint, other: PropagationHint) {
     hint.min_wait = hint.min_wait.max(other.min_wait);
     hint.expected = hint.expected.max(other.expected);
     hint.give_up = hint.give_up.max(other.give_up);
+}
+
+/// The failure of a record that a plugin was given and said nothing about.
+fn unanswered(plugin: &PluginName, fqdn: &DomainName) -> PluginFailure {
+    PluginFailure {
+        plugin: plugin.clone(),
+        call: "present".to_owned(),
+        kind: PluginFailureKind::Other,
+        code: "plugin.no-answer".to_owned(),
+        message: format!("it did not say what became of the record at {fqdn}"),
+        hint: None,
+        http_status: None,
+        details: Vec::new(),
+        retry_after: None,
+        account_wide: false,
+        causes: Vec::new(),
+    }
 }

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 
 use crate::certificate::{AttemptResult, InstalledMark, InventoryEntry, LastAttempt};
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
 use crate::plugin::{Attempt, InstallItem};
-use crate::ports::LockGuard;
+use crate::ports::{LockGuard, StoreError};
 use crate::report::{InstallOutcome, InstallReport};
 use crate::settle::not_configured;
 
@@ -21,14 +22,13 @@ pub fn is_needed(entry: &InventoryEntry, plugin: &PluginName, settings: &str) ->
     let Some(current) = &entry.current else {
         return false;
     };
-    // Nobody trusts a staging certificate: it never replaces what is installed.
-    if current.origin.staging && !entry.installed.is_empty() {
+    let mark = entry.installed.iter().find(|mark| mark.plugin == *plugin);
+    // Nobody trusts a staging certificate: it never replaces what is installed, but for itself.
+    let itself = mark.is_some_and(|mark| mark.version == current.version);
+    if current.origin.staging && !entry.installed.is_empty() && !itself {
         return false;
     }
-    match entry.installed.iter().find(|mark| mark.plugin == *plugin) {
-        Some(mark) => mark.version != current.version || mark.settings != settings,
-        None => true,
-    }
+    mark.is_none_or(|mark| mark.version != current.version || mark.settings != settings)
 }
 
 /// What one installer has to do in this run.
@@ -73,17 +73,14 @@ pub(crate) async fn install(
             steps,
             outcome,
         };
-        let batch = match gather(ports, plugin, &names, rehearsal) {
-            Ok(batch) => batch,
-            Err((name, failure)) => {
-                reports.push(report(
-                    vec![name],
-                    Vec::new(),
-                    InstallOutcome::Failed(failure),
-                ));
-                continue;
-            }
-        };
+        let (batch, unreadable) = gather(ports, plugin, &names, rehearsal);
+        for (name, failure) in unreadable {
+            reports.push(report(
+                vec![name],
+                Vec::new(),
+                InstallOutcome::Failed(failure),
+            ));
+        }
         if batch.items.is_empty() {
             continue;
         }
@@ -92,8 +89,16 @@ pub(crate) async fn install(
             .iter()
             .map(|item| item.version.certificate.clone())
             .collect();
-        let (steps, outcome) = carry_out(ports, run, &batch, rehearsal).await;
-        if let InstallOutcome::Failed(failure) = &outcome {
+        let (steps, outcome) = tokio::select! {
+            biased;
+            done = carry_out(ports, run, &batch, rehearsal) => done,
+            () = stop.farewell(ports.session.clock.as_ref()) => {
+                (Vec::new(), InstallOutcome::Failed(Failure::Stopped))
+            }
+        };
+        if let InstallOutcome::Failed(failure) = &outcome
+            && !rehearsal
+        {
             note_failure(ports, plugin, &certificates, failure);
         }
         reports.push(report(certificates, steps, outcome));
@@ -101,14 +106,14 @@ pub(crate) async fn install(
     reports
 }
 
-/// Collects what an installer has to do.
+/// Collects what an installer has to do. A certificate that cannot be read or locked does not keep
+/// the others from being installed.
 fn gather<'a>(
     ports: &'a Ports,
     plugin: &'a PluginName,
     names: &[&CertificateName],
     rehearsal: bool,
-) -> Result<Batch<'a>, (CertificateName, Failure)> {
-    let store = &ports.session.store;
+) -> (Batch<'a>, Vec<(CertificateName, Failure)>) {
     let configured = ports.installers.get(plugin);
     let settings = configured.map_or("", |installer| installer.settings.as_str());
     let mut batch = Batch {
@@ -117,30 +122,42 @@ fn gather<'a>(
         items: Vec::new(),
         _locks: Vec::new(),
     };
+    let mut failed = Vec::new();
     for &name in names {
-        let blame = |error| (name.clone(), Failure::Store(error));
         let wanted = |entry: &InventoryEntry| rehearsal || is_needed(entry, plugin, settings);
-        if !store
-            .entry(name)
-            .map_err(blame)?
-            .as_ref()
-            .is_some_and(wanted)
-        {
-            continue;
+        match item(ports, plugin, name, wanted) {
+            Ok(None) => {}
+            Ok(Some((item, lock))) => {
+                batch.items.push(item);
+                batch._locks.push(lock);
+            }
+            Err(error) => failed.push((name.clone(), Failure::Store(error))),
         }
-        let lock = store.lock_certificate(name).map_err(blame)?;
-        let Some(entry) = store.entry(name).map_err(blame)?.filter(wanted) else {
-            continue;
-        };
-        let Some(version) = store.current(name).map_err(blame)? else {
-            continue;
-        };
-        let previous = entry.installed.iter().find(|mark| mark.plugin == *plugin);
-        let previous = previous.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone()));
-        batch.items.push(InstallItem { version, previous });
-        batch._locks.push(lock);
     }
-    Ok(batch)
+    (batch, failed)
+}
+
+/// The current version of one certificate with its lock, if the installer is to have it.
+fn item(
+    ports: &Ports,
+    plugin: &PluginName,
+    name: &CertificateName,
+    wanted: impl Fn(&InventoryEntry) -> bool,
+) -> Result<Option<(InstallItem, Box<dyn LockGuard>)>, StoreError> {
+    let store = &ports.session.store;
+    if !store.entry(name)?.as_ref().is_some_and(&wanted) {
+        return Ok(None);
+    }
+    let lock = store.lock_certificate(name)?;
+    let Some(entry) = store.entry(name)?.filter(wanted) else {
+        return Ok(None);
+    };
+    let Some(version) = store.current(name)? else {
+        return Ok(None);
+    };
+    let previous = entry.installed.iter().find(|mark| mark.plugin == *plugin);
+    let previous = previous.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone()));
+    Ok(Some((InstallItem { version, previous }, lock)))
 }
 
 async fn carry_out(
@@ -194,12 +211,7 @@ async fn carry_out(
         if let Err(error) = noted {
             return (plan.steps, InstallOutcome::Failed(Failure::Store(error)));
         }
-        let last = LastAttempt {
-            at,
-            ca: Some(item.version.origin.ca.clone()),
-            result: AttemptResult::Installed,
-        };
-        note(ports, &item.version.certificate, &last);
+        note_success(ports, batch.plugin, item, at);
     }
     (plan.steps, InstallOutcome::Done { changed })
 }
@@ -220,6 +232,25 @@ fn note_failure(
     };
     for certificate in certificates {
         note(ports, certificate, &last);
+    }
+}
+
+/// Notes that what was missing is installed, unless there is something worse or better to know.
+fn note_success(ports: &Ports, plugin: &PluginName, item: &InstallItem, at: Timestamp) {
+    let name = &item.version.certificate;
+    let known = ports.session.store.entry(name).ok().flatten();
+    let worth_noting = match known.and_then(|entry| entry.last).map(|last| last.result) {
+        None | Some(AttemptResult::Installed) => true,
+        Some(AttemptResult::NotInstalled { plugin: failed, .. }) => failed == *plugin,
+        Some(AttemptResult::Renewed | AttemptResult::Failed { .. }) => false,
+    };
+    if worth_noting {
+        let last = LastAttempt {
+            at,
+            ca: Some(item.version.origin.ca.clone()),
+            result: AttemptResult::Installed,
+        };
+        note(ports, name, &last);
     }
 }
 

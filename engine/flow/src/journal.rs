@@ -131,7 +131,7 @@ pub fn read(text: &str) -> Result<Run, JournalError> {
 fn obligation_file(obligation: &Obligation) -> ObligationFile {
     let record = &obligation.record;
     let (state, receipt) = match &obligation.state {
-        ObligationState::Unknown => ("unknown", None),
+        ObligationState::Intended | ObligationState::Unknown => ("unknown", None),
         ObligationState::Placed { receipt } => ("placed", Some(receipt.clone())),
         ObligationState::NotOurs => ("not-ours", None),
     };

@@ -4,30 +4,46 @@
 //! The one thing a newcomer gets wrong: there is no separate path for a resumed run or for a lost
 //! answer. Whenever the state at the CA is in doubt the machine asks for the order again and goes
 //! on from what the CA says.
+//!
+//! Read [`effect`] and [`event`] first: they are the whole vocabulary. `setback` decides what
+//! becomes of an effect that failed.
+
+pub mod effect;
+pub mod event;
+
+mod setback;
 
 use std::time::Duration;
 
 use waxwing_acme::authorization::{Authorization, AuthorizationStatus};
 use waxwing_acme::challenge::{ChallengeKind, ChallengeStatus};
 use waxwing_acme::order::{Order, OrderStatus};
-use waxwing_acme::problem::ProblemKind;
-use waxwing_core::failure::FailureClass;
-use waxwing_core::name::Identifier;
+use waxwing_core::name::{Identifier, PluginName};
 use waxwing_core::time::Timestamp;
 
-use crate::certificate::{CertificateFacts, ChainPem};
-use crate::failure::{CaError, Failure};
-use crate::obligation::{Obligation, ObligationState};
+use crate::certificate::CertificateFacts;
+use crate::failure::Failure;
+use crate::machine::effect::{DnsChallenge, Effect, Ending, Issued, Wait};
+use crate::machine::event::Event;
+use crate::obligation::Obligation;
 use crate::plugin::{PluginFailure, PropagationHint};
 use crate::run::{Run, Stage};
 
-/// How many times a run looks at the order again after something went wrong on the way.
+/// How many times a run goes back to the order after something went wrong on the way.
 const MOST_RECOVERIES: u32 = 4;
+
+/// After so many looks at a pending order the authorizations are read too: there are CAs that
+/// leave an order pending although one of its names was refused.
+const LOOKS_BEFORE_DOUBT: u32 = 8;
+
+/// Looks at an order in one process, if the deadline never comes because the clock goes backwards.
+const MOST_LOOKS: u32 = 2_000;
 
 /// How long a run waits for a CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
-    /// From the start, or the resumption, to the certificate.
+    /// From the start, from the resumption or from the moment the records were seen, to the
+    /// certificate: the time that is the CA's.
     pub order: Duration,
     /// A longer Retry-After parks the order.
     pub retry_after_cap: Duration,
@@ -38,21 +54,25 @@ pub struct Patience {
 pub struct Machine {
     run: Run,
     patience: Patience,
-    /// When this process took the run up.
+    /// Since when the CA has had time.
     since: Timestamp,
     /// What was asked for last.
     doing: Doing,
     /// The order as last seen.
     order: Option<Order>,
-    /// Challenges that have to be answered.
+    /// Challenges whose records are needed.
     challenges: Vec<DnsChallenge>,
+    /// The records for them: who places each, and its key.
+    records: Vec<(PluginName, String)>,
     /// Looks at the order since something was last asked of the CA.
     polls: u32,
-    /// Looks at the order because something went wrong on the way.
+    /// Looks at the order in all.
+    looks: u32,
+    /// Returns to the order because something went wrong on the way.
     recoveries: u32,
     /// The certificate between download and store.
     issued: Option<CertificateFacts>,
-    /// How the run ends once the obligations are settled.
+    /// How the run ends once the obligations are settled, and whether the order is kept.
     ending: Option<(Result<Issued, Failure>, bool)>,
     notes: Vec<String>,
 }
@@ -62,177 +82,13 @@ pub struct Machine {
 enum Doing {
     PlaceOrder,
     ReadOrder,
+    Answer,
     Finalize,
+    Download,
     /// Settling what an abandoned order left behind, before a new one is placed.
     Clearing,
     Settling,
     Other,
-}
-
-/// A challenge the CA offers for a name that is not yet proved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsChallenge {
-    /// The name, with its wildcard if it has one.
-    pub identifier: Identifier,
-    /// URL of the authorization.
-    pub authorization: String,
-    /// URL of the dns-01 challenge.
-    pub url: String,
-    /// Its token.
-    pub token: String,
-}
-
-/// What has happened.
-#[derive(Debug)]
-pub enum Event {
-    /// The run starts, fresh or from the journal.
-    Begin,
-    /// The run starts from the journal, and its certificate is in the store already.
-    Stored(Issued),
-    /// newOrder was answered.
-    OrderPlaced {
-        /// The order's URL.
-        url: String,
-        /// The order.
-        order: Order,
-    },
-    /// The order was read, or came with the answer to finalize.
-    OrderSeen {
-        /// The order.
-        order: Order,
-        /// What the CA asks to wait before the next look.
-        retry_after: Option<Duration>,
-    },
-    /// The authorizations were read, with their URLs.
-    AuthorizationsSeen(Vec<(String, Authorization)>),
-    /// Where the records go, and who places them.
-    Located(Vec<Obligation>),
-    /// The plugins have answered.
-    Presented {
-        /// The obligations with their receipts.
-        obligations: Vec<Obligation>,
-        /// What failed.
-        failed: Vec<PluginFailure>,
-        /// What the plugins say about propagation.
-        hint: PropagationHint,
-    },
-    /// Every server that counts shows every value.
-    Visible,
-    /// The challenges were answered; the failures of those that were not.
-    Answered(Vec<Failure>),
-    /// The key is on disk.
-    KeyReady,
-    /// The certificate was fetched and belongs to the key.
-    Downloaded {
-        /// The chain.
-        pem: ChainPem,
-        /// What it says.
-        facts: CertificateFacts,
-    },
-    /// The certificate is stored; the version. None in a rehearsal.
-    Saved(Option<u32>),
-    /// Clean-up was tried.
-    CleanedUp {
-        /// What is still there.
-        left: Vec<Obligation>,
-        /// Why.
-        failed: Vec<PluginFailure>,
-    },
-    /// The last effect failed.
-    Failed(Failure),
-    /// Somebody wants the run to stop.
-    Stopped,
-}
-
-/// What to do next. The driver writes the run to the journal before it begins.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// POST newOrder.
-    PlaceOrder,
-    /// Look at the order after a wait; none: as soon as the profile allows.
-    ReadOrder {
-        /// Its URL.
-        url: String,
-        /// Wait so long first.
-        after: Wait,
-    },
-    /// Read these authorizations.
-    ReadAuthorizations {
-        /// Their URLs.
-        urls: Vec<String>,
-    },
-    /// Find out where the records go and who places them.
-    Locate(Vec<DnsChallenge>),
-    /// Place the records.
-    Present(Vec<Obligation>),
-    /// Wait until the records can be seen.
-    Watch {
-        /// The records.
-        obligations: Vec<Obligation>,
-        /// What the plugins say.
-        hint: PropagationHint,
-    },
-    /// Tell the CA to look.
-    Answer(Vec<DnsChallenge>),
-    /// Have the certificate's key on disk.
-    MakeKey,
-    /// POST finalize.
-    Finalize {
-        /// Its URL.
-        url: String,
-    },
-    /// Fetch the certificate and check it.
-    Download {
-        /// Its URL.
-        url: String,
-    },
-    /// Store it; in a rehearsal, only note that it came.
-    Save {
-        /// The chain.
-        pem: Box<ChainPem>,
-        /// What it says.
-        facts: Box<CertificateFacts>,
-    },
-    /// Remove these records.
-    CleanUp(Vec<Obligation>),
-    /// The run is over.
-    End(Box<Ending>),
-}
-
-/// How long to wait before a look at the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all: the state is unknown, not pending.
-    None,
-    /// As the CA's profile says for the nth look.
-    Poll {
-        /// 0 for the first look after something was asked of the CA.
-        nth: u32,
-    },
-    /// As the CA has asked.
-    Asked(Duration),
-}
-
-/// How a run ended.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ending {
-    /// The stored version and what its chain says, or the failure.
-    pub result: Result<Issued, Failure>,
-    /// Records that are still there, and why.
-    pub owed: Vec<PluginFailure>,
-    /// The journal stays open: the order can be taken up again, or records are owed.
-    pub keep_journal: bool,
-    /// Warnings.
-    pub notes: Vec<String>,
-}
-
-/// A new certificate.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Issued {
-    /// Its number in the store; none in a rehearsal.
-    pub version: Option<u32>,
-    /// What its chain says.
-    pub facts: CertificateFacts,
 }
 
 impl Machine {
@@ -245,7 +101,9 @@ impl Machine {
             doing: Doing::Other,
             order: None,
             challenges: Vec::new(),
+            records: Vec::new(),
             polls: 0,
+            looks: 0,
             recoveries: 0,
             issued: None,
             ending: None,
@@ -263,29 +121,29 @@ impl Machine {
     pub fn step(mut self, event: Event, now: Timestamp) -> (Self, Effect) {
         let effect = match event {
             Event::Begin => self.begin(now),
-            Event::Stored(issued) => self.settle(Ok(issued), false),
             Event::OrderPlaced { url, order } => {
                 self.run.order_url = Some(url);
                 self.run.stage = Stage::Ordered;
                 self.follow(order, None, now)
             }
             Event::OrderSeen { order, retry_after } => self.follow(order, retry_after, now),
-            Event::AuthorizationsSeen(authorizations) => self.prove(authorizations),
+            Event::AuthorizationsSeen(authorizations) => self.prove(authorizations, now),
             Event::Located(obligations) => self.owe(obligations),
             Event::Presented {
                 obligations,
                 failed,
                 hint,
             } => self.presented(obligations, failed, hint),
-            Event::Visible => self.answer(),
-            Event::Answered(failures) => self.answered(failures),
+            Event::Visible => self.answer(now),
+            Event::Answered(failures) => self.answered(failures, now),
             Event::KeyReady => match &self.order {
                 Some(order) => Effect::Finalize {
                     url: order.finalize.clone(),
                 },
-                None => self.look_again(Failure::Stopped),
+                None => self.look_again(Failure::Stopped, now),
             },
-            Event::Downloaded { pem, facts } => {
+            Event::Downloaded { pem, facts, note } => {
+                self.notes.extend(note);
                 self.issued = Some(facts.clone());
                 Effect::Save {
                     pem: Box::new(pem),
@@ -294,16 +152,18 @@ impl Machine {
             }
             Event::Saved(version) => match self.issued.take() {
                 Some(facts) => self.settle(Ok(Issued { version, facts }), false),
-                None => self.look_again(Failure::Stopped),
+                None => self.look_again(Failure::Stopped, now),
             },
             Event::CleanedUp { left, failed } => self.cleaned_up(left, failed, now),
             Event::Failed(failure) => self.failed(failure, now),
             Event::Stopped => self.stopped(),
         };
         self.doing = match &effect {
-            Effect::PlaceOrder => Doing::PlaceOrder,
+            Effect::PlaceOrder { .. } => Doing::PlaceOrder,
             Effect::ReadOrder { .. } => Doing::ReadOrder,
+            Effect::Answer(_) => Doing::Answer,
             Effect::Finalize { .. } => Doing::Finalize,
+            Effect::Download { .. } => Doing::Download,
             Effect::CleanUp(_) if self.ending.is_none() => Doing::Clearing,
             Effect::CleanUp(_) => Doing::Settling,
             _ => Doing::Other,
@@ -321,17 +181,20 @@ impl Machine {
             };
         }
         self.run.stage = Stage::Planned;
-        self.run.began = now;
-        if self.run.obligations.is_empty() {
-            Effect::PlaceOrder
-        } else {
+        self.order = None;
+        if self.owes() {
             Effect::CleanUp(self.run.obligations.clone())
+        } else {
+            self.run.obligations.clear();
+            self.run.began = now;
+            Effect::PlaceOrder { after: Wait::None }
         }
     }
 
     /// Goes on from what the CA says about the order.
     fn follow(&mut self, order: Order, retry_after: Option<Duration>, now: Timestamp) -> Effect {
         let status = order.status;
+        let finalized = self.doing == Doing::Finalize;
         self.order = Some(order.clone());
         match status {
             OrderStatus::Pending if self.run.stage < Stage::Validating => {
@@ -343,6 +206,16 @@ impl Machine {
             OrderStatus::Processing => {
                 self.run.stage = Stage::Finalizing;
                 self.poll(status, retry_after, now)
+            }
+            // The CA took the request and shows the order unchanged. One look later this is over,
+            // or the request is made again.
+            OrderStatus::Ready if finalized => {
+                let failure = Failure::OrderDeadline {
+                    ca: self.run.terms.ca.clone(),
+                    status: name_of(status).to_owned(),
+                    waited: now.since(self.since),
+                };
+                self.look_again(failure, now)
             }
             OrderStatus::Ready => {
                 self.run.stage = Stage::Finalizing;
@@ -370,7 +243,8 @@ impl Machine {
     fn poll(&mut self, status: OrderStatus, asked: Option<Duration>, now: Timestamp) -> Effect {
         let ca = self.run.terms.ca.clone();
         let waited = now.since(self.since);
-        if waited >= self.patience.order {
+        self.looks = self.looks.saturating_add(1);
+        if waited >= self.patience.order || self.looks > MOST_LOOKS {
             return self.fail(Failure::OrderDeadline {
                 ca,
                 status: name_of(status).to_owned(),
@@ -385,7 +259,16 @@ impl Machine {
             None => Wait::Poll { nth: self.polls },
         };
         self.polls = self.polls.saturating_add(1);
-        self.read_order(after)
+        match &self.order {
+            Some(order)
+                if status == OrderStatus::Pending && self.polls % LOOKS_BEFORE_DOUBT == 0 =>
+            {
+                Effect::ReadAuthorizations {
+                    urls: order.authorizations.clone(),
+                }
+            }
+            _ => self.read_order(after),
+        }
     }
 
     fn read_order(&self, after: Wait) -> Effect {
@@ -394,17 +277,16 @@ impl Machine {
                 url: url.clone(),
                 after,
             },
-            None => Effect::PlaceOrder,
+            None => Effect::PlaceOrder { after },
         }
     }
 
-    /// Collects the challenges that are still to be answered.
-    fn prove(&mut self, authorizations: Vec<(String, Authorization)>) -> Effect {
+    /// Collects the challenges whose records are needed.
+    fn prove(&mut self, authorizations: Vec<(String, Authorization)>, now: Timestamp) -> Effect {
         let ca = self.run.terms.ca.clone();
-        let over = self
-            .order
-            .as_ref()
-            .is_some_and(|order| order.status == OrderStatus::Invalid);
+        let order = self.order.as_ref();
+        let over = order.is_some_and(|order| order.status == OrderStatus::Invalid);
+        let overall = order.and_then(|order| order.error.clone());
         let mut refused = Vec::new();
         let mut challenges = Vec::new();
         for (url, authorization) in authorizations {
@@ -413,78 +295,61 @@ impl Machine {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending if over => {}
                 AuthorizationStatus::Pending => {
-                    let challenge = authorization.challenge(&ChallengeKind::Dns01);
-                    let Some((challenge, token)) =
-                        challenge.and_then(|found| Some((found, found.token.clone()?)))
-                    else {
-                        let kinds = authorization
-                            .challenges
-                            .iter()
-                            .map(|c| c.kind.as_str().to_owned());
-                        let offered = kinds.collect();
-                        return self.fail(Failure::NoDnsChallenge {
-                            ca,
-                            identifier,
-                            offered,
-                        });
-                    };
-                    // One that the CA is looking at already must not be answered again.
-                    if challenge.status == ChallengeStatus::Pending {
-                        let challenge = challenge.url.clone();
-                        challenges.push(DnsChallenge {
-                            identifier,
-                            authorization: url,
-                            url: challenge,
-                            token,
-                        });
+                    match dns_challenge(url, identifier, &authorization) {
+                        Ok(challenge) => challenges.push(challenge),
+                        Err((identifier, offered)) => {
+                            return self.fail(Failure::NoDnsChallenge {
+                                ca,
+                                identifier,
+                                offered,
+                            });
+                        }
                     }
                 }
                 AuthorizationStatus::Invalid
                 | AuthorizationStatus::Deactivated
                 | AuthorizationStatus::Expired
                 | AuthorizationStatus::Revoked => {
-                    refused.push((identifier, authorization.error().cloned()));
+                    let problem = authorization.error().cloned();
+                    refused.push((identifier, problem.or_else(|| overall.clone())));
                 }
             }
         }
         if over && refused.is_empty() {
-            let problem = self.order.as_ref().and_then(|order| order.error.clone());
-            refused = self
-                .run
-                .terms
-                .names
-                .iter()
-                .map(|name| (name.clone(), problem.clone()))
-                .collect();
+            let names = self.run.terms.names.iter();
+            refused = names.map(|name| (name.clone(), overall.clone())).collect();
         }
         if !refused.is_empty() {
             return self.fail(Failure::Validation { ca, refused });
         }
+        let answering = self.run.stage == Stage::Validating;
         self.challenges = challenges;
-        if self.challenges.is_empty() {
+        if self.challenges.is_empty() || (answering && self.unanswered().is_empty()) {
             self.run.stage = Stage::Validating;
-            self.polls = 0;
-            let nth = self.polls;
-            return self.read_order(Wait::Poll { nth });
+            return self.poll(OrderStatus::Pending, None, now);
         }
-        if self.run.stage == Stage::Validating {
+        if answering {
             // An answer to a challenge was lost; the records are still in place.
-            return Effect::Answer(self.challenges.clone());
+            return Effect::Answer(self.unanswered());
         }
+        // A challenge that an earlier run has answered needs its record too: that run took it away.
         Effect::Locate(self.challenges.clone())
     }
 
+    fn unanswered(&self) -> Vec<DnsChallenge> {
+        let open = self.challenges.iter().filter(|c| !c.answered);
+        open.cloned().collect()
+    }
+
     fn owe(&mut self, obligations: Vec<Obligation>) -> Effect {
+        self.records.clear();
         for new in obligations {
-            let known = self
-                .run
-                .obligations
-                .iter_mut()
-                .find(|o| o.record.key == new.record.key);
-            match known {
-                // An earlier try found it there and left it alone; that stays so.
-                Some(known) if known.state == ObligationState::NotOurs => {}
-                Some(known) => *known = new,
+            self.records
+                .push((new.plugin.clone(), new.record.key.clone()));
+            let mut known = self.run.obligations.iter_mut();
+            match known.find(|known| known.is_same(&new)) {
+                // An earlier try has dealt with it: what is there now may be its work.
+                Some(known) => known.in_doubt(),
                 None => self.run.obligations.push(new),
             }
         }
@@ -496,16 +361,11 @@ impl Machine {
     /// The obligations of the challenges at hand, without those of an earlier order.
     fn needed(&self) -> Vec<Obligation> {
         let wanted = |o: &&Obligation| {
-            self.challenges
-                .iter()
-                .any(|challenge| o.record.key == challenge.record_key())
+            let mut records = self.records.iter();
+            records.any(|(plugin, key)| o.plugin == *plugin && o.record.key == *key)
         };
-        self.run
-            .obligations
-            .iter()
-            .filter(wanted)
-            .cloned()
-            .collect()
+        let all = self.run.obligations.iter();
+        all.filter(wanted).cloned().collect()
     }
 
     fn presented(
@@ -516,7 +376,7 @@ impl Machine {
     ) -> Effect {
         for answered in obligations {
             let mut known = self.run.obligations.iter_mut();
-            if let Some(known) = known.find(|o| o.record.key == answered.record.key) {
+            if let Some(known) = known.find(|known| known.is_same(&answered)) {
                 known.state = answered.state;
             }
         }
@@ -530,133 +390,32 @@ impl Machine {
         }
     }
 
-    fn answer(&mut self) -> Effect {
+    fn answer(&mut self, now: Timestamp) -> Effect {
         self.run.stage = Stage::Validating;
         self.polls = 0;
-        Effect::Answer(self.challenges.clone())
-    }
-
-    fn answered(&mut self, failures: Vec<Failure>) -> Effect {
-        let Some(failure) = failures.into_iter().next() else {
+        // The time until now was the name servers', not the CA's.
+        self.since = now;
+        let open = self.unanswered();
+        if open.is_empty() {
             return self.read_order(Wait::Poll { nth: 0 });
-        };
-        if self.recoveries >= MOST_RECOVERIES {
-            return self.fail(failure);
         }
-        // Some challenges may have been taken up although the answer is missing.
-        self.recoveries += 1;
-        match &self.order {
-            Some(order) => Effect::ReadAuthorizations {
-                urls: order.authorizations.clone(),
-            },
-            None => self.look_again(failure),
-        }
-    }
-
-    /// Asks for the order because its state is unknown.
-    fn look_again(&mut self, failure: Failure) -> Effect {
-        if self.recoveries >= MOST_RECOVERIES {
-            return self.fail(failure);
-        }
-        self.recoveries += 1;
-        self.read_order(Wait::None)
-    }
-
-    fn failed(&mut self, failure: Failure, now: Timestamp) -> Effect {
-        let error = match &failure {
-            Failure::Ca { error, .. } => Some(error.as_ref()),
-            _ => None,
-        };
-        let answer = match error {
-            Some(CaError::Answer(answer)) => Some(answer),
-            _ => None,
-        };
-        let kind = answer
-            .and_then(|answer| answer.problem.as_ref())
-            .map(|p| &p.kind);
-        let status = answer.and_then(|answer| answer.status).unwrap_or(0);
-        let definite = (400..500).contains(&status)
-            && !matches!(kind, Some(ProblemKind::RateLimited | ProblemKind::BadNonce));
-        match self.doing {
-            Doing::PlaceOrder if definite && self.run.terms.replaces.is_some() => {
-                self.run.terms.replaces = None;
-                self.notes
-                    .push(format!("ordered again without `replaces`: {failure}"));
-                Effect::PlaceOrder
-            }
-            Doing::PlaceOrder
-                if kind == Some(&ProblemKind::InvalidProfile)
-                    && self
-                        .run
-                        .terms
-                        .profile
-                        .as_ref()
-                        .is_some_and(|(_, required)| !required) =>
-            {
-                let name = self
-                    .run
-                    .terms
-                    .profile
-                    .take()
-                    .map(|(name, _)| name)
-                    .unwrap_or_default();
-                self.notes.push(format!(
-                    "ordered without the profile {name}, which the CA refused"
-                ));
-                Effect::PlaceOrder
-            }
-            Doing::PlaceOrder
-                if self.recoveries == 0 && error.is_some_and(CaError::outcome_is_unknown) =>
-            {
-                // Without its URL the lost order cannot be found again; a second one is placed.
-                self.recoveries += 1;
-                self.notes.push(format!("ordered a second time: {failure}"));
-                Effect::PlaceOrder
-            }
-            // An order from the journal that the CA does not know any more.
-            Doing::ReadOrder if definite && self.order.is_none() => {
-                self.run.order_url = None;
-                self.begin(now)
-            }
-            Doing::Finalize
-                if kind == Some(&ProblemKind::OrderNotReady)
-                    || error.is_some_and(CaError::outcome_is_unknown) =>
-            {
-                self.look_again(failure)
-            }
-            Doing::Clearing | Doing::Settling => {
-                let left = std::mem::take(&mut self.run.obligations);
-                self.cleaned_up(left, Vec::new(), now)
-            }
-            _ => self.fail(failure),
-        }
-    }
-
-    fn fail(&mut self, failure: Failure) -> Effect {
-        let order_is_lost = match failure.class() {
-            FailureClass::Rejected | FailureClass::Bug => true,
-            FailureClass::Transient
-            | FailureClass::RateLimited
-            | FailureClass::Misconfigured
-            | FailureClass::NeedsPerson
-            | FailureClass::Cancelled => false,
-        };
-        if order_is_lost {
-            self.run.order_url = None;
-        }
-        let keep = self.run.order_url.is_some();
-        self.settle(Err(failure), keep)
+        Effect::Answer(open)
     }
 
     fn settle(&mut self, result: Result<Issued, Failure>, keep_order: bool) -> Effect {
         self.run.stage = Stage::Settling;
         self.ending = Some((result, keep_order));
-        if self.run.obligations.iter().any(|o| o.removal().is_some()) {
+        if self.owes() {
             Effect::CleanUp(self.run.obligations.clone())
         } else {
             self.run.obligations.clear();
             self.end(Vec::new())
         }
+    }
+
+    /// True if a record may be there that has to go away again.
+    fn owes(&self) -> bool {
+        self.run.obligations.iter().any(|o| o.removal().is_some())
     }
 
     fn cleaned_up(
@@ -669,20 +428,12 @@ impl Machine {
         if self.ending.is_some() {
             return self.end(failed);
         }
-        self.notes.extend(
-            failed
-                .iter()
-                .map(|failure| format!("left from an earlier run: {failure}")),
-        );
+        let late = failed
+            .iter()
+            .map(|failure| format!("left from an earlier run: {failure}"));
+        self.notes.extend(late);
         self.run.began = now;
-        Effect::PlaceOrder
-    }
-
-    fn stopped(&mut self) -> Effect {
-        match self.doing {
-            Doing::Settling => self.end(Vec::new()),
-            _ => self.fail(Failure::Stopped),
-        }
+        Effect::PlaceOrder { after: Wait::None }
     }
 
     fn end(&mut self, owed: Vec<PluginFailure>) -> Effect {
@@ -697,6 +448,31 @@ impl Machine {
     }
 }
 
+/// The challenge to answer for an authorization; else its name and the kinds it offers instead.
+fn dns_challenge(
+    authorization_url: String,
+    identifier: Identifier,
+    authorization: &Authorization,
+) -> Result<DnsChallenge, (Identifier, Vec<String>)> {
+    let found = authorization
+        .challenge(&ChallengeKind::Dns01)
+        .and_then(|found| Some((found, found.token.clone()?)));
+    match found {
+        Some((challenge, token)) => Ok(DnsChallenge {
+            identifier,
+            authorization: authorization_url,
+            url: challenge.url.clone(),
+            token,
+            answered: challenge.status != ChallengeStatus::Pending,
+        }),
+        None => {
+            let kinds = authorization.challenges.iter();
+            let offered = kinds.map(|c| c.kind.as_str().to_owned()).collect();
+            Err((identifier, offered))
+        }
+    }
+}
+
 /// The status as the RFC writes it.
 const fn name_of(status: OrderStatus) -> &'static str {
     match status {
@@ -705,12 +481,5 @@ const fn name_of(status: OrderStatus) -> &'static str {
         OrderStatus::Processing => "processing",
         OrderStatus::Valid => "valid",
         OrderStatus::Invalid => "invalid",
-    }
-}
-
-impl DnsChallenge {
-    /// The key of the record that proves this challenge: the same on each try of the same order.
-    pub fn record_key(&self) -> String {
-        format!("{}#{}", self.identifier.to_wire(), self.token)
     }
 }

@@ -19,7 +19,10 @@ pub struct Obligation {
 /// How far a record is known to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ObligationState {
-    /// About to be placed, or placed with the answer lost.
+    /// About to be placed for the first time.
+    Intended,
+    /// Placed with the answer lost, or not placed. The journal has this for `Intended` too: it is
+    /// only ever read after a crash, which may have come after the placing.
     Unknown,
     /// Placed; the receipt removes it.
     Placed {
@@ -31,9 +34,20 @@ pub enum ObligationState {
 }
 
 impl Obligation {
-    /// Takes up what the plugin said of this record.
+    /// True if both are about the same record at the same plugin.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.plugin == other.plugin && self.record.key == other.record.key
+    }
+
+    /// Takes up what the plugin said of this record. One that had been there before the first try
+    /// is somebody else's; on a later try it is the work of the earlier one.
     pub fn placed(&mut self, placed: &Placed) {
-        self.state = if placed.created {
+        let ours = placed.created
+            || matches!(
+                self.state,
+                ObligationState::Unknown | ObligationState::Placed { .. }
+            );
+        self.state = if ours {
             ObligationState::Placed {
                 receipt: placed.receipt.clone(),
             }
@@ -42,10 +56,17 @@ impl Obligation {
         };
     }
 
+    /// Notes that a try to place it had no answer.
+    pub fn in_doubt(&mut self) {
+        if self.state == ObligationState::Intended {
+            self.state = ObligationState::Unknown;
+        }
+    }
+
     /// The removal that settles it; none if there is nothing to remove.
     pub fn removal(&self) -> Option<Removal> {
         let receipt = match &self.state {
-            ObligationState::Unknown => None,
+            ObligationState::Intended | ObligationState::Unknown => None,
             ObligationState::Placed { receipt } => Some(receipt.clone()),
             ObligationState::NotOurs => return None,
         };

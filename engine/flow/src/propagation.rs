@@ -16,6 +16,9 @@ use crate::report::Progress;
 /// No hope after this, unless the provider says otherwise.
 const GIVE_UP: Duration = Duration::from_secs(600);
 
+/// No wait is longer, whatever the provider says.
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// The wait after look number `nth` (from 0) that did not see everything.
 fn next_look(nth: u32) -> Duration {
     Duration::from_secs(1_u64 << nth.min(3)).min(Duration::from_secs(8))
@@ -34,18 +37,16 @@ pub(crate) async fn wait(
         ports.session.clock.sleep(time).await;
         return Ok(None);
     }
-    if !hint.min_wait.is_zero() {
-        work.waiting(
-            "the DNS provider to publish the records".to_owned(),
-            hint.min_wait,
-        );
-        ports.session.clock.sleep(hint.min_wait).await;
-    }
     let give_up = if hint.give_up.is_zero() {
         GIVE_UP
     } else {
-        hint.give_up.min(GIVE_UP)
+        hint.give_up.min(LONGEST)
     };
+    let first = hint.min_wait.min(LONGEST);
+    if !first.is_zero() {
+        work.waiting("the DNS provider to publish the records".to_owned(), first);
+        ports.session.clock.sleep(first).await;
+    }
     let started = ports.session.clock.now();
     let mut records: Vec<(&DomainName, &str)> = obligations
         .iter()
@@ -55,44 +56,53 @@ pub(crate) async fn wait(
     records.dedup();
     let mut servers = 0;
     let mut nth = 0;
+    // The sum of the pauses bounds the wait if the clock goes backwards.
+    let mut paused = Duration::ZERO;
     loop {
-        let mut missing: Option<(DomainName, Vec<ServerView>)> = None;
+        let mut missing = None;
         let mut left = Vec::new();
         let looks = records
             .iter()
             .map(|(fqdn, value)| ports.probe.look(fqdn, value, hint));
         let views = join_all(looks).await;
         for ((fqdn, value), views) in records.into_iter().zip(views) {
-            let views = views.map_err(Failure::Lookup)?;
-            servers = servers.max(views.len());
-            if !everybody_sees(&views) {
+            servers = servers.max(views.as_ref().map_or(0, Vec::len));
+            // A look-up that fails may do better in a moment, like a server that does not answer.
+            if !views.as_ref().is_ok_and(|views| everybody_sees(views)) {
                 left.push((fqdn, value));
-                missing.get_or_insert((fqdn.clone(), views));
+                missing.get_or_insert((fqdn, views));
             }
         }
         let Some((fqdn, views)) = missing else {
             return Ok(Some(servers));
         };
         records = left;
-        let waited = ports.session.clock.now().since(started);
+        let waited = ports.session.clock.now().since(started).max(paused);
         if waited >= give_up {
-            return Err(Failure::Propagation {
-                fqdn,
-                servers: views,
-                waited,
+            return Err(match views {
+                Ok(servers) => Failure::Propagation {
+                    fqdn: fqdn.clone(),
+                    servers,
+                    waited,
+                },
+                Err(error) => Failure::Lookup(error),
             });
         }
-        let seen = views.iter().filter(|view| view.sees == Ok(true)).count();
+        let so_far = match &views {
+            Ok(views) => {
+                let seen = views.iter().filter(|view| view.sees == Ok(true)).count();
+                format!("{seen} of {} so far", views.len())
+            }
+            Err(error) => error.to_string(),
+        };
         work.waiting(
-            format!(
-                "{fqdn} to be seen on all name servers ({seen} of {} so far)",
-                views.len()
-            ),
+            format!("{fqdn} to be seen on all name servers ({so_far})"),
             give_up.saturating_sub(waited),
         );
         let chance = ports.session.entropy.number();
         let pause = waxwing_core::retry::spread(next_look(nth), chance);
         ports.session.clock.sleep(pause).await;
+        paused += pause;
         nth += 1;
     }
 }

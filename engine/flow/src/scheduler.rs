@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
+use tracing::Instrument;
 use waxwing_acme::ari;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
@@ -19,7 +20,7 @@ use crate::driver::{Driven, Ports, Stop, Work};
 use crate::failure::Failure;
 use crate::install;
 use crate::journal;
-use crate::machine::{Issued, Machine, Patience};
+use crate::machine::{Machine, Patience};
 use crate::plugin::Attempt;
 use crate::ports::{StoreError, StoreErrorKind};
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress, RunReport};
@@ -147,27 +148,61 @@ impl Shift<'_> {
         if current.as_ref().map(|version| version.version) != job.seen {
             return Outcome::Overtaken;
         }
+        let (outcome, driven) = self.at_cas(job, current.as_ref(), report).await;
+        if !driven {
+            // No CA was reached, so nobody has looked at what an earlier run may owe.
+            match self.settle_journal(&self.journal_name(name)).await {
+                Ok(()) => {}
+                Err(Failure::Plugins(failures)) => report.owed.extend(failures),
+                Err(failure) => report.notes.push(failure.lines().join(": ")),
+            }
+        }
+        outcome
+    }
+
+    /// Asks one CA after the other. Also answers whether a run was driven at any of them.
+    async fn at_cas(
+        &self,
+        job: &Job,
+        current: Option<&StoredVersion>,
+        report: &mut CertificateReport,
+    ) -> (Outcome, bool) {
+        let name = &job.certificate.name;
+        let mut driven_once = false;
         let choices = self.choices(&job.certificate);
+        if choices.is_empty() {
+            let failure = Failure::NoCa {
+                certificate: name.clone(),
+                cas: job.certificate.cas.clone(),
+            };
+            return (Outcome::Failed(Some(failure)), driven_once);
+        }
         for (position, profile) in choices.iter().enumerate() {
             if self.stop.is_requested() {
-                return Outcome::Failed(Some(Failure::Stopped));
+                return (Outcome::Failed(Some(Failure::Stopped)), driven_once);
             }
             let fallback = position > 0;
-            let attempt = self.at_ca(&job.certificate, profile, fallback, current.as_ref());
+            let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
+                order = tracing::field::Empty);
+            let attempt = self
+                .at_ca(&job.certificate, profile, fallback, current)
+                .instrument(span);
             let failure = match attempt.await {
                 Ok((session_ca, driven)) => {
+                    driven_once = true;
                     report.milestones.extend(driven.milestones);
                     report.notes.extend(driven.ending.notes);
                     report.owed = driven.ending.owed;
                     match driven.ending.result {
                         Ok(issued) => {
-                            return Outcome::Issued {
+                            let issued = Outcome::Issued {
                                 ca: session_ca,
                                 fallback,
                                 version: issued.version,
                                 not_after: issued.facts.not_after,
                                 first: current.is_none(),
                             };
+                            return (issued, driven_once);
                         }
                         Err(failure) => failure,
                     }
@@ -176,7 +211,7 @@ impl Shift<'_> {
             };
             let elsewhere = failure.is_about_the_ca() && failure.class() != FailureClass::Cancelled;
             if !elsewhere {
-                return Outcome::Failed(Some(failure));
+                return (Outcome::Failed(Some(failure)), driven_once);
             }
             if let Some(next) = choices.get(position + 1) {
                 let progress = Progress::FailedOver {
@@ -193,10 +228,11 @@ impl Shift<'_> {
                 failure,
             });
         }
-        Outcome::Failed(None)
+        (Outcome::Failed(None), driven_once)
     }
 
-    /// The CAs to try, in order. A fallback is never one that may cost money or says not to be one.
+    /// The CAs to try, in order. A fallback is never one that may cost money or says not to be one,
+    /// nor one whose certificates nobody trusts in the place of one that is trusted.
     fn choices(&self, certificate: &CertificateSettings) -> Vec<&CaProfile> {
         let mut choices: Vec<&CaProfile> = Vec::new();
         for name in &certificate.cas {
@@ -213,7 +249,12 @@ impl Shift<'_> {
             } else {
                 profile
             };
-            let fits = choices.is_empty() || (profile.fallback && !profile.may_charge);
+            let fits = choices.first().is_none_or(|first| {
+                self.rehearsal
+                    || (profile.fallback
+                        && !profile.may_charge
+                        && (first.staging || !profile.staging))
+            });
             if fits && !choices.iter().any(|known| known.name == profile.name) {
                 choices.push(profile);
             }
@@ -242,11 +283,7 @@ impl Shift<'_> {
         };
         let name = &certificate.name;
         let journal = self.journal_name(name);
-        let store = &self.ports.session.store;
-        let old = match store.journal(&journal).map_err(Failure::Store)? {
-            Some(text) => Some(journal::read(&text).map_err(|error| unreadable(&journal, &error))?),
-            None => None,
-        };
+        let old = self.read_journal(&journal)?;
         let mut notes = Vec::new();
         let terms = self.terms(certificate, session, current, &mut notes)?;
         let mut run = Run {
@@ -259,10 +296,8 @@ impl Shift<'_> {
             attempts: 0,
             obligations: Vec::new(),
         };
-        let mut stored = None;
         if let Some(old) = old {
-            if run.terms.accept_order_of(&old.terms) {
-                stored = self.already_stored(&old, &journal, current)?;
+            if run.terms.accept_order_of(&old.terms) && !self.is_spent(&old, &journal, current)? {
                 run.order_url = old.order_url;
                 run.began = old.began;
                 run.stage = old.stage;
@@ -285,38 +320,33 @@ impl Shift<'_> {
             order: profile.poll.order,
             retry_after_cap: profile.poll.retry_after_cap,
         };
-        let mut driven = work
-            .drive(Machine::new(run, patience, self.now()), stored)
-            .await;
+        let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
         driven.ending.notes.splice(0..0, notes);
         Ok((profile.name.clone(), driven))
     }
 
-    /// The version that the open run has stored before it was interrupted.
-    fn already_stored(
+    /// True if the order of an interrupted run has given the current version already. What is
+    /// wanted now is a newer one.
+    fn is_spent(
         &self,
         old: &Run,
         journal: &CertificateName,
         current: Option<&StoredVersion>,
-    ) -> Result<Option<Issued>, Failure> {
+    ) -> Result<bool, Failure> {
         let ports = &self.ports.session;
-        let (Some(current), Some(key)) = (
-            current,
-            ports.store.pending_key(journal).map_err(Failure::Store)?,
-        ) else {
-            return Ok(None);
+        let Some(current) = current.filter(|current| current.origin.ca == old.terms.ca) else {
+            return Ok(false);
+        };
+        let Some(key) = ports.store.pending_key(journal).map_err(Failure::Store)? else {
+            return Ok(false);
         };
         let key = ports
             .keys
             .public_key_sha256(&key)
             .map_err(Failure::Crypto)?;
-        let same = current.facts.public_key_sha256 == key
-            && current.origin.ca == old.terms.ca
-            && current.origin.issued_at >= old.began;
-        Ok(same.then(|| Issued {
-            version: Some(current.version),
-            facts: current.facts.clone(),
-        }))
+        // A key that is kept over renewals says nothing about which of them it was.
+        Ok(current.facts.public_key_sha256 == key
+            && (!old.terms.reuse_key || current.origin.issued_at >= old.began))
     }
 
     fn terms(
@@ -417,48 +447,85 @@ impl Shift<'_> {
             let worked_on = jobs
                 .iter()
                 .any(|job| self.journal_name(&job.certificate.name) == name);
-            if worked_on {
-                continue;
-            }
-            let Ok(_lock) = store.lock_certificate(&name) else {
-                continue;
-            };
-            let Ok(Some(text)) = store.journal(&name) else {
-                continue;
-            };
-            let mut run = match journal::read(&text) {
-                Ok(run) => run,
-                Err(error) => {
-                    tracing::warn!(certificate = %name, cause = %error, "a journal was left alone");
-                    continue;
-                }
-            };
-            let attempt = Attempt {
-                run: self.id.to_owned(),
-                number: run.attempts.max(1),
-            };
-            let settled = settle(self.ports, &attempt, std::mem::take(&mut run.obligations)).await;
-            for failure in &settled.failed {
-                tracing::warn!(certificate = %name, cause = %failure, "a record is still to remove");
-            }
-            run.obligations = settled.left;
-            let kept = run.order_url.is_some() || !run.obligations.is_empty();
-            let written = match journal::write(&run) {
-                Ok(text) if kept => store.write_journal(&name, &text),
-                _ => store.close_journal(&name),
-            };
-            if let Err(error) = written {
-                tracing::warn!(certificate = %name, cause = %error, "a journal could not be closed");
+            if !worked_on && let Err(failure) = self.settle_leftover(&name).await {
+                tracing::warn!(certificate = %name, cause = %failure.lines().join(": "),
+                    "what an earlier run left behind is still there");
             }
         }
     }
 
+    async fn settle_leftover(&self, journal: &CertificateName) -> Result<(), Failure> {
+        let Some(run) = self.read_journal(journal)? else {
+            return Ok(());
+        };
+        // A rehearsal has a journal of its own and the lock of the certificate.
+        let store = &self.ports.session.store;
+        let _lock = match store.lock_certificate(&run.certificate) {
+            Ok(lock) => lock,
+            // Another run is at it: nothing is left over.
+            Err(error) if error.kind == StoreErrorKind::Locked => return Ok(()),
+            Err(error) => return Err(Failure::Store(error)),
+        };
+        self.settle_journal(journal).await
+    }
+
+    fn read_journal(&self, journal: &CertificateName) -> Result<Option<Run>, Failure> {
+        let text = self.ports.session.store.journal(journal);
+        let run = text
+            .map_err(Failure::Store)?
+            .map(|text| journal::read(&text));
+        run.transpose().map_err(|error| unreadable(journal, &error))
+    }
+
+    /// Pays back what the open run of a certificate owes, and keeps its order if it has one. The
+    /// certificate is locked.
+    async fn settle_journal(&self, journal: &CertificateName) -> Result<(), Failure> {
+        let store = &self.ports.session.store;
+        let Some(mut run) = self.read_journal(journal)? else {
+            return Ok(());
+        };
+        let attempt = Attempt {
+            run: self.id.to_owned(),
+            number: run.attempts.max(1),
+        };
+        let owed = std::mem::take(&mut run.obligations);
+        let settled = tokio::select! {
+            biased;
+            settled = settle(self.ports, &attempt, owed) => settled,
+            () = self.stop.farewell(self.ports.session.clock.as_ref()) => {
+                return Err(Failure::Stopped);
+            }
+        };
+        run.obligations = settled.left;
+        let current = store.current(&run.certificate).map_err(Failure::Store)?;
+        if self.is_spent(&run, journal, current.as_ref())? {
+            run.order_url = None;
+        }
+        if run.order_url.is_some() || !run.obligations.is_empty() {
+            let text = journal::write(&run).map_err(|error| unreadable(journal, &error))?;
+            store
+                .write_journal(journal, &text)
+                .map_err(Failure::Store)?;
+        } else {
+            store.close_journal(journal).map_err(Failure::Store)?;
+        }
+        if settled.failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Failure::Plugins(settled.failed))
+        }
+    }
+
+    /// Notes the result where `status` and the log find it.
     fn note(&self, name: &CertificateName, report: &CertificateReport) {
         if self.rehearsal {
             return;
         }
         let (ca, result) = match &report.outcome {
-            Outcome::Issued { ca, .. } => (Some(ca.clone()), AttemptResult::Renewed),
+            Outcome::Issued { ca, version, .. } => {
+                tracing::info!(certificate = %name, ca = %ca, version, "renewed");
+                (Some(ca.clone()), AttemptResult::Renewed)
+            }
             Outcome::Overtaken | Outcome::Locked(_) => return,
             Outcome::Failed(failure) => {
                 let last = report.failures.last();
@@ -469,9 +536,10 @@ impl Shift<'_> {
                 for earlier in &report.failures {
                     causes.extend(earlier.failure.lines());
                 }
-                if causes.is_empty() {
-                    causes = failure.lines();
+                if let Outcome::Failed(Some(failure)) = &report.outcome {
+                    causes.extend(failure.lines());
                 }
+                tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
                 (
                     last.map(|last| last.ca.clone()),
                     AttemptResult::Failed { class, causes },

@@ -1,0 +1,243 @@
+//! What becomes of an effect that failed: done once more, done differently, looked at again, or the
+//! end of the run.
+//!
+//! An order is given up only when the CA or the certificate says that it is of no use. Trouble on
+//! our side, a plugin that crashes for one, leaves the order for the next run.
+
+use std::time::Duration;
+
+use waxwing_acme::problem::ProblemKind;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::time::Timestamp;
+
+use crate::failure::{CaError, Failure};
+use crate::machine::effect::{Effect, Wait};
+use crate::machine::{Doing, MOST_RECOVERIES, Machine};
+use crate::plugin::{PluginFailure, PluginFailureKind};
+
+impl Machine {
+    pub(super) fn failed(&mut self, failure: Failure, now: Timestamp) -> Effect {
+        let refusal = Refusal::of(&failure);
+        match self.doing {
+            Doing::PlaceOrder
+                if refusal.is_for(&ProblemKind::InvalidProfile) && self.prefers_profile() =>
+            {
+                self.drop_profile();
+                Effect::PlaceOrder { after: Wait::None }
+            }
+            Doing::PlaceOrder if refusal.is_definite() && self.run.terms.replaces.is_some() => {
+                self.run.terms.replaces = None;
+                let cause = failure.lines().join(": ");
+                self.notes
+                    .push(format!("ordered again without `replaces`: {cause}"));
+                Effect::PlaceOrder { after: Wait::None }
+            }
+            Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
+                match self.pause(&failure, now) {
+                    Some(after) => {
+                        // Without its URL the lost order cannot be found again.
+                        self.recoveries += 1;
+                        let cause = failure.lines().join(": ");
+                        self.notes.push(format!("ordered a second time: {cause}"));
+                        Effect::PlaceOrder { after }
+                    }
+                    None => self.fail(failure),
+                }
+            }
+            // An order from the journal that the CA does not have any more.
+            Doing::ReadOrder if self.order.is_none() && refusal.says_gone() => {
+                self.run.order_url = None;
+                self.begin(now)
+            }
+            Doing::Finalize
+                if refusal.is_for(&ProblemKind::InvalidProfile) && self.prefers_profile() =>
+            {
+                self.drop_profile();
+                self.run.order_url = None;
+                self.begin(now)
+            }
+            Doing::Finalize
+                if refusal.is_for(&ProblemKind::OrderNotReady) || refusal.outcome_is_unknown() =>
+            {
+                self.look_again(failure, now)
+            }
+            Doing::ReadOrder | Doing::Download if refusal.passes() => self.look_again(failure, now),
+            Doing::Clearing | Doing::Settling => {
+                self.notes.push(failure.to_string());
+                let left = std::mem::take(&mut self.run.obligations);
+                self.cleaned_up(left, Vec::new(), now)
+            }
+            _ => self.fail(failure),
+        }
+    }
+
+    /// Some challenges may have been taken up although the answer is missing.
+    pub(super) fn answered(&mut self, failures: Vec<Failure>, now: Timestamp) -> Effect {
+        let mut failures = failures.into_iter();
+        let Some(failure) = failures.next() else {
+            return self.read_order(Wait::Poll { nth: 0 });
+        };
+        let authorizations = self
+            .order
+            .as_ref()
+            .map(|order| order.authorizations.clone());
+        match authorizations {
+            Some(urls) if self.recoveries < MOST_RECOVERIES => {
+                self.recoveries += 1;
+                Effect::ReadAuthorizations { urls }
+            }
+            _ => {
+                for other in failures {
+                    self.notes.push(other.lines().join(": "));
+                }
+                self.look_again(failure, now)
+            }
+        }
+    }
+
+    /// Asks for the order because its state is unknown.
+    pub(super) fn look_again(&mut self, failure: Failure, now: Timestamp) -> Effect {
+        if self.recoveries >= MOST_RECOVERIES {
+            return self.fail(failure);
+        }
+        match self.pause(&failure, now) {
+            Some(after) => {
+                self.recoveries += 1;
+                self.read_order(after)
+            }
+            None => self.fail(failure),
+        }
+    }
+
+    /// The wait before the next request after a failure: none on the first, unless the CA asks for
+    /// one. No answer if it asks for more than a run waits.
+    fn pause(&self, failure: &Failure, now: Timestamp) -> Option<Wait> {
+        match Refusal::of(failure).retry_after(now) {
+            Some(asked) if asked > self.patience.retry_after_cap => None,
+            Some(asked) => Some(Wait::Asked(asked)),
+            None if self.recoveries == 0 => Some(Wait::None),
+            None => Some(Wait::Poll {
+                nth: self.recoveries,
+            }),
+        }
+    }
+
+    /// True if there is an ACME profile and the run may do without.
+    const fn prefers_profile(&self) -> bool {
+        matches!(self.run.terms.profile, Some((_, false)))
+    }
+
+    fn drop_profile(&mut self) {
+        if let Some((name, _)) = self.run.terms.profile.take() {
+            self.notes.push(format!(
+                "ordered without the profile {name}, which the CA refused"
+            ));
+        }
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) -> Effect {
+        let order_is_lost = match &failure {
+            Failure::Validation { .. } | Failure::Mismatch { .. } => true,
+            Failure::Ca { error, .. } => {
+                matches!(error.class(), FailureClass::Rejected | FailureClass::Bug)
+            }
+            _ => false,
+        };
+        if order_is_lost {
+            self.run.order_url = None;
+        }
+        let keep = self.run.order_url.is_some();
+        self.settle(Err(failure), keep)
+    }
+
+    pub(super) fn stopped(&mut self) -> Effect {
+        if self.doing != Doing::Settling {
+            return self.fail(Failure::Stopped);
+        }
+        let owed = self.run.obligations.iter();
+        let owed = owed
+            .filter(|o| o.removal().is_some())
+            .map(|o| PluginFailure {
+                plugin: o.plugin.clone(),
+                call: "cleanup".to_owned(),
+                kind: PluginFailureKind::Cancelled,
+                code: "plugin.stopped".to_owned(),
+                message: format!("the run was stopped before {} was removed", o.record.fqdn),
+                hint: Some("the next run removes it".to_owned()),
+                http_status: None,
+                details: Vec::new(),
+                retry_after: None,
+                account_wide: false,
+                causes: Vec::new(),
+            })
+            .collect();
+        self.end(owed)
+    }
+}
+
+/// A failure as the CA's answer to a request, as far as it is one.
+struct Refusal<'a>(Option<&'a CaError>);
+
+impl<'a> Refusal<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        match failure {
+            Failure::Ca { error, .. } => Self(Some(error)),
+            _ => Self(None),
+        }
+    }
+
+    fn status(&self) -> Option<u16> {
+        match self.0 {
+            Some(CaError::Answer(answer)) => answer.status,
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> Option<&ProblemKind> {
+        match self.0 {
+            Some(CaError::Answer(answer)) => answer.problem.as_ref().map(|problem| &problem.kind),
+            _ => None,
+        }
+    }
+
+    fn is_for(&self, kind: &ProblemKind) -> bool {
+        self.kind() == Some(kind)
+    }
+
+    /// True if the CA has said no to what was asked, not to when or how often it was asked.
+    fn is_definite(&self) -> bool {
+        let about_the_moment = matches!(
+            self.kind(),
+            Some(ProblemKind::RateLimited | ProblemKind::BadNonce)
+        );
+        self.status()
+            .is_some_and(|s| (400..500).contains(&s) && s != 429)
+            && !about_the_moment
+    }
+
+    /// True if what was asked for is not there any more, or not ours. A page of some firewall in
+    /// between says nothing about that.
+    fn says_gone(&self) -> bool {
+        match (self.status(), self.kind()) {
+            (Some(404 | 410), _) => true,
+            (_, Some(ProblemKind::Malformed | ProblemKind::Unauthorized)) => self.is_definite(),
+            _ => false,
+        }
+    }
+
+    fn outcome_is_unknown(&self) -> bool {
+        self.0.is_some_and(CaError::outcome_is_unknown)
+    }
+
+    fn passes(&self) -> bool {
+        let class = self.0.map(CaError::class);
+        matches!(
+            class,
+            Some(FailureClass::Transient | FailureClass::RateLimited)
+        )
+    }
+
+    fn retry_after(&self, now: Timestamp) -> Option<Duration> {
+        self.0.and_then(|error| error.retry_after(now))
+    }
+}
