@@ -10,6 +10,7 @@ mod servers;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -19,11 +20,14 @@ use waxwing_core::settings::{NetworkSettings, Propagation};
 use waxwing_flow::plugin::PropagationHint;
 use waxwing_flow::ports::{Location, LookupError, PropagationProbe, ServerView};
 
-use ask::{Answer, NoAnswer};
+use ask::{Answer, Manner, NoAnswer, Recursion};
 use servers::Server;
 
 /// Longest chain of aliases that is followed. Public resolvers stop at 8 to 16.
 const MOST_ALIASES: usize = 12;
+
+/// Time for one try of one question.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Looks with the settings of `[network]`.
 #[derive(Debug, Clone)]
@@ -32,6 +36,7 @@ pub struct DnsProbe {
     resolvers: Vec<SocketAddr>,
     authoritative_port: u16,
     propagation: Propagation,
+    patience: Duration,
 }
 
 impl DnsProbe {
@@ -41,17 +46,26 @@ impl DnsProbe {
             resolvers: network.resolvers.clone(),
             authoritative_port: network.authoritative_port,
             propagation: network.propagation,
+            patience: PATIENCE,
         }
     }
 
     /// The resolver that finds zones and servers. It is made for each look, so that a network that
     /// changes while a daemon runs is noticed.
     fn resolver(&self, about: &DomainName) -> Result<TokioResolver, LookupError> {
+        let manner = self.manner(Recursion::Wanted);
         let made = match self.resolvers.as_slice() {
-            [] => ask::system(),
-            resolvers => ask::resolver(resolvers, ask::Recursion::Wanted),
+            [] => ask::system(manner),
+            resolvers => ask::resolver(resolvers, manner),
         };
         made.map_err(|no| self.failed(about, "the resolver cannot be set up", &no))
+    }
+
+    const fn manner(&self, recursion: Recursion) -> Manner {
+        Manner {
+            recursion,
+            patience: self.patience,
+        }
     }
 
     /// Which resolvers are meant, for messages.
@@ -147,14 +161,16 @@ impl DnsProbe {
     async fn verdict(
         &self,
         servers: Vec<Server>,
-        recursion: ask::Recursion,
+        recursion: Recursion,
         fqdn: &DomainName,
         value: &str,
     ) -> Vec<ServerView> {
-        let answers = servers.iter().map(|server| async {
-            let asked = server.addresses.iter().map(|address| async move {
-                (*address, ask::texts(*address, recursion, fqdn).await)
-            });
+        let manner = self.manner(recursion);
+        let answers = servers.iter().map(|server| async move {
+            let asked = server
+                .addresses
+                .iter()
+                .map(|address| async move { (*address, ask::texts(*address, manner, fqdn).await) });
             join_all(asked).await
         });
         let answers: Vec<Vec<(SocketAddr, Answer)>> = join_all(answers).await;
@@ -200,15 +216,11 @@ impl PropagationProbe for DnsProbe {
                     resolvers => resolvers.to_vec(),
                 };
                 let servers = resolvers.into_iter().map(Server::resolver).collect();
-                Ok(self
-                    .verdict(servers, ask::Recursion::Wanted, fqdn, value)
-                    .await)
+                Ok(self.verdict(servers, Recursion::Wanted, fqdn, value).await)
             }
             Propagation::Authoritative => {
                 let servers = self.authoritative(fqdn, hint).await?;
-                Ok(self
-                    .verdict(servers, ask::Recursion::Off, fqdn, value)
-                    .await)
+                Ok(self.verdict(servers, Recursion::Off, fqdn, value).await)
             }
         }
     }

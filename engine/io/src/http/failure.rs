@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use hyper_util::client::legacy;
 use waxwing_core::http::TransportStage;
 
 use super::address::Refused;
@@ -85,10 +86,14 @@ fn stage(error: &reqwest::Error, encrypted: bool) -> TransportStage {
 
 /// The texts of a chain, without those that only repeat their neighbour.
 fn causes(error: &(dyn Error + 'static)) -> Vec<String> {
+    let ours = |link: &(dyn Error + 'static)| link.is::<AllRefused>() || link.is::<NoAddress>();
+    // What the library wraps around a failed look-up only says that it failed.
+    let start = links(error).find(|link| ours(*link)).unwrap_or(error);
     let mut causes: Vec<String> = Vec::new();
-    for link in links(error) {
+    for link in links(start) {
         // The library's outermost words say that a request failed, which the stage says better.
-        if link.is::<reqwest::Error>() && link.source().is_some() {
+        let wrapper = link.is::<reqwest::Error>() || link.is::<legacy::Error>();
+        if wrapper && link.source().is_some() {
             continue;
         }
         let text = link.to_string();

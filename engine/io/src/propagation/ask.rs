@@ -15,14 +15,19 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use waxwing_core::name::DomainName;
 
-/// Time for one try of one question.
-const TRY: Duration = Duration::from_secs(3);
+/// Tries after the first of one question: a UDP packet may be lost.
+const MORE_TRIES: usize = 1;
 
-/// Tries of one question: a UDP packet may be lost.
-const TRIES: usize = 2;
+/// Time for a question with all its tries, and TCP after UDP, in times for one try.
+const WHOLE: u32 = 3;
 
-/// Time for a question with all its tries, and TCP after UDP.
-const WHOLE: Duration = Duration::from_secs(10);
+/// How a server is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) recursion: Recursion,
+    /// Time for one try of one question.
+    pub(super) patience: Duration,
+}
 
 /// Whether the server is asked to ask others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +60,7 @@ impl fmt::Display for NoAnswer {
 }
 
 /// A resolver that asks these servers.
-pub(super) fn resolver(
-    servers: &[SocketAddr],
-    recursion: Recursion,
-) -> Result<TokioResolver, NoAnswer> {
+pub(super) fn resolver(servers: &[SocketAddr], manner: Manner) -> Result<TokioResolver, NoAnswer> {
     let servers = servers.iter().map(|server| {
         let (mut udp, mut tcp) = (ConnectionConfig::udp(), ConnectionConfig::tcp());
         udp.port = server.port();
@@ -67,18 +69,18 @@ pub(super) fn resolver(
     });
     build(
         ResolverConfig::from_parts(None, Vec::new(), servers.collect()),
-        recursion,
+        manner,
     )
 }
 
 /// The resolver of the system.
-pub(super) fn system() -> Result<TokioResolver, NoAnswer> {
+pub(super) fn system(manner: Manner) -> Result<TokioResolver, NoAnswer> {
     let (config, _options) = hickory_resolver::system_conf::read_system_conf()
         .map_err(|cause| NoAnswer::Other(format!("the system's resolvers: {cause}")))?;
     let (_domain, _search, servers) = config.into_parts();
     build(
         ResolverConfig::from_parts(None, Vec::new(), servers),
-        Recursion::Wanted,
+        manner,
     )
 }
 
@@ -98,15 +100,15 @@ pub(super) fn system_servers() -> Vec<SocketAddr> {
     servers
 }
 
-fn build(config: ResolverConfig, recursion: Recursion) -> Result<TokioResolver, NoAnswer> {
+fn build(config: ResolverConfig, manner: Manner) -> Result<TokioResolver, NoAnswer> {
     let mut options = ResolverOpts::default();
-    options.timeout = TRY;
-    options.attempts = TRIES;
+    options.timeout = manner.patience;
+    options.attempts = MORE_TRIES;
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
     options.try_tcp_on_error = true;
     options.edns0 = true;
-    options.recursion_desired = recursion == Recursion::Wanted;
+    options.recursion_desired = manner.recursion == Recursion::Wanted;
     // A chain of aliases is followed by us, one question at a time.
     options.preserve_intermediates = true;
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
@@ -116,8 +118,8 @@ fn build(config: ResolverConfig, recursion: Recursion) -> Result<TokioResolver, 
 }
 
 /// The TXT values that one server shows.
-pub(super) async fn texts(server: SocketAddr, recursion: Recursion, name: &DomainName) -> Answer {
-    let resolver = resolver(&[server], recursion)?;
+pub(super) async fn texts(server: SocketAddr, manner: Manner, name: &DomainName) -> Answer {
+    let resolver = resolver(&[server], manner)?;
     let Some(found) = records(&resolver, name, RecordType::TXT).await? else {
         return Ok(Vec::new());
     };
@@ -244,7 +246,8 @@ async fn look_up(
         .map_err(|cause| Failed::No(NoAnswer::Other(format!("`{name}`: {cause}"))))?;
     // Without the final dot the search list of the system would be tried.
     asked.set_fqdn(true);
-    match tokio::time::timeout(WHOLE, resolver.lookup(asked, kind)).await {
+    let whole = resolver.options().timeout.saturating_mul(WHOLE);
+    match tokio::time::timeout(whole, resolver.lookup(asked, kind)).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none))))
             if is_negative(none.response_code) =>
@@ -255,7 +258,7 @@ async fn look_up(
         }
         Ok(Err(cause)) => Err(Failed::No(no_answer(&cause))),
         Err(_elapsed) => {
-            let cause = format!("no answer within {} s", WHOLE.as_secs());
+            let cause = format!("no answer within {} s", whole.as_secs());
             Err(Failed::No(NoAnswer::Silent(cause)))
         }
     }

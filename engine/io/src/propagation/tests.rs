@@ -1,9 +1,7 @@
 //! The probe against name servers on loopback.
 
-use std::time::Duration;
-
 use waxwing_world::World;
-use waxwing_world::dns::{Lag, Manner};
+use waxwing_world::dns::{Lag, Manner as Behaviour};
 
 use super::*;
 
@@ -24,6 +22,7 @@ fn probe(world: &World, propagation: Propagation) -> DnsProbe {
         resolvers: vec![world.dns().resolver()],
         authoritative_port: world.dns().port(),
         propagation,
+        patience: PATIENCE,
     }
 }
 
@@ -117,7 +116,7 @@ async fn every_authoritative_server_is_asked_itself_and_each_time_anew() {
 async fn a_cut_answer_is_fetched_again_over_tcp() {
     let world = world(2);
     world.dns().add_txt(CHALLENGE, "value").expect("added");
-    world.dns().behave(1, Manner::Truncates);
+    world.dns().behave(1, Behaviour::Truncates);
     let seen = look(&probe(&world, Propagation::Authoritative), CHALLENGE).await;
     assert_eq!(seen, [Ok(true), Ok(true)]);
     assert!(
@@ -144,8 +143,8 @@ async fn a_long_value_is_put_together_from_its_strings() {
 #[tokio::test]
 async fn a_server_that_refuses_or_fails_is_told_apart_from_one_without_the_record() {
     let world = world(3);
-    world.dns().behave(1, Manner::Refuses);
-    world.dns().behave(2, Manner::Fails);
+    world.dns().behave(1, Behaviour::Refuses);
+    world.dns().behave(2, Behaviour::Fails);
     let seen = look(&probe(&world, Propagation::Authoritative), CHALLENGE).await;
     assert_eq!(seen[0], Ok(false));
     let said = |code: &str| Err(format!("answers {code}"));
@@ -216,6 +215,7 @@ async fn a_resolver_that_cannot_be_reached_is_named_with_the_line_that_replaces_
     drop(free);
     let probe = DnsProbe {
         resolvers: vec![closed],
+        patience: Duration::from_millis(20),
         ..probe(&world, Propagation::Authoritative)
     };
     let error = probe
