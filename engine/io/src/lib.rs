@@ -24,3 +24,5 @@ pub mod permission;
 pub mod clock;
 pub mod config;
 pub mod entropy;
+
+pub mod contract;

@@ -656,3 +656,6 @@ fn check_fits(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

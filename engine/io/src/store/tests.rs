@@ -1,0 +1,439 @@
+//! The store on a real disk: the contract, the layout, what is broken, and what breaks half-way.
+
+use std::collections::BTreeMap;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use waxwing_core::key::KeyType;
+
+use super::atomic::fault;
+use super::*;
+use crate::contract::{self, Sample};
+
+fn sample(kind: KeyType) -> Sample {
+    let mut root = CertificateParams::default();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_key = KeyPair::generate().expect("a key");
+    let root = CertifiedIssuer::self_signed(root, root_key).expect("a root");
+    let key = LocalKeys.certificate_key(kind).expect("a key");
+    let leaf = CertificateParams::new(["example.com".to_owned()]).expect("a name");
+    let pair = KeyPair::from_pem(key.expose()).expect("a key");
+    let leaf = leaf.signed_by(&pair, &root).expect("a leaf");
+    let chain = format!("{}{}", leaf.pem(), root.pem());
+    let (pem, facts) = LocalKeys.read_chain(&chain).expect("a chain");
+    Sample { key, pem, facts }
+}
+
+fn name() -> CertificateName {
+    CertificateName::parse("shop").expect("a name")
+}
+
+fn ca() -> CaName {
+    CaName::parse("some-ca").expect("a name")
+}
+
+fn origin() -> Origin {
+    Origin {
+        ca: ca(),
+        account: "https://ca.example/acct/1".to_owned(),
+        issued_at: Timestamp::from_unix(1_795_000_000),
+        fallback: false,
+        staging: false,
+    }
+}
+
+struct Disk(TempDir);
+
+impl Disk {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a folder"))
+    }
+
+    fn root(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    fn open(&self) -> FileStore {
+        FileStore::open(&self.root(), 2).expect("opened")
+    }
+
+    /// Every file below the root, by its path.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.root()];
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder)
+                .expect("a folder")
+                .map(|e| e.expect("one").path())
+            {
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let below = path.strip_prefix(self.root()).expect("below");
+                    let content = fs::read(&path).expect("a file");
+                    files.insert(below.to_string_lossy().replace('\\', "/"), content);
+                }
+            }
+        }
+        files
+    }
+}
+
+fn save(store: &FileStore, sample: &Sample) -> Result<u32, StoreError> {
+    store.save(&name(), &sample.key, &sample.pem, &sample.facts, &origin())
+}
+
+#[test]
+fn the_store_keeps_its_contract() {
+    let disk = Disk::new();
+    let open = || -> Box<dyn CertificateStore> { Box::new(disk.open()) };
+    let samples = [sample(KeyType::EcdsaP256), sample(KeyType::EcdsaP384)];
+    let broken = contract::store(&open, 2, &samples);
+    assert_eq!(broken, Ok(Vec::new()));
+}
+
+#[test]
+fn older_versions_are_erased_with_their_keys() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    for _ in 0..4 {
+        save(&store, &sample).expect("saved");
+    }
+    let keys: Vec<String> = disk
+        .files()
+        .into_keys()
+        .filter(|path| path.ends_with("privkey.pem"))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "certificates/shop/versions/0003/privkey.pem",
+            "certificates/shop/versions/0004/privkey.pem"
+        ]
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn every_file_and_folder_is_private_to_its_owner() {
+    use std::os::unix::fs::MetadataExt as _;
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    store.save_pending_key(&name(), &sample.key).expect("saved");
+    store
+        .save_directory(&ca(), "{}", Timestamp::from_unix(0))
+        .expect("saved");
+    let _lock = store.lock_certificate(&name()).expect("locked");
+    let mut folders = vec![disk.root()];
+    while let Some(folder) = folders.pop() {
+        assert_eq!(
+            fs::metadata(&folder).expect("there").mode() & 0o777,
+            0o700,
+            "{folder:?}"
+        );
+        for path in fs::read_dir(folder)
+            .expect("a folder")
+            .map(|e| e.expect("one").path())
+        {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                assert_eq!(
+                    fs::metadata(&path).expect("there").mode() & 0o777,
+                    0o600,
+                    "{path:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_save_that_stops_anywhere_leaves_the_old_version_or_the_new_one() {
+    let samples = [sample(KeyType::EcdsaP256), sample(KeyType::EcdsaP384)];
+    let mut steps = 0;
+    loop {
+        let disk = Disk::new();
+        let store = disk.open();
+        save(&store, &samples[0]).expect("saved");
+        fault::break_after(steps);
+        let result = save(&store, &samples[1]);
+        let broken = fault::repair();
+        let current = disk
+            .open()
+            .current(&name())
+            .expect("readable")
+            .expect("a version");
+        match (&result, current.version) {
+            (Ok(2), 2) => assert_eq!(current.facts, samples[1].facts),
+            (Err(error), 1) => {
+                assert_eq!(error.kind, StoreErrorKind::NoSpace);
+                assert_eq!(current.facts, samples[0].facts);
+            }
+            // The switch was made and only its way to the disk is unknown.
+            (Err(_), 2) => assert_eq!(current.facts, samples[1].facts),
+            other => panic!("after {steps} steps: {other:?}"),
+        }
+        let next = save(&disk.open(), &samples[1]).expect("saved");
+        let current = disk
+            .open()
+            .current(&name())
+            .expect("readable")
+            .expect("a version");
+        assert_eq!(
+            (current.version, current.facts),
+            (next, samples[1].facts.clone())
+        );
+        assert!(
+            !disk.files().keys().any(|path| path.contains(".new-")),
+            "{steps}"
+        );
+        if !broken {
+            assert!(steps > 20, "the disk never broke");
+            return;
+        }
+        steps += 1;
+    }
+}
+
+#[test]
+fn an_account_that_stops_anywhere_has_a_key_that_fits_its_url() {
+    let keys = [
+        sample(KeyType::EcdsaP256).key,
+        sample(KeyType::EcdsaP256).key,
+    ];
+    let account = |number: usize, directory: &str| AccountRecord {
+        directory: directory.to_owned(),
+        kid: Some(format!("https://ca.example/acct/{number}")),
+        contact: Vec::new(),
+        terms: None,
+        key: keys[number].clone(),
+    };
+    for directory in ["https://ca.example/directory", "https://ca.example/moved"] {
+        let (old, new) = (
+            account(0, "https://ca.example/directory"),
+            account(1, directory),
+        );
+        let mut steps = 0;
+        loop {
+            let disk = Disk::new();
+            let store = disk.open();
+            store.save_account(&ca(), &old).expect("saved");
+            fault::break_after(steps);
+            let result = store.save_account(&ca(), &new);
+            let broken = fault::repair();
+            let kept = disk.open().account(&ca()).expect("readable");
+            match kept {
+                Some(kept) if kept == new => {}
+                Some(kept) if kept == old => assert!(result.is_err()),
+                // It was set aside, and the new one is not there yet.
+                None => assert!(result.is_err() && old.directory != new.directory),
+                other => panic!("after {steps} steps: {other:?}"),
+            }
+            disk.open().save_account(&ca(), &new).expect("saved");
+            assert_eq!(disk.open().account(&ca()), Ok(Some(new.clone())));
+            let aside = "archive/accounts/some-ca/0001/account.toml";
+            assert_eq!(
+                disk.files().contains_key(aside),
+                old.directory != new.directory
+            );
+            if !broken {
+                break;
+            }
+            steps += 1;
+        }
+    }
+}
+
+#[test]
+fn one_broken_certificate_is_an_error_of_its_own() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    let good = CertificateName::parse("good").expect("a name");
+    store
+        .save(&good, &sample.key, &sample.pem, &sample.facts, &origin())
+        .expect("saved");
+    let version = disk.root().join("certificates/shop/versions/0001");
+    let table: [(PathBuf, &[u8], StoreErrorKind); 5] = [
+        (version.join("facts.toml"), b"", StoreErrorKind::Corrupt),
+        (
+            version.join("facts.toml"),
+            b"format = 1\n[certificate]\n",
+            StoreErrorKind::Corrupt,
+        ),
+        (
+            version.join("facts.toml"),
+            b"\xff\xfe",
+            StoreErrorKind::Corrupt,
+        ),
+        (
+            version.join("facts.toml"),
+            b"format = 2\nshape = \"new\"\n",
+            StoreErrorKind::TooNew,
+        ),
+        (
+            disk.root().join("certificates/shop/current"),
+            b"00",
+            StoreErrorKind::Corrupt,
+        ),
+    ];
+    for (path, content, want) in table {
+        let before = fs::read(&path).expect("there");
+        fs::write(&path, content).expect("written");
+        let inventory = store.inventory().expect("a list");
+        let kinds: Vec<_> = inventory
+            .into_iter()
+            .map(|entry| entry.map(|e| e.certificate).map_err(|e| e.kind))
+            .collect();
+        assert_eq!(kinds, [Ok(good.clone()), Err(want)], "{}", path.display());
+        fs::write(&path, before).expect("written");
+    }
+}
+
+#[test]
+fn parts_that_do_not_belong_together_are_not_handed_out() {
+    let disk = Disk::new();
+    let store = disk.open();
+    save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+    let stranger = sample(KeyType::EcdsaP256);
+    let version = disk.root().join("certificates/shop/versions/0001");
+    for (file, content) in [
+        (KEY, stranger.key.expose().as_str()),
+        (CERT, &stranger.pem.cert),
+        (FULLCHAIN, &stranger.pem.fullchain),
+        (CHAIN, ""),
+    ] {
+        let path = version.join(file);
+        let before = fs::read(&path).expect("there");
+        fs::write(&path, content).expect("written");
+        let error = store.current(&name()).expect_err("refused");
+        assert_eq!(error.kind, StoreErrorKind::Corrupt, "{file}");
+        fs::write(&path, before).expect("written");
+    }
+    fs::remove_file(version.join(KEY)).expect("removed");
+    let error = store.current(&name()).expect_err("refused");
+    assert_eq!(
+        (error.kind, error.path),
+        (StoreErrorKind::Corrupt, version.join(KEY))
+    );
+}
+
+#[test]
+fn a_folder_of_something_else_is_not_taken() {
+    let disk = Disk::new();
+    fs::create_dir(disk.root()).expect("made");
+    disk.open();
+    let table = [
+        ("format", "2\n", StoreErrorKind::TooNew),
+        ("format", "one\n", StoreErrorKind::Corrupt),
+    ];
+    for (file, content, want) in table {
+        fs::write(disk.root().join(file), content).expect("written");
+        let error = FileStore::open(&disk.root(), 1).expect_err("refused");
+        assert_eq!(error.kind, want, "{content}");
+    }
+    fs::remove_file(disk.root().join("format")).expect("removed");
+    fs::write(disk.root().join("nginx.conf"), "").expect("written");
+    let error = FileStore::open(&disk.root(), 1).expect_err("refused");
+    assert_eq!(
+        error.hint.as_deref(),
+        Some("name an empty or missing folder in [state] dir")
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_others_can_write_is_refused_with_the_command_that_helps() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let disk = Disk::new();
+    disk.open();
+    fs::set_permissions(disk.root(), fs::Permissions::from_mode(0o770)).expect("set");
+    let error = FileStore::open(&disk.root(), 1).expect_err("refused");
+    assert_eq!(error.kind, StoreErrorKind::Permission);
+    assert_eq!(
+        error.hint,
+        Some(format!("chmod go-w {}", disk.root().display()))
+    );
+}
+
+#[test]
+fn forget_moves_to_the_archive_but_never_an_unfinished_run() {
+    let disk = Disk::new();
+    let store = disk.open();
+    save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+    store.write_journal(&name(), "open").expect("written");
+    assert_eq!(
+        store.forget(&name()).expect_err("open").kind,
+        StoreErrorKind::Locked
+    );
+    store.close_journal(&name()).expect("closed");
+    let archived = store.forget(&name()).expect("forgotten");
+    assert_eq!(archived, disk.root().join("archive/certificates/shop/0001"));
+    assert!(archived.join("versions/0001/privkey.pem").is_file());
+    assert_eq!(store.inventory(), Ok(Vec::new()));
+    assert!(store.forget(&name()).is_err());
+    assert_eq!(save(&store, &sample(KeyType::EcdsaP256)), Ok(1));
+}
+
+#[test]
+fn export_writes_the_four_files() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    let to = disk.0.path().join("out");
+    assert!(store.export(&name(), &to).is_err());
+    save(&store, &sample).expect("saved");
+    assert_eq!(store.export(&name(), &to), Ok(1));
+    let read = |file: &str| fs::read_to_string(to.join(file)).expect("there");
+    assert_eq!(read("privkey.pem"), *sample.key.expose());
+    assert_eq!(read("cert.pem") + &read("chain.pem"), read("fullchain.pem"));
+}
+
+#[test]
+fn a_key_left_by_a_crash_is_no_key_of_the_next_run() {
+    let store = Disk::new();
+    let store = store.open();
+    let key = sample(KeyType::EcdsaP256).key;
+    store.save_pending_key(&name(), &key).expect("saved");
+    store.write_journal(&name(), "new run").expect("written");
+    assert_eq!(store.pending_key(&name()), Ok(None));
+}
+
+#[test]
+fn a_busy_lock_names_its_holder() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let _held = store.lock_certificate(&name()).expect("locked");
+    let error = store.lock_certificate(&name()).err().expect("busy");
+    let holder = format!("it is held by process {} since ", std::process::id());
+    assert!(error.causes[0].starts_with(&holder), "{error}");
+}
+
+/// A state folder as format 1 wrote it. These files are never changed or deleted.
+#[test]
+fn the_state_folder_of_format_1_can_be_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/format-1");
+    let read = |path: &str| fs::read_to_string(root.join(path)).expect("a fixture");
+    let (facts, origin) = format::read_facts(&read("facts.toml")).expect("facts");
+    assert_eq!(format::write_facts(&facts, &origin), read("facts.toml"));
+    let mark = format::read_installed(&read("installed.toml")).expect("a mark");
+    assert_eq!(format::write_installed(&mark), read("installed.toml"));
+    for file in [
+        "last-renewed.toml",
+        "last-failed.toml",
+        "last-not-installed.toml",
+    ] {
+        let last = format::read_last(&read(file)).expect("an attempt");
+        assert_eq!(format::write_last(&last), read(file));
+    }
+    let account = format::read_account(&read("account.toml")).expect("an account");
+    assert_eq!(format::write_account(&account), read("account.toml"));
+    let (text, at) = format::read_directory(&read("directory.toml")).expect("a directory");
+    assert_eq!(format::write_directory(&text, at), read("directory.toml"));
+    assert_eq!(format::read_stamp(&read("format")), Ok(1));
+}
