@@ -454,7 +454,7 @@ mod tests {
         let world = world();
         let long = "v".repeat(700);
         world.dns().add_txt("a.example.com", &long).expect("added");
-        assert_eq!(values(&world, 0, "a.example.com"), [long.clone()]);
+        assert_eq!(values(&world, 0, "a.example.com").concat(), long);
         assert_eq!(world.dns().txt("a.example.com"), [long]);
     }
 

@@ -11,6 +11,11 @@
 //!
 //! Start reading at [`World`], then [`ca::Ca`] and [`dns::Dns`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a world stands for the outside: it has real time, real files and real processes"
+)]
+
 pub mod ca;
 pub mod cloudflare;
 pub mod dns;

@@ -3,7 +3,6 @@
 //! It is a second opinion: a scenario that passes at [`crate::ca::Ca`] and fails here has found a
 //! mistake of the world. Where no Pebble is installed, tests skip aloud, see [`Pebble::find`].
 
-use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -48,7 +47,7 @@ const ATTEMPTS: usize = 5;
 const PORTS: std::ops::Range<u16> = 10_000..32_000;
 
 /// How Pebble is to behave.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// How many of a hundred good nonces are refused.
     pub nonce_reject: u8,
@@ -68,21 +67,6 @@ pub struct Options {
     /// Names it never issues for. Two labels each: Pebble breaks off the connection for a shorter
     /// name that shares the end of a longer entry.
     pub blocked: Vec<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            nonce_reject: 0,
-            authz_reuse: 0,
-            alternate_roots: 0,
-            external_keys: Vec::new(),
-            profiles: Vec::new(),
-            retry_after: (0, 0),
-            sleep: None,
-            blocked: Vec::new(),
-        }
-    }
 }
 
 /// A running Pebble; dropping it ends the process.
@@ -111,7 +95,7 @@ impl Pebble {
     /// The program, in the folder that `WAXWING_PEBBLE` names or on the `PATH`.
     pub fn find() -> Option<PathBuf> {
         let folder = std::env::var_os(FOLDER).into_iter();
-        let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+        let path = std::env::var_os("PATH").unwrap_or_default();
         let named = folder
             .map(PathBuf::from)
             .chain(std::env::split_paths(&path));

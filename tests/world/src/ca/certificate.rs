@@ -45,7 +45,7 @@ impl Office {
         aws_lc_rs::rand::fill(&mut serial).map_err(|_none| failed("no randomness"))?;
         // Every second serial starts with a set bit, so that its encoding starts with a zero byte
         // that a renewal identifier must keep (RFC 9773 section 4.1).
-        let high = if ledger.certificates.len() % 2 == 0 {
+        let high = if ledger.certificates.len().is_multiple_of(2) {
             0x80
         } else {
             0x01

@@ -15,7 +15,7 @@ use x509_parser::x509::SubjectPublicKeyInfo;
 use super::problem::Problem;
 
 /// The signature algorithms this CA takes.
-const ALGORITHMS: &[&str] = &["ES256", "ES384", "RS256"];
+pub(crate) const ALGORITHMS: &[&str] = &["ES256", "ES384", "RS256"];
 
 /// The smallest RSA account key it takes, in bits.
 const RSA_BITS: usize = 2048;
@@ -108,16 +108,14 @@ impl Jws {
     pub(crate) fn verify(&self, key: &Jwk) -> Result<(), Problem> {
         let algorithm = self.text("alg").unwrap_or_default();
         if !ALGORITHMS.contains(&algorithm) || algorithm != key.algorithm() {
-            let mut problem = Problem::new(
+            return Err(Problem::new(
                 "badSignatureAlgorithm",
                 StatusCode::BAD_REQUEST,
                 format!(
                     "`{algorithm}` is not the algorithm of this key, {}",
                     key.algorithm()
                 ),
-            );
-            problem.algorithms = ALGORITHMS;
-            return Err(problem);
+            ));
         }
         let message = self.signed.as_bytes();
         let verified = match key {

@@ -112,8 +112,7 @@ impl Office {
                     format!("the order is {}, not ready", status.as_str()),
                 ));
             }
-            let csr =
-                decode(&asked.csr, "the CSR").map_err(|wrong| Problem::bad_csr(wrong.detail))?;
+            let csr = decode(&asked.csr, "the CSR")?;
             let public_key = self.check_csr(ledger, &order, &csr)?;
             let ends = match self.options.finalize {
                 Finalize::AtOnce => Ends::At(Instant::now()),
@@ -342,7 +341,7 @@ impl Office {
     /// The public key of a good request, as DER.
     fn check_csr(&self, ledger: &Ledger, order: &Order, der: &[u8]) -> Result<Vec<u8>, Problem> {
         let (rest, csr) = X509CertificationRequest::from_der(der)
-            .map_err(|wrong| Problem::bad_csr(format!("the CSR cannot be read: {wrong}")))?;
+            .map_err(|wrong| Problem::malformed(format!("the CSR cannot be read: {wrong}")))?;
         if !rest.is_empty() {
             return Err(Problem::bad_csr("something follows the CSR"));
         }

@@ -5,6 +5,8 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
+use super::jose::ALGORITHMS;
+
 /// A refusal, before it is sent or stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -16,8 +18,6 @@ pub(crate) struct Problem {
     pub(crate) headers: Vec<(HeaderName, String)>,
     /// The page for a person to visit, for `userActionRequired`.
     pub(crate) instance: Option<&'static str>,
-    /// The algorithms to offer, for `badSignatureAlgorithm`.
-    pub(crate) algorithms: &'static [&'static str],
 }
 
 impl Problem {
@@ -30,7 +30,6 @@ impl Problem {
             about: Vec::new(),
             headers: Vec::new(),
             instance: None,
-            algorithms: &[],
         }
     }
 
@@ -93,8 +92,8 @@ impl Problem {
         if let Some(instance) = self.instance {
             document["instance"] = json!(instance);
         }
-        if !self.algorithms.is_empty() {
-            document["algorithms"] = json!(self.algorithms);
+        if self.kind == "badSignatureAlgorithm" {
+            document["algorithms"] = json!(ALGORITHMS);
         }
         document
     }
