@@ -1,5 +1,7 @@
 //! HTTPS servers on loopback: real TLS, HTTP/2 and HTTP/1.1, counted and faulty on demand.
 
+pub mod odd;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -290,3 +292,6 @@ pub fn refused() -> io::Result<String> {
     drop(listener);
     Ok(format!("https://localhost:{port}"))
 }
+
+#[cfg(test)]
+mod tests;
