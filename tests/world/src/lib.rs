@@ -25,6 +25,7 @@ mod guarded;
 pub mod pebble;
 mod pki;
 mod runtime;
+pub mod scan;
 pub mod server;
 pub mod traffic;
 pub mod window;
