@@ -96,6 +96,10 @@ fn no_ca_and_no_plugin_is_named_in_engine_source() {
     let names: Vec<String> = names.iter().map(|name| squeeze(name)).collect();
     let mut found = Vec::new();
     for path in files(&root().join("engine"), ".rs") {
+        // Fixtures of tests may show what an operator writes.
+        if path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs") {
+            continue;
+        }
         let text = fs::read_to_string(&path).expect("readable source");
         for (number, line) in production(&text) {
             let is_prose = line.trim_start().starts_with("//");

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use waxwing_core::ca::profiles;
+use waxwing_core::profiles;
 use waxwing_core::plugin::Manifest;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, Settings, raw};
+use waxwing_host::section;
 use waxwing_io::config::{self, ConfigFileError};
 
 use crate::args::Global;
@@ -61,7 +62,7 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
         template: profiles::template(),
         manifests,
     };
-    let settings = resolve(raw, &catalog).map_err(LoadError::Config)?;
+    let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
     let state = global
         .state_dir
         .clone()
@@ -94,16 +95,17 @@ fn component(source: &PluginSource) -> Option<Result<Vec<u8>, String>> {
 /// Reads the manifest and, for a file, checks the pin, so that nothing of another file counts.
 fn manifest(bytes: &[u8], source: &PluginSource) -> Result<Manifest, String> {
     if let PluginSource::File { sha256, .. } = source {
-        let found = waxwing_host::sha256_hex(bytes);
+        let found = waxwing_io::x509::sha256_hex(bytes);
         if found != *sha256 {
             return Err(format!(
                 "the file is not the pinned one: its sha256 is {found}; if you trust it, pin that"
             ));
         }
     }
-    let text = waxwing_host::read_manifest(bytes).map_err(|error| error.to_string())?;
-    Manifest::parse(&text).map_err(|errors| {
-        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        format!("its manifest is wrong: {}", lines.join("; "))
-    })
+    let text = section::read_manifest(bytes).map_err(|error| error.to_string())?;
+    let shown = match source {
+        PluginSource::Embedded(id) => id.clone(),
+        PluginSource::File { path, .. } => path.display().to_string(),
+    };
+    Manifest::parse(&shown, &text).map_err(|errors| errors.to_string())
 }

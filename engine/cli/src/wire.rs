@@ -1,1 +1,217 @@
-//! The only file that names concrete adapters.
+//! The only file that names concrete adapters: behind each port of the flow stands one of them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::name::PluginName;
+use waxwing_core::secret::Secret;
+use waxwing_core::settings::PluginSettings;
+use waxwing_flow::audit::AuditTrail;
+use waxwing_flow::driver::{ConfiguredInstaller, Ports};
+use waxwing_flow::plugin::PluginFailure;
+use waxwing_flow::ports::{SecretError, SecretSource as _, StoreError};
+use waxwing_flow::report::Observer;
+use waxwing_flow::session::SessionPorts;
+use waxwing_host::host::{HostOptions, Loaded as LoadedPlugin, PluginHost};
+use waxwing_host::pkcs12::{Pkcs12, Pkcs12Contents, Pkcs12Profile};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::entropy::SystemEntropy;
+use waxwing_io::http::HttpSender;
+use waxwing_io::keys::LocalKeys;
+use waxwing_io::pkcs12;
+use waxwing_io::propagation::DnsProbe;
+use waxwing_io::secrets::LocalSecrets;
+use waxwing_io::store::FileStore;
+
+use crate::load::Loaded;
+
+/// The engine with everything behind its ports.
+pub(crate) struct Wired {
+    /// What the flow acts through.
+    pub(crate) ports: Ports,
+    /// The loaded plugins.
+    pub(crate) plugins: BTreeMap<PluginName, LoadedPlugin>,
+    /// Plugins that cannot be used, and why: only the certificates that need them fail.
+    pub(crate) unusable: Vec<Unusable>,
+}
+
+/// A plugin that cannot be used.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// A secret of it cannot be read.
+    Secret {
+        /// Which plugin.
+        plugin: PluginName,
+        /// The secret, by the manifest's name.
+        secret: String,
+        /// Why.
+        error: SecretError,
+    },
+    /// The component cannot be loaded.
+    Component(PluginFailure),
+}
+
+/// The engine cannot work on this machine at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    /// The state folder.
+    #[error("{0}")]
+    State(StoreError),
+    /// Something that does not depend on a certificate.
+    #[error("{what}: {cause}")]
+    Machine {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        cause: String,
+    },
+}
+
+/// Opens the state folder alone: all that verbs need which only look.
+pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
+    FileStore::open(&loaded.state, loaded.settings.state.keep_versions).map(Arc::new)
+}
+
+/// Puts an adapter behind every port and loads the plugins.
+pub(crate) fn wire(
+    loaded: &Loaded,
+    store: Arc<FileStore>,
+    observer: Arc<dyn Observer>,
+) -> Result<Wired, WireError> {
+    let machine = |what, cause: &dyn std::fmt::Display| WireError::Machine {
+        what,
+        cause: cause.to_string(),
+    };
+    let network = &loaded.settings.network;
+    let clock = Arc::new(SystemClock);
+    let http = Arc::new(
+        HttpSender::new(network).map_err(|error| machine("failed to use [network] proxy", &error))?,
+    );
+    let audit = Arc::new(AuditTrail::default());
+    let probe = DnsProbe::new(network);
+    let host = PluginHost::new(HostOptions {
+        cache_dir: store.cache("components").ok(),
+        http: http.clone(),
+        clock: clock.clone(),
+        audit: Arc::clone(&audit),
+        pkcs12: Arc::new(Pkcs12Files),
+        run_id: String::new(),
+    })
+    .map_err(|error| machine("failed to start the plugin host", &error))?;
+
+    let mut plugins = BTreeMap::new();
+    let mut unusable = Vec::new();
+    for (name, settings) in &loaded.settings.plugins {
+        match load_plugin(&host, loaded, settings) {
+            Ok(plugin) => {
+                plugins.insert(name.clone(), plugin);
+            }
+            Err(why) => unusable.extend(why),
+        }
+    }
+    let dns = plugins
+        .iter()
+        .filter_map(|(name, plugin)| Some((name.clone(), plugin.dns()?)))
+        .collect();
+    let installers = plugins
+        .iter()
+        .filter_map(|(name, plugin)| {
+            let configured = ConfiguredInstaller {
+                installer: plugin.installer()?,
+                settings: loaded.settings.plugins.get(name).map(digest)?,
+            };
+            Some((name.clone(), configured))
+        })
+        .collect();
+    let ports = Ports {
+        session: SessionPorts {
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            http,
+            keys: Arc::new(LocalKeys),
+            store,
+            secrets: Arc::new(LocalSecrets),
+            user_agent: user_agent().map_err(|cause| machine("failed to name ourselves", &cause))?,
+        },
+        probe: Arc::new(probe),
+        dns,
+        installers,
+        audit,
+        observer,
+    };
+    Ok(Wired { ports, plugins, unusable })
+}
+
+/// Reads the plugin's secrets, all of them, then loads the component.
+fn load_plugin(
+    host: &PluginHost,
+    loaded: &Loaded,
+    settings: &PluginSettings,
+) -> Result<LoadedPlugin, Vec<Unusable>> {
+    let mut secrets: BTreeMap<String, Secret<String>> = BTreeMap::new();
+    let mut missing = Vec::new();
+    for (name, reference) in &settings.secrets {
+        match LocalSecrets.secret(reference) {
+            Ok(secret) => {
+                secrets.insert(name.clone(), secret);
+            }
+            Err(error) => missing.push(Unusable::Secret {
+                plugin: settings.name.clone(),
+                secret: name.clone(),
+                error,
+            }),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(missing);
+    }
+    let bytes = loaded.components.get(&settings.source).map_or(&[][..], Vec::as_slice);
+    host.load(settings, bytes, secrets).map_err(|failure| vec![Unusable::Component(failure)])
+}
+
+/// Digest of what an installation depends on, besides the certificate: another one means to
+/// install again.
+pub(crate) fn digest(settings: &PluginSettings) -> String {
+    let text = format!(
+        "{:?}\n{}\n{:?}\n{:?}",
+        settings.source, settings.settings, settings.grants, settings.secrets
+    );
+    waxwing_io::x509::sha256_hex(text.as_bytes())
+}
+
+/// `waxwing/0.1.0 (linux; x86_64)`, as RFC 8555 section 6.1 wants it.
+fn user_agent() -> Result<UserAgent, String> {
+    let system = format!("{}; {}", std::env::consts::OS, std::env::consts::ARCH);
+    let text = format!("waxwing/{} ({system})", env!("CARGO_PKG_VERSION"));
+    UserAgent::new(&text).map_err(|error| error.to_string())
+}
+
+/// PKCS#12 files for the plugin host.
+struct Pkcs12Files;
+
+impl Pkcs12 for Pkcs12Files {
+    fn make(&self, contents: &Pkcs12Contents<'_>) -> Result<Vec<u8>, String> {
+        pkcs12::pkcs12(
+            contents.key,
+            &contents.chain.fullchain,
+            contents.friendly_name,
+            contents.password,
+            match contents.profile {
+                Pkcs12Profile::Modern => pkcs12::Profile::Modern,
+                Pkcs12Profile::Legacy => pkcs12::Profile::Legacy,
+            },
+        )
+        .map_err(|error| error.to_string())
+    }
+
+    fn holds(&self, file: &[u8], contents: &Pkcs12Contents<'_>) -> bool {
+        pkcs12::holds(
+            file,
+            contents.key,
+            &contents.chain.fullchain,
+            contents.friendly_name,
+            contents.password,
+        )
+    }
+}

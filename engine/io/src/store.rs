@@ -551,10 +551,10 @@ impl FileStore {
         old: Option<&AccountText>,
         key: &Secret<String>,
     ) -> Result<String, StoreError> {
-        if let Some(old) = old
-            && read_key(&directory.join(&old.key))?.as_ref() == Some(key)
-        {
-            return Ok(old.key.clone());
+        if let Some(old) = old {
+            if read_key(&directory.join(&old.key))?.as_ref() == Some(key) {
+                return Ok(old.key.clone());
+            }
         }
         let unused = |name: &String| old.is_none_or(|old| old.key != *name);
         let names =

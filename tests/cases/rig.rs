@@ -1,0 +1,300 @@
+//! A world, a configuration and the program, for scenarios that run from outside.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use waxwing_world::World;
+use waxwing_world::ca::{self, Ca};
+use waxwing_world::dns_made_easy::{self, Api};
+use waxwing_world::pebble::{self, Pebble};
+use waxwing_world::traffic::{Class, Traffic};
+
+/// No run of the program may take longer.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+/// Who plays the CA.
+pub(crate) enum Judge {
+    /// The CA of the world.
+    World(Ca),
+    /// The real one.
+    Pebble(Pebble),
+}
+
+impl Judge {
+    /// The directory's URL.
+    pub(crate) fn directory(&self) -> String {
+        match self {
+            Self::World(ca) => ca.directory(),
+            Self::Pebble(pebble) => pebble.directory(),
+        }
+    }
+
+    /// What it was asked.
+    pub(crate) fn traffic(&self) -> &Traffic {
+        match self {
+            Self::World(ca) => ca.traffic(),
+            Self::Pebble(pebble) => pebble.traffic().expect("Pebble writes its log"),
+        }
+    }
+
+    /// The nth root that its certificates can be verified with.
+    pub(crate) fn root_pem(&self, nth: usize) -> String {
+        match self {
+            Self::World(ca) => ca.root_pem(nth).expect("a root"),
+            Self::Pebble(pebble) => pebble.root_pem(nth).expect("Pebble shows its roots"),
+        }
+    }
+}
+
+/// What one run of the program gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The exit code; none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The same, if the exit code is that one.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A folder with a configuration, and the world that it talks to.
+pub(crate) struct Rig {
+    pub(crate) world: World,
+    pub(crate) provider: Api,
+    pub(crate) folder: TempDir,
+}
+
+impl Rig {
+    /// A world with the zone `example.com` at the DNS provider.
+    pub(crate) fn new() -> Self {
+        let world = World::builder()
+            .zone("example.com")
+            .name_servers(2)
+            .start()
+            .expect("a world starts");
+        let options = dns_made_easy::Options {
+            zones: vec!["example.com".to_owned()],
+            ..dns_made_easy::Options::default()
+        };
+        let secrets = [("dme-api-key", &options.api_key), ("dme-secret-key", &options.secret_key)];
+        let folder = TempDir::new().expect("a folder");
+        for (name, value) in secrets {
+            let path = folder.path().join(name);
+            fs::write(&path, value).expect("a secret is written");
+            private(&path);
+        }
+        fs::write(folder.path().join("root.pem"), world.root_pem()).expect("the root is written");
+        let provider = Api::start(&world, options.clone()).expect("the provider starts");
+        fs::create_dir(folder.path().join("tls")).expect("a folder");
+        Self { world, provider, folder }
+    }
+
+    /// The world's CA.
+    pub(crate) fn ca(&self, options: ca::Options) -> Judge {
+        Judge::World(Ca::start(&self.world, options).expect("the CA starts"))
+    }
+
+    /// Pebble, or nothing, said aloud.
+    pub(crate) fn pebble(&self, test: &str, options: &pebble::Options) -> Option<Judge> {
+        let program = Pebble::find_or_skip(test)?;
+        Some(Judge::Pebble(
+            Pebble::start(&self.world, &program, options).expect("Pebble starts"),
+        ))
+    }
+
+    /// A path in the rig's folder.
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.folder.path().join(below)
+    }
+
+    /// The sections that every configuration of a rig has.
+    pub(crate) fn config(&self, cas: &[(&str, &str)]) -> String {
+        let mut text = String::new();
+        let names: Vec<String> = cas.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let servers = self.world.dns();
+        write!(
+            text,
+            "[account]\nemail = \"ops@example.com\"\nagree-terms = true\n\n\
+             [defaults]\nca = [{}]\n\n\
+             [state]\ndir = \"state\"\n\n\
+             [network]\nresolvers = [\"{}\"]\nauthoritative-port = {}\n\n",
+            names.join(", "),
+            servers.resolver(),
+            servers.port(),
+        )
+        .expect("text");
+        for (name, directory) in cas {
+            write!(
+                text,
+                "[ca.{name}]\ndirectories = [\"{directory}\"]\ntrust = \"root.pem\"\n\
+                 poll = {{ first = \"50ms\", max = \"1s\" }}\n\n",
+            )
+            .expect("text");
+        }
+        let address = self.provider.url();
+        let host = address.trim_end_matches("/V2.0");
+        write!(
+            text,
+            "[plugin.dns-made-easy]\nsettings.endpoint = \"{address}\"\n\
+             secrets = {{ api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }}\n\
+             grants.http = {{ hosts = [\"{host}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}\n\n",
+        )
+        .expect("text");
+        text
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write_config(&self, text: &str) {
+        let path = self.path("waxwing.toml");
+        fs::write(&path, text).expect("the configuration is written");
+        private(&path);
+    }
+
+    /// The program with these arguments, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing"));
+        command
+            .arg("-c")
+            .arg(self.path("waxwing.toml"))
+            .args(arguments)
+            .env_remove("WAXWING_STATE")
+            .env_remove("WAXWING_CONFIG")
+            .env("TZ", "UTC")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn waxwing(&self, arguments: &[&str]) -> Run {
+        let child = self.command(arguments).spawn().expect("the program starts");
+        finish(child)
+    }
+
+    /// Records at the provider, as (name, value) without quotes.
+    pub(crate) fn records(&self) -> Vec<(String, String)> {
+        let plain = |value: String| value.trim_matches('"').to_owned();
+        self.provider
+            .records()
+            .into_iter()
+            .filter(|(_, kind, _)| kind == "TXT")
+            .map(|(name, _, value)| (name, plain(value)))
+            .collect()
+    }
+
+    /// What openssl says when it verifies a stored certificate against a root of the CA.
+    pub(crate) fn verify(&self, name: &str, root: &str) {
+        let folder = self.stored(name);
+        let roots = self.path("ca-roots.pem");
+        fs::write(&roots, root).expect("the root is written");
+        let output = Command::new("openssl")
+            .args(["verify", "-CAfile"])
+            .arg(&roots)
+            .arg("-untrusted")
+            .arg(folder.join("chain.pem"))
+            .arg(folder.join("cert.pem"))
+            .output()
+            .expect("openssl runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The text form of the stored certificate, by openssl.
+    pub(crate) fn shown(&self, name: &str) -> String {
+        let output = Command::new("openssl")
+            .args(["x509", "-noout", "-text", "-in"])
+            .arg(self.stored(name).join("cert.pem"))
+            .output()
+            .expect("openssl runs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The folder of the current version.
+    pub(crate) fn stored(&self, name: &str) -> PathBuf {
+        let versions = self.path("state/certificates").join(name).join("versions");
+        let mut found: Vec<PathBuf> = fs::read_dir(&versions)
+            .unwrap_or_else(|error| panic!("{}: {error}", versions.display()))
+            .map(|entry| entry.expect("a version").path())
+            .collect();
+        found.sort();
+        found.pop().expect("at least one version")
+    }
+
+    /// How many versions are stored.
+    pub(crate) fn versions(&self, name: &str) -> usize {
+        let versions = self.path("state/certificates").join(name).join("versions");
+        fs::read_dir(versions).map_or(0, Iterator::count)
+    }
+}
+
+/// Waits for a child, but not for ever.
+pub(crate) fn finish(mut child: Child) -> Run {
+    let started = Instant::now();
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let drain = |pipe: Option<Box<dyn std::io::Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(mut pipe) = pipe {
+                let _cut = pipe.read_to_end(&mut bytes);
+            }
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    };
+    let out = drain(stdout.take().map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>));
+    let err = drain(stderr.take().map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>));
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("the child can be asked") {
+            break status;
+        }
+        if started.elapsed() > DEADLINE {
+            let _gone = child.kill();
+            panic!("the program ran longer than {DEADLINE:?}; stderr:\n{}", err.join().expect("text"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    Run {
+        code: status.code(),
+        stdout: out.join().expect("text"),
+        stderr: err.join().expect("text"),
+    }
+}
+
+/// Requests of the order flow: everything but account, renewal information and the rest.
+pub(crate) fn flow_requests(traffic: &Traffic) -> usize {
+    [
+        Class::Directory,
+        Class::NewNonce,
+        Class::NewOrder,
+        Class::Order,
+        Class::Authorization,
+        Class::Challenge,
+        Class::Finalize,
+        Class::Certificate,
+    ]
+    .into_iter()
+    .map(|class| traffic.count(class))
+    .sum()
+}
+
+/// Readable by the owner only, as the program wants it.
+fn private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    }
+    #[cfg(not(unix))]
+    let _same = path;
+}
