@@ -491,4 +491,49 @@ mod tests {
             Err(DnsError::Name { .. })
         ));
     }
+
+    #[tokio::test]
+    async fn an_independent_resolver_finds_zone_servers_and_values() {
+        use hickory_resolver::TokioResolver;
+        use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+        use hickory_resolver::net::runtime::TokioRuntimeProvider;
+
+        let world = world();
+        let alias = "_acme-challenge.example.com";
+        world
+            .dns()
+            .set_cname(alias, "proof.example.org")
+            .expect("added");
+        for nth in 0..40 {
+            let value = format!("{nth}{}", "x".repeat(60));
+            world
+                .dns()
+                .add_txt("proof.example.org", &value)
+                .expect("added");
+        }
+        let ways = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut way| {
+            way.port = world.dns().port();
+            way
+        });
+        let server = NameServerConfig::new(world.dns().resolver().ip(), true, ways.to_vec());
+        let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .build()
+            .expect("a resolver");
+        let ask = async |name: &str, kind: RecordType| resolver.lookup(name, kind).await;
+        let values = ask("_acme-challenge.example.com.", RecordType::TXT)
+            .await
+            .expect("values");
+        let values = values
+            .answers()
+            .iter()
+            .filter(|found| found.record_type() == RecordType::TXT);
+        assert_eq!(values.count(), 40);
+        let servers = ask("example.org.", RecordType::NS).await.expect("servers");
+        assert_eq!(servers.answers().len(), 2);
+        let missing = ask("gone.example.org.", RecordType::SOA)
+            .await
+            .expect_err("no such name");
+        assert!(missing.is_nx_domain(), "{missing}");
+    }
 }
