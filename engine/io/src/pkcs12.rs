@@ -1,5 +1,6 @@
 //! PKCS#12 files (RFC 7292) for servers that read nothing else.
 
+use aws_lc_rs::digest;
 use p12_keystore::{
     Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12ImportPolicy,
     PrivateKey,
@@ -9,7 +10,7 @@ use waxwing_core::secret::Secret;
 use waxwing_flow::ports::CryptoError;
 
 use crate::pem;
-use crate::x509::{failed, sha256_hex};
+use crate::x509::failed;
 
 const MAKING: &str = "make the PKCS#12 file";
 
@@ -56,18 +57,19 @@ pub fn pkcs12(
     let key = pem::private_key(key_pem.expose()).map_err(|cause| failed(MAKING, cause))?;
     let key = PrivateKey::from_der(key.secret_der()).map_err(|cause| failed(MAKING, cause))?;
     let blocks = pem::chain(fullchain_pem).map_err(|cause| failed(MAKING, cause))?;
-    // The id ties the key to the leaf; any value does, and the leaf's digest says the same twice.
-    let id = blocks
+    // The id ties the key to the leaf; any value does, and the thumbprint is what Windows uses.
+    let leaf = blocks
         .first()
-        .map(|leaf| sha256_hex(&leaf.der))
+        .map(|leaf| leaf.der.as_ref())
         .unwrap_or_default();
+    let id = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, leaf);
     let chain: Result<Vec<_>, _> = blocks
         .iter()
         .map(|block| Certificate::from_der(&block.der))
         .collect();
     let chain = chain.map_err(|cause| failed(MAKING, cause))?;
     let mut file = KeyStore::new();
-    let entry = PrivateKeyChain::new(id, key, chain);
+    let entry = PrivateKeyChain::new(id.as_ref(), key, chain);
     file.add_entry(friendly_name, KeyStoreEntry::PrivateKeyChain(entry));
     let (encryption, mac) = match profile {
         Profile::Modern => (

@@ -186,6 +186,27 @@ async fn requests_one_after_another_share_a_connection() {
 }
 
 #[tokio::test]
+async fn requests_at_the_same_time_share_a_connection_from_the_first() {
+    let world = waxwing_world::World::start(&[]).expect("loopback");
+    let ca = waxwing_world::ca::Ca::start(&world, waxwing_world::ca::Options::default());
+    let ca = ca.expect("a CA");
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, world.root_pem()).expect("written");
+    let policy = Policy {
+        body_cap: 1 << 20,
+        ..policy(&[root])
+    };
+    let sender = HttpSender::direct();
+    let url = ca.directory();
+    let requests = (0..8).map(|_| sender.send(get(&url), &policy));
+    for response in futures_util::future::join_all(requests).await {
+        assert_eq!(response.expect("an answer").status, 200);
+    }
+    assert_eq!(ca.traffic().connections(), 1);
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer() {
     let trust = Trust::new();
     let elsewhere = "302 Found\r\nlocation: https://localhost:1/";
