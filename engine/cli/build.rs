@@ -17,7 +17,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let workspace = here.join("../..").canonicalize()?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     for watched in ["plugins", "wit", "Cargo.lock"] {
-        println!("cargo:rerun-if-changed={}", workspace.join(watched).display());
+        println!(
+            "cargo:rerun-if-changed={}",
+            workspace.join(watched).display()
+        );
     }
     target_is_installed()?;
     let plugins = plugins(&workspace.join("plugins"))?;
@@ -28,7 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bytes = with_manifest(fs::read(&component)?, &fs::read(&plugin.manifest)?)?;
         let file = out.join(format!("{}.wasm", plugin.folder));
         fs::write(&file, bytes)?;
-        writeln!(table, "    ({:?}, include_bytes!({:?})),", plugin.folder, file)?;
+        writeln!(
+            table,
+            "    ({:?}, include_bytes!({:?})),",
+            plugin.folder, file
+        )?;
     }
     table.push_str("]\n");
     fs::write(out.join("embedded.rs"), table)?;
@@ -52,7 +59,9 @@ fn plugins(folder: &Path) -> Result<Vec<Plugin>, Box<dyn Error>> {
             continue;
         }
         let text = fs::read_to_string(&cargo)?;
-        let name = text.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        let name = text
+            .lines()
+            .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         let package = name.ok_or_else(|| format!("{} names no package", cargo.display()))?;
         let folder = path.file_name().and_then(|name| name.to_str());
         found.push(Plugin {
@@ -68,8 +77,9 @@ fn plugins(folder: &Path) -> Result<Vec<Plugin>, Box<dyn Error>> {
 /// Says what to do where rustup does not install targets by itself.
 fn target_is_installed() -> Result<(), Box<dyn Error>> {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let output =
-        Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output()?;
+    let output = Command::new(rustc)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output()?;
     let folder = PathBuf::from(String::from_utf8(output.stdout)?.trim());
     if output.status.success() && folder.exists() {
         return Ok(());
@@ -82,7 +92,15 @@ fn build(workspace: &Path, plugins: &[Plugin]) -> Result<PathBuf, Box<dyn Error>
     let folder = workspace.join("target").join("guests");
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     cargo.current_dir(workspace);
-    cargo.args(["build", "--locked", "--profile", "guest", "--target", TARGET, "--target-dir"]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--profile",
+        "guest",
+        "--target",
+        TARGET,
+        "--target-dir",
+    ]);
     cargo.arg(&folder);
     for plugin in plugins {
         cargo.args(["--package", &plugin.package]);

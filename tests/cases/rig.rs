@@ -63,7 +63,13 @@ impl Run {
     /// The same, if the exit code is that one.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
@@ -87,7 +93,10 @@ impl Rig {
             zones: vec!["example.com".to_owned()],
             ..dns_made_easy::Options::default()
         };
-        let secrets = [("dme-api-key", &options.api_key), ("dme-secret-key", &options.secret_key)];
+        let secrets = [
+            ("dme-api-key", &options.api_key),
+            ("dme-secret-key", &options.secret_key),
+        ];
         let folder = TempDir::new().expect("a folder");
         for (name, value) in secrets {
             let path = folder.path().join(name);
@@ -97,7 +106,11 @@ impl Rig {
         fs::write(folder.path().join("root.pem"), world.root_pem()).expect("the root is written");
         let provider = Api::start(&world, options.clone()).expect("the provider starts");
         fs::create_dir(folder.path().join("tls")).expect("a folder");
-        Self { world, provider, folder }
+        Self {
+            world,
+            provider,
+            folder,
+        }
     }
 
     /// The world's CA.
@@ -208,7 +221,11 @@ impl Rig {
             .arg(folder.join("cert.pem"))
             .output()
             .expect("openssl runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// The text form of the stored certificate, by openssl.
@@ -252,15 +269,26 @@ pub(crate) fn finish(mut child: Child) -> Run {
             String::from_utf8_lossy(&bytes).into_owned()
         })
     };
-    let out = drain(stdout.take().map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>));
-    let err = drain(stderr.take().map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>));
+    let out = drain(
+        stdout
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>),
+    );
+    let err = drain(
+        stderr
+            .take()
+            .map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>),
+    );
     let status = loop {
         if let Some(status) = child.try_wait().expect("the child can be asked") {
             break status;
         }
         if started.elapsed() > DEADLINE {
             let _gone = child.kill();
-            panic!("the program ran longer than {DEADLINE:?}; stderr:\n{}", err.join().expect("text"));
+            panic!(
+                "the program ran longer than {DEADLINE:?}; stderr:\n{}",
+                err.join().expect("text")
+            );
         }
         std::thread::sleep(Duration::from_millis(5));
     };

@@ -17,7 +17,10 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
         for entry in entries {
             let path = entry.expect("a readable entry").path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 folders.push(path);
             } else if name.ends_with(ending) {
@@ -39,8 +42,14 @@ fn production(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 #[test]
 fn a_crate_uses_lower_floors_only() {
-    let floors: BTreeMap<&str, u8> =
-        BTreeMap::from([("core", 0), ("acme", 1), ("flow", 2), ("host", 3), ("io", 3), ("cli", 4)]);
+    let floors: BTreeMap<&str, u8> = BTreeMap::from([
+        ("core", 0),
+        ("acme", 1),
+        ("flow", 2),
+        ("host", 3),
+        ("io", 3),
+        ("cli", 4),
+    ]);
     for (name, floor) in &floors {
         let path = root().join("engine").join(name).join("Cargo.toml");
         let manifest: toml::Table = fs::read_to_string(&path)
@@ -49,18 +58,41 @@ fn a_crate_uses_lower_floors_only() {
             .expect("a manifest is TOML");
         let dependencies = manifest["dependencies"].as_table().expect("a table");
         for dependency in dependencies.keys() {
-            let Some(other) = dependency.strip_prefix("waxwing-") else { continue };
-            let other = floors.get(other).unwrap_or_else(|| panic!("{name} uses {dependency}"));
-            assert!(other < floor, "{name} (F{floor}) may not use {dependency} (F{other})");
+            let Some(other) = dependency.strip_prefix("waxwing-") else {
+                continue;
+            };
+            let other = floors
+                .get(other)
+                .unwrap_or_else(|| panic!("{name} uses {dependency}"));
+            assert!(
+                other < floor,
+                "{name} (F{floor}) may not use {dependency} (F{other})"
+            );
         }
         let banned: &[&str] = match floor {
-            0 => &["tokio", "reqwest", "tracing", "wasmtime", "rand", "getrandom"],
-            1 => &["tokio", "reqwest", "wasmtime", "async-trait", "futures-util"],
+            0 => &[
+                "tokio",
+                "reqwest",
+                "tracing",
+                "wasmtime",
+                "rand",
+                "getrandom",
+            ],
+            1 => &[
+                "tokio",
+                "reqwest",
+                "wasmtime",
+                "async-trait",
+                "futures-util",
+            ],
             2 => &["reqwest", "wasmtime"],
             _ => &[],
         };
         for name_of_banned in banned {
-            assert!(!dependencies.contains_key(*name_of_banned), "{name} uses {name_of_banned}");
+            assert!(
+                !dependencies.contains_key(*name_of_banned),
+                "{name} uses {name_of_banned}"
+            );
         }
     }
 }
@@ -81,14 +113,20 @@ fn plugins_depend_on_the_contract_only() {
 fn no_ca_and_no_plugin_is_named_in_engine_source() {
     let mut names: Vec<String> = Vec::new();
     for profile in files(&root().join("engine/core/profiles"), ".toml") {
-        let stem = profile.file_stem().and_then(|stem| stem.to_str()).expect("a plain name");
+        let stem = profile
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .expect("a plain name");
         // Words of the language, not names of somebody.
         if !matches!(stem, "private" | "template") {
             names.push(stem.to_owned());
         }
     }
     for manifest in files(&root().join("plugins"), "plugin.toml") {
-        let folder = manifest.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+        let folder = manifest
+            .parent()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str());
         names.push(folder.expect("a plain name").to_owned());
     }
     assert!(names.len() > 8, "the names were not found: {names:?}");
@@ -104,13 +142,19 @@ fn no_ca_and_no_plugin_is_named_in_engine_source() {
         for (number, line) in production(&text) {
             let is_prose = line.trim_start().starts_with("//");
             let line_squeezed = squeeze(line);
-            let named = names.iter().find(|name| line_squeezed.contains(name.as_str()));
+            let named = names
+                .iter()
+                .find(|name| line_squeezed.contains(name.as_str()));
             if let Some(name) = named.filter(|_| !is_prose) {
                 found.push(format!("{}:{number}: {name}: {line}", path.display()));
             }
         }
     }
-    assert!(found.is_empty(), "names in engine source:\n{}", found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "names in engine source:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]
@@ -121,7 +165,10 @@ fn a_file_says_one_thing() {
             let text = fs::read_to_string(&path).expect("readable source");
             let lines = production(&text).count();
             if lines > 600 && !text.contains("//! A table:") {
-                long.push(format!("{}: {lines} lines before its tests", path.display()));
+                long.push(format!(
+                    "{}: {lines} lines before its tests",
+                    path.display()
+                ));
             }
         }
     }

@@ -6,7 +6,12 @@ use clap::{Args, Parser, Subcommand};
 
 /// Renews TLS certificates and never lets one expire.
 #[derive(Debug, Parser)]
-#[command(name = "waxwing", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "waxwing",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -18,7 +23,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// The configuration; without it the platform's usual place
-    #[arg(short, long, global = true, env = "WAXWING_CONFIG", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "WAXWING_CONFIG",
+        value_name = "FILE"
+    )]
     pub(crate) config: Option<PathBuf>,
     /// The state folder; overrides [state] dir
     #[arg(long, global = true, env = "WAXWING_STATE", value_name = "DIR")]

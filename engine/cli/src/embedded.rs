@@ -6,5 +6,8 @@ pub(crate) static EMBEDDED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"),
 
 /// The component of that id.
 pub(crate) fn find(id: &str) -> Option<&'static [u8]> {
-    EMBEDDED.iter().find(|(known, _)| *known == id).map(|(_, bytes)| *bytes)
+    EMBEDDED
+        .iter()
+        .find(|(known, _)| *known == id)
+        .map(|(_, bytes)| *bytes)
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use waxwing_core::profiles;
 use waxwing_core::plugin::Manifest;
+use waxwing_core::profiles;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, Settings, raw};
 use waxwing_host::section;
@@ -68,7 +68,12 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
         .clone()
         .or_else(|| settings.state.dir.clone())
         .unwrap_or_else(config::usual_state);
-    Ok(Loaded { settings, components, config: main, state })
+    Ok(Loaded {
+        settings,
+        components,
+        config: main,
+        state,
+    })
 }
 
 /// The manifest of every embedded component.
@@ -85,9 +90,7 @@ pub(crate) fn embedded_manifests() -> BTreeMap<PluginSource, Result<Manifest, St
 
 fn component(source: &PluginSource) -> Option<Result<Vec<u8>, String>> {
     match source {
-        PluginSource::Embedded(id) => {
-            crate::embedded::find(id).map(|bytes| Ok(bytes.to_vec()))
-        }
+        PluginSource::Embedded(id) => crate::embedded::find(id).map(|bytes| Ok(bytes.to_vec())),
         PluginSource::File { path, .. } => Some(config::read_component(path)),
     }
 }
@@ -108,4 +111,40 @@ fn manifest(bytes: &[u8], source: &PluginSource) -> Result<Manifest, String> {
         PluginSource::File { path, .. } => path.display().to_string(),
     };
     Manifest::parse(&shown, &text).map_err(|errors| errors.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn global(config: PathBuf) -> Global {
+        Global {
+            config: Some(config),
+            state_dir: None,
+            json: false,
+            verbose: 0,
+        }
+    }
+
+    #[test]
+    fn every_example_is_a_configuration_without_a_mistake() {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/configs");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(&folder).expect("the examples are there") {
+            let path = entry.expect("a readable entry").path();
+            if let Err(error) = load(&global(path.clone())) {
+                panic!("{}: {error}", path.display());
+            }
+            seen += 1;
+        }
+        assert!(seen >= 5, "only {seen} examples");
+    }
+
+    #[test]
+    fn every_embedded_component_has_a_manifest() {
+        for (source, manifest) in embedded_manifests() {
+            assert_eq!(manifest.err(), None, "{source:?}");
+        }
+    }
 }

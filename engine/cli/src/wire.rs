@@ -86,7 +86,8 @@ pub(crate) fn wire(
     let network = &loaded.settings.network;
     let clock = Arc::new(SystemClock);
     let http = Arc::new(
-        HttpSender::new(network).map_err(|error| machine("failed to use [network] proxy", &error))?,
+        HttpSender::new(network)
+            .map_err(|error| machine("failed to use [network] proxy", &error))?,
     );
     let audit = Arc::new(AuditTrail::default());
     let probe = DnsProbe::new(network);
@@ -132,7 +133,8 @@ pub(crate) fn wire(
             keys: Arc::new(LocalKeys),
             store,
             secrets: Arc::new(LocalSecrets),
-            user_agent: user_agent().map_err(|cause| machine("failed to name ourselves", &cause))?,
+            user_agent: user_agent()
+                .map_err(|cause| machine("failed to name ourselves", &cause))?,
         },
         probe: Arc::new(probe),
         dns,
@@ -140,7 +142,11 @@ pub(crate) fn wire(
         audit,
         observer,
     };
-    Ok(Wired { ports, plugins, unusable })
+    Ok(Wired {
+        ports,
+        plugins,
+        unusable,
+    })
 }
 
 /// Reads the plugin's secrets, all of them, then loads the component.
@@ -166,8 +172,12 @@ fn load_plugin(
     if !missing.is_empty() {
         return Err(missing);
     }
-    let bytes = loaded.components.get(&settings.source).map_or(&[][..], Vec::as_slice);
-    host.load(settings, bytes, secrets).map_err(|failure| vec![Unusable::Component(failure)])
+    let bytes = loaded
+        .components
+        .get(&settings.source)
+        .map_or(&[][..], Vec::as_slice);
+    host.load(settings, bytes, secrets)
+        .map_err(|failure| vec![Unusable::Component(failure)])
 }
 
 /// Digest of what an installation depends on, besides the certificate: another one means to

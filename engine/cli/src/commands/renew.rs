@@ -35,7 +35,10 @@ pub(crate) fn run(global: &Global, arguments: &Renew, terminal: &mut Terminal) -
             return Exit::Denied;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             terminal.note(&format!("error: {error}"));
@@ -56,19 +59,31 @@ pub(crate) fn run(global: &Global, arguments: &Renew, terminal: &mut Terminal) -
     let mut jobs = Vec::new();
     for certificate in certificates {
         let entry = store.entry(&certificate.name).ok().flatten();
-        let seen = entry.and_then(|entry| entry.current).map(|current| current.version);
+        let seen = entry
+            .and_then(|entry| entry.current)
+            .map(|current| current.version);
         if seen.is_none() || arguments.force {
-            jobs.push(Job { certificate: certificate.clone(), seen });
+            jobs.push(Job {
+                certificate: certificate.clone(),
+                seen,
+            });
         }
     }
     let orders = Orders {
         jobs,
-        install: certificates.iter().map(|certificate| certificate.name.clone()).collect(),
+        install: certificates
+            .iter()
+            .map(|certificate| certificate.name.clone())
+            .collect(),
         rehearsal: arguments.dry_run,
     };
     let (_switch, stop) = Stop::new();
-    let report =
-        runtime.block_on(scheduler::run(&wired.ports, &loaded.settings, orders, &stop));
+    let report = runtime.block_on(scheduler::run(
+        &wired.ports,
+        &loaded.settings,
+        orders,
+        &stop,
+    ));
     let mut exit = Exit::Done;
     for certificate in &report.certificates {
         if let Outcome::Failed(failure) = &certificate.outcome {
