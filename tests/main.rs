@@ -1,6 +1,7 @@
 //! The one integration binary: claims about the program as a whole.
 
 mod cases {
+    mod foreign;
     mod renew;
     pub(crate) mod rig;
     mod tidy;

@@ -131,8 +131,30 @@ impl Rig {
         self.folder.path().join(below)
     }
 
-    /// The sections that every configuration of a rig has.
+    /// Writes a secret that only the owner can read.
+    pub(crate) fn write_secret(&self, name: &str, value: &str) {
+        let path = self.path(name);
+        fs::write(&path, value).expect("a secret is written");
+        private(&path);
+    }
+
+    /// The sections that every configuration of a rig has, with the provider's plugin.
     pub(crate) fn config(&self, cas: &[(&str, &str)]) -> String {
+        let mut text = self.config_without_plugins(cas);
+        let address = self.provider.url();
+        let host = address.trim_end_matches("/V2.0");
+        write!(
+            text,
+            "[plugin.dns-made-easy]\nsettings.endpoint = \"{address}\"\n\
+             secrets = {{ api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }}\n\
+             grants.http = {{ hosts = [\"{host}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}\n\n",
+        )
+        .expect("text");
+        text
+    }
+
+    /// The same without any plugin.
+    pub(crate) fn config_without_plugins(&self, cas: &[(&str, &str)]) -> String {
         let mut text = String::new();
         let names: Vec<String> = cas.iter().map(|(name, _)| format!("{name:?}")).collect();
         let servers = self.world.dns();
@@ -155,15 +177,6 @@ impl Rig {
             )
             .expect("text");
         }
-        let address = self.provider.url();
-        let host = address.trim_end_matches("/V2.0");
-        write!(
-            text,
-            "[plugin.dns-made-easy]\nsettings.endpoint = \"{address}\"\n\
-             secrets = {{ api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }}\n\
-             grants.http = {{ hosts = [\"{host}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}\n\n",
-        )
-        .expect("text");
         text
     }
 

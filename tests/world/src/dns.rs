@@ -188,6 +188,11 @@ impl Dns {
         self.add(name, RData::CAA(caa))
     }
 
+    /// A handle on the TXT records that handlers of other servers may share.
+    pub fn txt_records(&self) -> TxtRecords {
+        TxtRecords(self.zones.clone())
+    }
+
     /// Removes a record; whether it was there.
     pub fn remove(&self, id: RecordId) -> bool {
         self.zones.with(|zones| zones.remove(id))
@@ -238,6 +243,25 @@ impl Dns {
 
     fn add(&self, name: &str, data: RData) -> Result<RecordId, DnsError> {
         add(&self.zones, name, data)
+    }
+}
+
+/// TXT records alone, to be changed from the handlers of a server that a test writes itself.
+#[derive(Debug, Clone)]
+pub struct TxtRecords(Guarded<Zones>);
+
+impl TxtRecords {
+    /// As [`Dns::add_txt`].
+    ///
+    /// # Errors
+    /// As for [`Dns::add_txt`].
+    pub fn add(&self, name: &str, value: &str) -> Result<RecordId, DnsError> {
+        add(&self.0, name, RData::TXT(txt(value)))
+    }
+
+    /// As [`Dns::remove`].
+    pub fn remove(&self, id: RecordId) -> bool {
+        self.0.with(|zones| zones.remove(id))
     }
 }
 
