@@ -11,6 +11,7 @@ mod embedded;
 mod exit;
 mod load;
 mod render;
+mod survey;
 mod wire;
 
 use std::ffi::OsString;

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use waxwing_core::name::CertificateName;
 use waxwing_flow::driver::Stop;
-use waxwing_flow::ports::CertificateStore as _;
 use waxwing_flow::report::{InstallOutcome, Observer, Outcome, Progress};
-use waxwing_flow::scheduler::{self, Job, Orders};
+use waxwing_flow::scheduler;
 
 use crate::args::{Global, Renew};
 use crate::exit::Exit;
 use crate::render::terminal::Terminal;
-use crate::{load, wire};
+use crate::{load, survey, wire};
 
 struct Silent;
 
@@ -55,28 +54,20 @@ pub(crate) fn run(global: &Global, arguments: &Renew, terminal: &mut Terminal) -
     for why in &wired.unusable {
         terminal.note(&format!("{why:?}"));
     }
-    let certificates = &loaded.settings.certificates;
-    let mut jobs = Vec::new();
-    for certificate in certificates {
-        let entry = store.entry(&certificate.name).ok().flatten();
-        let seen = entry
-            .and_then(|entry| entry.current)
-            .map(|current| current.version);
-        if seen.is_none() || arguments.force {
-            jobs.push(Job {
-                certificate: certificate.clone(),
-                seen,
-            });
+    let survey = match survey::survey(&loaded, &store, wired.ports.session.clock.now()) {
+        Ok(survey) => survey,
+        Err(error) => {
+            terminal.note(&format!("error: {error}"));
+            return Exit::Denied;
         }
-    }
-    let orders = Orders {
-        jobs,
-        install: certificates
-            .iter()
-            .map(|certificate| certificate.name.clone())
-            .collect(),
-        rehearsal: arguments.dry_run,
     };
+    let names = arguments
+        .names
+        .iter()
+        .filter_map(|name| CertificateName::parse(name).ok())
+        .collect();
+    let (force, rehearsal) = (arguments.force, arguments.dry_run);
+    let orders = survey::orders(&survey, &loaded.settings, &names, force, rehearsal);
     let (_switch, stop) = Stop::new();
     let report = runtime.block_on(scheduler::run(
         &wired.ports,
