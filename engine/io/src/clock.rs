@@ -12,6 +12,7 @@ pub struct SystemClock;
 
 #[async_trait]
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the Clock port")]
     fn now(&self) -> Timestamp {
         let milliseconds = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         // A machine without a battery may wake up before 1970.
@@ -21,6 +22,7 @@ impl Clock for SystemClock {
         })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the Clock port")]
     async fn sleep(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
     }
@@ -31,6 +33,10 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "compares the Clock port with the clock"
+    )]
     fn now_is_what_the_system_says() {
         let before = SystemTime::now()
             .duration_since(UNIX_EPOCH)

@@ -1,7 +1,6 @@
 //! Random numbers from the operating system, for jitter and ids.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Instant;
 
 use waxwing_flow::ports::Entropy;
 
@@ -15,10 +14,9 @@ impl Entropy for SystemEntropy {
         if aws_lc_rs::rand::fill(&mut bytes).is_ok() {
             return u64::from_ne_bytes(bytes);
         }
-        // Jitter need not be unguessable, so a broken generator is no reason to fail: a hasher is
-        // seeded anew for each process, and the clock moves between calls.
-        let mut hasher = RandomState::new().build_hasher();
-        hasher.write(format!("{:?}", Instant::now()).as_bytes());
+        // Jitter need not be unguessable, so a broken generator is no reason to fail: a hasher has
+        // seeds that differ between processes and between calls.
+        let hasher = RandomState::new().build_hasher();
         hasher.finish()
     }
 }

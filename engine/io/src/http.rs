@@ -172,6 +172,10 @@ impl HttpSender {
 
 #[async_trait]
 impl HttpClient for HttpSender {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures the exchange; nothing is decided by it"
+    )]
     async fn send(&self, request: Request, policy: &Policy) -> Result<Response, TransportError> {
         let start = Instant::now();
         let mut address = None;

@@ -2,8 +2,7 @@
 
 use aws_lc_rs::digest;
 use p12_keystore::{
-    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12ImportPolicy,
-    PrivateKey,
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey,
     PrivateKeyChain,
 };
 use waxwing_core::secret::Secret;
@@ -89,37 +88,63 @@ pub fn pkcs12(
     written.map_err(|cause| failed(MAKING, cause))
 }
 
-/// True if `file` opens with `password` and holds exactly this key and chain under this name.
-///
-/// Two files with the same content differ byte by byte, so this is how to see that nothing has to
-/// be written.
-pub fn holds(
-    file: &[u8],
-    key_pem: &Secret<String>,
-    fullchain_pem: &str,
-    friendly_name: &str,
-    password: &Secret<String>,
-) -> bool {
-    let Ok(key) = pem::private_key(key_pem.expose()) else {
-        return false;
-    };
-    let Ok(blocks) = pem::chain(fullchain_pem) else {
-        return false;
-    };
-    let Ok(store) = KeyStore::from_pkcs12(file, password.expose(), Pkcs12ImportPolicy::Relaxed) else {
-        return false;
-    };
-    let mut entries = store.entries();
-    let (Some((name, KeyStoreEntry::PrivateKeyChain(entry))), None) =
-        (entries.next(), entries.next())
-    else {
-        return false;
-    };
-    let Ok(wanted) = PrivateKey::from_der(key.secret_der()) else {
-        return false;
-    };
-    let chain = entry.certs().iter().map(Certificate::as_der);
-    name == friendly_name
-        && entry.key().as_der() == wanted.as_der()
-        && chain.eq(blocks.iter().map(|block| &block.der[..]))
+#[cfg(test)]
+mod tests {
+    use p12_keystore::Pkcs12ImportPolicy;
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+
+    use super::*;
+
+    fn issued() -> (Secret<String>, String) {
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        root.distinguished_name
+            .push(DnType::CommonName, "Test Root");
+        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().expect("a key"));
+        let root = root.expect("a root");
+        let key = KeyPair::generate().expect("a key");
+        let leaf = CertificateParams::new(["example.com".to_owned()]).expect("a name");
+        let leaf = leaf.signed_by(&key, &root).expect("a leaf");
+        let chain = format!("{}{}", leaf.pem(), root.pem()).replace("\r\n", "\n");
+        (Secret::new(key.serialize_pem()), chain)
+    }
+
+    #[test]
+    fn a_file_gives_back_key_chain_and_name_for_its_password_alone() {
+        let (key, chain) = issued();
+        for profile in Profile::ALL {
+            for password in ["hunter2", "pässwörd", ""] {
+                let secret = Secret::new(password.to_owned());
+                let file = pkcs12(&key, &chain, "shop", &secret, profile).expect("made");
+                let read = KeyStore::from_pkcs12(&file, password, Pkcs12ImportPolicy::Relaxed);
+                let read = read.expect("read");
+                let (name, entry) = read.private_key_chain().expect("an entry");
+                assert_eq!(name, "shop");
+                let want = pem::private_key(key.expose()).expect("a key");
+                assert_eq!(entry.key().as_der(), want.secret_der());
+                let found: Vec<_> = entry.certs().iter().map(Certificate::as_der).collect();
+                let want = pem::chain(&chain).expect("a chain");
+                assert_eq!(
+                    found,
+                    want.iter().map(|b| b.der.as_ref()).collect::<Vec<_>>()
+                );
+                let other = KeyStore::from_pkcs12(&file, "other", Pkcs12ImportPolicy::Relaxed);
+                assert!(other.is_err(), "{profile:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn profiles_have_names_and_nothing_secret_is_told() {
+        for profile in Profile::ALL {
+            assert_eq!(Profile::parse(profile.as_str()), Some(profile));
+        }
+        let (key, _) = issued();
+        let password = Secret::new("hunter2".to_owned());
+        let error = pkcs12(&key, "no chain", "shop", &password, Profile::Modern);
+        assert_eq!(
+            error.map_err(|error| error.to_string()),
+            Err("make the PKCS#12 file: line 1 is neither part of a certificate nor empty".into())
+        );
+    }
 }

@@ -88,7 +88,7 @@ pub fn leaf_der(text: &str) -> Result<Vec<u8>, CryptoError> {
 }
 
 /// SHA-256 as lower-case hex.
-pub fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
@@ -161,5 +161,93 @@ fn key_type(key: &SubjectPublicKeyInfo<'_>) -> Option<KeyType> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType,
+        SerialNumber, date_time_ymd,
+    };
+    use waxwing_core::secret::Secret;
+    use waxwing_flow::ports::KeyMaker as _;
+
+    use super::*;
+    use crate::keys::LocalKeys;
+
+    fn ca(name: &str) -> CertificateParams {
+        let mut ca = CertificateParams::default();
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.distinguished_name.push(DnType::CommonName, name);
+        ca
+    }
+
+    /// A leaf, an intermediate and the key of the leaf.
+    fn issued(kind: KeyType) -> (String, String, Secret<String>) {
+        let pair = |key: &Secret<String>| KeyPair::from_pem(key.expose()).expect("a key");
+        let root =
+            CertifiedIssuer::self_signed(ca("Test Root"), KeyPair::generate().expect("a key"));
+        let middle = CertifiedIssuer::signed_by(
+            ca("Test Issuer"),
+            KeyPair::generate().expect("a key"),
+            &root.expect("a root"),
+        )
+        .expect("an intermediate");
+        let key = LocalKeys.certificate_key(kind).expect("a key");
+        let mut leaf = CertificateParams::new(["*.example.com".into(), "example.com".into()]);
+        let leaf = leaf.as_mut().expect("names");
+        leaf.subject_alt_names
+            .push(SanType::IpAddress([192, 0, 2, 1].into()));
+        leaf.serial_number = Some(SerialNumber::from_slice(&[0xd7, 0xff]));
+        leaf.not_before = date_time_ymd(2026, 11, 18);
+        leaf.not_after = date_time_ymd(2027, 2, 16);
+        leaf.use_authority_key_identifier_extension = true;
+        let leaf = leaf.signed_by(&pair(&key), &middle).expect("a leaf");
+        (leaf.pem(), middle.pem(), key)
+    }
+
+    #[test]
+    fn a_chain_tells_what_the_engine_has_to_know() {
+        for kind in KeyType::ALL {
+            let (leaf, middle, key) = issued(kind);
+            let crlf = format!("{leaf}\n{middle}").replace('\n', "\r\n");
+            let (pem, facts) = read_chain(&crlf).expect("a chain");
+            assert_eq!(pem.cert + &pem.chain, pem.fullchain);
+            assert_eq!(pem.chain, middle.replace("\r\n", "\n"));
+            let names: Vec<_> = facts.names.iter().map(Identifier::to_wire).collect();
+            assert_eq!(names, ["example.com", "*.example.com"]);
+            assert_eq!(facts.serial, [0x00, 0xd7, 0xff], "the leading zero is kept");
+            assert_eq!(facts.authority_key_id.map(|id| id.len()), Some(20));
+            assert_eq!(facts.not_before.to_string(), "2026-11-18T00:00:00Z");
+            assert_eq!(facts.not_after.to_string(), "2027-02-16T00:00:00Z");
+            assert_eq!(facts.key_type, Some(kind));
+            assert_eq!(facts.issuers, ["Test Issuer", "Test Root"]);
+            assert_eq!(
+                LocalKeys.public_key_sha256(&key).as_ref(),
+                Ok(&facts.public_key_sha256)
+            );
+            assert_eq!(
+                leaf_der(&crlf).map(|der| sha256_hex(&der)),
+                Ok(facts.leaf_sha256)
+            );
+            assert_eq!(facts.leaf_sha1.len(), 40);
+        }
+    }
+
+    #[test]
+    fn what_is_no_chain_is_refused_with_the_reason() {
+        let (leaf, middle, key) = issued(KeyType::EcdsaP256);
+        let check = |text: &str, want: &str| {
+            let error = read_chain(text).expect_err("refused");
+            assert_eq!(error.what, "read the certificate chain");
+            assert!(error.causes[0].starts_with(want), "{error}");
+        };
+        check("", "there is no certificate in it");
+        check("<html>", "line 1 is neither");
+        check(&format!("{leaf}{}", key.expose()), "line ");
+        check(&middle, "the first certificate is a CA's: CN=Test Issuer");
+        let garbage = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+        check(&format!("{leaf}{garbage}"), "certificate 2 is not X.509");
     }
 }

@@ -89,6 +89,10 @@ fn collect(pipe: Option<impl Read + Send + 'static>, most: u64) -> mpsc::Receive
 }
 
 /// The status of a command whose output is at its end; none if it goes on for too long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a child has no wait with a time-out"
+)]
 fn wait(
     child: &mut Child,
     patience: Duration,
