@@ -12,9 +12,9 @@ mod failure;
 mod format;
 mod layout;
 mod lock;
+mod read;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use waxwing_core::name::{CaName, CertificateName};
@@ -24,13 +24,9 @@ use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
     Origin, StoredVersion,
 };
-use waxwing_flow::ports::{
-    AccountRecord, CertificateStore, KeyMaker as _, LockGuard, StoreError, StoreErrorKind,
-};
+use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
-use crate::keys::LocalKeys;
 use crate::permission;
-use crate::x509;
 use format::AccountText;
 use layout::{Layout, version_name, version_number};
 
@@ -64,7 +60,7 @@ impl FileStore {
             keep_versions: keep_versions.max(1),
         };
         let stamp = store.layout.format();
-        match read(&stamp)? {
+        match read::text(&stamp)? {
             Some(text) => {
                 format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
                 store.check_owner()?;
@@ -194,7 +190,7 @@ impl FileStore {
     /// The number in `current`.
     fn current_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
         let path = self.layout.current(name);
-        let Some(text) = read(&path)? else {
+        let Some(text) = read::text(&path)? else {
             return Ok(None);
         };
         match version_number(text.trim()) {
@@ -209,18 +205,18 @@ impl FileStore {
         number: u32,
     ) -> Result<(CertificateFacts, Origin), StoreError> {
         let path = self.layout.version(name, number).join(FACTS);
-        let text = required(&path)?;
+        let text = read::required(&path)?;
         format::read_facts(&text).map_err(|cause| failure::unreadable(&path, cause))
     }
 
     fn installed(&self, name: &CertificateName) -> Result<Vec<InstalledMark>, StoreError> {
         let mut marks = Vec::new();
-        for path in children(&self.layout.installed(name))? {
+        for path in read::children(&self.layout.installed(name))? {
             if path
                 .extension()
                 .is_some_and(|extension| extension == "toml")
             {
-                let text = required(&path)?;
+                let text = read::required(&path)?;
                 let mark = format::read_installed(&text);
                 marks.push(mark.map_err(|cause| failure::unreadable(&path, cause))?);
             }
@@ -231,7 +227,7 @@ impl FileStore {
 
     /// Numbers of complete versions, oldest first.
     fn versions(&self, name: &CertificateName) -> Result<Vec<u32>, StoreError> {
-        let paths = children(&self.layout.versions(name))?;
+        let paths = read::children(&self.layout.versions(name))?;
         let mut numbers: Vec<u32> = paths
             .iter()
             .filter_map(|path| version_number(path.file_name()?.to_str()?))
@@ -249,9 +245,9 @@ impl FileStore {
             let mut old = self.versions(name)?;
             let keep = usize::try_from(self.keep_versions).unwrap_or(usize::MAX);
             old.truncate(old.len().saturating_sub(keep));
-            let unfinished = children(&self.layout.versions(name))?
+            let unfinished = read::children(&self.layout.versions(name))?
                 .into_iter()
-                .filter(|path| is_unfinished(path));
+                .filter(|path| read::is_unfinished(path));
             for path in old
                 .iter()
                 .map(|n| self.layout.version(name, *n))
@@ -272,7 +268,7 @@ impl FileStore {
     fn set_aside(&self, path: &Path, kind: &str, name: &str) -> Result<PathBuf, StoreError> {
         let archive = self.layout.archive(kind, name);
         atomic::create_dir(&archive)?;
-        let taken = children(&archive)?;
+        let taken = read::children(&archive)?;
         let last = taken
             .iter()
             .filter_map(|path| version_number(path.file_name()?.to_str()?))
@@ -285,7 +281,7 @@ impl FileStore {
 
 impl CertificateStore for FileStore {
     fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
-        let mut names: Vec<CertificateName> = children(&self.layout.certificates())?
+        let mut names: Vec<CertificateName> = read::children(&self.layout.certificates())?
             .iter()
             .filter(|path| path.is_dir())
             .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok())
@@ -314,7 +310,7 @@ impl CertificateStore for FileStore {
             }
         };
         let path = self.layout.last(name);
-        let last = match read(&path)? {
+        let last = match read::text(&path)? {
             None => None,
             Some(text) => {
                 let last = format::read_last(&text);
@@ -338,13 +334,13 @@ impl CertificateStore for FileStore {
         let directory = self.layout.version(name, version);
         let (facts, origin) = self.facts(name, version)?;
         let pem = ChainPem {
-            cert: required(&directory.join(CERT))?,
-            chain: required(&directory.join(CHAIN))?,
-            fullchain: required(&directory.join(FULLCHAIN))?,
+            cert: read::required(&directory.join(CERT))?,
+            chain: read::required(&directory.join(CHAIN))?,
+            fullchain: read::required(&directory.join(FULLCHAIN))?,
         };
-        let key = read_key(&directory.join(KEY))?
+        let key = read::key(&directory.join(KEY))?
             .ok_or_else(|| failure::corrupt(&directory.join(KEY), "it is missing"))?;
-        check_fits(&directory, &key, &pem, &facts)?;
+        read::check_fits(&directory, &key, &pem, &facts)?;
         Ok(Some(StoredVersion {
             certificate: name.clone(),
             version,
@@ -414,7 +410,7 @@ impl CertificateStore for FileStore {
     }
 
     fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError> {
-        read(&self.layout.journal(name))
+        read::text(&self.layout.journal(name))
     }
 
     fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError> {
@@ -436,7 +432,7 @@ impl CertificateStore for FileStore {
     }
 
     fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
-        let paths = children(&self.layout.journals())?;
+        let paths = read::children(&self.layout.journals())?;
         let mut names: Vec<_> = paths
             .iter()
             .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".toml"))
@@ -456,19 +452,19 @@ impl CertificateStore for FileStore {
     }
 
     fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {
-        read_key(&self.layout.pending_key(name))
+        read::key(&self.layout.pending_key(name))
     }
 
     fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError> {
         let directory = self.layout.account(ca);
         let path = directory.join(ACCOUNT);
-        let Some(text) = read(&path)? else {
+        let Some(text) = read::text(&path)? else {
             return Ok(None);
         };
         let account =
             format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?;
         let key = directory.join(&account.key);
-        let key = read_key(&key)?
+        let key = read::key(&key)?
             .ok_or_else(|| failure::corrupt(&key, "the key of the account is missing"))?;
         Ok(Some(AccountRecord {
             directory: account.directory,
@@ -482,7 +478,7 @@ impl CertificateStore for FileStore {
     fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError> {
         let directory = self.layout.account(ca);
         let path = directory.join(ACCOUNT);
-        let mut old = match read(&path)? {
+        let mut old = match read::text(&path)? {
             None => None,
             Some(text) => Some(
                 format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?,
@@ -513,7 +509,7 @@ impl CertificateStore for FileStore {
 
     fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
         let path = self.layout.directory(ca);
-        let Some(text) = read(&path)? else {
+        let Some(text) = read::text(&path)? else {
             return Ok(None);
         };
         format::read_directory(&text)
@@ -551,10 +547,10 @@ impl FileStore {
         old: Option<&AccountText>,
         key: &Secret<String>,
     ) -> Result<String, StoreError> {
-        if let Some(old) = old {
-            if read_key(&directory.join(&old.key))?.as_ref() == Some(key) {
-                return Ok(old.key.clone());
-            }
+        if let Some(old) = old
+            && read::key(&directory.join(&old.key))?.as_ref() == Some(key)
+        {
+            return Ok(old.key.clone());
         }
         let unused = |name: &String| old.is_none_or(|old| old.key != *name);
         let names =
@@ -565,56 +561,10 @@ impl FileStore {
     }
 }
 
-/// The text of a file; none if it is not there.
-fn read(path: &Path) -> Result<Option<String>, StoreError> {
-    match fs::read(path) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => Ok(Some(text)),
-            Err(_) => Err(failure::corrupt(path, "it is not text")),
-        },
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(cause) => Err(failure::io("read", path, &cause)),
-    }
-}
-
-/// The text of a file that has to be there.
-fn required(path: &Path) -> Result<String, StoreError> {
-    read(path)?.ok_or_else(|| failure::corrupt(path, "it is missing"))
-}
-
-fn read_key(path: &Path) -> Result<Option<Secret<String>>, StoreError> {
-    let Some(key) = read(path)? else {
-        return Ok(None);
-    };
-    if permission::others_can_read(path).unwrap_or(false) {
-        tracing::warn!(path = %path.display(), "others can read this private key: chmod 600");
-    }
-    Ok(Some(Secret::new(key)))
-}
-
-/// What is in a folder, without unfinished things; nothing if there is no folder.
-fn children(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let list = || -> io::Result<Vec<PathBuf>> {
-        fs::read_dir(path)?
-            .map(|child| child.map(|child| child.path()))
-            .collect()
-    };
-    match list() {
-        Ok(paths) => Ok(paths),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(cause) => Err(failure::io("list", path, &cause)),
-    }
-}
-
-fn is_unfinished(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with(atomic::UNFINISHED))
-}
-
 /// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
 fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
-    let foreign = children(root)?.into_iter().find(|path| {
-        !is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
+    let foreign = read::children(root)?.into_iter().find(|path| {
+        !read::is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
     });
     let Some(foreign) = foreign else {
         return Ok(());
@@ -625,36 +575,6 @@ fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
         act: "use",
         ..failure::corrupt(root, cause)
     })
-}
-
-/// A version whose parts do not belong together was not written by us.
-fn check_fits(
-    directory: &Path,
-    key: &Secret<String>,
-    pem: &ChainPem,
-    facts: &CertificateFacts,
-) -> Result<(), StoreError> {
-    let refuse = |file: &str, cause: String| failure::corrupt(&directory.join(file), cause);
-    let leaf = x509::leaf_der(&pem.cert).map_err(|cause| refuse(CERT, cause.to_string()))?;
-    if x509::sha256_hex(&leaf) != facts.leaf_sha256 {
-        return Err(refuse(
-            CERT,
-            format!("it is not the certificate of {FACTS}"),
-        ));
-    }
-    if pem.fullchain.strip_prefix(&pem.cert) != Some(&pem.chain) {
-        return Err(refuse(
-            FULLCHAIN,
-            format!("it is not {CERT} followed by {CHAIN}"),
-        ));
-    }
-    let public = LocalKeys
-        .public_key_sha256(key)
-        .map_err(|e| refuse(KEY, e.to_string()))?;
-    if public != facts.public_key_sha256 {
-        return Err(refuse(KEY, format!("it is not the key of {CERT}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 use waxwing_core::key::KeyType;
+use waxwing_flow::ports::KeyMaker as _;
 
 use super::atomic::fault;
 use super::*;
 use crate::contract::{self, Sample};
+use crate::keys::LocalKeys;
 
 fn sample(kind: KeyType) -> Sample {
     let mut root = CertificateParams::default();

@@ -1,0 +1,90 @@
+//! Reads from the state folder: what is missing, what is broken and what is refused are three
+//! different things.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use waxwing_core::secret::Secret;
+use waxwing_flow::certificate::{CertificateFacts, ChainPem};
+use waxwing_flow::ports::{KeyMaker as _, StoreError};
+
+use super::{CERT, CHAIN, FACTS, FULLCHAIN, KEY, atomic, failure};
+use crate::keys::LocalKeys;
+use crate::{permission, x509};
+
+/// The text of a file; none if it is not there.
+pub(super) fn text(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(failure::corrupt(path, "it is not text")),
+        },
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(failure::io("read", path, &cause)),
+    }
+}
+
+/// The text of a file that has to be there.
+pub(super) fn required(path: &Path) -> Result<String, StoreError> {
+    text(path)?.ok_or_else(|| failure::corrupt(path, "it is missing"))
+}
+
+pub(super) fn key(path: &Path) -> Result<Option<Secret<String>>, StoreError> {
+    let Some(key) = text(path)? else {
+        return Ok(None);
+    };
+    if permission::others_can_read(path).unwrap_or(false) {
+        tracing::warn!(path = %path.display(), "others can read this private key: chmod 600");
+    }
+    Ok(Some(Secret::new(key)))
+}
+
+/// What is in a folder, without unfinished things; nothing if there is no folder.
+pub(super) fn children(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let list = || -> io::Result<Vec<PathBuf>> {
+        fs::read_dir(path)?
+            .map(|child| child.map(|child| child.path()))
+            .collect()
+    };
+    match list() {
+        Ok(paths) => Ok(paths),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(cause) => Err(failure::io("list", path, &cause)),
+    }
+}
+
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(atomic::UNFINISHED))
+}
+
+/// A version whose parts do not belong together was not written by us.
+pub(super) fn check_fits(
+    directory: &Path,
+    key: &Secret<String>,
+    pem: &ChainPem,
+    facts: &CertificateFacts,
+) -> Result<(), StoreError> {
+    let refuse = |file: &str, cause: String| failure::corrupt(&directory.join(file), cause);
+    let leaf = x509::leaf_der(&pem.cert).map_err(|cause| refuse(CERT, cause.to_string()))?;
+    if x509::sha256_hex(&leaf) != facts.leaf_sha256 {
+        return Err(refuse(
+            CERT,
+            format!("it is not the certificate of {FACTS}"),
+        ));
+    }
+    if pem.fullchain.strip_prefix(&pem.cert) != Some(&pem.chain) {
+        return Err(refuse(
+            FULLCHAIN,
+            format!("it is not {CERT} followed by {CHAIN}"),
+        ));
+    }
+    let public = LocalKeys
+        .public_key_sha256(key)
+        .map_err(|e| refuse(KEY, e.to_string()))?;
+    if public != facts.public_key_sha256 {
+        return Err(refuse(KEY, format!("it is not the key of {CERT}")));
+    }
+    Ok(())
+}
