@@ -87,6 +87,12 @@ pub struct Options {
     pub caa: Vec<String>,
     /// Whether a second order for the same names gives the pending or ready one again.
     pub repeats_orders: bool,
+    /// Whether a second order that replaces a certificate is refused while the first one is open,
+    /// as one public CA does, or only once it has its certificate, as Pebble does.
+    pub blocks_second_replacement: bool,
+    /// Whether a path that is not there is 403 rather than 404, as at the CA whose directory was
+    /// guessed in vain.
+    pub forbids_unknown_paths: bool,
     /// Whether a client that asks for the `clientAuth` key usage is refused.
     pub refuses_client_auth: bool,
     /// Whether the directory carries an entry with a random name, as one public CA does.
@@ -195,6 +201,8 @@ impl Default for Options {
             blocked: Vec::new(),
             caa: Vec::new(),
             repeats_orders: false,
+            blocks_second_replacement: false,
+            forbids_unknown_paths: false,
             refuses_client_auth: false,
             random_entry: true,
         }

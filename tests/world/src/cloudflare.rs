@@ -4,6 +4,8 @@
 //! answer, pages, TXT content in quotes, and 429 with `Retry-After`. Records it holds are served by
 //! the world's name servers.
 
+mod door;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -11,12 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
-use axum::response::Response;
+use axum::extract::Query;
 use hickory_proto::rr::RData;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,6 +27,7 @@ use crate::guarded::Guarded;
 use crate::server::{Https, Setup};
 use crate::traffic::{Class, Traffic};
 use crate::window::{Clock, Window, system_clock};
+use door::{Fields, Refusal, bad, paged, wrap};
 
 /// Where the API's paths start.
 const ROOT: &str = "/client/v4";
@@ -45,9 +46,6 @@ const RECORDS_PER_PAGE: (usize, usize) = (100, 5_000_000);
 
 /// The times to live a record may have, besides 1 for "automatic".
 const TTL: std::ops::RangeInclusive<u64> = 60..=86_400;
-
-/// The most bytes a request may have.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// An account at this provider.
 #[derive(Clone)]
@@ -171,9 +169,6 @@ struct NewRecord {
     comment: Option<String>,
 }
 
-/// A refusal: status, code and message.
-type Refusal = (StatusCode, u32, String);
-
 impl Api {
     /// Starts the API; its records appear at the world's name servers.
     ///
@@ -193,7 +188,7 @@ impl Api {
             options,
         });
         let router = Router::new()
-            .fallback(serve)
+            .fallback(door::serve)
             .with_state(Arc::clone(&account));
         let setup = Setup {
             classify: Arc::new(classify),
@@ -251,118 +246,6 @@ impl Api {
     }
 }
 
-fn classify(method: &Method, path: &str) -> Class {
-    let Some(rest) = path.strip_prefix("/client/v4/zones") else {
-        return Class::Other;
-    };
-    match (method, rest.contains("/dns_records")) {
-        (&Method::GET, false) => Class::Zone,
-        (&Method::GET, true) => Class::Records,
-        (&Method::POST, true) => Class::Create,
-        (&Method::DELETE, true) => Class::Delete,
-        _ => Class::Other,
-    }
-}
-
-async fn serve(State(account): State<Arc<Account>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let now = (account.options.clock)();
-    let (taken, limit) = account
-        .window
-        .with(|window| (window.take(now), window.limit()));
-    let outcome = match (to_bytes(body, BODY_LIMIT).await, &taken) {
-        (_body, Err(_wait)) => Err((
-            StatusCode::TOO_MANY_REQUESTS,
-            971,
-            "Please wait and consider throttling your request speed".to_owned(),
-        )),
-        (Err(_cut_or_long), Ok(_left)) => Err((
-            StatusCode::PAYLOAD_TOO_LARGE,
-            7000,
-            "Request entity too large".to_owned(),
-        )),
-        (Ok(body), Ok(_left)) => account.route(&parts, &body, now),
-    };
-    let (status, value) = match outcome {
-        Ok(value) => (StatusCode::OK, value),
-        Err((status, code, message)) => (
-            status,
-            json!({
-                "success": false,
-                "errors": [{ "code": code, "message": message }],
-                "messages": [],
-                "result": null,
-            }),
-        ),
-    };
-    let mut response = Response::new(Body::from(value.to_string()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
-    // Whole seconds, rounded up, as documented.
-    let wait = taken
-        .as_ref()
-        .err()
-        .map(|wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
-    let left = taken.unwrap_or(0);
-    let window = LIMIT_WINDOW.as_secs();
-    let mut extra = vec![
-        ("ratelimit", format!("\"default\";r={left};t={window}")),
-        (
-            "ratelimit-policy",
-            format!("\"default\";q={limit};w={window}"),
-        ),
-    ];
-    extra.extend(wait.map(|wait| ("retry-after", wait.to_string())));
-    for (name, value) in extra {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-    response
-}
-
-fn wrap(result: Value) -> Value {
-    json!({ "success": true, "errors": [], "messages": [], "result": result })
-}
-
-/// One page of a list, with what is said about it.
-fn paged(all: Vec<Value>, query: &Fields, (usual, most): (usize, usize)) -> Value {
-    let number = |name: &str| query.get(name).and_then(|text| text.parse::<usize>().ok());
-    let per_page = number("per_page").unwrap_or(usual).clamp(1, most);
-    let page = number("page").unwrap_or(1).max(1);
-    let total = all.len();
-    let rows: Vec<Value> = all
-        .into_iter()
-        .skip((page - 1) * per_page)
-        .take(per_page)
-        .collect();
-    let info = json!({
-        "page": page,
-        "per_page": per_page,
-        "count": rows.len(),
-        "total_count": total,
-        "total_pages": total.div_ceil(per_page),
-    });
-    let mut value = wrap(Value::Array(rows));
-    value["result_info"] = info;
-    value
-}
-
-struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _value)| key == name)
-            .map(|(_key, value)| value.as_str())
-    }
-}
-
 impl Account {
     fn route(&self, parts: &Parts, body: &[u8], now: SystemTime) -> Result<Value, Refusal> {
         let token = self.token(parts)?;
@@ -417,52 +300,6 @@ impl Account {
                     "Could not route to {}, perhaps your object identifier is invalid?",
                     parts.uri.path()
                 ),
-            )),
-        }
-    }
-
-    fn token(&self, parts: &Parts) -> Result<&Token, Refusal> {
-        let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
-            let text = "Missing X-Auth-Key, X-Auth-Email or Authorization headers";
-            return Err(bad(9106, text));
-        };
-        let secret = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.strip_prefix("Bearer "));
-        let Some(secret) = secret.filter(|secret| !secret.is_empty() && !secret.contains(' '))
-        else {
-            return Err(bad(6003, "Invalid request headers"));
-        };
-        self.options
-            .tokens
-            .iter()
-            .find(|token| token.secret == secret)
-            .ok_or_else(|| {
-                (
-                    StatusCode::UNAUTHORIZED,
-                    1000,
-                    "Invalid API Token".to_owned(),
-                )
-            })
-    }
-
-    /// The name of a zone the token may act on; `may` is whether it has the permission.
-    fn opened(&self, token: &Token, zone: &str, may: bool) -> Result<&str, Refusal> {
-        let hex = zone.len() == 32 && zone.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !hex {
-            let text = format!(
-                "Could not route to /zones/{zone}, perhaps your object identifier is invalid?"
-            );
-            return Err(bad(7003, &text));
-        }
-        match self.zones.get(zone) {
-            Some(name) if may && token.sees(name) => Ok(name),
-            // What exists and may not be seen is answered like what does not exist.
-            _ => Err((
-                StatusCode::FORBIDDEN,
-                10000,
-                "Authentication error".to_owned(),
             )),
         }
     }
@@ -558,7 +395,7 @@ impl Account {
             return Err(bad(9000, "DNS name is invalid."));
         }
         let content = match new.kind.as_str() {
-            "TXT" => quoted(&new.content),
+            "TXT" => dns::quote(&new.content, " "),
             _ => new.content,
         };
         self.book.with(|book| {
@@ -575,7 +412,7 @@ impl Account {
                 "TXT" => dns::add(
                     &self.names,
                     &name,
-                    RData::TXT(dns::txt(&unquoted(&content))),
+                    RData::TXT(dns::txt(&dns::unquote(&content, " "))),
                 )
                 .ok(),
                 _ => None,
@@ -611,10 +448,6 @@ impl Account {
     }
 }
 
-fn bad(code: u32, message: &str) -> Refusal {
-    (StatusCode::BAD_REQUEST, code, message.to_owned())
-}
-
 fn no_record() -> Refusal {
     (
         StatusCode::NOT_FOUND,
@@ -632,33 +465,6 @@ fn identifier(text: &str) -> String {
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// TXT content as it is stored: quoted strings of at most 255 bytes, with a space between them.
-fn quoted(content: &str) -> String {
-    if content.len() >= 2 && content.starts_with('"') && content.ends_with('"') {
-        return content.to_owned();
-    }
-    let mut strings = vec![String::new()];
-    for letter in content.chars() {
-        if strings
-            .last()
-            .is_some_and(|last| last.len() + letter.len_utf8() > 255)
-        {
-            strings.push(String::new());
-        }
-        if let Some(last) = strings.last_mut() {
-            last.push(letter);
-        }
-    }
-    format!("\"{}\"", strings.join("\" \""))
-}
-
-fn unquoted(content: &str) -> String {
-    let inner = content
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    inner.unwrap_or(content).replace("\" \"", "")
 }
 
 fn zone_json(id: &str, name: &str, token: &Token) -> Value {
@@ -697,6 +503,19 @@ fn record_json(id: &str, entry: &Entry) -> Value {
         "created_on": created,
         "modified_on": created,
     })
+}
+
+fn classify(method: &Method, path: &str) -> Class {
+    let Some(rest) = path.strip_prefix("/client/v4/zones") else {
+        return Class::Other;
+    };
+    match (method, rest.contains("/dns_records")) {
+        (&Method::GET, false) => Class::Zone,
+        (&Method::GET, true) => Class::Records,
+        (&Method::POST, true) => Class::Create,
+        (&Method::DELETE, true) => Class::Delete,
+        _ => Class::Other,
+    }
 }
 
 #[cfg(test)]

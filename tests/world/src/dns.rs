@@ -6,6 +6,7 @@
 //! Pebble (`-dnsserver`).
 
 mod ask;
+mod quoting;
 mod serve;
 mod zones;
 
@@ -21,6 +22,7 @@ use crate::guarded::Guarded;
 use crate::runtime::{Runtime, Task};
 
 pub(crate) use ask::ask;
+pub(crate) use quoting::{quote, unquote};
 pub(crate) use zones::Zones;
 
 /// How many addresses are tried for a port that is free on all of them, over UDP and TCP.

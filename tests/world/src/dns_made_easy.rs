@@ -5,30 +5,29 @@
 //! empty body after a deletion; TXT values stored with their quotes. Records it holds are served by
 //! the world's name servers.
 
+mod door;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use aws_lc_rs::hmac;
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Query, Request, State};
-use axum::response::Response;
+use axum::extract::Query;
 use hickory_proto::rr::RData;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::World;
-use crate::ca::token;
 use crate::dns::{self, RecordId, Zones};
 use crate::fault::{Fault, Faults};
 use crate::guarded::Guarded;
 use crate::server::{Https, Setup};
 use crate::traffic::{Class, Traffic};
 use crate::window::{Clock, Window, system_clock};
+use door::Reply;
 
 /// Where the API's paths start.
 const ROOT: &str = "/V2.0";
@@ -38,12 +37,6 @@ const LIMIT: usize = 150;
 
 /// The scrolling window of the rate limit.
 const LIMIT_WINDOW: Duration = Duration::from_secs(300);
-
-/// How far a request's date may be from the server's clock.
-const SKEW: Duration = Duration::from_secs(30);
-
-/// The most bytes a request may have.
-const BODY_LIMIT: usize = 256 * 1024;
 
 /// An account at this provider.
 #[derive(Clone)]
@@ -150,7 +143,7 @@ impl Api {
             options,
         });
         let router = Router::new()
-            .fallback(serve)
+            .fallback(door::serve)
             .with_state(Arc::clone(&account));
         let setup = Setup {
             classify: Arc::new(classify),
@@ -211,162 +204,7 @@ impl Api {
     }
 }
 
-fn classify(method: &Method, path: &str) -> Class {
-    let Some(rest) = path.strip_prefix("/V2.0/dns/managed") else {
-        return Class::Other;
-    };
-    match (method, rest.contains("/records")) {
-        (&Method::GET, false) => Class::Zone,
-        (&Method::GET, true) => Class::Records,
-        (&Method::POST, true) => Class::Create,
-        (&Method::DELETE, true) => Class::Delete,
-        _ => Class::Other,
-    }
-}
-
-/// An answer before the headers every answer has.
-struct Reply {
-    status: StatusCode,
-    body: String,
-    kind: &'static str,
-    location: Option<String>,
-}
-
-impl Reply {
-    fn json(status: StatusCode, value: &Value) -> Self {
-        Self {
-            status,
-            body: value.to_string(),
-            kind: "application/json",
-            location: None,
-        }
-    }
-
-    fn error(status: StatusCode, text: impl Into<String>) -> Self {
-        Self::json(status, &json!({ "error": [text.into()] }))
-    }
-
-    /// What stands in for "not found".
-    fn html() -> Self {
-        let body = "<html><head><title>DNS Made Easy</title></head><body><h1>A system error has \
-                    occurred</h1></body></html>";
-        Self {
-            status: StatusCode::NOT_FOUND,
-            body: body.to_owned(),
-            kind: "text/html;charset=ISO-8859-1",
-            location: None,
-        }
-    }
-}
-
-async fn serve(State(account): State<Arc<Account>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let now = (account.options.clock)();
-    let taken = account
-        .window
-        .with(|window| (window.take(now), window.limit()));
-    let (remaining, limit) = (taken.0.unwrap_or(0), taken.1);
-    let reply = match to_bytes(body, BODY_LIMIT).await {
-        Err(_cut_or_long) => Reply::error(StatusCode::BAD_REQUEST, "Invalid request body"),
-        Ok(_body) if taken.0.is_err() => {
-            Reply::error(StatusCode::BAD_REQUEST, "Rate limit exceeded")
-        }
-        Ok(body) => {
-            let header = |name: &str| {
-                parts
-                    .headers
-                    .get(name)
-                    .and_then(|value| value.to_str().ok())
-            };
-            let signed = account.check(
-                now,
-                header("x-dnsme-apikey"),
-                header("x-dnsme-requestdate"),
-                header("x-dnsme-hmac"),
-            );
-            match signed {
-                Err(refusal) => refusal,
-                Ok(()) => account.route(&parts, &body),
-            }
-        }
-    };
-    let mut response = Response::new(Body::from(reply.body));
-    *response.status_mut() = reply.status;
-    let headers = response.headers_mut();
-    if !reply.kind.is_empty() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.kind));
-    }
-    let id = token(12);
-    for (name, value) in [
-        ("x-dnsme-requestid", id),
-        ("x-dnsme-requestlimit", limit.to_string()),
-        ("x-dnsme-requestsremaining", remaining.to_string()),
-        ("date", httpdate::fmt_http_date(now)),
-    ] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-    if let Some(location) = reply
-        .location
-        .and_then(|url| HeaderValue::try_from(url).ok())
-    {
-        headers.insert(header::LOCATION, location);
-    }
-    response
-}
-
 impl Account {
-    fn check(
-        &self,
-        now: SystemTime,
-        key: Option<&str>,
-        date: Option<&str>,
-        hmac: Option<&str>,
-    ) -> Result<(), Reply> {
-        if key != Some(self.options.api_key.as_str()) {
-            return Err(Reply::error(StatusCode::FORBIDDEN, "API key not found"));
-        }
-        let date = date.unwrap_or_default();
-        let Some(sent) = parse_date(date) else {
-            return Err(Reply::error(
-                self.options.date_status,
-                format!("Invalid request date header: {date}"),
-            ));
-        };
-        let (apart, sign) = match now.duration_since(sent) {
-            Ok(late) => (late, ""),
-            Err(early) => (early.duration(), "-"),
-        };
-        if apart > SKEW {
-            let header_ms = sent
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or(Duration::ZERO)
-                .as_millis();
-            return Err(Reply::error(
-                self.options.date_status,
-                format!(
-                    "Request sent with date header too far out of sync.  Difference in times is \
-                     {sign}{}, header value is {header_ms}",
-                    apart.as_millis()
-                ),
-            ));
-        }
-        let key = hmac::Key::new(
-            hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-            self.options.secret_key.as_bytes(),
-        );
-        let tag: String = hmac::sign(&key, date.as_bytes())
-            .as_ref()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        match hmac == Some(tag.as_str()) {
-            true => Ok(()),
-            false => Err(Reply::error(StatusCode::FORBIDDEN, "Unable to verify HMAC")),
-        }
-    }
-
     fn route(&self, parts: &http::request::Parts, body: &[u8]) -> Reply {
         let query = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map(|Query(pairs)| pairs)
@@ -519,7 +357,7 @@ impl Account {
             name => name.to_ascii_lowercase(),
         };
         let value = match new.kind.as_str() {
-            "TXT" => quoted(&new.value),
+            "TXT" => dns::quote(&new.value, ""),
             _ => new.value,
         };
         self.book.with(|book| {
@@ -543,7 +381,12 @@ impl Account {
             };
             let shown = match new.kind.as_str() {
                 // A zone that is not delegated to the world's servers is invisible there.
-                "TXT" => dns::add(&self.names, &full, RData::TXT(dns::txt(&unquoted(&value)))).ok(),
+                "TXT" => dns::add(
+                    &self.names,
+                    &full,
+                    RData::TXT(dns::txt(&dns::unquote(&value, ""))),
+                )
+                .ok(),
                 _ => None,
             };
             let entry = Entry {
@@ -588,48 +431,6 @@ impl Account {
     }
 }
 
-/// RFC 1123 in the forms clients send: `GMT`, `UTC` or `+0000`, the day with or without its zero.
-fn parse_date(text: &str) -> Option<SystemTime> {
-    let (date, zone) = text.rsplit_once(' ')?;
-    if !["GMT", "UTC", "+0000"].contains(&zone) {
-        return None;
-    }
-    let (weekday, rest) = date.split_once(", ")?;
-    let padded = match rest.split_once(' ')?.0.len() {
-        1 => format!("{weekday}, 0{rest} GMT"),
-        _ => format!("{weekday}, {rest} GMT"),
-    };
-    httpdate::parse_http_date(&padded).ok()
-}
-
-/// A TXT value as it is stored: in quotes, in strings of at most 255 bytes.
-fn quoted(value: &str) -> String {
-    if value.len() >= 2 && value.starts_with('"') && value.ends_with('"') {
-        return value.to_owned();
-    }
-    let mut strings = vec![String::new()];
-    for letter in value.chars() {
-        if strings
-            .last()
-            .is_some_and(|last| last.len() + letter.len_utf8() > 255)
-        {
-            strings.push(String::new());
-        }
-        if let Some(last) = strings.last_mut() {
-            last.push(letter);
-        }
-    }
-    format!("\"{}\"", strings.join("\"\""))
-}
-
-fn unquoted(value: &str) -> String {
-    let inner = value
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .unwrap_or(value);
-    inner.replace("\"\"", "")
-}
-
 fn zone_json(id: u64, name: &str) -> Value {
     json!({
         "id": id,
@@ -660,6 +461,19 @@ fn record_json(id: u64, entry: &Entry) -> Value {
         "monitor": false,
         "hardLink": false,
     })
+}
+
+fn classify(method: &Method, path: &str) -> Class {
+    let Some(rest) = path.strip_prefix("/V2.0/dns/managed") else {
+        return Class::Other;
+    };
+    match (method, rest.contains("/records")) {
+        (&Method::GET, false) => Class::Zone,
+        (&Method::GET, true) => Class::Records,
+        (&Method::POST, true) => Class::Create,
+        (&Method::DELETE, true) => Class::Delete,
+        _ => Class::Other,
+    }
 }
 
 #[cfg(test)]

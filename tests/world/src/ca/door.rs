@@ -196,6 +196,9 @@ fn route(office: &Arc<Office>, visit: &Visit) -> Result<Reply, Problem> {
         ("challenge", id) => office.challenge(visit, id),
         ("certificate", id) => office.certificate(visit, id),
         ("revoke-cert", "") => office.revoke(visit),
+        _ if office.options.forbids_unknown_paths => {
+            Err(Problem::unauthorized("Invalid ACME server URL"))
+        }
         _ => Err(Problem::not_found(format!(
             "no resource has the path {path}"
         ))),

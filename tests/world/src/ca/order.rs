@@ -58,13 +58,13 @@ impl Office {
         let names = self.check_names(&asked.identifiers)?;
         self.check_dates(&asked)?;
         self.ledger.with(|ledger| {
-            if let Some(replaces) = &asked.replaces {
-                self.check_replaces(ledger, &account, &names, replaces)?;
-            }
             if self.options.repeats_orders
                 && let Some(order) = repeated(ledger, &account, &names, &asked)
             {
                 return Ok(self.show(ledger, visit, &order, StatusCode::CREATED));
+            }
+            if let Some(replaces) = &asked.replaces {
+                self.check_replaces(ledger, &account, &names, replaces)?;
             }
             let authorizations = names
                 .iter()
@@ -318,7 +318,11 @@ impl Office {
                 "no certificate is known as `{replaces}`"
             )));
         };
-        if old.replaced {
+        let open = |order: &Order| {
+            order.replaces.as_deref() == Some(replaces) && ledger.status(order) != Status::Invalid
+        };
+        let blocked = self.options.blocks_second_replacement && ledger.orders.values().any(open);
+        if old.replaced || blocked {
             return Err(Problem::new(
                 "alreadyReplaced",
                 StatusCode::CONFLICT,

@@ -1,7 +1,11 @@
 //! The double against what is known about the API.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
+use aws_lc_rs::hmac;
+
+use super::door::parse_date;
 use super::*;
 use crate::fault::What;
 
@@ -318,15 +322,4 @@ async fn the_nth_call_can_fail() {
         client.ask(Method::GET, "/", None).await,
     ];
     assert_eq!(seen.map(|answer| answer.status), [200, 502]);
-}
-
-#[test]
-fn long_values_are_stored_in_chunks() {
-    let long = "x".repeat(300);
-    let stored = quoted(&long);
-    assert_eq!(
-        stored,
-        format!("\"{}\"\"{}\"", "x".repeat(255), "x".repeat(45))
-    );
-    assert_eq!(unquoted(&stored), long);
 }

@@ -239,3 +239,19 @@ async fn revocation_wants_the_account_or_the_certificates_key() {
     assert_eq!(client.post(&url, &body(4)).await.kind(), "alreadyRevoked");
     assert_eq!(client.ca.certificates()[0].revoked, Some(4));
 }
+
+#[tokio::test]
+async fn an_open_replacement_blocks_the_next_one_where_the_ca_does_so() {
+    let options = Options {
+        blocks_second_replacement: true,
+        ..Options::default()
+    };
+    let mut client = Bench::registered(options).await;
+    client.certificate(&["example.com"]).await;
+    let id = client.ca.certificates()[0].renewal_id.clone();
+    let identifiers = json!([{ "type": "dns", "value": "example.com" }]);
+    let order = json!({ "identifiers": identifiers, "replaces": id }).to_string();
+    let url = client.url("newOrder");
+    assert_eq!(client.post(&url, &order).await.status, 201);
+    assert_eq!(client.post(&url, &order).await.kind(), "alreadyReplaced");
+}

@@ -213,3 +213,21 @@ async fn changed_terms_stop_every_account() {
     );
     assert!(answer.json()["instance"].is_string());
 }
+
+#[tokio::test]
+async fn a_directory_that_was_guessed_can_be_forbidden() {
+    let options = Options {
+        directory_path: "/v2/DV90".to_owned(),
+        forbids_unknown_paths: true,
+        ..Options::default()
+    };
+    let mut client = Bench::new(options).await;
+    let guessed = client.http.get(format!("{}/v2/directory", client.ca.url()));
+    let answer = client.finish(guessed).await;
+    assert_eq!(
+        (answer.status, answer.kind().as_str()),
+        (403, "unauthorized")
+    );
+    assert_eq!(client.ca.traffic().count(Class::Directory), 1);
+    assert_eq!(client.ca.traffic().count(Class::Other), 1);
+}
