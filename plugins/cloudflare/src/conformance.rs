@@ -386,6 +386,25 @@ fn other_refusals_are_permanent_and_server_trouble_is_not() {
 }
 
 #[test]
+fn answers_of_any_shape_are_errors_and_no_crash() {
+    for body in [
+        "[1]",
+        "\"text\"",
+        "7",
+        "null",
+        r#"{"success":true}"#,
+        r#"{"success":true,"result":7}"#,
+        r#"{"success":false,"errors":7}"#,
+        r#"{"success":false,"errors":[7,{"error_chain":{}}]}"#,
+    ] {
+        let mut account = Account::with_zones(&["example.com"]);
+        account.instead.insert(0, reply(200, body));
+        let report = present(&account, 1, &[record("example.com", "value")]);
+        assert_eq!(report.failed.len(), 1, "{body}");
+    }
+}
+
+#[test]
 fn with_no_time_left_nothing_is_begun() {
     let account = Account::with_zones(&["example.com"]);
     account.remaining_ms.set(4_000);

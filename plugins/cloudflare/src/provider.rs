@@ -1,6 +1,6 @@
 //! The calls of the contract.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::{Api, Problem, Zone, failure, is_id};
 use crate::bindings::exports::waxwing::plugin::dns_provider::{
@@ -13,24 +13,35 @@ use crate::host::Host;
 use crate::zones::{Zones, is_within};
 
 const ENDPOINT: &str = "https://api.cloudflare.com/client/v4";
+const DEFAULT_TTL: u32 = 60;
 /// The anycast network usually answers within seconds.
 const EXPECTED_PROPAGATION_MS: u32 = 10_000;
 const NO_PROPAGATION_AFTER_MS: u32 = 600_000;
 /// With less time than this no request is begun: it could be cut off after the server acted.
 const LEAST_TIME_MS: u64 = 5_000;
 
-/// The settings of `plugin.toml`; the host has checked them and filled in defaults.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// The settings of `plugin.toml`. The host has checked their types and filled in the defaults.
+#[derive(Debug)]
 struct Settings {
-    #[serde(default = "default_ttl")]
     ttl: u32,
     zone_id: Option<String>,
     endpoint: Option<String>,
 }
 
-const fn default_ttl() -> u32 {
-    60
+impl Settings {
+    fn parse(json: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(json).ok()?;
+        value.as_object()?;
+        let text = |key: &str| value[key].as_str().map(str::to_owned);
+        Some(Self {
+            ttl: value["ttl"]
+                .as_u64()
+                .and_then(|ttl| u32::try_from(ttl).ok())
+                .unwrap_or(DEFAULT_TTL),
+            zone_id: text("zone-id"),
+            endpoint: text("endpoint"),
+        })
+    }
 }
 
 /// One call of the plugin.
@@ -43,10 +54,10 @@ pub(crate) struct Provider<'h, H> {
 
 impl<'h, H: Host> Provider<'h, H> {
     pub(crate) fn new(host: &'h H, settings: &str) -> Result<Self, PluginError> {
-        let settings: Settings = serde_json::from_str(settings).map_err(|error| {
+        let settings = Settings::parse(settings).ok_or_else(|| {
             PluginError::Config(SettingFailure {
                 pointer: String::new(),
-                failure: failure("settings", format!("cannot read the settings: {error}")),
+                failure: failure("settings", "the settings are no JSON object"),
             })
         })?;
         if settings.zone_id.as_deref().is_some_and(|id| !is_id(id)) {

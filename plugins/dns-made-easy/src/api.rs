@@ -181,8 +181,8 @@ impl<'h, H: Host> Api<'h, H> {
             let mut query = query.to_vec();
             query.extend(page.as_deref().map(|page| ("page", page)));
             let answer = self.send(what, "GET", path, &query, None)?;
-            let mut body = json_of(what, &answer)?;
-            let Value::Array(entries) = body["data"].take() else {
+            let body = json_of(what, &answer)?;
+            let Some(entries) = body["data"].as_array() else {
                 return Err(unreadable(what, &answer));
             };
             let page = body["page"].as_u64().unwrap_or(0);
@@ -190,7 +190,7 @@ impl<'h, H: Host> Api<'h, H> {
                 list.complete = false;
                 return Ok(list);
             }
-            list.entries.extend(entries);
+            list.entries.extend(entries.iter().cloned());
             let seen = page.saturating_sub(*first.get_or_insert(page)) + 1;
             if seen >= body["totalPages"].as_u64().unwrap_or(1) {
                 return Ok(list);

@@ -461,13 +461,16 @@ fn other_refusals_are_permanent_and_server_trouble_is_not() {
         let report = present(&account, 1, &[record("example.com", "value")]);
         assert_eq!(code(&report.failed[0].1), expected);
     }
-    let mut account = Account::with_zones(&["example.com"]);
-    account.instead.insert(0, reply(200, &[], "not json"));
-    let report = present(&account, 1, &[record("example.com", "value")]);
-    assert_eq!(
-        code(&report.failed[0].1),
-        ("other", "dns-made-easy.unreadable-answer")
-    );
+    for body in ["not json", "[1]", "\"text\"", "7", "null", r#"{"data":{}}"#] {
+        let mut account = Account::with_zones(&["example.com"]);
+        account.instead.insert(0, reply(200, &[], body));
+        let report = present(&account, 1, &[record("example.com", "value")]);
+        assert_eq!(
+            code(&report.failed[0].1),
+            ("other", "dns-made-easy.unreadable-answer"),
+            "{body}"
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The calls of the contract.
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::api::{Api, Problem, failure, is_id};
 use crate::bindings::exports::waxwing::plugin::dns_provider::{
@@ -14,24 +14,34 @@ use crate::zones::{Zones, relative};
 
 const PRODUCTION: &str = "https://api.dnsmadeeasy.com/V2.0";
 const SANDBOX: &str = "https://api.sandbox.dnsmadeeasy.com/V2.0";
+const DEFAULT_TTL: u32 = 120;
 /// What other clients of this API found to be enough.
 const EXPECTED_PROPAGATION_MS: u32 = 60_000;
 const NO_PROPAGATION_AFTER_MS: u32 = 600_000;
 /// With less time than this no request is begun: it could be cut off after the server acted.
 const LEAST_TIME_MS: u64 = 5_000;
 
-/// The settings of `plugin.toml`; the host has checked them and filled in defaults.
-#[derive(Debug, Deserialize)]
+/// The settings of `plugin.toml`. The host has checked their types and filled in the defaults.
+#[derive(Debug)]
 struct Settings {
-    #[serde(default)]
     sandbox: bool,
-    #[serde(default = "default_ttl")]
     ttl: u32,
     endpoint: Option<String>,
 }
 
-const fn default_ttl() -> u32 {
-    120
+impl Settings {
+    fn parse(json: &str) -> Option<Self> {
+        let value: Value = serde_json::from_str(json).ok()?;
+        value.as_object()?;
+        Some(Self {
+            sandbox: value["sandbox"].as_bool().unwrap_or(false),
+            ttl: value["ttl"]
+                .as_u64()
+                .and_then(|ttl| u32::try_from(ttl).ok())
+                .unwrap_or(DEFAULT_TTL),
+            endpoint: value["endpoint"].as_str().map(str::to_owned),
+        })
+    }
 }
 
 /// One call of the plugin.
@@ -52,10 +62,10 @@ struct Place<'r> {
 
 impl<'h, H: Host> Provider<'h, H> {
     pub(crate) fn new(host: &'h H, settings: &str) -> Result<Self, PluginError> {
-        let settings: Settings = serde_json::from_str(settings).map_err(|error| {
+        let settings = Settings::parse(settings).ok_or_else(|| {
             PluginError::Config(SettingFailure {
                 pointer: String::new(),
-                failure: failure("settings", format!("cannot read the settings: {error}")),
+                failure: failure("settings", "the settings are no JSON object"),
             })
         })?;
         let base = match &settings.endpoint {

@@ -3,7 +3,6 @@
 //! The status alone does not tell: a rate limit, a duplicate and a wrong clock are all 400, and an
 //! unknown zone is an HTML page.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::bindings::waxwing::host::http::Response;
@@ -47,15 +46,11 @@ pub(crate) fn meaning(response: &Response) -> Meaning {
 
 /// The API's own words: the strings of `{"error": […]}`, or the start of the body.
 pub(crate) fn error_text(response: &Response) -> String {
-    #[derive(Deserialize)]
-    struct Errors {
-        error: Value,
-    }
-
     let body = String::from_utf8_lossy(&response.body);
-    if let Ok(Errors { error }) = serde_json::from_str(&body) {
+    let json: Value = serde_json::from_str(&body).unwrap_or_default();
+    if let Some(error) = json.get("error") {
         return match error {
-            Value::String(text) => text,
+            Value::String(text) => text.clone(),
             Value::Array(texts) => texts
                 .iter()
                 .map(|text| {
@@ -185,6 +180,8 @@ mod tests {
         for (body, expected) in [
             (r#"{"error":["one","two"]}"#, "one; two"),
             (r#"{"error":"alone"}"#, "alone"),
+            (r#"["error"]"#, r#"["error"]"#),
+            ("\"error\"", "\"error\""),
             (r#"{error: ["no quotes"]}"#, r#"{error: ["no quotes"]}"#),
             ("<!DOCTYPE html>", "an HTML page instead of JSON"),
             ("  ", "an empty answer"),
