@@ -1,3 +1,17 @@
 //! How things look: for people on a terminal, for machines as JSON.
+//!
+//! Each module turns values into a text and asks nobody for anything, so that every output can be
+//! compared with what it should be. Only [`terminal`] and [`progress`] write.
+
+pub(crate) mod page;
+pub(crate) mod table;
+pub(crate) mod time;
+
+pub(crate) mod outcome;
+pub(crate) mod progress;
+pub(crate) mod renewal;
 
 pub(crate) mod terminal;
+
+#[cfg(test)]
+mod fixture;

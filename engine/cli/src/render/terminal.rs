@@ -2,36 +2,89 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use jiff::tz::TimeZone;
+use terminal_size::{Height, Width, terminal_size_of};
+use waxwing_core::time::Timestamp;
+
+use super::page::{Context, WIDEST};
 use crate::args::Global;
+
+/// Rows of a terminal that does not say how many it has.
+const USUAL_HEIGHT: usize = 24;
 
 /// The two streams and what they can show.
 pub(crate) struct Terminal {
-    /// True if text may be coloured: stdout is a terminal and `NO_COLOR` is not set.
+    /// True if text on stdout may be coloured: it is a terminal and `NO_COLOR` is not set.
     pub(crate) colour: bool,
     /// True if JSON was asked for.
     pub(crate) json: bool,
     /// True if stderr is a terminal, so that progress can be shown and taken back.
     pub(crate) live: bool,
+    /// Columns of a text on stdout.
+    pub(crate) width: usize,
 }
 
 impl Terminal {
     /// The streams of the process.
     pub(crate) fn system(global: &Global) -> Self {
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = is_dumb();
+        let width = terminal_size_of(io::stdout()).map_or(WIDEST, |(Width(w), _)| w.into());
         Self {
-            colour: io::stdout().is_terminal() && !plain && !global.json,
+            colour: io::stdout().is_terminal() && !no_colour && !dumb && !global.json,
             json: global.json,
-            live: io::stderr().is_terminal(),
+            live: io::stderr().is_terminal() && !dumb && !global.json,
+            width,
         }
     }
 
-    /// Writes data. A closed pipe ends the output, not the work.
+    /// For whom a text on stdout is made.
+    pub(crate) fn context(&self, now: Timestamp) -> Context {
+        Context {
+            now,
+            zone: TimeZone::system(),
+            width: self.width,
+            colour: self.colour,
+        }
+    }
+
+    /// True if there is somebody to ask: questions and answers both have a terminal.
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal() && !self.json
+    }
+
+    /// Asks on stderr; true only for `y` or `yes`.
+    pub(crate) fn ask(&mut self, question: &str) -> bool {
+        let mut stderr = io::stderr().lock();
+        let _closed = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
+        let mut answer = String::new();
+        let read = io::stdin().read_line(&mut answer);
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
+    /// Writes data, which brings its last line end along or gets one. A closed pipe ends the
+    /// output, not the work.
     pub(crate) fn print(&mut self, text: &str) {
-        let _closed = writeln!(io::stdout().lock(), "{text}");
+        let mut stdout = io::stdout().lock();
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let _closed = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
     }
 
     /// Writes for people.
     pub(crate) fn note(&mut self, text: &str) {
-        let _closed = writeln!(io::stderr().lock(), "{text}");
+        let end = if text.ends_with('\n') { "" } else { "\n" };
+        let _closed = write!(io::stderr().lock(), "{text}{end}");
     }
+}
+
+/// True for a terminal that cannot move its cursor.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|value| value == "dumb")
+}
+
+/// Columns and rows of the terminal behind stderr.
+pub(crate) fn stderr_size() -> (usize, usize) {
+    terminal_size_of(io::stderr()).map_or((80, USUAL_HEIGHT), |(Width(width), Height(height))| {
+        (width.into(), height.into())
+    })
 }

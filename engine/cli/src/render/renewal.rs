@@ -1,0 +1,685 @@
+//! What `renew` says at its end: a timeline for each certificate, every cause of what went wrong,
+//! and one line that sums up.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::http::TransportStage;
+use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::time::Timestamp;
+use waxwing_flow::failure::{CaError, Failure};
+use waxwing_flow::plugin::DeployStep;
+use waxwing_flow::report::{
+    CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached, RunReport,
+};
+
+use super::outcome::exit_of;
+use super::page::{Context, Ink, Line, Page, count, list};
+use super::table::{Align, Cell, Table};
+use super::time::{stretch, took};
+use crate::exit::Exit;
+
+/// Where the timeline below a certificate begins.
+const TIMELINE: usize = 9;
+
+/// Names beyond this are counted, not listed.
+const NAMES_SHOWN: usize = 4;
+
+/// A run and what is known besides.
+#[derive(Debug)]
+pub(crate) struct RunView<'a> {
+    /// What was done.
+    pub(crate) report: &'a RunReport,
+    /// Certificates that nothing had to be done for.
+    pub(crate) kept: Vec<Kept>,
+    /// The end of validity of what each certificate had before, if it had something.
+    pub(crate) before: BTreeMap<CertificateName, Timestamp>,
+    /// The first CA of each certificate's list.
+    pub(crate) first_ca: BTreeMap<CertificateName, CaName>,
+    /// True: at staging, nothing was stored.
+    pub(crate) rehearsal: bool,
+}
+
+/// A certificate that nothing had to be done for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Which.
+    pub(crate) certificate: CertificateName,
+    /// When it will be due; none if that cannot be said.
+    pub(crate) until: Option<Timestamp>,
+    /// Why nothing was done, if it is not simply that it is not due.
+    pub(crate) why: Option<String>,
+}
+
+/// The whole text.
+pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
+    let mut page = Page::new(context);
+    heads(view, context, &mut page);
+    for report in &view.report.installs {
+        if own_block(view, report) {
+            install_block(report, context, &mut page);
+        }
+    }
+    sum(view, context, &mut page);
+    page.finish()
+}
+
+/// The line of each certificate, and what belongs below it.
+fn heads(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
+    use Align::{Left, Right};
+    let mut table = Table::new(0, &[Left, Left, Left, Left, Right]);
+    for report in &view.report.certificates {
+        table.row(head(view, report, context));
+    }
+    for kept in &view.kept {
+        table.row(kept_head(kept, context));
+    }
+    let mut told: Vec<(&CertificateName, Vec<String>)> = Vec::new();
+    let mut reports = view.report.certificates.iter();
+    for line in table.lines() {
+        page.line(&line);
+        if let Some(report) = reports.next() {
+            below(view, report, &mut told, context, page);
+        }
+    }
+}
+
+fn head(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> Vec<Cell> {
+    let name = Cell::of(Ink::Strong, report.certificate.as_str());
+    let plain = |text: String| Cell::plain(text);
+    match &report.outcome {
+        Outcome::Issued {
+            ca,
+            fallback,
+            not_after,
+            first,
+            ..
+        } => {
+            let verdict = match (view.rehearsal, first) {
+                (true, _) => "rehearsed",
+                (false, true) => "issued",
+                (false, false) => "renewed",
+            };
+            let by = if *fallback {
+                format!("{ca} (fallback)")
+            } else {
+                ca.to_string()
+            };
+            let lasted = took(report.ended.since(report.started));
+            let until = format!("valid until {}", context.until(*not_after));
+            vec![
+                name,
+                Cell::of(Ink::Good, verdict),
+                plain(by),
+                plain(until),
+                plain(lasted),
+            ]
+        }
+        Outcome::Overtaken => {
+            let what = Cell::plain("another run was faster: nothing left to do");
+            vec![name, Cell::of(Ink::Good, "done"), what]
+        }
+        Outcome::Locked(_) => vec![
+            name,
+            Cell::of(Ink::Warn, "busy"),
+            Cell::plain("another run is at it now; this one left it alone"),
+        ],
+        Outcome::Failed(_) => {
+            let verdict = match last_failure(report) {
+                Some(Failure::Parked { .. } | Failure::OrderDeadline { .. }) => {
+                    Cell::of(Ink::Warn, "waiting for the CA")
+                }
+                Some(Failure::Stopped) => Cell::of(Ink::Warn, "stopped"),
+                _ if view.rehearsal => Cell::of(Ink::Bad, "would fail"),
+                _ if view.before.contains_key(&report.certificate) => {
+                    Cell::of(Ink::Bad, "not renewed")
+                }
+                _ => Cell::of(Ink::Bad, "not issued"),
+            };
+            vec![name, verdict, plain(what_is_left(view, report, context))]
+        }
+    }
+}
+
+/// What a failure leaves the operator with.
+fn what_is_left(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> String {
+    if view.rehearsal {
+        return "nothing was changed".to_owned();
+    }
+    let old = match view.before.get(&report.certificate) {
+        Some(end) if *end > context.now => {
+            format!(
+                "the old certificate is valid for {} more",
+                context.left(*end)
+            )
+        }
+        Some(end) => format!("the old certificate {}", context.left(*end)),
+        None => "there is no certificate yet".to_owned(),
+    };
+    format!("{old}; the next run tries again")
+}
+
+fn kept_head(kept: &Kept, context: &Context) -> Vec<Cell> {
+    let why = match (&kept.why, kept.until) {
+        (Some(why), _) => why.clone(),
+        (None, Some(until)) => {
+            format!(
+                "until {} ({})",
+                context.moment(until),
+                context.from_now(until)
+            )
+        }
+        (None, None) => String::new(),
+    };
+    let name = Cell::of(Ink::Strong, kept.certificate.as_str());
+    vec![name, Cell::of(Ink::Quiet, "not due"), Cell::plain(why)]
+}
+
+/// Causes, timeline, installation and notes of one certificate.
+fn below<'r>(
+    view: &RunView<'r>,
+    report: &'r CertificateReport,
+    told: &mut Vec<(&'r CertificateName, Vec<String>)>,
+    context: &Context,
+    page: &mut Page<'_>,
+) {
+    failures(report, told, page);
+    timeline(view, report, context, page);
+    for note in &report.notes {
+        page.line(
+            &Line::indented(2)
+                .ink(Ink::Warn, "note:")
+                .text(" ")
+                .hang_here()
+                .text(note),
+        );
+    }
+    for failure in &report.owed {
+        let what = "a record is still to be removed; the next run tries again";
+        page.line(
+            &Line::indented(2)
+                .ink(Ink::Warn, "note:")
+                .text(" ")
+                .hang_here()
+                .text(what),
+        );
+        page.plain(4, failure.to_string());
+        for cause in &failure.causes {
+            page.plain(6, cause);
+        }
+    }
+    if let Outcome::Issued { fallback: true, .. } = &report.outcome
+        && let Some(first) = view
+            .first_ca
+            .get(&report.certificate)
+            .filter(|_| !view.rehearsal)
+    {
+        page.plain(2, format!("The next renewal asks {first} first again."));
+    }
+}
+
+/// Every cause at every CA. Certificates that failed for the same reasons share one account.
+fn failures<'r>(
+    report: &'r CertificateReport,
+    told: &mut Vec<(&'r CertificateName, Vec<String>)>,
+    page: &mut Page<'_>,
+) {
+    let all = every_failure(report);
+    if all.is_empty() {
+        return;
+    }
+    let causes: Vec<String> = all
+        .iter()
+        .flat_map(|failure| failure.lines())
+        .map(stable)
+        .collect();
+    if let Some((first, _)) = told.iter().find(|(_, known)| *known == causes) {
+        page.plain(2, format!("for the same reasons as {first}"));
+        return;
+    }
+    told.push((&report.certificate, causes));
+    let offline = seems_offline(&all);
+    if let Some(hosts) = &offline {
+        let what = format!(
+            "This machine seems to be offline: {} failed the same way, so no CA is to blame.",
+            count(hosts.len(), "unrelated host")
+        );
+        page.plain(2, what);
+        let mut table = Table::new(4, &[Align::Left, Align::Left]);
+        for (host, cause) in hosts {
+            table.row(vec![Cell::plain(host), Cell::plain(cause)]);
+        }
+        table.lines().iter().for_each(|line| page.line(line));
+    } else {
+        for failure in &all {
+            causes_of(failure, page);
+        }
+    }
+    let hint = match &offline {
+        Some(_) => {
+            Some("`waxwing check` tests the DNS; [network] resolvers sets other servers".to_owned())
+        }
+        None => all.iter().rev().find_map(|failure| failure.hint()),
+    };
+    if let Some(hint) = hint {
+        page.hint(2, &hint);
+    }
+}
+
+/// One failure: what it is, then each cause on a line of its own.
+fn causes_of(failure: &Failure, page: &mut Page<'_>) {
+    if let Failure::Directory { ca, tried } = failure {
+        page.line(&Line::indented(2).text(format!("{ca} did not answer:")));
+        let mut table = Table::new(4, &[Align::Left, Align::Left]);
+        for (url, cause) in tried {
+            let cause = match cause {
+                CaError::Transport(error) => error.to_string(),
+                CaError::Answer(error) => error.to_string(),
+            };
+            table.row(vec![Cell::plain(url), Cell::plain(cause)]);
+        }
+        table.lines().iter().for_each(|line| page.line(line));
+        return;
+    }
+    let lines = failure.lines();
+    let mut lines = lines.iter();
+    if let Some(first) = lines.next() {
+        let end = if lines.len() > 0 { ":" } else { "" };
+        page.line(&Line::indented(2).hang_here().text(format!("{first}{end}")));
+    }
+    for cause in lines {
+        page.line(&Line::indented(4).hang_here().text(cause));
+    }
+}
+
+/// The hosts and causes if nothing but name look-ups failed, at two CAs or more.
+fn seems_offline(failures: &[&Failure]) -> Option<Vec<(String, String)>> {
+    let mut hosts: Vec<(String, String)> = Vec::new();
+    for failure in failures {
+        let Failure::Directory { tried, .. } = failure else {
+            return None;
+        };
+        for (url, cause) in tried {
+            let CaError::Transport(error) = cause else {
+                return None;
+            };
+            if error.stage != TransportStage::Dns {
+                return None;
+            }
+            let host = host_of(url);
+            if !hosts.iter().any(|(known, _)| *known == host) {
+                hosts.push((host, error.to_string()));
+            }
+        }
+    }
+    (hosts.len() >= 2).then_some(hosts)
+}
+
+fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or(rest).to_owned()
+}
+
+/// A cause without its timings, so that equal causes are equal.
+fn stable(cause: String) -> String {
+    let mut words = cause.split(' ').peekable();
+    let mut kept: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        let is_time = word.bytes().all(|b| b.is_ascii_digit())
+            && words.peek().is_some_and(|next| next.starts_with("ms"));
+        kept.push(if is_time { "#" } else { word });
+    }
+    kept.join(" ")
+}
+
+fn every_failure(report: &CertificateReport) -> Vec<&Failure> {
+    let mut all: Vec<&Failure> = report.failures.iter().map(|at_ca| &at_ca.failure).collect();
+    if let Outcome::Failed(Some(failure)) = &report.outcome {
+        all.push(failure);
+    }
+    all
+}
+
+fn last_failure(report: &CertificateReport) -> Option<&Failure> {
+    every_failure(report).pop()
+}
+
+/// What was reached, with times.
+fn timeline(
+    view: &RunView<'_>,
+    report: &CertificateReport,
+    context: &Context,
+    page: &mut Page<'_>,
+) {
+    let mut table = Table::new(TIMELINE, &[Align::Left, Align::Right, Align::Left]).gap(2);
+    let mut row = |at: Timestamp, lasted, ink, what: String| {
+        table.row(vec![
+            Cell::of(Ink::Quiet, context.clock(at)),
+            // Wide enough for every usual time, so that all timelines of a run look alike.
+            Cell::of(Ink::Quiet, format!("{:>6}", took(lasted))),
+            Cell::of(ink, what),
+        ]);
+    };
+    for milestone in &report.milestones {
+        row(milestone.at, milestone.took, Ink::Plain, reached(milestone));
+    }
+    for install in &view.report.installs {
+        if !own_block(view, install) && install.certificates.contains(&report.certificate) {
+            let ink = if matches!(install.outcome, InstallOutcome::Failed(_)) {
+                Ink::Bad
+            } else {
+                Ink::Plain
+            };
+            let what = format!("{}: {}", install.plugin, installed(install));
+            row(install.started + install.took, install.took, ink, what);
+        }
+    }
+    table.lines().iter().for_each(|line| page.line(line));
+    for install in &view.report.installs {
+        if !own_block(view, install) && install.certificates.contains(&report.certificate) {
+            install_failure(install, page);
+        }
+    }
+}
+
+fn reached(milestone: &Milestone) -> String {
+    match &milestone.what {
+        Reached::Ordered {
+            names,
+            resumed: false,
+            ca: _,
+        } => {
+            format!("order placed, {}", count(*names, "name"))
+        }
+        Reached::Ordered {
+            names,
+            resumed: true,
+            ca: _,
+        } => {
+            format!(
+                "order of an earlier run taken up, {}",
+                count(*names, "name")
+            )
+        }
+        Reached::Placed(records) => format!("TXT placed: {}", placed(records)),
+        Reached::Seen { servers: Some(1) } => "seen on the one name server".to_owned(),
+        Reached::Seen {
+            servers: Some(servers),
+        } => format!("seen on all {servers} name servers"),
+        Reached::Seen { servers: None } => "waited as [network] propagation says".to_owned(),
+        Reached::Received => "checked by the CA, certificate received".to_owned(),
+        Reached::Removed { records, left: 0 } => format!("{} removed", all_txt(*records)),
+        Reached::Removed { records, left } => {
+            format!("{records} TXT removed, {left} still to be removed")
+        }
+    }
+}
+
+fn all_txt(records: usize) -> String {
+    match records {
+        1 => "TXT".to_owned(),
+        2 => "both TXT".to_owned(),
+        more => format!("all {more} TXT"),
+    }
+}
+
+/// `a.example by one-plugin, b.example by another`; one plugin is named once.
+fn placed(records: &[(DomainName, PluginName)]) -> String {
+    let mut by_plugin: Vec<(&PluginName, Vec<&str>)> = Vec::new();
+    for (fqdn, plugin) in records {
+        // Everybody's record begins like this; what tells them apart comes after it.
+        let fqdn = fqdn
+            .as_str()
+            .strip_prefix("_acme-challenge.")
+            .unwrap_or(fqdn.as_str());
+        match by_plugin.iter_mut().find(|(known, _)| *known == plugin) {
+            Some((_, names)) => names.push(fqdn),
+            None => by_plugin.push((plugin, vec![fqdn])),
+        }
+    }
+    let groups = by_plugin.iter().map(|(plugin, names)| {
+        let mut once = names.clone();
+        once.dedup();
+        let twice = if once.len() == 1 && names.len() > 1 {
+            format!(" ({} values)", names.len())
+        } else {
+            String::new()
+        };
+        format!("{}{twice} by {plugin}", list(&once, NAMES_SHOWN))
+    });
+    groups.collect::<Vec<_>>().join(", ")
+}
+
+/// True for an installer's batch that does not fit below one certificate.
+fn own_block(view: &RunView<'_>, install: &InstallReport) -> bool {
+    let [only] = install.certificates.as_slice() else {
+        return true;
+    };
+    !view
+        .report
+        .certificates
+        .iter()
+        .any(|report| report.certificate == *only)
+}
+
+/// What an installer did, on one line.
+fn installed(install: &InstallReport) -> String {
+    let steps = steps(&install.steps);
+    match &install.outcome {
+        InstallOutcome::Done { changed: false } => "everything was in place".to_owned(),
+        InstallOutcome::Done { changed: true } => steps,
+        InstallOutcome::Planned if install.steps.is_empty() => "nothing would be done".to_owned(),
+        InstallOutcome::Planned => format!("would: {steps}"),
+        InstallOutcome::Failed(_) => "not installed".to_owned(),
+    }
+}
+
+/// Files are counted, everything else is named.
+fn steps(steps: &[DeployStep]) -> String {
+    let files = steps.iter().filter(|step| step.kind == "file").count();
+    let mut said = Vec::new();
+    if files > 0 {
+        said.push(count(files, "file"));
+    }
+    for step in steps.iter().filter(|step| step.kind != "file") {
+        said.push(step.summary.clone());
+    }
+    if said.is_empty() {
+        "done".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+fn install_failure(install: &InstallReport, page: &mut Page<'_>) {
+    let InstallOutcome::Failed(failure) = &install.outcome else {
+        return;
+    };
+    causes_of(failure, page);
+    page.plain(2, "It is tried again on the next run, without a new order.");
+    if let Some(hint) = failure.hint() {
+        page.hint(2, &hint);
+    }
+}
+
+/// An installer that served several certificates, or one that is not in the run otherwise.
+fn install_block(install: &InstallReport, context: &Context, page: &mut Page<'_>) {
+    let (ink, verdict) = match &install.outcome {
+        InstallOutcome::Done { .. } => (Ink::Good, "installed"),
+        InstallOutcome::Planned => (Ink::Good, "planned"),
+        InstallOutcome::Failed(_) => (Ink::Bad, "not installed"),
+    };
+    let line = Line::indented(0)
+        .ink(Ink::Strong, install.plugin.as_str())
+        .text("   ")
+        .ink(ink, verdict)
+        .text("   ")
+        .hang_here()
+        .text(format!(
+            "{}   {}",
+            list(&install.certificates, NAMES_SHOWN * 2),
+            took(install.took)
+        ));
+    page.line(&line);
+    if !matches!(install.outcome, InstallOutcome::Failed(_)) {
+        page.line(&Line::indented(TIMELINE).text(format!(
+            "{}  {}",
+            context.clock(install.started + install.took),
+            installed(install)
+        )));
+    }
+    install_failure(install, page);
+}
+
+/// The line that sums up.
+fn sum(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
+    let exit = exit_of(view.report);
+    let tally = Tally::of(view);
+    let mut text = tally.to_text(view.rehearsal);
+    if tally.owed > 0 {
+        text.push_str(&format!(
+            "; {} still to be removed at the DNS provider",
+            count(tally.owed, "record")
+        ));
+    } else if tally.failed > 0 {
+        text.push_str("; no record left behind at the DNS provider");
+    }
+    text.push('.');
+    if view.rehearsal {
+        text.push_str(" Rehearsal: nothing was stored or installed.");
+    }
+    if view.report.stopped {
+        text.push_str(" Stopped on request; what was owed is cleaned up or written down.");
+    }
+    let next = view
+        .kept
+        .iter()
+        .filter_map(|kept| Some((kept.until?, &kept.certificate)))
+        .min();
+    if let Some((at, name)) = next.filter(|_| exit == Exit::Done && !view.rehearsal) {
+        text.push_str(&format!(" Next: {name}, {}.", context.moment(at)));
+    }
+    if exit != Exit::Done {
+        text.push_str(&format!(" Exit {}.", exit as u8));
+    }
+    page.plain(0, text);
+    let lasted = view.report.ended.since(view.report.started);
+    if lasted.as_secs() >= 120 && view.report.certificates.len() > 1 {
+        page.plain(0, format!("The run took {}.", stretch(lasted)));
+    }
+}
+
+/// How many ended how.
+#[derive(Debug, Default)]
+struct Tally {
+    issued: usize,
+    renewed: usize,
+    by_fallback: usize,
+    failed: usize,
+    waiting: usize,
+    stopped: usize,
+    busy: usize,
+    installed: usize,
+    not_installed: usize,
+    kept: usize,
+    owed: usize,
+}
+
+impl Tally {
+    fn of(view: &RunView<'_>) -> Self {
+        let mut tally = Self {
+            kept: view.kept.len(),
+            ..Self::default()
+        };
+        for report in &view.report.certificates {
+            tally.owed += report.owed.len();
+            match &report.outcome {
+                Outcome::Issued {
+                    fallback, first, ..
+                } => {
+                    tally.by_fallback += usize::from(*fallback);
+                    if *first {
+                        tally.issued += 1;
+                    } else {
+                        tally.renewed += 1;
+                    }
+                }
+                Outcome::Overtaken => tally.kept += 1,
+                Outcome::Locked(_) => tally.busy += 1,
+                Outcome::Failed(_) => match last_failure(report) {
+                    Some(Failure::Parked { .. } | Failure::OrderDeadline { .. }) => {
+                        tally.waiting += 1
+                    }
+                    Some(Failure::Stopped) => tally.stopped += 1,
+                    _ => tally.failed += 1,
+                },
+            }
+        }
+        let worked_on = |name: &CertificateName| {
+            view.report
+                .certificates
+                .iter()
+                .any(|report| report.certificate == *name)
+        };
+        let mut installed = Vec::new();
+        for install in &view.report.installs {
+            match &install.outcome {
+                InstallOutcome::Failed(_) => tally.not_installed += install.certificates.len(),
+                InstallOutcome::Done { .. } => {
+                    installed.extend(install.certificates.iter().filter(|name| !worked_on(name)));
+                }
+                InstallOutcome::Planned => {}
+            }
+        }
+        installed.sort();
+        installed.dedup();
+        tally.installed = installed.len();
+        tally
+    }
+
+    fn to_text(&self, rehearsal: bool) -> String {
+        let done = self.issued + self.renewed;
+        let mut parts = Vec::new();
+        if self.failed + self.waiting + self.stopped + self.busy > 0 {
+            let all = done + self.failed + self.waiting + self.stopped + self.busy;
+            let verb = match (rehearsal, self.issued) {
+                (true, _) => "rehearsed well",
+                (false, 0) => "renewed",
+                (false, _) => "issued or renewed",
+            };
+            parts.push(format!("{done} of {all} {verb}"));
+        } else if rehearsal && done > 0 {
+            parts.push(format!("{done} rehearsed well"));
+        } else {
+            if self.issued > 0 {
+                parts.push(format!("{} issued", self.issued));
+            }
+            if self.renewed > 0 {
+                parts.push(format!("{} renewed", self.renewed));
+            }
+        }
+        if self.by_fallback > 0 {
+            parts.push(format!("{} by a fallback", self.by_fallback));
+        }
+        let more = [
+            (self.installed, "installed"),
+            (self.not_installed, "not installed"),
+            (self.waiting, "waiting for the CA"),
+            (self.stopped, "stopped"),
+            (self.busy, "busy in another run"),
+            (self.kept, "not due"),
+        ];
+        for (number, what) in more {
+            if number > 0 {
+                parts.push(format!("{number} {what}"));
+            }
+        }
+        if parts.is_empty() {
+            "nothing to do".to_owned()
+        } else {
+            parts.join(", ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

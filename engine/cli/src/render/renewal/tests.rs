@@ -1,0 +1,191 @@
+use std::time::Duration;
+
+use super::super::fixture::{
+    CertificateFixture, at, ca, certificate, days, domain, golden, install, name, plugin,
+    plugin_failure, run, silent,
+};
+use super::*;
+
+fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
+    let names = report
+        .certificates
+        .iter()
+        .map(|report| report.certificate.clone());
+    RunView {
+        report,
+        kept,
+        before: names.clone().map(|name| (name, days(34))).collect(),
+        first_ca: names.map(|name| (name, ca("first"))).collect(),
+        rehearsal: false,
+    }
+}
+
+fn kept(certificate: &str, until: Timestamp) -> Kept {
+    Kept {
+        certificate: name(certificate),
+        until: Some(until),
+        why: None,
+    }
+}
+
+fn timeline(fixture: CertificateFixture) -> CertificateFixture {
+    let record = |fqdn: &str, by: &str| (domain(fqdn), plugin(by));
+    fixture
+        .reached(
+            1,
+            900,
+            Reached::Ordered {
+                ca: ca("first"),
+                names: 2,
+                resumed: false,
+            },
+        )
+        .reached(
+            2,
+            400,
+            Reached::Placed(vec![
+                record("_acme-challenge.mail.example.com", "one-dns"),
+                record("_acme-challenge.mail.example.org", "other-dns"),
+            ]),
+        )
+        .reached(18, 16_000, Reached::Seen { servers: Some(10) })
+        .reached(39, 21_000, Reached::Received)
+        .reached(
+            40,
+            600,
+            Reached::Removed {
+                records: 2,
+                left: 0,
+            },
+        )
+}
+
+#[test]
+fn a_good_renewal_is_a_timeline() {
+    let report = run(
+        vec![timeline(certificate("mail").issued("first", false)).done()],
+        vec![install("web", &["mail"]).done()],
+    );
+    let rest = || vec![kept("shop", days(53)), kept("app", days(16))];
+    golden("renewal-good.txt", |context| {
+        render(&view(&report, rest()), context)
+    });
+}
+
+#[test]
+fn a_fail_over_says_what_the_first_ca_did() {
+    let report = run(
+        vec![
+            timeline(certificate("shop").issued("second", true).refused("first"))
+                .note("second does not offer the profile tls (offered: none); ordered without")
+                .done(),
+        ],
+        vec![],
+    );
+    golden("renewal-fail-over.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
+fn a_total_failure_keeps_every_cause() {
+    let parked = Failure::Parked {
+        ca: ca("second"),
+        retry_after: Duration::from_secs(3 * 86_400),
+    };
+    let both = |fixture: CertificateFixture| {
+        fixture.refused("first").at_ca(
+            "second",
+            Failure::Validation {
+                ca: ca("second"),
+                refused: vec![(
+                    waxwing_core::name::Identifier::parse("*.example.com").expect("a literal name"),
+                    None,
+                )],
+            },
+        )
+    };
+    let report = run(
+        vec![
+            both(certificate("shop")).only_at_cas().done(),
+            both(certificate("blog")).only_at_cas().done(),
+            certificate("mail")
+                .at_ca("second", parked)
+                .only_at_cas()
+                .done(),
+            certificate("app").locked().done(),
+            certificate("old")
+                .issued("first", false)
+                .owed(plugin_failure("one-dns", "cleanup", "the zone is locked"))
+                .done(),
+        ],
+        vec![install("web", &["old"]).failed("`web -t` failed").done()],
+    );
+    golden("renewal-failures.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
+fn when_no_name_can_be_looked_up_no_ca_is_blamed() {
+    let cause = "10.0.0.53 timed out after 5 s";
+    let report = run(
+        vec![
+            certificate("shop")
+                .at_ca("first", silent("first", TransportStage::Dns, cause))
+                .at_ca("second", silent("second", TransportStage::Dns, cause))
+                .only_at_cas()
+                .done(),
+        ],
+        vec![],
+    );
+    golden("renewal-offline.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
+fn a_batch_for_many_certificates_stands_on_its_own() {
+    let report = run(
+        vec![
+            certificate("a")
+                .issued("first", false)
+                .for_the_first_time()
+                .done(),
+            certificate("b").issued("first", false).done(),
+        ],
+        vec![
+            install("web", &["a", "b", "c"]).done(),
+            install("mail", &["c"]).failed("no room").done(),
+        ],
+    );
+    golden("renewal-batch.txt", |context| {
+        render(&view(&report, vec![kept("c", at(3_700))]), context)
+    });
+}
+
+#[test]
+fn a_rehearsal_promises_nothing() {
+    let report = run(
+        vec![certificate("shop").issued("stage", false).done()],
+        vec![install("web", &["shop"]).planned().done()],
+    );
+    golden("renewal-rehearsal.txt", |context| {
+        let view = RunView {
+            rehearsal: true,
+            ..view(&report, vec![])
+        };
+        render(&view, context)
+    });
+}
+
+#[test]
+fn nothing_to_do_is_one_line_for_each_certificate_and_one_more() {
+    let report = run(vec![], vec![]);
+    golden("renewal-nothing.txt", |context| {
+        render(
+            &view(&report, vec![kept("shop", days(53)), kept("app", days(16))]),
+            context,
+        )
+    });
+}
