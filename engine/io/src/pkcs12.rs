@@ -2,8 +2,8 @@
 
 use aws_lc_rs::digest;
 use p12_keystore::{
-    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, PrivateKey,
-    PrivateKeyChain,
+    Certificate, EncryptionAlgorithm, KeyStore, KeyStoreEntry, MacAlgorithm, Pkcs12ImportPolicy,
+    PrivateKey, PrivateKeyChain,
 };
 use waxwing_core::secret::Secret;
 use waxwing_flow::ports::CryptoError;
@@ -86,6 +86,42 @@ pub fn pkcs12(
         .mac_algorithm(mac)
         .write();
     written.map_err(|cause| failed(MAKING, cause))
+}
+
+/// True if `file` opens with `password` and holds exactly this key and chain under this name.
+///
+/// Two files with the same content differ byte by byte, so this is how to see that nothing has to
+/// be written.
+pub fn holds(
+    file: &[u8],
+    key_pem: &Secret<String>,
+    fullchain_pem: &str,
+    friendly_name: &str,
+    password: &Secret<String>,
+) -> bool {
+    let Ok(key) = pem::private_key(key_pem.expose()) else {
+        return false;
+    };
+    let Ok(blocks) = pem::chain(fullchain_pem) else {
+        return false;
+    };
+    let Ok(store) = KeyStore::from_pkcs12(file, password.expose(), Pkcs12ImportPolicy::Relaxed)
+    else {
+        return false;
+    };
+    let mut entries = store.entries();
+    let (Some((name, KeyStoreEntry::PrivateKeyChain(entry))), None) =
+        (entries.next(), entries.next())
+    else {
+        return false;
+    };
+    let Ok(wanted) = PrivateKey::from_der(key.secret_der()) else {
+        return false;
+    };
+    let chain = entry.certs().iter().map(Certificate::as_der);
+    name == friendly_name
+        && entry.key().as_der() == wanted.as_der()
+        && chain.eq(blocks.iter().map(|block| &block.der[..]))
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub fn leaf_der(text: &str) -> Result<Vec<u8>, CryptoError> {
 }
 
 /// SHA-256 as lower-case hex.
-pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
