@@ -10,6 +10,7 @@ mod commands;
 mod embedded;
 mod exit;
 mod load;
+mod log;
 mod render;
 mod survey;
 mod wire;
@@ -40,6 +41,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut terminal = Terminal::system(&cli.global);
+    log::start(cli.global.verbose, terminal.colour);
     let exit = match cli.verb {
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
     };

@@ -10,6 +10,7 @@ use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, Settings, raw};
 use waxwing_host::section;
 use waxwing_io::config::{self, ConfigFileError};
+use waxwing_io::permission;
 
 use crate::args::Global;
 use crate::embedded::EMBEDDED;
@@ -35,10 +36,44 @@ pub(crate) enum LoadError {
     /// The files say something that cannot be.
     #[error("{0}")]
     Config(ConfigErrors),
+    /// Who may write the configuration may run commands, so only its owner may.
+    #[error(
+        "others can write {paths}; whoever can write the configuration can run commands\n\
+         hint: chmod go-w {paths}, and its folder too",
+        paths = list(.0)
+    )]
+    Writable(Vec<PathBuf>),
+}
+
+/// Reads the configuration of this command line and refuses one that others can write.
+pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
+    let loaded = read(global)?;
+    // A component that others can write is caught by its pin.
+    let writable: Vec<PathBuf> = loaded
+        .settings
+        .files
+        .iter()
+        .filter(|path| permission::others_can_write(path).unwrap_or(false))
+        .cloned()
+        .collect();
+    if writable.is_empty() {
+        Ok(loaded)
+    } else {
+        Err(LoadError::Writable(writable))
+    }
+}
+
+/// Paths as one line.
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    paths.join(" ")
 }
 
 /// Reads the configuration of this command line.
-pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
+fn read(global: &Global) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
     let files = config::read_sources(&main).map_err(LoadError::File)?;
     let raw = raw::parse(&files);
@@ -133,7 +168,7 @@ mod tests {
         let mut seen = 0;
         for entry in std::fs::read_dir(&folder).expect("the examples are there") {
             let path = entry.expect("a readable entry").path();
-            if let Err(error) = load(&global(path.clone())) {
+            if let Err(error) = read(&global(path.clone())) {
                 panic!("{}: {error}", path.display());
             }
             seen += 1;
