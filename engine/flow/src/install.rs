@@ -127,14 +127,20 @@ fn gather<'a>(
         let wanted = |entry: &InventoryEntry| rehearsal || is_needed(entry, plugin, settings);
         match item(ports, plugin, name, wanted) {
             Ok(None) => {}
-            Ok(Some((item, lock))) => {
-                batch.items.push(item);
-                batch._locks.push(lock);
+            Ok(Some(locked)) => {
+                batch.items.push(locked.item);
+                batch._locks.push(locked.lock);
             }
             Err(error) => failed.push((name.clone(), Failure::Store(error))),
         }
     }
     (batch, failed)
+}
+
+/// A certificate of a batch, locked.
+struct Locked {
+    item: InstallItem,
+    lock: Box<dyn LockGuard>,
 }
 
 /// The current version of one certificate with its lock, if the installer is to have it.
@@ -143,7 +149,7 @@ fn item(
     plugin: &PluginName,
     name: &CertificateName,
     wanted: impl Fn(&InventoryEntry) -> bool,
-) -> Result<Option<(InstallItem, Box<dyn LockGuard>)>, StoreError> {
+) -> Result<Option<Locked>, StoreError> {
     let store = &ports.session.store;
     if !store.entry(name)?.as_ref().is_some_and(&wanted) {
         return Ok(None);
@@ -157,7 +163,10 @@ fn item(
     };
     let previous = entry.installed.iter().find(|mark| mark.plugin == *plugin);
     let previous = previous.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone()));
-    Ok(Some((InstallItem { version, previous }, lock)))
+    Ok(Some(Locked {
+        item: InstallItem { version, previous },
+        lock,
+    }))
 }
 
 async fn carry_out(

@@ -24,3 +24,6 @@ pub mod session;
 mod pace;
 mod propagation;
 mod settle;
+
+#[cfg(test)]
+mod tests;

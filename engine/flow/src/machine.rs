@@ -261,7 +261,8 @@ impl Machine {
         self.polls = self.polls.saturating_add(1);
         match &self.order {
             Some(order)
-                if status == OrderStatus::Pending && self.polls % LOOKS_BEFORE_DOUBT == 0 =>
+                if status == OrderStatus::Pending
+                    && self.polls.is_multiple_of(LOOKS_BEFORE_DOUBT) =>
             {
                 Effect::ReadAuthorizations {
                     urls: order.authorizations.clone(),

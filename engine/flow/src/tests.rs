@@ -1,0 +1,10 @@
+//! The flow in a world of its own: CAs, DNS, disk and plugins in memory, time that is simulated,
+//! and a fault where a test wants one.
+
+mod ca;
+mod disk;
+mod keys;
+mod plugins;
+mod world;
+
+mod sweep;

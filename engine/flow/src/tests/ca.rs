@@ -1,0 +1,369 @@
+//! A CA in memory. It checks what a client has to get right about nonces, accounts and the order of
+//! things, and looks at the DNS only after the challenge was answered, when it is next asked.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use waxwing_acme::jws::{Jwk, dns01_value};
+use waxwing_core::http::{Method, Request, Response};
+use waxwing_core::time::Timestamp;
+
+use super::keys;
+use super::plugins::Dns;
+
+/// One CA and its ledger.
+pub(crate) struct Ca {
+    base: String,
+    nonces: BTreeSet<String>,
+    given: usize,
+    pub(crate) accounts: Vec<Jwk>,
+    pub(crate) orders: Vec<Order>,
+    /// Certificates that were issued, over all orders.
+    pub(crate) issued: usize,
+    /// Nothing listens.
+    pub(crate) down: bool,
+    /// These names are refused when they are looked at.
+    pub(crate) refused: BTreeSet<String>,
+    /// Orders with `replaces` that came in.
+    pub(crate) replaced: usize,
+    /// Accounts need credentials that nobody here has.
+    pub(crate) wants_credentials: bool,
+}
+
+pub(crate) struct Order {
+    account: usize,
+    names: Vec<String>,
+    proofs: Vec<Proof>,
+    status: &'static str,
+    csr: Option<Value>,
+    pem: Option<String>,
+}
+
+struct Proof {
+    token: String,
+    answered: bool,
+    status: &'static str,
+}
+
+/// A signed request taken apart.
+struct Signed {
+    account: Option<usize>,
+    jwk: Option<Jwk>,
+    payload: Value,
+}
+
+impl Ca {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            base: format!("https://{name}.example"),
+            nonces: BTreeSet::new(),
+            given: 0,
+            accounts: Vec::new(),
+            orders: Vec::new(),
+            issued: 0,
+            down: false,
+            refused: BTreeSet::new(),
+            replaced: 0,
+            wants_credentials: false,
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) fn answer(&mut self, request: &Request, dns: &Dns, now: Timestamp) -> Response {
+        let path = request.url.strip_prefix(&self.base).unwrap_or_default();
+        let (status, location, body) = match (request.method, path) {
+            (Method::Get, "/directory") => (200, None, self.directory().to_string()),
+            (Method::Head, "/nonce") => (200, None, String::new()),
+            (Method::Get, path) if path.starts_with("/ari/") => {
+                let window =
+                    json!({ "start": "2026-11-20T00:00:00Z", "end": "2026-11-22T00:00:00Z" });
+                (200, None, json!({ "suggestedWindow": window }).to_string())
+            }
+            (Method::Post, path) => match self.open(request) {
+                Ok(signed) => self.posted(path, &signed, dns, now),
+                Err(problem) => refusal(400, problem),
+            },
+            _ => refusal(404, "malformed"),
+        };
+        self.given += 1;
+        let nonce = format!("nonce-{}", self.given);
+        self.nonces.insert(nonce.clone());
+        let kind = if status >= 400 {
+            "application/problem+json"
+        } else {
+            "application/json"
+        };
+        let mut headers = vec![
+            ("content-type".to_owned(), kind.to_owned()),
+            ("replay-nonce".to_owned(), nonce),
+        ];
+        headers.extend(location.map(|url| ("location".to_owned(), url)));
+        Response {
+            status,
+            headers,
+            body: body.into_bytes(),
+            elapsed: Duration::from_millis(1),
+        }
+    }
+
+    fn directory(&self) -> Value {
+        let base = &self.base;
+        json!({
+            "newNonce": format!("{base}/nonce"),
+            "newAccount": format!("{base}/account"),
+            "newOrder": format!("{base}/order"),
+            "renewalInfo": format!("{base}/ari"),
+            "meta": { "externalAccountRequired": self.wants_credentials },
+        })
+    }
+
+    fn open(&mut self, request: &Request) -> Result<Signed, &'static str> {
+        let body: Value = serde_json::from_slice(&request.body).map_err(|_shape| "malformed")?;
+        let part = |name: &str| {
+            let text = body[name].as_str().ok_or("malformed")?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_shape| "malformed")
+        };
+        let header: Value =
+            serde_json::from_slice(&part("protected")?).map_err(|_shape| "malformed")?;
+        if !self
+            .nonces
+            .remove(header["nonce"].as_str().unwrap_or_default())
+        {
+            return Err("badNonce");
+        }
+        if header["url"].as_str() != Some(&request.url) {
+            return Err("unauthorized");
+        }
+        let payload = part("payload")?;
+        let payload = if payload.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&payload).map_err(|_shape| "malformed")?
+        };
+        let account = match header["kid"].as_str() {
+            Some(kid) => {
+                let number = kid.rsplit('/').next().and_then(|n| n.parse::<usize>().ok());
+                let known = number.filter(|number| *number < self.accounts.len());
+                Some(known.ok_or("accountDoesNotExist")?)
+            }
+            None => None,
+        };
+        let coordinate = |name: &str| {
+            let text = header["jwk"][name].as_str()?;
+            URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+        };
+        let jwk = coordinate("x").zip(coordinate("y"));
+        Ok(Signed {
+            account,
+            jwk: jwk.map(|(x, y)| Jwk::P256 { x, y }),
+            payload,
+        })
+    }
+
+    fn posted(
+        &mut self,
+        path: &str,
+        signed: &Signed,
+        dns: &Dns,
+        now: Timestamp,
+    ) -> (u16, Option<String>, String) {
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let number = |nth: usize| parts.get(nth).and_then(|n| n.parse::<usize>().ok());
+        if parts == ["account"] {
+            return self.account(signed);
+        }
+        let Some(account) = signed.account else {
+            return refusal(400, "malformed");
+        };
+        if parts == ["order"] {
+            return self.place(account, &signed.payload);
+        }
+        let Some(nth) = number(1).filter(|nth| *nth < self.orders.len()) else {
+            return refusal(404, "malformed");
+        };
+        if self.orders[nth].account != account {
+            return refusal(403, "unauthorized");
+        }
+        match parts[0] {
+            "order" => {
+                self.progress(nth, dns, now);
+                (200, None, self.order(nth).to_string())
+            }
+            "authz" | "chall" => {
+                let Some(which) = number(2).filter(|n| *n < self.orders[nth].proofs.len()) else {
+                    return refusal(404, "malformed");
+                };
+                if parts[0] == "chall" && signed.payload.is_object() {
+                    let proof = &mut self.orders[nth].proofs[which];
+                    if proof.answered || proof.status != "pending" {
+                        return refusal(400, "malformed");
+                    }
+                    proof.answered = true;
+                } else {
+                    self.progress(nth, dns, now);
+                }
+                let authorization = self.authorization(nth, which);
+                let body = match parts[0] {
+                    "chall" => authorization["challenges"][0].to_string(),
+                    _ => authorization.to_string(),
+                };
+                (200, None, body)
+            }
+            "finalize" => {
+                self.progress(nth, dns, now);
+                if self.orders[nth].status != "ready" {
+                    return refusal(403, "orderNotReady");
+                }
+                let csr = signed.payload["csr"].as_str().unwrap_or_default();
+                let csr = URL_SAFE_NO_PAD.decode(csr).unwrap_or_default();
+                let order = &mut self.orders[nth];
+                order.csr = serde_json::from_slice(&csr).ok();
+                order.status = "processing";
+                (200, None, self.order(nth).to_string())
+            }
+            "cert" => match &self.orders[nth].pem {
+                Some(pem) => (200, None, pem.clone()),
+                None => refusal(404, "malformed"),
+            },
+            _ => refusal(404, "malformed"),
+        }
+    }
+
+    fn account(&mut self, signed: &Signed) -> (u16, Option<String>, String) {
+        let Some(jwk) = &signed.jwk else {
+            return refusal(400, "malformed");
+        };
+        let known = self.accounts.iter().position(|known| known == jwk);
+        let (status, number) = match known {
+            Some(number) => (200, number),
+            None if signed.payload["onlyReturnExisting"] == json!(true) => {
+                return refusal(400, "accountDoesNotExist");
+            }
+            None if self.wants_credentials => return refusal(400, "externalAccountRequired"),
+            None => {
+                self.accounts.push(jwk.clone());
+                (201, self.accounts.len() - 1)
+            }
+        };
+        let url = format!("{}/account/{number}", self.base);
+        (status, Some(url), json!({ "status": "valid" }).to_string())
+    }
+
+    fn place(&mut self, account: usize, payload: &Value) -> (u16, Option<String>, String) {
+        if payload["replaces"].is_string() {
+            self.replaced += 1;
+            return refusal(409, "alreadyReplaced");
+        }
+        let wanted = payload["identifiers"].as_array().into_iter().flatten();
+        let names: Vec<String> = wanted
+            .filter_map(|identifier| Some(identifier["value"].as_str()?.to_owned()))
+            .collect();
+        let nth = self.orders.len();
+        let proof = |which| Proof {
+            token: format!("token-{nth}-{which}"),
+            answered: false,
+            status: "pending",
+        };
+        self.orders.push(Order {
+            account,
+            proofs: (0..names.len()).map(proof).collect(),
+            names,
+            status: "pending",
+            csr: None,
+            pem: None,
+        });
+        let url = format!("{}/order/{nth}", self.base);
+        (201, Some(url), self.order(nth).to_string())
+    }
+
+    /// What the CA has done by the time somebody asks.
+    fn progress(&mut self, nth: usize, dns: &Dns, now: Timestamp) {
+        let jwk = self.accounts[self.orders[nth].account].clone();
+        let order = &mut self.orders[nth];
+        for (name, proof) in order.names.iter().zip(&mut order.proofs) {
+            if !proof.answered || proof.status != "pending" {
+                continue;
+            }
+            let at = format!("_acme-challenge.{}", name.trim_start_matches("*."));
+            let there = dns.records.contains(&(at, dns01_value(&proof.token, &jwk)));
+            proof.status = match there && !self.refused.contains(name) {
+                true => "valid",
+                false => "invalid",
+            };
+        }
+        if order.status == "pending" {
+            if order.proofs.iter().any(|proof| proof.status == "invalid") {
+                order.status = "invalid";
+            } else if order.proofs.iter().all(|proof| proof.status == "valid") {
+                order.status = "ready";
+            }
+        } else if order.status == "processing" {
+            let csr = order.csr.clone().unwrap_or_default();
+            self.issued += 1;
+            order.pem = Some(keys::pem(&json!({
+                "serial": format!("{} {}", self.base, self.issued),
+                "key": csr["key"],
+                "names": csr["names"],
+                "issuer": self.base,
+                "not_before": now.unix_ms(),
+                "not_after": (now + Duration::from_secs(90 * 86_400)).unix_ms(),
+            })));
+            order.status = "valid";
+        }
+    }
+
+    fn order(&self, nth: usize) -> Value {
+        let (base, order) = (&self.base, &self.orders[nth]);
+        let identifiers = order.names.iter();
+        let mut body = json!({
+            "status": order.status,
+            "identifiers": identifiers
+                .map(|name| json!({ "type": "dns", "value": name }))
+                .collect::<Vec<_>>(),
+            "authorizations": (0..order.proofs.len())
+                .map(|which| format!("{base}/authz/{nth}/{which}"))
+                .collect::<Vec<_>>(),
+            "finalize": format!("{base}/finalize/{nth}"),
+        });
+        if order.status == "valid" {
+            body["certificate"] = json!(format!("{base}/cert/{nth}"));
+        }
+        body
+    }
+
+    fn authorization(&self, nth: usize, which: usize) -> Value {
+        let (name, proof) = (
+            &self.orders[nth].names[which],
+            &self.orders[nth].proofs[which],
+        );
+        let looking = proof.answered && proof.status == "pending";
+        let mut challenge = json!({
+            "type": "dns-01",
+            "url": format!("{}/chall/{nth}/{which}", self.base),
+            "status": if looking { "processing" } else { proof.status },
+            "token": proof.token,
+        });
+        if proof.status == "invalid" {
+            challenge["error"] =
+                json!({ "type": "urn:ietf:params:acme:error:dns", "detail": "no record" });
+        }
+        let mut body = json!({
+            "identifier": { "type": "dns", "value": name.trim_start_matches("*.") },
+            "status": proof.status,
+            "challenges": [challenge],
+        });
+        if name.starts_with("*.") {
+            body["wildcard"] = json!(true);
+        }
+        body
+    }
+}
+
+fn refusal(status: u16, kind: &str) -> (u16, Option<String>, String) {
+    let problem =
+        json!({ "type": format!("urn:ietf:params:acme:error:{kind}"), "detail": "simulated" });
+    (status, None, problem.to_string())
+}

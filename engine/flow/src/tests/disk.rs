@@ -1,0 +1,229 @@
+//! The state folder in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::secret::Secret;
+use waxwing_core::time::Timestamp;
+
+use super::world::{Gate, State, World};
+use crate::certificate::{
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
+    Origin, StoredVersion,
+};
+use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
+
+#[derive(Default)]
+pub(crate) struct Disk {
+    pub(crate) versions: BTreeMap<CertificateName, Vec<StoredVersion>>,
+    pub(crate) marks: BTreeMap<CertificateName, Vec<InstalledMark>>,
+    pub(crate) last: BTreeMap<CertificateName, LastAttempt>,
+    pub(crate) journals: BTreeMap<CertificateName, String>,
+    pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
+    pub(crate) accounts: BTreeMap<CaName, AccountRecord>,
+    pub(crate) locks: BTreeSet<String>,
+}
+
+impl Disk {
+    pub(crate) fn current(&self, name: &CertificateName) -> Option<&StoredVersion> {
+        self.versions.get(name)?.last()
+    }
+}
+
+struct Guard(World, String);
+
+impl LockGuard for Guard {}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.state().disk.locks.remove(&self.1);
+    }
+}
+
+fn error(kind: StoreErrorKind, act: &'static str, path: &str) -> StoreError {
+    StoreError {
+        kind,
+        act,
+        path: path.into(),
+        causes: vec!["simulated".to_owned()],
+        hint: None,
+    }
+}
+
+impl World {
+    fn disk<T>(
+        &self,
+        act: &'static str,
+        name: &str,
+        effect: impl FnOnce(&mut State) -> T,
+    ) -> Result<T, StoreError> {
+        let gate = self.gate(&format!("disk: {act} {name}"));
+        if gate == Gate::Fail {
+            return Err(error(StoreErrorKind::Io, act, name));
+        }
+        let done = effect(&mut self.state());
+        match self.after(gate) {
+            Ok(()) => Ok(done),
+            Err(_lost) => Err(error(StoreErrorKind::Io, act, name)),
+        }
+    }
+
+    fn lock(&self, what: String) -> Result<Box<dyn LockGuard>, StoreError> {
+        if self.gate(&format!("disk: lock {what}")) != Gate::Open {
+            return Err(error(StoreErrorKind::Io, "lock", &what));
+        }
+        if !self.state().disk.locks.insert(what.clone()) {
+            return Err(error(StoreErrorKind::Locked, "lock", &what));
+        }
+        Ok(Box::new(Guard(self.clone(), what)))
+    }
+}
+
+fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
+    let current = disk.current(name);
+    let unfinished = disk.journals.contains_key(name);
+    if current.is_none() && !unfinished {
+        return None;
+    }
+    Some(InventoryEntry {
+        certificate: name.clone(),
+        current: current.map(|version| InventoryVersion {
+            version: version.version,
+            facts: version.facts.clone(),
+            origin: version.origin.clone(),
+        }),
+        installed: disk.marks.get(name).cloned().unwrap_or_default(),
+        last: disk.last.get(name).cloned(),
+        unfinished,
+    })
+}
+
+impl CertificateStore for World {
+    fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
+        self.disk("list", "certificates", |state| {
+            let disk = &state.disk;
+            let names = disk.versions.keys();
+            names.filter_map(|name| entry(disk, name)).map(Ok).collect()
+        })
+    }
+
+    fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError> {
+        self.disk("read", name.as_str(), |state| entry(&state.disk, name))
+    }
+
+    fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
+        self.disk("read the version of", name.as_str(), |state| {
+            state.disk.current(name).cloned()
+        })
+    }
+
+    fn save(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+        pem: &ChainPem,
+        facts: &CertificateFacts,
+        origin: &Origin,
+    ) -> Result<u32, StoreError> {
+        self.disk("store", name.as_str(), |state| {
+            let versions = state.disk.versions.entry(name.clone()).or_default();
+            let version = u32::try_from(versions.len()).expect("few versions") + 1;
+            versions.push(StoredVersion {
+                certificate: name.clone(),
+                version,
+                key: key.clone(),
+                pem: pem.clone(),
+                facts: facts.clone(),
+                origin: origin.clone(),
+            });
+            version
+        })
+    }
+
+    fn record_installed(
+        &self,
+        name: &CertificateName,
+        mark: &InstalledMark,
+    ) -> Result<(), StoreError> {
+        self.disk("mark", name.as_str(), |state| {
+            let marks = state.disk.marks.entry(name.clone()).or_default();
+            marks.retain(|old| old.plugin != mark.plugin);
+            marks.push(mark.clone());
+        })
+    }
+
+    fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {
+        self.disk("note the attempt of", name.as_str(), |state| {
+            state.disk.last.insert(name.clone(), last.clone());
+        })
+    }
+
+    fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError> {
+        self.disk("read the journal of", name.as_str(), |state| {
+            state.disk.journals.get(name).cloned()
+        })
+    }
+
+    fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError> {
+        self.disk("write the journal of", name.as_str(), |state| {
+            state.disk.journals.insert(name.clone(), text.to_owned());
+        })
+    }
+
+    fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError> {
+        self.disk("close the journal of", name.as_str(), |state| {
+            state.disk.journals.remove(name);
+            state.disk.pending.remove(name);
+        })
+    }
+
+    fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
+        self.disk("list", "journals", |state| {
+            state.disk.journals.keys().cloned().collect()
+        })
+    }
+
+    fn save_pending_key(
+        &self,
+        name: &CertificateName,
+        key: &Secret<String>,
+    ) -> Result<(), StoreError> {
+        self.disk("write the key of", name.as_str(), |state| {
+            state.disk.pending.insert(name.clone(), key.clone());
+        })
+    }
+
+    fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {
+        self.disk("read the key of", name.as_str(), |state| {
+            state.disk.pending.get(name).cloned()
+        })
+    }
+
+    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError> {
+        self.disk("read the account at", ca.as_str(), |state| {
+            state.disk.accounts.get(ca).cloned()
+        })
+    }
+
+    fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError> {
+        self.disk("write the account at", ca.as_str(), |state| {
+            state.disk.accounts.insert(ca.clone(), account.clone());
+        })
+    }
+
+    fn directory(&self, _ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+        Ok(None)
+    }
+
+    fn save_directory(&self, _ca: &CaName, _text: &str, _at: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
+        self.lock(format!("certificate {name}"))
+    }
+
+    fn lock_account(&self, ca: &CaName) -> Result<Box<dyn LockGuard>, StoreError> {
+        self.lock(format!("account {ca}"))
+    }
+}

@@ -1,0 +1,214 @@
+//! A DNS provider, the view of the DNS, and an installer.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use waxwing_core::name::{CertificateName, DomainName, PluginName};
+
+use super::world::{Gate, Records, World};
+use crate::plugin::{
+    Attempt, ChallengeRecord, DeployPlan, DeployStep, Finding, InstallItem, Installed as Done,
+    Placed, PluginFailure, PluginFailureKind, PresentReport, PropagationHint, Removal, ZoneAnswer,
+};
+use crate::ports::{DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView};
+
+/// The zone, and how its provider behaves.
+#[derive(Default)]
+pub(crate) struct Dns {
+    pub(crate) records: Records,
+    /// Calls of clean-up never end.
+    pub(crate) cleanup_hangs: bool,
+    /// Clean-up fails.
+    pub(crate) cleanup_fails: bool,
+    /// Nobody sees anything.
+    pub(crate) blind: bool,
+}
+
+/// Which leaf is installed for each certificate.
+#[derive(Default)]
+pub(crate) struct Installed {
+    pub(crate) leaves: BTreeMap<CertificateName, String>,
+    pub(crate) installs: usize,
+}
+
+pub(crate) struct Provider(pub(crate) World);
+pub(crate) struct Probe(pub(crate) World);
+pub(crate) struct Target(pub(crate) World);
+
+fn failure(plugin: &str, call: &str) -> PluginFailure {
+    PluginFailure {
+        plugin: PluginName::parse(plugin).expect("a literal name"),
+        call: call.to_owned(),
+        kind: PluginFailureKind::Retryable,
+        code: "test.simulated".to_owned(),
+        message: "simulated".to_owned(),
+        hint: None,
+        http_status: None,
+        details: Vec::new(),
+        retry_after: None,
+        account_wide: false,
+        causes: Vec::new(),
+    }
+}
+
+#[async_trait]
+impl DnsProvider for Provider {
+    async fn validate(&self, _online: bool) -> Result<Vec<Finding>, PluginFailure> {
+        Ok(Vec::new())
+    }
+
+    async fn preflight(&self, _names: &[DomainName]) -> Result<Vec<ZoneAnswer>, PluginFailure> {
+        Ok(Vec::new())
+    }
+
+    async fn present(
+        &self,
+        _attempt: &Attempt,
+        records: &[ChallengeRecord],
+    ) -> Result<PresentReport, PluginFailure> {
+        tokio::task::yield_now().await;
+        let gate = self.0.gate("present");
+        if gate == Gate::Fail {
+            return Err(failure("dns", "present"));
+        }
+        let mut report = PresentReport::default();
+        for record in records {
+            let entry = (record.fqdn.to_string(), record.value.clone());
+            report.placed.push(Placed {
+                key: record.key.clone(),
+                receipt: "receipt".to_owned(),
+                created: self.0.state().dns.records.insert(entry),
+            });
+        }
+        match self.0.after(gate) {
+            Ok(()) => Ok(report),
+            Err(_lost) => Err(failure("dns", "present")),
+        }
+    }
+
+    async fn cleanup(
+        &self,
+        _attempt: &Attempt,
+        removals: &[Removal],
+    ) -> Result<Vec<(String, PluginFailure)>, PluginFailure> {
+        tokio::task::yield_now().await;
+        let gate = self.0.gate("clean up");
+        let (hangs, fails) = {
+            let state = self.0.state();
+            (state.dns.cleanup_hangs, state.dns.cleanup_fails)
+        };
+        if hangs {
+            std::future::pending::<()>().await;
+        }
+        if fails || gate == Gate::Fail {
+            return Err(failure("dns", "cleanup"));
+        }
+        for removal in removals {
+            let entry = (
+                removal.record.fqdn.to_string(),
+                removal.record.value.clone(),
+            );
+            self.0.state().dns.records.remove(&entry);
+        }
+        match self.0.after(gate) {
+            Ok(()) => Ok(Vec::new()),
+            Err(_lost) => Err(failure("dns", "cleanup")),
+        }
+    }
+}
+
+fn lookup_failed(name: &DomainName) -> LookupError {
+    LookupError {
+        name: name.to_string(),
+        causes: vec!["simulated".to_owned()],
+        hint: None,
+    }
+}
+
+#[async_trait]
+impl PropagationProbe for Probe {
+    async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError> {
+        if self.0.gate("locate") != Gate::Open {
+            return Err(lookup_failed(identifier));
+        }
+        Ok(Location {
+            fqdn: identifier.challenge_name(),
+            zone: None,
+        })
+    }
+
+    async fn look(
+        &self,
+        fqdn: &DomainName,
+        value: &str,
+        _hint: &PropagationHint,
+    ) -> Result<Vec<ServerView>, LookupError> {
+        if self.0.gate("look") != Gate::Open {
+            return Err(lookup_failed(fqdn));
+        }
+        let state = self.0.state();
+        let entry = (fqdn.to_string(), value.to_owned());
+        Ok(vec![ServerView {
+            server: "ns1.example (192.0.2.1)".to_owned(),
+            sees: Ok(!state.dns.blind && state.dns.records.contains(&entry)),
+        }])
+    }
+}
+
+#[async_trait]
+impl Installer for Target {
+    async fn validate(&self, _online: bool) -> Result<Vec<Finding>, PluginFailure> {
+        Ok(Vec::new())
+    }
+
+    async fn plan(&self, items: &[InstallItem]) -> Result<DeployPlan, PluginFailure> {
+        if self.0.gate("plan") != Gate::Open {
+            return Err(failure("files", "plan"));
+        }
+        let state = self.0.state();
+        let steps = items.iter().filter(|item| {
+            let known = state.installed.leaves.get(&item.version.certificate);
+            known != Some(&item.version.facts.leaf_sha256)
+        });
+        Ok(DeployPlan {
+            steps: steps
+                .map(|item| DeployStep {
+                    summary: format!("write {}", item.version.certificate),
+                    kind: "file".to_owned(),
+                    grant: None,
+                    target: None,
+                    certificates: vec![item.version.certificate.to_string()],
+                    reversible: true,
+                })
+                .collect(),
+            ..DeployPlan::default()
+        })
+    }
+
+    async fn install(
+        &self,
+        _attempt: &Attempt,
+        items: &[InstallItem],
+        _token: &str,
+    ) -> Result<Done, PluginFailure> {
+        let gate = self.0.gate("install");
+        if gate == Gate::Fail {
+            return Err(failure("files", "install"));
+        }
+        for item in items {
+            let mut state = self.0.state();
+            state.installed.installs += 1;
+            state.installed.leaves.insert(
+                item.version.certificate.clone(),
+                item.version.facts.leaf_sha256.clone(),
+            );
+        }
+        match self.0.after(gate) {
+            Ok(()) => Ok(Done {
+                receipt: "receipt".to_owned(),
+                changed: true,
+            }),
+            Err(_lost) => Err(failure("files", "install")),
+        }
+    }
+}
