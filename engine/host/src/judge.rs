@@ -94,6 +94,7 @@ impl Judge {
         let message = match error.downcast_ref::<wasmtime::Trap>() {
             Some(wasmtime::Trap::StackOverflow) => "the plugin crashed: its call stack overflowed",
             Some(_) => "the plugin crashed",
+            None if error.is::<wasmtime_wasi::I32Exit>() => "the plugin ended itself",
             None => "the plugin broke the contract",
         };
         causes.extend(self.seen.transport.iter().cloned());

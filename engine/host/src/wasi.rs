@@ -11,6 +11,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx};
 use waxwing_flow::ports::Clock;
 
+use crate::call::instant;
+
 /// Bytes of stdout and stderr of one call that are looked at.
 const OUTPUT_CAP: usize = 64 * 1024;
 /// Bytes of them that are kept for the error message of a crash.
@@ -28,7 +30,7 @@ pub(crate) fn context(output: &Output, clock: Arc<dyn Clock>) -> WasiCtx {
         .allow_ip_name_lookup(false)
         .max_random_size(RANDOM_CAP)
         .wall_clock(Wall(clock))
-        .monotonic_clock(Monotonic(Instant::now()))
+        .monotonic_clock(Monotonic(instant()))
         .build()
 }
 

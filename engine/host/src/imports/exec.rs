@@ -1,13 +1,13 @@
 //! `waxwing:host/exec`
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use waxwing_flow::audit::AuditEvent;
 
 use crate::bindings::installer::waxwing::host::exec::{ExecError, Host, Output};
 use crate::bindings::installer::waxwing::host::http::Part;
-use crate::call::{Call, on_caller};
+use crate::call::{Call, instant, on_caller};
 use crate::command::{self, RunError};
 use crate::files::{FileName, Spot};
 use crate::parts::{Fault, Place, fill, shown};
@@ -113,7 +113,7 @@ async fn run(
     timeout: Duration,
 ) -> Result<Output, ExecError> {
     let program = argv.first().cloned().unwrap_or_default();
-    let started = Instant::now();
+    let started = instant();
     let ended = on_caller(&call.caller, command::run(argv, stdin, timeout)).await;
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let result = match ended {

@@ -1,7 +1,7 @@
 //! `waxwing:host/http`
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use waxwing_flow::ports::{Addresses, Policy};
 use crate::bindings::installer::waxwing::host::http::{
     Auth, Host, HttpError, Part, Request, Response,
 };
-use crate::call::{Call, on_caller};
+use crate::call::{Call, instant, on_caller};
 use crate::limits::Limit;
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
@@ -221,7 +221,7 @@ async fn exchange(
         plain_http: target.scheme == "http",
     };
     let method = filled.method;
-    let started = Instant::now();
+    let started = instant();
     let http = Arc::clone(&call.instance.host.http);
     let answer = on_caller(
         &call.caller,
