@@ -1,0 +1,18 @@
+//! The host's claims, each against a guest that tries the opposite.
+
+#![expect(
+    clippy::result_large_err,
+    reason = "the ports' error keeps everything that is known; failed calls are few"
+)]
+
+mod answers;
+mod commands;
+mod fairness;
+mod files;
+mod guest;
+mod limits;
+mod loading;
+mod log;
+mod network;
+mod secrets;
+mod stage;
