@@ -147,6 +147,8 @@ pub enum Failure {
         certificate: CertificateName,
         /// Its CAs.
         cas: Vec<CaName>,
+        /// Those that may not be asked, and why. Empty: in a rehearsal no staging CA is known.
+        passed_over: Vec<(CaName, String)>,
     },
     /// No configured plugin is responsible for a name.
     NoValidator {
@@ -272,6 +274,9 @@ impl Failure {
                     lines.extend(failure.causes.iter().cloned());
                 }
             }
+            Self::NoCa { passed_over, .. } => {
+                lines.extend(passed_over.iter().map(|(ca, why)| format!("{ca}: {why}")));
+            }
             Self::Propagation { servers, .. } => {
                 lines.extend(servers.iter().map(|view| match &view.sees {
                     Ok(true) => format!("{}: shows the value", view.server),
@@ -305,7 +310,9 @@ impl Failure {
                 "compare the CAA and TXT records that the world sees with `waxwing check`"
                     .to_owned(),
             ),
-            Self::NoCa { cas, .. } => cas
+            Self::NoCa {
+                cas, passed_over, ..
+            } if passed_over.is_empty() => cas
                 .first()
                 .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
             Self::NoValidator { identifier } => Some(format!(
@@ -348,13 +355,20 @@ impl fmt::Display for Failure {
                 "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
                 offered.join(", ")
             ),
-            Self::NoCa { certificate, cas } => {
+            Self::NoCa {
+                certificate,
+                cas,
+                passed_over,
+            } if passed_over.is_empty() => {
                 let cas: Vec<&str> = cas.iter().map(CaName::as_str).collect();
                 write!(
                     f,
                     "{certificate} cannot be rehearsed: no staging CA is known for {}",
                     cas.join(", ")
                 )
+            }
+            Self::NoCa { certificate, .. } => {
+                write!(f, "no CA of the list can be asked for {certificate}")
             }
             Self::NoValidator { identifier } => {
                 write!(f, "no DNS plugin is responsible for {identifier}")

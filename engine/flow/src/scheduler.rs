@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tracing::Instrument;
 use waxwing_acme::ari;
 use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::{self, Tried};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -169,19 +170,16 @@ impl Shift<'_> {
     ) -> (Outcome, bool) {
         let name = &job.certificate.name;
         let mut driven_once = false;
-        let choices = self.choices(&job.certificate);
-        if choices.is_empty() {
-            let failure = Failure::NoCa {
-                certificate: name.clone(),
-                cas: job.certificate.cas.clone(),
-            };
-            return (Outcome::Failed(Some(failure)), driven_once);
-        }
-        for (position, profile) in choices.iter().enumerate() {
+        let names = &job.certificate.domains;
+        let (list, profiles) = self.candidates(&job.certificate);
+        let mut tried = Vec::new();
+        let mut choice = choose::next(&list, profiles, names, &tried);
+        loop {
+            let Some(profile) = choice.ca else { break };
+            let fallback = choice.fallback;
             if self.stop.is_requested() {
                 return (Outcome::Failed(Some(Failure::Stopped)), driven_once);
             }
-            let fallback = position > 0;
             let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
                 order = tracing::field::Empty);
             let attempt = self
@@ -213,7 +211,12 @@ impl Shift<'_> {
             if !elsewhere {
                 return (Outcome::Failed(Some(failure)), driven_once);
             }
-            if let Some(next) = choices.get(position + 1) {
+            tried.push(Tried {
+                ca: profile.name.clone(),
+                elsewhere,
+            });
+            choice = choose::next(&list, profiles, names, &tried);
+            if let Some(next) = choice.ca {
                 let progress = Progress::FailedOver {
                     from: profile.name.clone(),
                     to: next.name.clone(),
@@ -228,38 +231,45 @@ impl Shift<'_> {
                 failure,
             });
         }
+        let passed_over: Vec<(CaName, String)> = choice
+            .passed_over
+            .into_iter()
+            .map(|(ca, why)| (ca, why.to_string()))
+            .collect();
+        if tried.is_empty() {
+            let failure = Failure::NoCa {
+                certificate: name.clone(),
+                cas: job.certificate.cas.clone(),
+                passed_over,
+            };
+            return (Outcome::Failed(Some(failure)), driven_once);
+        }
+        let notes = passed_over
+            .into_iter()
+            .map(|(ca, why)| format!("{ca} was not asked: {why}"));
+        report.notes.extend(notes);
         (Outcome::Failed(None), driven_once)
     }
 
-    /// The CAs to try, in order. A fallback is never one that may cost money or says not to be one,
-    /// nor one whose certificates nobody trusts in the place of one that is trusted.
-    fn choices(&self, certificate: &CertificateSettings) -> Vec<&CaProfile> {
-        let mut choices: Vec<&CaProfile> = Vec::new();
-        for name in &certificate.cas {
-            let Some(profile) = self.settings.cas.get(name) else {
-                continue;
-            };
-            let profile = if self.rehearsal && !profile.staging {
-                let stage = profile
-                    .rehearse_at
-                    .as_ref()
-                    .and_then(|at| self.settings.cas.get(at));
-                let Some(stage) = stage else { continue };
-                stage
-            } else {
-                profile
-            };
-            let fits = choices.first().is_none_or(|first| {
-                self.rehearsal
-                    || (profile.fallback
-                        && !profile.may_charge
-                        && (first.staging || !profile.staging))
-            });
-            if fits && !choices.iter().any(|known| known.name == profile.name) {
-                choices.push(profile);
-            }
+    /// The CAs to choose from, in order; for a rehearsal their staging CAs.
+    fn candidates(
+        &self,
+        certificate: &CertificateSettings,
+    ) -> (Vec<CaName>, &BTreeMap<CaName, CaProfile>) {
+        let profiles = &self.settings.cas;
+        if !self.rehearsal {
+            return (certificate.cas.clone(), profiles);
         }
-        choices
+        let mut list: Vec<CaName> = Vec::new();
+        for profile in certificate.cas.iter().filter_map(|name| profiles.get(name)) {
+            let stage = if profile.staging {
+                Some(&profile.name)
+            } else {
+                profile.rehearse_at.as_ref()
+            };
+            list.extend(stage.filter(|stage| !list.contains(stage)).cloned());
+        }
+        (list, profiles)
     }
 
     /// One certificate at one CA, resumed if the journal has an order that still fits.

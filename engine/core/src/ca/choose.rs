@@ -24,6 +24,9 @@ pub enum PassedOver {
     /// Its profile says that it is no automatic fallback.
     #[error("its profile says that it is no automatic fallback")]
     NoFallback,
+    /// Nobody trusts what it signs, and the first of the list is a real one.
+    #[error("nobody trusts its certificates, so it never stands in for a CA that is trusted")]
+    Staging,
     /// More names than it signs.
     #[error("it signs at most {max} names in one certificate; this one has {names}")]
     TooManyNames {
@@ -74,6 +77,10 @@ pub fn next<'a>(
     if tried.iter().any(|tried| !tried.elsewhere) {
         return choice;
     }
+    let first_is_real = list
+        .iter()
+        .find_map(|name| profiles.get(name))
+        .is_some_and(|p| !p.staging);
     for (position, name) in list.iter().enumerate() {
         let Some(profile) = profiles.get(name) else {
             continue;
@@ -81,7 +88,12 @@ pub fn next<'a>(
         if tried.iter().any(|tried| tried.ca == *name) {
             continue;
         }
-        match hindrance(profile, names, position > 0) {
+        let hindrance = if position > 0 && profile.staging && first_is_real {
+            Some(PassedOver::Staging)
+        } else {
+            hindrance(profile, names, position > 0)
+        };
+        match hindrance {
             Some(reason) => choice.passed_over.push((name.clone(), reason)),
             None => {
                 choice.ca = Some(profile);
