@@ -324,12 +324,13 @@ impl Work<'_> {
                 })?;
             let location = locations.get(domain);
             let fqdn = location.map_or_else(|| domain.challenge_name(), |l| l.fqdn.clone());
+            let value = dns01_value(&challenge.token, &jwk);
             obligations.push(Obligation {
                 plugin: plugin.clone(),
                 record: ChallengeRecord {
-                    key: challenge.record_key(&fqdn),
+                    key: challenge.record_key(&fqdn, &value),
                     fqdn,
-                    value: dns01_value(&challenge.token, &jwk),
+                    value,
                     identifier: domain.clone(),
                     zone_hint: location.and_then(|l| l.zone.clone()),
                 },

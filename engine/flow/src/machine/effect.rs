@@ -140,9 +140,9 @@ pub struct DnsChallenge {
 }
 
 impl DnsChallenge {
-    /// The key of the record that proves this challenge when it is written at `fqdn`: the same on
-    /// each try of the same order.
-    pub fn record_key(&self, fqdn: &DomainName) -> String {
-        format!("{}#{}@{fqdn}", self.identifier.to_wire(), self.token)
+    /// The key of a record that proves this challenge: the same on each try of the same order, and
+    /// another one wherever the record is another one.
+    pub fn record_key(&self, fqdn: &DomainName, value: &str) -> String {
+        format!("{} {fqdn} {value}", self.identifier.to_wire())
     }
 }
