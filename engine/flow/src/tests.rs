@@ -7,4 +7,6 @@ mod keys;
 mod plugins;
 mod world;
 
+mod runs;
+mod sessions;
 mod sweep;

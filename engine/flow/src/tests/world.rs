@@ -69,6 +69,8 @@ pub(crate) struct State {
     /// What was called, in order, with what went wrong.
     pub(crate) trace: Vec<String>,
     pub(crate) fault: Option<(usize, Fault)>,
+    /// Every call that ends so goes wrong.
+    pub(crate) always: Option<(&'static str, Fault)>,
     pub(crate) disk: Disk,
     pub(crate) dns: Dns,
     pub(crate) cas: BTreeMap<String, Ca>,
@@ -109,6 +111,7 @@ impl World {
             calls: 0,
             trace: Vec::new(),
             fault: None,
+            always: None,
             disk: Disk::default(),
             dns: Dns::default(),
             cas: cas.collect(),
@@ -136,6 +139,8 @@ impl World {
             Some((at, Fault::Outage)) if at < nth => Some(Fault::Outage),
             _ => None,
         };
+        let always = state.always.filter(|(end, _)| what.ends_with(end));
+        let fault = fault.or(always.map(|(_, fault)| fault));
         // The disk of a machine that is cut off still works.
         let fault = fault.filter(|fault| *fault != Fault::Outage || !what.starts_with("disk"));
         state.trace.push(match fault {
