@@ -11,7 +11,7 @@ use waxwing_world::World;
 use waxwing_world::ca::{self, Ca};
 use waxwing_world::dns_made_easy::{self, Api};
 use waxwing_world::pebble::{self, Pebble};
-use waxwing_world::traffic::{Class, Traffic};
+use waxwing_world::traffic::Traffic;
 
 /// No run of the program may take longer.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -48,6 +48,30 @@ impl Judge {
             Self::Pebble(pebble) => pebble.root_pem(nth).expect("Pebble shows its roots"),
         }
     }
+}
+
+/// The same claim before both judges, each in a world of its own.
+pub(crate) fn both(
+    test: &str,
+    at_world: &ca::Options,
+    at_pebble: &pebble::Options,
+    claim: impl Fn(&Rig, &Judge),
+) {
+    let rig = Rig::new();
+    let judge = rig.ca(at_world.clone());
+    claim(&rig, &judge);
+    let rig = Rig::new();
+    if let Some(judge) = rig.pebble(test, at_pebble) {
+        claim(&rig, &judge);
+    }
+}
+
+/// A CA of the configuration.
+pub(crate) struct CaSection<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) directory: String,
+    /// Lines that stand in the section besides those that every CA has.
+    pub(crate) more: &'a str,
 }
 
 /// What one run of the program gave.
@@ -138,9 +162,23 @@ impl Rig {
         private(&path);
     }
 
-    /// The sections that every configuration of a rig has, with the provider's plugin.
-    pub(crate) fn config(&self, cas: &[(&str, &str)]) -> String {
-        let mut text = self.config_without_plugins(cas);
+    /// The sections that every configuration of a rig has, without any plugin.
+    pub(crate) fn config_without_plugins(&self, cas: &[(&str, &str)]) -> String {
+        self.base(&plain(cas))
+    }
+
+    /// The same with the provider's plugin and one CA, called `first`, with more lines in its section.
+    pub(crate) fn config_at(&self, judge: &Judge, more: &str) -> String {
+        self.config_of(&[CaSection {
+            name: "first",
+            directory: judge.directory(),
+            more,
+        }])
+    }
+
+    /// The same for several CAs with more than a directory, in the order of the `ca` list.
+    pub(crate) fn config_of(&self, cas: &[CaSection<'_>]) -> String {
+        let mut text = self.base(cas);
         let address = self.provider.url();
         let host = address.trim_end_matches("/V2.0");
         write!(
@@ -153,10 +191,9 @@ impl Rig {
         text
     }
 
-    /// The same without any plugin.
-    pub(crate) fn config_without_plugins(&self, cas: &[(&str, &str)]) -> String {
+    fn base(&self, cas: &[CaSection<'_>]) -> String {
         let mut text = String::new();
-        let names: Vec<String> = cas.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let names: Vec<String> = cas.iter().map(|ca| format!("{:?}", ca.name)).collect();
         let servers = self.world.dns();
         write!(
             text,
@@ -169,15 +206,29 @@ impl Rig {
             servers.port(),
         )
         .expect("text");
-        for (name, directory) in cas {
+        for ca in cas {
+            let poll = if ca.more.contains("poll = ") {
+                ""
+            } else {
+                "poll = { first = \"50ms\", max = \"1s\" }\n"
+            };
             write!(
                 text,
-                "[ca.{name}]\ndirectories = [\"{directory}\"]\ntrust = \"root.pem\"\n\
-                 poll = {{ first = \"50ms\", max = \"1s\" }}\n\n",
+                "[ca.{}]\ndirectories = [\"{}\"]\ntrust = \"root.pem\"\n{poll}{}\n\n",
+                ca.name, ca.directory, ca.more,
             )
             .expect("text");
         }
         text
+    }
+
+    /// The section of an installer that writes into the folder `tls`, with more lines.
+    pub(crate) fn installer(&self, more: &str) -> String {
+        format!(
+            "[plugin.server]\nuses = \"install-files\"\n\
+             grants.files.certs.dir = \"{}\"\n{more}\n\n",
+            self.path("tls").display()
+        )
     }
 
     /// Writes the configuration.
@@ -312,21 +363,18 @@ pub(crate) fn finish(mut child: Child) -> Run {
     }
 }
 
-/// Requests of the order flow: everything but account, renewal information and the rest.
-pub(crate) fn flow_requests(traffic: &Traffic) -> usize {
-    [
-        Class::Directory,
-        Class::NewNonce,
-        Class::NewOrder,
-        Class::Order,
-        Class::Authorization,
-        Class::Challenge,
-        Class::Finalize,
-        Class::Certificate,
-    ]
-    .into_iter()
-    .map(|class| traffic.count(class))
-    .sum()
+/// A `[[certificate]]` with this name and these domains.
+pub(crate) fn certificate(name: &str, domains: &[&str]) -> String {
+    format!("[[certificate]]\nname = \"{name}\"\ndomains = {domains:?}\n\n")
+}
+
+fn plain<'a>(cas: &[(&'a str, &str)]) -> Vec<CaSection<'a>> {
+    let section = |(name, directory): &(&'a str, &str)| CaSection {
+        name,
+        directory: (*directory).to_owned(),
+        more: "",
+    };
+    cas.iter().map(section).collect()
 }
 
 /// Readable by the owner only, as the program wants it.
