@@ -484,3 +484,6 @@ const fn name_of(status: OrderStatus) -> &'static str {
         OrderStatus::Invalid => "invalid",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! The flow in a world of its own: CAs, DNS, disk and plugins in memory, time that is simulated,
 //! and a fault where a test wants one.
 
+pub(crate) mod answers;
 mod ca;
 mod disk;
 mod keys;
