@@ -174,8 +174,7 @@ impl Shift<'_> {
         let (list, profiles) = self.candidates(&job.certificate);
         let mut tried = Vec::new();
         let mut choice = choose::next(&list, profiles, names, &tried);
-        loop {
-            let Some(profile) = choice.ca else { break };
+        while let Some(profile) = choice.ca {
             let fallback = choice.fallback;
             if self.stop.is_requested() {
                 return (Outcome::Failed(Some(Failure::Stopped)), driven_once);

@@ -1,0 +1,209 @@
+//! The effects on the certificate: its key, its download, its place in the store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use waxwing_acme::certificate::DownloadCertificate;
+use waxwing_core::name::Identifier;
+use waxwing_core::secret::Secret;
+use waxwing_core::time::Timestamp;
+
+use super::{Pen, Work};
+use crate::certificate::{CertificateFacts, ChainPem, Origin};
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::machine::event::Event;
+use crate::ports::{CryptoError, StoreError, StoreErrorKind};
+use crate::report::Reached;
+use crate::session::Repeat;
+
+impl Work<'_> {
+    /// Takes the key of the open run, or the current one if it is to be kept, or makes one.
+    pub(super) async fn make_key(
+        &self,
+        key: &mut Option<Secret<String>>,
+    ) -> Result<Event, Failure> {
+        let ports = &self.ports.session;
+        let kind = self.settings.key;
+        let pending = ports
+            .store
+            .pending_key(&self.journal)
+            .map_err(Failure::Store)?;
+        let usable = |candidate: &Secret<String>| matches!(ports.keys.kind(candidate), Ok(Some(found)) if found == kind);
+        let found = match pending.filter(usable) {
+            Some(pending) => pending,
+            None => {
+                let kept = if self.settings.reuse_key {
+                    let current = ports
+                        .store
+                        .current(&self.certificate)
+                        .map_err(Failure::Store)?;
+                    current.map(|version| version.key).filter(usable)
+                } else {
+                    None
+                };
+                let new = match kept {
+                    Some(kept) => kept,
+                    None => {
+                        // RSA takes seconds; the other certificates go on meanwhile.
+                        let keys = Arc::clone(&ports.keys);
+                        tokio::task::spawn_blocking(move || keys.certificate_key(kind))
+                            .await
+                            .map_err(|error| {
+                                Failure::Crypto(CryptoError {
+                                    what: format!("making a key of type {kind}"),
+                                    causes: vec![error.to_string()],
+                                })
+                            })?
+                            .map_err(Failure::Crypto)?
+                    }
+                };
+                ports
+                    .store
+                    .save_pending_key(&self.journal, &new)
+                    .map_err(Failure::Store)?;
+                new
+            }
+        };
+        *key = Some(found);
+        Ok(Event::KeyReady)
+    }
+
+    /// Fetches the certificate, chooses the chain and checks that it is the one ordered.
+    pub(super) async fn download(&self, url: String) -> Result<Event, Failure> {
+        let ca = &self.session.profile().name;
+        let keys = &self.ports.session.keys;
+        let first = self
+            .session
+            .call(&DownloadCertificate { url }, Repeat::Freely)
+            .await?;
+        let read = |pem: &str| {
+            keys.read_chain(pem).map_err(|error| Failure::Mismatch {
+                ca: ca.clone(),
+                what: error.to_string(),
+            })
+        };
+        let (mut pem, mut facts) = read(&first.pem)?;
+        let mut note = None;
+        if let Some(wanted) = &self.session.profile().preferred_chain
+            && !facts.issuers.contains(wanted)
+        {
+            // The chain is a preference: a certificate with another one is better than none.
+            match self.other_chain(wanted, first.alternates).await {
+                Ok(Some(other)) => (pem, facts) = other,
+                Ok(None) => note = Some(format!("{ca} offers no chain by {wanted}")),
+                Err(failure) => {
+                    let cause = failure.lines().join(": ");
+                    note = Some(format!("the chain by {wanted} was not to be had: {cause}"));
+                }
+            }
+        }
+        let key = self
+            .ports
+            .session
+            .store
+            .pending_key(&self.journal)
+            .map_err(Failure::Store)?;
+        let key = match key {
+            Some(key) => Some(keys.public_key_sha256(&key).map_err(Failure::Crypto)?),
+            None => None,
+        };
+        match mismatch(&self.settings.domains, key.as_deref(), &facts, self.now()) {
+            Some(what) => Err(Failure::Mismatch {
+                ca: ca.clone(),
+                what,
+            }),
+            None => Ok(Event::Downloaded { pem, facts, note }),
+        }
+    }
+
+    /// The first of these chains that `wanted` has issued.
+    async fn other_chain(
+        &self,
+        wanted: &String,
+        alternates: Vec<String>,
+    ) -> Result<Option<(ChainPem, CertificateFacts)>, Failure> {
+        for url in alternates {
+            let call = DownloadCertificate { url };
+            let other = self.session.call(&call, Repeat::Freely).await?;
+            let keys = &self.ports.session.keys;
+            let (pem, facts) = keys.read_chain(&other.pem).map_err(Failure::Crypto)?;
+            if facts.issuers.contains(wanted) {
+                return Ok(Some((pem, facts)));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn save(
+        &self,
+        machine: &Machine,
+        pem: &ChainPem,
+        facts: &CertificateFacts,
+        pen: &mut Pen,
+    ) -> Result<Event, Failure> {
+        let terms = &machine.run().terms;
+        let store = &self.ports.session.store;
+        if terms.rehearsal {
+            self.reach(pen, Reached::Received);
+            return Ok(Event::Saved(None));
+        }
+        let profile = self.session.profile();
+        let origin = Origin {
+            ca: profile.name.clone(),
+            account: terms.account.clone(),
+            issued_at: self.now(),
+            fallback: self.fallback,
+            staging: profile.staging,
+        };
+        let key = store
+            .pending_key(&self.journal)
+            .map_err(Failure::Store)?
+            .ok_or_else(|| {
+                Failure::Store(StoreError {
+                    kind: StoreErrorKind::Corrupt,
+                    act: "find the key of the open run of",
+                    path: self.certificate.as_str().into(),
+                    causes: Vec::new(),
+                    hint: None,
+                })
+            })?;
+        let version = store
+            .save(&self.certificate, &key, pem, facts, &origin)
+            .map_err(Failure::Store)?;
+        self.reach(pen, Reached::Received);
+        Ok(Event::Saved(Some(version)))
+    }
+}
+
+/// What differs between the certificate and what was ordered; none if nothing does.
+fn mismatch(
+    ordered: &[Identifier],
+    public_key: Option<&str>,
+    facts: &CertificateFacts,
+    now: Timestamp,
+) -> Option<String> {
+    if public_key != Some(facts.public_key_sha256.as_str()) {
+        return Some("it is for another key than the one of this run".to_owned());
+    }
+    let ours: BTreeSet<&Identifier> = ordered.iter().collect();
+    let theirs: BTreeSet<&Identifier> = facts.names.iter().collect();
+    if ours != theirs {
+        let list = |names: BTreeSet<&Identifier>| {
+            names
+                .into_iter()
+                .map(Identifier::to_wire)
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        return Some(format!(
+            "it is for {}, ordered was {}",
+            list(theirs),
+            list(ours)
+        ));
+    }
+    if facts.not_after <= now {
+        return Some(format!("it has expired on {}", facts.not_after));
+    }
+    None
+}

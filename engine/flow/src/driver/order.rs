@@ -1,0 +1,140 @@
+//! The effects that talk to the CA about an order.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use waxwing_acme::authorization::ReadAuthorization;
+use waxwing_acme::challenge::AnswerChallenge;
+use waxwing_acme::order::{Finalize, NewOrder, ReadOrder};
+use waxwing_core::retry;
+use waxwing_core::secret::Secret;
+
+use super::{Pen, Work};
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::machine::effect::{DnsChallenge, Wait};
+use crate::machine::event::Event;
+use crate::ports::CryptoError;
+use crate::report::{Progress, Reached};
+use crate::session::Repeat;
+
+impl Work<'_> {
+    pub(super) async fn place_order(
+        &self,
+        machine: &Machine,
+        after: Wait,
+        pen: &mut Pen,
+    ) -> Result<Event, Failure> {
+        self.pause(after, "take the order").await;
+        let terms = &machine.run().terms;
+        let call = NewOrder {
+            identifiers: terms.names.clone(),
+            profile: terms.profile.as_ref().map(|(name, _)| name.clone()),
+            replaces: terms.replaces.clone(),
+            not_after: None,
+        };
+        let reply = self.session.call(&call, Repeat::IfUnseen).await?;
+        self.reach(pen, self.ordered(false));
+        Ok(Event::OrderPlaced {
+            url: reply.url,
+            order: reply.order,
+        })
+    }
+
+    pub(super) fn ordered(&self, resumed: bool) -> Reached {
+        let ca = self.session.profile().name.clone();
+        Reached::Ordered {
+            ca,
+            names: self.settings.domains.len(),
+            resumed,
+        }
+    }
+
+    pub(super) async fn read_order(&self, url: String, after: Wait) -> Result<Event, Failure> {
+        self.pause(after, "work on the order").await;
+        let state = self
+            .session
+            .call(&ReadOrder { url }, Repeat::Freely)
+            .await?;
+        let retry_after = state.retry_after.map(|at| at.wait(self.now()));
+        Ok(Event::OrderSeen {
+            order: state.order,
+            retry_after,
+        })
+    }
+
+    /// Waits before a request to the CA, which `doing` says what for.
+    async fn pause(&self, after: Wait, doing: &str) {
+        let poll = &self.session.profile().poll;
+        let wait = match after {
+            Wait::None => return,
+            Wait::Asked(wait) => wait.max(poll.first),
+            Wait::Poll { nth } => retry::poll(
+                poll.first,
+                poll.max,
+                nth,
+                self.ports.session.entropy.number(),
+            ),
+        };
+        if wait > Duration::from_secs(2) {
+            let what = format!("{} to {doing}", self.session.profile().title);
+            self.observer
+                .progress(&self.certificate, &Progress::Waiting { what, most: wait });
+        }
+        self.ports.session.clock.sleep(wait).await;
+    }
+
+    pub(super) async fn read_authorizations(&self, urls: Vec<String>) -> Result<Event, Failure> {
+        let reads = urls.into_iter().map(async |url| {
+            let call = ReadAuthorization { url: url.clone() };
+            let authorization = self.session.call(&call, Repeat::Freely).await?;
+            Ok::<_, Failure>((url, authorization))
+        });
+        let authorizations = join_all(reads)
+            .await
+            .into_iter()
+            .collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Event::AuthorizationsSeen(authorizations))
+    }
+
+    pub(super) async fn answer(&self, challenges: &[DnsChallenge]) -> Event {
+        let answers = challenges.iter().map(async |challenge| {
+            let call = AnswerChallenge {
+                url: challenge.url.clone(),
+            };
+            self.session.call(&call, Repeat::IfUnseen).await
+        });
+        let failures = join_all(answers)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        Event::Answered(failures)
+    }
+
+    pub(super) async fn finalize(
+        &self,
+        url: String,
+        key: Option<&Secret<String>>,
+    ) -> Result<Event, Failure> {
+        let keys = &self.ports.session.keys;
+        let key = key.ok_or_else(|| {
+            Failure::Crypto(CryptoError {
+                what: "making the certification request".to_owned(),
+                causes: vec!["the key of the run is missing".to_owned()],
+            })
+        })?;
+        let csr_der = keys
+            .request(key, &self.settings.domains)
+            .map_err(Failure::Crypto)?;
+        let state = self
+            .session
+            .call(&Finalize { url, csr_der }, Repeat::IfUnseen)
+            .await?;
+        let retry_after = state.retry_after.map(|at| at.wait(self.now()));
+        Ok(Event::OrderSeen {
+            order: state.order,
+            retry_after,
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! The effects on the DNS: where the records go, placing them, removing them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use waxwing_acme::jws::dns01_value;
+use waxwing_core::name::{DomainName, PluginName};
+
+use super::{Pen, Work};
+use crate::failure::Failure;
+use crate::machine::Machine;
+use crate::machine::effect::DnsChallenge;
+use crate::machine::event::Event;
+use crate::obligation::{Obligation, ObligationState};
+use crate::plugin::{Attempt, ChallengeRecord, PluginFailure, PluginFailureKind, PropagationHint};
+use crate::report::Reached;
+use crate::settle::{by_plugin, not_configured, settle};
+
+impl Work<'_> {
+    /// Finds the name to write for each challenge, each domain looked up once.
+    pub(super) async fn locate(&self, challenges: &[DnsChallenge]) -> Result<Event, Failure> {
+        let domains: BTreeSet<&DomainName> = challenges
+            .iter()
+            .map(|challenge| &challenge.identifier.domain)
+            .collect();
+        let looks = domains.into_iter().map(async |domain| {
+            let location = self
+                .ports
+                .probe
+                .locate(domain)
+                .await
+                .map_err(Failure::Lookup)?;
+            Ok::<_, Failure>((domain.clone(), location))
+        });
+        let locations = join_all(looks)
+            .await
+            .into_iter()
+            .collect::<Result<BTreeMap<_, _>, Failure>>()?;
+        let jwk = self.session.jwk();
+        let mut obligations = Vec::new();
+        for challenge in challenges {
+            let domain = &challenge.identifier.domain;
+            let plugin = self
+                .settings
+                .validator(domain)
+                .ok_or_else(|| Failure::NoValidator {
+                    identifier: domain.clone(),
+                })?;
+            let location = locations.get(domain);
+            let fqdn = location.map_or_else(|| domain.challenge_name(), |l| l.fqdn.clone());
+            let value = dns01_value(&challenge.token, &jwk);
+            obligations.push(Obligation {
+                plugin: plugin.clone(),
+                record: ChallengeRecord {
+                    key: challenge.record_key(&fqdn, &value),
+                    fqdn,
+                    value,
+                    identifier: domain.clone(),
+                    zone_hint: location.and_then(|l| l.zone.clone()),
+                },
+                state: ObligationState::Intended,
+            });
+        }
+        Ok(Event::Located(obligations))
+    }
+
+    /// Places all records, one call for each plugin.
+    pub(super) async fn present(
+        &self,
+        machine: &Machine,
+        mut obligations: Vec<Obligation>,
+        pen: &mut Pen,
+    ) -> Event {
+        let attempt = Attempt {
+            run: machine.run().id.clone(),
+            number: machine.run().attempts,
+        };
+        let calls = by_plugin(&obligations)
+            .into_iter()
+            .map(async |(plugin, of_plugin)| {
+                let records: Vec<ChallengeRecord> = of_plugin
+                    .into_iter()
+                    .map(|obligation| obligation.record.clone())
+                    .collect();
+                let answer = match self.ports.dns.get(plugin) {
+                    Some(provider) => provider.present(&attempt, &records).await,
+                    None => Err(not_configured(plugin, "present")),
+                };
+                (plugin.clone(), answer)
+            });
+        let answers = join_all(calls).await;
+        let mut failed = Vec::new();
+        let mut hint = PropagationHint::default();
+        for (plugin, answer) in answers {
+            let of_plugin = obligations.iter_mut().filter(|o| o.plugin == plugin);
+            match answer {
+                Err(failure) => {
+                    of_plugin.for_each(Obligation::in_doubt);
+                    failed.push(failure);
+                }
+                Ok(report) => {
+                    for obligation in of_plugin {
+                        let key = &obligation.record.key;
+                        if let Some(placed) = report.placed.iter().find(|p| p.key == *key) {
+                            obligation.placed(placed);
+                        } else {
+                            if !report.failed.iter().any(|(failed, _)| failed == key) {
+                                failed.push(unanswered(&plugin, &obligation.record.fqdn));
+                            }
+                            obligation.in_doubt();
+                        }
+                    }
+                    failed.extend(report.failed.into_iter().map(|(_, failure)| failure));
+                    widen(&mut hint, report.propagation);
+                }
+            }
+        }
+        if failed.is_empty() {
+            let placed = obligations
+                .iter()
+                .map(|o| (o.record.fqdn.clone(), o.plugin.clone()))
+                .collect();
+            self.reach(pen, Reached::Placed(placed));
+        }
+        Event::Presented {
+            obligations,
+            failed,
+            hint,
+        }
+    }
+
+    /// Removes all records, one call for each plugin. Nothing else can stop it but time.
+    pub(super) async fn clean_up(
+        &self,
+        machine: &Machine,
+        obligations: Vec<Obligation>,
+        pen: &mut Pen,
+    ) -> Event {
+        let run = machine.run();
+        let attempt = Attempt {
+            run: run.id.clone(),
+            number: run.attempts,
+        };
+        let settled = settle(self.ports, &attempt, obligations).await;
+        self.reach(
+            pen,
+            Reached::Removed {
+                records: settled.removed,
+                left: settled.left.len(),
+            },
+        );
+        Event::CleanedUp {
+            left: settled.left,
+            failed: settled.failed,
+        }
+    }
+}
+
+/// Takes the more careful of two hints.
+fn widen(hint: &mut PropagationHint, other: PropagationHint) {
+    hint.nameservers.extend(other.nameservers);
+    hint.min_wait = hint.min_wait.max(other.min_wait);
+    hint.expected = hint.expected.max(other.expected);
+    hint.give_up = hint.give_up.max(other.give_up);
+}
+
+/// The failure of a record that a plugin was given and said nothing about.
+fn unanswered(plugin: &PluginName, fqdn: &DomainName) -> PluginFailure {
+    PluginFailure {
+        plugin: plugin.clone(),
+        call: "present".to_owned(),
+        kind: PluginFailureKind::Other,
+        code: "plugin.no-answer".to_owned(),
+        message: format!("it did not say what became of the record at {fqdn}"),
+        hint: None,
+        http_status: None,
+        details: Vec::new(),
+        retry_after: None,
+        account_wide: false,
+        causes: Vec::new(),
+    }
+}
