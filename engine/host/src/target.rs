@@ -199,13 +199,13 @@ fn decode_where(text: &str, wanted: impl Fn(u8) -> bool) -> String {
     out
 }
 
-/// `*` stands for one segment, `**` at the end for any number of them.
+/// `*` stands for one segment, `**` at the end for one or more.
 fn segments_match(pattern: &str, path: &str) -> bool {
     let mut wanted = pattern.trim_start_matches('/').split('/').peekable();
     let mut have = path.trim_start_matches('/').split('/');
     while let Some(want) = wanted.next() {
         if want == "**" && wanted.peek().is_none() {
-            return true;
+            return have.next().is_some();
         }
         match have.next() {
             Some(segment) if want == "*" && !segment.is_empty() => {}

@@ -203,14 +203,15 @@ fn commit(certificates: &[Certificate]) -> Result<Option<String>, PluginError> {
             return Ok(Some(all.join(", ")));
         }
         "bundle" => {
-            for certificate in certificates {
-                let into = format!("{}/bundle.p12", certificate.name);
-                let made = artifacts::make_pkcs12(&into, None, None, "modern");
-                let made = made.map_err(|e| other(&format!("{e:?}")))?;
-                let written = files::write(&grant, &name, &[artifact(&made.name)]);
-                let written = written.map_err(|e| other(&format!("{e:?}")))?;
-                return Ok(Some(written.changed.to_string()));
-            }
+            let certificate = certificates
+                .first()
+                .ok_or_else(|| other("no certificate"))?;
+            let into = format!("{}/bundle.p12", certificate.name);
+            let made = artifacts::make_pkcs12(&into, None, None, "modern");
+            let made = made.map_err(|e| other(&format!("{e:?}")))?;
+            let written = files::write(&grant, &name, &[artifact(&made.name)]);
+            let written = written.map_err(|e| other(&format!("{e:?}")))?;
+            return Ok(Some(written.changed.to_string()));
         }
         _ => {}
     }

@@ -137,8 +137,7 @@ fn setting(pointer: &str) -> String {
 fn commit() -> Result<Option<String>, PluginError> {
     match &*misdeed() {
         "spin" => spin(),
-        // The one host call that waits as long as a guest likes.
-        "sleep" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "sleep" => sleep(),
         "hoard" => hoard(),
         "recurse" => {
             log::write(Level::Info, &recurse(1).to_string(), &[]);
@@ -201,9 +200,7 @@ fn commit() -> Result<Option<String>, PluginError> {
             return Err(other(&said));
         }
         "tell-in-second" => {
-            if !send()?.starts_with("200") {
-                panic!("the second time");
-            }
+            assert!(send()?.starts_with("200"), "the second time");
         }
         "tell-in-panic" => {
             let said = send()?;
@@ -212,6 +209,12 @@ fn commit() -> Result<Option<String>, PluginError> {
         _ => {}
     }
     Ok(None)
+}
+
+/// The one host call that waits as long as a guest likes.
+#[expect(clippy::disallowed_methods, reason = "the misdeed")]
+fn sleep() {
+    std::thread::sleep(std::time::Duration::from_secs(3600));
 }
 
 fn spin() {
