@@ -63,7 +63,7 @@ pub struct WantHttp {
     pub hosts: Vec<HostPattern>,
     /// Methods.
     pub methods: Vec<Method>,
-    /// Path patterns: `*` is one segment, `**` any number at the end.
+    /// Path patterns: `*` is one segment, `**` one or more at the end.
     pub paths: Vec<String>,
     /// Why, for people.
     pub why: Option<String>,

@@ -169,7 +169,7 @@ fn read_all<T>(
     (section.problems().count() == before).then_some(values)
 }
 
-/// Segments after a slash each; `*` for one, `**` for any number at the end.
+/// Segments after a slash each; `*` for one, `**` for one or more at the end.
 fn path_pattern(text: &str) -> Result<String, String> {
     let shown = || text.escape_debug();
     let Some(rest) = text.strip_prefix('/') else {
