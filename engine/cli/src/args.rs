@@ -45,12 +45,40 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    /// Say what the next run would do and why; needs no network
+    Plan(Plan),
     /// Issue what is missing, renew what is due, install what is not installed
     Renew(Renew),
+    /// Show every certificate, worst first; exit 1 if something needs a person
+    Status(Status),
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waxwing plan                       all certificates
+  waxwing plan shop                  one of them
+  waxwing plan --detailed-exitcode   0: nothing to do, 2: something to do")]
+pub(crate) struct Plan {
+    /// Only these certificates
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Exit with 2 if there is something to do
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
 }
 
 /// Arguments of `renew`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waxwing renew                  what a timer runs; does nothing, without network, if nothing is due
+  waxwing renew --dry-run        rehearse everything before it matters
+  waxwing renew shop --force     a new certificate now, though the old one is not due
+
+Exit: 0 done or nothing due, 3 configuration, 4 some failed or wait for the CA, 5 all failed,
+      6 issued but not installed, 7 another run is at it, 8 not allowed")]
 pub(crate) struct Renew {
     /// Only these certificates
     #[arg(value_name = "NAME")]
@@ -61,4 +89,14 @@ pub(crate) struct Renew {
     /// Rehearse at the CA's staging: real DNS records, nothing stored, installers only plan
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Signs: ! needs a person   ~ works, but should be looked at   ? not in the configuration any more")]
+pub(crate) struct Status {
+    /// Everything about this one
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }

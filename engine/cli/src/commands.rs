@@ -1,3 +1,8 @@
-//! One file for each verb.
+//! One file for each verb. Each answers how the program ends; an `Err` has been said already.
 
+pub(crate) mod plan;
 pub(crate) mod renew;
+pub(crate) mod status;
+
+mod interrupt;
+pub(crate) mod start;

@@ -41,9 +41,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut terminal = Terminal::system(&cli.global);
-    log::start(cli.global.verbose, terminal.colour);
+    log::start(cli.global.verbose, terminal.colour, &terminal.progress);
     let exit = match cli.verb {
+        Verb::Plan(arguments) => commands::plan::run(&cli.global, &arguments, &mut terminal),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
+        Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),
     };
-    exit.into()
+    exit.unwrap_or_else(|exit| exit).into()
 }

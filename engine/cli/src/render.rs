@@ -8,8 +8,12 @@ pub(crate) mod table;
 pub(crate) mod time;
 
 pub(crate) mod outcome;
+pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod renewal;
+pub(crate) mod status;
+
+pub(crate) mod json;
 
 pub(crate) mod terminal;
 

@@ -35,6 +35,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) before: BTreeMap<CertificateName, Timestamp>,
     /// The first CA of each certificate's list.
     pub(crate) first_ca: BTreeMap<CertificateName, CaName>,
+    /// What will be due next, after this run.
+    pub(crate) next: Option<(Timestamp, CertificateName)>,
     /// True: at staging, nothing was stored.
     pub(crate) rehearsal: bool,
 }
@@ -550,13 +552,12 @@ fn sum(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
     if view.report.stopped {
         text.push_str(" Stopped on request; what was owed is cleaned up or written down.");
     }
-    let next = view
-        .kept
-        .iter()
-        .filter_map(|kept| Some((kept.until?, &kept.certificate)))
-        .min();
-    if let Some((at, name)) = next.filter(|_| exit == Exit::Done && !view.rehearsal) {
-        text.push_str(&format!(" Next: {name}, {}.", context.moment(at)));
+    if let Some((at, name)) = view
+        .next
+        .as_ref()
+        .filter(|_| exit == Exit::Done && !view.rehearsal)
+    {
+        text.push_str(&format!(" Next: {name}, {}.", context.moment(*at)));
     }
     if exit != Exit::Done {
         text.push_str(&format!(" Exit {}.", exit as u8));

@@ -68,6 +68,25 @@ impl Table {
 
     /// The rows as lines, in order.
     pub(crate) fn lines(&self) -> Vec<Line> {
+        let widths = self.widths();
+        self.rows
+            .iter()
+            .map(|row| self.line(row, &widths))
+            .collect()
+    }
+
+    /// Where a column begins.
+    pub(crate) fn begin(&self, column: usize) -> usize {
+        self.indent
+            + self
+                .widths()
+                .iter()
+                .take(column)
+                .map(|wide| wide + self.gap)
+                .sum::<usize>()
+    }
+
+    fn widths(&self) -> Vec<usize> {
         let widest = |column: usize| {
             let reaches_over =
                 |row: &[Cell]| column + 1 == row.len() && row.len() < self.align.len();
@@ -75,11 +94,7 @@ impl Table {
             let cells = rows.filter_map(|row| row.get(column));
             cells.map(|cell| width(&cell.text)).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..self.align.len()).map(widest).collect();
-        self.rows
-            .iter()
-            .map(|row| self.line(row, &widths))
-            .collect()
+        (0..self.align.len()).map(widest).collect()
     }
 
     fn line(&self, row: &[Cell], widths: &[usize]) -> Line {

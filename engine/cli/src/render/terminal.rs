@@ -1,12 +1,14 @@
 //! Where output goes: stdout is data, stderr is for people.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use terminal_size::{Height, Width, terminal_size_of};
 use waxwing_core::time::Timestamp;
 
 use super::page::{Context, WIDEST};
+use super::progress::Live;
 use crate::args::Global;
 
 /// Rows of a terminal that does not say how many it has.
@@ -18,10 +20,10 @@ pub(crate) struct Terminal {
     pub(crate) colour: bool,
     /// True if JSON was asked for.
     pub(crate) json: bool,
-    /// True if stderr is a terminal, so that progress can be shown and taken back.
-    pub(crate) live: bool,
     /// Columns of a text on stdout.
     pub(crate) width: usize,
+    /// Progress on stderr; whatever else is written there goes through it.
+    pub(crate) progress: Arc<Live>,
 }
 
 impl Terminal {
@@ -33,8 +35,8 @@ impl Terminal {
         Self {
             colour: io::stdout().is_terminal() && !no_colour && !dumb && !global.json,
             json: global.json,
-            live: io::stderr().is_terminal() && !dumb && !global.json,
             width,
+            progress: Arc::new(Live::new(io::stderr().is_terminal() && !dumb, global.json)),
         }
     }
 
@@ -73,7 +75,15 @@ impl Terminal {
     /// Writes for people.
     pub(crate) fn note(&mut self, text: &str) {
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        let _closed = write!(io::stderr().lock(), "{text}{end}");
+        self.progress.aside(format!("{text}{end}").as_bytes());
+    }
+
+    /// Says that something went wrong and, if that is known, what to do about it.
+    pub(crate) fn fail(&mut self, text: &str, hint: Option<&str>) {
+        match hint {
+            Some(hint) => self.note(&format!("error: {text}\n  hint: {hint}")),
+            None => self.note(&format!("error: {text}")),
+        }
     }
 }
 

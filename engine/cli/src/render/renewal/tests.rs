@@ -11,9 +11,14 @@ fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
         .certificates
         .iter()
         .map(|report| report.certificate.clone());
+    let next = kept
+        .iter()
+        .filter_map(|kept| Some((kept.until?, kept.certificate.clone())))
+        .min();
     RunView {
         report,
         kept,
+        next,
         before: names.clone().map(|name| (name, days(34))).collect(),
         first_ca: names.map(|name| (name, ca("first"))).collect(),
         rehearsal: false,

@@ -1,0 +1,48 @@
+//! `waxwing plan`: what the next run would do and why, without a network.
+
+use super::start;
+use crate::args::{Global, Plan};
+use crate::exit::Exit;
+use crate::render::json::{self, Document};
+use crate::render::plan::{PlanView, render};
+use crate::render::terminal::Terminal;
+use crate::survey::survey;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Plan,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let (loaded, store) = start::open(global, terminal)?;
+    let now = start::now();
+    let survey =
+        survey(&loaded, &store, now).map_err(|error| start::store_failed(&error, terminal))?;
+    let known = survey.inventory.keys().cloned().collect();
+    let only = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
+    for error in &survey.broken {
+        terminal.fail(&error.to_string(), error.hint.as_deref());
+    }
+    let view = PlanView {
+        plan: &survey.plan,
+        only: &only,
+        certificates: &loaded.settings.certificates,
+        plugins: &loaded.settings.plugins,
+        warnings: &loaded.settings.warnings,
+    };
+    if terminal.json {
+        terminal.print(&Document::new("plan", now, json::plan(&view)).to_text());
+    } else {
+        let text = render(&view, &terminal.context(now));
+        terminal.print(&text);
+    }
+    if !survey.broken.is_empty() {
+        return Ok(Exit::NeedsPerson);
+    }
+    let changes = view.items().any(|item| item.action.is_change());
+    Ok(if changes && arguments.detailed_exitcode {
+        Exit::CHANGES
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,92 @@
+//! What every verb begins with: the configuration, the state folder, the names on the command line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use waxwing_core::name::CertificateName;
+use waxwing_core::settings::Settings;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::ports::{Clock as _, StoreError, StoreErrorKind};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::store::FileStore;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::load::{self, LoadError, Loaded};
+use crate::render::terminal::Terminal;
+use crate::wire;
+
+/// The time at which the program looks at its world.
+pub(crate) fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// Reads the configuration, or says everything that is wrong with it.
+pub(crate) fn load(global: &Global, terminal: &mut Terminal) -> Result<Loaded, Exit> {
+    load::load(global).map_err(|error| {
+        let hint = match &error {
+            LoadError::File(error) => error.hint.clone(),
+            LoadError::Config(_) | LoadError::Writable(_) => None,
+        };
+        terminal.fail(&error.to_string(), hint.as_deref());
+        Exit::Config
+    })
+}
+
+/// Reads the configuration and opens the state folder.
+pub(crate) fn open(
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(Loaded, Arc<FileStore>), Exit> {
+    let loaded = load(global, terminal)?;
+    let store = wire::store(&loaded).map_err(|error| store_failed(&error, terminal))?;
+    Ok((loaded, store))
+}
+
+/// Says what is wrong with the state folder.
+pub(crate) fn store_failed(error: &StoreError, terminal: &mut Terminal) -> Exit {
+    terminal.fail(&error.to_string(), error.hint.as_deref());
+    match error.kind {
+        StoreErrorKind::Locked => Exit::Locked,
+        StoreErrorKind::Permission => Exit::Denied,
+        _ => Exit::AllFailed,
+    }
+}
+
+/// The certificates of the command line; each must be among `known` or configured.
+pub(crate) fn names(
+    written: &[String],
+    settings: &Settings,
+    known: &BTreeSet<CertificateName>,
+    terminal: &mut Terminal,
+) -> Result<Vec<CertificateName>, Exit> {
+    let mut all: BTreeSet<&CertificateName> = known.iter().collect();
+    all.extend(
+        settings
+            .certificates
+            .iter()
+            .map(|certificate| &certificate.name),
+    );
+    let mut found = Vec::new();
+    for text in written {
+        match all.iter().find(|name| name.as_str() == text) {
+            Some(name) => found.push((*name).clone()),
+            None => {
+                let names: Vec<&str> = all.iter().map(|name| name.as_str()).collect();
+                let hint = match nearest(text, &names) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("configured: {}", names.join(", ")),
+                };
+                terminal.fail(&format!("no certificate \"{text}\""), Some(&hint));
+                return Err(Exit::Usage);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The name that was probably meant: one that contains what was written, or the other way round.
+fn nearest<'n>(written: &str, names: &[&'n str]) -> Option<&'n str> {
+    let related = |name: &&&str| name.contains(written) || written.contains(**name);
+    names.iter().find(related).copied()
+}

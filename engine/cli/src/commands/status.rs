@@ -1,0 +1,53 @@
+//! `waxwing status`: one line for each certificate, worst first, without a network.
+
+use super::start;
+use crate::args::{Global, Status};
+use crate::exit::Exit;
+use crate::render::json::{self, Document};
+use crate::render::status::{Health, StatusView, health, render, render_one};
+use crate::render::terminal::Terminal;
+use crate::survey::survey;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Status,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let (loaded, store) = start::open(global, terminal)?;
+    let now = start::now();
+    let survey =
+        survey(&loaded, &store, now).map_err(|error| start::store_failed(&error, terminal))?;
+    let view = StatusView {
+        plan: &survey.plan,
+        inventory: &survey.inventory,
+        certificates: &loaded.settings.certificates,
+        broken: &survey.broken,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let known = survey.inventory.keys().cloned().collect();
+    let written = arguments.name.as_slice();
+    let only = start::names(written, &loaded.settings, &known, terminal)?;
+    let one = survey
+        .plan
+        .items
+        .iter()
+        .find(|item| only.contains(&item.name));
+    let context = terminal.context(now);
+    if terminal.json {
+        terminal.print(&Document::new("status", now, json::status(&view, &only)).to_text());
+    } else if let Some(item) = one {
+        terminal.print(&render_one(&view, item, &context));
+    } else {
+        terminal.print(&render(&view, &context));
+    }
+    let needs_person = match one {
+        Some(item) => health(item, survey.inventory.get(&item.name)) == Health::NeedsPerson,
+        None => view.needs_person(),
+    };
+    Ok(if needs_person {
+        Exit::NeedsPerson
+    } else {
+        Exit::Done
+    })
+}

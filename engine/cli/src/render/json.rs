@@ -1,0 +1,618 @@
+//! The outputs for machines. Fields are added, never renamed or removed, within one `schema`.
+//!
+//! These types are the contract; the engine's own types are free to change.
+
+use serde::Serialize;
+use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::plan::{Action, InstallReason, IssueReason, Item, Note};
+use waxwing_core::time::Timestamp;
+use waxwing_flow::audit::AuditEvent;
+use waxwing_flow::certificate::AttemptResult;
+use waxwing_flow::failure::Failure;
+use waxwing_flow::report::{
+    CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
+};
+
+use super::outcome::exit_of;
+use super::plan::{PlanView, rule};
+use super::renewal::RunView;
+use super::status::StatusView;
+
+/// The version of all outputs together.
+const SCHEMA: u32 = 1;
+
+/// What stands around every output.
+#[derive(Debug, Serialize)]
+pub(crate) struct Document<T> {
+    schema: u32,
+    verb: &'static str,
+    at: String,
+    result: T,
+}
+
+impl<T: Serialize> Document<T> {
+    /// The answer of a verb, made at `at`.
+    pub(crate) fn new(verb: &'static str, at: Timestamp, result: T) -> Self {
+        Self {
+            schema: SCHEMA,
+            verb,
+            at: at.to_string(),
+            result,
+        }
+    }
+
+    /// Indented JSON.
+    pub(crate) fn to_text(&self) -> String {
+        // Maps with text keys and plain values always have a JSON form.
+        serde_json::to_string_pretty(self)
+            .unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+    }
+}
+
+/// The answer of `plan`.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanJson {
+    changes: bool,
+    certificates: Vec<ItemJson>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ItemJson {
+    name: String,
+    /// `issue`, `renew`, `install`, `keep`, `gone`
+    action: &'static str,
+    ca: Option<String>,
+    /// `never-issued`, `names`, `staging`, `due`, `not-installed`, `not-due`, `not-configured`
+    reason: &'static str,
+    due: Option<String>,
+    rule: Option<String>,
+    safe_until: Option<String>,
+    not_after: Option<String>,
+    names_added: Vec<String>,
+    names_removed: Vec<String>,
+    install: Vec<InstallJson>,
+    notes: Vec<NoteJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct InstallJson {
+    plugin: String,
+    /// `new-version`, `never`, `other-version`, `settings`
+    reason: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct NoteJson {
+    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `warning`
+    kind: &'static str,
+    text: Vec<String>,
+}
+
+/// The plan as data.
+pub(crate) fn plan(view: &PlanView<'_>) -> PlanJson {
+    PlanJson {
+        changes: view.items().any(|item| item.action.is_change()),
+        certificates: view.items().map(item).collect(),
+        warnings: view.warnings.to_vec(),
+    }
+}
+
+fn item(item: &Item) -> ItemJson {
+    let (action, reason) = match &item.action {
+        Action::Issue(IssueReason::Never) => ("issue", "never-issued"),
+        Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
+        Action::Issue(IssueReason::Staging) => ("issue", "staging"),
+        Action::Renew { .. } => ("renew", "due"),
+        Action::Install { .. } => ("install", "not-installed"),
+        Action::Keep { .. } => ("keep", "not-due"),
+        Action::Gone { .. } => ("gone", "not-configured"),
+    };
+    let due = match &item.action {
+        Action::Renew { due, .. } | Action::Install { due } | Action::Keep { due } => Some(due),
+        Action::Issue(_) | Action::Gone { .. } => None,
+    };
+    let not_after = match &item.action {
+        Action::Renew { not_after, .. } => Some(*not_after),
+        Action::Gone { not_after } => *not_after,
+        Action::Issue(_) | Action::Install { .. } | Action::Keep { .. } => None,
+    };
+    let (added, removed) = match &item.action {
+        Action::Issue(IssueReason::Names { added, removed }) => (texts(added), texts(removed)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    ItemJson {
+        name: item.name.to_string(),
+        action,
+        ca: item.ca.as_ref().map(ToString::to_string),
+        reason,
+        due: due.map(|due| due.at.to_string()),
+        rule: due.map(rule),
+        safe_until: due.map(|due| due.safe_until.to_string()),
+        not_after: not_after.map(|end| end.to_string()),
+        names_added: added,
+        names_removed: removed,
+        install: item
+            .install
+            .iter()
+            .map(|install| InstallJson {
+                plugin: install.plugin.to_string(),
+                reason: match install.because {
+                    InstallReason::NewVersion => "new-version",
+                    InstallReason::Never => "never",
+                    InstallReason::OtherVersion(_) => "other-version",
+                    InstallReason::Settings => "settings",
+                },
+            })
+            .collect(),
+        notes: item.notes.iter().map(note).collect(),
+    }
+}
+
+fn note(note: &Note) -> NoteJson {
+    let (kind, text) = match note {
+        Note::Key { from, to } => ("key", vec![from.to_string(), to.to_string()]),
+        Note::Ca { from, to } => ("ca", vec![from.to_string(), to.to_string()]),
+        Note::Fallback { first } => ("fallback", vec![first.to_string()]),
+        Note::Failure(failure) => ("failure", failure.causes.clone()),
+        Note::Unfinished => ("unfinished", Vec::new()),
+        Note::Warning(warning) => ("warning", vec![warning.clone()]),
+    };
+    NoteJson { kind, text }
+}
+
+/// The answer of `status`.
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusJson {
+    needs_person: bool,
+    certificates: Vec<StatusItemJson>,
+    unreadable: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct StatusItemJson {
+    /// `needs-person`, `watch`, `good`, `gone`
+    health: &'static str,
+    plan: ItemJson,
+    current: Option<CurrentJson>,
+    installed: Vec<InstalledJson>,
+    last_run: Option<LastRunJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct CurrentJson {
+    version: u32,
+    ca: String,
+    fallback: bool,
+    staging: bool,
+    issued_at: String,
+    not_before: String,
+    not_after: String,
+    names: Vec<String>,
+    key: Option<&'static str>,
+    sha256: String,
+    issuers: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct InstalledJson {
+    plugin: String,
+    version: u32,
+    at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LastRunJson {
+    at: String,
+    ca: Option<String>,
+    /// `renewed`, `installed`, `not-installed`, `failed`
+    result: &'static str,
+    plugin: Option<String>,
+    class: Option<String>,
+    causes: Vec<String>,
+}
+
+/// The status as data; `only` limits it, none means all.
+pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJson {
+    let asked = |name: &CertificateName| only.is_empty() || only.contains(name);
+    let ranked = view.ranked();
+    let ranked = ranked.into_iter().filter(|(_, item)| asked(&item.name));
+    StatusJson {
+        needs_person: view.needs_person(),
+        certificates: ranked
+            .map(|(health, of)| {
+                let entry = view.inventory.get(&of.name);
+                let current = entry.and_then(|entry| entry.current.as_ref());
+                StatusItemJson {
+                    health: health.as_str(),
+                    plan: item(of),
+                    current: current.map(|current| CurrentJson {
+                        version: current.version,
+                        ca: current.origin.ca.to_string(),
+                        fallback: current.origin.fallback,
+                        staging: current.origin.staging,
+                        issued_at: current.origin.issued_at.to_string(),
+                        not_before: current.facts.not_before.to_string(),
+                        not_after: current.facts.not_after.to_string(),
+                        names: texts(&current.facts.names),
+                        key: current.facts.key_type.map(|key| key.as_str()),
+                        sha256: current.facts.leaf_sha256.clone(),
+                        issuers: current.facts.issuers.clone(),
+                    }),
+                    installed: entry
+                        .map(|entry| entry.installed.as_slice())
+                        .unwrap_or_default()
+                        .iter()
+                        .map(|mark| InstalledJson {
+                            plugin: mark.plugin.to_string(),
+                            version: mark.version,
+                            at: mark.at.to_string(),
+                        })
+                        .collect(),
+                    last_run: entry.and_then(|entry| entry.last.as_ref()).map(|last| {
+                        let (result, plugin, class, causes) = attempt(&last.result);
+                        LastRunJson {
+                            at: last.at.to_string(),
+                            ca: last.ca.as_ref().map(ToString::to_string),
+                            result,
+                            plugin: plugin.map(ToString::to_string),
+                            class,
+                            causes,
+                        }
+                    }),
+                }
+            })
+            .collect(),
+        unreadable: view.broken.iter().map(ToString::to_string).collect(),
+    }
+}
+
+type AttemptParts<'a> = (
+    &'static str,
+    Option<&'a PluginName>,
+    Option<String>,
+    Vec<String>,
+);
+
+fn attempt(result: &AttemptResult) -> AttemptParts<'_> {
+    match result {
+        AttemptResult::Renewed => ("renewed", None, None, Vec::new()),
+        AttemptResult::Installed => ("installed", None, None, Vec::new()),
+        AttemptResult::NotInstalled { plugin, causes } => {
+            ("not-installed", Some(plugin), None, causes.clone())
+        }
+        AttemptResult::Failed { class, causes } => {
+            ("failed", None, Some(class.clone()), causes.clone())
+        }
+    }
+}
+
+/// The answer of `renew`.
+#[derive(Debug, Serialize)]
+pub(crate) struct RunJson {
+    run: String,
+    rehearsal: bool,
+    stopped: bool,
+    exit: u8,
+    started: String,
+    ended: String,
+    certificates: Vec<CertificateJson>,
+    installs: Vec<BatchJson>,
+    not_due: Vec<KeptJson>,
+    /// Requests to each CA.
+    requests: std::collections::BTreeMap<String, u64>,
+    audit: Vec<AuditJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct CertificateJson {
+    name: String,
+    /// `issued`, `renewed`, `overtaken`, `locked`, `failed`
+    result: &'static str,
+    ca: Option<String>,
+    fallback: bool,
+    version: Option<u32>,
+    not_after: Option<String>,
+    started: String,
+    ended: String,
+    milestones: Vec<MilestoneJson>,
+    failures: Vec<FailureJson>,
+    /// Records still to be removed.
+    owed: Vec<String>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MilestoneJson {
+    at: String,
+    took_ms: u128,
+    /// `ordered`, `placed`, `seen`, `received`, `removed`
+    what: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureJson {
+    ca: Option<String>,
+    at: Option<String>,
+    class: &'static str,
+    /// The whole chain, outermost first.
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BatchJson {
+    plugin: String,
+    certificates: Vec<String>,
+    /// `installed`, `unchanged`, `planned`, `failed`
+    result: &'static str,
+    started: String,
+    took_ms: u128,
+    steps: Vec<StepJson>,
+    failure: Option<FailureJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepJson {
+    summary: String,
+    kind: String,
+    grant: Option<String>,
+    target: Option<String>,
+    certificates: Vec<String>,
+    reversible: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct KeptJson {
+    name: String,
+    due: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum AuditJson {
+    Request {
+        plugin: String,
+        method: &'static str,
+        host: String,
+        path: String,
+        status: Option<u16>,
+        error: Option<String>,
+        ms: u64,
+    },
+    File {
+        plugin: String,
+        grant: String,
+        path: String,
+        result: String,
+    },
+    Command {
+        plugin: String,
+        grant: String,
+        program: String,
+        exit: Option<i32>,
+        error: Option<String>,
+        ms: u64,
+    },
+}
+
+/// The run as data.
+pub(crate) fn run(view: &RunView<'_>) -> RunJson {
+    let report = view.report;
+    let requests = report
+        .requests
+        .iter()
+        .map(|(ca, number)| (ca.to_string(), *number));
+    RunJson {
+        run: report.id.clone(),
+        rehearsal: view.rehearsal,
+        stopped: report.stopped,
+        exit: exit_of(report) as u8,
+        started: report.started.to_string(),
+        ended: report.ended.to_string(),
+        certificates: report.certificates.iter().map(certificate).collect(),
+        installs: report.installs.iter().map(batch).collect(),
+        not_due: view
+            .kept
+            .iter()
+            .map(|kept| KeptJson {
+                name: kept.certificate.to_string(),
+                due: kept.until.map(|until| until.to_string()),
+            })
+            .collect(),
+        requests: requests.collect(),
+        audit: report.audit.iter().map(audit).collect(),
+    }
+}
+
+fn certificate(report: &CertificateReport) -> CertificateJson {
+    let mut failures: Vec<FailureJson> = report
+        .failures
+        .iter()
+        .map(|at_ca| FailureJson {
+            ca: Some(at_ca.ca.to_string()),
+            at: Some(at_ca.at.to_string()),
+            ..failure(&at_ca.failure)
+        })
+        .collect();
+    let (mut ca, mut fallback, mut version, mut not_after) = (None, false, None, None);
+    let result = match &report.outcome {
+        Outcome::Issued {
+            ca: by,
+            fallback: second,
+            version: number,
+            not_after: end,
+            first,
+        } => {
+            ca = Some(by.to_string());
+            fallback = *second;
+            version = *number;
+            not_after = Some(end.to_string());
+            if *first { "issued" } else { "renewed" }
+        }
+        Outcome::Overtaken => "overtaken",
+        Outcome::Locked(error) => {
+            failures.push(failure(&Failure::Store(error.clone())));
+            "locked"
+        }
+        Outcome::Failed(cause) => {
+            failures.extend(cause.as_ref().map(failure));
+            "failed"
+        }
+    };
+    CertificateJson {
+        name: report.certificate.to_string(),
+        result,
+        ca,
+        fallback,
+        version,
+        not_after,
+        started: report.started.to_string(),
+        ended: report.ended.to_string(),
+        milestones: report.milestones.iter().map(milestone).collect(),
+        failures,
+        owed: texts(&report.owed),
+        notes: report.notes.clone(),
+    }
+}
+
+fn milestone(milestone: &Milestone) -> MilestoneJson {
+    MilestoneJson {
+        at: milestone.at.to_string(),
+        took_ms: milestone.took.as_millis(),
+        what: match &milestone.what {
+            Reached::Ordered { .. } => "ordered",
+            Reached::Placed(_) => "placed",
+            Reached::Seen { .. } => "seen",
+            Reached::Received => "received",
+            Reached::Removed { .. } => "removed",
+        },
+    }
+}
+
+fn failure(failure: &Failure) -> FailureJson {
+    FailureJson {
+        ca: None,
+        at: None,
+        class: failure.class().as_str(),
+        causes: failure.lines(),
+        hint: failure.hint(),
+    }
+}
+
+fn batch(install: &InstallReport) -> BatchJson {
+    let (result, cause) = match &install.outcome {
+        InstallOutcome::Done { changed: true } => ("installed", None),
+        InstallOutcome::Done { changed: false } => ("unchanged", None),
+        InstallOutcome::Planned => ("planned", None),
+        InstallOutcome::Failed(cause) => ("failed", Some(failure(cause))),
+    };
+    BatchJson {
+        plugin: install.plugin.to_string(),
+        certificates: texts(&install.certificates),
+        result,
+        started: install.started.to_string(),
+        took_ms: install.took.as_millis(),
+        steps: install
+            .steps
+            .iter()
+            .map(|step| StepJson {
+                summary: step.summary.clone(),
+                kind: step.kind.clone(),
+                grant: step.grant.clone(),
+                target: step.target.clone(),
+                certificates: step.certificates.clone(),
+                reversible: step.reversible,
+            })
+            .collect(),
+        failure: cause,
+    }
+}
+
+fn audit(event: &AuditEvent) -> AuditJson {
+    match event.clone() {
+        AuditEvent::Request {
+            plugin,
+            method,
+            host,
+            path,
+            result,
+            ms,
+        } => AuditJson::Request {
+            plugin: plugin.to_string(),
+            method: method.as_str(),
+            host,
+            path,
+            status: result.as_ref().ok().copied(),
+            error: result.err(),
+            ms,
+        },
+        AuditEvent::File {
+            plugin,
+            grant,
+            path,
+            result,
+        } => AuditJson::File {
+            plugin: plugin.to_string(),
+            grant,
+            path,
+            result,
+        },
+        AuditEvent::Command {
+            plugin,
+            grant,
+            program,
+            result,
+            ms,
+        } => AuditJson::Command {
+            plugin: plugin.to_string(),
+            grant,
+            program,
+            exit: result.as_ref().ok().copied(),
+            error: result.err(),
+            ms,
+        },
+    }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::fixture::{at, certificate, install, run as report};
+    use super::*;
+
+    #[test]
+    fn a_run_keeps_every_cause_and_its_exit_code() {
+        let report = report(
+            vec![certificate("shop").refused("first").only_at_cas().done()],
+            vec![install("web", &["old"]).failed("the test failed").done()],
+        );
+        let view = RunView {
+            report: &report,
+            kept: Vec::new(),
+            before: BTreeMap::new(),
+            first_ca: BTreeMap::new(),
+            next: None,
+            rehearsal: false,
+        };
+        let text = Document::new("renew", at(0), run(&view)).to_text();
+        let json: serde_json::Value = serde_json::from_str(&text).expect("the output is JSON");
+        let get = |pointer: &str| json.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!(get("/schema"), 1);
+        assert_eq!(get("/verb"), "renew");
+        assert_eq!(get("/result/exit"), 5);
+        assert_eq!(get("/result/certificates/0/failures/0/class"), "transient");
+        assert_eq!(
+            get("/result/certificates/0/failures/0/causes")
+                .as_array()
+                .map(Vec::len),
+            Some(2)
+        );
+        assert_eq!(get("/result/installs/0/failure/class"), "needs-person");
+    }
+}

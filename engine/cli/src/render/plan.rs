@@ -1,0 +1,493 @@
+//! What `plan` says: each certificate with the act, the CA and the reason, then what the act does.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::due::{Because, Due, Urgency};
+use waxwing_core::name::{CertificateName, DomainName, PluginName};
+use waxwing_core::plan::{
+    Action, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
+};
+use waxwing_core::settings::{CertificateSettings, PluginSettings};
+
+use super::page::{Context, Ink, Line, Page, count, list};
+use super::table::{Align, Cell, Table};
+
+/// Names beyond this are counted, not listed.
+const NAMES_SHOWN: usize = 4;
+
+/// A plan and the settings it speaks of.
+#[derive(Debug)]
+pub(crate) struct PlanView<'a> {
+    /// What a run would do.
+    pub(crate) plan: &'a Plan,
+    /// Only these; empty for all.
+    pub(crate) only: &'a [CertificateName],
+    /// The configured certificates.
+    pub(crate) certificates: &'a [CertificateSettings],
+    /// The configured plugins.
+    pub(crate) plugins: &'a BTreeMap<PluginName, PluginSettings>,
+    /// What works but should be looked at.
+    pub(crate) warnings: &'a [String],
+}
+
+impl PlanView<'_> {
+    /// The items that were asked for.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
+        let items = self.plan.items.iter();
+        items.filter(|item| self.only.is_empty() || self.only.contains(&item.name))
+    }
+
+    fn certificate(&self, name: &CertificateName) -> Option<&CertificateSettings> {
+        self.certificates
+            .iter()
+            .find(|certificate| certificate.name == *name)
+    }
+}
+
+/// The whole text.
+pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
+    let mut page = Page::new(context);
+    let head = format!("{}, no network used", context.stamp(context.now));
+    let sum = sum(view);
+    page.line(
+        &Line::indented(0)
+            .ink(Ink::Strong, &sum)
+            .column(71, 3)
+            .hang_here()
+            .text(head),
+    );
+    let mut table = Table::new(2, &[Align::Left; 4]);
+    for item in view.items() {
+        table.row(row(item, context));
+    }
+    let below = table.begin(2);
+    for (line, item) in table.lines().iter().zip(view.items()) {
+        page.line(line);
+        for detail in details(view, item, context) {
+            page.line(&Line::indented(below).text(detail));
+        }
+    }
+    if let Some(reloads) = batches(view) {
+        page.plain(0, reloads);
+    }
+    for warning in view.warnings {
+        page.line(
+            &Line::indented(0)
+                .ink(Ink::Warn, "warning:")
+                .text(" ")
+                .hang_here()
+                .text(warning),
+        );
+    }
+    page.finish()
+}
+
+/// The verb, its sign and its meaning.
+fn act(action: &Action) -> (Ink, &'static str) {
+    match action {
+        Action::Issue(_) => (Ink::Good, "+ issue"),
+        Action::Renew {
+            urgency: Urgency::Emergency | Urgency::Expired,
+            ..
+        } => (Ink::Bad, "~ renew"),
+        Action::Renew { .. } => (Ink::Warn, "~ renew"),
+        Action::Install { .. } => (Ink::Warn, "> install"),
+        Action::Keep { .. } => (Ink::Quiet, "= keep"),
+        Action::Gone { .. } => (Ink::Quiet, "? gone"),
+    }
+}
+
+fn row(item: &Item, context: &Context) -> Vec<Cell> {
+    let (ink, verb) = act(&item.action);
+    let ca = item.ca.as_ref().map_or("-", |ca| ca.as_str());
+    let ca = if matches!(item.action, Action::Install { .. }) {
+        "-"
+    } else {
+        ca
+    };
+    vec![
+        Cell::of(ink, verb),
+        Cell::of(Ink::Strong, item.name.as_str()),
+        Cell::plain(ca),
+        Cell::plain(why(item, context)),
+    ]
+}
+
+/// Why the item is in the plan as it is.
+fn why(item: &Item, context: &Context) -> String {
+    match &item.action {
+        Action::Issue(IssueReason::Never) => "never issued".to_owned(),
+        Action::Issue(IssueReason::Names { added, removed }) => {
+            let said = |what: &str, names: &[_]| {
+                (!names.is_empty()).then(|| format!("{what} {}", list(names, NAMES_SHOWN)))
+            };
+            let changes: Vec<String> = [said("with", added), said("without", removed)]
+                .into_iter()
+                .flatten()
+                .collect();
+            format!("other names now: {}", changes.join("; "))
+        }
+        Action::Issue(IssueReason::Staging) => {
+            "the stored one is from a staging CA, which nobody trusts".to_owned()
+        }
+        Action::Renew {
+            due,
+            urgency,
+            not_after,
+        } => {
+            let left = context.left(*not_after);
+            let left = match urgency {
+                Urgency::Expired => left,
+                _ => format!("{left} left"),
+            };
+            let haste = match urgency {
+                Urgency::Emergency | Urgency::Expired => "; nothing may delay it any more",
+                Urgency::Due | Urgency::None => "",
+            };
+            format!(
+                "due since {}: {}, {left}{haste}",
+                context.moment(due.at),
+                rule(due)
+            )
+        }
+        Action::Install { due } => {
+            format!(
+                "stored, but not installed; needs no new order. Due {}",
+                context.moment(due.at)
+            )
+        }
+        Action::Keep { due } => format!("until {}: {}", context.moment(due.at), rule(due)),
+        Action::Gone { not_after } => {
+            let valid = match not_after {
+                Some(end) if *end > context.now => format!("valid until {}", context.until(*end)),
+                Some(end) => context.left(*end),
+                None => "never issued".to_owned(),
+            };
+            format!(
+                "not in the configuration any more; {valid}; kept until: waxwing forget {}",
+                item.name
+            )
+        }
+    }
+}
+
+/// The rule that chose the moment.
+pub(crate) fn rule(due: &Due) -> String {
+    match due.because {
+        Because::Suggested => "asked for by the CA (ARI)".to_owned(),
+        Because::DaysAfterIssue(days) => format!("{} after issue", count_days(days)),
+        Because::Lifetime => "two thirds of its life, or half of a short one".to_owned(),
+    }
+}
+
+fn count_days(days: u32) -> String {
+    count(usize::try_from(days).unwrap_or(usize::MAX), "day")
+}
+
+/// What the act does, and what else is worth knowing, a line each.
+fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
+    let mut lines = Vec::new();
+    let certificate = view.certificate(&item.name);
+    if let (Action::Issue(_) | Action::Renew { .. }, Some(certificate)) =
+        (&item.action, certificate)
+    {
+        lines.extend(records(certificate));
+        if certificate.reuse_key && matches!(item.action, Action::Renew { .. }) {
+            lines.push("the same key again (reuse-key)".to_owned());
+        }
+    }
+    for install in &item.install {
+        lines.push(installer(view, install));
+    }
+    for note in &item.notes {
+        lines.extend(note_lines(note, context));
+    }
+    lines
+}
+
+/// `2 TXT at _acme-challenge.example.com by one-plugin`
+fn records(certificate: &CertificateSettings) -> Vec<String> {
+    let mut groups: BTreeMap<Option<&PluginName>, Vec<DomainName>> = BTreeMap::new();
+    for identifier in &certificate.domains {
+        let plugin = certificate.validator(&identifier.domain);
+        groups
+            .entry(plugin)
+            .or_default()
+            .push(identifier.domain.challenge_name());
+    }
+    let group = |(plugin, mut names): (Option<&PluginName>, Vec<DomainName>)| {
+        let records = names.len();
+        names.sort();
+        names.dedup();
+        let by = plugin.map_or("nobody: no DNS plugin is responsible", |plugin| {
+            plugin.as_str()
+        });
+        format!("{records} TXT at {} by {by}", list(&names, NAMES_SHOWN))
+    };
+    groups.into_iter().map(group).collect()
+}
+
+/// What an installer may do, as the configuration grants it.
+fn installer(view: &PlanView<'_>, install: &Install) -> String {
+    let because = match install.because {
+        InstallReason::NewVersion => "",
+        InstallReason::Never => " (has nothing of it yet)",
+        InstallReason::OtherVersion(_) => " (has an older version)",
+        InstallReason::Settings => " (its settings have changed)",
+    };
+    let mut said = Vec::new();
+    if let Some(plugin) = view.plugins.get(&install.plugin) {
+        for files in plugin.grants.files.values() {
+            let mode = files.mode.map(|mode| format!("{mode:04o}"));
+            let owner = match (&files.owner, &files.group) {
+                (None, None) => None,
+                (owner, group) => Some(format!(
+                    "{}:{}",
+                    owner.as_deref().unwrap_or_default(),
+                    group.as_deref().unwrap_or_default()
+                )),
+            };
+            let rights: Vec<String> = [mode, owner].into_iter().flatten().collect();
+            let rights = match rights.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", rights.join(" ")),
+            };
+            said.push(format!("files in {}{rights}", files.dir.display()));
+        }
+        // Tests come before anything that takes effect, whatever their alphabet says.
+        let mut commands: Vec<_> = plugin.grants.exec.iter().collect();
+        commands.sort_by_key(|(purpose, _)| (purpose.as_str() != "test", purpose.as_str()));
+        for (purpose, command) in commands {
+            said.push(format!("then {purpose}: {}", command.argv.join(" ")));
+        }
+    }
+    match said.is_empty() {
+        true => format!("{}{because}", install.plugin),
+        false => format!("{}{because}: {}", install.plugin, said.join(", ")),
+    }
+}
+
+fn note_lines(note: &Note, context: &Context) -> Vec<String> {
+    match note {
+        Note::Key { from, to } => {
+            vec![format!(
+                "`key` is now {to} instead of {from}: taken up at the renewal"
+            )]
+        }
+        Note::Ca { from, to } => vec![format!(
+            "the CA is now {to} instead of {from}: taken up at the renewal, or now by --force"
+        )],
+        Note::Fallback { first } => {
+            vec![format!(
+                "issued by a fallback; the renewal asks {first} first again"
+            )]
+        }
+        Note::Failure(failure) => failed(failure, context),
+        Note::Unfinished => vec!["an interrupted run is taken up where it stopped".to_owned()],
+        Note::Warning(warning) => vec![format!("warning: {warning}")],
+    }
+}
+
+fn failed(failure: &LastFailure, context: &Context) -> Vec<String> {
+    let who = failure
+        .plugin
+        .as_ref()
+        .map_or("the last run", |plugin| plugin.as_str());
+    let mut lines = vec![format!("{who} failed {}:", context.from_now(failure.at))];
+    lines.extend(failure.causes.iter().map(|cause| format!("  {cause}")));
+    lines
+}
+
+/// `web reloads once for 3 certificates.`
+fn batches(view: &PlanView<'_>) -> Option<String> {
+    let mut batches: BTreeMap<&PluginName, usize> = BTreeMap::new();
+    for item in view.items() {
+        for install in &item.install {
+            *batches.entry(&install.plugin).or_default() += 1;
+        }
+    }
+    let many = batches
+        .into_iter()
+        .filter(|(_, certificates)| *certificates > 1);
+    let said: Vec<String> = many
+        .map(|(plugin, number)| format!("{plugin} installs {number} in one batch"))
+        .collect();
+    (!said.is_empty()).then(|| format!("{}.", said.join("; ")))
+}
+
+/// `4 certificates: 1 to issue, 1 to renew, 1 to install, 1 kept`
+fn sum(view: &PlanView<'_>) -> String {
+    let number = |wanted: &str| {
+        view.items()
+            .filter(|item| act(&item.action).1 == wanted)
+            .count()
+    };
+    let parts = [
+        (number("+ issue"), "to issue"),
+        (number("~ renew"), "to renew"),
+        (number("> install"), "to install"),
+        (number("= keep"), "kept"),
+        (number("? gone"), "gone"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| format!("{number} {what}"))
+        .collect();
+    let all = count(view.items().count(), "certificate");
+    if parts.is_empty() {
+        format!("{all}: nothing to plan")
+    } else {
+        format!("{all}: {}", parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use waxwing_core::key::KeyType;
+    use waxwing_core::name::Identifier;
+    use waxwing_core::settings::DaysAfterIssue;
+    use waxwing_core::time::Timestamp;
+
+    use super::super::fixture::{at, ca, days, golden, name, plugin};
+    use super::*;
+
+    fn due(at: Timestamp, because: Because) -> Due {
+        Due {
+            at,
+            because,
+            safe_until: at + Duration::from_secs(86_400),
+            warning: None,
+        }
+    }
+
+    fn item(certificate: &str, action: Action) -> Item {
+        Item {
+            name: name(certificate),
+            action,
+            ca: Some(ca("first")),
+            install: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn settings(certificate: &str, domains: &[&str]) -> CertificateSettings {
+        let identifier = |text: &&str| Identifier::parse(text).expect("a literal name");
+        CertificateSettings {
+            name: name(certificate),
+            domains: domains.iter().map(identifier).collect(),
+            cas: vec![ca("first"), ca("second")],
+            key: KeyType::EcdsaP256,
+            reuse_key: certificate == "mail",
+            validate: vec![(None, plugin("one-dns"))],
+            install: vec![plugin("web")],
+            days_after_issue: DaysAfterIssue {
+                days: 55,
+                written: false,
+            },
+        }
+    }
+
+    #[test]
+    fn every_act_has_a_sign_a_word_and_a_reason() {
+        let installs = |because| {
+            vec![Install {
+                plugin: plugin("web"),
+                because,
+            }]
+        };
+        let plan = Plan {
+            items: vec![
+                Item {
+                    install: installs(InstallReason::NewVersion),
+                    ..item("shop", Action::Issue(IssueReason::Never))
+                },
+                item(
+                    "names",
+                    Action::Issue(IssueReason::Names {
+                        added: vec![Identifier::parse("new.example.com").expect("a literal name")],
+                        removed: vec![],
+                    }),
+                ),
+                Item {
+                    notes: vec![Note::Unfinished],
+                    ..item(
+                        "mail",
+                        Action::Renew {
+                            due: due(at(-30_000), Because::DaysAfterIssue(40)),
+                            urgency: Urgency::Due,
+                            not_after: days(50),
+                        },
+                    )
+                },
+                item(
+                    "late",
+                    Action::Renew {
+                        due: due(days(-40), Because::Lifetime),
+                        urgency: Urgency::Expired,
+                        not_after: days(-3),
+                    },
+                ),
+                Item {
+                    install: installs(InstallReason::OtherVersion(3)),
+                    notes: vec![Note::Failure(LastFailure {
+                        at: at(-65_000),
+                        plugin: Some(plugin("web")),
+                        causes: vec![
+                            "test failed".to_owned(),
+                            "unknown directive \"htp2\"".to_owned(),
+                        ],
+                    })],
+                    ..item(
+                        "blog",
+                        Action::Install {
+                            due: due(days(53), Because::Suggested),
+                        },
+                    )
+                },
+                Item {
+                    notes: vec![
+                        Note::Key {
+                            from: KeyType::Rsa2048,
+                            to: KeyType::EcdsaP384,
+                        },
+                        Note::Fallback {
+                            first: ca("second"),
+                        },
+                    ],
+                    ..item(
+                        "app",
+                        Action::Keep {
+                            due: due(days(16), Because::Lifetime),
+                        },
+                    )
+                },
+                item(
+                    "old",
+                    Action::Gone {
+                        not_after: Some(days(41)),
+                    },
+                ),
+            ],
+        };
+        let certificates = [
+            settings("shop", &["example.com", "*.example.com"]),
+            settings("names", &["example.net", "new.example.com"]),
+            settings("mail", &["mail.example.com"]),
+        ];
+        let plugins = BTreeMap::new();
+        let warnings = ["[plugin.web] env:TOKEN will not exist under a timer".to_owned()];
+        golden("plan.txt", |context| {
+            let view = PlanView {
+                plan: &plan,
+                only: &[],
+                certificates: &certificates,
+                plugins: &plugins,
+                warnings: &warnings,
+            };
+            render(&view, context)
+        });
+    }
+}

@@ -1,0 +1,435 @@
+//! What `status` says: one line for each certificate, worst first, then what a person has to know.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use waxwing_core::due::Urgency;
+use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::plan::{Action, Item, Plan};
+use waxwing_core::settings::CertificateSettings;
+use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
+use waxwing_flow::ports::StoreError;
+
+use super::page::{Context, Ink, Line, Page, count, list};
+use super::plan::rule;
+use super::table::{Align, Cell, Table};
+
+/// Below this width a column is left out.
+const NARROW: usize = 100;
+
+/// The column that is left out.
+const LAST_RUN: usize = 6;
+
+/// Everything that is known without asking anybody.
+#[derive(Debug)]
+pub(crate) struct StatusView<'a> {
+    /// What a run would do now.
+    pub(crate) plan: &'a Plan,
+    /// What is stored.
+    pub(crate) inventory: &'a BTreeMap<CertificateName, InventoryEntry>,
+    /// The configured certificates.
+    pub(crate) certificates: &'a [CertificateSettings],
+    /// What cannot be read.
+    pub(crate) broken: &'a [StoreError],
+    /// The version of this program.
+    pub(crate) version: &'static str,
+}
+
+/// How a certificate is doing, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Health {
+    /// A person has to do something.
+    NeedsPerson,
+    /// Not as it should be, but the next run sees to it.
+    Watch,
+    /// As it should be.
+    Good,
+    /// Not in the configuration any more.
+    Gone,
+}
+
+impl Health {
+    /// The stable name in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NeedsPerson => "needs-person",
+            Self::Watch => "watch",
+            Self::Good => "good",
+            Self::Gone => "gone",
+        }
+    }
+
+    const fn sign(self) -> (Ink, &'static str) {
+        match self {
+            Self::NeedsPerson => (Ink::Bad, "!"),
+            Self::Watch => (Ink::Warn, "~"),
+            Self::Good => (Ink::Plain, " "),
+            Self::Gone => (Ink::Quiet, "?"),
+        }
+    }
+}
+
+/// How a certificate is doing: one decision for the sign, the order and the exit code.
+///
+/// A failure that passes is nobody's business while there is time; one that will not pass by
+/// itself is, and so is anything once the time that is kept for trouble has begun.
+pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
+    let last = entry
+        .and_then(|entry| entry.last.as_ref())
+        .map(|last| &last.result);
+    let stuck = match last {
+        Some(AttemptResult::Failed { class, .. }) => {
+            !matches!(class.as_str(), "transient" | "rate-limited" | "cancelled")
+        }
+        Some(AttemptResult::NotInstalled { .. }) => true,
+        Some(AttemptResult::Renewed | AttemptResult::Installed) | None => false,
+    };
+    let failed = matches!(last, Some(AttemptResult::Failed { .. }));
+    let fallback = entry
+        .and_then(|entry| entry.current.as_ref())
+        .is_some_and(|current| current.origin.fallback);
+    match &item.action {
+        Action::Gone { .. } => Health::Gone,
+        Action::Renew {
+            urgency: Urgency::Emergency | Urgency::Expired,
+            ..
+        } => Health::NeedsPerson,
+        _ if stuck => Health::NeedsPerson,
+        Action::Keep { .. } if !failed && !fallback => Health::Good,
+        _ => Health::Watch,
+    }
+}
+
+impl StatusView<'_> {
+    /// Items with their health, worst first; those alike in the order of the configuration.
+    pub(crate) fn ranked(&self) -> Vec<(Health, &Item)> {
+        let items = self.plan.items.iter();
+        let mut ranked: Vec<(Health, &Item)> = items
+            .map(|item| (health(item, self.inventory.get(&item.name)), item))
+            .collect();
+        ranked.sort_by_key(|(health, _)| *health);
+        ranked
+    }
+
+    /// True if a person has to do something.
+    pub(crate) fn needs_person(&self) -> bool {
+        !self.broken.is_empty()
+            || self
+                .ranked()
+                .iter()
+                .any(|(health, _)| *health == Health::NeedsPerson)
+    }
+}
+
+/// The whole text.
+pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
+    let mut page = Page::new(context);
+    let ranked = view.ranked();
+    page.line(&verdict(view, &ranked));
+    if !ranked.is_empty() {
+        table(view, &ranked, context, &mut page);
+    }
+    for (health, item) in &ranked {
+        if matches!(health, Health::NeedsPerson | Health::Watch) {
+            troubles(view, item, &mut page);
+        }
+    }
+    for error in view.broken {
+        page.line(
+            &Line::indented(0)
+                .ink(Ink::Bad, "error:")
+                .text(" ")
+                .hang_here()
+                .text(error.to_string()),
+        );
+        if let Some(hint) = &error.hint {
+            page.hint(2, hint);
+        }
+    }
+    page.line(&Line::indented(0).ink(Ink::Quiet, format!("Waxwing {}.", view.version)));
+    page.finish()
+}
+
+fn verdict(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> Line {
+    let configured = ranked
+        .iter()
+        .filter(|(health, _)| *health != Health::Gone)
+        .count();
+    let bad = ranked
+        .iter()
+        .filter(|(health, _)| *health == Health::NeedsPerson)
+        .count();
+    let bad = bad + view.broken.len();
+    let (ink, text) = match (configured, bad) {
+        (0, 0) => (Ink::Plain, "no certificate is configured".to_owned()),
+        (all, 0) => (
+            Ink::Good,
+            format!("{}, none needs you", count(all, "certificate")),
+        ),
+        (all, 1) => (Ink::Bad, format!("1 of {all} needs you")),
+        (all, bad) => (Ink::Bad, format!("{bad} of {all} need you")),
+    };
+    Line::indented(0).ink(ink, text)
+}
+
+fn table(
+    view: &StatusView<'_>,
+    ranked: &[(Health, &Item)],
+    context: &Context,
+    page: &mut Page<'_>,
+) {
+    use Align::{Left, Right};
+    // Where there is no room for all columns, the one goes that the lines below repeat if it matters.
+    let narrow = context.width < NARROW;
+    let mut table = Table::new(0, &[Left, Left, Left, Left, Right, Left, Left, Left]).gap(2);
+    let mut row = |mut cells: Vec<Cell>| {
+        if narrow {
+            cells.remove(LAST_RUN);
+        }
+        table.row(cells);
+    };
+    let heads = [
+        "",
+        "NAME",
+        "CA",
+        "VALID UNTIL",
+        "LEFT",
+        "NEXT",
+        "LAST RUN",
+        "INSTALLED",
+    ];
+    row(heads
+        .iter()
+        .map(|head| Cell::of(Ink::Quiet, *head))
+        .collect());
+    for (health, item) in ranked {
+        let entry = view.inventory.get(&item.name);
+        let current = entry.and_then(|entry| entry.current.as_ref());
+        let (ink, sign) = health.sign();
+        let ca = current.map_or("-", |current| current.origin.ca.as_str());
+        let until = current.map(|current| current.facts.not_after);
+        let last = entry.and_then(|entry| entry.last.as_ref());
+        row(vec![
+            Cell::of(ink, sign),
+            Cell::of(Ink::Strong, item.name.as_str()),
+            Cell::plain(ca),
+            Cell::plain(until.map_or_else(|| "-".to_owned(), |end| context.day_in_column(end))),
+            Cell::of(
+                ink,
+                until.map_or_else(|| "-".to_owned(), |end| left(end, context)),
+            ),
+            Cell::plain(next(item, context)),
+            Cell::plain(last.map_or_else(|| "-".to_owned(), |last| last_run(last, context))),
+            Cell::plain(installed(view, item, entry)),
+        ]);
+    }
+    table.lines().iter().for_each(|line| page.line(line));
+}
+
+/// `89 d`, `5 h`, `expired`
+fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
+    let left = end.since(context.now).as_secs();
+    match (left, left / 86_400) {
+        (0, _) => "expired".to_owned(),
+        (_, 0 | 1) => format!("{} h", left / 3_600),
+        (_, days) => format!("{days} d"),
+    }
+}
+
+fn next(item: &Item, context: &Context) -> String {
+    match &item.action {
+        Action::Issue(_) => "issue, next run".to_owned(),
+        Action::Renew { .. } => "renew, next run".to_owned(),
+        Action::Install { .. } => "install, next run".to_owned(),
+        Action::Keep { due } => context.moment(due.at),
+        Action::Gone { .. } => "never: not in config".to_owned(),
+    }
+}
+
+fn last_run(last: &LastAttempt, context: &Context) -> String {
+    let when = context.ago(last.at);
+    match &last.result {
+        AttemptResult::Renewed => format!("renewed {when}"),
+        AttemptResult::Installed => format!("installed {when}"),
+        AttemptResult::NotInstalled { plugin, .. } => format!("{plugin} failed {when}"),
+        AttemptResult::Failed { .. } => format!("failed {when}"),
+    }
+}
+
+/// Which installers have the current version, and which have not.
+fn installed(view: &StatusView<'_>, item: &Item, entry: Option<&InventoryEntry>) -> String {
+    let Some(certificate) = view.certificates.iter().find(|one| one.name == item.name) else {
+        return String::new();
+    };
+    if certificate.install.is_empty() {
+        return "only stored".to_owned();
+    }
+    let current = entry
+        .and_then(|entry| entry.current.as_ref())
+        .map(|current| current.version);
+    let has = |plugin: &PluginName| {
+        let mark =
+            entry.and_then(|entry| entry.installed.iter().find(|mark| mark.plugin == *plugin));
+        mark.is_some_and(|mark| Some(mark.version) == current)
+    };
+    let lacking: Vec<_> = certificate
+        .install
+        .iter()
+        .filter(|plugin| !has(plugin))
+        .collect();
+    match (lacking.len(), certificate.install.len()) {
+        (0, 1..=3) => list(&certificate.install, 3),
+        (0, all) => format!("all {all}"),
+        _ => format!("not {}", list(&lacking, 3)),
+    }
+}
+
+/// Why a certificate is not as it should be, and what to do.
+fn troubles(view: &StatusView<'_>, item: &Item, page: &mut Page<'_>) {
+    let entry = view.inventory.get(&item.name);
+    let last = entry.and_then(|entry| entry.last.as_ref());
+    let (who, causes) = match last.map(|last| &last.result) {
+        Some(AttemptResult::Failed { causes, .. }) => (None, causes),
+        Some(AttemptResult::NotInstalled { plugin, causes }) => (Some(plugin), causes),
+        _ => {
+            let current = entry.and_then(|entry| entry.current.as_ref());
+            if let Some(current) = current.filter(|current| current.origin.fallback) {
+                let line = format!(
+                    "{}: issued by the fallback {}",
+                    item.name, current.origin.ca
+                );
+                page.plain(0, line);
+            }
+            return;
+        }
+    };
+    let mut head = format!("{}: ", item.name);
+    if let Some(who) = who.filter(|who| {
+        !causes
+            .first()
+            .is_some_and(|first| first.contains(who.as_str()))
+    }) {
+        // A String takes every text.
+        let _fits = write!(head, "{who}: ");
+    }
+    head.push_str(
+        causes
+            .first()
+            .map_or("failed without saying why", String::as_str),
+    );
+    page.line(&Line::indented(0).ink(Ink::Bad, head));
+    for cause in causes.iter().skip(1) {
+        page.plain(2, cause);
+    }
+    page.hint(
+        2,
+        &format!("when that is mended: waxwing renew {}", item.name),
+    );
+}
+
+/// The whole text about one certificate.
+pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) -> String {
+    let mut page = Page::new(context);
+    let entry = view.inventory.get(&item.name);
+    let health = health(item, entry);
+    let (ink, said) = match health {
+        Health::NeedsPerson => (Ink::Bad, "needs you"),
+        Health::Watch => (Ink::Warn, "works, but should be looked at"),
+        Health::Good => (Ink::Good, "is well"),
+        Health::Gone => (Ink::Quiet, "is not in the configuration any more"),
+    };
+    page.line(
+        &Line::indented(0)
+            .ink(Ink::Strong, item.name.as_str())
+            .text(" ")
+            .ink(ink, said),
+    );
+    let mut table = Table::new(2, &[Align::Left, Align::Left]);
+    let mut fact = |name: &str, text: String| {
+        table.row(vec![Cell::of(Ink::Quiet, name), Cell::plain(text)]);
+    };
+    if let Some(current) = entry.and_then(|entry| entry.current.as_ref()) {
+        let facts = &current.facts;
+        let by = match (current.origin.fallback, current.origin.staging) {
+            (_, true) => " (staging: nobody trusts it)",
+            (true, false) => " (fallback)",
+            (false, false) => "",
+        };
+        fact("names", list(&facts.names, 20));
+        fact(
+            "issued",
+            format!(
+                "{} by {}{by}",
+                context.moment(current.origin.issued_at),
+                current.origin.ca
+            ),
+        );
+        fact("chain", list(&facts.issuers, 5));
+        fact(
+            "valid",
+            format!(
+                "{} to {}",
+                context.day(facts.not_before),
+                context.until(facts.not_after)
+            ),
+        );
+        fact(
+            "key",
+            facts
+                .key_type
+                .map_or_else(|| "of an unknown kind".to_owned(), |key| key.to_string()),
+        );
+        fact("serial", hex(&facts.serial));
+        fact("sha256", facts.leaf_sha256.clone());
+        fact("version", current.version.to_string());
+    }
+    fact(
+        "next",
+        match &item.action {
+            Action::Keep { due } => {
+                format!(
+                    "{} ({}): {}",
+                    context.moment(due.at),
+                    context.from_now(due.at),
+                    rule(due)
+                )
+            }
+            _ => next(item, context),
+        },
+    );
+    for mark in entry
+        .map(|entry| entry.installed.as_slice())
+        .unwrap_or_default()
+    {
+        fact(
+            "installed",
+            format!(
+                "version {} by {}, {}",
+                mark.version,
+                mark.plugin,
+                context.moment(mark.at)
+            ),
+        );
+    }
+    if let Some(last) = entry.and_then(|entry| entry.last.as_ref()) {
+        fact(
+            "last run",
+            format!(
+                "{} ({})",
+                last_run(last, context),
+                context.from_now(last.at)
+            ),
+        );
+    }
+    table.lines().iter().for_each(|line| page.line(line));
+    troubles(view, item, &mut page);
+    page.finish()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let pairs: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    pairs.join(":")
+}
+
+#[cfg(test)]
+mod tests;

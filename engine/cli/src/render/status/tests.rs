@@ -1,0 +1,256 @@
+use std::time::Duration;
+
+use waxwing_core::due::{Because, Due};
+use waxwing_core::key::KeyType;
+use waxwing_core::name::Identifier;
+use waxwing_core::plan::IssueReason;
+use waxwing_core::settings::DaysAfterIssue;
+use waxwing_flow::certificate::{CertificateFacts, InstalledMark, InventoryVersion, Origin};
+use waxwing_flow::ports::StoreErrorKind;
+
+use super::super::fixture::{at, ca, days, golden, locked, name, plugin};
+use super::*;
+
+fn due(at: waxwing_core::time::Timestamp) -> Due {
+    Due {
+        at,
+        because: Because::DaysAfterIssue(55),
+        safe_until: at + Duration::from_secs(86_400),
+        warning: None,
+    }
+}
+
+fn keep() -> Action {
+    Action::Keep { due: due(days(53)) }
+}
+
+fn renew(urgency: Urgency, left: i64) -> Action {
+    Action::Renew {
+        due: due(days(-1)),
+        urgency,
+        not_after: days(left),
+    }
+}
+
+fn item(certificate: &str, action: Action) -> Item {
+    Item {
+        name: name(certificate),
+        action,
+        ca: Some(ca("first")),
+        install: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn settings(certificate: &str, install: &[&str]) -> CertificateSettings {
+    CertificateSettings {
+        name: name(certificate),
+        domains: vec![Identifier::parse("example.com").expect("a literal name")],
+        cas: vec![ca("first"), ca("second")],
+        key: KeyType::EcdsaP256,
+        reuse_key: false,
+        validate: Vec::new(),
+        install: install.iter().map(|text| plugin(text)).collect(),
+        days_after_issue: DaysAfterIssue {
+            days: 55,
+            written: false,
+        },
+    }
+}
+
+fn mark(by: PluginName, version: u32) -> InstalledMark {
+    InstalledMark {
+        plugin: by,
+        version,
+        leaf_sha256: "0d7a".to_owned(),
+        leaf_sha1: "41".to_owned(),
+        settings: String::new(),
+        at: at(-3_000),
+        receipt: String::new(),
+    }
+}
+
+fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> InventoryEntry {
+    InventoryEntry {
+        certificate: name(certificate),
+        current: Some(InventoryVersion {
+            version: 7,
+            facts: CertificateFacts {
+                names: vec![Identifier::parse("example.com").expect("a literal name")],
+                serial: vec![0x04, 0xab, 0x1f],
+                authority_key_id: None,
+                not_before: days(left - 90),
+                not_after: days(left),
+                leaf_sha256: "0d7a41".to_owned(),
+                leaf_sha1: "41".to_owned(),
+                public_key_sha256: "ff".to_owned(),
+                key_type: Some(KeyType::EcdsaP256),
+                issuers: vec!["Example R11".to_owned(), "Example Root".to_owned()],
+            },
+            origin: Origin {
+                ca: ca(by),
+                account: "https://ca.example/acct/1".to_owned(),
+                issued_at: days(left - 90),
+                fallback: by == "second",
+                staging: false,
+            },
+        }),
+        installed: vec![mark(plugin("web"), 7)],
+        last: Some(LastAttempt {
+            at: at(-3_500),
+            ca: Some(ca(by)),
+            result,
+        }),
+        unfinished: false,
+    }
+}
+
+fn failed(class: &str) -> AttemptResult {
+    AttemptResult::Failed {
+        class: class.to_owned(),
+        causes: vec![
+            "first did not answer with a directory".to_owned(),
+            "refused".to_owned(),
+        ],
+    }
+}
+
+#[test]
+fn health_is_about_whether_a_person_is_needed() {
+    let not_installed = || AttemptResult::NotInstalled {
+        plugin: plugin("web"),
+        causes: Vec::new(),
+    };
+    let table = [
+        (
+            keep(),
+            Some(("first", AttemptResult::Renewed)),
+            Health::Good,
+        ),
+        (
+            keep(),
+            Some(("second", AttemptResult::Renewed)),
+            Health::Watch,
+        ),
+        (
+            keep(),
+            Some(("first", not_installed())),
+            Health::NeedsPerson,
+        ),
+        (keep(), Some(("first", failed("transient"))), Health::Watch),
+        (
+            keep(),
+            Some(("first", failed("rejected"))),
+            Health::NeedsPerson,
+        ),
+        (
+            renew(Urgency::Due, 30),
+            Some(("first", failed("transient"))),
+            Health::Watch,
+        ),
+        (
+            renew(Urgency::Due, 30),
+            Some(("first", failed("misconfigured"))),
+            Health::NeedsPerson,
+        ),
+        (
+            renew(Urgency::Emergency, 5),
+            Some(("first", failed("transient"))),
+            Health::NeedsPerson,
+        ),
+        (
+            renew(Urgency::Expired, -5),
+            Some(("first", AttemptResult::Renewed)),
+            Health::NeedsPerson,
+        ),
+        (Action::Issue(IssueReason::Never), None, Health::Watch),
+        (
+            Action::Gone { not_after: None },
+            Some(("first", failed("bug"))),
+            Health::Gone,
+        ),
+    ];
+    for (action, last, want) in table {
+        let entry = last.map(|(by, result)| entry("shop", by, 30, result));
+        let item = item("shop", action);
+        assert_eq!(health(&item, entry.as_ref()), want, "{item:?} {entry:?}");
+    }
+}
+
+#[test]
+fn the_worst_stands_first_and_says_what_to_do() {
+    let not_installed = AttemptResult::NotInstalled {
+        plugin: plugin("web"),
+        causes: vec![
+            "plugin web failed to install: the test failed".to_owned(),
+            "exit code 1: unknown directive \"htp2\" in site.conf:14".to_owned(),
+        ],
+    };
+    let mut blog = entry("blog", "first", 90, not_installed);
+    blog.installed = vec![mark(plugin("web"), 6)];
+    let inventory: BTreeMap<_, _> = [
+        entry("mail", "first", 90, AttemptResult::Renewed),
+        entry("shop", "second", 90, AttemptResult::Renewed),
+        blog,
+        entry("late", "first", -2, failed("transient")),
+        entry("old", "first", 41, AttemptResult::Installed),
+    ]
+    .into_iter()
+    .map(|entry| (entry.certificate.clone(), entry))
+    .collect();
+    let plan = Plan {
+        items: vec![
+            item("mail", keep()),
+            item("shop", keep()),
+            item("blog", Action::Install { due: due(days(53)) }),
+            item("late", renew(Urgency::Expired, -2)),
+            item("new", Action::Issue(IssueReason::Never)),
+            item(
+                "old",
+                Action::Gone {
+                    not_after: Some(days(41)),
+                },
+            ),
+        ],
+    };
+    let certificates = [
+        settings("mail", &["web"]),
+        settings("shop", &["web", "proxy"]),
+        settings("blog", &["web"]),
+        settings("late", &["web"]),
+        settings("new", &[]),
+    ];
+    let broken = [locked(StoreErrorKind::Corrupt)];
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &certificates,
+        broken: &broken,
+        version: "0.0.0",
+    };
+    golden("status.txt", |context| render(&view, context));
+    golden("status-one.txt", |context| {
+        render_one(&view, &plan.items[1], context)
+    });
+    assert!(view.needs_person());
+}
+
+#[test]
+fn when_all_is_well_the_first_line_says_so() {
+    let inventory: BTreeMap<_, _> = [entry("mail", "first", 90, AttemptResult::Renewed)]
+        .map(|e| (e.certificate.clone(), e))
+        .into();
+    let plan = Plan {
+        items: vec![item("mail", keep())],
+    };
+    let certificates = [settings("mail", &["web"])];
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &certificates,
+        broken: &[],
+        version: "0.0.0",
+    };
+    golden("status-good.txt", |context| render(&view, context));
+    assert!(!view.needs_person());
+}
