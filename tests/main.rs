@@ -1,6 +1,8 @@
 //! The one integration binary: claims about the program as a whole.
 
 mod cases {
+    mod counts;
+    mod crash;
     mod foreign;
     mod renew;
     pub(crate) mod rig;

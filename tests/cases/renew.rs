@@ -22,14 +22,7 @@ fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
 
 /// The names in the stored certificate, sorted.
 fn names(rig: &Rig, name: &str) -> Vec<String> {
-    let shown = rig.shown(name);
-    let mut names: Vec<String> = shown
-        .split([',', '\n', ' '])
-        .filter_map(|word| word.strip_prefix("DNS:"))
-        .map(str::to_owned)
-        .collect();
-    names.sort();
-    names
+    rig.names_in(&rig.stored(name).join("cert.pem"))
 }
 
 /// Runs openssl with these arguments and gives what it printed.

@@ -302,6 +302,23 @@ impl Rig {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// The names in the first certificate of a file, sorted.
+    pub(crate) fn names_in(&self, file: &Path) -> Vec<String> {
+        let output = Command::new("openssl")
+            .args(["x509", "-noout", "-text", "-in"])
+            .arg(file)
+            .output()
+            .expect("openssl runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut names: Vec<String> = text
+            .split([',', '\n', ' '])
+            .filter_map(|word| word.strip_prefix("DNS:"))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names
+    }
+
     /// The folder of the current version.
     pub(crate) fn stored(&self, name: &str) -> PathBuf {
         let versions = self.path("state/certificates").join(name).join("versions");
@@ -366,6 +383,16 @@ pub(crate) fn finish(mut child: Child) -> Run {
 /// A `[[certificate]]` with this name and these domains.
 pub(crate) fn certificate(name: &str, domains: &[&str]) -> String {
     format!("[[certificate]]\nname = \"{name}\"\ndomains = {domains:?}\n\n")
+}
+
+/// Waits until it is so, but not for ever.
+#[track_caller]
+pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !so() {
+        assert!(started.elapsed() < DEADLINE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 fn plain<'a>(cas: &[(&'a str, &str)]) -> Vec<CaSection<'a>> {

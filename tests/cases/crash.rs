@@ -1,0 +1,160 @@
+//! Runs that end in the middle: what they leave behind is taken up or taken away by the next one.
+
+use std::fs;
+use std::process::Child;
+
+use waxwing_world::ca::{self, Finalize, RetryAfter};
+use waxwing_world::dns::Lag;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::pebble;
+use waxwing_world::traffic::Class;
+
+use crate::cases::rig::{Judge, Rig, both, certificate, until};
+
+/// Longer than any test; whoever waits that long is killed.
+const AGES: &str = "poll = { first = \"300s\", max = \"300s\" }";
+
+/// A moment in which a run can be killed, made to last.
+struct Moment {
+    /// Lines for the CA's section of the run that dies.
+    more: &'static str,
+    /// Seconds after which a judge wants to be asked again for the certificate.
+    later: u32,
+    /// Makes the moment last.
+    prepare: fn(&Rig),
+    /// Whether it has come.
+    come: fn(&Rig, &Judge) -> bool,
+    /// Ends what `prepare` has begun.
+    repair: fn(&Rig),
+}
+
+/// What the journal of the open run says, if there is one.
+fn journal(rig: &Rig) -> String {
+    fs::read_to_string(rig.path("state/journal/one.toml")).unwrap_or_default()
+}
+
+fn begin(rig: &Rig, judge: &Judge, more: &str) -> Child {
+    configure(rig, judge, more);
+    rig.command(&["renew"]).spawn().expect("the program starts")
+}
+
+fn configure(rig: &Rig, judge: &Judge, more: &str) {
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(judge, more),
+        rig.installer(""),
+        certificate("one", &["example.com", "*.example.com"]),
+    ));
+}
+
+fn killed_at(test: &str, moment: &Moment) {
+    let (mut at_world, mut at_pebble) = (ca::Options::default(), pebble::Options::default());
+    if moment.later > 0 {
+        at_world.finalize = Finalize::ProcessingReads(0);
+        at_world.retry_after = Some(RetryAfter::Seconds(moment.later.into()));
+        at_pebble.retry_after = (0, moment.later);
+    }
+    both(test, &at_world, &at_pebble, |rig, judge| {
+        (moment.prepare)(rig);
+        let mut child = begin(rig, judge, moment.more);
+        until("the moment to kill", || {
+            let ended = child_has_ended(&child);
+            assert!(!ended, "the program ended before the moment came");
+            (moment.come)(rig, judge)
+        });
+        child.kill().expect("it still ran");
+        child.wait().expect("it is gone");
+        (moment.repair)(rig);
+        configure(rig, judge, "");
+        rig.waxwing(&["renew"]).expect(0);
+        rig.verify("one", &judge.root_pem(0));
+        assert_eq!(judge.traffic().count(Class::NewOrder), 1, "one order");
+        assert_eq!(rig.records(), [], "no record is left");
+        assert_eq!(rig.versions("one"), 1, "stored once");
+        assert_eq!(journal(rig), "", "nothing is open");
+        assert!(rig.path("tls/one.crt").exists(), "installed");
+    });
+}
+
+/// Whether a child, which is not waited for, is a zombie.
+fn child_has_ended(child: &Child) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    status.contains(") Z ")
+}
+
+#[test]
+fn killed_with_an_order_and_no_record() {
+    let moment = Moment {
+        more: "",
+        later: 0,
+        prepare: |rig| rig.provider.fault(Fault::once(Class::Zone, What::Hang)),
+        come: |rig, _| rig.provider.traffic().count(Class::Zone) > 0,
+        repair: |rig| rig.provider.faults().clear(),
+    };
+    killed_at("killed_with_an_order_and_no_record", &moment);
+}
+
+#[test]
+fn killed_while_the_records_are_being_placed() {
+    let moment = Moment {
+        more: "",
+        later: 0,
+        prepare: |rig| {
+            rig.provider
+                .fault(Fault::once(Class::Create, What::Hang).after(1));
+        },
+        // One record is there, and nobody has noted its receipt.
+        come: |rig, _| rig.provider.traffic().count(Class::Create) == 2 && rig.records().len() == 1,
+        repair: |rig| rig.provider.faults().clear(),
+    };
+    killed_at("killed_while_the_records_are_being_placed", &moment);
+}
+
+#[test]
+fn killed_while_the_records_spread() {
+    let moment = Moment {
+        more: "",
+        later: 0,
+        prepare: |rig| rig.world.dns().lag(1, Lag::Queries(1_000)),
+        come: |rig, _| journal(rig).contains("stage = \"propagating\""),
+        repair: |rig| rig.world.dns().lag(1, Lag::Queries(0)),
+    };
+    killed_at("killed_while_the_records_spread", &moment);
+}
+
+#[test]
+fn killed_after_the_challenges_were_answered() {
+    let moment = Moment {
+        more: AGES,
+        later: 0,
+        prepare: |_| {},
+        come: |_, judge| judge.traffic().count(Class::Challenge) == 2,
+        repair: |_| {},
+    };
+    killed_at("killed_after_the_challenges_were_answered", &moment);
+}
+
+#[test]
+fn killed_after_finalize() {
+    let moment = Moment {
+        more: "",
+        later: 300,
+        prepare: |_| {},
+        come: |_, judge| judge.traffic().count(Class::Finalize) == 1,
+        repair: |_| {},
+    };
+    killed_at("killed_after_finalize", &moment);
+}
+
+#[test]
+fn killed_with_the_certificate_stored_and_the_records_in_place() {
+    let moment = Moment {
+        more: "",
+        later: 0,
+        prepare: |rig| rig.provider.fault(Fault::once(Class::Delete, What::Hang)),
+        come: |rig, _| rig.provider.traffic().count(Class::Delete) > 0,
+        repair: |rig| rig.provider.faults().clear(),
+    };
+    let test = "killed_with_the_certificate_stored_and_the_records_in_place";
+    killed_at(test, &moment);
+}
