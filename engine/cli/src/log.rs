@@ -1,4 +1,5 @@
-//! The log on stderr: warnings always, more with `-v`. `WAXWING_LOG` takes a filter for one part,
+//! The log on stderr: more with `-v`. Failures of a run are in its report, so without `-v` the log
+//! is silent about them. `WAXWING_LOG` takes a filter for one part,
 //! as in `waxwing_host=debug`.
 
 use std::io::{self, Write};
@@ -12,13 +13,13 @@ use crate::render::progress::Live;
 /// Starts the log. A second start in one process changes nothing.
 pub(crate) fn start(verbose: u8, colour: bool, live: &Arc<Live>) {
     let level = match verbose {
-        0 => "warn",
+        0 => "error",
         1 => "info",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_unset| {
         EnvFilter::new(format!(
-            "warn,waxwing_core={level},waxwing_acme={level},waxwing_flow={level},\
+            "error,waxwing_core={level},waxwing_acme={level},waxwing_flow={level},\
              waxwing_host={level},waxwing_io={level},waxwing_cli={level}"
         ))
     });
