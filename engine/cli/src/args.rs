@@ -100,3 +100,45 @@ pub(crate) struct Status {
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 }
+
+/// What to type instead of a verb that other clients have.
+pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
+    Some(match verb {
+        "issue" | "obtain" | "certonly" | "run" | "order" | "new" | "enroll" | "cron"
+        | "renew-all" => {
+            "`waxwing renew` issues what is missing, renews what is due, installs what is not \
+             installed"
+        }
+        "install" | "deploy" | "install-cert" => {
+            "`waxwing renew` installs what is not installed; [plugin.NAME] says where"
+        }
+        "list" | "ls" | "certificates" | "show" | "info" => "`waxwing status`",
+        "test" | "dry-run" | "staging" => "`waxwing renew --dry-run`",
+        "delete" | "remove" => {
+            "take it out of the configuration; `waxwing plan` shows what that means"
+        }
+        "doctor" | "validate" | "config" => "`waxwing check`",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_fits_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verbs_of_other_clients_lead_to_ours_and_ours_stand_for_themselves() {
+        assert!(instead_of("certonly").is_some_and(|hint| hint.contains("waxwing renew")));
+        assert!(instead_of("frobnicate").is_none());
+        for verb in Cli::command().get_subcommands() {
+            assert_eq!(instead_of(verb.get_name()), None);
+        }
+    }
+}

@@ -19,6 +19,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
 
 use crate::args::{Cli, Verb};
 use crate::render::terminal::Terminal;
@@ -35,8 +36,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Exit::Done
             };
-            // A broken pipe is all that can fail here.
-            let _unwritten = error.print();
+            match foreign_verb(&error) {
+                Some((verb, hint)) => {
+                    let mut terminal = Terminal::plain();
+                    terminal.fail(&format!("no verb \"{verb}\""), Some(hint));
+                }
+                // A broken pipe is all that can fail here.
+                None => drop(error.print()),
+            }
             return code.into();
         }
     };
@@ -48,4 +55,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),
     };
     exit.unwrap_or_else(|exit| exit).into()
+}
+
+/// The verb of another client that was typed, and what to type instead.
+fn foreign_verb(error: &clap::Error) -> Option<(String, &'static str)> {
+    match error.get(ContextKind::InvalidSubcommand)? {
+        ContextValue::String(verb) => Some((verb.clone(), args::instead_of(verb)?)),
+        _ => None,
+    }
 }

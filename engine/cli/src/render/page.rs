@@ -221,11 +221,6 @@ impl<'a> Page<'a> {
         );
     }
 
-    /// Adds an empty line.
-    pub(crate) fn blank(&mut self) {
-        self.text.push('\n');
-    }
-
     /// The whole text, each line with its end.
     pub(crate) fn finish(self) -> String {
         self.text

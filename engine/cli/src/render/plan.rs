@@ -64,7 +64,9 @@ pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
     for (line, item) in table.lines().iter().zip(view.items()) {
         page.line(line);
         for detail in details(view, item, context) {
-            page.line(&Line::indented(below).text(detail));
+            // A detail of a detail wraps below itself.
+            let deeper = detail.len() - detail.trim_start().len();
+            page.line(&Line::indented(below + deeper).text(detail.trim_start()));
         }
     }
     if let Some(reloads) = batches(view) {
@@ -293,7 +295,7 @@ fn failed(failure: &LastFailure, context: &Context) -> Vec<String> {
         .plugin
         .as_ref()
         .map_or("the last run", |plugin| plugin.as_str());
-    let mut lines = vec![format!("{who} failed {}:", context.from_now(failure.at))];
+    let mut lines = vec![format!("{who} failed {}:", context.relative(failure.at))];
     lines.extend(failure.causes.iter().map(|cause| format!("  {cause}")));
     lines
 }

@@ -167,7 +167,7 @@ fn kept_head(kept: &Kept, context: &Context) -> Vec<Cell> {
             format!(
                 "until {} ({})",
                 context.moment(until),
-                context.from_now(until)
+                context.relative(until)
             )
         }
         (None, None) => String::new(),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{Action, Item, Plan};
+use waxwing_core::plan::{Action, IssueReason, Item, Plan};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
 use waxwing_flow::ports::StoreError;
@@ -95,6 +95,8 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
             ..
         } => Health::NeedsPerson,
         _ if stuck => Health::NeedsPerson,
+        // Nothing is served until this works, so there is no time to spare.
+        Action::Issue(IssueReason::Never) if failed => Health::NeedsPerson,
         Action::Keep { .. } if !failed && !fallback => Health::Good,
         _ => Health::Watch,
     }
@@ -160,8 +162,19 @@ fn verdict(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> Line {
         .filter(|(health, _)| *health == Health::NeedsPerson)
         .count();
     let bad = bad + view.broken.len();
+    let watched = ranked
+        .iter()
+        .filter(|(health, _)| *health == Health::Watch)
+        .count();
     let (ink, text) = match (configured, bad) {
         (0, 0) => (Ink::Plain, "no certificate is configured".to_owned()),
+        (all, 0) if watched > 0 => (
+            Ink::Warn,
+            format!(
+                "{}, none needs you, {watched} should be looked at",
+                count(all, "certificate")
+            ),
+        ),
         (all, 0) => (
             Ink::Good,
             format!("{}, none needs you", count(all, "certificate")),
@@ -390,7 +403,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
                 format!(
                     "{} ({}): {}",
                     context.moment(due.at),
-                    context.from_now(due.at),
+                    context.relative(due.at),
                     rule(due)
                 )
             }
@@ -417,7 +430,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
             format!(
                 "{} ({})",
                 last_run(last, context),
-                context.from_now(last.at)
+                context.relative(last.at)
             ),
         );
     }

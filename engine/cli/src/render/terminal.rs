@@ -40,6 +40,16 @@ impl Terminal {
         }
     }
 
+    /// Streams that show nothing but text, for what is said before there is a command line.
+    pub(crate) fn plain() -> Self {
+        Self {
+            colour: false,
+            json: false,
+            width: WIDEST,
+            progress: Arc::new(Live::new(false, false)),
+        }
+    }
+
     /// For whom a text on stdout is made.
     pub(crate) fn context(&self, now: Timestamp) -> Context {
         Context {

@@ -75,11 +75,11 @@ impl Context {
         then.strftime(form).to_string()
     }
 
-    /// `in 52 days`, `3 h ago`, `now`
-    pub(crate) fn from_now(&self, at: Timestamp) -> String {
+    /// `in 52 days`, `3 h ago`, `just now`
+    pub(crate) fn relative(&self, at: Timestamp) -> String {
         let distance = self.distance(at);
         if distance.as_secs() == 0 {
-            "now".to_owned()
+            "just now".to_owned()
         } else if at > self.now {
             format!("in {}", stretch(distance))
         } else {
@@ -115,10 +115,12 @@ pub(crate) fn stretch(time: Duration) -> String {
     }
 }
 
-/// How long something took: `0.4 s`, `16 s`, then as [`stretch`].
+/// How long something took: `7 ms`, `0.4 s`, `16 s`, then as [`stretch`].
 pub(crate) fn took(time: Duration) -> String {
     let ms = time.as_millis();
-    if ms < 9_950 {
+    if ms < 100 {
+        format!("{ms} ms")
+    } else if ms < 9_950 {
         // Rounded half up to tenths.
         let tenths = (ms + 50) / 100;
         format!("{}.{} s", tenths / 10, tenths % 10)
@@ -148,12 +150,12 @@ mod tests {
         assert_eq!(context.moment(at(300)), "Sun 19 Sep 2027 22:40");
         assert_eq!(context.ago(at(0)), "22:40");
         assert_eq!(context.ago(at(-3)), "20 Nov");
-        assert_eq!(context.from_now(at(52)), "in 52 days");
+        assert_eq!(context.relative(at(52)), "in 52 days");
         assert_eq!(
-            context.from_now(Timestamp::from_unix(NOW - 7_300)),
+            context.relative(Timestamp::from_unix(NOW - 7_300)),
             "2 h ago"
         );
-        assert_eq!(context.from_now(at(0)), "now");
+        assert_eq!(context.relative(at(0)), "just now");
         assert_eq!(context.day_in_column(at(16)), "Wed  9 Dec 2026");
     }
 
@@ -184,9 +186,11 @@ mod tests {
     }
 
     #[test]
-    fn short_times_keep_a_tenth() {
+    fn short_times_are_told_apart() {
         let table = [
-            (0, "0.0 s"),
+            (0, "0 ms"),
+            (99, "99 ms"),
+            (100, "0.1 s"),
             (449, "0.4 s"),
             (9_949, "9.9 s"),
             (9_950, "10 s"),

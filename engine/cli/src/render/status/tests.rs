@@ -3,7 +3,6 @@ use std::time::Duration;
 use waxwing_core::due::{Because, Due};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
-use waxwing_core::plan::IssueReason;
 use waxwing_core::settings::DaysAfterIssue;
 use waxwing_flow::certificate::{CertificateFacts, InstalledMark, InventoryVersion, Origin};
 use waxwing_flow::ports::StoreErrorKind;
@@ -164,6 +163,11 @@ fn health_is_about_whether_a_person_is_needed() {
             Health::NeedsPerson,
         ),
         (Action::Issue(IssueReason::Never), None, Health::Watch),
+        (
+            Action::Issue(IssueReason::Never),
+            Some(("first", failed("transient"))),
+            Health::NeedsPerson,
+        ),
         (
             Action::Gone { not_after: None },
             Some(("first", failed("bug"))),
