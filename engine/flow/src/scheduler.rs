@@ -548,7 +548,7 @@ impl Shift<'_> {
                 if let Outcome::Failed(Some(failure)) = &report.outcome {
                     causes.extend(failure.lines());
                 }
-                tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
+                tracing::info!(certificate = %name, class, causes = ?causes, "not renewed");
                 (
                     last.map(|last| last.ca.clone()),
                     AttemptResult::Failed { class, causes },
