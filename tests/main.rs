@@ -3,8 +3,10 @@
 mod cases {
     mod counts;
     mod crash;
+    mod faults;
     mod foreign;
     mod renew;
     pub(crate) mod rig;
+    mod secrets;
     mod tidy;
 }

@@ -96,6 +96,18 @@ impl Run {
         );
         self
     }
+
+    /// The same, if this stands in one of the outputs.
+    #[track_caller]
+    pub(crate) fn says(self, text: &str) -> Self {
+        let said = self.stdout.contains(text) || self.stderr.contains(text);
+        assert!(
+            said,
+            "no {text:?} in stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
 }
 
 /// A folder with a configuration, and the world that it talks to.
