@@ -161,11 +161,15 @@ where
     T: Send + 'static,
     A: Send + 'static,
 {
-    let _turn = instance.turn().await;
+    let turn = instance.turn().await;
     let instance = Arc::clone(instance);
     let guests = instance.host.engine.guests().clone();
     let call = Call::new(Arc::clone(&instance), phase, Handle::current(), artifacts);
-    let task = Task(guests.spawn(run(call, body, accept)));
+    let task = Task(guests.spawn(async move {
+        // Given back when the guest is gone, which is later than a caller that loses interest.
+        let _turn = turn;
+        run(call, body, accept).await
+    }));
     match task.join().await {
         Ok(result) => result,
         Err(failed) => Err(instance.broken(phase, &failed.to_string())),

@@ -208,7 +208,7 @@ impl PluginHost {
             state: Mutex::new(State::default()),
             backups: Mutex::new(Backups::default()),
             host: Arc::clone(&self.shared),
-            turns: one_at_a_time.then(|| tokio::sync::Mutex::new(())),
+            turns: one_at_a_time.then(Arc::default),
         }
     }
 }

@@ -40,14 +40,14 @@ pub(crate) struct Instance {
     pub(crate) backups: Mutex<Backups>,
     pub(crate) host: Arc<Shared>,
     /// Present if calls must not overlap.
-    pub(crate) turns: Option<tokio::sync::Mutex<()>>,
+    pub(crate) turns: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Instance {
     /// Waits until no other call is in progress, if the plugin wants it so.
-    pub(crate) async fn turn(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+    pub(crate) async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         match &self.turns {
-            Some(turns) => Some(turns.lock().await),
+            Some(turns) => Some(Arc::clone(turns).lock_owned().await),
             None => None,
         }
     }
