@@ -8,5 +8,7 @@ mod cases {
     mod renew;
     pub(crate) mod rig;
     mod secrets;
+    #[cfg(unix)]
+    mod signals;
     mod tidy;
 }
