@@ -31,7 +31,7 @@ mod imports;
 mod install;
 mod instance;
 mod judge;
-mod limits;
+pub mod limits;
 mod parts;
 mod phase;
 pub mod pkcs12;

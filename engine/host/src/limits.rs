@@ -32,21 +32,22 @@ pub(crate) const ITEMS: usize = 1000;
 
 /// The bounds of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     /// Linear memory over all memories of a component, in bytes.
-    pub(crate) memory: u64,
+    pub memory: u64,
     /// Wall-clock time.
-    pub(crate) call: Duration,
+    pub call: Duration,
     /// Time spent in the guest's own code.
-    pub(crate) cpu: Duration,
+    pub cpu: Duration,
     /// HTTP requests.
-    pub(crate) http_calls: u32,
+    pub http_calls: u32,
     /// Longest HTTP answer, in bytes.
-    pub(crate) body: u64,
+    pub body: u64,
 }
 
 impl Bounds {
-    pub(crate) const DEFAULT: Self = Self {
+    /// What a plugin gets that asks for nothing and was granted nothing.
+    pub const DEFAULT: Self = Self {
         memory: 64 << 20,
         call: Duration::from_secs(120),
         cpu: Duration::from_secs(5),
@@ -55,7 +56,7 @@ impl Bounds {
     };
 
     /// A plugin may ask for less than the default; only the operator raises one.
-    pub(crate) fn of(wanted: &Limits, granted: &Limits) -> Self {
+    pub fn of(wanted: &Limits, granted: &Limits) -> Self {
         fn bound<T: Ord + Copy>(granted: Option<T>, wanted: Option<T>, default: T) -> T {
             granted.unwrap_or_else(|| wanted.map_or(default, |wish| wish.min(default)))
         }
