@@ -76,8 +76,8 @@ impl Missing {
     }
 }
 
-/// The reference as the operator wrote it.
-fn written(reference: &SecretRef) -> String {
+/// The reference as the operator wrote it, without the arguments of a command.
+pub fn written(reference: &SecretRef) -> String {
     match reference {
         SecretRef::File(path) => format!("file:{}", path.display()),
         SecretRef::Env(name) => format!("env:{name}"),
