@@ -51,6 +51,42 @@ pub(crate) enum Verb {
     Renew(Renew),
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
+    /// CAs: what is known of each, and where each fact comes from
+    #[command(subcommand)]
+    Ca(CaVerb),
+    /// Plugins: which there are, and what one may do
+    #[command(subcommand)]
+    Plugin(PluginVerb),
+    /// This program, its plugin contract, and what is built into it
+    Version,
+}
+
+/// What to do with CAs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaVerb {
+    /// Every CA, those in use first
+    List,
+    /// One CA with the origin of each field
+    Show {
+        /// The name as in `ca = [...]`
+        name: String,
+    },
+}
+
+/// What to do with plugins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginVerb {
+    /// Every plugin, configured or built in
+    List,
+    /// What a plugin may do; it is read, not run
+    Inspect {
+        /// A plugin of the configuration, a built-in one, or a file
+        #[arg(value_name = "FILE|NAME")]
+        plugin: String,
+        /// Print the block to paste into the configuration
+        #[arg(long, conflicts_with = "json")]
+        example: bool,
+    },
 }
 
 /// Arguments of `plan`.

@@ -1,8 +1,11 @@
 //! One file for each verb. Each answers how the program ends; an `Err` has been said already.
 
+pub(crate) mod ca;
 pub(crate) mod plan;
+pub(crate) mod plugin;
 pub(crate) mod renew;
 pub(crate) mod status;
+pub(crate) mod version;
 
 mod interrupt;
 pub(crate) mod start;

@@ -11,6 +11,7 @@ mod embedded;
 mod exit;
 mod load;
 mod log;
+mod refusal;
 mod render;
 mod survey;
 mod wire;
@@ -22,6 +23,7 @@ use clap::Parser;
 use clap::error::{ContextKind, ContextValue};
 
 use crate::args::{Cli, Verb};
+use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 
 pub use crate::exit::Exit;
@@ -51,6 +53,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     log::start(cli.global.verbose, terminal.colour, &terminal.progress);
     let exit = match cli.verb {
         Verb::Plan(arguments) => commands::plan::run(&cli.global, &arguments, &mut terminal),
+        Verb::Ca(verb) => conclude(
+            commands::ca::run(&cli.global, &verb, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Plugin(verb) => conclude(
+            commands::plugin::run(&cli.global, &verb, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),
     };
@@ -63,4 +74,9 @@ fn foreign_verb(error: &clap::Error) -> Option<(String, &'static str)> {
         ContextValue::String(verb) => Some((verb.clone(), args::instead_of(verb)?)),
         _ => None,
     }
+}
+
+/// The exit code of a verb, after telling why it was not done.
+fn conclude(ended: Result<Exit, Refusal>, terminal: &mut Terminal) -> Result<Exit, Exit> {
+    ended.map_err(|refusal| refusal.show(terminal))
 }

@@ -63,6 +63,15 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
     }
 }
 
+/// The same for verbs that have something to say without a configuration: none if no file was named
+/// and there is none in the usual place.
+pub(crate) fn load_if_any(global: &Global) -> Result<Option<Loaded>, LoadError> {
+    if global.config.is_none() && !config::usual_config().exists() {
+        return Ok(None);
+    }
+    load(global).map(Some)
+}
+
 /// Paths as one line.
 fn list(paths: &[PathBuf]) -> String {
     let paths: Vec<String> = paths

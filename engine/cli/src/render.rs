@@ -7,6 +7,12 @@ pub(crate) mod page;
 pub(crate) mod table;
 pub(crate) mod time;
 
+pub(crate) mod ca;
+pub(crate) mod plugin;
+pub(crate) mod plugin_example;
+pub(crate) mod refusal;
+pub(crate) mod version;
+
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod progress;

@@ -1,0 +1,103 @@
+//! `waxwing ca`: what the engine knows about each CA, and where each fact comes from.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::ca::CaProfile;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::profiles;
+use waxwing_core::settings::Settings;
+use waxwing_flow::ports::CertificateStore as _;
+
+use super::start;
+use crate::args::{CaVerb, Global};
+use crate::exit::Exit;
+use crate::load::{self, Loaded};
+use crate::refusal::Refusal;
+use crate::render::ca::{self, Known, KnownAccount};
+use crate::render::json::Document;
+use crate::render::terminal::Terminal;
+use crate::wire;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    verb: &CaVerb,
+    terminal: &mut Terminal,
+) -> Result<Exit, Refusal> {
+    let loaded = load::load_if_any(global)?;
+    let known = known(loaded.as_ref());
+    let now = start::now();
+    let context = terminal.context(now);
+    let text = match verb {
+        CaVerb::List if terminal.json => {
+            Document::new("ca list", now, ca::list_json(&known)).to_text()
+        }
+        CaVerb::List => ca::list(&known, &context),
+        CaVerb::Show { name } => {
+            let found = known
+                .iter()
+                .find(|known| known.profile.name.as_str() == name)
+                .ok_or_else(|| unknown(name, &known))?;
+            if terminal.json {
+                Document::new("ca show", now, ca::show_json(found)).to_text()
+            } else {
+                ca::show(found, &context)
+            }
+        }
+    };
+    terminal.print(&text);
+    Ok(Exit::Done)
+}
+
+/// The refusal of a CA that nobody has heard of.
+fn unknown(name: &str, known: &[Known]) -> Refusal {
+    let names: Vec<&str> = known.iter().map(|ca| ca.profile.name.as_str()).collect();
+    Refusal::new(Exit::Usage, format!("no CA is called \"{name}\""))
+        .cause(format!("known here: {}", names.join(", ")))
+        .hint(format!(
+            "a CA of your own: [ca.{name}] directories = [\"https://…\"]"
+        ))
+}
+
+/// Every CA with what this machine knows about it, those in use first, in their order.
+fn known(loaded: Option<&Loaded>) -> Vec<Known> {
+    let shipped = profiles::shipped();
+    let profiles: BTreeMap<CaName, CaProfile> =
+        loaded.map_or_else(|| shipped.clone(), |loaded| loaded.settings.cas.clone());
+    let mut known: Vec<Known> = profiles
+        .into_values()
+        .map(|profile| Known {
+            used_by: loaded.map_or_else(Vec::new, |l| users(&l.settings, &profile.name)),
+            account: loaded.and_then(|loaded| account(loaded, &profile.name)),
+            shipped: shipped.contains_key(&profile.name),
+            profile,
+        })
+        .collect();
+    known.sort_by_key(|known| {
+        (
+            known.used_by.is_empty(),
+            known.profile.default_rank.unwrap_or(u32::MAX),
+        )
+    });
+    known
+}
+
+/// The certificates that name the CA.
+fn users(settings: &Settings, ca: &CaName) -> Vec<CertificateName> {
+    let users = settings.certificates.iter();
+    let users = users.filter(|certificate| certificate.cas.contains(ca));
+    users.map(|certificate| certificate.name.clone()).collect()
+}
+
+/// The account at the CA. A state folder that cannot be read hides it, which is no reason to hide
+/// the profile.
+fn account(loaded: &Loaded, ca: &CaName) -> Option<KnownAccount> {
+    if !loaded.state.exists() {
+        return None;
+    }
+    let record = wire::store(loaded).ok()?.account(ca).ok()??;
+    Some(KnownAccount {
+        url: record.kid?,
+        terms: record.terms,
+    })
+}
