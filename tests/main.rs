@@ -1,5 +1,10 @@
 //! The one integration binary: claims about the program as a whole.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it watches real processes, so it has real time and looks again after a moment"
+)]
+
 mod cases {
     mod counts;
     mod crash;
