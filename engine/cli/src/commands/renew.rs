@@ -53,6 +53,7 @@ pub(crate) fn run(
         for why in &wired.unusable {
             say_unusable(why, terminal);
         }
+        live.begin(orders.jobs.iter().map(|job| &job.certificate.name));
         work(&wired.ports, &loaded, orders, &live)
             .inspect_err(|_| live.clear())
             .map_err(|cause| {

@@ -34,6 +34,18 @@ impl Live {
         }
     }
 
+    /// Shows that work on these begins; before the first event there may be a long wait.
+    pub(crate) fn begin<'n>(&self, certificates: impl Iterator<Item = &'n CertificateName>) {
+        if let Self::Board(board) = self {
+            let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+            for certificate in certificates {
+                board.set(certificate, "asking the CA".to_owned());
+            }
+            let (columns, rows) = stderr_size();
+            write_stderr(board.draw(columns, rows).as_bytes());
+        }
+    }
+
     /// Takes the live lines back. Nothing is drawn again until the next event.
     pub(crate) fn clear(&self) {
         self.aside(b"");
@@ -72,7 +84,15 @@ impl Observer for Live {
                     out.push_str(&fit(&format!("{certificate}: {}", say(progress)), columns));
                     out.push('\n');
                 }
-                board.set(certificate, say(progress));
+                match progress {
+                    // The last thing that happens to a certificate before it is installed.
+                    Progress::Reached(milestone)
+                        if matches!(milestone.what, Reached::Removed { .. }) =>
+                    {
+                        board.remove(certificate);
+                    }
+                    _ => board.set(certificate, say(progress)),
+                }
                 out.push_str(&board.draw(columns, rows));
                 // One write for the whole change, so that nobody sees half of it.
                 write_stderr(out.as_bytes());
@@ -134,8 +154,13 @@ pub(crate) struct Board {
 impl Board {
     /// Notes what a certificate is at. The one that changed last stands last.
     fn set(&mut self, certificate: &CertificateName, text: String) {
-        self.lines.retain(|(name, _)| name != certificate);
+        self.remove(certificate);
         self.lines.push((certificate.clone(), text));
+    }
+
+    /// Nothing more is to be said of a certificate.
+    fn remove(&mut self, certificate: &CertificateName) {
+        self.lines.retain(|(name, _)| name != certificate);
     }
 
     /// What takes the drawn lines back and leaves the cursor where the first one began.
