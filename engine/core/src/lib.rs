@@ -7,6 +7,7 @@
 //! Start reading at [`settings`]: what the operator asked for.
 
 pub mod ca;
+pub mod caa;
 pub mod document;
 pub mod due;
 pub mod failure;
