@@ -6,6 +6,7 @@
 //! ask another. Resolvers find the servers here; the servers give the verdict.
 
 mod ask;
+pub mod caa;
 mod servers;
 
 use std::collections::BTreeSet;

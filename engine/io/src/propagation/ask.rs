@@ -13,6 +13,7 @@ use hickory_resolver::config::{
 use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
+use waxwing_core::caa::CaaRecord;
 use waxwing_core::name::DomainName;
 
 /// Tries after the first of one question: a UDP packet may be lost.
@@ -187,6 +188,28 @@ pub(super) async fn name_servers(
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// The CAA records at a name.
+pub(super) async fn caa(
+    resolver: &TokioResolver,
+    name: &DomainName,
+) -> Result<Vec<CaaRecord>, NoAnswer> {
+    let Some(found) = records(resolver, name, RecordType::CAA).await? else {
+        return Ok(Vec::new());
+    };
+    let records = found
+        .answers()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::CAA(caa) => Some(CaaRecord {
+                critical: caa.issuer_critical,
+                tag: caa.tag.clone(),
+                value: String::from_utf8_lossy(&caa.value).into_owned(),
+            }),
+            _ => None,
+        });
+    Ok(records.collect())
 }
 
 /// The addresses of a name, IPv4 first; an error only if neither kind could be looked up.
