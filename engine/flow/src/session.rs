@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
 use waxwing_acme::jws::{Jwk, Signer};
+use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::ca::CaProfile;
@@ -20,6 +21,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response};
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
+use waxwing_core::time::Timestamp;
 
 use self::opening::Opening;
 use crate::certificate::CertificateFacts;
@@ -261,6 +263,51 @@ impl CaSession {
 
     fn protocol(&self) -> std::sync::MutexGuard<'_, Session> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a look at a CA's directory told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Greeting {
+    /// The directory.
+    pub directory: Directory,
+    /// From the start of sending to the last byte.
+    pub took: Duration,
+    /// What the clock of the CA showed, to the second.
+    pub clock: Option<Timestamp>,
+}
+
+/// Reads the directory of a CA once and nothing else. Every candidate that fails keeps its cause.
+pub async fn greet(ports: &SessionPorts, profile: &CaProfile) -> Result<Greeting, Failure> {
+    let mut tried = Vec::new();
+    for url in &profile.directories {
+        let request = Directory::request(url, &ports.user_agent);
+        let cause = match ports.http.send(request, &policy(profile)).await {
+            Err(error) => CaError::Transport(error),
+            Ok(response) => match Directory::read(url, &response) {
+                Err(error) => CaError::Answer(error),
+                Ok(directory) => {
+                    return Ok(Greeting {
+                        directory,
+                        took: response.elapsed,
+                        clock: response.header("date").and_then(server_time),
+                    });
+                }
+            },
+        };
+        tried.push((url.clone(), cause));
+    }
+    Err(Failure::Directory {
+        ca: profile.name.clone(),
+        tried,
+    })
+}
+
+/// The time of a `Date` field.
+fn server_time(date: &str) -> Option<Timestamp> {
+    match RetryAfter::parse(date)? {
+        RetryAfter::At(time) => Some(time),
+        RetryAfter::After(_) => None,
     }
 }
 
