@@ -57,8 +57,41 @@ pub(crate) enum Verb {
     /// Plugins: which there are, and what one may do
     #[command(subcommand)]
     Plugin(PluginVerb),
+    /// Is all in order? Changes nothing; exit 1 if something is not
+    Check(Check),
+    /// Copy key and chain of a certificate to a folder
+    Export(Export),
+    /// Set a certificate aside that is not in the configuration any more
+    Forget(Forget),
     /// This program, its plugin contract, and what is built into it
     Version,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Ask nobody: only this machine is looked at
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Which certificate
+    pub(crate) name: String,
+    /// Where to; made if it is not there
+    pub(crate) dir: PathBuf,
+}
+
+/// Arguments of `forget`.
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// Which certificate
+    pub(crate) name: String,
+    /// Also if it is still in the configuration
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// What to do with CAs.

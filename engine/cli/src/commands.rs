@@ -1,6 +1,9 @@
 //! One file for each verb. Each answers how the program ends; an `Err` has been said already.
 
 pub(crate) mod ca;
+pub(crate) mod check;
+pub(crate) mod export;
+pub(crate) mod forget;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod renew;

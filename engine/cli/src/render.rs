@@ -8,6 +8,7 @@ pub(crate) mod table;
 pub(crate) mod time;
 
 pub(crate) mod ca;
+pub(crate) mod check;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::ports::{Clock as _, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{CertificateStore as _, Clock as _, StoreError, StoreErrorKind};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::store::FileStore;
 
@@ -51,6 +51,21 @@ pub(crate) fn store_failed(error: &StoreError, terminal: &mut Terminal) -> Exit 
         StoreErrorKind::Permission => Exit::Denied,
         _ => Exit::AllFailed,
     }
+}
+
+/// The names under which something is stored.
+pub(crate) fn stored(
+    store: &FileStore,
+    terminal: &mut Terminal,
+) -> Result<BTreeSet<CertificateName>, Exit> {
+    let entries = store
+        .inventory()
+        .map_err(|error| store_failed(&error, terminal))?;
+    Ok(entries
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.certificate)
+        .collect())
 }
 
 /// The certificates of the command line; each must be among `known` or configured.

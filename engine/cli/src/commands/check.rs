@@ -1,0 +1,493 @@
+//! `waxwing check`: is all in order? Looks at everything that a renewal needs and changes nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use waxwing_core::caa;
+use waxwing_core::name::{CaName, CertificateName, DomainName};
+use waxwing_core::settings::Settings;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
+use waxwing_flow::ports::{CertificateStore, SecretSource as _};
+use waxwing_flow::report::{Observer, Progress};
+use waxwing_flow::session;
+use waxwing_io::permission;
+use waxwing_io::propagation::DnsProbe;
+use waxwing_io::secrets::{self, LocalSecrets};
+use waxwing_io::store::FileStore;
+
+use super::start;
+use crate::args::{Check, Global};
+use crate::exit::Exit;
+use crate::load::Loaded;
+use crate::refusal::Refusal;
+use crate::render::check::{self, Found, Verdict};
+use crate::render::json::Document;
+use crate::render::page::count;
+use crate::render::terminal::Terminal;
+use crate::render::time::took;
+use crate::wire::{self, Unusable, Wired};
+
+/// A clock that is further off than this may be refused by a CA or a provider.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// Nobody waits for progress here.
+struct Silent;
+
+impl Observer for Silent {
+    fn progress(&self, _certificate: &CertificateName, _progress: &Progress) {}
+}
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Check,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let (loaded, store) = start::open(global, terminal)?;
+    let now = start::now();
+    let mut found = vec![config(&loaded)];
+    found.extend(secret_findings(&loaded.settings));
+    found.push(state(&store));
+    let wired = wire::wire(&loaded, Arc::clone(&store), Arc::new(Silent))
+        .map_err(|error| Refusal::from(error).show(terminal))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| {
+            terminal.fail(&format!("failed to start the runtime: {cause}"), None);
+            Exit::Bug
+        })?;
+    runtime.block_on(async {
+        found.extend(plugins(&wired, !arguments.offline).await);
+        if !arguments.offline {
+            found.extend(zones(&loaded.settings, &wired).await);
+            found.extend(cas(&loaded.settings, &wired, &store).await);
+            found.extend(caa_findings(&loaded.settings).await);
+        }
+    });
+    found.extend(installs(&loaded.settings));
+    if terminal.json {
+        terminal.print(&Document::new("check", now, check::json(&found)).to_text());
+    } else {
+        let text = check::text(&found, arguments.offline, &terminal.context(now));
+        terminal.print(&text);
+    }
+    let errors = found.iter().any(|one| one.verdict == Verdict::Error);
+    Ok(if errors {
+        Exit::NeedsPerson
+    } else {
+        Exit::Done
+    })
+}
+
+fn config(loaded: &Loaded) -> Found {
+    let settings = &loaded.settings;
+    let text = format!(
+        "{}, {}, {}; writable by its owner only",
+        count(settings.files.len(), "file"),
+        count(settings.certificates.len(), "certificate"),
+        count(settings.plugins.len(), "plugin")
+    );
+    if settings.warnings.is_empty() {
+        Found::new(Verdict::Ok, "config", text)
+    } else {
+        Found::new(Verdict::Warn, "config", text).causes(settings.warnings.iter().cloned())
+    }
+}
+
+/// One line when all secrets are there, else one for each that is not.
+fn secret_findings(settings: &Settings) -> Vec<Found> {
+    let references = settings
+        .plugins
+        .values()
+        .flat_map(|plugin| plugin.secrets.values());
+    let references: Vec<_> = references.chain(settings.account.key.iter()).collect();
+    let mut found = Vec::new();
+    let mut there = 0;
+    for reference in &references {
+        for warning in secrets::warnings(reference) {
+            found.push(Found::new(Verdict::Warn, "secrets", warning));
+        }
+        match LocalSecrets.secret(reference) {
+            Ok(_) => there += 1,
+            Err(error) => {
+                let text = format!("{} cannot be read", error.reference);
+                found.push(
+                    Found::new(Verdict::Error, "secrets", text)
+                        .causes(error.causes)
+                        .hint(error.hint),
+                );
+            }
+        }
+    }
+    if found.is_empty() {
+        let text = format!("{there} of {} found", references.len());
+        found.push(Found::new(Verdict::Ok, "secrets", text));
+    }
+    found
+}
+
+fn state(store: &FileStore) -> Found {
+    let root = store.root().display();
+    match (store.inventory(), store.open_journals()) {
+        (Ok(entries), Ok(open)) => {
+            let broken: Vec<String> = entries
+                .iter()
+                .filter_map(|entry| entry.as_ref().err().map(ToString::to_string))
+                .collect();
+            let text = format!("{root} holds {}", count(entries.len(), "certificate"));
+            if !broken.is_empty() {
+                return Found::new(Verdict::Error, "state", text).causes(broken);
+            }
+            if open.is_empty() {
+                return Found::new(
+                    Verdict::Ok,
+                    "state",
+                    format!("{text}; no run is unfinished"),
+                );
+            }
+            let names: Vec<&str> = open.iter().map(CertificateName::as_str).collect();
+            let text = format!(
+                "{text}; unfinished, or with records still to remove: {}",
+                names.join(", ")
+            );
+            Found::new(Verdict::Warn, "state", text)
+                .hint(Some("`waxwing renew` finishes them".to_owned()))
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            Found::new(Verdict::Error, "state", error.to_string()).hint(error.hint)
+        }
+    }
+}
+
+/// What each plugin says of its settings and, online, of its credentials.
+async fn plugins(wired: &Wired, online: bool) -> Vec<Found> {
+    let mut found = Vec::new();
+    for why in &wired.unusable {
+        found.push(match why {
+            Unusable::Component(failure) => failed("plugins", failure),
+            Unusable::Secret { plugin, secret, .. } => {
+                let text = format!("{plugin} cannot be loaded: its secret {secret} is missing");
+                Found::new(Verdict::Error, "plugins", text)
+            }
+        });
+    }
+    let mut good = Vec::new();
+    for (name, plugin) in &wired.plugins {
+        let answer = match (plugin.dns(), plugin.installer()) {
+            (Some(dns), _) => dns.validate(online).await,
+            (None, Some(installer)) => installer.validate(online).await,
+            (None, None) => Ok(Vec::new()),
+        };
+        match answer {
+            Ok(findings) if findings.iter().all(|one| one.severity == Severity::Info) => {
+                good.push(name.as_str());
+            }
+            Ok(findings) => {
+                found.extend(findings.iter().filter_map(|one| advice(name.as_str(), one)));
+            }
+            Err(failure) => found.push(failed("plugins", &failure)),
+        }
+    }
+    if !good.is_empty() {
+        let how = if online {
+            "settings and credentials accepted"
+        } else {
+            "settings accepted"
+        };
+        let text = format!("{}: {how}", good.join(", "));
+        found.insert(0, Found::new(Verdict::Ok, "plugins", text));
+    }
+    found
+}
+
+fn advice(plugin: &str, finding: &Finding) -> Option<Found> {
+    let verdict = match finding.severity {
+        Severity::Info => return None,
+        Severity::Warning => Verdict::Warn,
+        Severity::Error => Verdict::Error,
+    };
+    let text = format!("{plugin}: {}", finding.message);
+    Some(Found::new(verdict, "plugins", text).hint(finding.hint.clone()))
+}
+
+fn failed(topic: &'static str, failure: &PluginFailure) -> Found {
+    Found::new(Verdict::Error, topic, failure.to_string())
+        .causes(failure.causes.iter().cloned())
+        .hint(failure.hint.clone())
+}
+
+/// Whether each provider holds the zones of the names it has to prove.
+async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
+    let mut names: BTreeMap<_, Vec<DomainName>> = BTreeMap::new();
+    for domain in settings.certificates.iter().flat_map(|certificate| {
+        let domains = certificate.domains.iter();
+        domains.map(move |identifier| (certificate, &identifier.domain))
+    }) {
+        let (certificate, domain) = domain;
+        if let Some(plugin) = certificate.validator(domain) {
+            let names = names.entry(plugin.clone()).or_default();
+            if !names.contains(domain) {
+                names.push(domain.clone());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (plugin, names) in names {
+        let Some(provider) = wired.plugins.get(&plugin).and_then(|loaded| loaded.dns()) else {
+            continue;
+        };
+        let answers = match provider.preflight(&names).await {
+            Ok(answers) => answers,
+            Err(failure) => {
+                found.push(failed("zones", &failure));
+                continue;
+            }
+        };
+        let mut zones: BTreeMap<String, usize> = BTreeMap::new();
+        for answer in answers {
+            match (answer.zone, answer.problem) {
+                (Some(zone), None) => *zones.entry(zone).or_default() += 1,
+                (_, Some(problem)) => {
+                    let text = format!("{plugin} cannot take {}", answer.name);
+                    found.push(
+                        Found::new(Verdict::Error, "zones", text)
+                            .causes([problem.message])
+                            .hint(problem.hint),
+                    );
+                }
+                (None, None) => {
+                    let text = format!("{plugin} holds no zone for {}", answer.name);
+                    found.push(Found::new(Verdict::Error, "zones", text));
+                }
+            }
+        }
+        if !zones.is_empty() {
+            let zones: Vec<String> = zones
+                .iter()
+                .map(|(zone, names)| format!("{zone} ({})", count(*names, "name")))
+                .collect();
+            let text = format!("{plugin} holds {}", zones.join(", "));
+            found.push(Found::new(Verdict::Ok, "zones", text));
+        }
+    }
+    found
+}
+
+/// The CAs that certificates name, in the order in which they are named first.
+fn used(settings: &Settings) -> Vec<CaName> {
+    let mut used = Vec::new();
+    for ca in settings
+        .certificates
+        .iter()
+        .flat_map(|certificate| &certificate.cas)
+    {
+        if !used.contains(ca) {
+            used.push(ca.clone());
+        }
+    }
+    used
+}
+
+/// Whether each CA answers, what its clock shows, and whether there is an account.
+async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut good = Vec::new();
+    let mut clocks = Vec::new();
+    for ca in used(settings) {
+        let Some(profile) = settings.cas.get(&ca) else {
+            continue;
+        };
+        match session::greet(&wired.ports.session, profile).await {
+            Err(failure) => {
+                let hint = failure.hint();
+                let mut lines = failure.lines().into_iter();
+                let text = lines.next().unwrap_or_default();
+                found.push(
+                    Found::new(Verdict::Error, "CAs", text)
+                        .causes(lines)
+                        .hint(hint),
+                );
+            }
+            Ok(greeting) => {
+                let account = match store.account(&ca) {
+                    Ok(Some(account)) if account.kid.is_some() => "an account",
+                    Ok(_) => "no account yet",
+                    Err(_) => "an account that cannot be read",
+                };
+                good.push(format!("{ca} in {}, {account}", took(greeting.took)));
+                clocks.extend(greeting.clock.map(|clock| (ca, clock)));
+            }
+        }
+    }
+    if !good.is_empty() {
+        found.insert(0, Found::new(Verdict::Ok, "CAs", good.join("; ")));
+    }
+    found.extend(
+        clocks
+            .iter()
+            .map(|(ca, clock)| skew(ca, *clock, start::now())),
+    );
+    found
+}
+
+/// What the CA's clock says of ours. It shows whole seconds, so that one of them tells nothing.
+fn skew(ca: &CaName, theirs: Timestamp, ours: Timestamp) -> Found {
+    let (apart, side) = if ours > theirs {
+        (ours.since(theirs), "ahead of")
+    } else {
+        (theirs.since(ours), "behind")
+    };
+    if apart > SKEW {
+        let text = format!("{} s {side} {ca}", apart.as_secs());
+        Found::new(Verdict::Warn, "clock", text).hint(Some(
+            "set the clock by NTP; signatures carry the time".to_owned(),
+        ))
+    } else if apart.as_secs() > 1 {
+        Found::new(
+            Verdict::Ok,
+            "clock",
+            format!("{} s {side} {ca}", apart.as_secs()),
+        )
+    } else {
+        Found::new(Verdict::Ok, "clock", format!("as at {ca}, to the second"))
+    }
+}
+
+/// Whether the owner of each name lets each CA of its list issue.
+async fn caa_findings(settings: &Settings) -> Vec<Found> {
+    let probe = DnsProbe::new(&settings.network);
+    let mut found = Vec::new();
+    let mut looked = 0;
+    let mut skipped: Vec<&str> = Vec::new();
+    for certificate in &settings.certificates {
+        for identifier in &certificate.domains {
+            let set = match probe.caa(&identifier.domain).await {
+                Ok(set) => set,
+                Err(error) => {
+                    let text = format!("{} cannot be looked up", identifier.domain);
+                    found.push(
+                        Found::new(Verdict::Error, "CAA", text)
+                            .causes(error.causes)
+                            .hint(error.hint),
+                    );
+                    continue;
+                }
+            };
+            looked += 1;
+            let Some(set) = set else { continue };
+            for ca in &certificate.cas {
+                let Some(profile) = settings.cas.get(ca) else {
+                    continue;
+                };
+                let Some(ours) = profile.caa.first() else {
+                    if !skipped.contains(&ca.as_str()) {
+                        skipped.push(ca.as_str());
+                    }
+                    continue;
+                };
+                if caa::allows(&set.records, identifier.wildcard, &profile.caa) {
+                    continue;
+                }
+                let issuers = caa::issuers(&set.records);
+                let issuers = if issuers.is_empty() {
+                    "nobody".to_owned()
+                } else {
+                    issuers.join(", ")
+                };
+                let tag = if identifier.wildcard {
+                    "issuewild"
+                } else {
+                    "issue"
+                };
+                let text = format!(
+                    "{} lets only {issuers} issue: {ca} would refuse {identifier}",
+                    set.at
+                );
+                let hint = format!("add  {}. CAA 0 {tag} \"{ours}\"", set.at);
+                found.push(Found::new(Verdict::Error, "CAA", text).hint(Some(hint)));
+            }
+        }
+    }
+    if found.is_empty() {
+        let text = format!("{} allowed at every CA named", count(looked, "name"));
+        found.push(Found::new(Verdict::Ok, "CAA", text));
+    }
+    if !skipped.is_empty() {
+        let text = format!(
+            "not judged for {}: the profile has no `caa`",
+            skipped.join(", ")
+        );
+        found.push(Found::new(Verdict::Ok, "CAA", text));
+    }
+    found
+}
+
+/// Whether granted folders and commands are there.
+fn installs(settings: &Settings) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut good = Vec::new();
+    for plugin in settings.plugins.values() {
+        let before = found.len();
+        for (purpose, grant) in &plugin.grants.files {
+            if !grant.dir.is_dir() {
+                let text = format!(
+                    "{}: grants.files.{purpose} names {}, which is no folder",
+                    plugin.name,
+                    grant.dir.display()
+                );
+                let hint = format!("mkdir -p {}", grant.dir.display());
+                found.push(Found::new(Verdict::Error, "install", text).hint(Some(hint)));
+            } else if permission::others_can_write(&grant.dir).unwrap_or(false) {
+                let text = format!("{}: others can write {}", plugin.name, grant.dir.display());
+                let hint = format!("chmod go-w {}", grant.dir.display());
+                found.push(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
+            }
+        }
+        for (purpose, grant) in &plugin.grants.exec {
+            let program = grant.argv.first().map_or("", String::as_str);
+            if !std::path::Path::new(program).is_file() {
+                let text = format!(
+                    "{}: grants.exec.{purpose} names {program}, which is not there",
+                    plugin.name
+                );
+                found.push(Found::new(Verdict::Error, "install", text));
+            }
+        }
+        let granted = !plugin.grants.files.is_empty() || !plugin.grants.exec.is_empty();
+        if granted && found.len() == before {
+            good.push(plugin.name.as_str());
+        }
+    }
+    if !good.is_empty() {
+        let text = format!(
+            "{}: granted folders and commands are there",
+            good.join(", ")
+        );
+        found.insert(0, Found::new(Verdict::Ok, "install", text));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_by_more_than_a_minute_is_said() {
+        let ca = CaName::parse("first").expect("a name");
+        let at = Timestamp::from_unix;
+        for (theirs, ours, verdict, text) in [
+            (1_000, 1_000, Verdict::Ok, "as at first, to the second"),
+            (1_000, 1_005, Verdict::Ok, "5 s ahead of first"),
+            (1_005, 1_000, Verdict::Ok, "5 s behind first"),
+            (1_000, 1_061, Verdict::Warn, "61 s ahead of first"),
+            (1_061, 1_000, Verdict::Warn, "61 s behind first"),
+        ] {
+            let found = skew(&ca, at(theirs), at(ours));
+            assert_eq!((found.verdict, found.text.as_str()), (verdict, text));
+        }
+    }
+}

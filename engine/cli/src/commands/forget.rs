@@ -1,0 +1,48 @@
+//! `waxwing forget`: sets a certificate aside that is not in the configuration any more.
+
+use super::start;
+use crate::args::{Forget, Global};
+use crate::exit::Exit;
+use crate::render::json::Document;
+use crate::render::terminal::Terminal;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Forget,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let (loaded, store) = start::open(global, terminal)?;
+    let now = start::now();
+    let known = start::stored(&store, terminal)?;
+    let written = std::slice::from_ref(&arguments.name);
+    let names = start::names(written, &loaded.settings, &known, terminal)?;
+    let Some(name) = names.first() else {
+        return Ok(Exit::Usage);
+    };
+    let configured = loaded.settings.certificates.iter();
+    let mut configured = configured.map(|certificate| &certificate.name);
+    if configured.any(|other| other == name) && !arguments.yes {
+        let hint = format!(
+            "take it out of the configuration first, or `waxwing forget {name} --yes`: the next \
+             run then issues it anew"
+        );
+        let text = format!("{name} is still in the configuration; nothing was done");
+        terminal.fail(&text, Some(&hint));
+        return Ok(Exit::Usage);
+    }
+    let kept = store
+        .forget(name)
+        .map_err(|error| start::store_failed(&error, terminal))?;
+    if terminal.json {
+        let result = serde_json::json!({ "certificate": name.as_str(), "archive": kept });
+        terminal.print(&Document::new("forget", now, result).to_text());
+    } else {
+        terminal.print(&format!(
+            "{name}   set aside with its keys: {}\nIt is not revoked, and files that were \
+             installed stay where they are.",
+            kept.display()
+        ));
+    }
+    Ok(Exit::Done)
+}
