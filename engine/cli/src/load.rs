@@ -39,7 +39,7 @@ pub(crate) enum LoadError {
     /// Who may write the configuration may run commands, so only its owner may.
     #[error(
         "others can write {paths}; whoever can write the configuration can run commands\n\
-         hint: chmod go-w {paths}, and its folder too",
+         hint: it must belong to root or to the user that runs waxwing: chown it, chmod go-w {paths} and its folder",
         paths = list(.0)
     )]
     Writable(Vec<PathBuf>),
@@ -53,7 +53,10 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
         .settings
         .files
         .iter()
-        .filter(|path| permission::others_can_write(path).unwrap_or(false))
+        .filter(|path| {
+            permission::others_can_write(path).unwrap_or(false)
+                || permission::belongs_to_others(path).unwrap_or(false)
+        })
         .cloned()
         .collect();
     if writable.is_empty() {

@@ -73,18 +73,29 @@ pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
     let first = read(main.clone())?;
     let mut paths = Vec::new();
     for pattern in raw::includes(&first) {
-        let whole = folder.join(&pattern);
+        // The folder is a name, not a pattern, whatever characters it has.
+        let escaped = glob::Pattern::escape(&folder.to_string_lossy());
+        let whole = Path::new(&escaped).join(&pattern);
         let found = glob::glob(&whole.to_string_lossy()).map_err(|error| ConfigFileError {
             path: main.clone(),
             cause: format!("include pattern \"{pattern}\": {error}"),
             hint: None,
         })?;
+        let before = paths.len();
         for path in found {
             paths.push(
                 path.map_err(|error| {
                     failed(error.path(), std::io::Error::other(error.to_string()))
                 })?,
             );
+        }
+        // A pattern may match nothing; a file that is named and missing is a mistake.
+        if paths.len() == before && !pattern.contains(['*', '?', '[']) {
+            return Err(ConfigFileError {
+                path: folder.join(&pattern),
+                cause: "the file is named in `include` and is not there".to_owned(),
+                hint: None,
+            });
         }
     }
     paths.sort();
@@ -94,4 +105,34 @@ pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
         files.push(read(path)?);
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The files that a configuration with this `include` line reads, in a folder with odd
+    /// characters that holds `certs.d/a.toml`.
+    fn check(include: &str) -> Result<Vec<String>, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let folder = folder.path().join("[prod] *");
+        fs::create_dir_all(folder.join("certs.d")).expect("folders");
+        let main = folder.join(FILE_NAME);
+        fs::write(&main, format!("include = [\"{include}\"]")).expect("a file");
+        fs::write(folder.join("certs.d/a.toml"), "").expect("a file");
+        match read_sources(&main) {
+            Ok(files) => Ok(files.into_iter().map(|file| file.shown).collect()),
+            Err(error) => Err(error.cause),
+        }
+    }
+
+    #[test]
+    fn a_pattern_may_match_nothing_but_a_named_file_must_be_there() {
+        let both = vec![FILE_NAME.to_owned(), "certs.d/a.toml".to_owned()];
+        assert_eq!(check("certs.d/*.toml"), Ok(both.clone()));
+        assert_eq!(check("certs.d/a.toml"), Ok(both));
+        assert_eq!(check("other.d/*.toml"), Ok(vec![FILE_NAME.to_owned()]));
+        let missing = "the file is named in `include` and is not there".to_owned();
+        assert_eq!(check("certs.d/typo.toml"), Err(missing));
+    }
 }

@@ -6,9 +6,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use unix::{others_can_read, others_can_write};
+pub use unix::{belongs_to_others, others_can_read, others_can_write};
 #[cfg(windows)]
-pub use windows::{others_can_read, others_can_write};
+pub use windows::{belongs_to_others, others_can_read, others_can_write};
 
 #[cfg(unix)]
 pub(crate) use unix::{

@@ -216,9 +216,16 @@ impl FileStore {
                 .extension()
                 .is_some_and(|extension| extension == "toml")
             {
+                // A damaged note must not keep a certificate from being renewed: without the note
+                // it is installed once more.
                 let text = read::required(&path)?;
-                let mark = format::read_installed(&text);
-                marks.push(mark.map_err(|cause| failure::unreadable(&path, cause))?);
+                match format::read_installed(&text) {
+                    Ok(mark) => marks.push(mark),
+                    Err(cause) => {
+                        let error = failure::unreadable(&path, cause);
+                        tracing::error!(certificate = %name, cause = %error, "a note was ignored");
+                    }
+                }
             }
         }
         marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
@@ -312,10 +319,15 @@ impl CertificateStore for FileStore {
         let path = self.layout.last(name);
         let last = match read::text(&path)? {
             None => None,
-            Some(text) => {
-                let last = format::read_last(&text);
-                Some(last.map_err(|cause| failure::unreadable(&path, cause))?)
-            }
+            // It only says how the last run ended; nothing is decided by it.
+            Some(text) => match format::read_last(&text) {
+                Ok(last) => Some(last),
+                Err(cause) => {
+                    let error = failure::unreadable(&path, cause);
+                    tracing::error!(certificate = %name, cause = %error, "a note was ignored");
+                    None
+                }
+            },
         };
         let installed = self.installed(name)?;
         Ok(Some(InventoryEntry {

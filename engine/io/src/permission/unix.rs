@@ -66,6 +66,15 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// True if the file belongs to neither this process's user nor root.
+///
+/// # Errors
+/// When the file is not there or its metadata cannot be read.
+pub fn belongs_to_others(path: &Path) -> io::Result<bool> {
+    let owner = fs::metadata(path)?.uid();
+    Ok(owner != 0 && owner != rustix::process::geteuid().as_raw())
+}
+
 /// True if the directory belongs to the user of `probe`, a file that this process has made.
 pub(crate) fn belongs_to_us(directory: &Path, probe: &File) -> io::Result<bool> {
     Ok(fs::metadata(directory)?.uid() == probe.metadata()?.uid())
