@@ -9,7 +9,7 @@ use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry};
 use waxwing_flow::ports::{CertificateStore as _, StoreError};
-use waxwing_flow::scheduler::{Job, Orders};
+use waxwing_flow::scheduler::{self, Job, Orders};
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
@@ -36,6 +36,9 @@ pub(crate) fn survey(
     let mut broken = Vec::new();
     for entry in store.inventory()? {
         match entry {
+            // The journal of a rehearsal is no certificate.
+            Ok(entry) if entry.current.is_none() && scheduler::is_rehearsal(&entry.certificate) => {
+            }
             Ok(entry) => {
                 inventory.insert(entry.certificate.clone(), entry);
             }

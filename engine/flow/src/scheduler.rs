@@ -32,6 +32,14 @@ use crate::settle::settle;
 /// Most certificates that are worked on at the same time, whatever the CAs allow.
 const WIDTH: usize = 32;
 
+/// How the journal of a rehearsal is told from that of a run.
+const REHEARSAL: &str = ".dry-run";
+
+/// True if a journal of that name belongs to a rehearsal and not to a certificate.
+pub fn is_rehearsal(journal: &CertificateName) -> bool {
+    journal.as_str().ends_with(REHEARSAL)
+}
+
 /// A certificate that needs a new version.
 #[derive(Debug, Clone)]
 pub struct Job {
@@ -439,14 +447,15 @@ impl Shift<'_> {
             return name.clone();
         }
         let text: String = name.as_str().chars().take(180).collect();
-        CertificateName::parse(&format!("{text}.dry-run")).unwrap_or_else(|_too_odd| name.clone())
+        CertificateName::parse(&format!("{text}{REHEARSAL}"))
+            .unwrap_or_else(|_too_odd| name.clone())
     }
 
     /// Removes what earlier runs left behind for certificates that this run does not touch.
     async fn settle_leftovers(&self, jobs: &[Job]) {
         let store = &self.ports.session.store;
         let open = store.open_journals().unwrap_or_else(|error| {
-            tracing::warn!(cause = %error, "open journals could not be listed");
+            tracing::error!(cause = %error, "open journals could not be listed");
             Vec::new()
         });
         for name in open {
@@ -457,7 +466,8 @@ impl Shift<'_> {
                 .iter()
                 .any(|job| self.journal_name(&job.certificate.name) == name);
             if !worked_on && let Err(failure) = self.settle_leftover(&name).await {
-                tracing::warn!(certificate = %name, cause = %failure.lines().join(": "),
+                // No report speaks of certificates that this run does not touch.
+                tracing::error!(certificate = %name, cause = %failure.lines().join(": "),
                     "what an earlier run left behind is still there");
             }
         }
@@ -507,7 +517,9 @@ impl Shift<'_> {
         };
         run.obligations = settled.left;
         let current = store.current(&run.certificate).map_err(Failure::Store)?;
-        if self.is_spent(&run, journal, current.as_ref())? {
+        let wanted = |certificate: &CertificateSettings| certificate.name == run.certificate;
+        let abandoned = !self.settings.certificates.iter().any(wanted);
+        if abandoned || self.is_spent(&run, journal, current.as_ref())? {
             run.order_url = None;
         }
         if run.order_url.is_some() || !run.obligations.is_empty() {
