@@ -1,9 +1,6 @@
 //! Why a verb did not do what it was asked: one sentence, every cause, what to do next, and the
 //! exit code.
 
-use waxwing_flow::failure::Failure;
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
-
 use crate::commands::start;
 use crate::exit::Exit;
 use crate::load::LoadError;
@@ -57,18 +54,6 @@ impl Refusal {
     }
 }
 
-/// What a failed access to the state folder means for the exit code.
-const fn store_exit(kind: StoreErrorKind) -> Exit {
-    match kind {
-        StoreErrorKind::Locked => Exit::Locked,
-        StoreErrorKind::Permission => Exit::Denied,
-        StoreErrorKind::NoSpace
-        | StoreErrorKind::Corrupt
-        | StoreErrorKind::TooNew
-        | StoreErrorKind::Io => Exit::AllFailed,
-    }
-}
-
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
         let refusal = Self::new(Exit::Config, error.to_string());
@@ -82,39 +67,8 @@ impl From<LoadError> for Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self {
-            exit: store_exit(error.kind),
-            message: format!("failed to {} {}", error.act, error.path.display()),
-            causes: error.causes,
-            hint: error.hint,
-        }
-    }
-}
-
 impl From<WireError> for Refusal {
     fn from(error: WireError) -> Self {
-        match error {
-            WireError::State(error) => error.into(),
-            WireError::Machine { what, cause } => Self::new(Exit::AllFailed, what).cause(cause),
-        }
-    }
-}
-
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Self {
-        let exit = match &failure {
-            Failure::Store(error) => store_exit(error.kind),
-            _ => Exit::AllFailed,
-        };
-        let hint = failure.hint();
-        let mut lines = failure.lines().into_iter();
-        Self {
-            exit,
-            message: lines.next().unwrap_or_default(),
-            causes: lines.collect(),
-            hint,
-        }
+        Self::new(Exit::AllFailed, error.what).cause(error.cause)
     }
 }

@@ -52,20 +52,14 @@ pub(crate) enum Unusable {
     Component(PluginFailure),
 }
 
-/// The engine cannot work on this machine at all.
+/// The engine cannot work on this machine at all, whatever the certificate.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum WireError {
-    /// The state folder.
-    #[error("{0}")]
-    State(StoreError),
-    /// Something that does not depend on a certificate.
-    #[error("{what}: {cause}")]
-    Machine {
-        /// What was tried.
-        what: &'static str,
-        /// Why it failed.
-        cause: String,
-    },
+#[error("{what}: {cause}")]
+pub(crate) struct WireError {
+    /// What was tried.
+    pub(crate) what: &'static str,
+    /// Why it failed.
+    pub(crate) cause: String,
 }
 
 /// Opens the state folder alone: all that verbs need which only look.
@@ -79,7 +73,7 @@ pub(crate) fn wire(
     store: Arc<FileStore>,
     observer: Arc<dyn Observer>,
 ) -> Result<Wired, WireError> {
-    let machine = |what, cause: &dyn std::fmt::Display| WireError::Machine {
+    let machine = |what, cause: &dyn std::fmt::Display| WireError {
         what,
         cause: cause.to_string(),
     };

@@ -85,7 +85,8 @@ pub(crate) fn run(
 fn config(loaded: &Loaded) -> Found {
     let settings = &loaded.settings;
     let text = format!(
-        "{}, {}, {}; writable by its owner only",
+        "{} ({}), {}, {}; writable by its owner only",
+        loaded.config.display(),
         count(settings.files.len(), "file"),
         count(settings.certificates.len(), "certificate"),
         count(settings.plugins.len(), "plugin")

@@ -22,7 +22,10 @@ pub(crate) fn run(
     };
     let configured = loaded.settings.certificates.iter();
     let mut configured = configured.map(|certificate| &certificate.name);
-    if configured.any(|other| other == name) && !arguments.yes {
+    let still_there = configured.any(|other| other == name);
+    let question = format!("{name} is still in the configuration. Set it aside all the same?");
+    let agreed = arguments.yes || (still_there && terminal.can_ask() && terminal.ask(&question));
+    if still_there && !agreed {
         let hint = format!(
             "take it out of the configuration first, or `waxwing forget {name} --yes`: the next \
              run then issues it anew"

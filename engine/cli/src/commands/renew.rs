@@ -195,13 +195,8 @@ fn next(survey: &Survey) -> Option<(Timestamp, CertificateName)> {
 }
 
 fn wire_failed(error: &WireError, terminal: &mut Terminal) -> Exit {
-    match error {
-        WireError::State(error) => start::store_failed(error, terminal),
-        WireError::Machine { .. } => {
-            terminal.fail(&error.to_string(), None);
-            Exit::AllFailed
-        }
-    }
+    terminal.fail(&error.to_string(), None);
+    Exit::AllFailed
 }
 
 /// A plugin that cannot be used fails only the certificates that need it, so it is said and the run
