@@ -20,25 +20,18 @@ use crate::certificate::{AttemptResult, LastAttempt, StoredVersion};
 use crate::driver::{Driven, Ports, Stop, Work};
 use crate::failure::Failure;
 use crate::install;
-use crate::journal;
 use crate::machine::{Machine, Patience};
-use crate::plugin::Attempt;
-use crate::ports::{StoreError, StoreErrorKind};
+use crate::ports::StoreErrorKind;
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress, RunReport};
 use crate::run::{OrderTerms, Run, Stage};
 use crate::session::CaSession;
-use crate::settle::settle;
+
+mod leftover;
+
+pub use leftover::is_rehearsal;
 
 /// Most certificates that are worked on at the same time, whatever the CAs allow.
 const WIDTH: usize = 32;
-
-/// How the journal of a rehearsal is told from that of a run.
-const REHEARSAL: &str = ".dry-run";
-
-/// True if a journal of that name belongs to a rehearsal and not to a certificate.
-pub fn is_rehearsal(journal: &CertificateName) -> bool {
-    journal.as_str().ends_with(REHEARSAL)
-}
 
 /// A certificate that needs a new version.
 #[derive(Debug, Clone)]
@@ -441,102 +434,6 @@ impl Shift<'_> {
         Arc::clone(counter)
     }
 
-    /// A rehearsal has a journal of its own, so that it cannot lose a real order.
-    fn journal_name(&self, name: &CertificateName) -> CertificateName {
-        if !self.rehearsal {
-            return name.clone();
-        }
-        let text: String = name.as_str().chars().take(180).collect();
-        CertificateName::parse(&format!("{text}{REHEARSAL}"))
-            .unwrap_or_else(|_too_odd| name.clone())
-    }
-
-    /// Removes what earlier runs left behind for certificates that this run does not touch.
-    async fn settle_leftovers(&self, jobs: &[Job]) {
-        let store = &self.ports.session.store;
-        let open = store.open_journals().unwrap_or_else(|error| {
-            tracing::error!(cause = %error, "open journals could not be listed");
-            Vec::new()
-        });
-        for name in open {
-            if self.stop.is_requested() {
-                return;
-            }
-            let worked_on = jobs
-                .iter()
-                .any(|job| self.journal_name(&job.certificate.name) == name);
-            if !worked_on && let Err(failure) = self.settle_leftover(&name).await {
-                // No report speaks of certificates that this run does not touch.
-                tracing::error!(certificate = %name, cause = %failure.lines().join(": "),
-                    "what an earlier run left behind is still there");
-            }
-        }
-    }
-
-    async fn settle_leftover(&self, journal: &CertificateName) -> Result<(), Failure> {
-        let Some(run) = self.read_journal(journal)? else {
-            return Ok(());
-        };
-        // A rehearsal has a journal of its own and the lock of the certificate.
-        let store = &self.ports.session.store;
-        let _lock = match store.lock_certificate(&run.certificate) {
-            Ok(lock) => lock,
-            // Another run is at it: nothing is left over.
-            Err(error) if error.kind == StoreErrorKind::Locked => return Ok(()),
-            Err(error) => return Err(Failure::Store(error)),
-        };
-        self.settle_journal(journal).await
-    }
-
-    fn read_journal(&self, journal: &CertificateName) -> Result<Option<Run>, Failure> {
-        let text = self.ports.session.store.journal(journal);
-        let run = text
-            .map_err(Failure::Store)?
-            .map(|text| journal::read(&text));
-        run.transpose().map_err(|error| unreadable(journal, &error))
-    }
-
-    /// Pays back what the open run of a certificate owes, and keeps its order if it has one. The
-    /// certificate is locked.
-    async fn settle_journal(&self, journal: &CertificateName) -> Result<(), Failure> {
-        let store = &self.ports.session.store;
-        let Some(mut run) = self.read_journal(journal)? else {
-            return Ok(());
-        };
-        let attempt = Attempt {
-            run: self.id.to_owned(),
-            number: run.attempts.max(1),
-        };
-        let owed = std::mem::take(&mut run.obligations);
-        let settled = tokio::select! {
-            biased;
-            settled = settle(self.ports, &attempt, owed) => settled,
-            () = self.stop.farewell(self.ports.session.clock.as_ref()) => {
-                return Err(Failure::Stopped);
-            }
-        };
-        run.obligations = settled.left;
-        let current = store.current(&run.certificate).map_err(Failure::Store)?;
-        let wanted = |certificate: &CertificateSettings| certificate.name == run.certificate;
-        let abandoned = !self.settings.certificates.iter().any(wanted);
-        if abandoned || self.is_spent(&run, journal, current.as_ref())? {
-            run.order_url = None;
-        }
-        if run.order_url.is_some() || !run.obligations.is_empty() {
-            let text = journal::write(&run).map_err(|error| unreadable(journal, &error))?;
-            store
-                .write_journal(journal, &text)
-                .map_err(Failure::Store)?;
-        } else {
-            store.close_journal(journal).map_err(Failure::Store)?;
-        }
-        if settled.failed.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::Plugins(settled.failed))
-        }
-    }
-
     /// Notes the result where `status` and the log find it.
     fn note(&self, name: &CertificateName, report: &CertificateReport) {
         if self.rehearsal {
@@ -592,19 +489,4 @@ impl Shift<'_> {
     fn now(&self) -> Timestamp {
         self.ports.session.clock.now()
     }
-}
-
-fn unreadable(name: &CertificateName, error: &journal::JournalError) -> Failure {
-    Failure::Store(StoreError {
-        kind: match error {
-            journal::JournalError::TooNew(_) => StoreErrorKind::TooNew,
-            journal::JournalError::Shape(_) => StoreErrorKind::Corrupt,
-        },
-        act: "read the journal of",
-        path: name.as_str().into(),
-        causes: vec![error.to_string()],
-        hint: Some(format!(
-            "look at journal/{name}.toml in the state folder; moving it away forgets the open order"
-        )),
-    })
 }
