@@ -1,6 +1,7 @@
 //! Granted commands: the operator's command line with its placeholders filled, and nothing else.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ use self::windows as os;
 
 /// Bytes of each output stream that are kept: the last ones.
 const OUTPUT_CAP: usize = 64 * 1024;
+/// How long the output streams are read once the command itself has ended.
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// Why a command line cannot be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,7 +163,11 @@ pub(crate) enum RunError {
     Io(std::io::Error),
 }
 
-/// Runs a command with a clean environment and waits for its end. Dropping the future kills it.
+/// Runs a command with a clean environment and waits for its end, for `timeout` at most. Dropping
+/// the future kills it with its children as long as it has not ended.
+///
+/// Its end is the end of the command itself and not of its output: a service that it started in
+/// the background inherits the streams and keeps them open. Such a service is left alone.
 pub(crate) async fn run(
     argv: Vec<String>,
     stdin: Vec<u8>,
@@ -199,40 +206,59 @@ pub(crate) async fn run(
             drop(input.write_all(&stdin).await);
         }
     };
-    let work = async {
-        let ((), stdout, stderr, status) =
-            tokio::join!(feed, tail(out), tail(err), group.child.wait());
-        (stdout, stderr, status)
+    let (mut stdout, mut stderr) = (Tail::default(), Tail::default());
+    let status = {
+        let mut streams = pin!(async {
+            tokio::join!(feed, stdout.read(out), stderr.read(err));
+        });
+        let end = async {
+            tokio::select! {
+                status = group.child.wait() => (status, true),
+                () = &mut streams => (group.child.wait().await, false),
+            }
+        };
+        let Ok((status, open)) = tokio::time::timeout(timeout, end).await else {
+            return Err(RunError::Timeout);
+        };
+        let status = status.map_err(RunError::Io)?;
+        group.ended = true;
+        if open {
+            // What is not read by then belongs to a process that outlives the command.
+            drop(tokio::time::timeout(DRAIN, streams).await);
+        }
+        status
     };
-    let Ok((stdout, stderr, status)) = tokio::time::timeout(timeout, work).await else {
-        return Err(RunError::Timeout);
-    };
-    let status = status.map_err(RunError::Io)?;
-    group.ended = true;
     Ok(Ended {
         exit_code: status.code(),
-        truncated: stdout.1 || stderr.1,
-        stdout: stdout.0,
-        stderr: stderr.0,
+        truncated: stdout.cut || stderr.cut,
+        stdout: stdout.kept,
+        stderr: stderr.kept,
     })
 }
 
-/// The last bytes of a stream, and whether more came before them.
-async fn tail(stream: Option<impl AsyncRead + Unpin>) -> (Vec<u8>, bool) {
-    let Some(mut stream) = stream else {
-        return (Vec::new(), false);
-    };
-    let mut kept = Vec::new();
-    let mut cut = false;
-    let mut chunk = [0; 8192];
-    loop {
-        match stream.read(&mut chunk).await {
-            Ok(0) | Err(_) => return (kept, cut),
-            Ok(n) => kept.extend_from_slice(&chunk[..n]),
+/// The last bytes of a stream, as far as it has been read.
+#[derive(Default)]
+struct Tail {
+    kept: Vec<u8>,
+    /// More came before them.
+    cut: bool,
+}
+
+impl Tail {
+    async fn read(&mut self, stream: Option<impl AsyncRead + Unpin>) {
+        let Some(mut stream) = stream else {
+            return;
+        };
+        let mut chunk = [0; 8192];
+        loop {
+            match stream.read(&mut chunk).await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => self.kept.extend_from_slice(&chunk[..n]),
+            }
+            let extra = self.kept.len().saturating_sub(OUTPUT_CAP);
+            self.cut |= extra > 0;
+            self.kept.drain(..extra);
         }
-        let extra = kept.len().saturating_sub(OUTPUT_CAP);
-        cut |= extra > 0;
-        kept.drain(..extra);
     }
 }
 
@@ -379,5 +405,26 @@ mod tests {
     fn placeholders_are_listed_once_in_order() {
         let argv = ["import", "{path:pfx}", "{sha1}/{path:pfx}"].map(str::to_owned);
         assert_eq!(placeholders(&argv), ["path:pfx", "sha1"]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_command_ends_without_the_process_that_it_leaves_behind() {
+        use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+        let script = "/bin/sleep 60 & echo $!; exit 3";
+        let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+        // Less than what is left behind takes to close the streams.
+        let ended = run(argv, Vec::new(), Duration::from_secs(20)).await;
+        let ended = ended.expect("an end before the timeout");
+        let said = String::from_utf8(ended.stdout).expect("text");
+        let sleeper = said.trim().parse().ok().and_then(Pid::from_raw);
+        let sleeper = sleeper.expect("the number of a process");
+        let alive = test_kill_process(sleeper);
+        // It may have ended by itself in the meantime.
+        let _ = kill_process(sleeper, Signal::KILL);
+        assert_eq!(alive, Ok(()));
+        assert_eq!(ended.exit_code, Some(3));
+        assert!(!ended.truncated);
     }
 }
