@@ -20,7 +20,8 @@ pub(crate) fn start(verbose: u8, colour: bool, live: &Arc<Live>) {
     let filter = EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_unset| {
         EnvFilter::new(format!(
             "error,waxwing_core={level},waxwing_acme={level},waxwing_flow={level},\
-             waxwing_host={level},waxwing_io={level},waxwing_cli={level}"
+             waxwing_host={level},waxwing_io={level},waxwing_cli={level},\
+             waxwing::plugin={level}"
         ))
     });
     let started = tracing_subscriber::fmt()
