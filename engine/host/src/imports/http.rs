@@ -213,7 +213,8 @@ async fn exchange(
         .max_response_bytes
         .map_or(bound, |bytes| bound.min(bytes.into()));
     let policy = Policy {
-        connect: CONNECT.min(call.remaining()),
+        // Not cut to the time that is left, which `reply` bounds: clients are kept by this value.
+        connect: CONNECT,
         reply: reply.min(call.remaining()),
         body_cap: asked,
         addresses: Addresses::PublicAnd(powers.private.clone()),
