@@ -177,20 +177,69 @@ pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
     result.map_err(|error| format!("failed to put {} back as it was: {error}", path.display()))
 }
 
-/// Whether a file holds a private key, as far as its content tells.
-pub(crate) fn looks_private(content: &[u8]) -> bool {
-    const PEM: &[u8] = b"PRIVATE KEY-----";
-    let pem = content.windows(PEM.len()).any(|window| window == PEM);
-    // A PFX (RFC 7292 section 4) is a long SEQUENCE that begins with the INTEGER 3.
-    let pfx = content.first() == Some(&0x30)
-        && content.get(1..12).is_some_and(|head| {
-            head.windows(4)
-                .any(|window| window == [0x02, 0x01, 0x03, 0x30])
-        });
-    pem || pfx
+/// Whether a guest may see a file: short text without control characters, without the words
+/// `PRIVATE KEY`, and without a run of base64 or hexadecimal characters as long as a key. Such runs
+/// are allowed inside of PEM blocks of certificates (RFC 7468 section 5).
+///
+/// Everything else is taken for a private key. That files written by this process with a private
+/// part are not shown is for the caller to check.
+pub(crate) fn is_public(content: &[u8]) -> bool {
+    const LONGEST: usize = 64 * 1024;
+    const RUN: usize = 40;
+    let Ok(text) = std::str::from_utf8(content) else {
+        return false;
+    };
+    let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.len() > LONGEST || text.contains("PRIVATE KEY") || text.contains(control) {
+        return false;
+    }
+    let mut inside = false;
+    for line in text.lines().map(str::trim_end) {
+        match line {
+            "-----BEGIN CERTIFICATE-----" => inside = true,
+            "-----END CERTIFICATE-----" => inside = false,
+            _ if inside => {}
+            _ => {
+                let other = |c: char| !c.is_ascii_alphanumeric() && !"+/-_=".contains(c);
+                if line.split(other).any(|run| run.len() >= RUN) {
+                    return false;
+                }
+            }
+        }
+    }
+    !inside
 }
 
 /// SHA-256 of a file's content.
 pub(crate) fn digest(prior: &Prior) -> String {
     sha256_hex(prior.content.expose())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_certificates_and_short_plain_text_are_shown() {
+        let long = "A".repeat(64);
+        let check = |content: &str, public: bool| {
+            assert_eq!(is_public(content.as_bytes()), public, "{content:?}");
+        };
+        let block =
+            |label: &str| format!("-----BEGIN {label}-----\n{long}\nAQID\n-----END {label}-----\n");
+        check("", true);
+        check("leaf\nissuer\n", true);
+        check("listen 443;\r\n\tserver_name shop.example.com;\n", true);
+        check(&block("CERTIFICATE"), true);
+        check(&block("CERTIFICATE").repeat(2), true);
+        check(&block("PRIVATE KEY"), false);
+        check(&block("EC PRIVATE KEY"), false);
+        check(&block("X"), false);
+        check(&format!("{}{long}", block("CERTIFICATE")), false);
+        check(&format!("-----BEGIN CERTIFICATE-----\n{long}\n"), false);
+        check(&format!("key = \"{}\"", "0f".repeat(20)), false);
+        check("P\0R\0I\0V\0A\0T\0E\0", false);
+        check(&"a b\n".repeat(20_000), false);
+        assert!(!is_public(&[0x30, 0x82, 0x02, 0x01, 0x03]), "DER");
+    }
 }

@@ -9,7 +9,7 @@ use crate::bindings::installer::waxwing::host::files::{FileError, Host, Info, Wr
 use crate::bindings::installer::waxwing::host::http::Part;
 use crate::call::Call;
 use crate::files::{
-    Attributes, FILE_CAP, FileName, Folder, Found, Prior, Spot, digest, looks_private, restore,
+    Attributes, FILE_CAP, FileName, Folder, Found, Prior, Spot, digest, is_public, restore,
 };
 use crate::parts::{Fault, Filled, Place, fill, shown};
 use crate::section::sha256_hex;
@@ -155,9 +155,9 @@ fn read(call: &mut Call, grant: &str, name: &str) -> Result<Vec<u8>, FileError> 
         return Err(FileError::NotFound);
     };
     let content = prior.content.expose();
-    if call.instance.backups().is_private(&place.spot) || looks_private(content) {
+    if call.instance.backups().is_private(&place.spot) || !is_public(content) {
         let path = place.spot.path(&place.grant);
-        let message = format!("{} holds a private key", path.display());
+        let message = format!("{} holds or may hold a private key", path.display());
         return Err(FileError::Denied(call.deny(message, DEFECT.to_owned())));
     }
     Ok(call.redactor.bytes(content).into_owned())
@@ -174,6 +174,19 @@ struct Job {
 impl Job {
     fn new(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<Self, FileError> {
         let place = place(call, grant, name)?;
+        // Encoded, a key would not be known as one when a later run reads the file.
+        if let Some(encoded) = content.iter().find_map(|part| match part {
+            Part::Artifact(part) if part.encoding != "raw" => call
+                .artifacts
+                .named(&part.name)
+                .filter(|artifact| artifact.private)
+                .map(|artifact| artifact.name.clone()),
+            _ => None,
+        }) {
+            let message =
+                format!("`{encoded}` is private: files get it with the encoding `raw` only");
+            return Err(FileError::Denied(call.deny(message, DEFECT.to_owned())));
+        }
         let prior = place.prior(call)?;
         let parts = Place {
             secrets: None,
