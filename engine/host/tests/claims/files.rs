@@ -331,6 +331,21 @@ async fn private_keys_are_not_read_back() {
 }
 
 #[tokio::test]
+async fn private_keys_are_not_written_in_an_encoding() {
+    for encoding in ["base64", "base64url", "hex", "form", "json"] {
+        let dir = dir();
+        let settings = json!({
+            "misdeed": "write-artifact", "name": "x",
+            "artifact": "shop/privkey.pem", "encoding": encoding,
+        });
+        let show = Stage::installer("encoder", dir.path(), settings).show();
+        let failure = show.install().await.expect_err("a denial");
+        assert_eq!(failure.kind, PluginFailureKind::Denied, "{encoding}");
+        assert_eq!(names(dir.path()), Vec::<String>::new(), "{encoding}");
+    }
+}
+
+#[tokio::test]
 async fn secrets_are_not_written_to_files() {
     let dir = dir();
     let settings = json!({ "misdeed": "write-secret", "name": "x", "secret": "token" });

@@ -171,6 +171,16 @@ fn commit(certificates: &[Certificate]) -> Result<Option<String>, PluginError> {
                 .map(|w| Some(w.sha256))
                 .map_err(|e| other(&format!("{e:?}")));
         }
+        "write-artifact" => {
+            let hidden = Hidden {
+                name: setting("/artifact"),
+                encoding: setting("/encoding"),
+            };
+            let written = files::write(&grant, &name, &[Part::Artifact(hidden)]);
+            return written
+                .map(|w| Some(w.sha256))
+                .map_err(|e| other(&format!("{e:?}")));
+        }
         "write-and-restore" => {
             let written = files::write(&grant, &name, &content);
             let written = written.map_err(|e| other(&format!("{e:?}")))?;
