@@ -45,11 +45,18 @@ pub(crate) fn run(
     arguments: &Check,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
+    let loaded = start::load(global, terminal)?;
+    // Opening makes a folder that is missing, which has to be said.
+    let made = !loaded.state.exists();
+    let store = wire::store(&loaded).map_err(|error| start::store_failed(&error, terminal))?;
     let now = start::now();
     let mut found = vec![config(&loaded)];
     found.extend(secret_findings(&loaded.settings));
-    found.push(state(&store));
+    found.push(if made {
+        state_made(&store)
+    } else {
+        state(&store)
+    });
     let wired = wire::wire(&loaded, Arc::clone(&store), Arc::new(Silent))
         .map_err(|error| Refusal::from(error).show(terminal))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,6 +135,16 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
         found.push(Found::new(Verdict::Ok, "secrets", text));
     }
     found
+}
+
+/// A state folder in the wrong place looks like one that is new.
+fn state_made(store: &FileStore) -> Found {
+    let text = format!(
+        "{} was missing and is made now, empty",
+        store.root().display()
+    );
+    let hint = "if there is one elsewhere, name it: [state] dir, --state-dir or WAXWING_STATE";
+    Found::new(Verdict::Warn, "state", text).hint(Some(hint.to_owned()))
 }
 
 fn state(store: &FileStore) -> Found {
@@ -363,11 +380,14 @@ async fn caa_findings(settings: &Settings) -> Vec<Found> {
     let mut found = Vec::new();
     let mut looked = 0;
     let mut skipped: Vec<&str> = Vec::new();
+    let mut silent: Vec<&DomainName> = Vec::new();
     for certificate in &settings.certificates {
         for identifier in &certificate.domains {
             let set = match probe.caa(&identifier.domain).await {
                 Ok(set) => set,
+                Err(_) if silent.contains(&&identifier.domain) => continue,
                 Err(error) => {
+                    silent.push(&identifier.domain);
                     let text = format!("{} cannot be looked up", identifier.domain);
                     found.push(
                         Found::new(Verdict::Error, "CAA", text)

@@ -106,7 +106,10 @@ pub(crate) fn text(found: &[Found], offline: bool, context: &Context) -> String 
     } else {
         "no order was placed"
     };
-    page.plain(0, format!("{verdict} Nothing was changed; {network}."));
+    page.plain(
+        0,
+        format!("{verdict} No certificate was touched; {network}."),
+    );
     page.finish()
 }
 
