@@ -3,9 +3,9 @@
 //! A token is usually good for some zones only and sees no others, so what is not listed does not
 //! exist. Answers carry their meaning in numbered errors rather than in the status.
 //!
-//! Everything below [`provider`] talks to the [`host`] through a trait, so that the whole plugin
+//! Everything below `provider` talks to the `host` through a trait, so that the whole plugin
 //! runs in native tests against an API in memory. This file alone touches the generated bindings
-//! of the host. Start reading at [`provider`].
+//! of the host. Start reading at `provider`.
 
 mod api;
 mod host;

@@ -5,9 +5,9 @@
 //! in a run, a value costs one request to place and one to remove, and each request is signed
 //! when it is sent.
 //!
-//! Everything below [`provider`] talks to the [`host`] through a trait, so that the whole plugin
+//! Everything below `provider` talks to the `host` through a trait, so that the whole plugin
 //! runs in native tests against an API in memory. This file alone touches the generated bindings
-//! of the host. Start reading at [`provider`].
+//! of the host. Start reading at `provider`.
 
 mod api;
 mod date;

@@ -6,8 +6,8 @@
 //! back, so that a server that restarts by itself finds what it had before, and the next run
 //! finds work to do.
 //!
-//! Start reading at [`installer`]. What is written where is decided in [`layout`], which
-//! certificates need the commands in [`installer`], and how commands run in [`command`].
+//! Start reading at `installer`. What is written where is decided in `layout`, which
+//! certificates need the commands in `installer`, and how commands run in `command`.
 
 mod command;
 mod host;
