@@ -84,7 +84,8 @@ impl AcmeError {
                 "this CA wants credentials: set `eab` in its section".to_owned()
             }
             (Some(ProblemKind::AccountDoesNotExist), _) => {
-                "the CA does not know this account; `waxwing account register` makes a new one"
+                "the CA does not know this account; move its folder out of `accounts` in the \
+                 state folder, and the next run makes a new one"
                     .to_owned()
             }
             (Some(ProblemKind::InvalidContact | ProblemKind::UnsupportedContact), _) => {

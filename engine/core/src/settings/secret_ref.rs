@@ -71,7 +71,7 @@ pub(crate) fn read(
             problems.add(
                 wrong("this looks like the secret itself; only a reference may stand here").hint(
                     format!(
-                        "waxwing secret set {store_as}, then {} = \"file:{store_as}\"; \
+                        "write it to the file {store_as} (mode 0600), then {} = \"file:{store_as}\"; \
                          make a new key if this file was shared",
                         entry.key
                     ),
