@@ -6,8 +6,10 @@
 //!
 //! Start reading at [`settings`]: what the operator asked for.
 
+pub mod budget;
 pub mod ca;
 pub mod caa;
+pub mod calendar;
 pub mod document;
 pub mod due;
 pub mod failure;
@@ -15,10 +17,12 @@ pub mod http;
 pub mod key;
 pub mod name;
 mod nearest;
+pub mod outage;
 pub mod plan;
 pub mod plugin;
 pub mod profiles;
 pub mod retry;
+pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod time;

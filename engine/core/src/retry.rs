@@ -1,7 +1,9 @@
-//! How long to wait before the same thing is tried again inside one run.
+//! How long to wait before the same thing is tried again.
 //!
-//! This is for trouble that passes in seconds: a connection that breaks, a 503. What is still
-//! wrong after that is the next run's business.
+//! Here is what one run does: trouble that passes in seconds, a connection that breaks, a 503. What
+//! is still wrong after that is a later run's business, and [`ladder`] says which run's.
+
+pub mod ladder;
 
 use std::time::Duration;
 

@@ -1,0 +1,158 @@
+//! Token buckets: what a CA or a provider allows in a period, and what is left of it.
+//!
+//! CAs state their limits as buckets that refill evenly ("300 orders in 3 hours, one each 36
+//! seconds"), so that is what is counted here. A bucket is a value: the state that is kept, the
+//! limit and the time go in, the next state or the wait comes out.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// So many in such a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// How many fit into a full bucket; at least 1.
+    pub count: u32,
+    /// How long an empty bucket takes to fill.
+    pub per: Duration,
+}
+
+/// What is left of a limit at a moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bucket {
+    /// Tokens in it at `at`.
+    pub level: f64,
+    /// When that was.
+    pub at: Timestamp,
+}
+
+impl Limit {
+    /// The bucket of somebody who has not spent anything.
+    pub fn full(&self, now: Timestamp) -> Bucket {
+        Bucket {
+            level: f64::from(self.count),
+            at: now,
+        }
+    }
+
+    /// The bucket at `now`. A clock that went back refills nothing, and takes nothing either.
+    pub fn refilled(&self, bucket: Bucket, now: Timestamp) -> Bucket {
+        let most = f64::from(self.count);
+        let gone = now.since(bucket.at).as_secs_f64();
+        let period = self.per.as_secs_f64();
+        let gained = if period > 0.0 {
+            gone / period * most
+        } else {
+            most
+        };
+        let level = (bucket.level + gained).clamp(0.0, most);
+        Bucket { level, at: now }
+    }
+
+    /// How many whole tokens are there at `now`.
+    pub fn left(&self, bucket: Bucket, now: Timestamp) -> u32 {
+        let level = self.refilled(bucket, now).level + ROUNDING;
+        let mut whole = 0;
+        while whole < self.count && f64::from(whole + 1) <= level {
+            whole += 1;
+        }
+        whole
+    }
+
+    /// Takes one token.
+    ///
+    /// # Errors
+    /// The moment at which there will be one.
+    pub fn take(&self, bucket: Bucket, now: Timestamp) -> Result<Bucket, Timestamp> {
+        let bucket = self.refilled(bucket, now);
+        if bucket.level + ROUNDING >= 1.0 {
+            return Ok(Bucket {
+                level: (bucket.level - 1.0).max(0.0),
+                ..bucket
+            });
+        }
+        let missing = (1.0 - bucket.level) / f64::from(self.count.max(1));
+        Err(now + self.per.mul_f64(missing) + Duration::from_millis(1))
+    }
+
+    /// Counts something that happened whether there was a token for it or not.
+    pub fn spend(&self, bucket: Bucket, now: Timestamp) -> Bucket {
+        let bucket = self.refilled(bucket, now);
+        Bucket {
+            level: (bucket.level - 1.0).max(0.0),
+            ..bucket
+        }
+    }
+}
+
+/// A millionth of a token: what sums of fractions may be off by.
+const ROUNDING: f64 = 1e-6;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_bucket_empties_and_refills_evenly() {
+        // Let's Encrypt's limit for one set of names: a token each 33.6 hours.
+        let limit = Limit {
+            count: 5,
+            per: HOUR * 24 * 7,
+        };
+        let mut bucket = limit.full(NOW);
+        for left in (0..5).rev() {
+            bucket = limit.take(bucket, NOW).expect("a token");
+            assert_eq!(limit.left(bucket, NOW), left);
+        }
+        let until = limit.take(bucket, NOW).expect_err("an empty bucket");
+        assert_eq!(until.since(NOW).as_secs(), 33 * 3600 + 36 * 60);
+        assert!(limit.take(bucket, until).is_ok());
+        assert_eq!(limit.left(bucket, NOW + HOUR * 24 * 30), 5);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing_and_takes_nothing() {
+        let limit = Limit {
+            count: 2,
+            per: HOUR,
+        };
+        let bucket = limit.spend(limit.full(NOW), NOW);
+        let earlier = limit.refilled(bucket, NOW - HOUR);
+        assert!((earlier.level - bucket.level).abs() < 1e-9);
+    }
+
+    proptest! {
+        #[test]
+        fn no_period_sees_more_than_twice_the_count(
+            count in 1_u32..20,
+            period in 1_u64..100_000,
+            steps in proptest::collection::vec(0_u64..5_000, 1..200),
+        ) {
+            // A full bucket and what refills while it empties: the bound of any token bucket.
+            let limit = Limit { count, per: Duration::from_secs(period) };
+            let mut bucket = limit.full(NOW);
+            let mut now = NOW;
+            let mut taken: Vec<Timestamp> = Vec::new();
+            for step in steps {
+                now = now + Duration::from_secs(step);
+                match limit.take(bucket, now) {
+                    Ok(next) => {
+                        bucket = next;
+                        taken.push(now);
+                    }
+                    Err(until) => {
+                        prop_assert!(until > now);
+                        prop_assert!(limit.take(bucket, until).is_ok());
+                    }
+                }
+                let recent = taken.iter().filter(|at| now.since(**at) < limit.per).count();
+                prop_assert!(recent <= 2 * count as usize);
+            }
+        }
+    }
+}

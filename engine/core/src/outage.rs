@@ -1,0 +1,102 @@
+//! Whether a CA is down or this machine has no network.
+//!
+//! A CA that cannot be reached says nothing about itself as long as nobody else can be reached
+//! either. So when one host fails before it has answered anything, an unrelated one is asked, and
+//! this module judges what came of both. What a newcomer gets wrong: an error page is an answer;
+//! it proves the network.
+
+use crate::http::TransportStage;
+
+/// What came of talking to one host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// It answered, with whatever status.
+    Answered,
+    /// It did not.
+    Silent(TransportStage),
+}
+
+/// Whose trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// This machine's: unrelated hosts fail in the same way.
+    Local,
+    /// The host's own: others can be reached.
+    Theirs,
+    /// Nobody else was there to be asked.
+    Unknown,
+}
+
+/// Judges the failure of one host by what came of talking to others, each of another operator.
+pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
+    // What never left this machine cannot be anybody else's fault.
+    if matches!(failed, TransportStage::Request | TransportStage::Address) {
+        return Verdict::Local;
+    }
+    if others.contains(&Contact::Answered) {
+        return Verdict::Theirs;
+    }
+    // Somebody else who was found and refuses at another depth is a second, independent trouble,
+    // unless all of it is the same layer of this machine's way out.
+    let same = |other: &Contact| match other {
+        Contact::Answered => false,
+        Contact::Silent(stage) => layer(*stage) == layer(failed),
+    };
+    if others.is_empty() {
+        Verdict::Unknown
+    } else if others.iter().all(same) {
+        Verdict::Local
+    } else {
+        Verdict::Theirs
+    }
+}
+
+/// The part of the way on which it failed.
+#[derive(PartialEq, Eq)]
+enum Layer {
+    Resolver,
+    Route,
+    Tls,
+    Answer,
+}
+
+const fn layer(stage: TransportStage) -> Layer {
+    match stage {
+        TransportStage::Dns => Layer::Resolver,
+        TransportStage::Request | TransportStage::Address | TransportStage::Connect => Layer::Route,
+        // A proxy that inspects TLS, or a clock that is years off, fails every handshake.
+        TransportStage::Tls => Layer::Tls,
+        TransportStage::Exchange | TransportStage::Timeout | TransportStage::TooLarge => {
+            Layer::Answer
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_everywhere_is_ours() {
+        use Contact::{Answered, Silent};
+        use TransportStage::{Connect, Dns, Exchange, Request, Timeout, Tls};
+        let check = |failed, others: &[Contact], want| {
+            assert_eq!(judge(failed, others), want, "{failed:?} {others:?}");
+        };
+        check(Dns, &[Silent(Dns)], Verdict::Local);
+        check(Dns, &[Silent(Dns), Silent(Dns)], Verdict::Local);
+        check(Connect, &[Silent(Connect)], Verdict::Local);
+        check(Tls, &[Silent(Tls)], Verdict::Local);
+        check(Timeout, &[Silent(Exchange)], Verdict::Local);
+        // One answer, whatever it says, proves the network.
+        check(Connect, &[Answered], Verdict::Theirs);
+        check(Dns, &[Silent(Dns), Answered], Verdict::Theirs);
+        // Different depths are different troubles.
+        check(Connect, &[Silent(Dns)], Verdict::Theirs);
+        check(Tls, &[Silent(Connect)], Verdict::Theirs);
+        // Nobody to compare with.
+        check(Connect, &[], Verdict::Unknown);
+        // It never left this machine.
+        check(Request, &[Answered], Verdict::Local);
+    }
+}

@@ -1,0 +1,253 @@
+//! When a later run tries a certificate at a CA again: after 1, 10 and 100 minutes, then daily
+//! (the advice of Let's Encrypt's integration guide), and faster again when time runs short.
+//!
+//! A ladder belongs to one certificate at one CA. It ends with a success, wherever that came from.
+//! What a newcomer gets wrong: urgency shortens our own waits and nothing else. What the CA asked
+//! for is kept, however late it is.
+
+use std::time::Duration;
+
+use super::spread;
+use crate::name::CaName;
+use crate::time::Timestamp;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// The rungs; the last one is repeated.
+const RUNGS: [Duration; 4] = [
+    MINUTE,
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(100 * 60),
+    Duration::from_secs(24 * 60 * 60),
+];
+
+/// Behind the safe floor the wait is at most this part of the time that is left.
+const PART_OF_THE_REST: u32 = 24;
+
+/// However urgent it is: never sooner than this after more than two failures. Five failed
+/// validations an hour are what the strictest limit allows.
+const SHORTEST: Duration = Duration::from_secs(15 * 60);
+
+/// One attempt that gave no certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The CA that was asked.
+    pub ca: CaName,
+    /// When it ended.
+    pub at: Timestamp,
+    /// True if the trouble was the CA's, so that another CA may do better.
+    pub theirs: bool,
+    /// True if it was this machine's network.
+    pub local: bool,
+    /// Until when the CA asked to be left alone.
+    pub until: Option<Timestamp>,
+}
+
+/// Sums up attempts at one CA, oldest first: all of them, which the ladder counts, and those that
+/// were the CA's own, which the policy of fail-over counts. None if there are none.
+pub fn troubles<'a>(
+    failed: impl IntoIterator<Item = &'a Failed>,
+) -> Option<(Trouble, Option<Trouble>)> {
+    let mut all: Option<Trouble> = None;
+    let mut theirs: Option<Trouble> = None;
+    for one in failed {
+        add(&mut all, one);
+        if one.theirs {
+            add(&mut theirs, one);
+        }
+    }
+    all.map(|all| (all, theirs))
+}
+
+fn add(sum: &mut Option<Trouble>, one: &Failed) {
+    let earlier = sum.as_ref();
+    *sum = Some(Trouble {
+        failures: earlier.map_or(0, |sum| sum.failures).saturating_add(1),
+        first: earlier.map_or(one.at, |sum| sum.first.min(one.at)),
+        last: earlier.map_or(one.at, |sum| sum.last.max(one.at)),
+        until: earlier.and_then(|sum| sum.until).max(one.until),
+        local: one.local,
+    });
+}
+
+/// Failures of one certificate at one CA since it was last renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// How many; at least 1.
+    pub failures: u32,
+    /// The first of them.
+    pub first: Timestamp,
+    /// The last of them.
+    pub last: Timestamp,
+    /// Until when the CA asked to be left alone.
+    pub until: Option<Timestamp>,
+    /// True if the last one was this machine's network: nobody was bothered, so it is looked at
+    /// again soon.
+    pub local: bool,
+}
+
+/// The end of the time in which a certificate has to be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline {
+    /// The last moment that leaves time for trouble.
+    pub safe_until: Timestamp,
+    /// The end of its validity.
+    pub not_after: Timestamp,
+}
+
+/// The moment of the next try after `trouble`; `deadline` is that of the certificate in place, if
+/// there is one. `chance` is any number that stays the same for this trouble; it spreads the wait.
+pub fn next_try(trouble: &Trouble, deadline: Option<Deadline>, chance: u64) -> Timestamp {
+    let failed = usize::try_from(trouble.failures.max(1) - 1).unwrap_or(usize::MAX);
+    let last = if trouble.local {
+        RUNGS.len() - 2
+    } else {
+        RUNGS.len() - 1
+    };
+    let wait = spread(RUNGS[failed.min(last)], chance);
+    let own = match deadline {
+        Some(deadline) => hurried(trouble.last, wait, deadline),
+        None => trouble.last + wait,
+    };
+    trouble.until.map_or(own, |until| own.max(until))
+}
+
+/// Shortens a wait that begins or ends behind the safe floor.
+fn hurried(last: Timestamp, wait: Duration, deadline: Deadline) -> Timestamp {
+    let planned = last + wait;
+    if planned <= deadline.safe_until {
+        return planned;
+    }
+    // A wait that crosses the floor ends there; from then on it is a part of what is left.
+    let from = last.max(deadline.safe_until);
+    let left = deadline.not_after.since(from);
+    let most = if left.is_zero() {
+        HOUR
+    } else {
+        (left / PART_OF_THE_REST).max(SHORTEST)
+    };
+    if last < deadline.safe_until {
+        planned.min(deadline.safe_until)
+    } else {
+        planned.min(last + most)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    /// Moves nothing.
+    const MIDDLE: u64 = 250;
+
+    fn trouble(failures: u32, until: Option<Duration>) -> Trouble {
+        Trouble {
+            failures,
+            first: START,
+            last: START,
+            until: until.map(|wait| START + wait),
+            local: false,
+        }
+    }
+
+    #[test]
+    fn waits_climb_to_a_day_and_hurry_at_the_end() {
+        // Failures, days of safety and of validity left, asked wait -> wait.
+        let check =
+            |failures, left: Option<(f64, f64)>, asked: Option<Duration>, want: Duration| {
+                let deadline = left.map(|(safe, valid)| Deadline {
+                    safe_until: if safe < 0.0 {
+                        START - DAY.mul_f64(-safe)
+                    } else {
+                        START + DAY.mul_f64(safe)
+                    },
+                    not_after: START + DAY.mul_f64(valid),
+                });
+                let found = next_try(&trouble(failures, asked), deadline, MIDDLE).since(START);
+                assert_eq!(found, want, "{failures} {left:?} {asked:?}");
+            };
+        let calm = Some((20.0, 35.0));
+        check(1, calm, None, MINUTE);
+        check(2, calm, None, MINUTE * 10);
+        check(3, calm, None, MINUTE * 100);
+        check(4, calm, None, DAY);
+        check(400, calm, None, DAY);
+        check(4, None, None, DAY);
+        // A day's wait that would cross the floor ends at the floor.
+        check(9, Some((0.5, 15.5)), None, DAY / 2);
+        // Behind it the wait is a part of what is left.
+        check(9, Some((-3.0, 12.0)), None, HOUR * 12);
+        check(9, Some((-13.0, 2.0)), None, HOUR * 2);
+        check(9, Some((-15.0, 0.1)), None, SHORTEST);
+        check(2, Some((-15.0, 0.1)), None, MINUTE * 10);
+        check(9, Some((-16.0, 0.0)), None, HOUR);
+        // What the CA asks for is kept, however urgent it is.
+        check(1, calm, Some(HOUR), HOUR);
+        check(9, Some((-15.0, 0.1)), Some(DAY), DAY);
+        check(4, calm, Some(HOUR), DAY);
+    }
+
+    #[test]
+    fn attempts_are_summed_up_by_whose_trouble_they_were() {
+        let ca = CaName::parse("one").expect("a literal name");
+        let failed = |minutes: u32, theirs, local, until: Option<u32>| Failed {
+            ca: ca.clone(),
+            at: START + MINUTE * minutes,
+            theirs,
+            local,
+            until: until.map(|minutes| START + MINUTE * minutes),
+        };
+        let list = [
+            failed(0, true, false, Some(90)),
+            failed(5, false, true, None),
+            failed(9, true, false, Some(30)),
+        ];
+        let (all, theirs) = troubles(&list).expect("three attempts");
+        assert_eq!((all.failures, all.first, all.local), (3, START, false));
+        assert_eq!(all.last, START + MINUTE * 9);
+        assert_eq!(all.until, Some(START + MINUTE * 90));
+        assert_eq!(theirs.map(|theirs| theirs.failures), Some(2));
+        assert_eq!(troubles(&[]), None);
+    }
+
+    #[test]
+    fn a_network_that_is_down_is_looked_at_again_soon() {
+        let offline = Trouble {
+            local: true,
+            ..trouble(50, None)
+        };
+        let wait = next_try(&offline, None, MIDDLE).since(START);
+        assert_eq!(wait, MINUTE * 100);
+    }
+
+    proptest! {
+        #[test]
+        fn never_sooner_than_asked_and_never_later_than_a_day_and_a_quarter(
+            failures in 1_u32..2000,
+            safe in -2_000_000_i64..2_000_000,
+            rest in 0_i64..2_000_000,
+            asked in proptest::option::of(0_u64..1_000_000),
+            chance: u64,
+        ) {
+            let deadline = Deadline {
+                safe_until: Timestamp::from_unix(START.unix() + safe),
+                not_after: Timestamp::from_unix(START.unix() + safe + rest),
+            };
+            let asked = asked.map(Duration::from_secs);
+            let trouble = trouble(failures, asked);
+            let at = next_try(&trouble, Some(deadline), chance);
+            prop_assert!(at > START || asked.is_none() && deadline.safe_until <= START);
+            prop_assert!(at >= START);
+            prop_assert!(asked.is_none_or(|asked| at >= START + asked));
+            let most = asked.unwrap_or_default().max(DAY + DAY / 4);
+            prop_assert!(at <= START + most);
+            // No deadline is ever slower than none.
+            prop_assert!(at <= next_try(&trouble, None, chance));
+        }
+    }
+}

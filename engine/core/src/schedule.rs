@@ -1,0 +1,315 @@
+//! When a certificate that is due is really renewed.
+//!
+//! [`due`](crate::due) says from when on a renewal is right; this module picks the moment: inside of
+//! an off-peak window if there are any, else a little earlier by chance, so that certificates of one
+//! day do not all come back on one day, and never at the top of an hour, when everybody comes. What
+//! a newcomer gets wrong: a window may move a renewal back, but never behind the safe floor; where
+//! no window is left before it, the window loses.
+
+use std::time::Duration;
+
+use crate::calendar::Calendar;
+use crate::due::{Because, Due, Suggestion, Urgency};
+use crate::name::CertificateName;
+use crate::time::{Timestamp, Window};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: i64 = 60 * 60;
+
+/// Windows are looked for so much earlier at most; a week and a day, so that a weekly one is found.
+const EARLIER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// When a certificate is renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// From then on.
+    pub at: Timestamp,
+    /// How it came to be then.
+    pub placed: Placed,
+}
+
+/// How the moment of a renewal was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// By chance, shortly before it is due, or where the CA's suggestion was drawn.
+    Spread,
+    /// In an off-peak window.
+    InWindow,
+    /// No window is left in time, so none counts.
+    WithoutWindow,
+}
+
+/// A number that looks random and is the same each time for one version of a certificate.
+pub fn chance(name: &CertificateName, version: u32) -> u64 {
+    // FNV-1a, then a final mix: near names must not give near numbers.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in name.as_str().bytes().chain(version.to_be_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}
+
+/// Picks the moment for a certificate that was issued at `issued`.
+pub fn moment(
+    due: &Due,
+    issued: Timestamp,
+    suggestion: Option<&Suggestion>,
+    calendar: &Calendar,
+    chance: u64,
+) -> Moment {
+    let suggested = suggestion.filter(|_| due.because == Because::Suggested);
+    if calendar.is_empty() {
+        // What was drawn from the CA's window is random already.
+        let at = if suggested.is_some() {
+            due.at
+        } else {
+            let most = (due.at.since(issued) / 40).min(DAY);
+            off_the_hour(due.at - part(most, chance), chance, issued)
+        };
+        let placed = Placed::Spread;
+        return Moment { at, placed };
+    }
+    let in_window = |open: &Window| Moment {
+        at: open.start + part(open.end.since(open.start), chance),
+        placed: Placed::InWindow,
+    };
+    if let Some(suggestion) = suggested {
+        // Within the CA's own window the renewal keeps its exemption from rate limits.
+        let end = suggestion.window.end.min(due.safe_until);
+        let open = calendar.open_between(suggestion.window.start.max(issued), end);
+        if let Some(open) = pick(&open, chance) {
+            return in_window(open);
+        }
+    }
+    let earliest = (due.at - EARLIER).max(issued + due.at.since(issued) / 2);
+    if let Some(open) = calendar.open_between(earliest, due.at).last() {
+        return in_window(open);
+    }
+    match calendar.open_between(due.at, due.safe_until).first() {
+        Some(open) => in_window(open),
+        None => Moment {
+            at: due.at,
+            placed: Placed::WithoutWindow,
+        },
+    }
+}
+
+/// Whether a renewal whose moment has come may start at `now`; if not, when.
+///
+/// A run may miss the moment, because the machine was off; then the next window counts. What is
+/// urgent counts more than any window.
+pub fn held(due: &Due, urgency: Urgency, calendar: &Calendar, now: Timestamp) -> Option<Timestamp> {
+    if urgency >= Urgency::Emergency || calendar.is_open(now) {
+        return None;
+    }
+    calendar.next_open(now, due.safe_until)
+}
+
+/// One of several windows, each as likely as it is long.
+fn pick(open: &[Window], chance: u64) -> Option<&Window> {
+    let length = |one: &Window| one.end.since(one.start) + Duration::from_millis(1);
+    let all: Duration = open.iter().map(length).sum();
+    // Another draw than the one within the window.
+    let mut rest = part(all, chance.rotate_left(32));
+    for one in open {
+        let own = length(one);
+        if rest < own {
+            return Some(one);
+        }
+        rest -= own;
+    }
+    open.last()
+}
+
+/// A part of `whole`, by chance.
+fn part(whole: Duration, chance: u64) -> Duration {
+    whole.mul_f64((chance % 1_000_000) as f64 / 1_000_000.0)
+}
+
+/// Moves a moment in the first or the last minute of an hour to somewhere within the hour before.
+fn off_the_hour(at: Timestamp, chance: u64, earliest: Timestamp) -> Timestamp {
+    let second = at.unix().rem_euclid(HOUR);
+    if (60..HOUR - 60).contains(&second) {
+        return at;
+    }
+    let earlier = Duration::from_secs(120 + chance.rotate_left(16) % 3400);
+    (at - earlier).max(earliest)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::{TimeZone, TimeZoneDatabase};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::calendar::{parse_blackout, parse_window};
+    use crate::due;
+    use crate::settings::DaysAfterIssue;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).expect("a literal time")
+    }
+
+    fn calendar(windows: &[&str], blackout: &[&str]) -> Calendar {
+        let zones = TimeZoneDatabase::bundled();
+        let window = |text: &&str| parse_window(text, &zones, &TimeZone::UTC).expect("a window");
+        let days = |text: &&str| parse_blackout(text, &zones, &TimeZone::UTC).expect("days");
+        Calendar {
+            windows: windows.iter().map(window).collect(),
+            blackout: blackout.iter().map(days).collect(),
+        }
+    }
+
+    /// A certificate of 90 days whose day 55 is Sunday, 2027-01-17 04:37.
+    fn ninety(suggestion: Option<&Suggestion>) -> (Due, Timestamp) {
+        let issued = at("2026-11-23T04:37:00Z");
+        let days = DaysAfterIssue {
+            days: 55,
+            written: false,
+        };
+        let due = due::due(issued, issued + DAY * 90, days, suggestion);
+        (due, issued)
+    }
+
+    #[test]
+    fn windows_move_a_renewal_back_to_the_last_one_before_it_is_due() {
+        let (due, issued) = ninety(None);
+        let check = |windows: &[&str], blackout: &[&str], from: &str, until: &str, placed| {
+            let calendar = calendar(windows, blackout);
+            for chance in [0, 1, 499_999, 999_999, u64::MAX] {
+                let found = moment(&due, issued, None, &calendar, chance);
+                assert_eq!(found.placed, placed, "{windows:?}");
+                assert!(
+                    at(from) <= found.at && found.at <= at(until),
+                    "{windows:?} {blackout:?}: {}",
+                    found.at
+                );
+            }
+        };
+        let night = ["Mon-Fri 01:00-05:00 Europe/Berlin"];
+        let (from, until) = ("2027-01-15T00:00:00Z", "2027-01-15T04:00:00Z");
+        check(&night, &[], from, until, Placed::InWindow);
+        // A weekly one, the last time before.
+        let weekly = ["Mon 02:00-03:00"];
+        let (from, until) = ("2027-01-11T02:00:00Z", "2027-01-11T03:00:00Z");
+        check(&weekly, &[], from, until, Placed::InWindow);
+        // The blackout covers all of them: the next one after it.
+        let (from, until) = ("2027-01-25T02:00:00Z", "2027-01-25T03:00:00Z");
+        check(
+            &weekly,
+            &["2027-01-01..2027-01-20"],
+            from,
+            until,
+            Placed::InWindow,
+        );
+        // Nothing is left before the safe floor of 2027-02-06.
+        let due_at = "2027-01-17T04:37:00Z";
+        check(
+            &night,
+            &["2027-01-01..2027-02-10"],
+            due_at,
+            due_at,
+            Placed::WithoutWindow,
+        );
+    }
+
+    #[test]
+    fn within_the_window_of_the_ca_if_one_of_ours_is_in_it() {
+        let suggestion = Suggestion {
+            window: Window {
+                start: at("2027-01-21T07:00:00Z"),
+                end: at("2027-01-23T02:00:00Z"),
+            },
+            chosen: at("2027-01-22T12:00:00Z"),
+        };
+        let (due, issued) = ninety(Some(&suggestion));
+        assert_eq!(due.because, Because::Suggested);
+        let night = calendar(&["01:00-05:00"], &[]);
+        let mut days = std::collections::BTreeSet::new();
+        for chance in (0..200).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+            let found = moment(&due, issued, Some(&suggestion), &night, chance).at;
+            assert!(night.is_open(found), "{found}");
+            assert!(suggestion.window.start <= found && found <= suggestion.window.end);
+            days.insert(found.to_string().chars().take(10).collect::<String>());
+        }
+        assert_eq!(days.len(), 2, "both nights of the window are used");
+        // None of ours is in it: the last one before what was drawn.
+        let sunday = calendar(&["Sun 01:00-05:00"], &[]);
+        let found = moment(&due, issued, Some(&suggestion), &sunday, 7).at;
+        assert_eq!(&found.to_string()[..10], "2027-01-17");
+        // Without windows what was drawn stays.
+        let none = Calendar::default();
+        let found = moment(&due, issued, Some(&suggestion), &none, 7).at;
+        assert_eq!(found, suggestion.chosen);
+    }
+
+    #[test]
+    fn many_certificates_of_one_moment_spread_over_a_day() {
+        let (due, issued) = ninety(None);
+        let none = Calendar::default();
+        let mut hours = [0_u32; 25];
+        for n in 0..2400 {
+            let name = CertificateName::parse(&format!("host-{n}")).expect("a name");
+            let found = moment(&due, issued, None, &none, chance(&name, 1)).at;
+            let earlier = due.at.since(found);
+            assert!(earlier <= DAY + Duration::from_secs(3600), "{earlier:?}");
+            let second = found.unix().rem_euclid(HOUR);
+            assert!((60..HOUR - 60).contains(&second), "{found}");
+            hours[usize::try_from(earlier.as_secs() / 3600).unwrap_or(24)] += 1;
+        }
+        let fullest = hours.iter().max().copied().unwrap_or_default();
+        assert!(fullest < 200, "{hours:?}");
+    }
+
+    #[test]
+    fn a_missed_moment_waits_for_the_next_window_unless_it_is_urgent() {
+        let (due, _) = ninety(None);
+        let night = calendar(&["01:00-05:00"], &[]);
+        let noon = at("2027-01-18T12:00:00Z");
+        let next = Some(at("2027-01-19T01:00:00Z"));
+        assert_eq!(held(&due, Urgency::Due, &night, noon), next);
+        assert_eq!(held(&due, Urgency::Emergency, &night, noon), None);
+        let inside = at("2027-01-18T04:00:00Z");
+        assert_eq!(held(&due, Urgency::Due, &night, inside), None);
+        // The next one would come too late.
+        let last = at("2027-02-06T03:00:00Z");
+        let far = calendar(&["Mon 01:00-05:00"], &[]);
+        assert_eq!(held(&due, Urgency::Due, &far, last), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_behind_the_safe_floor_and_never_before_the_issue(
+            life in 3_600_u64..40_000_000,
+            days in 1_u32..200,
+            chance: u64,
+            from in 0_u32..1440,
+            minutes in 1_u32..1440,
+            weekday in 0_usize..7,
+        ) {
+            let issued = at("2026-11-23T04:37:00Z");
+            let days = DaysAfterIssue { days, written: false };
+            let due = due::due(issued, issued + Duration::from_secs(life), days, None);
+            let mut one = [false; 7];
+            one[weekday] = true;
+            let calendar = Calendar {
+                windows: vec![crate::calendar::OffPeak {
+                    days: one,
+                    from,
+                    minutes,
+                    zone: TimeZone::UTC,
+                    text: String::new(),
+                }],
+                blackout: Vec::new(),
+            };
+            for calendar in [Calendar::default(), calendar] {
+                let found = moment(&due, issued, None, &calendar, chance);
+                prop_assert!(found.at <= due.safe_until);
+                prop_assert!(found.at >= issued);
+                prop_assert!(found.placed != Placed::InWindow || calendar.is_open(found.at));
+            }
+        }
+    }
+}
