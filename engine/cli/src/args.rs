@@ -144,6 +144,7 @@ pub(crate) struct Plan {
 Examples:
   waxwing renew                  what a timer runs; does nothing, without network, if nothing is due
   waxwing renew --dry-run        rehearse everything before it matters
+  waxwing renew shop             this one now, if it is due: no window and no retry is waited for
   waxwing renew shop --force     a new certificate now, though the old one is not due
 
 Exit: 0 done or nothing due, 3 configuration, 4 some failed or wait for the CA, 5 all failed,
@@ -155,6 +156,13 @@ pub(crate) struct Renew {
     /// Now, though not due
     #[arg(long, requires = "names")]
     pub(crate) force: bool,
+    /// What is due now, whatever window or retry a timer would wait for; implied by a name and on a
+    /// terminal
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// With --force: also if so many were issued lately that it looks like a loop
+    #[arg(long, requires = "force")]
+    pub(crate) yes: bool,
     /// Rehearse at the CA's staging: real DNS records, nothing stored, installers only plan
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -108,6 +108,8 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests,
+        zones: jiff::tz::TimeZoneDatabase::from_env(),
+        here: jiff::tz::TimeZone::system(),
     };
     let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
     let state = global

@@ -1,15 +1,16 @@
-//! What is configured, what is stored, and what follows: the plan that `plan`, `status` and
-//! `renew` share. Nothing here needs a network.
+//! What is configured, what is stored, what earlier runs have learnt, and what follows: the plan that
+//! `plan`, `status` and `renew` share. Nothing here needs a network.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{self, Action, Current, Installed, LastFailure, Plan, Stored};
+use waxwing_core::plan::{self, Action, Circumstances, Item, Plan, Stored};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::certificate::{AttemptResult, InventoryEntry};
-use waxwing_flow::ports::{CertificateStore as _, StoreError};
-use waxwing_flow::scheduler::{self, Job, Orders};
+use waxwing_flow::certificate::InventoryEntry;
+use waxwing_flow::history::{self, Past};
+use waxwing_flow::ports::{CertificateStore as _, History, StoreError};
+use waxwing_flow::scheduler::{self, Force, Job, Orders};
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
@@ -22,14 +23,27 @@ pub(crate) struct Survey {
     pub(crate) plan: Plan,
     /// What is stored, by name.
     pub(crate) inventory: BTreeMap<CertificateName, InventoryEntry>,
+    /// What earlier runs have learnt, by name.
+    pub(crate) pasts: BTreeMap<CertificateName, Past>,
     /// Certificates that cannot be read; a run leaves them alone.
     pub(crate) broken: Vec<StoreError>,
 }
 
-/// Reads the store and plans.
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A timer: waits of our own and off-peak windows count.
+    Timer,
+    /// A person, who wants it now.
+    Person,
+}
+
+/// Reads the store and the history, and plans.
 pub(crate) fn survey(
     loaded: &Loaded,
     store: &FileStore,
+    history: &dyn History,
+    asker: Asker,
     now: Timestamp,
 ) -> Result<Survey, StoreError> {
     let mut inventory = BTreeMap::new();
@@ -45,11 +59,31 @@ pub(crate) fn survey(
             Err(error) => broken.push(error),
         }
     }
-    let stored: Vec<Stored> = inventory.values().map(stored).collect();
-    let plan = plan::plan(&loaded.settings, &stored, &digests(&loaded.settings), now);
+    let pasts = history.pasts(now)?;
+    let none = Past::default();
+    let mut stored: Vec<Stored> = inventory
+        .values()
+        .map(|entry| {
+            let past = pasts.get(&entry.certificate).unwrap_or(&none);
+            history::stored(entry, past)
+        })
+        .collect();
+    // What failed before anything was stored has a past, too.
+    let configured = loaded.settings.certificates.iter().map(|one| &one.name);
+    let unstored = configured.filter(|name| !inventory.contains_key(*name));
+    stored.extend(unstored.filter_map(|name| Some(history::unstored(name, pasts.get(name)?))));
+    let circumstances = Circumstances {
+        digests: &digests(&loaded.settings),
+        down_since: &history.down_since()?,
+        spent: &BTreeMap::new(),
+        by_hand: asker == Asker::Person,
+        now,
+    };
+    let plan = plan::plan(&loaded.settings, &stored, &circumstances);
     Ok(Survey {
         plan,
         inventory,
+        pasts,
         broken,
     })
 }
@@ -63,24 +97,32 @@ pub(crate) fn digests(settings: &Settings) -> BTreeMap<PluginName, String> {
         .collect()
 }
 
-/// What a run does about a plan. `names` limits it; none means all. With `force` every named
-/// certificate is ordered although it is not due.
-pub(crate) fn orders(
-    survey: &Survey,
-    settings: &Settings,
-    names: &BTreeSet<CertificateName>,
-    force: bool,
-    rehearsal: bool,
-) -> Orders {
-    let wanted = |name: &CertificateName| names.is_empty() || names.contains(name);
+/// What a run is asked to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    /// Only these; empty for all.
+    pub(crate) names: &'a BTreeSet<CertificateName>,
+    /// Whether certificates are ordered that are not due.
+    pub(crate) force: Force,
+    /// At staging CAs, nothing stored.
+    pub(crate) rehearsal: bool,
+    /// Who asks.
+    pub(crate) asker: Asker,
+}
+
+/// What a run does about a plan.
+pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Orders {
+    let wanted = |name: &CertificateName| wish.names.is_empty() || wish.names.contains(name);
+    let ordered = |item: &&Item| {
+        let asked = (wish.force != Force::No || wish.rehearsal)
+            && !matches!(item.action, Action::Gone { .. });
+        asked || item.is_ordered()
+    };
     let due: BTreeSet<&CertificateName> = survey
         .plan
         .items
         .iter()
-        .filter(|item| {
-            let asked = (force || rehearsal) && !matches!(item.action, Action::Gone { .. });
-            asked || matches!(item.action, Action::Issue(_) | Action::Renew { .. })
-        })
+        .filter(ordered)
         .map(|item| &item.name)
         .collect();
     let jobs = settings
@@ -94,6 +136,7 @@ pub(crate) fn orders(
                 .get(&certificate.name)
                 .and_then(|entry| entry.current.as_ref())
                 .map(|current| current.version),
+            force: wish.force,
         })
         .collect();
     let install = settings
@@ -105,48 +148,7 @@ pub(crate) fn orders(
     Orders {
         jobs,
         install,
-        rehearsal,
-    }
-}
-
-/// The part of an entry that planning needs.
-fn stored(entry: &InventoryEntry) -> Stored {
-    let failure = entry.last.as_ref().and_then(|last| match &last.result {
-        AttemptResult::Renewed | AttemptResult::Installed => None,
-        AttemptResult::NotInstalled { plugin, causes } => Some(LastFailure {
-            at: last.at,
-            plugin: Some(plugin.clone()),
-            causes: causes.clone(),
-        }),
-        AttemptResult::Failed { causes, .. } => Some(LastFailure {
-            at: last.at,
-            plugin: None,
-            causes: causes.clone(),
-        }),
-    });
-    Stored {
-        name: entry.certificate.clone(),
-        current: entry.current.as_ref().map(|current| Current {
-            version: current.version,
-            names: current.facts.names.clone(),
-            ca: current.origin.ca.clone(),
-            fallback: current.origin.fallback,
-            staging: current.origin.staging,
-            key: current.facts.key_type,
-            not_before: current.facts.not_before,
-            not_after: current.facts.not_after,
-            suggestion: None,
-        }),
-        installed: entry
-            .installed
-            .iter()
-            .map(|mark| Installed {
-                plugin: mark.plugin.clone(),
-                version: mark.version,
-                settings: mark.settings.clone(),
-            })
-            .collect(),
-        failure,
-        unfinished: entry.unfinished,
+        rehearsal: wish.rehearsal,
+        by_hand: wish.asker == Asker::Person,
     }
 }

@@ -17,6 +17,7 @@ use waxwing_host::host::{HostOptions, Loaded as LoadedPlugin, PluginHost};
 use waxwing_host::pkcs12::{Pkcs12, Pkcs12Contents, Pkcs12Profile};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::entropy::SystemEntropy;
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::http::HttpSender;
 use waxwing_io::keys::LocalKeys;
 use waxwing_io::pkcs12;
@@ -67,28 +68,51 @@ pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     FileStore::open(&loaded.state, loaded.settings.state.keep_versions).map(Arc::new)
 }
 
+/// Opens what earlier runs have learnt.
+pub(crate) fn history(store: &FileStore) -> Result<Arc<SqliteHistory>, StoreError> {
+    SqliteHistory::open(store.root()).map(Arc::new)
+}
+
+/// What talking to CAs needs, and no plugins.
+pub(crate) fn session_ports(
+    loaded: &Loaded,
+    store: Arc<FileStore>,
+) -> Result<SessionPorts, WireError> {
+    let machine = |what, cause: &dyn std::fmt::Display| WireError {
+        what,
+        cause: cause.to_string(),
+    };
+    let http = HttpSender::new(&loaded.settings.network)
+        .map_err(|error| machine("failed to use [network] proxy", &error))?;
+    Ok(SessionPorts {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        http: Arc::new(http),
+        keys: Arc::new(LocalKeys),
+        store,
+        secrets: Arc::new(LocalSecrets),
+        user_agent: user_agent().map_err(|cause| machine("failed to name ourselves", &cause))?,
+    })
+}
+
 /// Puts an adapter behind every port and loads the plugins.
 pub(crate) fn wire(
     loaded: &Loaded,
     store: Arc<FileStore>,
+    history: Arc<SqliteHistory>,
     observer: Arc<dyn Observer>,
 ) -> Result<Wired, WireError> {
     let machine = |what, cause: &dyn std::fmt::Display| WireError {
         what,
         cause: cause.to_string(),
     };
-    let network = &loaded.settings.network;
-    let clock = Arc::new(SystemClock);
-    let http = Arc::new(
-        HttpSender::new(network)
-            .map_err(|error| machine("failed to use [network] proxy", &error))?,
-    );
+    let session = session_ports(loaded, Arc::clone(&store))?;
     let audit = Arc::new(AuditTrail::default());
-    let probe = DnsProbe::new(network);
+    let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {
         cache_dir: store.cache("components").ok(),
-        http: http.clone(),
-        clock: clock.clone(),
+        http: Arc::clone(&session.http),
+        clock: Arc::clone(&session.clock),
         audit: Arc::clone(&audit),
         pkcs12: Arc::new(Pkcs12Files),
         run_id: String::new(),
@@ -120,16 +144,8 @@ pub(crate) fn wire(
         })
         .collect();
     let ports = Ports {
-        session: SessionPorts {
-            clock,
-            entropy: Arc::new(SystemEntropy),
-            http,
-            keys: Arc::new(LocalKeys),
-            store,
-            secrets: Arc::new(LocalSecrets),
-            user_agent: user_agent()
-                .map_err(|cause| machine("failed to name ourselves", &cause))?,
-        },
+        session,
+        history,
         probe: Arc::new(probe),
         dns,
         installers,

@@ -5,12 +5,24 @@
 //! the configuration is listed until somebody forgets it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use crate::budget::Limit;
+use crate::ca::choose::{self, Haste, Next, Question, Standing};
 use crate::due::{self, Due, Suggestion, Urgency};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, Identifier, PluginName};
+use crate::retry::ladder::{self, Deadline, Failed};
+use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
 use crate::time::Timestamp;
+
+/// Most certificates that are issued under one name in a period, whoever asks and whichever CA
+/// signs: whatever goes wrong here or in a configuration must not end in a loop of orders.
+pub const MOST_ISSUED: Limit = Limit {
+    count: 5,
+    per: Duration::from_secs(7 * 24 * 60 * 60),
+};
 
 /// What is stored under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +37,10 @@ pub struct Stored {
     pub failure: Option<LastFailure>,
     /// True if an interrupted run is to be taken up.
     pub unfinished: bool,
+    /// Failed attempts since it was last renewed, oldest first.
+    pub failed: Vec<Failed>,
+    /// When certificates were issued under this name, as far back as [`MOST_ISSUED`] counts.
+    pub issued: Vec<Timestamp>,
 }
 
 /// The current version of a certificate.
@@ -72,6 +88,22 @@ pub struct LastFailure {
     pub causes: Vec<String>,
 }
 
+/// What counts besides settings and store.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// For each installer, the digest of its settings and grants as they are now, in the form that
+    /// [`Installed::settings`] has.
+    pub digests: &'a BTreeMap<PluginName, String>,
+    /// Since when CAs have been seen to be down.
+    pub down_since: &'a BTreeMap<CaName, Timestamp>,
+    /// CAs whose budgets are spent, and until when.
+    pub spent: &'a BTreeMap<CaName, Timestamp>,
+    /// True if a person asks for the run: neither our ladders nor windows count.
+    pub by_hand: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
 /// What a run would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -88,10 +120,65 @@ pub struct Item {
     pub action: Action,
     /// The CA that the act asks, or that issued what is kept.
     pub ca: Option<CaName>,
+    /// When it is renewed, if one is in place.
+    pub moment: Option<Moment>,
+    /// Why the act does not happen now although it is right.
+    pub hold: Option<Hold>,
     /// Installers that have something to do, in order.
     pub install: Vec<Install>,
     /// What else is worth knowing.
     pub notes: Vec<Note>,
+}
+
+/// Why a certificate that is to be ordered is not ordered now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// An off-peak window is waited for.
+    Window {
+        /// Its beginning, or a moment in it.
+        until: Timestamp,
+    },
+    /// It failed, and the next try is later.
+    Ladder {
+        /// Where it is tried next.
+        ca: CaName,
+        /// When.
+        until: Timestamp,
+        /// How often it failed there.
+        failures: u32,
+    },
+    /// The CA has asked for a wait, or what it allows is used up.
+    Asked {
+        /// Which.
+        ca: CaName,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// So many were issued lately that something must be wrong.
+    TooMany {
+        /// When the next one may be.
+        until: Timestamp,
+        /// How many in the period of [`MOST_ISSUED`].
+        issued: usize,
+    },
+    /// No CA of the list may be asked.
+    NoCa {
+        /// Each, and why not.
+        passed_over: Vec<(CaName, String)>,
+    },
+}
+
+impl Hold {
+    /// When it ends; none if only the configuration can end it.
+    pub const fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Window { until }
+            | Self::Ladder { until, .. }
+            | Self::Asked { until, .. }
+            | Self::TooMany { until, .. } => Some(*until),
+            Self::NoCa { .. } => None,
+        }
+    }
 }
 
 /// An act, and why.
@@ -200,6 +287,13 @@ impl Plan {
     }
 }
 
+impl Item {
+    /// True if a run orders a certificate now.
+    pub const fn is_ordered(&self) -> bool {
+        matches!(self.action, Action::Issue(_) | Action::Renew { .. }) && self.hold.is_none()
+    }
+}
+
 impl Action {
     /// True if a run would do something.
     pub const fn is_change(&self) -> bool {
@@ -210,21 +304,13 @@ impl Action {
     }
 }
 
-/// Plans a run at `now`.
-///
-/// `digests` holds, for each installer, the digest of its settings and grants as they are now, in
-/// the form that [`Installed::settings`] has.
-pub fn plan(
-    settings: &Settings,
-    stored: &[Stored],
-    digests: &BTreeMap<PluginName, String>,
-    now: Timestamp,
-) -> Plan {
+/// Plans a run.
+pub fn plan(settings: &Settings, stored: &[Stored], circumstances: &Circumstances<'_>) -> Plan {
     let by_name: BTreeMap<_, _> = stored.iter().map(|one| (&one.name, one)).collect();
     let wanted: BTreeSet<_> = settings.certificates.iter().map(|one| &one.name).collect();
     let configured = settings.certificates.iter().map(|certificate| {
         let stored = by_name.get(&certificate.name).copied();
-        item(settings, certificate, stored, digests, now)
+        item(settings, certificate, stored, circumstances)
     });
     let gone = by_name.values().filter(|one| !wanted.contains(&one.name));
     Plan {
@@ -232,14 +318,15 @@ pub fn plan(
     }
 }
 
-fn item(
+/// Plans one certificate; `stored` is what is there under its name.
+pub fn item(
     settings: &Settings,
     certificate: &CertificateSettings,
     stored: Option<&Stored>,
-    digests: &BTreeMap<PluginName, String>,
-    now: Timestamp,
+    circumstances: &Circumstances<'_>,
 ) -> Item {
-    let first = certificate.cas.first();
+    let now = circumstances.now;
+    let mut moment = None;
     let mut notes = Vec::new();
     if let Some(stored) = stored {
         notes.extend(stored.failure.clone().map(Note::Failure));
@@ -257,7 +344,17 @@ fn item(
                 current.suggestion.as_ref(),
             );
             notes.extend(due.warning.clone().map(Note::Warning));
-            let urgency = due.urgency(now, current.not_after);
+            let chance = schedule::chance(&certificate.name, current.version);
+            let calendar = &certificate.calendar;
+            let suggestion = current.suggestion.as_ref();
+            let found = schedule::moment(&due, current.not_before, suggestion, calendar, chance);
+            moment = Some(found);
+            let from = found.at.min(due.at);
+            let urgency = due.urgency(now, current.not_after).max(if now >= from {
+                Urgency::Due
+            } else {
+                Urgency::None
+            });
             match issue_reason(settings, certificate, current) {
                 Some(reason) => Action::Issue(reason),
                 None if urgency > Urgency::None => Action::Renew {
@@ -271,7 +368,7 @@ fn item(
     };
     let (action, install) = match (action, stored, current) {
         (Action::Keep { due }, Some(stored), Some(current)) => {
-            let install = missing(certificate, stored, current, digests);
+            let install = missing(certificate, stored, current, circumstances.digests);
             if install.is_empty() {
                 (Action::Keep { due }, install)
             } else {
@@ -287,17 +384,179 @@ fn item(
             (action, install.collect())
         }
     };
-    let ca = match (&action, current) {
-        (Action::Keep { .. } | Action::Install { .. }, Some(current)) => Some(&current.ca),
-        _ => first,
+    let (ca, hold) = match (&action, current) {
+        (Action::Keep { .. } | Action::Install { .. }, Some(current)) => {
+            (Some(current.ca.clone()), None)
+        }
+        _ => {
+            let (ca, hold) = asked(settings, certificate, stored, &action, circumstances);
+            let hold = held_back(certificate, stored, &action, moment, circumstances).or(hold);
+            (ca.or_else(|| certificate.cas.first().cloned()), hold)
+        }
     };
     Item {
         name: certificate.name.clone(),
-        ca: ca.cloned(),
+        ca,
+        moment,
+        hold,
         action,
         install,
         notes,
     }
+}
+
+/// The CA that would be asked, and what holds it.
+fn asked(
+    settings: &Settings,
+    certificate: &CertificateSettings,
+    stored: Option<&Stored>,
+    action: &Action,
+    circumstances: &Circumstances<'_>,
+) -> (Option<CaName>, Option<Hold>) {
+    let current = stored.and_then(|stored| stored.current.as_ref());
+    let list = choose::in_order(
+        &certificate.cas,
+        current.map(|current| &current.ca),
+        settings.failover.fail_back,
+    );
+    let standings = standings(&list, stored, action, circumstances);
+    let choice = choose::next(&Question {
+        list: &list,
+        profiles: &settings.cas,
+        names: &certificate.domains,
+        standings: &standings,
+        policy: settings.failover,
+        haste: haste(action),
+        by_hand: circumstances.by_hand,
+        now: circumstances.now,
+    });
+    match choice.next {
+        Next::Ask { ca, .. } => (Some(ca.name.clone()), None),
+        Next::Wait { until, ca } => {
+            let standing = standings.get(&ca);
+            let hold = match standing.filter(|standing| standing.own_wait) {
+                Some(_) => Hold::Ladder {
+                    until,
+                    failures: failures(stored, &ca),
+                    ca: ca.clone(),
+                },
+                None => Hold::Asked {
+                    until,
+                    ca: ca.clone(),
+                },
+            };
+            (Some(ca), Some(hold))
+        }
+        Next::Nobody => {
+            let passed_over = choice.passed_over.into_iter();
+            let passed_over = passed_over.map(|(ca, why)| (ca, why.to_string())).collect();
+            (None, Some(Hold::NoCa { passed_over }))
+        }
+    }
+}
+
+/// What holds a certificate back whichever CA is asked.
+fn held_back(
+    certificate: &CertificateSettings,
+    stored: Option<&Stored>,
+    action: &Action,
+    moment: Option<Moment>,
+    circumstances: &Circumstances<'_>,
+) -> Option<Hold> {
+    let now = circumstances.now;
+    let issued = stored.map_or(&[][..], |stored| &stored.issued);
+    if let Some(until) = too_many(issued, now) {
+        let recent = |at: &&Timestamp| now.since(**at) < MOST_ISSUED.per;
+        let issued = issued.iter().filter(recent).count();
+        return Some(Hold::TooMany { until, issued });
+    }
+    let Action::Renew { due, urgency, .. } = action else {
+        return None;
+    };
+    if circumstances.by_hand || *urgency >= Urgency::Emergency {
+        return None;
+    }
+    let later = moment.map(|moment| moment.at).filter(|at| *at > now);
+    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
+    until.map(|until| Hold::Window { until })
+}
+
+/// If so many were issued in the period that no more may be: until when.
+pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+    let count = usize::try_from(MOST_ISSUED.count).unwrap_or(usize::MAX);
+    let mut recent: Vec<_> = issued
+        .iter()
+        .filter(|at| now.since(**at) < MOST_ISSUED.per)
+        .collect();
+    recent.sort_unstable();
+    let first = recent.len().checked_sub(count)?;
+    recent.get(first).map(|at| **at + MOST_ISSUED.per)
+}
+
+/// How much time an act leaves.
+pub const fn haste(action: &Action) -> Haste {
+    match action {
+        Action::Renew {
+            due,
+            urgency: Urgency::None | Urgency::Due,
+            ..
+        }
+        | Action::Keep { due }
+        | Action::Install { due } => Haste::Until(due.safe_until),
+        Action::Renew { .. } | Action::Issue(_) | Action::Gone { .. } => Haste::Now,
+    }
+}
+
+/// How each CA of the list stands with a certificate.
+pub fn standings(
+    list: &[CaName],
+    stored: Option<&Stored>,
+    action: &Action,
+    circumstances: &Circumstances<'_>,
+) -> BTreeMap<CaName, Standing> {
+    let failed = stored.map_or(&[][..], |stored| &stored.failed);
+    let current = stored.and_then(|stored| stored.current.as_ref());
+    // What is ordered for other names has no deadline of its own.
+    let deadline = match (action, current) {
+        (Action::Renew { due, not_after, .. }, _) => Some(Deadline {
+            safe_until: due.safe_until,
+            not_after: *not_after,
+        }),
+        _ => None,
+    };
+    let standing = |ca: &CaName| {
+        let here = failed.iter().filter(|one| one.ca == *ca);
+        let troubles = ladder::troubles(here);
+        let version = current.map_or(0, |current| current.version);
+        let mut standing = Standing {
+            down_since: circumstances.down_since.get(ca).copied(),
+            ..Standing::default()
+        };
+        if let Some((all, theirs)) = troubles {
+            let salt = u64::from(all.failures).rotate_left(40);
+            let chance = stored.map_or(0, |s| schedule::chance(&s.name, version)) ^ salt;
+            let next = ladder::next_try(&all, deadline, chance);
+            standing.trouble = theirs;
+            standing.not_before = Some(next);
+            standing.own_wait = all.until.is_none_or(|until| until < next);
+        }
+        if let Some(until) = circumstances.spent.get(ca)
+            && standing.not_before.is_none_or(|before| before < *until)
+        {
+            standing.not_before = Some(*until);
+            standing.own_wait = false;
+        }
+        standing
+    };
+    let all = list.iter().map(|ca| (ca.clone(), standing(ca)));
+    all.filter(|(_, standing)| *standing != Standing::default())
+        .collect()
+}
+
+fn failures(stored: Option<&Stored>, ca: &CaName) -> u32 {
+    let failed = stored.map_or(&[][..], |stored| &stored.failed);
+    let count = failed.iter().filter(|one| one.ca == *ca).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Why the stored certificate will not do, though it is valid.
@@ -390,6 +649,8 @@ fn gone_item(stored: &Stored) -> Item {
     Item {
         name: stored.name.clone(),
         ca: current.map(|current| current.ca.clone()),
+        moment: None,
+        hold: None,
         action: Action::Gone {
             not_after: current.map(|current| current.not_after),
         },

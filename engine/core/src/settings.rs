@@ -11,9 +11,12 @@ pub(crate) mod units;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ca::CaProfile;
+use crate::ca::choose::FailOver;
+use crate::calendar::Calendar;
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
 use crate::plugin::{Grants, Manifest};
@@ -27,6 +30,8 @@ pub struct Settings {
     pub state: StateSettings,
     /// `[network]`
     pub network: NetworkSettings,
+    /// `[failover]`
+    pub failover: FailOver,
     /// Every CA named in a `ca` list or defined by the operator, and every shipped one.
     pub cas: BTreeMap<CaName, CaProfile>,
     /// `[plugin.*]`
@@ -148,6 +153,8 @@ pub struct CertificateSettings {
     pub install: Vec<PluginName>,
     /// Upper bound of the age at renewal, in days; `written` if the operator wrote it.
     pub days_after_issue: DaysAfterIssue,
+    /// When it may be renewed.
+    pub calendar: Arc<Calendar>,
 }
 
 impl CertificateSettings {

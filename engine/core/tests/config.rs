@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use waxwing_core::ca::EabSource;
+use waxwing_core::ca::choose::FailBack;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, DomainName, PluginName};
 use waxwing_core::plugin::Manifest;
@@ -117,11 +118,11 @@ fn the_full_example_means_what_it_says() {
     assert_eq!(origin("zerossl", "directories").as_deref(), Some("shipped"));
     assert_eq!(
         origin("zerossl", "eab.email").as_deref(),
-        Some("waxwing.toml:19")
+        Some("waxwing.toml:21")
     );
     assert_eq!(
         origin("internal", "trust").as_deref(),
-        Some("waxwing.toml:23")
+        Some("waxwing.toml:25")
     );
     assert_eq!(origin("internal", "poll.first").as_deref(), Some("shipped"));
     let EabSource::Obtain(obtain) = &ca("zerossl").eab.source else {
@@ -129,6 +130,13 @@ fn the_full_example_means_what_it_says() {
     };
     assert_eq!(obtain.email.as_deref(), Some("ops@example.com"));
     assert_eq!(settings.warnings, Vec::<String>::new());
+
+    // When renewals may happen, and when another CA stands in.
+    assert_eq!(shop.calendar.windows.len(), 1);
+    assert_eq!(mail.calendar, shop.calendar);
+    assert_eq!(settings.failover.after_failures, 5);
+    assert_eq!(settings.failover.after.as_secs(), 6 * 3600);
+    assert_eq!(settings.failover.fail_back, FailBack::Never);
 }
 
 proptest! {
@@ -213,6 +221,8 @@ fn settings(cases: &Path, text: String) -> Result<Settings, ConfigErrors> {
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests,
+        zones: jiff::tz::TimeZoneDatabase::bundled(),
+        here: jiff::tz::TimeZone::UTC,
     };
     resolve(&raw, &catalog)
 }

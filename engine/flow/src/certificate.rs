@@ -1,5 +1,6 @@
 //! A certificate as the store keeps it and as installers get it.
 
+use waxwing_acme::ari;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
@@ -28,6 +29,15 @@ pub struct CertificateFacts {
     pub key_type: Option<KeyType>,
     /// Common names of the issuers along the chain, leaf's issuer first.
     pub issuers: Vec<String>,
+}
+
+impl CertificateFacts {
+    /// The identifier under which the CA knows it (RFC 9773 section 4.1); none if the certificate
+    /// does not name its authority's key.
+    pub fn ari_id(&self) -> Option<String> {
+        let authority = self.authority_key_id.as_deref()?;
+        Some(ari::certificate_id(authority, &self.serial))
+    }
 }
 
 /// An issued chain cut into the usual PEM files.

@@ -21,7 +21,9 @@ use crate::journal;
 use crate::machine::Machine;
 use crate::machine::effect::{Effect, Ending};
 use crate::machine::event::Event;
-use crate::ports::{Clock, DnsProvider, Installer, PropagationProbe, StoreError, StoreErrorKind};
+use crate::ports::{
+    Clock, DnsProvider, History, Installer, PropagationProbe, StoreError, StoreErrorKind,
+};
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
 use crate::session::{CaSession, SessionPorts};
@@ -34,6 +36,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 pub struct Ports {
     /// What talking to a CA needs.
     pub session: SessionPorts,
+    /// What earlier runs have learnt.
+    pub history: Arc<dyn History>,
     /// The DNS as the world sees it.
     pub probe: Arc<dyn PropagationProbe>,
     /// DNS plugins by their configured names.

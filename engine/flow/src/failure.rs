@@ -87,6 +87,20 @@ pub enum Failure {
         /// URL and cause.
         tried: Vec<(String, CaError)>,
     },
+    /// Unrelated hosts failed in the same way, so it is this machine's network and nobody's CA.
+    Offline {
+        /// Each host that was tried, and what came of it.
+        hosts: Vec<(String, CaError)>,
+    },
+    /// The CA's staging refused what the CA itself had refused before, so that nothing was ordered.
+    Rehearsal {
+        /// The CA.
+        ca: CaName,
+        /// Its staging.
+        staging: CaName,
+        /// Why it was refused there.
+        failure: Box<Self>,
+    },
     /// A step at the CA failed.
     Ca {
         /// The CA.
@@ -197,6 +211,8 @@ impl Failure {
                 .min()
                 .unwrap_or(FailureClass::Misconfigured),
             Self::Ca { error, .. } => error.class(),
+            Self::Offline { .. } => FailureClass::Transient,
+            Self::Rehearsal { failure, .. } => failure.class(),
             Self::Validation { .. } => FailureClass::Rejected,
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
                 FailureClass::Transient
@@ -225,6 +241,7 @@ impl Failure {
             self,
             Self::Directory { .. }
                 | Self::Ca { .. }
+                | Self::Rehearsal { .. }
                 | Self::Validation { .. }
                 | Self::OrderDeadline { .. }
                 | Self::Parked { .. }
@@ -232,6 +249,41 @@ impl Failure {
                 | Self::NoDnsChallenge { .. }
                 | Self::Mismatch { .. }
         )
+    }
+
+    /// How far the CA was from answering, if none of what was tried at it was answered: then it may
+    /// be this machine that is cut off.
+    pub fn silence(&self) -> Option<TransportStage> {
+        let stage = |cause: &CaError| match cause {
+            CaError::Transport(error) => match error.stage {
+                TransportStage::Request | TransportStage::Address | TransportStage::TooLarge => {
+                    None
+                }
+                stage => Some(stage),
+            },
+            CaError::Answer(_) => None,
+        };
+        match self {
+            Self::Directory { tried, .. } => {
+                let stages: Option<Vec<_>> = tried.iter().map(|(_, cause)| stage(cause)).collect();
+                stages?.first().copied()
+            }
+            Self::Ca { error, .. } => stage(error),
+            _ => None,
+        }
+    }
+
+    /// Until when the CA asked to be left alone.
+    pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Directory { tried, .. } => {
+                let asked = tried.iter().filter_map(|(_, cause)| cause.retry_after(now));
+                asked.min().map(|wait| now + wait)
+            }
+            Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
+            Self::Parked { retry_after, .. } => Some(now + *retry_after),
+            _ => None,
+        }
     }
 
     /// Every cause, outermost first, a line each. The first line is the failure itself.
@@ -245,6 +297,13 @@ impl Failure {
                 }));
             }
             Self::Ca { error, .. } => lines.push(error.to_string()),
+            Self::Offline { hosts } => {
+                lines.extend(hosts.iter().map(|(host, cause)| match cause {
+                    CaError::Transport(error) => format!("{host}: {error}"),
+                    CaError::Answer(error) => format!("{host}: {error}"),
+                }));
+            }
+            Self::Rehearsal { failure, .. } => lines.extend(failure.lines()),
             Self::Validation { refused, .. } => {
                 // A refusal of the whole order is the same for each name: once is enough.
                 match refused.as_slice() {
@@ -294,6 +353,11 @@ impl Failure {
         match self {
             Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
             Self::Ca { error, .. } => error.hint(),
+            Self::Offline { .. } => Some(
+                "`waxwing check` tests the way out; [network] resolvers or proxy set another"
+                    .to_owned(),
+            ),
+            Self::Rehearsal { failure, .. } => failure.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Lookup(error) => error.hint.clone(),
@@ -331,6 +395,16 @@ impl fmt::Display for Failure {
         match self {
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
+            Self::Offline { hosts } => write!(
+                f,
+                "this machine seems to be offline: {} unrelated hosts failed in the same way, so no \
+                 CA is to blame and no fallback was spent",
+                hosts.len()
+            ),
+            Self::Rehearsal { ca, staging, .. } => write!(
+                f,
+                "nothing was ordered at {ca}, which refused it last time: {staging} refuses it too"
+            ),
             Self::Validation { ca, refused } => {
                 let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();
                 write!(f, "{ca} refused {}", names.join(", "))

@@ -6,10 +6,12 @@
 //!
 //! Start reading at [`run`] (what a run is), then [`machine`] (how it goes on), then [`driver`].
 
+pub mod advice;
 pub mod audit;
 pub mod certificate;
 pub mod driver;
 pub mod failure;
+pub mod history;
 pub mod install;
 pub mod journal;
 pub mod machine;

@@ -1,12 +1,14 @@
 //! Everything the flow needs from outside, as traits. The words MUST and SHOULD are contracts;
 //! one suite of tests runs against each real adapter and its fake.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use waxwing_acme::jws::Signer;
+use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportError};
 use waxwing_core::key::KeyType;
@@ -18,6 +20,7 @@ use waxwing_core::time::Timestamp;
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, StoredVersion,
 };
+use crate::history::{Advice, ClosedAttempt, Past, Sighting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, Removal, ZoneAnswer,
@@ -320,6 +323,43 @@ pub trait CertificateStore: Send + Sync {
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError>;
     /// One writer at a time for each account.
     fn lock_account(&self, ca: &CaName) -> Result<Box<dyn LockGuard>, StoreError>;
+}
+
+/// What earlier runs have learnt and later ones go by; see [`history`](crate::history).
+///
+/// Calls are short and synchronous, and MUST be complete on disk when they return. Several processes
+/// MAY use it at the same time. What cannot be read any more MUST be set aside and begun anew, not
+/// reported for ever: nothing in it is worth a certificate.
+pub trait History: Send + Sync {
+    /// Writes down how an attempt ended.
+    fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError>;
+    /// What is known of every certificate of which something is known, at `now`.
+    fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError>;
+    /// What is known of one certificate at `now`.
+    fn past(&self, name: &CertificateName, now: Timestamp) -> Result<Past, StoreError>;
+    /// Keeps what a CA advises about a certificate, in place of what it advised before.
+    fn save_advice(&self, name: &CertificateName, advice: &Advice) -> Result<(), StoreError>;
+    /// Writes down what came of talking to a CA.
+    fn sight(&self, sighting: &Sighting) -> Result<(), StoreError>;
+    /// For each CA that failed the last time it was talked to: since when it has failed.
+    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError>;
+    /// What is left of a budget, as it was left; none for one that was never touched.
+    fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError>;
+    /// Keeps what is left of a budget.
+    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError>;
+    /// Forgets attempts and sightings from before `before`, but none that still counts.
+    fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
+}
+
+/// Which budget.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BudgetKey {
+    /// Whose limit it is: a CA or a plugin, by its configured name.
+    pub owner: String,
+    /// What is counted: `orders`, `duplicates`, …
+    pub kind: String,
+    /// What it is counted for: an account, a set of names, a name.
+    pub what: String,
 }
 
 /// Resolves references to secrets.

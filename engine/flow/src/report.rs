@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use waxwing_core::ca::choose::Because;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::plan::Hold;
 use waxwing_core::time::Timestamp;
 
 use crate::audit::AuditEvent;
@@ -28,6 +30,8 @@ pub struct RunReport {
     pub audit: Vec<AuditEvent>,
     /// Requests to each CA.
     pub requests: BTreeMap<CaName, u64>,
+    /// CAs at which an account was made so that they can stand in, or could not be, and why.
+    pub accounts: Vec<(CaName, Result<(), Failure>)>,
     /// True if somebody stopped it.
     pub stopped: bool,
 }
@@ -47,6 +51,10 @@ pub struct CertificateReport {
     pub milestones: Vec<Milestone>,
     /// Why CAs that were tried did not give a certificate, in the order tried.
     pub failures: Vec<CaFailure>,
+    /// If the last CA that was asked stood in for another: for which, and by which rule.
+    pub stands_in: Option<(CaName, Because)>,
+    /// When it is tried again, and where, if it was not renewed.
+    pub next_try: Option<(Timestamp, CaName)>,
     /// Records that are still to be removed, and why.
     pub owed: Vec<PluginFailure>,
     /// What works but should be looked at.
@@ -62,6 +70,8 @@ pub struct CaFailure {
     pub at: Timestamp,
     /// Why.
     pub failure: Failure,
+    /// Another CA that answered meanwhile, and how fast: the network of this machine is fine.
+    pub elsewhere: Option<(CaName, Duration)>,
 }
 
 /// How work on a certificate ended.
@@ -84,6 +94,8 @@ pub enum Outcome {
     Overtaken,
     /// Another run is at it now.
     Locked(StoreError),
+    /// It may not be ordered now.
+    Held(Hold),
     /// No certificate. The reasons at each CA are in the report's `failures`; this is the rest.
     Failed(Option<Failure>),
 }

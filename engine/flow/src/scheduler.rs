@@ -3,30 +3,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
-use tracing::Instrument;
-use waxwing_acme::ari;
 use waxwing_core::ca::CaProfile;
-use waxwing_core::ca::choose::{self, Tried};
-use waxwing_core::failure::FailureClass;
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::plan::{self, Circumstances, Hold};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
-use crate::certificate::{AttemptResult, LastAttempt, StoredVersion};
-use crate::driver::{Driven, Ports, Stop, Work};
-use crate::failure::Failure;
+use crate::certificate::{AttemptResult, LastAttempt};
+use crate::driver::{Ports, Stop};
+use crate::failure::{CaError, Failure};
+use crate::history;
 use crate::install;
-use crate::machine::{Machine, Patience};
 use crate::ports::StoreErrorKind;
-use crate::report::{CaFailure, CertificateReport, Outcome, Progress, RunReport};
-use crate::run::{OrderTerms, Run, Stage};
+use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::session::CaSession;
 
+mod accounts;
+mod attempt;
+mod cas;
 mod leftover;
+
+use cas::Case;
 
 pub use leftover::is_rehearsal;
 
@@ -41,6 +43,19 @@ pub struct Job {
     /// The current version when it was planned: if another one is there under the lock, the need
     /// is gone.
     pub seen: Option<u32>,
+    /// Whether it is ordered although it is not due.
+    pub force: Force,
+}
+
+/// Whether a certificate is ordered although the plan says that it is not to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// No.
+    No,
+    /// Although it is not due; but a limit on how many are issued holds.
+    NotDue,
+    /// Whatever holds it, but for what a CA asked for.
+    Anyway,
 }
 
 /// What to do in a run.
@@ -52,6 +67,8 @@ pub struct Orders {
     pub install: Vec<CertificateName>,
     /// True: at staging CAs, nothing is stored, installers only plan.
     pub rehearsal: bool,
+    /// True if a person asked for it: neither waits of our own nor off-peak windows count.
+    pub by_hand: bool,
 }
 
 /// Does it.
@@ -64,8 +81,10 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         settings,
         id: &id,
         rehearsal: orders.rehearsal,
+        by_hand: orders.by_hand,
+        down_since: down_since(ports),
         stop,
-        sessions: Mutex::new(BTreeMap::new()),
+        sessions: Arc::default(),
     };
     shift.settle_leftovers(&orders.jobs).await;
     let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
@@ -81,6 +100,7 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
     let installs = install::install(ports, &id, &wanted, orders.rehearsal, stop).await;
+    let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
     RunReport {
         id,
@@ -90,6 +110,7 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         installs,
         audit: ports.audit.events(),
         requests,
+        accounts,
         stopped: stop.is_requested(),
     }
 }
@@ -103,6 +124,8 @@ fn run_id(now: Timestamp, chance: u64) -> String {
 struct Counter {
     session: OnceCell<Result<CaSession, Failure>>,
     room: Semaphore,
+    /// Whether it answers at all, and how fast.
+    contact: OnceCell<Result<Duration, Option<CaError>>>,
 }
 
 /// One run.
@@ -111,9 +134,24 @@ struct Shift<'a> {
     settings: &'a Settings,
     id: &'a str,
     rehearsal: bool,
+    by_hand: bool,
+    /// CAs that have been down, as earlier runs left it.
+    down_since: BTreeMap<CaName, Timestamp>,
     stop: &'a Stop,
-    sessions: Mutex<BTreeMap<CaName, Arc<Counter>>>,
+    sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
 }
+
+/// Nobody's standing suffers if this cannot be read.
+fn down_since(ports: &Ports) -> BTreeMap<CaName, Timestamp> {
+    ports.history.down_since().unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "what is known of CAs could not be read");
+        BTreeMap::new()
+    })
+}
+
+/// Planning a certificate here is not about installers.
+static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
+static NOTHING_SPENT: BTreeMap<CaName, Timestamp> = BTreeMap::new();
 
 impl Shift<'_> {
     async fn certificate(&self, job: &Job) -> CertificateReport {
@@ -126,6 +164,8 @@ impl Shift<'_> {
             outcome: Outcome::Failed(None),
             milestones: Vec::new(),
             failures: Vec::new(),
+            stands_in: None,
+            next_try: None,
             owed: Vec::new(),
             notes: Vec::new(),
         };
@@ -150,7 +190,35 @@ impl Shift<'_> {
         if current.as_ref().map(|version| version.version) != job.seen {
             return Outcome::Overtaken;
         }
-        let (outcome, driven) = self.at_cas(job, current.as_ref(), report).await;
+        // What another run has met meanwhile counts, too.
+        let past = self.ports.history.past(name, self.now());
+        let past = past.unwrap_or_else(|error| {
+            report
+                .notes
+                .push(format!("nothing is known of earlier runs: {error}"));
+            history::Past::default()
+        });
+        let stored = match store.entry(name) {
+            Ok(Some(entry)) => history::stored(&entry, &past),
+            Ok(None) => history::unstored(name, &past),
+            Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
+        };
+        let item = plan::item(
+            self.settings,
+            &job.certificate,
+            Some(&stored),
+            &self.circumstances(),
+        );
+        if let Some(hold) = item.hold.filter(|hold| self.holds(job, hold)) {
+            return Outcome::Held(hold);
+        }
+        let case = Case {
+            job,
+            current: current.as_ref(),
+            stored,
+            action: item.action,
+        };
+        let (outcome, driven) = self.at_cas(case, report).await;
         if !driven {
             // No CA was reached, so nobody has looked at what an earlier run may owe.
             match self.settle_journal(&self.journal_name(name)).await {
@@ -162,262 +230,38 @@ impl Shift<'_> {
         outcome
     }
 
-    /// Asks one CA after the other. Also answers whether a run was driven at any of them.
-    async fn at_cas(
-        &self,
-        job: &Job,
-        current: Option<&StoredVersion>,
-        report: &mut CertificateReport,
-    ) -> (Outcome, bool) {
-        let name = &job.certificate.name;
-        let mut driven_once = false;
-        let names = &job.certificate.domains;
-        let (list, profiles) = self.candidates(&job.certificate);
-        let mut tried = Vec::new();
-        let mut choice = choose::next(&list, profiles, names, &tried);
-        while let Some(profile) = choice.ca {
-            let fallback = choice.fallback;
-            if self.stop.is_requested() {
-                return (Outcome::Failed(Some(Failure::Stopped)), driven_once);
-            }
-            let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
-                order = tracing::field::Empty);
-            let attempt = self
-                .at_ca(&job.certificate, profile, fallback, current)
-                .instrument(span);
-            let failure = match attempt.await {
-                Ok((session_ca, driven)) => {
-                    driven_once = true;
-                    report.milestones.extend(driven.milestones);
-                    report.notes.extend(driven.ending.notes);
-                    report.owed = driven.ending.owed;
-                    match driven.ending.result {
-                        Ok(issued) => {
-                            let issued = Outcome::Issued {
-                                ca: session_ca,
-                                fallback,
-                                version: issued.version,
-                                not_after: issued.facts.not_after,
-                                first: current.is_none(),
-                            };
-                            return (issued, driven_once);
-                        }
-                        Err(failure) => failure,
-                    }
-                }
-                Err(failure) => failure,
-            };
-            let elsewhere = failure.is_about_the_ca() && failure.class() != FailureClass::Cancelled;
-            if !elsewhere {
-                return (Outcome::Failed(Some(failure)), driven_once);
-            }
-            tried.push(Tried {
-                ca: profile.name.clone(),
-                elsewhere,
-            });
-            choice = choose::next(&list, profiles, names, &tried);
-            if let Some(next) = choice.ca {
-                let progress = Progress::FailedOver {
-                    from: profile.name.clone(),
-                    to: next.name.clone(),
-                    causes: failure.lines(),
-                };
-                self.ports.observer.progress(name, &progress);
-            }
-            let at = self.now();
-            report.failures.push(CaFailure {
-                ca: profile.name.clone(),
-                at,
-                failure,
-            });
+    /// Whether what holds a certificate holds this job.
+    const fn holds(&self, job: &Job, hold: &Hold) -> bool {
+        if self.rehearsal {
+            return false;
         }
-        let passed_over: Vec<(CaName, String)> = choice
-            .passed_over
-            .into_iter()
-            .map(|(ca, why)| (ca, why.to_string()))
-            .collect();
-        if tried.is_empty() {
-            let failure = Failure::NoCa {
-                certificate: name.clone(),
-                cas: job.certificate.cas.clone(),
-                passed_over,
-            };
-            return (Outcome::Failed(Some(failure)), driven_once);
+        match (job.force, hold) {
+            // Asked for again by the choice of the CA, where it becomes a failure with a reason.
+            (_, Hold::NoCa { .. }) => false,
+            (Force::No, _) | (_, Hold::Asked { .. }) => true,
+            (Force::NotDue, Hold::TooMany { .. }) => true,
+            (Force::NotDue | Force::Anyway, _) => false,
         }
-        let notes = passed_over
-            .into_iter()
-            .map(|(ca, why)| format!("{ca} was not asked: {why}"));
-        report.notes.extend(notes);
-        (Outcome::Failed(None), driven_once)
     }
 
-    /// The CAs to choose from, in order; for a rehearsal their staging CAs.
-    fn candidates(
-        &self,
-        certificate: &CertificateSettings,
-    ) -> (Vec<CaName>, &BTreeMap<CaName, CaProfile>) {
-        let profiles = &self.settings.cas;
-        if !self.rehearsal {
-            return (certificate.cas.clone(), profiles);
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
+            digests: &NO_DIGESTS,
+            down_since: &self.down_since,
+            spent: &NOTHING_SPENT,
+            by_hand: self.by_hand,
+            now: self.now(),
         }
-        let mut list: Vec<CaName> = Vec::new();
-        for profile in certificate.cas.iter().filter_map(|name| profiles.get(name)) {
-            let stage = if profile.staging {
-                Some(&profile.name)
-            } else {
-                profile.rehearse_at.as_ref()
-            };
-            list.extend(stage.filter(|stage| !list.contains(stage)).cloned());
-        }
-        (list, profiles)
     }
 
-    /// One certificate at one CA, resumed if the journal has an order that still fits.
-    async fn at_ca(
-        &self,
-        certificate: &CertificateSettings,
-        profile: &CaProfile,
-        fallback: bool,
-        current: Option<&StoredVersion>,
-    ) -> Result<(CaName, Driven), Failure> {
-        let counter = self.counter(profile).await;
-        let _room = counter.room.acquire().await;
-        let opened = counter.session.get_or_init(async || {
-            let ports = self.ports.session.clone();
-            CaSession::open(ports, profile, &self.settings.account).await
-        });
-        let session = tokio::select! {
-            biased;
-            () = self.stop.requested() => return Err(Failure::Stopped),
-            opened = opened => opened.as_ref().map_err(Clone::clone)?,
-        };
-        let name = &certificate.name;
-        let journal = self.journal_name(name);
-        let old = self.read_journal(&journal)?;
-        let mut notes = Vec::new();
-        let terms = self.terms(certificate, session, current, &mut notes)?;
-        let mut run = Run {
-            id: self.id.to_owned(),
-            certificate: name.clone(),
-            terms,
-            order_url: None,
-            began: self.now(),
-            stage: Stage::Planned,
-            attempts: 0,
-            obligations: Vec::new(),
-        };
-        if let Some(old) = old {
-            if run.terms.accept_order_of(&old.terms) && !self.is_spent(&old, &journal, current)? {
-                run.order_url = old.order_url;
-                run.began = old.began;
-                run.stage = old.stage;
-            }
-            run.attempts = old.attempts;
-            run.obligations = old.obligations;
+    /// The same run, rehearsing.
+    fn rehearsing(&self) -> Self {
+        Self {
+            rehearsal: true,
+            down_since: BTreeMap::new(),
+            sessions: Arc::clone(&self.sessions),
+            ..*self
         }
-        let work = Work {
-            ports: self.ports,
-            session,
-            certificate: name.clone(),
-            journal,
-            settings: certificate,
-            propagation: self.settings.network.propagation,
-            observer: self.ports.observer.as_ref(),
-            stop: self.stop,
-            fallback,
-        };
-        let patience = Patience {
-            order: profile.poll.order,
-            retry_after_cap: profile.poll.retry_after_cap,
-        };
-        let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
-        driven.ending.notes.splice(0..0, notes);
-        Ok((profile.name.clone(), driven))
-    }
-
-    /// True if the order of an interrupted run has given the current version already. What is
-    /// wanted now is a newer one.
-    fn is_spent(
-        &self,
-        old: &Run,
-        journal: &CertificateName,
-        current: Option<&StoredVersion>,
-    ) -> Result<bool, Failure> {
-        let ports = &self.ports.session;
-        let Some(current) = current.filter(|current| current.origin.ca == old.terms.ca) else {
-            return Ok(false);
-        };
-        let Some(key) = ports.store.pending_key(journal).map_err(Failure::Store)? else {
-            return Ok(false);
-        };
-        let key = ports
-            .keys
-            .public_key_sha256(&key)
-            .map_err(Failure::Crypto)?;
-        // A key that is kept over renewals says nothing about which of them it was.
-        Ok(current.facts.public_key_sha256 == key
-            && (!old.terms.reuse_key || current.origin.issued_at >= old.began))
-    }
-
-    fn terms(
-        &self,
-        certificate: &CertificateSettings,
-        session: &CaSession,
-        current: Option<&StoredVersion>,
-        notes: &mut Vec<String>,
-    ) -> Result<OrderTerms, Failure> {
-        let profile = session.profile();
-        let directory = session.directory();
-        let mut wanted = profile
-            .profile
-            .as_ref()
-            .map(|p| (p.name.clone(), p.required));
-        if let Some((name, required)) = &wanted
-            && !directory.meta.profiles.contains_key(name)
-        {
-            let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
-            let offered = if offered.is_empty() {
-                "none".to_owned()
-            } else {
-                offered.join(", ")
-            };
-            if *required {
-                return Err(Failure::Account {
-                    ca: profile.name.clone(),
-                    reason: format!("it does not offer the profile {name} (offered: {offered})"),
-                    hint: Some(format!("change `profile` of [ca.{}]", profile.name)),
-                    class: FailureClass::Misconfigured,
-                    causes: Vec::new(),
-                });
-            }
-            notes.push(format!(
-                "{} does not offer the profile {name} (offered: {offered}); ordered without",
-                profile.name
-            ));
-            wanted = None;
-        }
-        let same_account = |version: &&StoredVersion| {
-            version.origin.ca == profile.name && version.origin.account == session.account()
-        };
-        let known_to_ari =
-            profile.ari.enabled && profile.ari.replaces && directory.renewal_info.is_some();
-        let replaces = current
-            .filter(|_| known_to_ari && !self.rehearsal)
-            .filter(same_account)
-            .and_then(|version| {
-                let authority = version.facts.authority_key_id.as_deref()?;
-                Some(ari::certificate_id(authority, &version.facts.serial))
-            });
-        Ok(OrderTerms {
-            ca: profile.name.clone(),
-            account: session.account().to_owned(),
-            names: certificate.domains.clone(),
-            key: certificate.key,
-            reuse_key: certificate.reuse_key,
-            profile: wanted,
-            replaces,
-            rehearsal: self.rehearsal,
-        })
     }
 
     async fn counter(&self, profile: &CaProfile) -> Arc<Counter> {
@@ -429,6 +273,7 @@ impl Shift<'_> {
             Arc::new(Counter {
                 session: OnceCell::new(),
                 room: Semaphore::new(room),
+                contact: OnceCell::new(),
             })
         });
         Arc::clone(counter)
@@ -444,7 +289,7 @@ impl Shift<'_> {
                 tracing::info!(certificate = %name, ca = %ca, version, "renewed");
                 (Some(ca.clone()), AttemptResult::Renewed)
             }
-            Outcome::Overtaken | Outcome::Locked(_) => return,
+            Outcome::Overtaken | Outcome::Locked(_) | Outcome::Held(_) => return,
             Outcome::Failed(failure) => {
                 let last = report.failures.last();
                 let failure = failure.as_ref().or_else(|| last.map(|last| &last.failure));

@@ -5,20 +5,21 @@
 
 mod opening;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
+use waxwing_acme::error::AcmeErrorKind;
 use waxwing_acme::jws::{Jwk, Signer};
 use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::http::{Request, Response};
+use waxwing_core::http::{Request, Response, TransportStage};
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 use waxwing_core::time::Timestamp;
@@ -64,6 +65,9 @@ pub struct CaSession {
     pace: Mutex<Pace>,
     in_flight: Semaphore,
     requests: AtomicU64,
+    /// True until an endpoint of a directory that was not asked for has been seen to work or not.
+    copied: AtomicBool,
+    note: Option<String>,
 }
 
 /// Whether a call may be sent again although an earlier sending may have reached the CA.
@@ -90,13 +94,18 @@ impl CaSession {
             profile,
             policy: policy(profile),
         };
-        let directory = opening.directory().await?;
-        opening.ready(directory, account).await
+        let found = opening.directory().await?;
+        opening.ready(found, account).await
     }
 
     /// The CA's profile.
     pub const fn profile(&self) -> &CaProfile {
         &self.profile
+    }
+
+    /// What should be looked at although the session is open: a directory that did not answer.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The account's URL.
@@ -191,6 +200,12 @@ impl CaSession {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
+            if names_no_endpoint(&error) && self.copied.swap(false, Ordering::Relaxed) {
+                // The copy of the directory may be out of date.
+                if self.refresh().await {
+                    continue;
+                }
+            }
             failed += 1;
             let may = match repeat {
                 Repeat::Freely => true,
@@ -206,6 +221,24 @@ impl CaSession {
             tracing::info!(ca = %self.profile.name, wait_ms = wait.as_millis(), cause = %error,
                 "trying again");
             self.ports.clock.sleep(wait).await;
+        }
+    }
+
+    /// Reads the directory anew; false if it is what it was, or cannot be read.
+    async fn refresh(&self) -> bool {
+        let opening = Opening {
+            ports: &self.ports,
+            profile: &self.profile,
+            policy: self.policy.clone(),
+        };
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        match opening.fetch_directory().await {
+            Ok(directory) if directory != *self.protocol().directory() => {
+                tracing::info!(ca = %self.profile.name, "the directory has changed");
+                self.protocol().set_directory(directory);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -266,6 +299,29 @@ impl CaSession {
     }
 }
 
+/// A copy of a CA's directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDirectory {
+    /// The directory.
+    pub directory: Directory,
+    /// When it was read.
+    pub at: Timestamp,
+}
+
+/// The last good copy of a CA's directory, if it came from one of the URLs that its profile has now.
+pub fn stored_directory(ports: &SessionPorts, profile: &CaProfile) -> Option<StoredDirectory> {
+    let (text, at) = match ports.store.directory(&profile.name) {
+        Ok(stored) => stored?,
+        Err(error) => {
+            tracing::warn!(ca = %profile.name, cause = %error, "the copy of the directory is lost");
+            return None;
+        }
+    };
+    let directory = Directory::from_stored(&text).ok()?;
+    let known = profile.directories.contains(&directory.url);
+    known.then_some(StoredDirectory { directory, at })
+}
+
 /// What a look at a CA's directory told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Greeting {
@@ -312,7 +368,7 @@ fn server_time(date: &str) -> Option<Timestamp> {
 }
 
 /// Bounds of every request to a CA.
-fn policy(profile: &CaProfile) -> Policy {
+pub(crate) fn policy(profile: &CaProfile) -> Policy {
     Policy {
         connect: Duration::from_secs(10),
         reply: Duration::from_secs(30),
@@ -321,6 +377,23 @@ fn policy(profile: &CaProfile) -> Policy {
         addresses: Addresses::Any,
         trust: profile.trust.iter().cloned().collect(),
         plain_http: false,
+    }
+}
+
+/// True if the answer is that of something which is no ACME endpoint (any more).
+fn names_no_endpoint(error: &CaError) -> bool {
+    if error.outcome_is_unknown() {
+        return false;
+    }
+    match error {
+        CaError::Answer(error) => {
+            matches!(error.status, Some(404 | 405 | 410))
+                || matches!(
+                    error.kind,
+                    AcmeErrorKind::NotJson { .. } | AcmeErrorKind::Malformed { .. }
+                )
+        }
+        CaError::Transport(error) => matches!(error.stage, TransportStage::Dns),
     }
 }
 

@@ -5,7 +5,9 @@ pub(crate) mod answers;
 mod ca;
 mod disk;
 mod keys;
+mod past;
 mod plugins;
+mod policy;
 mod world;
 
 mod runs;

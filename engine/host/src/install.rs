@@ -169,6 +169,7 @@ fn certificate(item: &InstallItem) -> wit::Certificate {
             .to_owned(),
         previous_leaf_sha256: sha256,
         previous_leaf_sha1: sha1,
+        reconfigured: item.reconfigured,
         extra: Vec::new(),
     }
 }

@@ -573,6 +573,11 @@ impl FileStore {
     }
 }
 
+/// An error of the operating system, for what else lies in the state folder.
+pub(crate) fn io_error(act: &'static str, path: &Path, cause: &std::io::Error) -> StoreError {
+    failure::io(act, path, cause)
+}
+
 /// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
 fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
     let foreign = read::children(root)?.into_iter().find(|path| {

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::plan::{PlanView, render};
 use crate::render::terminal::Terminal;
-use crate::survey::survey;
+use crate::survey::{Asker, survey};
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -15,9 +15,10 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
     let (loaded, store) = start::open(global, terminal)?;
+    let history = start::history(&store, terminal)?;
     let now = start::now();
-    let survey =
-        survey(&loaded, &store, now).map_err(|error| start::store_failed(&error, terminal))?;
+    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+        .map_err(|error| start::store_failed(&error, terminal))?;
     let known = survey.inventory.keys().cloned().collect();
     let only = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     for error in &survey.broken {

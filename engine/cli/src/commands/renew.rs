@@ -1,15 +1,19 @@
 //! `waxwing renew`: issues what is missing, renews what is due, installs what is not installed.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Action;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::advice;
 use waxwing_flow::driver::{Ports, Stop};
-use waxwing_flow::ports::CertificateStore as _;
+use waxwing_flow::ports::{CertificateStore as _, History};
 use waxwing_flow::report::RunReport;
-use waxwing_flow::scheduler::{self, Orders};
+use waxwing_flow::scheduler::{self, Force, Orders};
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
 use super::{interrupt, start};
@@ -18,11 +22,19 @@ use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::json::{self, Document};
 use crate::render::outcome::exit_of;
+use crate::render::page::Context;
+use crate::render::plan::held;
 use crate::render::progress::Live;
 use crate::render::renewal::{Kept, RunView, render};
 use crate::render::terminal::Terminal;
-use crate::survey::{self, Survey};
+use crate::survey::{self, Asker, Survey, Wish};
 use crate::wire::{self, Unusable, WireError};
+
+/// Attempts and sightings of CAs are kept for so long.
+const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// Advice of all CAs together is waited for so long; what is missing is asked for by the next run.
+const MOST_FOR_ADVICE: Duration = Duration::from_secs(60);
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -31,40 +43,57 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
     let (loaded, store) = start::open(global, terminal)?;
+    let history = start::history(&store, terminal)?;
     let now = start::now();
-    let before = survey_or_say(&loaded, &store, now, terminal)?;
+    let asker = asker(arguments);
+    let mut before = survey_or_say(&loaded, &store, history.as_ref(), asker, now, terminal)?;
     let known = before.inventory.keys().cloned().collect();
     let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     let only = names.iter().cloned().collect();
-    let orders = survey::orders(
-        &before,
-        &loaded.settings,
-        &only,
-        arguments.force,
-        arguments.dry_run,
-    );
-    let kept = kept(&before, &names, &orders);
+    let wish = Wish {
+        names: &only,
+        force: force(arguments),
+        rehearsal: arguments.dry_run,
+        asker,
+    };
+    let mut orders = survey::orders(&before, &loaded.settings, wish);
+    // Advice may make something due; what is due already does not wait for it.
+    let advised = orders.jobs.is_empty() && names.is_empty() && !arguments.dry_run;
+    if advised && ask_for_advice(&loaded, &store, &history, &before, terminal)? {
+        before = survey_or_say(&loaded, &store, history.as_ref(), asker, now, terminal)?;
+        orders = survey::orders(&before, &loaded.settings, wish);
+    }
+    let kept = kept(&before, &names, &orders, &terminal.context(now));
     let live = Arc::clone(&terminal.progress);
-    let report = if is_idle(&before, &names, &orders, &store) {
+    let idle = is_idle(&before, &names, &orders, &store);
+    let report = if idle {
         nothing(now)
     } else {
-        let wired = wire::wire(&loaded, Arc::clone(&store), live.clone())
-            .map_err(|error| wire_failed(&error, terminal))?;
+        let wired = wire::wire(
+            &loaded,
+            Arc::clone(&store),
+            Arc::clone(&history),
+            live.clone(),
+        )
+        .map_err(|error| wire_failed(&error, terminal))?;
         for why in &wired.unusable {
             say_unusable(why, terminal);
         }
         live.begin(orders.jobs.iter().map(|job| &job.certificate.name));
         work(&wired.ports, &loaded, orders, &live)
             .inspect_err(|_| live.clear())
-            .map_err(|cause| {
-                terminal.fail(&format!("failed to start the runtime: {cause}"), None);
-                Exit::Bug
-            })?
+            .map_err(|cause| no_runtime(&cause, terminal))?
     };
     live.clear();
+    if !advised && !arguments.dry_run && !report.stopped {
+        ask_for_advice(&loaded, &store, &history, &before, terminal)?;
+    }
+    if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
+        terminal.warn(&error.to_string());
+    }
 
     // What comes next may have changed; if that cannot be read the report is still worth showing.
-    let after = survey::survey(&loaded, &store, start::now()).ok();
+    let after = survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
     let view = RunView {
         report: &report,
         kept,
@@ -88,13 +117,61 @@ pub(crate) fn run(
     Ok(exit_of(&report))
 }
 
+/// A person names what is wanted, says so, or sits at a terminal; a timer does none of that.
+fn asker(arguments: &Renew) -> Asker {
+    let person = !arguments.names.is_empty() || arguments.now || std::io::stdin().is_terminal();
+    if person { Asker::Person } else { Asker::Timer }
+}
+
+const fn force(arguments: &Renew) -> Force {
+    match (arguments.force, arguments.yes) {
+        (false, _) => Force::No,
+        (true, false) => Force::NotDue,
+        (true, true) => Force::Anyway,
+    }
+}
+
+/// Asks CAs when they would like their certificates to be renewed, for those whose time has come.
+/// Answers whether anybody was asked.
+fn ask_for_advice(
+    loaded: &Loaded,
+    store: &Arc<FileStore>,
+    history: &Arc<SqliteHistory>,
+    survey: &Survey,
+    terminal: &mut Terminal,
+) -> Result<bool, Exit> {
+    let entries = survey.inventory.values();
+    let now = start::now();
+    let questions = advice::questions(&loaded.settings, entries, &survey.pasts, now);
+    if questions.is_empty() {
+        return Ok(false);
+    }
+    let ports = wire::session_ports(loaded, Arc::clone(store))
+        .map_err(|error| wire_failed(&error, terminal))?;
+    let asking = advice::ask(&ports, history.as_ref(), &loaded.settings, questions);
+    runtime()
+        .map(|runtime| {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = asking => {}
+                    () = ports.clock.sleep(MOST_FOR_ADVICE) => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+            });
+            true
+        })
+        .map_err(|cause| no_runtime(&cause, terminal))
+}
+
 fn survey_or_say(
     loaded: &Loaded,
     store: &FileStore,
+    history: &dyn History,
+    asker: Asker,
     now: Timestamp,
     terminal: &mut Terminal,
 ) -> Result<Survey, Exit> {
-    let survey = survey::survey(loaded, store, now)
+    let survey = survey::survey(loaded, store, history, asker, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     for error in &survey.broken {
         terminal.fail(&error.to_string(), error.hint.as_deref());
@@ -122,17 +199,15 @@ fn nothing(now: Timestamp) -> RunReport {
         installs: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
+        accounts: Vec::new(),
         stopped: false,
     }
 }
 
 /// The run itself, which ends early if somebody asks.
 fn work(ports: &Ports, loaded: &Loaded, orders: Orders, live: &Live) -> std::io::Result<RunReport> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let (switch, stop) = Stop::new();
-    Ok(runtime.block_on(async {
+    Ok(runtime()?.block_on(async {
         let run = scheduler::run(ports, &loaded.settings, orders, &stop);
         tokio::pin!(run);
         tokio::select! {
@@ -144,8 +219,24 @@ fn work(ports: &Ports, loaded: &Loaded, orders: Orders, live: &Live) -> std::io:
     }))
 }
 
-/// Certificates that the run leaves alone because they are not due.
-fn kept(survey: &Survey, names: &[CertificateName], orders: &Orders) -> Vec<Kept> {
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+fn no_runtime(cause: &std::io::Error, terminal: &mut Terminal) -> Exit {
+    terminal.fail(&format!("failed to start the runtime: {cause}"), None);
+    Exit::Bug
+}
+
+/// Certificates that the run leaves alone because they are not due, or are held back.
+fn kept(
+    survey: &Survey,
+    names: &[CertificateName],
+    orders: &Orders,
+    context: &Context,
+) -> Vec<Kept> {
     let asked = |name: &CertificateName| names.is_empty() || names.contains(name);
     let worked_on =
         |name: &CertificateName| orders.jobs.iter().any(|job| job.certificate.name == *name);
@@ -158,8 +249,9 @@ fn kept(survey: &Survey, names: &[CertificateName], orders: &Orders) -> Vec<Kept
         .filter_map(|item| match &item.action {
             Action::Keep { due } => Some(Kept {
                 certificate: item.name.clone(),
-                until: Some(due.at),
+                until: Some(item.moment.map_or(due.at, |moment| moment.at)),
                 why: None,
+                held: false,
             }),
             Action::Gone { .. } => {
                 let why = format!(
@@ -170,9 +262,16 @@ fn kept(survey: &Survey, names: &[CertificateName], orders: &Orders) -> Vec<Kept
                     certificate: item.name.clone(),
                     until: None,
                     why: Some(why),
+                    held: false,
                 })
             }
-            Action::Issue(_) | Action::Renew { .. } | Action::Install { .. } => None,
+            Action::Issue(_) | Action::Renew { .. } => item.hold.as_ref().map(|hold| Kept {
+                certificate: item.name.clone(),
+                until: hold.until(),
+                why: Some(held(hold, context)),
+                held: true,
+            }),
+            Action::Install { .. } => None,
         })
         .collect()
 }
@@ -188,8 +287,15 @@ fn valid_until(survey: &Survey) -> BTreeMap<CertificateName, Timestamp> {
 fn next(survey: &Survey) -> Option<(Timestamp, CertificateName)> {
     let items = survey.plan.items.iter();
     let due = items.filter_map(|item| match &item.action {
-        Action::Keep { due } | Action::Install { due } => Some((due.at, item.name.clone())),
-        Action::Issue(_) | Action::Renew { .. } | Action::Gone { .. } => None,
+        Action::Keep { due } | Action::Install { due } => {
+            let at = item.moment.map_or(due.at, |moment| moment.at);
+            Some((at, item.name.clone()))
+        }
+        Action::Issue(_) | Action::Renew { .. } => {
+            let until = item.hold.as_ref()?.until()?;
+            Some((until, item.name.clone()))
+        }
+        Action::Gone { .. } => None,
     });
     due.min()
 }

@@ -8,6 +8,7 @@ use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::{CertificateStore as _, Clock as _, StoreError, StoreErrorKind};
 use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
 use crate::args::Global;
@@ -41,6 +42,14 @@ pub(crate) fn open(
     let loaded = load(global, terminal)?;
     let store = wire::store(&loaded).map_err(|error| store_failed(&error, terminal))?;
     Ok((loaded, store))
+}
+
+/// Opens what earlier runs have learnt.
+pub(crate) fn history(
+    store: &FileStore,
+    terminal: &mut Terminal,
+) -> Result<Arc<SqliteHistory>, Exit> {
+    wire::history(store).map_err(|error| store_failed(&error, terminal))
 }
 
 /// Says what is wrong with the state folder.

@@ -130,6 +130,7 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         installs,
         audit: Vec::new(),
         requests: BTreeMap::from([(ca("first"), 9)]),
+        accounts: Vec::new(),
         stopped: false,
     }
 }
@@ -145,6 +146,8 @@ pub(crate) fn certificate(text: &str) -> CertificateFixture {
         outcome: Outcome::Failed(None),
         milestones: Vec::new(),
         failures: Vec::new(),
+        stands_in: None,
+        next_try: None,
         owed: Vec::new(),
         notes: Vec::new(),
     })
@@ -191,6 +194,7 @@ impl CertificateFixture {
             ca: ca(by),
             at: at(1),
             failure,
+            elsewhere: None,
         });
         self
     }

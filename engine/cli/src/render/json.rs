@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{Action, InstallReason, IssueReason, Item, Note};
+use waxwing_core::plan::{Action, Hold, InstallReason, IssueReason, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::AuditEvent;
 use waxwing_flow::certificate::AttemptResult;
@@ -67,6 +67,11 @@ struct ItemJson {
     reason: &'static str,
     due: Option<String>,
     rule: Option<String>,
+    /// When it is renewed: in a window, or spread.
+    planned: Option<String>,
+    /// `window`, `retry`, `ca-asked`, `too-many`, `no-ca`; none if nothing holds it.
+    held: Option<&'static str>,
+    held_until: Option<String>,
     safe_until: Option<String>,
     not_after: Option<String>,
     names_added: Vec<String>,
@@ -128,6 +133,19 @@ fn item(item: &Item) -> ItemJson {
         reason,
         due: due.map(|due| due.at.to_string()),
         rule: due.map(rule),
+        planned: item.moment.map(|moment| moment.at.to_string()),
+        held: item.hold.as_ref().map(|hold| match hold {
+            Hold::Window { .. } => "window",
+            Hold::Ladder { .. } => "retry",
+            Hold::Asked { .. } => "ca-asked",
+            Hold::TooMany { .. } => "too-many",
+            Hold::NoCa { .. } => "no-ca",
+        }),
+        held_until: item
+            .hold
+            .as_ref()
+            .and_then(Hold::until)
+            .map(|until| until.to_string()),
         safe_until: due.map(|due| due.safe_until.to_string()),
         not_after: not_after.map(|end| end.to_string()),
         names_added: added,
@@ -319,6 +337,8 @@ struct CertificateJson {
     failures: Vec<FailureJson>,
     /// Records still to be removed.
     owed: Vec<String>,
+    /// When it is tried again, if it was not renewed and that is known.
+    next_try: Option<String>,
     notes: Vec<String>,
 }
 
@@ -451,6 +471,7 @@ fn certificate(report: &CertificateReport) -> CertificateJson {
             if *first { "issued" } else { "renewed" }
         }
         Outcome::Overtaken => "overtaken",
+        Outcome::Held(_) => "held",
         Outcome::Locked(error) => {
             failures.push(failure(&Failure::Store(error.clone())));
             "locked"
@@ -472,6 +493,7 @@ fn certificate(report: &CertificateReport) -> CertificateJson {
         milestones: report.milestones.iter().map(milestone).collect(),
         failures,
         owed: texts(&report.owed),
+        next_try: report.next_try.as_ref().map(|(at, _)| at.to_string()),
         notes: report.notes.clone(),
     }
 }

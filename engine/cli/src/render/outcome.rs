@@ -50,7 +50,7 @@ enum Ended {
 
 fn ended(report: &CertificateReport) -> Ended {
     match &report.outcome {
-        Outcome::Issued { .. } | Outcome::Overtaken => Ended::Well,
+        Outcome::Issued { .. } | Outcome::Overtaken | Outcome::Held(_) => Ended::Well,
         Outcome::Locked(_) => Ended::Locked,
         Outcome::Failed(Some(failure)) => failed(failure),
         Outcome::Failed(None) => match report.failures.last() {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use waxwing_core::due::{Because, Due, Urgency};
 use waxwing_core::name::{CertificateName, DomainName, PluginName};
 use waxwing_core::plan::{
-    Action, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
+    Action, Hold, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
 };
+use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
 
 use super::page::{Context, Ink, Line, Page, count, list};
@@ -158,7 +159,15 @@ fn why(item: &Item, context: &Context) -> String {
                 context.moment(due.at)
             )
         }
-        Action::Keep { due } => format!("until {}: {}", context.moment(due.at), rule(due)),
+        Action::Keep { due } => match item.moment {
+            Some(moment) if moment.placed == Placed::InWindow => format!(
+                "until {}: {}, in a window",
+                context.moment(moment.at),
+                rule(due)
+            ),
+            Some(moment) => format!("until {}: {}", context.moment(moment.at), rule(due)),
+            None => format!("until {}: {}", context.moment(due.at), rule(due)),
+        },
         Action::Gone { not_after } => {
             let valid = match not_after {
                 Some(end) if *end > context.now => format!("valid until {}", context.until(*end)),
@@ -169,6 +178,39 @@ fn why(item: &Item, context: &Context) -> String {
                 "not in the configuration any more; {valid}; kept until: waxwing forget {}",
                 item.name
             )
+        }
+    }
+}
+
+/// What holds a certificate back that is to be ordered, and until when.
+pub(crate) fn held(hold: &Hold, context: &Context) -> String {
+    let at = |until| format!("{} ({})", context.moment(until), context.relative(until));
+    match hold {
+        Hold::Window { until } => format!(
+            "waits for its window until {}; `waxwing renew NAME` does not",
+            at(*until)
+        ),
+        Hold::Ladder {
+            ca,
+            until,
+            failures,
+        } => format!(
+            "failed {} at {ca}, tried again {}; `waxwing renew NAME` tries now",
+            count(usize::try_from(*failures).unwrap_or(usize::MAX), "time"),
+            at(*until)
+        ),
+        Hold::Asked { ca, until } => format!("{ca} asks to be left alone until {}", at(*until)),
+        Hold::TooMany { until, issued } => format!(
+            "{issued} were issued under this name within a week, which looks like a loop; no more \
+             before {}",
+            at(*until)
+        ),
+        Hold::NoCa { passed_over } => {
+            let why: Vec<String> = passed_over
+                .iter()
+                .map(|(ca, why)| format!("{ca}: {why}"))
+                .collect();
+            format!("no CA of the list can be asked: {}", why.join("; "))
         }
     }
 }
@@ -198,6 +240,7 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
             lines.push("the same key again (reuse-key)".to_owned());
         }
     }
+    lines.extend(item.hold.as_ref().map(|hold| held(hold, context)));
     for install in &item.install {
         lines.push(installer(view, install));
     }
@@ -367,6 +410,8 @@ mod tests {
 
     fn item(certificate: &str, action: Action) -> Item {
         Item {
+            moment: None,
+            hold: None,
             name: name(certificate),
             action,
             ca: Some(ca("first")),
@@ -389,6 +434,7 @@ mod tests {
                 days: 55,
                 written: false,
             },
+            calendar: std::sync::Arc::default(),
         }
     }
 

@@ -313,6 +313,8 @@ grants.files.certs = { dir = "/path/to/folder" }
                 profiles: profiles::shipped(),
                 template: profiles::template(),
                 manifests: embedded_manifests(),
+                zones: jiff::tz::TimeZoneDatabase::bundled(),
+                here: jiff::tz::TimeZone::UTC,
             };
             if let Err(errors) = resolve(&raw::parse(&[file]), &catalog) {
                 panic!("{id}: {errors}\n{text}");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use waxwing_core::http::TransportStage;
+use waxwing_core::ca::choose;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::failure::{CaError, Failure};
@@ -13,6 +13,7 @@ use waxwing_flow::report::{
 };
 
 use super::page::{Context, Ink, Line, Page, count, list};
+use super::plan::held;
 use super::table::{Align, Cell, Table};
 use super::time::took;
 
@@ -52,6 +53,8 @@ pub(crate) struct Kept {
     pub(crate) until: Option<Timestamp>,
     /// Why nothing was done, if it is not simply that it is not due.
     pub(crate) why: Option<String>,
+    /// True if it is due, and something holds it back.
+    pub(crate) held: bool,
 }
 
 /// The whole text.
@@ -127,6 +130,11 @@ fn head(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> Ve
             Cell::of(Ink::Warn, "busy"),
             Cell::plain("another run is at it now; this one left it alone"),
         ],
+        Outcome::Held(hold) => vec![
+            name,
+            Cell::of(Ink::Quiet, "waiting"),
+            plain(held(hold, context)),
+        ],
         Outcome::Failed(_) => {
             let verdict = match last_failure(report) {
                 Some(Failure::Parked { .. } | Failure::OrderDeadline { .. }) => {
@@ -159,7 +167,14 @@ fn what_is_left(view: &RunView<'_>, report: &CertificateReport, context: &Contex
         Some(end) => format!("the old certificate {}", context.left(*end)),
         None => "there is no certificate yet".to_owned(),
     };
-    format!("{old}; the next run tries again")
+    match &report.next_try {
+        Some((at, ca)) => format!(
+            "{old}; next try at {ca} {} ({})",
+            context.moment(*at),
+            context.relative(*at)
+        ),
+        None => format!("{old}; the next run tries again"),
+    }
 }
 
 fn kept_head(kept: &Kept, context: &Context) -> Vec<Cell> {
@@ -175,7 +190,8 @@ fn kept_head(kept: &Kept, context: &Context) -> Vec<Cell> {
         (None, None) => String::new(),
     };
     let name = Cell::of(Ink::Strong, kept.certificate.as_str());
-    vec![name, Cell::of(Ink::Quiet, "not due"), Cell::plain(why)]
+    let verdict = if kept.held { "waiting" } else { "not due" };
+    vec![name, Cell::of(Ink::Quiet, verdict), Cell::plain(why)]
 }
 
 /// Causes, timeline, installation and notes of one certificate.
@@ -187,6 +203,9 @@ fn below<'r>(
     page: &mut Page<'_>,
 ) {
     failures(report, told, page);
+    if let Some(line) = stood_in(report) {
+        page.plain(2, line);
+    }
     timeline(view, report, context, page);
     for note in &report.notes {
         page.line(
@@ -221,6 +240,39 @@ fn below<'r>(
     }
 }
 
+/// Why another CA was asked, and that it was not this machine's network.
+fn stood_in(report: &CertificateReport) -> Option<String> {
+    let last = report.failures.last();
+    let elsewhere = last.and_then(|last| last.elsewhere.as_ref());
+    let network = elsewhere.map(|(ca, took)| {
+        format!(
+            "The network of this machine is fine: {ca} answered in {} ms.",
+            took.as_millis()
+        )
+    });
+    let rule = report.stands_in.as_ref().map(|(ca, because)| match because {
+        choose::Because::Failures(failures) => format!(
+            "{ca} has failed {failures} times in a row: the rule [failover] after-failures applies."
+        ),
+        choose::Because::Failing(time) => format!(
+            "{ca} has been failing for {}: the rule [failover] after applies.",
+            took(*time)
+        ),
+        choose::Because::Down(time) => format!(
+            "{ca} has been seen to be down for {}: the rule [failover] after applies.",
+            took(*time)
+        ),
+        choose::Because::Late(_) => {
+            format!("{ca} asks for more time than this certificate has.")
+        }
+        choose::Because::Haste => {
+            format!("There is no time to wait for {ca}, so the next CA of the list was asked.")
+        }
+    });
+    let said: Vec<String> = [network, rule].into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(" "))
+}
+
 /// Every cause at every CA. Certificates that failed for the same reasons share one account.
 fn failures<'r>(
     report: &'r CertificateReport,
@@ -241,36 +293,34 @@ fn failures<'r>(
         return;
     }
     told.push((&report.certificate, causes));
-    let offline = seems_offline(&all);
-    if let Some(hosts) = &offline {
-        let what = format!(
-            "This machine seems to be offline: {} failed the same way, so no CA is to blame.",
-            count(hosts.len(), "unrelated host")
-        );
-        page.plain(2, what);
-        let mut table = Table::new(4, &[Align::Left, Align::Left]);
-        for (host, cause) in hosts {
-            table.row(vec![Cell::plain(host), Cell::plain(cause)]);
-        }
-        table.lines().iter().for_each(|line| page.line(line));
-    } else {
-        for failure in &all {
-            causes_of(failure, page);
-        }
+    for failure in &all {
+        causes_of(failure, page);
     }
-    let hint = match &offline {
-        Some(_) => {
-            Some("`waxwing check` tests the DNS; [network] resolvers sets other servers".to_owned())
-        }
-        None => all.iter().rev().find_map(|failure| failure.hint()),
-    };
-    if let Some(hint) = hint {
+    if let Some(hint) = all.iter().rev().find_map(|failure| failure.hint()) {
         page.hint(2, &hint);
     }
 }
 
 /// One failure: what it is, then each cause on a line of its own.
 fn causes_of(failure: &Failure, page: &mut Page<'_>) {
+    if let Failure::Offline { hosts } = failure {
+        let what = format!(
+            "This machine seems to be offline: {} failed in the same way, so no CA is to blame and \
+             no fallback was spent.",
+            count(hosts.len(), "unrelated host")
+        );
+        page.plain(2, what);
+        let mut table = Table::new(4, &[Align::Left, Align::Left]);
+        for (host, cause) in hosts {
+            let cause = match cause {
+                CaError::Transport(error) => error.to_string(),
+                CaError::Answer(error) => error.to_string(),
+            };
+            table.row(vec![Cell::plain(host), Cell::plain(cause)]);
+        }
+        table.lines().iter().for_each(|line| page.line(line));
+        return;
+    }
     if let Failure::Directory { ca, tried } = failure {
         page.line(&Line::indented(2).text(format!("{ca} did not answer:")));
         let mut table = Table::new(4, &[Align::Left, Align::Left]);
@@ -293,34 +343,6 @@ fn causes_of(failure: &Failure, page: &mut Page<'_>) {
     for cause in lines {
         page.line(&Line::indented(4).hang_here().text(cause));
     }
-}
-
-/// The hosts and causes if nothing but name look-ups failed, at two CAs or more.
-fn seems_offline(failures: &[&Failure]) -> Option<Vec<(String, String)>> {
-    let mut hosts: Vec<(String, String)> = Vec::new();
-    for failure in failures {
-        let Failure::Directory { tried, .. } = failure else {
-            return None;
-        };
-        for (url, cause) in tried {
-            let CaError::Transport(error) = cause else {
-                return None;
-            };
-            if error.stage != TransportStage::Dns {
-                return None;
-            }
-            let host = host_of(url);
-            if !hosts.iter().any(|(known, _)| *known == host) {
-                hosts.push((host, error.to_string()));
-            }
-        }
-    }
-    (hosts.len() >= 2).then_some(hosts)
-}
-
-fn host_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split(['/', ':']).next().unwrap_or(rest).to_owned()
 }
 
 /// A cause without its timings, so that equal causes are equal.

@@ -1,18 +1,93 @@
-//! Which CA is asked next. Nothing else picks one.
+//! Which CA is asked next, if one is. Nothing else picks one.
+//!
+//! The list is the operator's order. The first CA that may sign these names is asked; the one
+//! behind it only when the policy of `[failover]` gives the first one up for the time being. What a
+//! newcomer gets wrong: a fallback is not tried because the first CA failed, but because it failed
+//! often or long enough, or because there is no time to wait.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::CaProfile;
 use crate::name::{CaName, Identifier};
+use crate::retry::ladder::Trouble;
+use crate::time::Timestamp;
 
-/// A CA that was tried in this run and gave no certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tried {
-    /// Which.
-    pub ca: CaName,
-    /// True if the failure is the CA's own, so that another may do better; false if it would be
-    /// the same everywhere: no network here, a record that cannot be placed, a run that was stopped.
-    pub elsewhere: bool,
+/// `[failover]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FailOver {
+    /// Failures in a row after which the next CA is asked; at least 1.
+    pub after_failures: u32,
+    /// Time since the first of them after which the next CA is asked.
+    pub after: Duration,
+    /// Which CA is asked at the renewal after a fallback.
+    pub fail_back: FailBack,
+}
+
+/// Which CA is asked at the renewal after a fallback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailBack {
+    /// The first of the list again.
+    NextRenewal,
+    /// The one that issued last, as long as it is in the list.
+    Never,
+}
+
+impl Default for FailOver {
+    fn default() -> Self {
+        Self {
+            after_failures: 3,
+            after: Duration::from_secs(12 * 60 * 60),
+            fail_back: FailBack::NextRenewal,
+        }
+    }
+}
+
+/// How one CA stands with one certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Failures since the certificate was last renewed.
+    pub trouble: Option<Trouble>,
+    /// It may not be asked before: its ladder, what it asked for, or a budget.
+    pub not_before: Option<Timestamp>,
+    /// True if only our own ladder says so, which a person may overrule.
+    pub own_wait: bool,
+    /// Since when its endpoints have been seen to be down, whatever this certificate has met.
+    pub down_since: Option<Timestamp>,
+    /// Records that forbid it to issue: the name, and what its CAA records allow.
+    pub forbidden: Option<String>,
+    /// True if it was tried in this run already.
+    pub tried: bool,
+}
+
+/// How much time there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// A valid certificate is in place, and it is safe until then.
+    Until(Timestamp),
+    /// None is in place, or it is behind its safe floor: nobody is waited for.
+    Now,
+}
+
+/// Everything the choice depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'p, 'a> {
+    /// The operator's order; see [`in_order`].
+    pub list: &'a [CaName],
+    /// What is known of CAs.
+    pub profiles: &'p BTreeMap<CaName, CaProfile>,
+    /// The names that are to be certified.
+    pub names: &'a [Identifier],
+    /// How CAs stand with this certificate; one that is missing has a clean slate.
+    pub standings: &'a BTreeMap<CaName, Standing>,
+    /// `[failover]`
+    pub policy: FailOver,
+    /// How much time there is.
+    pub haste: Haste,
+    /// True if a person asked for this run: our own ladders do not count.
+    pub by_hand: bool,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// Why a CA of the list is not asked.
@@ -27,6 +102,9 @@ pub enum PassedOver {
     /// Nobody trusts what it signs, and the first of the list is a real one.
     #[error("nobody trusts its certificates, so it never stands in for a CA that is trusted")]
     Staging,
+    /// CAA records forbid it to issue.
+    #[error("{0}")]
+    Forbidden(String),
     /// More names than it signs.
     #[error("it signs at most {max} names in one certificate; this one has {names}")]
     TooManyNames {
@@ -48,61 +126,143 @@ pub enum PassedOver {
     },
 }
 
+/// Why a CA that is not the first one is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Because {
+    /// So many failures in a row.
+    Failures(u32),
+    /// It has failed for so long.
+    Failing(Duration),
+    /// It has been seen to be down for so long.
+    Down(Duration),
+    /// It asked for a wait that ends too late.
+    Late(Timestamp),
+    /// There is no time to wait for it.
+    Haste,
+}
+
 /// The next CA, and those that were passed over on the way to it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice<'a> {
-    /// The CA to ask; none to give up for this run.
-    pub ca: Option<&'a CaProfile>,
-    /// True if it stands in for the first of the list.
-    pub fallback: bool,
+    /// What to do.
+    pub next: Next<'a>,
     /// CAs of the list that are not asked, and why.
     pub passed_over: Vec<(CaName, PassedOver)>,
 }
 
-/// Chooses the CA to ask next for a certificate with these names, after `tried` in this run.
-///
-/// The list is the operator's order. Its first CA is asked whatever its profile says about
-/// fallbacks, for the operator named it first; limits on names always count.
-pub fn next<'a>(
-    list: &[CaName],
-    profiles: &'a BTreeMap<CaName, CaProfile>,
-    names: &[Identifier],
-    tried: &[Tried],
-) -> Choice<'a> {
-    let mut choice = Choice {
-        ca: None,
-        fallback: false,
-        passed_over: Vec::new(),
-    };
-    if tried.iter().any(|tried| !tried.elsewhere) {
-        return choice;
-    }
-    let first_is_real = list
+/// What to do about a certificate that needs a CA.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next<'a> {
+    /// Ask this one.
+    Ask {
+        /// Which.
+        ca: &'a CaProfile,
+        /// If it stands in for another: that one, and why it is given up for now.
+        instead_of: Option<(CaName, Because)>,
+    },
+    /// Ask nobody before this moment.
+    Wait {
+        /// The moment.
+        until: Timestamp,
+        /// The CA that is then asked.
+        ca: CaName,
+    },
+    /// Nobody is left to be asked in this run.
+    Nobody,
+}
+
+/// Chooses.
+pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
+    let mut passed_over = Vec::new();
+    let mut given_up: Option<(CaName, Because)> = None;
+    let mut soonest: Option<(Timestamp, CaName)> = None;
+    let first_is_real = question
+        .list
         .iter()
-        .find_map(|name| profiles.get(name))
-        .is_some_and(|p| !p.staging);
-    for (position, name) in list.iter().enumerate() {
-        let Some(profile) = profiles.get(name) else {
+        .find_map(|name| question.profiles.get(name))
+        .is_some_and(|profile| !profile.staging);
+    let clean = Standing::default();
+    for (position, name) in question.list.iter().enumerate() {
+        let Some(profile) = question.profiles.get(name) else {
             continue;
         };
-        if tried.iter().any(|tried| tried.ca == *name) {
+        let standing = question.standings.get(name).unwrap_or(&clean);
+        let fallback = position > 0;
+        let hindrance = if fallback && profile.staging && first_is_real {
+            Some(PassedOver::Staging)
+        } else if let Some(records) = &standing.forbidden {
+            Some(PassedOver::Forbidden(records.clone()))
+        } else {
+            hindrance(profile, question.names, fallback)
+        };
+        if let Some(reason) = hindrance {
+            passed_over.push((name.clone(), reason));
             continue;
         }
-        let hindrance = if position > 0 && profile.staging && first_is_real {
-            Some(PassedOver::Staging)
-        } else {
-            hindrance(profile, names, position > 0)
-        };
-        match hindrance {
-            Some(reason) => choice.passed_over.push((name.clone(), reason)),
-            None => {
-                choice.ca = Some(profile);
-                choice.fallback = position > 0;
-                break;
-            }
+        let waits = standing
+            .not_before
+            .filter(|until| *until > question.now)
+            .filter(|_| !(question.by_hand && standing.own_wait));
+        if !standing.tried && waits.is_none() {
+            let next = Next::Ask {
+                ca: profile,
+                instead_of: given_up,
+            };
+            return Choice { next, passed_over };
+        }
+        if let Some(until) = standing.not_before
+            && soonest.as_ref().is_none_or(|(first, _)| until < *first)
+        {
+            soonest = Some((until, name.clone()));
+        }
+        match gives_up(question, standing) {
+            Some(because) => given_up = given_up.or_else(|| Some((name.clone(), because))),
+            None => break,
         }
     }
-    choice
+    let next = match soonest {
+        Some((until, ca)) => Next::Wait { until, ca },
+        None => Next::Nobody,
+    };
+    Choice { next, passed_over }
+}
+
+/// Whether the policy lets the next CA of the list stand in for one that is not asked now.
+fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because> {
+    let Haste::Until(safe_until) = question.haste else {
+        return Some(Because::Haste);
+    };
+    let policy = question.policy;
+    if let Some(trouble) = standing.trouble {
+        if trouble.failures >= policy.after_failures {
+            return Some(Because::Failures(trouble.failures));
+        }
+        let failing = question.now.since(trouble.first);
+        if failing >= policy.after {
+            return Some(Because::Failing(failing));
+        }
+    }
+    if let Some(since) = standing.down_since {
+        let down = question.now.since(since);
+        if down >= policy.after {
+            return Some(Because::Down(down));
+        }
+    }
+    let late = standing.not_before.filter(|until| *until > safe_until);
+    late.map(Because::Late)
+}
+
+/// The list in the order in which it is asked: with [`FailBack::Never`] the CA that issued the
+/// certificate in place comes first.
+pub fn in_order(list: &[CaName], issuer: Option<&CaName>, fail_back: FailBack) -> Vec<CaName> {
+    let mut ordered = list.to_vec();
+    if fail_back == FailBack::Never
+        && let Some(place) = issuer.and_then(|issuer| ordered.iter().position(|ca| ca == issuer))
+    {
+        let first = ordered.remove(place);
+        ordered.insert(0, first);
+    }
+    ordered
 }
 
 fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Option<PassedOver> {
@@ -152,68 +312,227 @@ mod tests {
         (name, profile)
     }
 
-    #[test]
-    fn the_list_is_followed_without_what_does_not_fit() {
-        let profiles: BTreeMap<_, _> = [
+    const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+
+    fn profiles() -> BTreeMap<CaName, CaProfile> {
+        [
             profile("one", |_| {}),
             profile("two", |_| {}),
+            profile("three", |_| {}),
             profile("paid", |p| p.may_charge = true),
             profile("test", |p| p.fallback = false),
+            profile("stage", |p| p.staging = true),
             profile("plain", |p| p.names.wildcard = false),
             profile("few", |p| p.names.max = 1),
             profile("flat", |p| p.names.max_labels = Some(2)),
         ]
-        .into();
-        let check = |list: &str, names: &str, tried: &str, want: Option<&str>, passed: &str| {
-            let list: Vec<_> = list
-                .split(' ')
-                .map(|name| CaName::parse(name).expect("a literal name"))
-                .collect();
-            let names: Vec<_> = names
+        .into()
+    }
+
+    fn names(list: &str) -> Vec<CaName> {
+        let words = list.split_whitespace();
+        words
+            .map(|name| CaName::parse(name).expect("a literal name"))
+            .collect()
+    }
+
+    fn failed(failures: u32, hours_ago: u32, wait: Option<Duration>) -> Standing {
+        Standing {
+            trouble: Some(Trouble {
+                failures,
+                first: NOW - HOUR * hours_ago,
+                last: NOW,
+                until: None,
+                local: false,
+            }),
+            not_before: wait.map(|wait| NOW + wait),
+            own_wait: true,
+            ..Standing::default()
+        }
+    }
+
+    /// `one`, `one instead of two`, `wait for one` or `nobody`; then what was passed over.
+    fn shown(choice: &Choice<'_>) -> String {
+        let mut text = match &choice.next {
+            Next::Ask { ca, instead_of } => match instead_of {
+                None => ca.name.to_string(),
+                Some((given_up, because)) => {
+                    format!("{} instead of {given_up}: {because:?}", ca.name)
+                }
+            },
+            Next::Wait { until, ca } => {
+                format!("wait {} min for {ca}", until.since(NOW).as_secs() / 60)
+            }
+            Next::Nobody => "nobody".to_owned(),
+        };
+        for (name, _) in &choice.passed_over {
+            text.push_str(&format!(" -{name}"));
+        }
+        text
+    }
+
+    #[test]
+    fn the_list_is_followed_without_what_does_not_fit() {
+        let profiles = profiles();
+        let check = |list: &str, domains: &str, tried: &str, want: &str| {
+            let identifiers: Vec<_> = domains
                 .split(' ')
                 .map(|name| Identifier::parse(name).expect("a literal name"))
                 .collect();
-            let tried: Vec<_> = tried
-                .split_whitespace()
-                .map(|word| Tried {
-                    ca: CaName::parse(word.trim_end_matches('!')).expect("a literal name"),
-                    elsewhere: !word.ends_with('!'),
-                })
-                .collect();
-            let choice = next(&list, &profiles, &names, &tried);
-            let case = format!("{list:?} {names:?} {tried:?}");
-            assert_eq!(choice.ca.map(|ca| ca.name.as_str()), want, "{case}");
-            let found: Vec<_> = choice
-                .passed_over
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect();
-            assert_eq!(found.join(" "), passed, "{case}");
-            let first = list.first().map(CaName::as_str);
-            assert_eq!(choice.fallback, want.is_some() && want != first, "{case}");
+            let standings = names(tried).into_iter().map(|name| {
+                let standing = Standing {
+                    tried: true,
+                    ..failed(1, 0, None)
+                };
+                (name, standing)
+            });
+            let choice = next(&Question {
+                list: &names(list),
+                profiles: &profiles,
+                names: &identifiers,
+                standings: &standings.collect(),
+                policy: FailOver::default(),
+                haste: Haste::Now,
+                by_hand: false,
+                now: NOW,
+            });
+            assert_eq!(shown(&choice), want, "{list}; {domains}; {tried}");
         };
         let plain = "example.com";
-        check("one two", plain, "", Some("one"), "");
-        check("one two", plain, "one", Some("two"), "");
-        check("one two", plain, "one two", None, "");
-        // The same would happen everywhere.
-        check("one two", plain, "one!", None, "");
+        check("one two", plain, "", "one");
+        check("one two", plain, "one", "two instead of one: Haste");
+        check("one two", plain, "one two", "nobody");
         // First is what the operator chose; second is automatic.
-        check("paid one", plain, "", Some("paid"), "");
-        check("one paid two", plain, "one", Some("two"), "paid");
-        check("one paid", plain, "one", None, "paid");
-        check("one test two", plain, "one", Some("two"), "test");
-        // Limits count for the first, too.
-        check("plain one", "*.example.com", "", Some("one"), "plain");
+        check("paid one", plain, "", "paid");
         check(
-            "few one",
-            "a.example.com b.example.com",
-            "",
-            Some("one"),
-            "few",
+            "one paid two",
+            plain,
+            "one",
+            "two instead of one: Haste -paid",
         );
-        check("flat one", "a.b.c.example.co.uk", "", Some("one"), "flat");
-        check("flat one", "a.b.example.co.uk", "", Some("flat"), "");
-        check("unknown one", plain, "", Some("one"), "");
+        check("one paid", plain, "one", "nobody -paid");
+        check(
+            "one test two",
+            plain,
+            "one",
+            "two instead of one: Haste -test",
+        );
+        check(
+            "one stage two",
+            plain,
+            "one",
+            "two instead of one: Haste -stage",
+        );
+        check("stage one", plain, "", "stage");
+        // Limits count for the first, too.
+        check("plain one", "*.example.com", "", "one -plain");
+        check("few one", "a.example.com b.example.com", "", "one -few");
+        check("flat one", "a.b.c.example.co.uk", "", "one -flat");
+        check("flat one", "a.b.example.co.uk", "", "flat");
+        check("unknown one", plain, "", "one");
+    }
+
+    #[test]
+    fn the_policy_says_when_the_next_one_stands_in() {
+        let profiles = profiles();
+        let identifiers = [Identifier::parse("example.com").expect("a literal name")];
+        let calm = Haste::Until(NOW + HOUR * 24 * 20);
+        let ask = |haste, by_hand, standings: &[(&str, Standing)]| {
+            let standings = standings.iter().map(|(name, standing)| {
+                let name = CaName::parse(name).expect("a literal name");
+                (name, standing.clone())
+            });
+            shown(&next(&Question {
+                list: &names("one two three"),
+                profiles: &profiles,
+                names: &identifiers,
+                standings: &standings.collect(),
+                policy: FailOver::default(),
+                haste,
+                by_hand,
+                now: NOW,
+            }))
+        };
+        let tried = |standing: Standing| Standing {
+            tried: true,
+            ..standing
+        };
+        // Too few failures, and not for long enough: its ladder is waited for.
+        let twice = tried(failed(2, 1, Some(HOUR)));
+        assert_eq!(
+            ask(calm, false, &[("one", twice.clone())]),
+            "wait 60 min for one"
+        );
+        // Enough of them.
+        let thrice = tried(failed(3, 1, Some(HOUR)));
+        assert_eq!(
+            ask(calm, false, &[("one", thrice.clone())]),
+            "two instead of one: Failures(3)"
+        );
+        // Long enough.
+        let long = tried(failed(2, 12, Some(HOUR)));
+        assert_eq!(
+            ask(calm, false, &[("one", long)]),
+            "two instead of one: Failing(43200s)"
+        );
+        // No time to wait.
+        assert_eq!(
+            ask(Haste::Now, false, &[("one", twice.clone())]),
+            "two instead of one: Haste"
+        );
+        // It asked for more time than there is.
+        let late = Standing {
+            not_before: Some(NOW + HOUR * 24 * 30),
+            ..failed(1, 0, None)
+        };
+        assert!(ask(calm, false, &[("one", late)]).starts_with("two instead of one: Late"));
+        // It has been seen to be down for long enough, though this certificate has just met it.
+        let down = Standing {
+            down_since: Some(NOW - HOUR * 13),
+            ..tried(failed(1, 0, Some(HOUR)))
+        };
+        assert_eq!(
+            ask(calm, false, &[("one", down)]),
+            "two instead of one: Down(46800s)"
+        );
+        // The second one has its own ladder, and the third waits for it.
+        let both = [
+            ("one", thrice.clone()),
+            ("two", failed(1, 0, Some(HOUR / 2))),
+        ];
+        assert_eq!(ask(calm, false, &both), "wait 30 min for two");
+        // A ladder is ours, and a person may overrule it.
+        let waiting = failed(2, 1, Some(HOUR));
+        assert_eq!(
+            ask(calm, false, &[("one", waiting.clone())]),
+            "wait 60 min for one"
+        );
+        assert_eq!(ask(calm, true, &[("one", waiting.clone())]), "one");
+        // What the CA asked for nobody overrules.
+        let asked = Standing {
+            own_wait: false,
+            ..waiting
+        };
+        assert_eq!(ask(calm, true, &[("one", asked)]), "wait 60 min for one");
+        // A CA that may not issue is not waited for.
+        let forbidden = Standing {
+            forbidden: Some("only two.example may issue".to_owned()),
+            ..Standing::default()
+        };
+        assert_eq!(ask(calm, false, &[("one", forbidden)]), "two -one");
+    }
+
+    #[test]
+    fn fail_back_says_who_is_first() {
+        let list = names("one two");
+        let issuer = CaName::parse("two").expect("a literal name");
+        assert_eq!(in_order(&list, Some(&issuer), FailBack::NextRenewal), list);
+        assert_eq!(
+            in_order(&list, Some(&issuer), FailBack::Never),
+            names("two one")
+        );
+        let gone = CaName::parse("gone").expect("a literal name");
+        assert_eq!(in_order(&list, Some(&gone), FailBack::Never), list);
     }
 }

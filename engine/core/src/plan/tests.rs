@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ca::CaProfile;
+use crate::ca::choose::FailOver;
 use crate::profiles;
 use crate::settings::{
     AccountSettings, DaysAfterIssue, NetworkSettings, Propagation, StateSettings,
@@ -43,6 +44,7 @@ fn wanted(called: &str) -> CertificateSettings {
             days: 55,
             written: false,
         },
+        calendar: std::sync::Arc::default(),
     }
 }
 
@@ -69,6 +71,8 @@ fn good(called: &str) -> Stored {
         installed: vec![mark("web"), mark("mail")],
         failure: None,
         unfinished: false,
+        failed: Vec::new(),
+        issued: Vec::new(),
     }
 }
 
@@ -98,6 +102,7 @@ fn settings(certificates: Vec<CertificateSettings>) -> Settings {
             propagation: Propagation::Authoritative,
             trust: None,
         },
+        failover: FailOver::default(),
         cas: ["first", "second", "staging"].map(profile).into(),
         plugins: BTreeMap::new(),
         certificates,
@@ -112,10 +117,22 @@ fn digests() -> BTreeMap<PluginName, String> {
         .into()
 }
 
+/// Plans with installers as they were and CAs that are up.
+fn planned(settings: &Settings, stored: &[Stored], by_hand: bool, now: Timestamp) -> Plan {
+    let circumstances = Circumstances {
+        digests: &digests(),
+        down_since: &BTreeMap::new(),
+        spent: &BTreeMap::new(),
+        by_hand,
+        now,
+    };
+    plan(settings, stored, &circumstances)
+}
+
 /// Plans one certificate and gives its act in a word, the CA, the installers and the notes.
 fn outcome(wanted: CertificateSettings, stored: Option<Stored>) -> String {
     let stored: Vec<_> = stored.into_iter().collect();
-    let plan = plan(&settings(vec![wanted]), &stored, &digests(), NOW);
+    let plan = planned(&settings(vec![wanted]), &stored, false, NOW);
     let item = &plan.items[0];
     let act = match &item.action {
         Action::Issue(reason) => format!("issue {reason:?}"),
@@ -268,10 +285,10 @@ fn each_state_has_its_act() {
 
 #[test]
 fn what_left_the_configuration_is_listed_last_and_changes_nothing() {
-    let plan = plan(
+    let plan = planned(
         &settings(vec![wanted("shop")]),
         &[good("old"), good("shop"), good("archive")],
-        &digests(),
+        false,
         NOW,
     );
     let names: Vec<_> = plan.items.iter().map(|item| item.name.as_str()).collect();
@@ -288,8 +305,111 @@ fn ten_thousand_certificates_are_one_pass() {
     let called: Vec<_> = (0..10_000).map(|n| format!("c{n}")).collect();
     let wanted: Vec<_> = called.iter().map(|name| wanted(name)).collect();
     let stored: Vec<_> = called.iter().rev().map(|name| good(name)).collect();
-    let plan = plan(&settings(wanted), &stored, &digests(), NOW);
+    let plan = planned(&settings(wanted), &stored, false, NOW);
     assert_eq!(plan.items.len(), 10_000);
     assert!(!plan.has_changes());
     assert_eq!(plan.items[7].name.as_str(), "c7");
+}
+
+/// What holds the certificate at `now`, in a word and hours, and the CA.
+fn held(wanted: &CertificateSettings, stored: &Stored, by_hand: bool, now: Timestamp) -> String {
+    let settings = settings(vec![wanted.clone()]);
+    let plan = planned(&settings, std::slice::from_ref(stored), by_hand, now);
+    let item = &plan.items[0];
+    let ca = item.ca.as_ref().map_or("-", CaName::as_str);
+    let hold = match &item.hold {
+        None => "now".to_owned(),
+        Some(hold) => {
+            let word = match hold {
+                Hold::Window { .. } => "window".to_owned(),
+                Hold::Ladder { failures, .. } => format!("ladder {failures}"),
+                Hold::Asked { .. } => "asked".to_owned(),
+                Hold::TooMany { issued, .. } => format!("too many {issued}"),
+                Hold::NoCa { passed_over } => format!("no ca {passed_over:?}"),
+            };
+            let hours = hold
+                .until()
+                .map_or(0, |until| until.since(now).as_secs() / 3600);
+            format!("{word} {hours} h")
+        }
+    };
+    format!("{ca}: {hold}")
+}
+
+#[test]
+fn what_is_due_may_be_held_and_says_by_what() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let failed = |ca_name: &str, minutes: u32, theirs, until: Option<Duration>| Failed {
+        ca: ca(ca_name),
+        at: NOW - Duration::from_secs(60) * minutes,
+        theirs,
+        rejected: false,
+        local: false,
+        until: until.map(|wait| NOW + wait),
+    };
+    let aged = |days: u32, failed: Vec<Failed>| {
+        let mut stored = good("shop");
+        let current = stored.current.as_mut().expect("issued");
+        current.not_before = NOW - DAY * days;
+        current.not_after = NOW - DAY * days + DAY * 90;
+        stored.failed = failed;
+        stored
+    };
+    let mut shop = wanted("shop");
+    let twice = vec![
+        failed("first", 30, true, None),
+        failed("first", 1, true, None),
+    ];
+    let mut thrice = vec![failed("first", 60, true, None)];
+    thrice.extend(twice.clone());
+    // Two failures: the ladder. A person may overrule it; behind the floor the other CA is asked.
+    assert_eq!(
+        held(&shop, &aged(56, twice.clone()), false, NOW),
+        "first: ladder 2 0 h"
+    );
+    assert_eq!(
+        held(&shop, &aged(56, twice.clone()), true, NOW),
+        "first: now"
+    );
+    assert_eq!(
+        held(&shop, &aged(76, twice.clone()), false, NOW),
+        "second: now"
+    );
+    // Three: the policy.
+    assert_eq!(held(&shop, &aged(56, thrice), false, NOW), "second: now");
+    // Our own failures never count for that.
+    let ours: Vec<_> = (0..9)
+        .map(|n| failed("first", 9 - n, false, None))
+        .collect();
+    assert!(held(&shop, &aged(56, ours), false, NOW).starts_with("first: ladder 9 "));
+    // What a CA asked for nobody overrules.
+    let asked = vec![failed("first", 1, true, Some(HOUR * 5))];
+    assert_eq!(
+        held(&shop, &aged(56, asked.clone()), true, NOW),
+        "first: asked 5 h"
+    );
+    assert_eq!(held(&shop, &aged(76, asked), true, NOW), "second: now");
+    // A loop of orders ends.
+    let mut often = aged(56, Vec::new());
+    often.issued = (0..5).map(|n| NOW - HOUR * n).collect();
+    assert_eq!(held(&shop, &often, true, NOW), "first: too many 5 164 h");
+    often.issued.remove(0);
+    assert_eq!(held(&shop, &often, true, NOW), "first: now");
+    // Windows: a missed one waits for the next, an emergency and a person wait for none.
+    let zones = jiff::tz::TimeZoneDatabase::bundled();
+    let window = crate::calendar::parse_window("01:00-05:00 UTC", &zones, &jiff::tz::TimeZone::UTC);
+    shop.calendar = std::sync::Arc::new(crate::calendar::Calendar {
+        windows: vec![window.expect("a literal window")],
+        blackout: Vec::new(),
+    });
+    let noon = Timestamp::parse("2026-11-18T12:00:00Z").expect("a literal time");
+    assert_eq!(
+        held(&shop, &aged(57, Vec::new()), false, noon),
+        "first: window 13 h"
+    );
+    assert_eq!(held(&shop, &aged(57, Vec::new()), true, noon), "first: now");
+    assert_eq!(
+        held(&shop, &aged(76, Vec::new()), false, noon),
+        "first: now"
+    );
 }

@@ -38,6 +38,9 @@ pub struct Failed {
     pub at: Timestamp,
     /// True if the trouble was the CA's, so that another CA may do better.
     pub theirs: bool,
+    /// True if the CA looked at a name and refused it, so that the same will happen again unless
+    /// something was changed.
+    pub rejected: bool,
     /// True if it was this machine's network.
     pub local: bool,
     /// Until when the CA asked to be left alone.
@@ -199,6 +202,7 @@ mod tests {
             ca: ca.clone(),
             at: START + MINUTE * minutes,
             theirs,
+            rejected: false,
             local,
             until: until.map(|minutes| START + MINUTE * minutes),
         };

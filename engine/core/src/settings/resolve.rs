@@ -9,9 +9,12 @@ mod certificates;
 mod collisions;
 mod network;
 mod plugins;
+mod renewal;
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+use jiff::tz::{TimeZone, TimeZoneDatabase};
 
 use super::raw::Raw;
 use super::{PluginSource, Settings};
@@ -31,6 +34,10 @@ pub struct Catalog {
     /// The manifest, or why there is none, of every embedded plugin and of every file that
     /// [`Raw::plugin_sources`] names.
     pub manifests: BTreeMap<PluginSource, Result<Manifest, String>>,
+    /// The time zones that windows may name.
+    pub zones: TimeZoneDatabase,
+    /// The time zone of windows that name none: this machine's.
+    pub here: TimeZone,
 }
 
 impl Catalog {
@@ -66,7 +73,6 @@ impl fmt::Display for ConfigErrors {
 /// Sections that are described already but not built: refused, because ignoring a `[notify]` is
 /// how somebody does not hear of a failure.
 const LATER: &[(&str, &str)] = &[
-    ("failover", "fail-over follows the order of the `ca` list"),
     (
         "log",
         "`waxwing renew --json` reports every request, file and command",
@@ -102,6 +108,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let cas = cas::read(&root, raw, catalog, account.settings.email.as_deref());
     let plugins = plugins::read(&root, raw, catalog);
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
+    let failover = renewal::failover(&root);
     cas::check_use(&cas, &certificates, &account, &problems);
     collisions::check(&certificates, &plugins, &problems);
 
@@ -123,6 +130,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         account: account.settings,
         state,
         network,
+        failover,
         cas: cas.profiles,
         plugins: plugins.settings,
         certificates: certificates.into_iter().map(|read| read.settings).collect(),
@@ -195,6 +203,8 @@ use = ["hmac-sha1"]
                 PluginSource::Embedded("some-dns".to_owned()),
                 Ok(manifest),
             )]),
+            zones: TimeZoneDatabase::bundled(),
+            here: TimeZone::UTC,
         }
     }
 

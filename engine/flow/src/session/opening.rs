@@ -1,7 +1,7 @@
 //! Opening a session: the first directory that answers, and an account there (RFC 8555 section
 //! 7.3).
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use waxwing_core::retry::Backoff;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AccountSettings;
 
-use super::{CaSession, Repeat, SessionPorts, passes};
+use super::{CaSession, Repeat, SessionPorts, passes, stored_directory};
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{AccountRecord, LockGuard, Policy, StoreErrorKind};
@@ -30,6 +30,18 @@ const REGISTERING: Backoff = Backoff {
     patience: Duration::from_secs(20),
 };
 
+/// A copy of a directory is used without asking for so long.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A directory and where it came from.
+pub(super) struct Found {
+    pub(super) directory: Directory,
+    /// True if nobody was asked for it, so that it may be out of date.
+    pub(super) copied: bool,
+    /// What should be looked at.
+    pub(super) note: Option<String>,
+}
+
 /// A session that has no account yet.
 pub(super) struct Opening<'a> {
     pub(super) ports: &'a SessionPorts,
@@ -38,17 +50,64 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// The first directory that answers. Every candidate keeps its own cause.
-    pub(super) async fn directory(&self) -> Result<Directory, Failure> {
+    /// The directory: a fresh copy, the first candidate that answers, or else an older copy. Every
+    /// candidate keeps its own cause.
+    pub(super) async fn directory(&self) -> Result<Found, Failure> {
+        let stored = stored_directory(self.ports, self.profile);
+        let now = self.ports.clock.now();
+        if let Some(stored) = &stored
+            && now.since(stored.at) < FRESH
+            && stored.at <= now
+        {
+            return Ok(Found {
+                directory: stored.directory.clone(),
+                copied: true,
+                note: None,
+            });
+        }
+        let failure = match self.fetch_directory().await {
+            Ok(directory) => {
+                return Ok(Found {
+                    directory,
+                    copied: false,
+                    note: None,
+                });
+            }
+            Err(failure) => failure,
+        };
+        match stored {
+            // Its endpoints may work all the same; they will say so themselves if they do not.
+            Some(stored) => Ok(Found {
+                note: Some(format!(
+                    "{}; its copy of {} was used",
+                    failure.lines().join(": "),
+                    stored.at
+                )),
+                directory: stored.directory,
+                copied: false,
+            }),
+            None => Err(failure),
+        }
+    }
+
+    /// Asks the candidates one after the other, and keeps a copy of what answers.
+    pub(super) async fn fetch_directory(&self) -> Result<Directory, Failure> {
+        let ca = &self.profile.name;
         let mut tried = Vec::new();
         for url in &self.profile.directories {
             match self.read_directory(url).await {
-                Ok(directory) => return Ok(directory),
+                Ok(directory) => {
+                    let (text, now) = (directory.to_stored(), self.ports.clock.now());
+                    if let Err(error) = self.ports.store.save_directory(ca, &text, now) {
+                        tracing::warn!(ca = %ca, cause = %error, "no copy of the directory was kept");
+                    }
+                    return Ok(directory);
+                }
                 Err(cause) => tried.push((url.clone(), cause)),
             }
         }
         Err(Failure::Directory {
-            ca: self.profile.name.clone(),
+            ca: ca.clone(),
             tried,
         })
     }
@@ -76,9 +135,14 @@ impl Opening<'_> {
 
     pub(super) async fn ready(
         self,
-        directory: Directory,
+        found: Found,
         settings: &AccountSettings,
     ) -> Result<CaSession, Failure> {
+        let Found {
+            directory,
+            copied,
+            note,
+        } = found;
         let ca = &self.profile.name;
         let store = &self.ports.store;
         let known = || {
@@ -126,7 +190,9 @@ impl Opening<'_> {
                     .unwrap_or(1)
                     .max(1),
             ),
-            requests: AtomicU64::new(1),
+            requests: AtomicU64::new(u64::from(!copied)),
+            copied: AtomicBool::new(copied),
+            note,
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
         };
         let kid = match &record.kid {

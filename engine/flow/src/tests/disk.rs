@@ -21,6 +21,7 @@ pub(crate) struct Disk {
     pub(crate) journals: BTreeMap<CertificateName, String>,
     pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
     pub(crate) accounts: BTreeMap<CaName, AccountRecord>,
+    pub(crate) directories: BTreeMap<CaName, (String, Timestamp)>,
     pub(crate) locks: BTreeSet<String>,
 }
 
@@ -51,7 +52,7 @@ fn error(kind: StoreErrorKind, act: &'static str, path: &str) -> StoreError {
 }
 
 impl World {
-    fn disk<T>(
+    pub(crate) fn disk<T>(
         &self,
         act: &'static str,
         name: &str,
@@ -211,12 +212,17 @@ impl CertificateStore for World {
         })
     }
 
-    fn directory(&self, _ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
-        Ok(None)
+    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+        self.disk("read the directory of", ca.as_str(), |state| {
+            state.disk.directories.get(ca).cloned()
+        })
     }
 
-    fn save_directory(&self, _ca: &CaName, _text: &str, _at: Timestamp) -> Result<(), StoreError> {
-        Ok(())
+    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError> {
+        self.disk("keep the directory of", ca.as_str(), |state| {
+            let kept = (text.to_owned(), at);
+            state.disk.directories.insert(ca.clone(), kept);
+        })
     }
 
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {

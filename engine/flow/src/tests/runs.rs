@@ -11,12 +11,13 @@ use crate::failure::Failure;
 use crate::journal;
 use crate::ports::Clock;
 use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
-use crate::scheduler::Job;
+use crate::scheduler::{Force, Job};
 
 fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
     Job {
         certificate: certificate.clone(),
         seen,
+        force: Force::NotDue,
     }
 }
 

@@ -42,7 +42,7 @@ async fn a_known_account_needs_neither_lock_nor_request() {
     assert_eq!(
         world.state().trace,
         [
-            "GET https://first.example/directory",
+            "disk: read the directory of first",
             "disk: read the account at first"
         ]
     );

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::ca::choose::FailOver;
 use waxwing_core::ca::{AriUse, CaProfile, Eab, EabSource, NameLimits, Poll, Quirks, Rate};
 use waxwing_core::http::{Request, Response, TransportError, TransportStage};
 use waxwing_core::key::KeyType;
@@ -23,12 +24,13 @@ use waxwing_core::time::Timestamp;
 use super::ca::Ca;
 use super::disk::Disk;
 use super::keys::Keys;
+use super::past::Memory;
 use super::plugins::{Dns, Installed, Probe, Provider, Target};
 use crate::audit::AuditTrail;
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::ports::{Clock, Entropy, HttpClient, Policy, SecretError, SecretSource};
 use crate::report::{Observer, Progress, RunReport};
-use crate::scheduler::{self, Job, Orders};
+use crate::scheduler::{self, Force, Job, Orders};
 use crate::session::SessionPorts;
 
 /// How one call to the outside goes wrong.
@@ -72,6 +74,7 @@ pub(crate) struct State {
     /// Every call that ends so goes wrong.
     pub(crate) always: Option<(&'static str, Fault)>,
     pub(crate) disk: Disk,
+    pub(crate) memory: Memory,
     pub(crate) dns: Dns,
     pub(crate) cas: BTreeMap<String, Ca>,
     pub(crate) installed: Installed,
@@ -113,6 +116,7 @@ impl World {
             fault: None,
             always: None,
             disk: Disk::default(),
+            memory: Memory::default(),
             dns: Dns::default(),
             cas: cas.collect(),
             installed: Installed::default(),
@@ -181,6 +185,7 @@ impl World {
                 secrets: Arc::new(self.clone()),
                 user_agent: UserAgent::new("flow-tests/1").expect("a literal name"),
             },
+            history: Arc::new(self.clone()),
             probe: Arc::new(Probe(self.clone())),
             dns: BTreeMap::from([(of("dns"), Arc::new(Provider(self.clone())) as _)]),
             installers: BTreeMap::from([(
@@ -207,16 +212,29 @@ impl World {
         let jobs = without.into_iter().map(|certificate| Job {
             certificate,
             seen: None,
+            force: Force::No,
         });
         self.run_with(settings, jobs.collect(), false, Stop::new().1)
             .await
     }
 
+    /// A run that a person asks for.
     pub(crate) async fn run_with(
         &self,
         settings: &Settings,
         jobs: Vec<Job>,
         rehearsal: bool,
+        stop: Stop,
+    ) -> Option<RunReport> {
+        self.run_orders(settings, jobs, rehearsal, true, stop).await
+    }
+
+    pub(crate) async fn run_orders(
+        &self,
+        settings: &Settings,
+        jobs: Vec<Job>,
+        rehearsal: bool,
+        by_hand: bool,
         stop: Stop,
     ) -> Option<RunReport> {
         {
@@ -232,6 +250,7 @@ impl World {
                 .map(|c| c.name.clone())
                 .collect(),
             rehearsal,
+            by_hand,
         };
         let ports = self.ports();
         let run = scheduler::run(&ports, settings, orders, &stop);
@@ -392,6 +411,7 @@ pub(crate) fn certificate(name: &str, domains: &[&str], cas: &[&str]) -> Certifi
             days: 55,
             written: false,
         },
+        calendar: std::sync::Arc::default(),
     }
 }
 
@@ -414,6 +434,7 @@ pub(crate) fn settings(cas: Vec<CaProfile>, certificates: Vec<CertificateSetting
             propagation: Propagation::Authoritative,
             trust: None,
         },
+        failover: FailOver::default(),
         cas: cas.into_iter().map(|ca| (ca.name.clone(), ca)).collect(),
         plugins: BTreeMap::new(),
         certificates,

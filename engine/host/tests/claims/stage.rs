@@ -380,5 +380,6 @@ pub(crate) fn item(name: &str) -> InstallItem {
             },
         },
         previous: None,
+        reconfigured: false,
     }
 }

@@ -60,13 +60,15 @@ struct Tally {
     installed: usize,
     not_installed: usize,
     kept: usize,
+    held: usize,
     owed: usize,
 }
 
 impl Tally {
     fn of(view: &RunView<'_>) -> Self {
         let mut tally = Self {
-            kept: view.kept.len(),
+            kept: view.kept.iter().filter(|kept| !kept.held).count(),
+            held: view.kept.iter().filter(|kept| kept.held).count(),
             ..Self::default()
         };
         for report in &view.report.certificates {
@@ -84,6 +86,7 @@ impl Tally {
                 }
                 Outcome::Overtaken => tally.kept += 1,
                 Outcome::Locked(_) => tally.busy += 1,
+                Outcome::Held(_) => tally.held += 1,
                 Outcome::Failed(_) => match last_failure(report) {
                     Some(Failure::Parked { .. } | Failure::OrderDeadline { .. }) => {
                         tally.waiting += 1
@@ -145,6 +148,7 @@ impl Tally {
             (self.waiting, "waiting for the CA"),
             (self.stopped, "stopped"),
             (self.busy, "busy in another run"),
+            (self.held, "held back"),
             (self.kept, "not due"),
         ];
         for (number, what) in more {

@@ -33,6 +33,8 @@ fn renew(urgency: Urgency, left: i64) -> Action {
 
 fn item(certificate: &str, action: Action) -> Item {
     Item {
+        moment: None,
+        hold: None,
         name: name(certificate),
         action,
         ca: Some(ca("first")),
@@ -54,6 +56,7 @@ fn settings(certificate: &str, install: &[&str]) -> CertificateSettings {
             days: 55,
             written: false,
         },
+        calendar: std::sync::Arc::default(),
     }
 }
 

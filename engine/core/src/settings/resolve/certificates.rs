@@ -8,6 +8,7 @@ use self::choice::Choice;
 use super::Catalog;
 use super::cas::Cas;
 use super::plugins::Plugins;
+use super::renewal::Renewal;
 use crate::ca::CaProfile;
 use crate::document::problem::Problem;
 use crate::document::section::{At, KeyPath, Section};
@@ -15,10 +16,7 @@ use crate::document::{Node, Place, Table, Value};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
 use crate::plugin::World;
-use crate::settings::{CertificateSettings, DaysAfterIssue};
-
-/// Days after issue at which a certificate is renewed when nothing else is known.
-const DAYS_AFTER_ISSUE: u32 = 55;
+use crate::settings::CertificateSettings;
 
 /// A certificate, and where the values stand that later checks blame.
 pub(super) struct ReadCertificate {
@@ -35,7 +33,7 @@ pub(super) fn read(
     catalog: &Catalog,
     warnings: &mut Vec<String>,
 ) -> Vec<ReadCertificate> {
-    let days = choice::renewal(root);
+    let renewal = Renewal::read(root, catalog, warnings);
     let defaults = match root.section("defaults") {
         Some(section) => {
             let choice = Choice::read(&section, cas, plugins);
@@ -82,9 +80,9 @@ pub(super) fn read(
             root,
             world: &world,
             defaults: &defaults,
-            days: &days,
+            renewal: &renewal,
         };
-        read.extend(one.certificate(item, table, &mut seen));
+        read.extend(one.certificate(item, table, &mut seen, warnings));
     }
     warn(&read, cas, warnings);
     read
@@ -108,7 +106,7 @@ struct Reading<'r, 'a> {
     root: &'r Section<'a>,
     world: &'r Worlds<'r>,
     defaults: &'r Choice,
-    days: &'r Option<At<u32>>,
+    renewal: &'r Renewal,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -117,13 +115,14 @@ impl<'a> Reading<'_, 'a> {
         item: &'a Node,
         table: &'a Table,
         seen: &mut Seen,
+        warnings: &mut Vec<String>,
     ) -> Option<ReadCertificate> {
         let problems = self.root.problems();
         let section = Section::new(table, item.at.clone(), called(table), problems);
         let domains = domains(&section);
         let name = name(&section, &domains, seen);
         let own = Choice::read(&section, self.world.cas, self.world.plugins);
-        let own_days = choice::renewal(&section);
+        let renewal = Renewal::read(&section, self.world.catalog, warnings);
         if let Some(entry) = section.take("served-at") {
             let message = "is not supported by this version yet; remove it or wait for a later one";
             problems.add(section.problem(&entry.at, "served-at", message));
@@ -145,7 +144,7 @@ impl<'a> Reading<'_, 'a> {
         let validate = self.validate(&section, &chosen, &domains);
         let install = self.install(&section, &chosen);
         section.finish(choice::MEANT);
-        let written = own_days.as_ref().or(self.days.as_ref());
+        let renewal = renewal.or(self.renewal);
         Some(ReadCertificate {
             settings: CertificateSettings {
                 name: name?,
@@ -158,10 +157,8 @@ impl<'a> Reading<'_, 'a> {
                 reuse_key: chosen.reuse_key.unwrap_or(false),
                 validate,
                 install,
-                days_after_issue: DaysAfterIssue {
-                    days: written.map_or(DAYS_AFTER_ISSUE, |at| at.value),
-                    written: written.is_some(),
-                },
+                days_after_issue: renewal.days,
+                calendar: renewal.calendar,
             },
             cas_at,
             cas_key,

@@ -87,28 +87,6 @@ impl Choice {
     }
 }
 
-/// `days-after-issue`, of the first level's `[renewal]` or a certificate's.
-pub(super) fn renewal(section: &Section<'_>) -> Option<At<u32>> {
-    let renewal = section.section("renewal")?;
-    let days = renewal.number("days-after-issue", 1..=365, "55");
-    for later in ["windows", "blackout"] {
-        if let Some(entry) = renewal.take(later) {
-            let message = "is not supported by this version yet; remove it or wait for a later one";
-            renewal
-                .problems()
-                .add(renewal.problem(&entry.at, later, message));
-        }
-    }
-    renewal.finish(&[
-        ("days", "days-after-issue = 55"),
-        (
-            "days-before-expiry",
-            "days-after-issue = 55; life times shrink, so it counts from the start",
-        ),
-    ]);
-    days
-}
-
 fn key(text: &str) -> Result<KeyType, String> {
     KeyType::parse(text).ok_or_else(|| {
         let names = || KeyType::ALL.into_iter().map(KeyType::as_str);

@@ -1,0 +1,284 @@
+//! Asking CAs when they would like their certificates to be renewed (RFC 9773).
+//!
+//! Advice never delays a renewal and is never worth a retry inside a run: what was not answered is
+//! asked for again later, and until then the other rules decide.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream;
+use waxwing_acme::ari::{self, RenewalInfo, Term};
+use waxwing_acme::directory::Directory;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::due::Suggestion;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::settings::Settings;
+use waxwing_core::time::{Timestamp, Window};
+
+use crate::certificate::{CertificateFacts, InventoryEntry};
+use crate::failure::CaError;
+use crate::history::{Advice, Past};
+use crate::ports::History;
+use crate::session::{self, SessionPorts};
+
+/// Requests for advice at the same time, at all CAs together.
+const WIDTH: usize = 8;
+
+/// The first wait after an error that is likely to pass; it doubles from failure to failure.
+const FIRST_WAIT: Duration = Duration::from_secs(5 * 60);
+
+/// A certificate whose CA is to be asked.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The certificate.
+    pub name: CertificateName,
+    /// Who issued it.
+    pub ca: CaName,
+    /// What it is.
+    pub facts: CertificateFacts,
+    /// What was advised before.
+    pub known: Option<Advice>,
+}
+
+/// The certificates whose CAs are to be asked at `now`: those of CAs that give advice, that are
+/// still valid, and for which the time has come.
+pub fn questions<'a>(
+    settings: &Settings,
+    inventory: impl IntoIterator<Item = &'a InventoryEntry>,
+    pasts: &BTreeMap<CertificateName, Past>,
+    now: Timestamp,
+) -> Vec<Question> {
+    let wanted = |name: &CertificateName| settings.certificates.iter().any(|c| c.name == *name);
+    let mut questions = Vec::new();
+    for entry in inventory {
+        let Some(current) = &entry.current else {
+            continue;
+        };
+        let Some(id) = current.facts.ari_id() else {
+            continue;
+        };
+        let ca = &current.origin.ca;
+        let asked = settings.cas.get(ca).is_some_and(|ca| ca.ari.enabled);
+        let valid = now < current.facts.not_after;
+        let known = pasts
+            .get(&entry.certificate)
+            .and_then(|past| past.advice.clone())
+            .filter(|advice| advice.about == id);
+        let time = known.as_ref().is_none_or(|advice| advice.next <= now);
+        if asked && valid && time && wanted(&entry.certificate) {
+            questions.push(Question {
+                name: entry.certificate.clone(),
+                ca: ca.clone(),
+                facts: current.facts.clone(),
+                known,
+            });
+        }
+    }
+    questions
+}
+
+/// Asks, and keeps what came of it. Trouble is kept with the advice and told to nobody else: it
+/// changes nothing about the latest safe moment.
+pub async fn ask(
+    ports: &SessionPorts,
+    history: &dyn History,
+    settings: &Settings,
+    questions: Vec<Question>,
+) {
+    let mut offices: BTreeMap<CaName, Arc<Result<String, String>>> = BTreeMap::new();
+    for question in &questions {
+        if !offices.contains_key(&question.ca)
+            && let Some(profile) = settings.cas.get(&question.ca)
+        {
+            let office = office(ports, profile).await;
+            offices.insert(question.ca.clone(), Arc::new(office));
+        }
+    }
+    stream::iter(questions)
+        .for_each_concurrent(WIDTH, async |question| {
+            let Some(profile) = settings.cas.get(&question.ca) else {
+                return;
+            };
+            let Some(id) = question.facts.ari_id() else {
+                return;
+            };
+            let answer = match offices.get(&question.ca).map(AsRef::as_ref) {
+                Some(Ok(base)) => fetch(ports, profile, base, &id).await,
+                Some(Err(cause)) => Err((Term::LongTerm, cause.clone())),
+                None => return,
+            };
+            let chance = ports.entropy.number();
+            let now = ports.clock.now();
+            let advice = after(id, question.known.as_ref(), answer, now, chance);
+            keep(history, &question.name, &advice);
+        })
+        .await;
+}
+
+/// Keeps the answer of a CA to a question that was asked within a session.
+pub(crate) fn keep(history: &dyn History, name: &CertificateName, advice: &Advice) {
+    tracing::debug!(certificate = %name, next = %advice.next, cause = advice.cause, "advice");
+    if let Err(error) = history.save_advice(name, advice) {
+        tracing::warn!(certificate = %name, cause = %error, "the CA's advice could not be kept");
+    }
+}
+
+/// What is known after an answer, or after none.
+pub fn after(
+    about: String,
+    known: Option<&Advice>,
+    answer: Result<RenewalInfo, (Term, String)>,
+    now: Timestamp,
+    chance: u64,
+) -> Advice {
+    match answer {
+        Ok(info) => {
+            // A moment is drawn once for each window (RFC 9773 section 4.2).
+            let drawn = known
+                .and_then(|known| known.suggestion)
+                .filter(|old| old.window == info.window);
+            Advice {
+                about,
+                suggestion: Some(drawn.unwrap_or_else(|| draw(info.window, chance))),
+                next: now + info.next(now),
+                failures: 0,
+                cause: info
+                    .retry_after
+                    .is_none()
+                    .then(|| "the answer says not when to ask again".to_owned()),
+                explanation: info.explanation_url,
+            }
+        }
+        Err((term, cause)) => {
+            let failures = known.map_or(0, |known| known.failures).saturating_add(1);
+            let wait = match term {
+                Term::LongTerm => ari::LONG_TERM_WAIT,
+                Term::Temporary => FIRST_WAIT
+                    .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
+                    .min(RenewalInfo::LATEST),
+            };
+            Advice {
+                about,
+                suggestion: known.and_then(|known| known.suggestion),
+                explanation: known.and_then(|known| known.explanation.clone()),
+                next: now + wait,
+                failures,
+                cause: Some(cause),
+            }
+        }
+    }
+}
+
+/// A moment of the window, each as likely as the other.
+fn draw(window: Window, chance: u64) -> Suggestion {
+    let length = window.end.since(window.start).as_secs();
+    let chosen = window.start + Duration::from_secs(chance % length.saturating_add(1));
+    Suggestion { window, chosen }
+}
+
+/// Where a CA answers such questions: from its directory, as it was stored or as it is now.
+async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, String> {
+    let stored = session::stored_directory(ports, profile);
+    let directory: Directory = match stored {
+        Some(stored) => stored.directory,
+        None => match session::greet(ports, profile).await {
+            Ok(greeting) => greeting.directory,
+            Err(failure) => return Err(failure.lines().join(": ")),
+        },
+    };
+    directory
+        .renewal_info
+        .ok_or_else(|| format!("{} gives no renewal information", profile.name))
+}
+
+async fn fetch(
+    ports: &SessionPorts,
+    profile: &CaProfile,
+    base: &str,
+    id: &str,
+) -> Result<RenewalInfo, (Term, String)> {
+    let request = ari::request(base, id, &ports.user_agent);
+    let url = request.url.clone();
+    match ports.http.send(request, &session::policy(profile)).await {
+        Err(error) => {
+            let cause = CaError::Transport(error.clone()).to_string();
+            Err((Term::of_transport(&error), cause))
+        }
+        Ok(response) => {
+            ari::read(&url, &response).map_err(|error| (Term::of(&error), error.to_string()))
+        }
+    }
+}
+
+/// The term and the text of an error of a session's request.
+pub(crate) fn trouble(error: &CaError) -> (Term, String) {
+    let term = match error {
+        CaError::Transport(error) => Term::of_transport(error),
+        CaError::Answer(error) => Term::of(error),
+    };
+    (term, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_acme::retry_after::RetryAfter;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn info(start: u32, end: u32, retry_after: Option<Duration>) -> RenewalInfo {
+        RenewalInfo {
+            window: Window {
+                start: NOW + HOUR * start,
+                end: NOW + HOUR * end,
+            },
+            explanation_url: None,
+            retry_after: retry_after.map(RetryAfter::After),
+        }
+    }
+
+    fn wait(advice: &Advice) -> u64 {
+        advice.next.since(NOW).as_secs()
+    }
+
+    #[test]
+    fn a_moment_is_drawn_once_for_each_window() {
+        let id = || "a.b".to_owned();
+        let first = after(id(), None, Ok(info(10, 20, Some(HOUR))), NOW, 7 * 3600);
+        let chosen = |advice: &Advice| advice.suggestion.map(|s| s.chosen);
+        assert_eq!(chosen(&first), Some(NOW + HOUR * 17));
+        let same = after(id(), Some(&first), Ok(info(10, 20, Some(HOUR))), NOW, 1);
+        assert_eq!(chosen(&same), chosen(&first));
+        let moved = after(id(), Some(&first), Ok(info(2, 4, Some(HOUR))), NOW, 3600);
+        assert_eq!(chosen(&moved), Some(NOW + HOUR * 3));
+        // An end is as likely as every other second.
+        let last = after(id(), None, Ok(info(10, 20, Some(HOUR))), NOW, 10 * 3600);
+        assert_eq!(chosen(&last), Some(NOW + HOUR * 20));
+    }
+
+    #[test]
+    fn the_wait_is_what_the_ca_asks_within_bounds_and_grows_with_errors() {
+        let id = || "a.b".to_owned();
+        let answered = |retry| after(id(), None, Ok(info(1, 2, retry)), NOW, 0);
+        assert_eq!(wait(&answered(Some(HOUR * 6))), 6 * 3600);
+        assert_eq!(wait(&answered(Some(Duration::ZERO))), 60);
+        assert_eq!(wait(&answered(Some(HOUR * 99))), 24 * 3600);
+        assert_eq!(wait(&answered(None)), 6 * 3600);
+        let failed =
+            |known: &Advice, term| after(id(), Some(known), Err((term, "no".to_owned())), NOW, 0);
+        let mut advice = answered(Some(HOUR));
+        let mut waits = Vec::new();
+        for _nth in 0..12 {
+            advice = failed(&advice, Term::Temporary);
+            waits.push(wait(&advice) / 60);
+        }
+        assert_eq!(waits[..4], [5, 10, 20, 40]);
+        assert_eq!(waits[11], 24 * 60);
+        assert!(advice.suggestion.is_some(), "the last good answer stays");
+        assert_eq!(wait(&failed(&advice, Term::LongTerm)), 6 * 3600);
+    }
+}

@@ -1,0 +1,154 @@
+//! What earlier runs have learnt and later ones go by: attempts, the CA's advice, sightings of CAs.
+//!
+//! The engine decides nothing from its memory of a run that has ended; it reads what is here. What a
+//! newcomer gets wrong: losing all of it loses no certificate. A ladder begins at its foot again, the
+//! advice is asked for again, and that is all.
+
+use std::time::Duration;
+
+use waxwing_core::due::Suggestion;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::plan::{self, Current, LastFailure, Stored};
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::time::Timestamp;
+
+use crate::certificate::{AttemptResult, InventoryEntry};
+
+/// An attempt to get one certificate from one CA, after it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedAttempt {
+    /// The run's id.
+    pub run: String,
+    /// For which certificate.
+    pub certificate: CertificateName,
+    /// At which CA.
+    pub ca: CaName,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    pub result: ClosedResult,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClosedResult {
+    /// A certificate was stored under this number.
+    Issued {
+        /// The version.
+        version: u32,
+    },
+    /// None was.
+    Failed {
+        /// What can be done about it.
+        class: FailureClass,
+        /// True if the trouble was the CA's.
+        theirs: bool,
+        /// True if it was this machine's network.
+        local: bool,
+        /// Until when the CA asked to be left alone.
+        until: Option<Timestamp>,
+        /// The whole chain, outermost first, one line each.
+        causes: Vec<String>,
+    },
+}
+
+/// What is known of one certificate besides what the store holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Past {
+    /// Failed attempts since it was last issued, oldest first.
+    pub failed: Vec<Failed>,
+    /// When it was issued, oldest first, as far back as [`plan::MOST_ISSUED`] counts.
+    pub issued: Vec<Timestamp>,
+    /// What its CA advises.
+    pub advice: Option<Advice>,
+}
+
+/// Renewal information (RFC 9773), as far as it was obtained, and when to ask again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advice {
+    /// The certificate it is about, by its identifier (RFC 9773 section 4.1).
+    pub about: String,
+    /// The last good answer; none if there has been none.
+    pub suggestion: Option<Suggestion>,
+    /// Where the CA explains it.
+    pub explanation: Option<String>,
+    /// Not asked again before.
+    pub next: Timestamp,
+    /// Requests in a row that gave nothing.
+    pub failures: u32,
+    /// Why the last one gave nothing.
+    pub cause: Option<String>,
+}
+
+/// What came of talking to a CA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Which.
+    pub ca: CaName,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took to answer, or why it did not.
+    pub result: Result<Duration, String>,
+}
+
+/// What planning needs to know of an entry of the store and its past.
+pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
+    let failure = entry.last.as_ref().and_then(|last| match &last.result {
+        AttemptResult::Renewed | AttemptResult::Installed => None,
+        AttemptResult::NotInstalled { plugin, causes } => Some(LastFailure {
+            at: last.at,
+            plugin: Some(plugin.clone()),
+            causes: causes.clone(),
+        }),
+        AttemptResult::Failed { causes, .. } => Some(LastFailure {
+            at: last.at,
+            plugin: None,
+            causes: causes.clone(),
+        }),
+    });
+    let current = entry.current.as_ref().map(|current| Current {
+        version: current.version,
+        names: current.facts.names.clone(),
+        ca: current.origin.ca.clone(),
+        fallback: current.origin.fallback,
+        staging: current.origin.staging,
+        key: current.facts.key_type,
+        not_before: current.facts.not_before,
+        not_after: current.facts.not_after,
+        suggestion: past
+            .advice
+            .as_ref()
+            .filter(|advice| current.facts.ari_id().as_ref() == Some(&advice.about))
+            .and_then(|advice| advice.suggestion),
+    });
+    let installed = entry.installed.iter().map(|mark| plan::Installed {
+        plugin: mark.plugin.clone(),
+        version: mark.version,
+        settings: mark.settings.clone(),
+    });
+    Stored {
+        name: entry.certificate.clone(),
+        current,
+        installed: installed.collect(),
+        failure,
+        unfinished: entry.unfinished,
+        failed: past.failed.clone(),
+        issued: past.issued.clone(),
+    }
+}
+
+/// The past of something that nothing is stored of yet.
+pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
+    Stored {
+        name: name.clone(),
+        current: None,
+        installed: Vec::new(),
+        failure: None,
+        unfinished: false,
+        failed: past.failed.clone(),
+        issued: past.issued.clone(),
+    }
+}

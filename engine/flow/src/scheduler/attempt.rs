@@ -1,0 +1,199 @@
+//! One certificate at one CA.
+
+use waxwing_acme::ari::RenewalInfo;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::CertificateName;
+use waxwing_core::settings::CertificateSettings;
+
+use super::Shift;
+use crate::advice;
+use crate::certificate::{CertificateFacts, StoredVersion};
+use crate::driver::{Driven, Work};
+use crate::failure::Failure;
+use crate::machine::{Machine, Patience};
+use crate::run::{OrderTerms, Run, Stage};
+use crate::session::CaSession;
+
+impl Shift<'_> {
+    /// One certificate at one CA, resumed if the journal has an order that still fits.
+    pub(super) async fn at_ca(
+        &self,
+        certificate: &CertificateSettings,
+        profile: &CaProfile,
+        fallback: bool,
+        current: Option<&StoredVersion>,
+    ) -> Result<Driven, Failure> {
+        let counter = self.counter(profile).await;
+        let _room = counter.room.acquire().await;
+        let opened = counter.session.get_or_init(async || {
+            let ports = self.ports.session.clone();
+            let began = self.now();
+            let opened = CaSession::open(ports, profile, &self.settings.account).await;
+            if opened.is_ok() {
+                let took = self.now().since(began);
+                self.sight(&profile.name, Ok(took));
+                // Whoever asks later whether this CA can be reached need not ask again.
+                let _known = counter.contact.set(Ok(took));
+            }
+            opened
+        });
+        let session = tokio::select! {
+            biased;
+            () = self.stop.requested() => return Err(Failure::Stopped),
+            opened = opened => opened.as_ref().map_err(Clone::clone)?,
+        };
+        let name = &certificate.name;
+        let journal = self.journal_name(name);
+        let old = self.read_journal(&journal)?;
+        let mut notes: Vec<String> = session.note().map(str::to_owned).into_iter().collect();
+        let terms = self.terms(certificate, session, current, &mut notes)?;
+        let mut run = Run {
+            id: self.id.to_owned(),
+            certificate: name.clone(),
+            terms,
+            order_url: None,
+            began: self.now(),
+            stage: Stage::Planned,
+            attempts: 0,
+            obligations: Vec::new(),
+        };
+        if let Some(old) = old {
+            if run.terms.accept_order_of(&old.terms) && !self.is_spent(&old, &journal, current)? {
+                run.order_url = old.order_url;
+                run.began = old.began;
+                run.stage = old.stage;
+            }
+            run.attempts = old.attempts;
+            run.obligations = old.obligations;
+        }
+        let work = Work {
+            ports: self.ports,
+            session,
+            certificate: name.clone(),
+            journal,
+            settings: certificate,
+            propagation: self.settings.network.propagation,
+            observer: self.ports.observer.as_ref(),
+            stop: self.stop,
+            fallback,
+        };
+        let patience = Patience {
+            order: profile.poll.order,
+            retry_after_cap: profile.poll.retry_after_cap,
+        };
+        let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
+        driven.ending.notes.splice(0..0, notes);
+        if let Ok(issued) = &driven.ending.result
+            && issued.version.is_some()
+        {
+            self.first_advice(name, session, &issued.facts).await;
+        }
+        Ok(driven)
+    }
+
+    /// True if the order of an interrupted run has given the current version already. What is
+    /// wanted now is a newer one.
+    pub(super) fn is_spent(
+        &self,
+        old: &Run,
+        journal: &CertificateName,
+        current: Option<&StoredVersion>,
+    ) -> Result<bool, Failure> {
+        let ports = &self.ports.session;
+        let Some(current) = current.filter(|current| current.origin.ca == old.terms.ca) else {
+            return Ok(false);
+        };
+        let Some(key) = ports.store.pending_key(journal).map_err(Failure::Store)? else {
+            return Ok(false);
+        };
+        let key = ports
+            .keys
+            .public_key_sha256(&key)
+            .map_err(Failure::Crypto)?;
+        // A key that is kept over renewals says nothing about which of them it was.
+        Ok(current.facts.public_key_sha256 == key
+            && (!old.terms.reuse_key || current.origin.issued_at >= old.began))
+    }
+
+    fn terms(
+        &self,
+        certificate: &CertificateSettings,
+        session: &CaSession,
+        current: Option<&StoredVersion>,
+        notes: &mut Vec<String>,
+    ) -> Result<OrderTerms, Failure> {
+        let profile = session.profile();
+        let directory = session.directory();
+        let mut wanted = profile
+            .profile
+            .as_ref()
+            .map(|p| (p.name.clone(), p.required));
+        if let Some((name, required)) = &wanted
+            && !directory.meta.profiles.contains_key(name)
+        {
+            let offered: Vec<&str> = directory.meta.profiles.keys().map(String::as_str).collect();
+            let offered = if offered.is_empty() {
+                "none".to_owned()
+            } else {
+                offered.join(", ")
+            };
+            if *required {
+                return Err(Failure::Account {
+                    ca: profile.name.clone(),
+                    reason: format!("it does not offer the profile {name} (offered: {offered})"),
+                    hint: Some(format!("change `profile` of [ca.{}]", profile.name)),
+                    class: FailureClass::Misconfigured,
+                    causes: Vec::new(),
+                });
+            }
+            notes.push(format!(
+                "{} does not offer the profile {name} (offered: {offered}); ordered without",
+                profile.name
+            ));
+            wanted = None;
+        }
+        let same_account = |version: &&StoredVersion| {
+            version.origin.ca == profile.name && version.origin.account == session.account()
+        };
+        let known_to_ari =
+            profile.ari.enabled && profile.ari.replaces && directory.renewal_info.is_some();
+        let replaces = current
+            .filter(|_| known_to_ari && !self.rehearsal)
+            .filter(same_account)
+            .and_then(|version| version.facts.ari_id());
+        Ok(OrderTerms {
+            ca: profile.name.clone(),
+            account: session.account().to_owned(),
+            names: certificate.domains.clone(),
+            key: certificate.key,
+            reuse_key: certificate.reuse_key,
+            profile: wanted,
+            replaces,
+            rehearsal: self.rehearsal,
+        })
+    }
+
+    /// What the CA advises about the certificate that it has just issued. A CA that says nothing is
+    /// asked again later.
+    async fn first_advice(
+        &self,
+        name: &CertificateName,
+        session: &CaSession,
+        facts: &CertificateFacts,
+    ) {
+        let Some(id) = facts.ari_id() else { return };
+        let answer: Result<RenewalInfo, _> = tokio::select! {
+            biased;
+            () = self.stop.requested() => return,
+            answer = session.renewal_info(facts) => match answer {
+                Ok(Some(info)) => Ok(info),
+                Ok(None) => return,
+                Err(error) => Err(advice::trouble(&error)),
+            },
+        };
+        let ports = &self.ports.session;
+        let advice = advice::after(id, None, answer, self.now(), ports.entropy.number());
+        advice::keep(self.ports.history.as_ref(), name, &advice);
+    }
+}

@@ -1,0 +1,431 @@
+//! One CA of the list after the other, as far as the policy of fail-over goes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use tracing::Instrument;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::CaName;
+use waxwing_core::outage::{self, Contact, Verdict};
+use waxwing_core::plan::{self, Action, Stored};
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
+
+use super::{Job, Shift};
+use crate::certificate::StoredVersion;
+use crate::failure::{CaError, Failure};
+use crate::history::{ClosedAttempt, ClosedResult, Sighting};
+use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
+use crate::session;
+
+/// Most CAs that are asked whether the network is there.
+const MOST_WITNESSES: usize = 2;
+
+/// What is known of a certificate before a CA is chosen.
+pub(super) struct Case<'a> {
+    pub(super) job: &'a Job,
+    pub(super) current: Option<&'a StoredVersion>,
+    /// Its past, to which attempts of this run are added.
+    pub(super) stored: Stored,
+    /// What the plan says of it.
+    pub(super) action: Action,
+}
+
+impl Shift<'_> {
+    /// Asks one CA after the other. Also answers whether a run was driven at any of them.
+    pub(super) async fn at_cas(
+        &self,
+        mut case: Case<'_>,
+        report: &mut CertificateReport,
+    ) -> (Outcome, bool) {
+        let certificate = &case.job.certificate;
+        let name = &certificate.name;
+        let mut driven_once = false;
+        let mut tried: BTreeSet<CaName> = BTreeSet::new();
+        let list = self.candidates(certificate, case.current);
+        loop {
+            let choice = self.choose(&list, &case, &tried);
+            let (profile, instead_of) = match choice.next {
+                Next::Ask { ca, instead_of } => (ca, instead_of),
+                Next::Wait { until, ca } => {
+                    report.next_try = Some((until, ca));
+                    return (
+                        self.given_up(&case, &tried, choice.passed_over, report),
+                        driven_once,
+                    );
+                }
+                Next::Nobody => {
+                    return (
+                        self.given_up(&case, &tried, choice.passed_over, report),
+                        driven_once,
+                    );
+                }
+            };
+            if self.stop.is_requested() {
+                return (Outcome::Failed(Some(Failure::Stopped)), driven_once);
+            }
+            if let (Some((from, _)), Some(last)) = (&instead_of, report.failures.last()) {
+                let progress = Progress::FailedOver {
+                    from: from.clone(),
+                    to: profile.name.clone(),
+                    causes: last.failure.lines(),
+                };
+                self.ports.observer.progress(name, &progress);
+            }
+            let fallback = certificate.cas.first() != Some(&profile.name) && !self.rehearsal;
+            report.stands_in = instead_of;
+            let started = self.now();
+            let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
+                order = tracing::field::Empty);
+            let attempt = self.attempt(&case, profile, fallback, report);
+            let failure = match attempt.instrument(span).await {
+                Ok(driven) => {
+                    driven_once = true;
+                    report.milestones.extend(driven.milestones);
+                    report.notes.extend(driven.ending.notes);
+                    report.owed = driven.ending.owed;
+                    match driven.ending.result {
+                        Ok(issued) => {
+                            if let Some(version) = issued.version {
+                                let result = ClosedResult::Issued { version };
+                                self.record(&case, profile, started, result);
+                            }
+                            let issued = Outcome::Issued {
+                                ca: profile.name.clone(),
+                                fallback,
+                                version: issued.version,
+                                not_after: issued.facts.not_after,
+                                first: case.current.is_none(),
+                            };
+                            return (issued, driven_once);
+                        }
+                        Err(failure) => failure,
+                    }
+                }
+                Err(failure) => failure,
+            };
+            if failure.class() == FailureClass::Cancelled {
+                return (Outcome::Failed(Some(failure)), driven_once);
+            }
+            let (failure, elsewhere) = self.whose(profile, failure).await;
+            let theirs = failure.is_about_the_ca();
+            self.note_failure(&mut case, profile, started, &failure);
+            tried.insert(profile.name.clone());
+            if !theirs {
+                let choice = self.choose(&list, &case, &tried);
+                if let Next::Wait { until, ca } = choice.next {
+                    report.next_try = Some((until, ca));
+                }
+                return (Outcome::Failed(Some(failure)), driven_once);
+            }
+            report.failures.push(CaFailure {
+                ca: profile.name.clone(),
+                at: self.now(),
+                failure,
+                elsewhere,
+            });
+        }
+    }
+
+    fn choose<'s>(
+        &'s self,
+        list: &[CaName],
+        case: &Case<'_>,
+        tried: &BTreeSet<CaName>,
+    ) -> choose::Choice<'s> {
+        let circumstances = self.circumstances();
+        let mut standings = if self.rehearsal {
+            BTreeMap::new()
+        } else {
+            plan::standings(list, Some(&case.stored), &case.action, &circumstances)
+        };
+        for ca in tried {
+            standings.entry(ca.clone()).or_default().tried = true;
+        }
+        choose::next(&Question {
+            list,
+            profiles: &self.settings.cas,
+            names: &case.job.certificate.domains,
+            standings: &standings,
+            policy: self.settings.failover,
+            haste: if self.rehearsal {
+                Haste::Now
+            } else {
+                plan::haste(&case.action)
+            },
+            by_hand: self.by_hand,
+            now: circumstances.now,
+        })
+    }
+
+    /// Nobody is left to be asked.
+    fn given_up(
+        &self,
+        case: &Case<'_>,
+        tried: &BTreeSet<CaName>,
+        passed_over: Vec<(CaName, choose::PassedOver)>,
+        report: &mut CertificateReport,
+    ) -> Outcome {
+        let passed_over: Vec<(CaName, String)> = passed_over
+            .into_iter()
+            .map(|(ca, why)| (ca, why.to_string()))
+            .collect();
+        if tried.is_empty() && report.next_try.is_none() {
+            return Outcome::Failed(Some(Failure::NoCa {
+                certificate: case.job.certificate.name.clone(),
+                cas: case.job.certificate.cas.clone(),
+                passed_over,
+            }));
+        }
+        let notes = passed_over
+            .into_iter()
+            .map(|(ca, why)| format!("{ca} was not asked: {why}"));
+        report.notes.extend(notes);
+        Outcome::Failed(None)
+    }
+
+    /// The CAs to choose from, in order; for a rehearsal their staging CAs.
+    fn candidates(
+        &self,
+        certificate: &CertificateSettings,
+        current: Option<&StoredVersion>,
+    ) -> Vec<CaName> {
+        let profiles = &self.settings.cas;
+        let list = choose::in_order(
+            &certificate.cas,
+            current.map(|current| &current.origin.ca),
+            self.settings.failover.fail_back,
+        );
+        if !self.rehearsal {
+            return list;
+        }
+        let mut stages: Vec<CaName> = Vec::new();
+        for profile in list.iter().filter_map(|name| profiles.get(name)) {
+            stages.extend(stage(profile).filter(|stage| !stages.contains(stage)));
+        }
+        stages
+    }
+
+    /// A CA that refused a name is asked again only if its staging has nothing against it: failed
+    /// validations are few at the real one.
+    async fn attempt(
+        &self,
+        case: &Case<'_>,
+        profile: &CaProfile,
+        fallback: bool,
+        report: &mut CertificateReport,
+    ) -> Result<crate::driver::Driven, Failure> {
+        let here = |failed: &&Failed| failed.ca == profile.name;
+        let refused = case.stored.failed.iter().rfind(here);
+        let staging = refused
+            .filter(|failed| failed.rejected && !self.rehearsal)
+            .and_then(|_| stage(profile))
+            .and_then(|stage| self.settings.cas.get(&stage))
+            .filter(|staging| staging.name != profile.name);
+        let certificate = &case.job.certificate;
+        if let Some(staging) = staging {
+            let rehearsal = self.rehearsing();
+            let outcome = rehearsal.at_ca(certificate, staging, true, None).await;
+            let failure = match outcome {
+                Ok(driven) => {
+                    report.owed.extend(driven.ending.owed);
+                    driven.ending.result.err()
+                }
+                Err(failure) => Some(failure),
+            };
+            match failure {
+                None => report.notes.push(format!(
+                    "{} refused it last time; {} had nothing against it, so it was ordered again",
+                    profile.name, staging.name
+                )),
+                Some(failure) if failure.class() == FailureClass::Rejected => {
+                    return Err(Failure::Rehearsal {
+                        ca: profile.name.clone(),
+                        staging: staging.name.clone(),
+                        failure: Box::new(failure),
+                    });
+                }
+                Some(failure) if failure.class() == FailureClass::Cancelled => {
+                    return Err(failure);
+                }
+                // Whatever is the matter with the staging says nothing about the CA.
+                Some(failure) => report.notes.push(format!(
+                    "not rehearsed at {} first: {}",
+                    staging.name,
+                    failure.lines().join(": ")
+                )),
+            }
+        }
+        self.at_ca(certificate, profile, fallback, case.current)
+            .await
+    }
+
+    /// Whether a CA that did not answer is down, or this machine is cut off. Also answers who else
+    /// was reached.
+    async fn whose(
+        &self,
+        profile: &CaProfile,
+        failure: Failure,
+    ) -> (Failure, Option<(CaName, Duration)>) {
+        let Some(silence) = failure.silence() else {
+            return (failure, None);
+        };
+        let mut contacts = Vec::new();
+        let mut hosts = match &failure {
+            Failure::Directory { tried, .. } => tried
+                .first()
+                .map(|(url, cause)| (host_of(url).to_owned(), cause.clone()))
+                .into_iter()
+                .collect(),
+            Failure::Ca { error, .. } => match error.as_ref() {
+                CaError::Transport(transport) => {
+                    vec![(host_of(&transport.url).to_owned(), error.as_ref().clone())]
+                }
+                CaError::Answer(_) => Vec::new(),
+            },
+            _ => Vec::new(),
+        };
+        for witness in self.witnesses(profile) {
+            match self.contact(witness).await {
+                Ok(took) => {
+                    return (failure, Some((witness.name.clone(), took)));
+                }
+                Err(Some(cause @ CaError::Transport(_))) => {
+                    if let CaError::Transport(error) = &cause {
+                        contacts.push(Contact::Silent(error.stage));
+                    }
+                    let host = witness.directories.first().map_or("", String::as_str);
+                    hosts.push((host_of(host).to_owned(), cause));
+                }
+                // An error page is an answer.
+                Err(_) => return (failure, None),
+            }
+        }
+        match outage::judge(silence, &contacts) {
+            Verdict::Local => (Failure::Offline { hosts }, None),
+            Verdict::Theirs | Verdict::Unknown => (failure, None),
+        }
+    }
+
+    /// Other CAs of the configuration, on other hosts.
+    fn witnesses(&self, profile: &CaProfile) -> Vec<&CaProfile> {
+        let host = |ca: &CaProfile| ca.directories.first().map(|url| host_of(url).to_owned());
+        let own = host(profile);
+        let mut hosts = BTreeSet::new();
+        let all = self.settings.certificates.iter().flat_map(|c| &c.cas);
+        let others = all.filter_map(|name| self.settings.cas.get(name));
+        others
+            .filter(|ca| host(ca) != own && host(ca).is_some_and(|host| hosts.insert(host)))
+            .take(MOST_WITNESSES)
+            .collect()
+    }
+
+    /// Talks to a CA, unless this run has done so already.
+    async fn contact(&self, profile: &CaProfile) -> Result<Duration, Option<CaError>> {
+        let counter = self.counter(profile).await;
+        let contact = counter.contact.get_or_init(async || {
+            let greeting = session::greet(&self.ports.session, profile).await;
+            let result = match greeting {
+                Ok(greeting) => Ok(greeting.took),
+                Err(Failure::Directory { tried, .. }) => {
+                    Err(tried.into_iter().next().map(|(_, cause)| cause))
+                }
+                Err(_) => Err(None),
+            };
+            let seen = match &result {
+                Ok(took) => Ok(*took),
+                Err(Some(cause)) => Err(cause.to_string()),
+                Err(None) => return result,
+            };
+            self.sight(&profile.name, seen);
+            result
+        });
+        contact.await.clone()
+    }
+
+    /// Notes what came of talking to a CA.
+    pub(super) fn sight(&self, ca: &CaName, result: Result<Duration, String>) {
+        let sighting = Sighting {
+            ca: ca.clone(),
+            at: self.now(),
+            result,
+        };
+        if let Err(error) = self.ports.history.sight(&sighting) {
+            tracing::warn!(ca = %ca, cause = %error, "what a CA answered could not be noted");
+        }
+    }
+
+    fn note_failure(
+        &self,
+        case: &mut Case<'_>,
+        profile: &CaProfile,
+        started: Timestamp,
+        failure: &Failure,
+    ) {
+        if self.rehearsal {
+            return;
+        }
+        let now = self.now();
+        let class = failure.class();
+        let failed = Failed {
+            ca: profile.name.clone(),
+            at: now,
+            theirs: failure.is_about_the_ca(),
+            rejected: class == FailureClass::Rejected,
+            local: matches!(failure, Failure::Offline { .. }),
+            until: failure.until(now),
+        };
+        if failed.theirs && class == FailureClass::Transient {
+            self.sight(&profile.name, Err(failure.lines().join(": ")));
+        }
+        let result = ClosedResult::Failed {
+            class,
+            theirs: failed.theirs,
+            local: failed.local,
+            until: failed.until,
+            causes: failure.lines(),
+        };
+        self.record(case, profile, started, result);
+        case.stored.failed.push(failed);
+    }
+
+    fn record(
+        &self,
+        case: &Case<'_>,
+        profile: &CaProfile,
+        started: Timestamp,
+        result: ClosedResult,
+    ) {
+        let attempt = ClosedAttempt {
+            run: self.id.to_owned(),
+            certificate: case.job.certificate.name.clone(),
+            ca: profile.name.clone(),
+            started,
+            ended: self.now(),
+            result,
+        };
+        if let Err(error) = self.ports.history.record(&attempt) {
+            let certificate = &attempt.certificate;
+            tracing::warn!(certificate = %certificate, cause = %error,
+                "the attempt could not be noted");
+        }
+    }
+}
+
+/// Where a renewal at that CA is rehearsed.
+fn stage(profile: &CaProfile) -> Option<CaName> {
+    if profile.staging {
+        Some(profile.name.clone())
+    } else {
+        profile.rehearse_at.clone()
+    }
+}
+
+/// The host of a URL, with its port if there is one.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}

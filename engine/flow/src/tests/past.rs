@@ -1,0 +1,135 @@
+//! What earlier runs have learnt, in memory.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::budget::Bucket;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::plan;
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::time::Timestamp;
+
+use super::world::World;
+use crate::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use crate::ports::{BudgetKey, History, StoreError};
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) attempts: Vec<ClosedAttempt>,
+    pub(crate) advice: BTreeMap<CertificateName, Advice>,
+    pub(crate) sightings: Vec<Sighting>,
+    pub(crate) budgets: BTreeMap<BudgetKey, Bucket>,
+}
+
+impl Memory {
+    pub(crate) fn past(&self, name: &CertificateName, now: Timestamp) -> Past {
+        let mut past = Past {
+            advice: self.advice.get(name).cloned(),
+            ..Past::default()
+        };
+        for attempt in self.attempts.iter().filter(|a| a.certificate == *name) {
+            match &attempt.result {
+                ClosedResult::Issued { .. } => {
+                    past.failed.clear();
+                    if now.since(attempt.ended) < plan::MOST_ISSUED.per {
+                        past.issued.push(attempt.ended);
+                    }
+                }
+                ClosedResult::Failed {
+                    class,
+                    theirs,
+                    local,
+                    until,
+                    ..
+                } => past.failed.push(Failed {
+                    ca: attempt.ca.clone(),
+                    at: attempt.ended,
+                    theirs: *theirs,
+                    rejected: *class == FailureClass::Rejected,
+                    local: *local,
+                    until: *until,
+                }),
+            }
+        }
+        past
+    }
+}
+
+impl History for World {
+    fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
+        self.disk(
+            "record an attempt of",
+            attempt.certificate.as_str(),
+            |state| {
+                state.memory.attempts.push(attempt.clone());
+            },
+        )
+    }
+
+    fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError> {
+        self.disk("read the history of", "everything", |state| {
+            let memory = &state.memory;
+            let names = memory.attempts.iter().map(|attempt| &attempt.certificate);
+            let names = names.chain(memory.advice.keys());
+            names
+                .map(|name| (name.clone(), memory.past(name, now)))
+                .collect()
+        })
+    }
+
+    fn past(&self, name: &CertificateName, now: Timestamp) -> Result<Past, StoreError> {
+        self.disk("read the history of", name.as_str(), |state| {
+            state.memory.past(name, now)
+        })
+    }
+
+    fn save_advice(&self, name: &CertificateName, advice: &Advice) -> Result<(), StoreError> {
+        self.disk("keep the advice on", name.as_str(), |state| {
+            state.memory.advice.insert(name.clone(), advice.clone());
+        })
+    }
+
+    fn sight(&self, sighting: &Sighting) -> Result<(), StoreError> {
+        self.disk("note a sighting of", sighting.ca.as_str(), |state| {
+            state.memory.sightings.push(sighting.clone());
+        })
+    }
+
+    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+        self.disk("read the sightings of", "all CAs", |state| {
+            let mut down = BTreeMap::new();
+            for sighting in &state.memory.sightings {
+                match &sighting.result {
+                    Ok(_) => {
+                        down.remove(&sighting.ca);
+                    }
+                    Err(_) => {
+                        down.entry(sighting.ca.clone()).or_insert(sighting.at);
+                    }
+                }
+            }
+            down
+        })
+    }
+
+    fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {
+        self.disk("read the budget of", &key.owner, |state| {
+            state.memory.budgets.get(key).copied()
+        })
+    }
+
+    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
+        self.disk("write the budget of", &key.owner, |state| {
+            state.memory.budgets.insert(key.clone(), bucket);
+        })
+    }
+
+    fn prune(&self, before: Timestamp) -> Result<(), StoreError> {
+        self.disk("prune", "the history", |state| {
+            state
+                .memory
+                .attempts
+                .retain(|attempt| attempt.ended >= before);
+        })
+    }
+}

@@ -1,0 +1,264 @@
+//! When which CA is asked, over several runs and days.
+
+use std::time::Duration;
+
+use waxwing_core::ca::choose::Because;
+use waxwing_core::plan::Hold;
+use waxwing_core::settings::{CertificateSettings, Settings};
+
+use super::world::{Fault, World, certificate, profile, settings};
+use crate::driver::Stop;
+use crate::failure::Failure;
+use crate::history::ClosedResult;
+use crate::ports::Clock;
+use crate::report::{CertificateReport, Outcome, RunReport};
+use crate::scheduler::{Force, Job};
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn shop(cas: &[&str]) -> Vec<CertificateSettings> {
+    vec![certificate("shop", &["shop.example"], cas)]
+}
+
+/// What a timer starts.
+async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
+    let jobs = settings.certificates.iter().map(|certificate| Job {
+        certificate: certificate.clone(),
+        seen: world
+            .state()
+            .disk
+            .current(&certificate.name)
+            .map(|current| current.version),
+        force,
+    });
+    let jobs = jobs.collect();
+    let report = world
+        .run_orders(settings, jobs, false, false, Stop::new().1)
+        .await;
+    report.expect("nothing crashes here")
+}
+
+fn only(report: &RunReport) -> &CertificateReport {
+    &report.certificates[0]
+}
+
+fn issued_by(report: &RunReport) -> Option<String> {
+    match &only(report).outcome {
+        Outcome::Issued { ca, .. } => Some(ca.to_string()),
+        _ => None,
+    }
+}
+
+/// A world with two CAs in which the first has issued, and the CA's own window has come.
+async fn due(cas: &[&str]) -> (World, Settings) {
+    let world = World::new(cas);
+    let profiles = cas.iter().map(|name| profile(name)).collect();
+    let settings = settings(profiles, shop(cas));
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some(cas[0]));
+    // What its advice says is drawn from the twentieth to the twenty-second.
+    Clock::sleep(&world, DAY * 5).await;
+    (world, settings)
+}
+
+fn down(world: &World, ca: &str, down: bool) {
+    world.state().cas.get_mut(ca).expect("its name").down = down;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_valid_certificate_waits_for_its_ca_until_the_policy_gives_it_up() {
+    let (world, settings) = due(&["first", "second"]).await;
+    down(&world, "first", true);
+    let report = timer(&world, &settings, Force::No).await;
+    assert!(matches!(only(&report).outcome, Outcome::Failed(None)));
+    let (at, ca) = only(&report).next_try.clone().expect("a next try");
+    assert_eq!(ca.as_str(), "first");
+    assert_eq!(at.since(world.now()), Duration::from_secs(60));
+    // A minute has not passed.
+    let report = timer(&world, &settings, Force::No).await;
+    assert!(
+        matches!(only(&report).outcome, Outcome::Held(Hold::Ladder { .. })),
+        "{:?}",
+        only(&report).outcome
+    );
+    Clock::sleep(&world, HOUR).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report), None);
+    Clock::sleep(&world, HOUR).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("second"));
+    let because = only(&report)
+        .stands_in
+        .clone()
+        .map(|(ca, why)| (ca.to_string(), why));
+    assert_eq!(because, Some(("first".to_owned(), Because::Failures(3))));
+    let elsewhere = only(&report).failures[0].elsewhere.clone();
+    assert_eq!(
+        elsewhere.map(|(ca, _)| ca.to_string()).as_deref(),
+        Some("second")
+    );
+    // The ladder begins at its foot again, and the first CA is asked first.
+    down(&world, "first", false);
+    Clock::sleep(&world, DAY * 60).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_time_nobody_is_waited_for() {
+    let (world, settings) = due(&["first", "second"]).await;
+    down(&world, "first", true);
+    Clock::sleep(&world, DAY * 75).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("second"));
+    let because = only(&report).stands_in.clone().map(|(_, why)| why);
+    assert_eq!(because, Some(Because::Haste));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_network_blames_no_ca_and_spends_no_fallback() {
+    let (world, settings) = due(&["first", "second"]).await;
+    Clock::sleep(&world, DAY * 75).await;
+    world.state().always = Some(("", Fault::Outage));
+    for hours in 0..5 {
+        let report = timer(&world, &settings, Force::No).await;
+        let outcome = &only(&report).outcome;
+        if let Outcome::Failed(Some(Failure::Offline { hosts })) = outcome {
+            assert_eq!(hosts.len(), 2, "{hosts:?}");
+        } else {
+            assert!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
+            assert!(hours > 0);
+        }
+        Clock::sleep(&world, HOUR).await;
+    }
+    world.state().always = None;
+    let attempts = world.state().memory.attempts.clone();
+    let theirs = attempts
+        .iter()
+        .filter(|attempt| matches!(attempt.result, ClosedResult::Failed { theirs: true, .. }));
+    assert_eq!(theirs.count(), 0);
+    assert!(
+        world
+            .state()
+            .memory
+            .sightings
+            .iter()
+            .all(|seen| { seen.result.is_ok() || seen.ca.as_str() == "second" })
+    );
+    Clock::sleep(&world, HOUR * 2).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_whose_directory_is_down_is_used_from_the_copy() {
+    let (world, settings) = due(&["first"]).await;
+    Clock::sleep(&world, DAY * 2).await;
+    world.state().always = Some(("/directory", Fault::Fail));
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    let notes = &only(&report).notes;
+    assert!(
+        notes
+            .iter()
+            .any(|note| note.contains("its copy of 2026-11-18")),
+        "{notes:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_copy_saves_the_question() {
+    let (world, settings) = due(&["first"]).await;
+    timer(&world, &settings, Force::No).await;
+    Clock::sleep(&world, HOUR).await;
+    timer(&world, &settings, Force::NotDue).await;
+    let asked = |call: &&String| call.ends_with("/directory");
+    assert_eq!(world.state().trace.iter().filter(asked).count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_name_is_rehearsed_before_the_ca_is_asked_again() {
+    let world = World::new(&["first", "stage"]);
+    let (mut first, mut stage) = (profile("first"), profile("stage"));
+    stage.staging = true;
+    first.rehearse_at = Some(stage.name.clone());
+    let settings = settings(vec![first, stage], shop(&["first"]));
+    let refuse = |ca: &str, refuse: bool| {
+        let mut state = world.state();
+        let refused = &mut state.cas.get_mut(ca).expect("its name").refused;
+        if refuse {
+            refused.insert("shop.example".to_owned());
+        } else {
+            refused.clear();
+        }
+    };
+    refuse("first", true);
+    refuse("stage", true);
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(world.state().cas["first"].orders.len(), 1);
+    Clock::sleep(&world, HOUR).await;
+    let report = timer(&world, &settings, Force::No).await;
+    let failure = &only(&report).failures[0].failure;
+    assert!(matches!(failure, Failure::Rehearsal { .. }), "{failure:?}");
+    assert_eq!(
+        world.state().cas["first"].orders.len(),
+        1,
+        "nothing was spent"
+    );
+    // What was wrong is mended.
+    refuse("first", false);
+    refuse("stage", false);
+    Clock::sleep(&world, HOUR * 3).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    assert_eq!(world.state().cas["stage"].orders.len(), 2);
+    assert!(world.state().dns.records.is_empty());
+    // From now on nothing is rehearsed any more.
+    Clock::sleep(&world, DAY * 5).await;
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(world.state().cas["stage"].orders.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_run_registers_where_it_may_have_to_go_one_day() {
+    let (world, _) = due(&["first", "second"]).await;
+    assert_eq!(world.state().cas["second"].accounts.len(), 1);
+    assert_eq!(world.state().cas["second"].orders.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_of_orders_ends_by_itself() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], shop(&["first"]));
+    for _nth in 0..5 {
+        let report = timer(&world, &settings, Force::NotDue).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("first"));
+        Clock::sleep(&world, HOUR).await;
+    }
+    let report = timer(&world, &settings, Force::NotDue).await;
+    assert!(
+        matches!(
+            only(&report).outcome,
+            Outcome::Held(Hold::TooMany { issued: 5, .. })
+        ),
+        "{:?}",
+        only(&report).outcome
+    );
+    assert_eq!(world.state().cas["first"].orders.len(), 5);
+    let report = timer(&world, &settings, Force::Anyway).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_advice_comes_with_the_certificate() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], shop(&["first"]));
+    timer(&world, &settings, Force::No).await;
+    let state = world.state();
+    let advice = state.memory.advice.values().next().expect("advice");
+    let suggestion = advice.suggestion.expect("a window");
+    assert_eq!(suggestion.window.start.to_string(), "2026-11-20T00:00:00Z");
+    assert!(suggestion.window.start <= suggestion.chosen);
+    assert!(suggestion.chosen <= suggestion.window.end);
+}

@@ -1,0 +1,460 @@
+//! What earlier runs have learnt, in one SQLite file of the state folder.
+//!
+//! Attempts, the CAs' advice, sightings of CAs and budgets are small, many, written by several
+//! processes and asked for by more than one key: what a database is for. Certificates, keys and
+//! journals stay plain files. What a newcomer gets wrong: this file may be lost. A damaged one is set
+//! aside, and a new one is begun.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
+use waxwing_core::budget::Bucket;
+use waxwing_core::due::Suggestion;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::plan;
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::time::{Timestamp, Window};
+use waxwing_flow::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
+
+use crate::permission;
+
+/// The version of the tables, kept in `user_version`.
+const SCHEMA: i64 = 1;
+
+/// How long another process is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const TABLES: &str = "
+CREATE TABLE attempt (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    ca TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    version INTEGER,
+    class TEXT,
+    theirs INTEGER NOT NULL DEFAULT 0,
+    local INTEGER NOT NULL DEFAULT 0,
+    until INTEGER,
+    causes TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE INDEX attempt_by_certificate ON attempt (certificate, id);
+CREATE TABLE advice (
+    certificate TEXT PRIMARY KEY,
+    about TEXT NOT NULL,
+    starts INTEGER,
+    ends INTEGER,
+    chosen INTEGER,
+    explanation TEXT,
+    next INTEGER NOT NULL,
+    failures INTEGER NOT NULL,
+    cause TEXT
+) STRICT;
+CREATE TABLE sighting (
+    id INTEGER PRIMARY KEY,
+    ca TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    took INTEGER,
+    cause TEXT
+) STRICT;
+CREATE INDEX sighting_by_ca ON sighting (ca, id);
+CREATE TABLE budget (
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    what TEXT NOT NULL,
+    level REAL NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (owner, kind, what)
+) STRICT;
+";
+
+/// The failed attempts since the last one that gave a certificate.
+const FAILED: &str = "
+SELECT certificate, ca, ended, class, theirs, local, until FROM attempt AS one
+WHERE version IS NULL
+  AND id > (SELECT coalesce(max(id), 0) FROM attempt
+            WHERE certificate = one.certificate AND version IS NOT NULL)
+  AND (?1 IS NULL OR certificate = ?1)
+ORDER BY id";
+
+const ISSUED: &str = "
+SELECT certificate, ended FROM attempt
+WHERE version IS NOT NULL AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
+ORDER BY id";
+
+const ADVICE: &str = "
+SELECT certificate, about, starts, ends, chosen, explanation, next, failures, cause
+FROM advice WHERE ?1 IS NULL OR certificate = ?1";
+
+/// The history of one state folder.
+#[derive(Debug)]
+pub struct SqliteHistory {
+    path: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+impl SqliteHistory {
+    /// Opens the history of a state folder, and begins one if there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be made or read, or was written by a newer version. A damaged one is no
+    /// error: it is set aside beside the new one, and the log says so.
+    pub fn open(state: &Path) -> Result<Self, StoreError> {
+        let path = state.join("waxwing.db");
+        let connection = match connect(&path) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                set_aside(&path)?;
+                tracing::error!(cause = %error, "the history was damaged and is begun anew");
+                connect(&path)?
+            }
+            other => other?,
+        };
+        Ok(Self {
+            path,
+            connection: Mutex::new(connection),
+        })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), StoreError> {
+        let connection = self.connection();
+        let mut statement = connection
+            .prepare(sql)
+            .map_err(|cause| failed("write", &self.path, &cause))?;
+        statement
+            .execute(values)
+            .map(drop)
+            .map_err(|cause| failed("write", &self.path, &cause))
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let connection = self.connection();
+        let rows = || {
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map(values, read)?;
+            rows.collect::<rusqlite::Result<Vec<T>>>()
+        };
+        rows().map_err(|cause| failed("read", &self.path, &cause))
+    }
+
+    /// Everything about one certificate, or about all.
+    fn read_pasts(
+        &self,
+        name: Option<&CertificateName>,
+        now: Timestamp,
+    ) -> Result<BTreeMap<CertificateName, Past>, StoreError> {
+        let name = name.map(CertificateName::as_str);
+        let mut pasts: BTreeMap<CertificateName, Past> = BTreeMap::new();
+        let failed = self.rows(FAILED, [name], |row| {
+            let failed = Failed {
+                ca: ca(row, 1)?,
+                at: time(row, 2)?,
+                rejected: row.get::<_, Option<String>>(3)?.as_deref()
+                    == Some(FailureClass::Rejected.as_str()),
+                theirs: row.get(4)?,
+                local: row.get(5)?,
+                until: maybe_time(row, 6)?,
+            };
+            Ok((certificate(row, 0)?, failed))
+        })?;
+        for (name, failed) in failed {
+            pasts.entry(name).or_default().failed.push(failed);
+        }
+        let since = (now - plan::MOST_ISSUED.per).unix_ms();
+        let issued = self.rows(ISSUED, params![name, since], |row| {
+            Ok((certificate(row, 0)?, time(row, 1)?))
+        })?;
+        for (name, at) in issued {
+            pasts.entry(name).or_default().issued.push(at);
+        }
+        for (name, advice) in self.rows(ADVICE, [name], advice)? {
+            pasts.entry(name).or_default().advice = Some(advice);
+        }
+        Ok(pasts)
+    }
+}
+
+impl History for SqliteHistory {
+    fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
+        let (version, class, theirs, local, until, causes) = match &attempt.result {
+            ClosedResult::Issued { version } => (Some(*version), None, false, false, None, None),
+            ClosedResult::Failed {
+                class,
+                theirs,
+                local,
+                until,
+                causes,
+            } => (
+                None,
+                Some(class.as_str()),
+                *theirs,
+                *local,
+                until.map(Timestamp::unix_ms),
+                Some(causes),
+            ),
+        };
+        let causes = causes.map_or_else(
+            || "[]".to_owned(),
+            |causes| serde_json::Value::from(causes.clone()).to_string(),
+        );
+        self.write(
+            "INSERT INTO attempt
+             (run, certificate, ca, started, ended, version, class, theirs, local, until, causes)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                attempt.run,
+                attempt.certificate.as_str(),
+                attempt.ca.as_str(),
+                attempt.started.unix_ms(),
+                attempt.ended.unix_ms(),
+                version,
+                class,
+                theirs,
+                local,
+                until,
+                causes,
+            ],
+        )
+    }
+
+    fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError> {
+        self.read_pasts(None, now)
+    }
+
+    fn past(&self, name: &CertificateName, now: Timestamp) -> Result<Past, StoreError> {
+        let mut pasts = self.read_pasts(Some(name), now)?;
+        Ok(pasts.remove(name).unwrap_or_default())
+    }
+
+    fn save_advice(&self, name: &CertificateName, advice: &Advice) -> Result<(), StoreError> {
+        let suggestion = advice.suggestion;
+        self.write(
+            "INSERT OR REPLACE INTO advice
+             (certificate, about, starts, ends, chosen, explanation, next, failures, cause)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                name.as_str(),
+                advice.about,
+                suggestion.map(|s| s.window.start.unix_ms()),
+                suggestion.map(|s| s.window.end.unix_ms()),
+                suggestion.map(|s| s.chosen.unix_ms()),
+                advice.explanation,
+                advice.next.unix_ms(),
+                advice.failures,
+                advice.cause,
+            ],
+        )
+    }
+
+    fn sight(&self, sighting: &Sighting) -> Result<(), StoreError> {
+        let (took, cause) = match &sighting.result {
+            Ok(took) => (
+                Some(i64::try_from(took.as_millis()).unwrap_or(i64::MAX)),
+                None,
+            ),
+            Err(cause) => (None, Some(cause)),
+        };
+        self.write(
+            "INSERT INTO sighting (ca, at, took, cause) VALUES (?, ?, ?, ?)",
+            params![sighting.ca.as_str(), sighting.at.unix_ms(), took, cause],
+        )
+    }
+
+    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+        let sql = "
+            SELECT ca, min(at) FROM sighting AS one
+            WHERE cause IS NOT NULL
+              AND id > (SELECT coalesce(max(id), 0) FROM sighting
+                        WHERE ca = one.ca AND cause IS NULL)
+            GROUP BY ca";
+        let down = self.rows(sql, [], |row| Ok((ca(row, 0)?, time(row, 1)?)))?;
+        Ok(down.into_iter().collect())
+    }
+
+    fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {
+        let sql = "SELECT level, at FROM budget WHERE owner = ? AND kind = ? AND what = ?";
+        let values = params![key.owner, key.kind, key.what];
+        let found = self.rows(sql, values, |row| {
+            Ok(Bucket {
+                level: row.get(0)?,
+                at: time(row, 1)?,
+            })
+        })?;
+        Ok(found.into_iter().next())
+    }
+
+    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
+        self.write(
+            "INSERT OR REPLACE INTO budget (owner, kind, what, level, at) VALUES (?, ?, ?, ?, ?)",
+            params![
+                key.owner,
+                key.kind,
+                key.what,
+                bucket.level,
+                bucket.at.unix_ms()
+            ],
+        )
+    }
+
+    fn prune(&self, before: Timestamp) -> Result<(), StoreError> {
+        // What still counts: the last certificate of each name, and every failure behind it.
+        self.write(
+            "DELETE FROM attempt WHERE ended < ?1
+             AND id < (SELECT coalesce(max(id), 0) FROM attempt AS other
+                       WHERE other.certificate = attempt.certificate
+                         AND other.version IS NOT NULL)",
+            [before.unix_ms()],
+        )?;
+        self.write(
+            "DELETE FROM sighting WHERE at < ?1
+             AND id < (SELECT coalesce(max(id), 0) FROM sighting AS other
+                       WHERE other.ca = sighting.ca AND other.cause IS NULL)",
+            [before.unix_ms()],
+        )
+    }
+}
+
+/// Opens the file, private to its owner, with its tables.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let error = |cause: &rusqlite::Error| failed("open", path, cause);
+    match permission::open_private(path) {
+        Ok(_new) => {}
+        Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
+        // SQLite says what is wrong, unless there is nothing to be opened.
+        Err(cause) if !path.exists() => return Err(failure(path, &cause)),
+        Err(_) => {}
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(|e| error(&e))?;
+    let prepare = |connection: &mut Connection| -> rusqlite::Result<i64> {
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let work =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let version: i64 = work.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version == 0 {
+            work.execute_batch(TABLES)?;
+            work.pragma_update(None, "user_version", SCHEMA)?;
+        }
+        work.commit()?;
+        Ok(version.max(SCHEMA))
+    };
+    let version = prepare(&mut connection).map_err(|cause| error(&cause))?;
+    if version > SCHEMA {
+        return Err(StoreError {
+            kind: StoreErrorKind::TooNew,
+            act: "open",
+            path: path.to_owned(),
+            causes: vec![format!(
+                "it has format {version}, written by a newer Waxwing"
+            )],
+            hint: Some("use the newer Waxwing for this state folder".to_owned()),
+        });
+    }
+    Ok(connection)
+}
+
+/// Moves a damaged file away, under the next free name.
+fn set_aside(path: &Path) -> Result<(), StoreError> {
+    let free = (1..10_000)
+        .map(|number| path.with_extension(format!("db.damaged-{number}")))
+        .find(|path| !path.exists());
+    let Some(to) = free else {
+        return fs::remove_file(path).map_err(|cause| failure(path, &cause));
+    };
+    fs::rename(path, to).map_err(|cause| failure(path, &cause))
+}
+
+fn failure(path: &Path, cause: &std::io::Error) -> StoreError {
+    crate::store::io_error("open", path, cause)
+}
+
+fn failed(act: &'static str, path: &Path, cause: &rusqlite::Error) -> StoreError {
+    let kind = match cause.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreErrorKind::Corrupt,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreErrorKind::Locked,
+        Some(ErrorCode::DiskFull | ErrorCode::ReadOnly) => StoreErrorKind::NoSpace,
+        Some(ErrorCode::PermissionDenied) => StoreErrorKind::Permission,
+        _ => StoreErrorKind::Io,
+    };
+    let hint = match kind {
+        StoreErrorKind::Locked => Some("another Waxwing is writing; try again".to_owned()),
+        StoreErrorKind::NoSpace => Some(format!("make room on the disk of {}", path.display())),
+        _ => None,
+    };
+    StoreError {
+        kind,
+        act,
+        path: path.to_owned(),
+        causes: vec![cause.to_string()],
+        hint,
+    }
+}
+
+fn broken(column: usize, cause: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(cause))
+}
+
+fn certificate(row: &Row<'_>, column: usize) -> rusqlite::Result<CertificateName> {
+    let text: String = row.get(column)?;
+    CertificateName::parse(&text).map_err(|cause| broken(column, cause))
+}
+
+fn ca(row: &Row<'_>, column: usize) -> rusqlite::Result<CaName> {
+    let text: String = row.get(column)?;
+    CaName::parse(&text).map_err(|cause| broken(column, cause))
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_unix_ms)
+}
+
+fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let ms: Option<i64> = row.get(column)?;
+    Ok(ms.map(Timestamp::from_unix_ms))
+}
+
+fn advice(row: &Row<'_>) -> rusqlite::Result<(CertificateName, Advice)> {
+    let (start, end, chosen) = (
+        maybe_time(row, 2)?,
+        maybe_time(row, 3)?,
+        maybe_time(row, 4)?,
+    );
+    let suggestion = match (start, end, chosen) {
+        (Some(start), Some(end), Some(chosen)) => Some(Suggestion {
+            window: Window { start, end },
+            chosen,
+        }),
+        _ => None,
+    };
+    let advice = Advice {
+        about: row.get(1)?,
+        suggestion,
+        explanation: row.get(5)?,
+        next: time(row, 6)?,
+        failures: row.get(7)?,
+        cause: row.get(8)?,
+    };
+    Ok((certificate(row, 0)?, advice))
+}
+
+#[cfg(test)]
+mod tests;

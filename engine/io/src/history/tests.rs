@@ -1,0 +1,198 @@
+//! What is written is what is read, by several processes, and a damaged file is no end.
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn name(text: &str) -> CertificateName {
+    CertificateName::parse(text).expect("a literal name")
+}
+
+fn ca_name(text: &str) -> CaName {
+    CaName::parse(text).expect("a literal name")
+}
+
+fn attempt(certificate: &str, ca: &str, hours: u32, result: ClosedResult) -> ClosedAttempt {
+    ClosedAttempt {
+        run: "r1".to_owned(),
+        certificate: name(certificate),
+        ca: ca_name(ca),
+        started: NOW + HOUR * hours,
+        ended: NOW + HOUR * hours,
+        result,
+    }
+}
+
+fn failed_with(class: FailureClass, until: Option<Timestamp>) -> ClosedResult {
+    ClosedResult::Failed {
+        class,
+        theirs: true,
+        local: false,
+        until,
+        causes: vec!["no \"answer\"".to_owned(), "refused".to_owned()],
+    }
+}
+
+#[test]
+fn failures_count_since_the_last_certificate_and_for_their_own_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let asked = Some(NOW + HOUR * 9);
+    for attempt in [
+        attempt("shop", "one", 0, failed_with(FailureClass::Transient, None)),
+        attempt("shop", "one", 1, ClosedResult::Issued { version: 1 }),
+        attempt("shop", "one", 2, failed_with(FailureClass::Rejected, None)),
+        attempt(
+            "shop",
+            "two",
+            3,
+            failed_with(FailureClass::RateLimited, asked),
+        ),
+        attempt("mail", "one", 4, failed_with(FailureClass::Transient, None)),
+    ] {
+        history.record(&attempt).expect("written");
+    }
+    // Another process sees the same.
+    let other = SqliteHistory::open(folder.path()).expect("the same");
+    let past = other.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    let seen: Vec<_> = past
+        .failed
+        .iter()
+        .map(|f| (f.ca.as_str(), f.rejected, f.until))
+        .collect();
+    assert_eq!(seen, [("one", true, None), ("two", false, asked)]);
+    assert_eq!(past.issued, [NOW + HOUR]);
+    let pasts = other.pasts(NOW + HOUR * 24 * 30).expect("read");
+    assert_eq!(pasts.len(), 2);
+    assert_eq!(pasts[&name("mail")].failed.len(), 1);
+    assert!(pasts[&name("shop")].issued.is_empty(), "a month ago");
+    assert_eq!(other.past(&name("new"), NOW), Ok(Past::default()));
+}
+
+#[test]
+fn advice_is_replaced_and_comes_back_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let mut advice = Advice {
+        about: "a.b".to_owned(),
+        suggestion: None,
+        explanation: None,
+        next: NOW,
+        failures: 3,
+        cause: Some("no answer".to_owned()),
+    };
+    history
+        .save_advice(&name("shop"), &advice)
+        .expect("written");
+    advice.suggestion = Some(Suggestion {
+        window: Window {
+            start: NOW,
+            end: NOW + HOUR,
+        },
+        chosen: NOW + HOUR / 2,
+    });
+    advice.explanation = Some("https://ca.example/why".to_owned());
+    history
+        .save_advice(&name("shop"), &advice)
+        .expect("written");
+    let past = history.past(&name("shop"), NOW).expect("read");
+    assert_eq!(past.advice, Some(advice));
+}
+
+#[test]
+fn a_ca_is_down_since_the_first_failure_behind_its_last_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let sight = |ca: &str, hours: u32, good: bool| {
+        let result = if good {
+            Ok(Duration::from_millis(212))
+        } else {
+            Err("refused".to_owned())
+        };
+        let (ca, at) = (ca_name(ca), NOW + HOUR * hours);
+        let sighting = Sighting { ca, at, result };
+        history.sight(&sighting).expect("written");
+    };
+    sight("one", 0, false);
+    sight("one", 1, true);
+    sight("one", 2, false);
+    sight("one", 3, false);
+    sight("two", 3, false);
+    sight("two", 4, true);
+    let down = history.down_since().expect("read");
+    assert_eq!(down, BTreeMap::from([(ca_name("one"), NOW + HOUR * 2)]));
+    history.prune(NOW + HOUR * 9).expect("pruned");
+    assert_eq!(history.down_since().expect("read"), down);
+}
+
+#[test]
+fn pruning_forgets_nothing_that_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    for hours in 0..4 {
+        let result = if hours % 2 == 0 {
+            ClosedResult::Issued { version: hours }
+        } else {
+            failed_with(FailureClass::Transient, None)
+        };
+        history
+            .record(&attempt("shop", "one", hours, result))
+            .expect("written");
+    }
+    history.prune(NOW + HOUR * 100).expect("pruned");
+    let count: i64 = history
+        .connection()
+        .query_row("SELECT count(*) FROM attempt", [], |row| row.get(0))
+        .expect("a number");
+    assert_eq!(count, 2, "the last certificate and the failure behind it");
+    let past = history.past(&name("shop"), NOW).expect("read");
+    assert_eq!(past.failed.len(), 1);
+}
+
+#[test]
+fn budgets_come_back_as_they_were_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let key = BudgetKey {
+        owner: "one".to_owned(),
+        kind: "orders".to_owned(),
+        what: "https://one.example/account/1".to_owned(),
+    };
+    assert_eq!(history.budget(&key), Ok(None));
+    let bucket = Bucket {
+        level: 2.25,
+        at: NOW,
+    };
+    history.save_budget(&key, bucket).expect("written");
+    assert_eq!(history.budget(&key), Ok(Some(bucket)));
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_a_newer_one_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("waxwing.db");
+    fs::write(
+        &path,
+        b"this is no database, whatever its name says, not at all",
+    )
+    .expect("written");
+    let history = SqliteHistory::open(folder.path()).expect("begun anew");
+    assert_eq!(history.pasts(NOW), Ok(BTreeMap::new()));
+    assert!(folder.path().join("waxwing.db.damaged-1").exists());
+    history
+        .connection()
+        .pragma_update(None, "user_version", SCHEMA + 1)
+        .expect("written");
+    let error = SqliteHistory::open(folder.path()).expect_err("too new");
+    assert_eq!(error.kind, StoreErrorKind::TooNew);
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_read_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(SqliteHistory::open(folder.path()).expect("a new one"));
+    let others = permission::others_can_read(&folder.path().join("waxwing.db"));
+    assert_eq!(others.ok(), Some(false));
+}
