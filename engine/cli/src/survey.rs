@@ -144,6 +144,7 @@ fn stored(entry: &InventoryEntry) -> Stored {
                 plugin: mark.plugin.clone(),
                 version: mark.version,
                 settings: mark.settings.clone(),
+                staging: mark.staging,
             })
             .collect(),
         failure,
