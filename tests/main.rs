@@ -10,6 +10,7 @@ mod cases {
     mod crash;
     mod faults;
     mod foreign;
+    mod providers;
     mod renew;
     pub(crate) mod rig;
     mod secrets;
