@@ -10,6 +10,8 @@ mod cases {
     mod crash;
     mod faults;
     mod foreign;
+    #[cfg(unix)]
+    mod install;
     mod providers;
     mod renew;
     pub(crate) mod rig;
