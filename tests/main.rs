@@ -12,6 +12,7 @@ mod cases {
     mod foreign;
     #[cfg(unix)]
     mod install;
+    mod propagation;
     mod providers;
     mod renew;
     pub(crate) mod rig;
