@@ -10,6 +10,10 @@ mod cases {
     mod crash;
     mod faults;
     mod foreign;
+    #[cfg(unix)]
+    mod install;
+    mod propagation;
+    mod providers;
     mod renew;
     pub(crate) mod rig;
     mod secrets;

@@ -120,14 +120,17 @@ pub(crate) struct Rig {
 impl Rig {
     /// A world with the zone `example.com` at the DNS provider.
     pub(crate) fn new() -> Self {
-        let world = World::builder()
-            .zone("example.com")
-            .name_servers(2)
-            .start()
-            .expect("a world starts");
+        Self::with(&["example.com"], dns_made_easy::Options::default())
+    }
+
+    /// A world with these zones, all of them at a DNS provider that is otherwise as `options` say.
+    pub(crate) fn with(zones: &[&str], options: dns_made_easy::Options) -> Self {
+        let world = World::builder().name_servers(2);
+        let world = zones.iter().fold(world, |world, zone| world.zone(zone));
+        let world = world.start().expect("a world starts");
         let options = dns_made_easy::Options {
-            zones: vec!["example.com".to_owned()],
-            ..dns_made_easy::Options::default()
+            zones: zones.iter().map(|zone| (*zone).to_owned()).collect(),
+            ..options
         };
         let secrets = [
             ("dme-api-key", &options.api_key),
@@ -190,17 +193,8 @@ impl Rig {
 
     /// The same for several CAs with more than a directory, in the order of the `ca` list.
     pub(crate) fn config_of(&self, cas: &[CaSection<'_>]) -> String {
-        let mut text = self.base(cas);
-        let address = self.provider.url();
-        let host = address.trim_end_matches("/V2.0");
-        write!(
-            text,
-            "[plugin.dns-made-easy]\nsettings.endpoint = \"{address}\"\n\
-             secrets = {{ api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }}\n\
-             grants.http = {{ hosts = [\"{host}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}\n\n",
-        )
-        .expect("text");
-        text
+        let secrets = "{ api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }";
+        self.base(cas) + &section_at("dns-made-easy", &self.provider.url(), secrets)
     }
 
     fn base(&self, cas: &[CaSection<'_>]) -> String {
@@ -405,6 +399,15 @@ pub(crate) fn until(what: &str, so: impl Fn() -> bool) {
         assert!(started.elapsed() < DEADLINE, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The section of a DNS plugin whose API is at this address of the world.
+pub(crate) fn section_at(plugin: &str, address: &str, secrets: &str) -> String {
+    let host = address.split('/').take(3).collect::<Vec<_>>().join("/");
+    format!(
+        "[plugin.{plugin}]\nsettings.endpoint = \"{address}\"\nsecrets = {secrets}\n\
+         grants.http = {{ hosts = [\"{host}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}\n\n",
+    )
 }
 
 fn plain<'a>(cas: &[(&'a str, &str)]) -> Vec<CaSection<'a>> {

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 /// The workspace's root.
 fn root() -> PathBuf {
@@ -40,72 +43,171 @@ fn production(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .map(|(index, line)| (index + 1, line))
 }
 
+/// The floors of the engine, by package.
+const FLOORS: [(&str, u8); 6] = [
+    ("waxwing-core", 0),
+    ("waxwing-acme", 1),
+    ("waxwing-flow", 2),
+    ("waxwing-host", 3),
+    ("waxwing-io", 3),
+    ("waxwing-cli", 4),
+];
+
+/// What a crate may not use: names of crates, or how they begin.
+const BANNED: [(&str, &[&str]); 5] = [
+    // No IO, no clock, no randomness, no async, no tracing.
+    (
+        "waxwing-core",
+        &[
+            "tokio",
+            "reqwest",
+            "hickory-",
+            "rustix",
+            "tracing",
+            "wasm",
+            "rand",
+            "getrandom",
+            "async-trait",
+            "futures",
+        ],
+    ),
+    // No HTTP client, no async, no waiting.
+    (
+        "waxwing-acme",
+        &[
+            "tokio",
+            "reqwest",
+            "hickory-",
+            "rustix",
+            "wasm",
+            "async-trait",
+            "futures",
+        ],
+    ),
+    // Ports, not what is behind them.
+    (
+        "waxwing-flow",
+        &["reqwest", "hickory-", "rustls", "rustix", "wasm"],
+    ),
+    // What the network and certificates look like is the other crate's; rustix is here for
+    // granted folders alone.
+    (
+        "waxwing-host",
+        &["reqwest", "hickory-", "rustls", "hyper", "rcgen", "x509-"],
+    ),
+    ("waxwing-io", &["wasm", "wit-"]),
+];
+
+/// The packages of the workspace, by name, each with the folder of its manifest and what it depends
+/// on: the name of a package and whether only tests need it. Tables for one target are included.
+fn packages() -> BTreeMap<String, (PathBuf, Vec<(String, bool)>)> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--locked",
+            "--offline",
+        ])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).expect("metadata is JSON");
+    let text = |value: &Value, key: &str| value[key].as_str().expect("text").to_owned();
+    let list = |value: &Value, key: &str| value[key].as_array().expect("a list").clone();
+    let package = |package: Value| {
+        let depends = list(&package, "dependencies")
+            .iter()
+            .map(|one| (text(one, "name"), one["kind"] == "dev"))
+            .collect();
+        let manifest = PathBuf::from(text(&package, "manifest_path"));
+        let folder = manifest.parent().expect("a folder").to_owned();
+        (text(&package, "name"), (folder, depends))
+    };
+    list(&metadata, "packages")
+        .into_iter()
+        .map(package)
+        .collect()
+}
+
 #[test]
 fn a_crate_uses_lower_floors_only() {
-    let floors: BTreeMap<&str, u8> = BTreeMap::from([
-        ("core", 0),
-        ("acme", 1),
-        ("flow", 2),
-        ("host", 3),
-        ("io", 3),
-        ("cli", 4),
-    ]);
+    let packages = packages();
+    let floors = BTreeMap::from(FLOORS);
     for (name, floor) in &floors {
-        let path = root().join("engine").join(name).join("Cargo.toml");
-        let manifest: toml::Table = fs::read_to_string(&path)
-            .expect("each floor has a manifest")
-            .parse()
-            .expect("a manifest is TOML");
-        let dependencies = manifest["dependencies"].as_table().expect("a table");
-        for dependency in dependencies.keys() {
-            let Some(other) = dependency.strip_prefix("waxwing-") else {
-                continue;
+        let (_, depends) = &packages[*name];
+        for (other, only_tests) in depends
+            .iter()
+            .filter(|(other, _)| other.starts_with("waxwing-"))
+        {
+            let allowed = match floors.get(other.as_str()) {
+                Some(other) => other < floor,
+                // The world judges the engine, so tests may have it.
+                None => *only_tests && other == "waxwing-world",
             };
-            let other = floors
-                .get(other)
-                .unwrap_or_else(|| panic!("{name} uses {dependency}"));
-            assert!(
-                other < floor,
-                "{name} (F{floor}) may not use {dependency} (F{other})"
-            );
+            assert!(allowed, "{name} (F{floor}) may not use {other}");
         }
-        let banned: &[&str] = match floor {
-            0 => &[
-                "tokio",
-                "reqwest",
-                "tracing",
-                "wasmtime",
-                "rand",
-                "getrandom",
-            ],
-            1 => &[
-                "tokio",
-                "reqwest",
-                "wasmtime",
-                "async-trait",
-                "futures-util",
-            ],
-            2 => &["reqwest", "wasmtime"],
-            _ => &[],
-        };
-        for name_of_banned in banned {
-            assert!(
-                !dependencies.contains_key(*name_of_banned),
-                "{name} uses {name_of_banned}"
-            );
+    }
+    let engine = root().join("engine").canonicalize().expect("a folder");
+    for (name, (folder, _)) in &packages {
+        let inside = folder
+            .canonicalize()
+            .is_ok_and(|folder| folder.starts_with(&engine));
+        assert_eq!(
+            inside,
+            floors.contains_key(name.as_str()),
+            "{name} has no floor"
+        );
+    }
+}
+
+#[test]
+fn adapters_stay_in_their_crates() {
+    let packages = packages();
+    for (name, banned) in BANNED {
+        let (_, depends) = &packages[name];
+        for (other, only_tests) in depends {
+            let found = banned.iter().find(|banned| other.starts_with(**banned));
+            assert!(found.is_none() || *only_tests, "{name} uses {other}");
         }
     }
 }
 
 #[test]
-fn plugins_depend_on_the_contract_only() {
-    for path in files(&root().join("plugins"), "Cargo.toml") {
-        let text = fs::read_to_string(&path).expect("a readable manifest");
-        assert!(
-            !text.contains("waxwing-core") && !text.contains("engine/"),
-            "{} depends on the engine",
-            path.display()
-        );
+fn plugins_and_the_world_know_nothing_of_the_engine() {
+    let packages = packages();
+    let floors = BTreeMap::from(FLOORS);
+    let mut seen = 0;
+    for (name, (folder, depends)) in &packages {
+        let is_guest = folder
+            .components()
+            .any(|part| part.as_os_str() == "plugins" || part.as_os_str() == "guests");
+        if !is_guest && name != "waxwing-world" {
+            continue;
+        }
+        seen += 1;
+        for (other, _) in depends {
+            assert!(!floors.contains_key(other.as_str()), "{name} uses {other}");
+            // What a guest's tests need of the world, it would need of the engine next.
+            assert!(
+                !(is_guest && other.starts_with("waxwing-")),
+                "{name} uses {other}"
+            );
+        }
+    }
+    assert!(seen >= 6, "three plugins, two guests and the world: {seen}");
+    for folder in ["plugins", "examples/plugin-template"] {
+        for path in files(&root().join(folder), ".rs") {
+            let text = fs::read_to_string(&path).expect("readable source");
+            assert!(!text.contains("waxwing_core"), "{}", path.display());
+            assert!(!text.contains("engine/"), "{}", path.display());
+        }
     }
 }
 

@@ -12,16 +12,17 @@ use crate::render::progress::Live;
 
 /// Starts the log. A second start in one process changes nothing.
 pub(crate) fn start(verbose: u8, colour: bool, live: &Arc<Live>) {
-    let level = match verbose {
-        0 => "error",
-        1 => "info",
-        _ => "debug",
+    // What a plugin warns of stands in no report.
+    let (level, plugins) = match verbose {
+        0 => ("error", "warn"),
+        1 => ("info", "info"),
+        _ => ("debug", "debug"),
     };
     let filter = EnvFilter::try_from_env("WAXWING_LOG").unwrap_or_else(|_unset| {
         EnvFilter::new(format!(
             "error,waxwing_core={level},waxwing_acme={level},waxwing_flow={level},\
              waxwing_host={level},waxwing_io={level},waxwing_cli={level},\
-             waxwing::plugin={level}"
+             waxwing::plugin={plugins}"
         ))
     });
     let started = tracing_subscriber::fmt()

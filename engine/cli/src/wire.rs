@@ -217,10 +217,7 @@ impl Pkcs12 for Pkcs12Files {
             &contents.chain.fullchain,
             contents.friendly_name,
             contents.password,
-            match contents.profile {
-                Pkcs12Profile::Modern => pkcs12::Profile::Modern,
-                Pkcs12Profile::Legacy => pkcs12::Profile::Legacy,
-            },
+            profile(contents.profile),
         )
         .map_err(|error| error.to_string())
     }
@@ -232,6 +229,14 @@ impl Pkcs12 for Pkcs12Files {
             &contents.chain.fullchain,
             contents.friendly_name,
             contents.password,
+            profile(contents.profile),
         )
+    }
+}
+
+const fn profile(profile: Pkcs12Profile) -> pkcs12::Profile {
+    match profile {
+        Pkcs12Profile::Modern => pkcs12::Profile::Modern,
+        Pkcs12Profile::Legacy => pkcs12::Profile::Legacy,
     }
 }

@@ -75,6 +75,8 @@ pub struct Installed {
     pub version: u32,
     /// Digest of the installer's settings and grants then.
     pub settings: String,
+    /// True if nobody trusts what it has put in place.
+    pub staging: bool,
 }
 
 /// A failure that nothing has made good yet.
@@ -276,6 +278,11 @@ pub enum Note {
     Failure(LastFailure),
     /// An interrupted run is taken up.
     Unfinished,
+    /// Nothing is installed: what nobody trusts would take the place of a real certificate.
+    Withheld {
+        /// The installer that has put the real one in place.
+        by: PluginName,
+    },
     /// A setting that cannot be kept.
     Warning(String),
 }
@@ -366,23 +373,32 @@ pub fn item(
             }
         }
     };
-    let (action, install) = match (action, stored, current) {
-        (Action::Keep { due }, Some(stored), Some(current)) => {
-            let install = missing(certificate, stored, current, circumstances.digests);
-            if install.is_empty() {
-                (Action::Keep { due }, install)
-            } else {
-                (Action::Install { due }, install)
-            }
-        }
-        (action, _, _) => {
+    let (mut install, staging) = match (&action, stored, current) {
+        (Action::Keep { .. }, Some(stored), Some(current)) => (
+            missing(certificate, stored, current, circumstances.digests),
+            current.staging,
+        ),
+        _ => {
             let all = certificate.install.iter().cloned();
             let install = all.map(|plugin| Install {
                 plugin,
                 because: InstallReason::NewVersion,
             });
-            (action, install.collect())
+            let first = certificate.cas.first();
+            let asked = first.and_then(|first| settings.cas.get(first));
+            (install.collect(), asked.is_some_and(|ca| ca.staging))
         }
+    };
+    if let Some(by) = stored
+        .and_then(real)
+        .filter(|_| staging && !install.is_empty())
+    {
+        notes.push(Note::Withheld { by: by.clone() });
+        install.clear();
+    }
+    let action = match action {
+        Action::Keep { due } if !install.is_empty() => Action::Install { due },
+        action => action,
     };
     let (ca, hold) = match (&action, current) {
         (Action::Keep { .. } | Action::Install { .. }, Some(current)) => {
@@ -613,6 +629,12 @@ fn changes(certificate: &CertificateSettings, current: &Current) -> Vec<Note> {
     notes
 }
 
+/// The installer that has put a real certificate in place, if one has.
+fn real(stored: &Stored) -> Option<&PluginName> {
+    let real = stored.installed.iter().find(|mark| !mark.staging);
+    real.map(|mark| &mark.plugin)
+}
+
 /// Installers whose work is not the current version.
 fn missing(
     certificate: &CertificateSettings,
@@ -620,10 +642,6 @@ fn missing(
     current: &Current,
     digests: &BTreeMap<PluginName, String>,
 ) -> Vec<Install> {
-    // What nobody trusts never takes the place of something that is installed.
-    if current.staging && !stored.installed.is_empty() {
-        return Vec::new();
-    }
     let reason = |plugin: &PluginName| {
         let Some(mark) = stored.installed.iter().find(|mark| mark.plugin == *plugin) else {
             return Some(InstallReason::Never);

@@ -126,6 +126,8 @@ pub struct InstalledMark {
     pub at: Timestamp,
     /// What the plugin needs for verify and rollback.
     pub receipt: String,
+    /// True for a certificate that nobody trusts. A mark from before this was noted is false.
+    pub staging: bool,
 }
 
 /// How the last run ended for a certificate.

@@ -128,6 +128,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         plugin: mark.plugin.clone(),
         version: mark.version,
         settings: mark.settings.clone(),
+        staging: mark.staging,
     });
     Stored {
         name: entry.certificate.clone(),

@@ -22,12 +22,12 @@ pub fn is_needed(entry: &InventoryEntry, plugin: &PluginName, settings: &str) ->
     let Some(current) = &entry.current else {
         return false;
     };
-    let mark = entry.installed.iter().find(|mark| mark.plugin == *plugin);
-    // Nobody trusts a staging certificate: it never replaces what is installed, but for itself.
-    let itself = mark.is_some_and(|mark| mark.version == current.version);
-    if current.origin.staging && !entry.installed.is_empty() && !itself {
+    // A real certificate is not replaced by one that nobody trusts, whichever installer has put it
+    // in place: two of them may write to the same files.
+    if current.origin.staging && entry.installed.iter().any(|mark| !mark.staging) {
         return false;
     }
+    let mark = entry.installed.iter().find(|mark| mark.plugin == *plugin);
     mark.is_none_or(|mark| mark.version != current.version || mark.settings != settings)
 }
 
@@ -216,6 +216,7 @@ async fn carry_out(
             settings: configured.settings.clone(),
             at,
             receipt: receipt.clone(),
+            staging: item.version.origin.staging,
         };
         let noted = ports
             .session

@@ -24,6 +24,19 @@ fn next_look(nth: u32) -> Duration {
     Duration::from_secs(1_u64 << nth.min(3)).min(Duration::from_secs(8))
 }
 
+/// The wait before the first look.
+///
+/// The zone's own servers forget nothing and may be asked at once. A resolver that is asked too
+/// early keeps the "no" for as long as the zone says, so it is asked when the record usually is
+/// there.
+fn first_look(mode: Propagation, hint: &PropagationHint, give_up: Duration) -> Duration {
+    let usual = match mode {
+        Propagation::Resolvers => hint.expected,
+        Propagation::Authoritative | Propagation::Wait(_) => Duration::ZERO,
+    };
+    hint.min_wait.max(usual).min(give_up)
+}
+
 /// Waits until every server that counts shows every value. Answers how many servers were asked;
 /// none if the configuration says to wait blindly.
 pub(crate) async fn wait(
@@ -42,12 +55,12 @@ pub(crate) async fn wait(
     } else {
         hint.give_up.min(LONGEST)
     };
-    let first = hint.min_wait.min(LONGEST);
+    let started = ports.session.clock.now();
+    let first = first_look(work.propagation, hint, give_up);
     if !first.is_zero() {
         work.waiting("the DNS provider to publish the records".to_owned(), first);
         ports.session.clock.sleep(first).await;
     }
-    let started = ports.session.clock.now();
     let mut records: Vec<(&DomainName, &str)> = obligations
         .iter()
         .map(|obligation| (&obligation.record.fqdn, obligation.record.value.as_str()))
@@ -57,7 +70,7 @@ pub(crate) async fn wait(
     let mut servers = 0;
     let mut nth = 0;
     // The sum of the pauses bounds the wait if the clock goes backwards.
-    let mut paused = Duration::ZERO;
+    let mut paused = first;
     loop {
         let mut missing = None;
         let mut left = Vec::new();
@@ -136,6 +149,26 @@ mod tests {
             view(Ok(true)),
             view(Err("refused".to_owned()))
         ]));
+    }
+
+    #[test]
+    fn a_resolver_is_first_asked_when_the_record_usually_is_there() {
+        let seconds = Duration::from_secs;
+        let check = |mode, min_wait, expected, want| {
+            let hint = PropagationHint {
+                min_wait: seconds(min_wait),
+                expected: seconds(expected),
+                ..PropagationHint::default()
+            };
+            assert_eq!(first_look(mode, &hint, seconds(100)), seconds(want));
+        };
+        check(Propagation::Authoritative, 0, 60, 0);
+        check(Propagation::Authoritative, 5, 60, 5);
+        check(Propagation::Resolvers, 0, 0, 0);
+        check(Propagation::Resolvers, 5, 60, 60);
+        check(Propagation::Resolvers, 70, 60, 70);
+        check(Propagation::Resolvers, 0, 300, 100);
+        check(Propagation::Authoritative, 300, 0, 100);
     }
 
     #[test]

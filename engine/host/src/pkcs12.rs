@@ -31,7 +31,7 @@ pub struct Pkcs12Contents<'a> {
 pub trait Pkcs12: Send + Sync {
     /// The file. The bytes differ from call to call, since salts are random.
     fn make(&self, contents: &Pkcs12Contents<'_>) -> Result<Vec<u8>, String>;
-    /// True if the file opens with the password and holds this key, chain and friendly name. MUST
-    /// NOT be true for a file that it cannot read.
+    /// True if the file opens with the password, is encrypted as the profile says, and holds this
+    /// key, chain and friendly name. MUST NOT be true for a file that it cannot read.
     fn holds(&self, file: &[u8], contents: &Pkcs12Contents<'_>) -> bool;
 }

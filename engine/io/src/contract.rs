@@ -158,6 +158,7 @@ fn notes(
             settings: "digest".to_owned(),
             at: Timestamp::from_unix(1_795_000_000),
             receipt: "{\"a\":\"\\\"\u{fc}\\n\"}\n".to_owned(),
+            staging: version == 4,
         };
         open().record_installed(name, &mark)?;
         let marks = open().entry(name)?.map(|entry| entry.installed);

@@ -40,6 +40,23 @@ impl Profile {
             .into_iter()
             .find(|profile| profile.as_str() == text)
     }
+
+    /// True if the file names this profile's cipher and not the other's. The names stand in the
+    /// clear, each an OBJECT IDENTIFIER in DER; both are long enough not to turn up by chance.
+    fn encrypts(self, file: &[u8]) -> bool {
+        let names = |profile: Self| {
+            let oid: &[u8] = match profile {
+                // PBES2, 1.2.840.113549.1.5.13.
+                Self::Modern => b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x05\x0d",
+                // pbeWithSHAAnd3-KeyTripleDES-CBC, 1.2.840.113549.1.12.1.3.
+                Self::Legacy => b"\x06\x0a\x2a\x86\x48\x86\xf7\x0d\x01\x0c\x01\x03",
+            };
+            file.windows(oid.len()).any(|window| window == oid)
+        };
+        Self::ALL
+            .into_iter()
+            .all(|profile| names(profile) == (profile == self))
+    }
 }
 
 /// A file with the key and the whole chain, encrypted with `password`, which may be empty.
@@ -88,7 +105,8 @@ pub fn pkcs12(
     written.map_err(|cause| failed(MAKING, cause))
 }
 
-/// True if `file` opens with `password` and holds exactly this key and chain under this name.
+/// True if `file` opens with `password`, is encrypted as `profile` says, and holds exactly this key
+/// and chain under this name.
 ///
 /// Two files with the same content differ byte by byte, so this is how to see that nothing has to
 /// be written.
@@ -98,7 +116,11 @@ pub fn holds(
     fullchain_pem: &str,
     friendly_name: &str,
     password: &Secret<String>,
+    profile: Profile,
 ) -> bool {
+    if !profile.encrypts(file) {
+        return false;
+    }
     let Ok(key) = pem::private_key(key_pem.expose()) else {
         return false;
     };
@@ -167,6 +189,38 @@ mod tests {
                 let other = KeyStore::from_pkcs12(&file, "other", Pkcs12ImportPolicy::Relaxed);
                 assert!(other.is_err(), "{profile:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_profile_password_name_or_key_is_another_file() {
+        let (key, chain) = issued();
+        let (other_key, other_chain) = issued();
+        let secret = |text: &str| Secret::new(text.to_owned());
+        for profile in Profile::ALL {
+            let file = pkcs12(&key, &chain, "shop", &secret("a"), profile).expect("made");
+            for other in Profile::ALL {
+                let same = holds(&file, &key, &chain, "shop", &secret("a"), other);
+                assert_eq!(same, profile == other, "{profile:?} {other:?}");
+            }
+            assert!(!holds(&file, &key, &chain, "shop", &secret("b"), profile));
+            assert!(!holds(&file, &key, &chain, "mail", &secret("a"), profile));
+            assert!(!holds(
+                &file,
+                &other_key,
+                &other_chain,
+                "shop",
+                &secret("a"),
+                profile
+            ));
+            assert!(!holds(
+                &file[1..],
+                &key,
+                &chain,
+                "shop",
+                &secret("a"),
+                profile
+            ));
         }
     }
 

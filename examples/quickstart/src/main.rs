@@ -2,7 +2,8 @@
 //! local DNS provider. No account, no root, no fixed port; nothing is left behind but one folder.
 //!
 //! The first CA's directory is down. The engine says why, asks the second one, places and removes
-//! the TXT records, stores the certificate and installs it.
+//! the TXT records, stores the certificate and installs it. What is promised here is looked at in
+//! the end, and the exit code says whether it was so.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -10,11 +11,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use waxwing_world::World;
 use waxwing_world::ca::{self, Ca};
 use waxwing_world::dns_made_easy::{self, Api};
 use waxwing_world::server;
+
+/// The most that a renewal takes here, all waits together: nothing answers slowly.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let folder = tempfile::Builder::new()
@@ -38,8 +43,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
     say("A local CA, a local DNS provider and this configuration:\n")?;
     say(&indented(&fs::read_to_string(&config)?))?;
-    say("$ waxwing renew")?;
+    // This compiles the components too, so that the renewal spends its time on what it shows.
+    say("$ waxwing check --offline")?;
+    let checked = waxwing(&folder, &config, &["check", "--offline"]);
+    say("\n$ waxwing renew")?;
+    let started = now();
     let renewed = waxwing(&folder, &config, &["renew"]);
+    let took = now().duration_since(started);
     say("\n$ waxwing status")?;
     waxwing(&folder, &config, &["status"]);
 
@@ -48,11 +58,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<_>>()?;
     files.sort();
-    for file in files {
+    for file in &files {
         say(&format!(
             "  {}  {} bytes",
             file.display(),
-            fs::metadata(&file)?.len()
+            fs::metadata(file)?.len()
         ))?;
     }
     let left = provider.records().len();
@@ -61,7 +71,74 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
          Everything is in {}; delete it when you have looked around.",
         folder.display()
     ))?;
-    Ok(renewed)
+    if let Some(failed) = [checked, renewed]
+        .into_iter()
+        .find(|code| *code != ExitCode::SUCCESS)
+    {
+        return Ok(failed);
+    }
+    let facts = folder.join("state/certificates/example.com/versions/0001/facts.toml");
+    let broken = broken_promises(&Ending {
+        facts: fs::read_to_string(facts)?,
+        files: files.len(),
+        records: left,
+        took,
+    });
+    for promise in &broken {
+        writeln!(io::stderr().lock(), "quickstart: {promise}")?;
+    }
+    Ok(ExitCode::from(u8::from(!broken.is_empty())))
+}
+
+/// What a renewal left behind.
+struct Ending {
+    /// What the store notes about the certificate.
+    facts: String,
+    /// Installed files.
+    files: usize,
+    /// TXT records at the DNS provider.
+    records: usize,
+    /// How long it took.
+    took: Duration,
+}
+
+/// What was to be shown and did not happen.
+fn broken_promises(ending: &Ending) -> Vec<String> {
+    let fell_over = ["ca = \"letsencrypt\"", "fallback = true"]
+        .iter()
+        .all(|line| ending.facts.lines().any(|said| said == *line));
+    let promises = [
+        (
+            fell_over,
+            "the certificate is not from the second CA".to_owned(),
+        ),
+        (
+            ending.files == 2,
+            format!("{} files are installed instead of 2", ending.files),
+        ),
+        (
+            ending.records == 0,
+            format!("{} TXT records are left", ending.records),
+        ),
+        (
+            ending.took <= PATIENCE,
+            format!(
+                "the renewal took {:.1} s; at most {} s were promised",
+                ending.took.as_secs_f32(),
+                PATIENCE.as_secs()
+            ),
+        ),
+    ];
+    let broken = promises.into_iter().filter(|(kept, _)| !kept);
+    broken.map(|(_, promise)| promise).collect()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is shown here takes real time"
+)]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// Runs the program with these arguments, in this process.
@@ -148,4 +225,43 @@ fn indented(text: &str) -> String {
 
 fn say(line: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_promise_is_looked_at() {
+        let good = || Ending {
+            facts: "[origin]\nca = \"letsencrypt\"\nfallback = true\n".to_owned(),
+            files: 2,
+            records: 0,
+            took: Duration::from_secs(3),
+        };
+        let check = |change: &dyn Fn(&mut Ending), want: &[&str]| {
+            let mut ending = good();
+            change(&mut ending);
+            assert_eq!(broken_promises(&ending), want);
+        };
+        check(&|_| {}, &[]);
+        let other = "the certificate is not from the second CA";
+        check(
+            &|end| end.facts = end.facts.replace("true", "false"),
+            &[other],
+        );
+        check(
+            &|end| end.facts = end.facts.replace("letsencrypt", "zerossl"),
+            &[other],
+        );
+        check(
+            &|end| end.files = 0,
+            &["0 files are installed instead of 2"],
+        );
+        check(&|end| end.records = 1, &["1 TXT records are left"]);
+        check(
+            &|end| end.took = Duration::from_millis(5_100),
+            &["the renewal took 5.1 s; at most 5 s were promised"],
+        );
+    }
 }

@@ -222,11 +222,10 @@ fn a_lost_answer_is_retryable_and_the_record_is_found_without_a_receipt() {
 fn removing_what_is_gone_succeeds() {
     let account = Account::with_zones(&["example.com"]);
     let gone = format!("{}/{:032x}", zone_id(0), 77);
-    let zone_gone = format!("{}/{:032x}", zone_id(9), 77);
     for receipt in [
         None,
         Some(&*gone),
-        Some(&*zone_gone),
+        Some("nozone/77"),
         Some("../../x"),
         Some(""),
     ] {
@@ -236,6 +235,13 @@ fn removing_what_is_gone_succeeds() {
         };
         assert_eq!(cleanup(&account, &[removal]), [], "{receipt:?}");
     }
+    // Nobody can tell whether it is gone from a zone that the token does not reach.
+    let removal = Removal {
+        receipt: Some(format!("{}/{:032x}", zone_id(9), 77)),
+        ..without_receipt(&record("example.com", "value"))
+    };
+    let failed = cleanup(&account, &[removal]);
+    assert_eq!(code(&failed[0].1), ("auth", "cloudflare.unauthorized"));
 }
 
 #[test]
@@ -295,8 +301,53 @@ fn with_a_zone_id_no_zone_is_looked_up() {
         .expect("a report");
     assert_eq!(
         code(&report.failed[0].1),
+        ("auth", "cloudflare.unauthorized")
+    );
+
+    let report = provider(&account, r#"{"zone-id":"a0"}"#)
+        .present(&try_number(1), &[record("example.com", "value")])
+        .expect("a report");
+    assert_eq!(
+        code(&report.failed[0].1),
         ("config", "cloudflare.not-found")
     );
+}
+
+#[test]
+fn a_token_that_may_not_list_zones_finds_its_own_by_name() {
+    let hinted = |name: &str, zone: &str| ChallengeRecord {
+        zone_hint: Some(format!("{zone}.")),
+        ..record(name, "value")
+    };
+    for (records, lookups) in [
+        // The name server knows the zone.
+        (
+            vec![
+                hinted("a.example.com", "example.com"),
+                hinted("b.example.com", "example.com"),
+            ],
+            1,
+        ),
+        // It does not: `_acme-challenge.example.com` and `example.com`.
+        (vec![record("example.com", "value")], 2),
+    ] {
+        let account = Account {
+            may_list_zones: false,
+            ..Account::with_zones(&["example.com"])
+        };
+        assert_eq!(present(&account, 1, &records).failed, []);
+        let asked = account.requests.borrow().len();
+        assert_eq!(asked, 1 + lookups + records.len());
+    }
+    let account = Account {
+        may_list_zones: false,
+        ..Account::with_zones(&["example.com"])
+    };
+    let report = present(&account, 1, &[record("example.org", "value")]);
+    let PluginError::Auth(failure) = &report.failed[0].1 else {
+        panic!("auth: {:?}", report.failed);
+    };
+    assert!(failure.message.contains("zone.list"), "{failure:?}");
 }
 
 #[test]
@@ -324,18 +375,22 @@ fn a_token_that_may_not_edit_one_zone_still_serves_the_others() {
 }
 
 #[test]
-fn a_bad_token_costs_one_request_for_a_batch() {
+fn a_bad_token_costs_two_requests_for_a_batch() {
     let account = Account {
         token_is_good: false,
         ..Account::with_zones(&["example.com"])
     };
-    let records = [record("example.com", "one"), record("example.com", "two")];
+    let records = ["one", "two"].map(|value| ChallengeRecord {
+        zone_hint: Some("example.com.".to_owned()),
+        ..record("example.com", value)
+    });
     let report = present(&account, 1, &records);
     assert_eq!(
         code(&report.failed[1].1),
         ("auth", "cloudflare.unauthorized")
     );
-    assert_eq!(account.requests.borrow().len(), 1);
+    // The list, then its one zone by name, since a token may be barred from listing alone.
+    assert_eq!(account.requests.borrow().len(), 2);
 }
 
 #[test]
@@ -490,6 +545,10 @@ fn validate_finds_what_is_wrong_with_settings_and_token() {
     let elsewhere = format!(r#"{{"zone-id":"{}"}}"#, zone_id(9));
     assert_eq!(
         check(&account, &elsewhere, true),
+        [finding(Severity::Error, "unauthorized")]
+    );
+    assert_eq!(
+        check(&account, r#"{"zone-id":"a0"}"#, true),
         [finding(Severity::Error, "not-found")]
     );
     let Err(PluginError::Config(setting)) =

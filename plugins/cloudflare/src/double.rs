@@ -24,6 +24,8 @@ pub(crate) struct Account {
     /// Zones whose records the token may not edit.
     pub(crate) read_only: Vec<String>,
     pub(crate) may_read_zones: bool,
+    /// False: a list of zones has to name one.
+    pub(crate) may_list_zones: bool,
     pub(crate) token_is_good: bool,
     pub(crate) budget: Cell<u32>,
     pub(crate) remaining_ms: Cell<u64>,
@@ -47,6 +49,7 @@ impl Account {
                 .collect(),
             read_only: Vec::new(),
             may_read_zones: true,
+            may_list_zones: true,
             token_is_good: true,
             budget: Cell::new(1200),
             remaining_ms: Cell::new(120_000),
@@ -90,7 +93,7 @@ impl Account {
         if self.budget.get() == 0 {
             return error(
                 429,
-                10013,
+                971,
                 "Please wait and consider throttling your request speed",
             );
         }
@@ -101,7 +104,15 @@ impl Account {
             .expect("the usual endpoint");
         let segments: Vec<&str> = path.split('/').collect();
         match (request.method.as_str(), segments.as_slice()) {
-            ("GET", ["zones"]) if !self.may_read_zones => success(json!([]), 0, query),
+            ("GET", ["zones"]) if !self.may_read_zones => {
+                error(403, 9109, "Unauthorized to access requested resource")
+            }
+            ("GET", ["zones"]) if !self.may_list_zones && !query.contains_key("name") => error(
+                403,
+                0,
+                "Actor 'com.cloudflare.api.token.1' requires permission \
+                 'com.cloudflare.api.account.zone.list' to list zones",
+            ),
             ("GET", ["zones"]) => {
                 let zones: Vec<Value> = self
                     .zones
@@ -116,16 +127,18 @@ impl Account {
                 Some((id, name)) if self.may_read_zones => {
                     success(json!({"id": id, "name": name}), 1, query)
                 }
-                _ => error(403, 9109, "Unauthorized to access requested resource"),
+                _ => error(403, 10000, "Authentication error"),
             },
+            (_, ["zones", zone, "dns_records", ..]) if !is_zone_id(zone) => error(
+                400,
+                7003,
+                "Could not route to /zones/…, perhaps your object identifier is invalid?",
+            ),
+            // What exists and may not be seen is answered like what does not exist.
             (_, ["zones", zone, "dns_records", ..])
                 if !self.zones.iter().any(|(id, _)| id == zone) =>
             {
-                error(
-                    404,
-                    7003,
-                    "Could not route to /client/v4/zones/…, perhaps your object identifier is invalid?",
-                )
+                error(403, 10000, "Authentication error")
             }
             ("GET", ["zones", zone, "dns_records"]) => {
                 let records: Vec<Value> = self
@@ -231,6 +244,10 @@ impl Host for Account {
             .borrow_mut()
             .insert(key.to_owned(), value.to_vec());
     }
+}
+
+fn is_zone_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 pub(crate) fn zone_id(number: usize) -> String {

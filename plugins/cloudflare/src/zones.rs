@@ -1,7 +1,8 @@
 //! Which zone holds a name.
 //!
 //! Most tokens see a handful of zones, all of which fit on the first page of the list, so that one
-//! request answers for the whole run. Where there are more, each zone is looked up by its name.
+//! request answers for the whole run. Where there are more, or where the token may not list them,
+//! each zone is looked up by its name.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -59,8 +60,39 @@ impl<'h, H: Host> Zones<'h, H> {
         match self.listed.get_or_init(|| self.list(api)).as_ref() {
             Ok(Some(zones)) => Ok(longest(zones, fqdn).cloned()),
             Ok(None) => self.ask(api, fqdn, hint),
+            Err(refusal @ PluginError::Auth(_)) => self.ask_unlisted(api, fqdn, hint, refusal),
             Err(error) => Err(error.clone()),
         }
+    }
+
+    /// Tokens for single zones were refused the list at times, and got it when it was asked for by
+    /// name. A name outside their zones is refused likewise, so a refusal is not the end, and the
+    /// one of the list is the one that is told.
+    fn ask_unlisted(
+        &self,
+        api: &Api<'_, H>,
+        fqdn: &str,
+        hint: Option<&str>,
+        refusal: &PluginError,
+    ) -> Result<Option<Zone>, PluginError> {
+        let hint = hint.filter(|hint| is_within(fqdn, hint));
+        // With the name server's word on it there is no need to guess; a bad token then costs one
+        // request more for each zone and not for each name.
+        let guesses = suffixes(fqdn).filter(|_| hint.is_none());
+        for candidate in hint.into_iter().chain(guesses) {
+            let known = self.asked.borrow().get(candidate).cloned();
+            let answer = match known.map_or_else(|| self.ask_one(api, candidate), Ok) {
+                Err(PluginError::Auth(_)) => {
+                    self.asked.borrow_mut().insert(candidate.to_owned(), None);
+                    None
+                }
+                answer => answer?,
+            };
+            if answer.is_some() {
+                return Ok(answer);
+            }
+        }
+        Err(refusal.clone())
     }
 
     fn list(&self, api: &Api<'_, H>) -> Result<List, PluginError> {

@@ -340,9 +340,10 @@ fn zones_are_remembered_in_pieces_and_nothing_depends_on_it() {
 
 #[test]
 fn each_request_is_dated_and_a_wrong_clock_is_corrected_once_and_told() {
-    for skew_ms in [48_000, -3_600_000] {
+    for (skew_ms, date_status) in [(48_000, 403), (-3_600_000, 400)] {
         let account = Account {
             skew_ms,
+            date_status,
             ..Account::with_zones(&["example.com"])
         };
         let records = [record("example.com", "one"), record("example.com", "two")];

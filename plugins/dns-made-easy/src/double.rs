@@ -36,6 +36,8 @@ pub(crate) struct Account {
     pub(crate) may_list_zones: bool,
     pub(crate) key_is_known: bool,
     pub(crate) budget: Cell<u32>,
+    /// The status of a refusal over the date, which the vendor does not document.
+    pub(crate) date_status: u16,
     /// The server's clock minus the host's.
     pub(crate) skew_ms: i64,
     pub(crate) remaining_ms: Cell<u64>,
@@ -63,6 +65,7 @@ impl Account {
             may_list_zones: true,
             key_is_known: true,
             budget: Cell::new(150),
+            date_status: 403,
             skew_ms: 0,
             remaining_ms: Cell::new(120_000),
             loses_answer_of: None,
@@ -148,15 +151,16 @@ impl Account {
                     .filter(|record| record.zone.to_string() == *zone)
                     .filter(|record| match query.get("recordName").map(String::as_str) {
                         None | Some("") => true,
-                        Some(name) => record.name == name,
+                        Some(name) => record.name.eq_ignore_ascii_case(name),
                     })
+                    .filter(|record| query.get("type").is_none_or(|kind| record.kind == *kind))
                     .map(|record| {
                         json!({"id": record.id, "name": record.name, "type": record.kind,
                                "value": record.value, "ttl": 120, "gtdLocation": "DEFAULT"})
                     })
                     .collect();
-                let body =
-                    json!({"totalPages": 1, "totalRecords": data.len(), "page": 0, "data": data});
+                let pages = usize::from(!data.is_empty());
+                let body = json!({"totalPages": pages, "totalRecords": data.len(), "page": 0, "data": data});
                 (200, body.to_string())
             }
             ("POST", [zone, "records"]) => {
@@ -167,6 +171,12 @@ impl Account {
                     body["value"].as_str().expect("a value"),
                 );
                 let zone: u64 = zone.parse().expect("a zone id");
+                if !self.zones.iter().any(|(id, _)| *id == zone) {
+                    return html;
+                }
+                if body["ttl"].as_u64() == Some(0) {
+                    return (400, error("Record TTL must be greater than zero"));
+                }
                 let quoted = format!("\"{value}\"");
                 let exists = self.records.borrow().iter().any(|record| {
                     record.zone == zone && record.name == name && record.value == quoted
@@ -206,10 +216,28 @@ impl Account {
                 .map(|header| header.value.iter().map(plain).collect::<String>())
                 .expect("every request carries the three headers")
         };
+        if self.budget.get() == 0 {
+            return Some((400, error("Rate limit exceeded")));
+        }
+        // A request that is refused counts like any other.
+        self.budget.set(self.budget.get() - 1);
         let date = header("x-dnsme-requestDate");
         self.dates.borrow_mut().push(date.clone());
         if header("x-dnsme-apiKey") != "{api-key}" || !self.key_is_known {
             return Some((403, error("API key not found")));
+        }
+        let Some(theirs) = date::parse(&date) else {
+            return Some((
+                self.date_status,
+                error(&format!("Invalid request date header: {date}")),
+            ));
+        };
+        let apart = self.server_now().abs_diff(theirs);
+        if apart > 30_000 {
+            let words = format!(
+                "Request sent with date header too far out of sync.  Difference in times is {apart}, header value is {theirs}"
+            );
+            return Some((self.date_status, error(&words)));
         }
         let signature: String = sign(date.as_bytes())
             .iter()
@@ -218,20 +246,6 @@ impl Account {
         if header("x-dnsme-hmac") != signature {
             return Some((403, error("Unable to verify HMAC")));
         }
-        let Some(theirs) = date::parse(&date) else {
-            return Some((400, error(&format!("Invalid request date header: {date}"))));
-        };
-        let apart = self.server_now().abs_diff(theirs);
-        if apart > 30_000 {
-            let words = format!(
-                "Request sent with date header too far out of sync.  Difference in times is {apart}, header value is {theirs}"
-            );
-            return Some((400, error(&words)));
-        }
-        if self.budget.get() == 0 {
-            return Some((400, error("Rate limit exceeded")));
-        }
-        self.budget.set(self.budget.get() - 1);
         None
     }
 }

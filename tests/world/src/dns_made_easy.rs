@@ -302,6 +302,8 @@ impl Account {
             book.records
                 .iter()
                 .filter(|(_id, entry)| {
+                    // An empty name is taken for none: what a client then gets is everything.
+                    let name = name.filter(|name| !name.is_empty());
                     entry.zone == zone
                         && name.is_none_or(|name| entry.name.eq_ignore_ascii_case(name))
                         && kind.is_none_or(|kind| entry.kind == kind)

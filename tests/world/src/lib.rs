@@ -24,6 +24,7 @@ pub mod fault;
 mod guarded;
 pub mod pebble;
 mod pki;
+mod relay;
 mod runtime;
 pub mod scan;
 pub mod server;

@@ -24,6 +24,7 @@ use tokio_rustls::TlsConnector;
 use crate::World;
 use crate::ca::Profile;
 use crate::guarded::Guarded;
+use crate::relay::Relay;
 use crate::runtime::Runtime;
 use crate::traffic::{Class, Traffic};
 
@@ -77,6 +78,8 @@ pub struct Pebble {
     log: Log,
     api: u16,
     management: u16,
+    /// Before the API, to count connections: Pebble names itself by the host it is asked as.
+    relay: Relay,
     tls: Arc<ClientConfig>,
     certificate: CertificateDer<'static>,
     runtime: Arc<Runtime>,
@@ -186,6 +189,7 @@ impl Pebble {
         // It holds the writing ends; with them gone here too, reading ends with the process.
         drop(command);
         let log = Log::default();
+        let relay = Relay::start(world, api, log.traffic.clone())?;
         let reader = {
             let log = log.clone();
             thread::spawn(move || {
@@ -200,6 +204,7 @@ impl Pebble {
             log,
             api,
             management,
+            relay,
             tls: world.root().client_config()?,
             certificate: identity.certificate,
             runtime: Arc::clone(world.runtime()),
@@ -261,10 +266,10 @@ impl Pebble {
 
     /// The URL of its directory.
     pub fn directory(&self) -> String {
-        format!("https://localhost:{}/dir", self.api)
+        format!("https://localhost:{}/dir", self.relay.port())
     }
 
-    /// What it was asked, by its own log. Statuses and connections are not in there.
+    /// What it was asked, by its own log, which holds no statuses, and how often it was connected to.
     ///
     /// # Errors
     /// When Pebble no longer answers.

@@ -89,7 +89,7 @@ struct InstallJson {
 
 #[derive(Debug, Serialize)]
 struct NoteJson {
-    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `warning`
+    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `withheld`, `warning`
     kind: &'static str,
     text: Vec<String>,
 }
@@ -174,6 +174,7 @@ fn note(note: &Note) -> NoteJson {
         Note::Fallback { first } => ("fallback", vec![first.to_string()]),
         Note::Failure(failure) => ("failure", failure.causes.clone()),
         Note::Unfinished => ("unfinished", Vec::new()),
+        Note::Withheld { by } => ("withheld", vec![by.to_string()]),
         Note::Warning(warning) => ("warning", vec![warning.clone()]),
     };
     NoteJson { kind, text }

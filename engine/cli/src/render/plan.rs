@@ -329,6 +329,9 @@ fn note_lines(note: &Note, context: &Context) -> Vec<String> {
         }
         Note::Failure(failure) => failed(failure, context),
         Note::Unfinished => vec!["an interrupted run is taken up where it stopped".to_owned()],
+        Note::Withheld { by } => vec![format!(
+            "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"
+        )],
         Note::Warning(warning) => vec![format!("warning: {warning}")],
     }
 }

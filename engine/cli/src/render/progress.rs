@@ -136,7 +136,8 @@ fn say(progress: &Progress) -> String {
                 let names: Vec<_> = records.iter().map(|(fqdn, _)| fqdn).collect();
                 format!("TXT placed: {}", list(&names, 3))
             }
-            Reached::Seen { .. } => "TXT seen, waiting for the CA to look".to_owned(),
+            Reached::Seen { servers: None } => "waiting for the CA to look".to_owned(),
+            Reached::Seen { servers: Some(_) } => "TXT seen, waiting for the CA to look".to_owned(),
             Reached::Received => "certificate received".to_owned(),
             Reached::Removed { records, left: 0 } => format!("{records} TXT removed"),
             Reached::Removed { left, .. } => format!("{left} TXT could not be removed"),

@@ -54,6 +54,7 @@ fn good(called: &str) -> Stored {
         plugin: plugin(called),
         version: 3,
         settings: "d1".to_owned(),
+        staging: false,
     };
     Stored {
         name: name(called),
@@ -261,7 +262,44 @@ fn each_state_has_its_act() {
             current(stored).staging = true;
             stored.installed[0].version = 2;
         },
-        "keep DaysAfterIssue(55) | staging |  | []",
+        "keep DaysAfterIssue(55) | staging |  | [Withheld { by: PluginName(\"web\") }]",
+    );
+    // One real certificate is enough, whichever installer has put it in place.
+    check(
+        &|wanted, stored| {
+            wanted.cas = vec![ca("staging")];
+            current(stored).ca = ca("staging");
+            current(stored).staging = true;
+            stored.installed[0].version = 2;
+            stored.installed[0].staging = true;
+        },
+        "keep DaysAfterIssue(55) | staging |  | [Withheld { by: PluginName(\"mail\") }]",
+    );
+    check(
+        &|wanted, stored| {
+            wanted.cas = vec![ca("staging")];
+            current(stored).ca = ca("staging");
+            current(stored).staging = true;
+            stored.installed[0].version = 2;
+            stored
+                .installed
+                .iter_mut()
+                .for_each(|mark| mark.staging = true);
+        },
+        "install | staging | web:OtherVersion(2) | []",
+    );
+    check(
+        &|wanted, stored| {
+            wanted.cas = vec![ca("staging")];
+            wanted.domains = ids(&["example.com"]);
+            current(stored).ca = ca("staging");
+            current(stored).staging = true;
+        },
+        &format!(
+            "issue Names {{ added: [], removed: {:?} }} | staging |  | [Withheld {{ by: \
+             PluginName(\"web\") }}]",
+            ids(&["*.example.com"])
+        ),
     );
     check(
         &|wanted, stored| {

@@ -207,6 +207,23 @@ async fn a_staging_certificate_is_never_installed_over_a_real_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_staging_certificate_is_installed_over_another_one_and_gives_way_to_a_real_one() {
+    let world = World::new(&["first", "stage"]);
+    let mut stage = profile("stage");
+    stage.staging = true;
+    let staged = settings(vec![stage.clone()], many(1, &["stage"]));
+    let real = settings(vec![profile("first"), stage], many(1, &["first"]));
+    let mut seen = Vec::new();
+    for (number, settings) in [&staged, &staged, &real].into_iter().enumerate() {
+        let before = u32::try_from(number).ok().filter(|before| *before > 0);
+        forced(&world, settings, before).await;
+        seen.push(world.state().installed.leaves.clone());
+    }
+    assert_ne!(seen[0], seen[1]);
+    assert_ne!(seen[1], seen[2]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rehearsal_stores_nothing_and_keeps_the_real_order() {
     let world = World::new(&["first", "stage"]);
     let (mut first, mut stage) = (profile("first"), profile("stage"));

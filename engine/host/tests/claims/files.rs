@@ -1,6 +1,7 @@
 //! Files are written where the operator said, whole or not at all, and put back on failure.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use serde_json::json;
@@ -128,6 +129,73 @@ async fn modes_are_the_grants_and_keys_are_the_owners_alone() {
     check([None, None], Some(0o640), [0o640, 0o600]).await;
     check([Some(0o640), None], Some(0o600), [0o640, 0o640]).await;
     check([Some(0o644), Some(0o440)], None, [0o644, 0o440]).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn owner_and_group_are_the_grants_or_stay_as_they_were() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+
+    let owner = |dir: &TempDir, name: &str| {
+        let facts = fs::metadata(dir.path().join(name)).expect("a file");
+        (facts.uid(), facts.gid())
+    };
+    let own = owner(&dir(), ".");
+    let (theirs, granted) = ((54_321, 54_322), (54_323, 54_324));
+    if chown(dir().path(), Some(theirs.0), Some(theirs.1)).is_err() {
+        // Not by a macro, whose output the test harness would hide.
+        let text = b"SKIPPED: owner_and_group_are_the_grants: only root may give files away\n";
+        let _unheard = std::io::stderr().write_all(text);
+        return;
+    }
+    // A file that was there, then the grant, then what both files have in the end.
+    for (before, grant, want) in [
+        (None, None, [own, own]),
+        (Some(theirs), None, [theirs, own]),
+        (Some(theirs), Some(granted), [granted, granted]),
+    ] {
+        let dir = dir();
+        if let Some((user, group)) = before {
+            let path = dir.path().join("shop.crt");
+            fs::write(&path, "old").expect("a file");
+            chown(&path, Some(user), Some(group)).expect("root");
+        }
+        let mut stage = Stage::installer("owners", dir.path(), json!({}));
+        let mut folder = folder(dir.path());
+        folder.owner = grant.map(|(user, _)| user.to_string());
+        folder.group = grant.map(|(_, group)| group.to_string());
+        let grants = &mut stage.settings.grants.files;
+        grants.insert("certs".to_owned(), folder);
+        let show = stage.show();
+        show.install().await.expect("success");
+        let found = ["shop.crt", "shop.key"].map(|name| owner(&dir, name));
+        assert_eq!(found, want, "{before:?} {grant:?}");
+
+        // A wrong owner alone is a change, if the grant has one.
+        chown(dir.path().join("shop.crt"), Some(7), None).expect("root");
+        let plan = show.installer().plan(&[item("shop")]).await;
+        let steps = plan.expect("a plan").steps.len();
+        assert_eq!(steps, usize::from(grant.is_some()), "{before:?} {grant:?}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_group_that_nobody_knows_is_named_and_nothing_is_written() {
+    let dir = dir();
+    let mut stage = Stage::installer("nobody", dir.path(), json!({}));
+    let mut folder = folder(dir.path());
+    folder.group = Some("no-such-group".to_owned());
+    let grants = &mut stage.settings.grants.files;
+    grants.insert("certs".to_owned(), folder);
+    let failure = stage.show().install().await.expect_err("a failure");
+    assert!(
+        failure
+            .message
+            .contains("this system has no group `no-such-group`"),
+        "{failure:?}"
+    );
+    assert_eq!(names(dir.path()), Vec::<String>::new());
 }
 
 #[cfg(unix)]

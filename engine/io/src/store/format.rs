@@ -117,6 +117,7 @@ pub(super) fn write_installed(mark: &InstalledMark) -> String {
         settings: mark.settings.clone(),
         at: time(mark.at),
         receipt: mark.receipt.clone(),
+        staging: mark.staging.then_some(true),
     })
 }
 
@@ -131,6 +132,7 @@ pub(super) fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
         settings: file.settings,
         at: Timestamp::parse(&file.at).map_err(broken)?,
         receipt: file.receipt,
+        staging: file.staging.unwrap_or(false),
     })
 }
 
@@ -300,6 +302,8 @@ struct InstalledFile {
     settings: String,
     at: String,
     receipt: String,
+    /// Only written where it is true, as the first files of this format had no such line.
+    staging: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]

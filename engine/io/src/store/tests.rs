@@ -423,8 +423,11 @@ fn the_state_folder_of_format_1_can_be_read() {
     let read = |path: &str| fs::read_to_string(root.join(path)).expect("a fixture");
     let (facts, origin) = format::read_facts(&read("facts.toml")).expect("facts");
     assert_eq!(format::write_facts(&facts, &origin), read("facts.toml"));
-    let mark = format::read_installed(&read("installed.toml")).expect("a mark");
-    assert_eq!(format::write_installed(&mark), read("installed.toml"));
+    for (file, staging) in [("installed.toml", false), ("installed-staging.toml", true)] {
+        let mark = format::read_installed(&read(file)).expect("a mark");
+        assert_eq!(mark.staging, staging);
+        assert_eq!(format::write_installed(&mark), read(file));
+    }
     for file in [
         "last-renewed.toml",
         "last-failed.toml",

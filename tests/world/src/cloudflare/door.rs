@@ -136,9 +136,9 @@ impl Account {
             .find(|token| token.secret == secret)
             .ok_or_else(|| {
                 (
-                    StatusCode::UNAUTHORIZED,
-                    1000,
-                    "Invalid API Token".to_owned(),
+                    StatusCode::FORBIDDEN,
+                    9109,
+                    "Invalid access token".to_owned(),
                 )
             })
     }

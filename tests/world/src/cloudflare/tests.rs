@@ -163,7 +163,7 @@ async fn a_token_opens_only_what_it_is_for() {
     let table = [
         ("", "/zones", 400, 9106),
         ("Basic x", "/zones", 400, 6003),
-        ("Bearer wrong", "/zones", 401, 1000),
+        ("Bearer wrong", "/zones", 403, 9109),
         ("Bearer blind", "/zones", 403, 9109),
         ("Bearer scoped", other.as_str(), 403, 10000),
         ("Bearer reader", own.as_str(), 403, 10000),

@@ -69,6 +69,7 @@ fn mark(by: PluginName, version: u32) -> InstalledMark {
         settings: String::new(),
         at: at(-3_000),
         receipt: String::new(),
+        staging: false,
     }
 }
 
