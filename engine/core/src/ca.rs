@@ -4,12 +4,14 @@
 //! operator's configuration. A quirk of a CA is a field here; no branch anywhere asks for a name.
 
 pub mod choose;
+pub mod limits;
 pub(crate) mod profile;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::ca::limits::{Limit, LimitKind};
 use crate::name::CaName;
 use crate::settings::SecretRef;
 
@@ -42,6 +44,8 @@ pub struct CaProfile {
     pub names: NameLimits,
     /// How often requests may be made.
     pub rate: Rate,
+    /// How much the CA allows in a time; what is not here has no limit that is known.
+    pub limits: BTreeMap<LimitKind, Limit>,
     /// How to wait for the CA.
     pub poll: Poll,
     /// How the CA departs from RFC 8555.

@@ -90,6 +90,7 @@ fn blank() -> CaProfile {
             concurrent_orders: 1,
             concurrent_requests: 1,
         },
+        limits: BTreeMap::new(),
         poll: Poll {
             first: std::time::Duration::ZERO,
             max: std::time::Duration::ZERO,

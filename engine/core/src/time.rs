@@ -86,6 +86,21 @@ pub struct Window {
     pub end: Timestamp,
 }
 
+/// A stretch of time as the configuration has it: `90d`, `15m`, `500ms`.
+pub fn stretch(time: Duration) -> String {
+    let ms = time.as_millis();
+    let (seconds, rest) = (ms / 1000, ms % 1000);
+    if rest != 0 {
+        return format!("{ms}ms");
+    }
+    let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
+    let fits = |(length, _): &(u128, &str)| seconds > 0 && seconds.is_multiple_of(*length);
+    match units.into_iter().find(fits) {
+        Some((length, unit)) => format!("{}{unit}", seconds / length),
+        None => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +111,23 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-18T11:06:40Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
         assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn stretches_can_be_pasted_into_the_configuration() {
+        for (ms, want) in [
+            (0, "0s"),
+            (500, "500ms"),
+            (1_500, "1500ms"),
+            (2_000, "2s"),
+            (90_000, "90s"),
+            (900_000, "15m"),
+            (7_200_000, "2h"),
+            (576_000_000, "160h"),
+            (604_800_000, "7d"),
+        ] {
+            assert_eq!(stretch(Duration::from_millis(ms)), want);
+        }
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! CAs: the list, and one profile with the origin of each field.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::ca::{CaProfile, EabSource};
 use waxwing_core::name::CertificateName;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, stretch};
 
 use super::page::{Context, Ink, Line, Page, count, list as names};
 use super::table::{Align, Cell, Table};
@@ -143,7 +142,7 @@ pub(crate) fn show(ca: &Known, context: &Context) -> String {
             written => (Ink::Strong, written),
         };
         table.row(vec![
-            Cell::plain(field.key),
+            Cell::plain(&field.key),
             Cell::of(ink, from),
             Cell::plain(shown(&field.value)),
         ]);
@@ -173,7 +172,7 @@ pub(crate) fn show_json(ca: &Known) -> Value {
         .into_iter()
         .map(|field| {
             let value = json!({ "value": field.value, "origin": field.from });
-            (field.key.to_owned(), value)
+            (field.key, value)
         })
         .collect();
     let mut text = summary(ca);
@@ -185,7 +184,7 @@ pub(crate) fn show_json(ca: &Known) -> Value {
 /// A field of a profile.
 struct Field {
     /// Its path below the profile.
-    key: &'static str,
+    key: String,
     /// Null: not set.
     value: Value,
     /// `shipped`, `default`, or file and line; empty for what is not set.
@@ -208,6 +207,7 @@ fn fields(ca: &Known) -> Vec<Field> {
         preferred_chain,
         names,
         rate,
+        limits,
         poll,
         quirks,
         may_charge,
@@ -282,10 +282,17 @@ fn fields(ca: &Known) -> Vec<Field> {
             Some(place) => place.clone(),
         }
     };
-    pairs
+    let pairs = pairs
         .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
+    let limits = LimitKind::ALL.into_iter().map(|kind| {
+        let limit = limits.get(&kind).map(ToString::to_string);
+        (format!("limits.{}", kind.as_str()), json!(limit))
+    });
+    pairs
+        .chain(limits)
         .map(|(key, value)| Field {
-            from: from(key, &value),
+            from: from(&key, &value),
             key,
             value,
         })
@@ -294,17 +301,6 @@ fn fields(ca: &Known) -> Vec<Field> {
 
 fn written(reference: &waxwing_core::settings::SecretRef) -> String {
     waxwing_io::secrets::written(reference)
-}
-
-/// A stretch of time as the configuration has it.
-fn stretch(time: Duration) -> String {
-    let ms = time.as_millis();
-    match (ms % 1000, ms / 1000) {
-        (0, seconds) if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        (0, seconds) if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-        (0, seconds) => format!("{seconds}s"),
-        _ => format!("{ms}ms"),
-    }
 }
 
 /// A value as a person reads it.
@@ -385,19 +381,5 @@ mod tests {
         );
         assert_eq!(found["fields"]["names.wildcard"]["origin"], "shipped");
         assert_eq!(found["used_by"], json!(["shop", "mail"]));
-    }
-
-    #[test]
-    fn stretches_can_be_pasted_into_the_configuration() {
-        for (ms, want) in [
-            (0, "0s"),
-            (500, "500ms"),
-            (1_500, "1500ms"),
-            (2_000, "2s"),
-            (900_000, "15m"),
-            (7_200_000, "2h"),
-        ] {
-            assert_eq!(stretch(Duration::from_millis(ms)), want);
-        }
     }
 }

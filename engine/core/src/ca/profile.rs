@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::limits::{Limit, LimitKind};
 use super::{AcmeProfile, CaProfile, EabObtain, EabSource};
 use crate::document::section::{At, Section};
 use crate::document::{Node, Place, Value};
@@ -88,6 +89,7 @@ where
         ari.finish(&[]);
     }
     limits(profile, &section, &mut note);
+    quotas(profile, &section, &mut note);
     if let Some(notes) = section.section("notes") {
         for entry in notes.named_entries() {
             if let Value::String(text) = &entry.node.value {
@@ -414,4 +416,19 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         }
         quirks.finish(&[]);
     }
+}
+
+/// `limits = { orders = "300 per 3h" }`.
+fn quotas(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
+    let Some(limits) = section.section("limits") else {
+        return;
+    };
+    for kind in LimitKind::ALL {
+        let key = kind.as_str();
+        if let Some(limit) = limits.parsed(key, "\"300 per 3h\"", Limit::parse) {
+            let limit = note.keep(&limits, key, limit);
+            profile.limits.insert(kind, limit);
+        }
+    }
+    limits.finish(&[]);
 }

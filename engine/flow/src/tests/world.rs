@@ -352,6 +352,7 @@ pub(crate) fn profile(name: &str) -> CaProfile {
             concurrent_orders: 8,
             concurrent_requests: 4,
         },
+        limits: BTreeMap::new(),
         poll: Poll {
             first: Duration::from_millis(100),
             max: Duration::from_secs(5),
