@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ca::limits::{Limit, LimitKind};
+use crate::key::KeyType;
 use crate::name::CaName;
 use crate::settings::SecretRef;
 
@@ -42,6 +43,8 @@ pub struct CaProfile {
     pub preferred_chain: Option<String>,
     /// What the CA signs.
     pub names: NameLimits,
+    /// Kinds of certificate keys that the CA signs; empty for all.
+    pub cert_keys: Vec<KeyType>,
     /// How often requests may be made.
     pub rate: Rate,
     /// How much the CA allows in a time; what is not here has no limit that is known.
@@ -150,6 +153,8 @@ pub struct NameLimits {
     pub max: u32,
     /// Whether wildcards are signed.
     pub wildcard: bool,
+    /// Whether internationalised names are signed.
+    pub idn: bool,
     /// Most labels below the registered domain, if the CA limits them.
     pub max_labels: Option<u32>,
 }

@@ -82,8 +82,10 @@ fn blank() -> CaProfile {
         names: NameLimits {
             max: 1,
             wildcard: false,
+            idn: false,
             max_labels: None,
         },
+        cert_keys: Vec::new(),
         rate: Rate {
             per_second: None,
             burst: 1,

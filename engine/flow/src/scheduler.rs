@@ -171,10 +171,10 @@ impl Shift<'_> {
     ) -> (Outcome, bool) {
         let name = &job.certificate.name;
         let mut driven_once = false;
-        let names = &job.certificate.domains;
+        let (names, key) = (&job.certificate.domains, job.certificate.key);
         let (list, profiles) = self.candidates(&job.certificate);
         let mut tried = Vec::new();
-        let mut choice = choose::next(&list, profiles, names, &tried);
+        let mut choice = choose::next(&list, profiles, names, key, &tried);
         while let Some(profile) = choice.ca {
             let fallback = choice.fallback;
             if self.stop.is_requested() {
@@ -215,7 +215,7 @@ impl Shift<'_> {
                 ca: profile.name.clone(),
                 elsewhere,
             });
-            choice = choose::next(&list, profiles, names, &tried);
+            choice = choose::next(&list, profiles, names, key, &tried);
             if let Some(next) = choice.ca {
                 let progress = Progress::FailedOver {
                     from: profile.name.clone(),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::ca::{CaProfile, EabSource};
+use waxwing_core::key::KeyType;
 use waxwing_core::name::CertificateName;
 use waxwing_core::time::{Timestamp, stretch};
 
@@ -206,6 +207,7 @@ fn fields(ca: &Known) -> Vec<Field> {
         profile,
         preferred_chain,
         names,
+        cert_keys,
         rate,
         limits,
         poll,
@@ -256,7 +258,9 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("ari.replaces", json!(ari.replaces)),
         ("names.max", json!(names.max)),
         ("names.wildcard", json!(names.wildcard)),
+        ("names.idn", json!(names.idn)),
         ("names.max-labels", json!(names.max_labels)),
+        ("cert-keys", key_kinds(cert_keys)),
         ("rate.per-second", json!(rate.per_second)),
         ("rate.burst", json!(rate.burst)),
         ("rate.concurrent-orders", json!(rate.concurrent_orders)),
@@ -297,6 +301,10 @@ fn fields(ca: &Known) -> Vec<Field> {
             value,
         })
         .collect()
+}
+
+fn key_kinds(kinds: &[KeyType]) -> Value {
+    kinds.iter().map(|kind| kind.as_str()).collect()
 }
 
 fn written(reference: &waxwing_core::settings::SecretRef) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::CaProfile;
+use crate::key::KeyType;
 use crate::name::{CaName, Identifier};
 
 /// A CA that was tried in this run and gave no certificate.
@@ -38,6 +39,17 @@ pub enum PassedOver {
     /// A wildcard, which it does not sign.
     #[error("it signs no wildcards, and {0} is one")]
     Wildcard(Identifier),
+    /// An internationalised name, which it does not sign.
+    #[error("it signs no internationalised names, and {0} is one")]
+    Idn(Identifier),
+    /// A kind of key that it does not sign.
+    #[error("it signs no {key} keys (it takes {})", list(.accepted))]
+    Key {
+        /// The certificate's.
+        key: KeyType,
+        /// The CA's.
+        accepted: Vec<KeyType>,
+    },
     /// A name deeper than it signs.
     #[error("it signs at most {max} labels below the registered domain; {name} has more")]
     TooDeep {
@@ -59,14 +71,16 @@ pub struct Choice<'a> {
     pub passed_over: Vec<(CaName, PassedOver)>,
 }
 
-/// Chooses the CA to ask next for a certificate with these names, after `tried` in this run.
+/// Chooses the CA to ask next for a certificate with these names and that kind of key, after `tried`
+/// in this run.
 ///
 /// The list is the operator's order. Its first CA is asked whatever its profile says about
-/// fallbacks, for the operator named it first; limits on names always count.
+/// fallbacks, for the operator named it first; limits on names and keys always count.
 pub fn next<'a>(
     list: &[CaName],
     profiles: &'a BTreeMap<CaName, CaProfile>,
     names: &[Identifier],
+    key: KeyType,
     tried: &[Tried],
 ) -> Choice<'a> {
     let mut choice = Choice {
@@ -91,7 +105,7 @@ pub fn next<'a>(
         let hindrance = if position > 0 && profile.staging && first_is_real {
             Some(PassedOver::Staging)
         } else {
-            hindrance(profile, names, position > 0)
+            hindrance(profile, names, key, position > 0)
         };
         match hindrance {
             Some(reason) => choice.passed_over.push((name.clone(), reason)),
@@ -105,7 +119,12 @@ pub fn next<'a>(
     choice
 }
 
-fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Option<PassedOver> {
+fn hindrance(
+    profile: &CaProfile,
+    names: &[Identifier],
+    key: KeyType,
+    fallback: bool,
+) -> Option<PassedOver> {
     if fallback && profile.may_charge {
         return Some(PassedOver::MayCharge);
     }
@@ -122,6 +141,15 @@ fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Optio
     if let Some(wildcard) = names.iter().find(|id| id.wildcard && !limits.wildcard) {
         return Some(PassedOver::Wildcard(wildcard.clone()));
     }
+    if let Some(name) = names.iter().find(|id| id.is_idn() && !limits.idn) {
+        return Some(PassedOver::Idn(name.clone()));
+    }
+    if !profile.cert_keys.is_empty() && !profile.cert_keys.contains(&key) {
+        return Some(PassedOver::Key {
+            key,
+            accepted: profile.cert_keys.clone(),
+        });
+    }
     let max = limits.max_labels?;
     let deep = names.iter().find(|id| least_depth(id) > max as usize)?;
     Some(PassedOver::TooDeep {
@@ -135,6 +163,11 @@ fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Optio
 fn least_depth(id: &Identifier) -> usize {
     let labels = id.domain.as_str().split('.').count() + usize::from(id.wildcard);
     labels.saturating_sub(3)
+}
+
+fn list(kinds: &[KeyType]) -> String {
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    kinds.join(", ")
 }
 
 #[cfg(test)]
@@ -162,6 +195,11 @@ mod tests {
             profile("plain", |p| p.names.wildcard = false),
             profile("few", |p| p.names.max = 1),
             profile("flat", |p| p.names.max_labels = Some(2)),
+            profile("ascii", |p| p.names.idn = false),
+            profile("rsa", |p| p.cert_keys = vec![KeyType::Rsa2048]),
+            profile("curves", |p| {
+                p.cert_keys = vec![KeyType::EcdsaP384, KeyType::EcdsaP256];
+            }),
         ]
         .into();
         let check = |list: &str, names: &str, tried: &str, want: Option<&str>, passed: &str| {
@@ -180,7 +218,7 @@ mod tests {
                     elsewhere: !word.ends_with('!'),
                 })
                 .collect();
-            let choice = next(&list, &profiles, &names, &tried);
+            let choice = next(&list, &profiles, &names, KeyType::EcdsaP256, &tried);
             let case = format!("{list:?} {names:?} {tried:?}");
             assert_eq!(choice.ca.map(|ca| ca.name.as_str()), want, "{case}");
             let found: Vec<_> = choice
@@ -214,6 +252,9 @@ mod tests {
         );
         check("flat one", "a.b.c.example.co.uk", "", Some("one"), "flat");
         check("flat one", "a.b.example.co.uk", "", Some("flat"), "");
+        check("ascii one", "b\u{fc}cher.example", "", Some("one"), "ascii");
+        check("ascii one", plain, "", Some("ascii"), "");
+        check("rsa curves", plain, "", Some("curves"), "rsa");
         check("unknown one", plain, "", Some("one"), "");
     }
 }

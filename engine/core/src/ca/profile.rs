@@ -11,6 +11,7 @@ use super::{AcmeProfile, CaProfile, EabObtain, EabSource};
 use crate::document::section::{At, Section};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
+use crate::key::KeyType;
 use crate::name::CaName;
 use crate::settings::{SecretRef, secret_ref, units};
 
@@ -77,6 +78,9 @@ where
     if let Some(rank) = section.number("default-rank", 1..=1000, "1") {
         profile.default_rank = Some(note.keep(&section, "default-rank", rank));
     }
+    if let Some(kinds) = key_kinds(&section, "cert-keys") {
+        profile.cert_keys = note.keep(&section, "cert-keys", kinds);
+    }
     acme_profile(profile, &section, &mut note);
     eab(profile, &section, reader, &mut note);
     if let Some(ari) = section.section("ari") {
@@ -132,6 +136,27 @@ impl Origins {
 
 fn ca_name(text: &str) -> Result<CaName, String> {
     CaName::parse(text).map_err(|error| error.to_string())
+}
+
+/// A list of kinds of keys.
+fn key_kinds(section: &Section<'_>, key: &'static str) -> Option<At<Vec<KeyType>>> {
+    let texts = section.texts(key, r#"["ecdsa-p256"]"#)?;
+    let mut kinds = Vec::new();
+    for text in texts.value {
+        match KeyType::parse(text.value) {
+            Some(kind) => kinds.push(kind),
+            None => {
+                let message = format!(
+                    "`{}` is no kind of key (kinds: {})",
+                    text.value,
+                    KeyType::ALL.map(KeyType::as_str).join(", ")
+                );
+                let problem = section.problem(&text.at, key, message);
+                section.problems().add(problem);
+            }
+        }
+    }
+    Some(At::new(texts.at, kinds))
 }
 
 fn https_url(section: &Section<'_>, key: &str, url: &At<&str>) -> Option<String> {
@@ -369,6 +394,9 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         }
         if let Some(flag) = names.flag("wildcard") {
             profile.names.wildcard = note.keep(&names, "wildcard", flag);
+        }
+        if let Some(flag) = names.flag("idn") {
+            profile.names.idn = note.keep(&names, "idn", flag);
         }
         if let Some(max) = names.number("max-labels", 1..=127, "6") {
             profile.names.max_labels = Some(note.keep(&names, "max-labels", max));

@@ -344,8 +344,10 @@ pub(crate) fn profile(name: &str) -> CaProfile {
         names: NameLimits {
             max: 100,
             wildcard: true,
+            idn: true,
             max_labels: None,
         },
+        cert_keys: Vec::new(),
         rate: Rate {
             per_second: None,
             burst: 1,
