@@ -41,6 +41,8 @@ pub struct CaProfile {
     pub profile: Option<AcmeProfile>,
     /// Issuer common name of the wanted chain, if the CA offers several.
     pub preferred_chain: Option<String>,
+    /// How long its certificates live.
+    pub lifetime: Lifetime,
     /// What the CA signs.
     pub names: NameLimits,
     /// Kinds of certificate keys that the CA signs; empty for all.
@@ -144,6 +146,26 @@ pub struct AcmeProfile {
     pub name: String,
     /// True: fail if the CA does not offer it; false: go on without, with a warning.
     pub required: bool,
+}
+
+/// How long certificates live.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lifetime {
+    /// The life that the CA gives by itself, if it is known.
+    pub default: Option<Duration>,
+    /// The longest that it gives, if it is known.
+    pub max: Option<Duration>,
+    /// True: the CA follows `notAfter` in newOrder.
+    pub not_after: bool,
+    /// The life to ask for; none: what the CA gives by itself. Checked against the rest when read.
+    pub ask: Option<Duration>,
+}
+
+impl Lifetime {
+    /// The life that the next certificate is going to have, as far as it can be told.
+    pub fn expected(&self) -> Option<Duration> {
+        self.ask.or(self.default)
+    }
 }
 
 /// What names a CA signs.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::ca::profile::{self, Reader};
-use crate::ca::{AriUse, CaProfile, Eab, EabSource, NameLimits, Poll, Quirks, Rate};
+use crate::ca::{AriUse, CaProfile, Eab, EabSource, Lifetime, NameLimits, Poll, Quirks, Rate};
 use crate::document::problem::Problems;
 use crate::document::section::{KeyPath, Section};
 use crate::document::{self, Place};
@@ -79,6 +79,7 @@ fn blank() -> CaProfile {
         },
         profile: None,
         preferred_chain: None,
+        lifetime: Lifetime::default(),
         names: NameLimits {
             max: 1,
             wildcard: false,

@@ -14,6 +14,10 @@ use crate::http::Method;
 use crate::key::KeyType;
 use crate::name::CaName;
 use crate::settings::{SecretRef, secret_ref, units};
+use crate::time;
+
+/// The shortest life that may be asked for.
+const SHORTEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How fields are read that depend on the file they stand in.
 pub(crate) struct Reader<O, F> {
@@ -92,6 +96,7 @@ where
         }
         ari.finish(&[]);
     }
+    lifetime(profile, &section, &mut note);
     limits(profile, &section, &mut note);
     quotas(profile, &section, &mut note);
     if let Some(notes) = section.section("notes") {
@@ -385,6 +390,47 @@ fn pointer(text: &str) -> Result<String, String> {
             "`{text}` is not a JSON pointer, which begins with a slash"
         ))
     }
+}
+
+/// `lifetime = { ask = "30d" }`: what the CA gives, and what it is asked for.
+fn lifetime(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
+    let Some(lifetime) = section.section("lifetime") else {
+        return;
+    };
+    let stretch = |key: &'static str| lifetime.parsed(key, "\"90d\"", units::duration);
+    if let Some(default) = stretch("default") {
+        profile.lifetime.default = Some(note.keep(&lifetime, "default", default));
+    }
+    if let Some(max) = stretch("max") {
+        profile.lifetime.max = Some(note.keep(&lifetime, "max", max));
+    }
+    if let Some(flag) = lifetime.flag("not-after") {
+        profile.lifetime.not_after = note.keep(&lifetime, "not-after", flag);
+    }
+    if let Some(ask) = stretch("ask") {
+        let wrong = match profile.lifetime.max {
+            _ if !profile.lifetime.not_after => Some(format!(
+                "{} gives certificates of one length and takes no wish",
+                profile.name
+            )),
+            Some(max) if ask.value > max => Some(format!(
+                "{} gives at most {}",
+                profile.name,
+                time::stretch(max)
+            )),
+            _ if ask.value < SHORTEST_LIFE => Some(format!(
+                "less than {} is no time to renew in",
+                time::stretch(SHORTEST_LIFE)
+            )),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            let problem = lifetime.problem(&ask.at, "ask", wrong);
+            lifetime.problems().add(problem);
+        }
+        profile.lifetime.ask = Some(note.keep(&lifetime, "ask", ask));
+    }
+    lifetime.finish(&[("days", "ask = \"30d\"")]);
 }
 
 fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 use waxwing_acme::user_agent::UserAgent;
-use waxwing_core::ca::{AriUse, CaProfile, Eab, EabSource, NameLimits, Poll, Quirks, Rate};
+use waxwing_core::ca::{
+    AriUse, CaProfile, Eab, EabSource, Lifetime, NameLimits, Poll, Quirks, Rate,
+};
 use waxwing_core::http::{Request, Response, TransportError, TransportStage};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
@@ -341,6 +343,7 @@ pub(crate) fn profile(name: &str) -> CaProfile {
         },
         profile: None,
         preferred_chain: None,
+        lifetime: Lifetime::default(),
         names: NameLimits {
             max: 100,
             wildcard: true,
