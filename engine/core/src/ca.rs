@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ca::limits::{Limit, LimitKind};
+use crate::http::host_of;
 use crate::key::KeyType;
 use crate::name::CaName;
 use crate::settings::SecretRef;
@@ -137,6 +138,21 @@ pub struct AriUse {
     pub enabled: bool,
     /// True: a renewal names its predecessor in `replaces`.
     pub replaces: bool,
+    /// Hosts besides the directory's on which `renewalInfo` may be; empty for any.
+    pub hosts: Vec<String>,
+}
+
+impl AriUse {
+    /// True if `renewal_info` may be asked, which the directory at `directory` names.
+    pub fn allows(&self, directory: &str, renewal_info: &str) -> bool {
+        let host = host_of(renewal_info);
+        self.hosts.is_empty()
+            || host.eq_ignore_ascii_case(host_of(directory))
+            || self
+                .hosts
+                .iter()
+                .any(|known| host.eq_ignore_ascii_case(known))
+    }
 }
 
 /// An ACME profile (draft-ietf-acme-profiles).
@@ -216,4 +232,30 @@ pub struct Quirks {
     pub key_change: bool,
     /// Kinds of account keys that are accepted; empty for all.
     pub account_keys: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_info_is_asked_for_at_known_hosts_only() {
+        let check = |hosts: &[&str], renewal_info: &str, want: bool| {
+            let ari = AriUse {
+                enabled: true,
+                replaces: true,
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            };
+            let directory = "https://ca.example:14000/directory";
+            assert_eq!(ari.allows(directory, renewal_info), want, "{renewal_info}");
+        };
+        check(&[], "https://anywhere.example/ari", true);
+        let known = ["ari.example"];
+        check(&known, "https://ari.example/renewalInfo", true);
+        check(&known, "HTTPS://ARI.example:8443", true);
+        check(&known, "https://CA.example/ari", true);
+        check(&known, "https://ari.example.evil.example/ari", false);
+        check(&known, "https://evil.example/ari.example", false);
+        check(&known, "https://evil.example?ari.example", false);
+    }
 }

@@ -76,6 +76,7 @@ fn blank() -> CaProfile {
         ari: AriUse {
             enabled: false,
             replaces: false,
+            hosts: Vec::new(),
         },
         profile: None,
         preferred_chain: None,

@@ -257,6 +257,7 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("eab.source", source),
         ("ari.enabled", json!(ari.enabled)),
         ("ari.replaces", json!(ari.replaces)),
+        ("ari.hosts", json!(ari.hosts)),
         ("lifetime.default", json!(lifetime.default.map(stretch))),
         ("lifetime.max", json!(lifetime.max.map(stretch))),
         ("lifetime.not-after", json!(lifetime.not_after)),

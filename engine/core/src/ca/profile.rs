@@ -12,7 +12,7 @@ use crate::document::section::{At, Section};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
 use crate::key::KeyType;
-use crate::name::CaName;
+use crate::name::{CaName, DomainName};
 use crate::settings::{SecretRef, secret_ref, units};
 use crate::time;
 
@@ -94,6 +94,17 @@ where
         if let Some(flag) = ari.flag("replaces") {
             profile.ari.replaces = note.keep(&ari, "replaces", flag);
         }
+        if let Some(hosts) = ari.texts("hosts", r#"["ari.example.com"]"#) {
+            for host in hosts.value.iter().filter(|host| !is_host(host.value)) {
+                let message = format!("`{}` is not a host name", host.value);
+                let hint = "hosts = [\"ari.example.com\"]";
+                ari.problems()
+                    .add(ari.problem(&host.at, "hosts", message).hint(hint));
+            }
+            let hosts = note.keep(&ari, "hosts", hosts);
+            let hosts = hosts.into_iter().map(|host| host.value.to_owned());
+            profile.ari.hosts = hosts.collect();
+        }
         ari.finish(&[]);
     }
     lifetime(profile, &section, &mut note);
@@ -162,6 +173,10 @@ fn key_kinds(section: &Section<'_>, key: &'static str) -> Option<At<Vec<KeyType>
         }
     }
     Some(At::new(texts.at, kinds))
+}
+
+fn is_host(text: &str) -> bool {
+    DomainName::parse(text).is_ok_and(|name| name.as_str().eq_ignore_ascii_case(text))
 }
 
 fn https_url(section: &Section<'_>, key: &str, url: &At<&str>) -> Option<String> {

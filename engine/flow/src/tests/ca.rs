@@ -31,6 +31,8 @@ pub(crate) struct Ca {
     pub(crate) replaced: usize,
     /// Accounts need credentials that nobody here has.
     pub(crate) wants_credentials: bool,
+    /// The URL of its advice on renewal, if that is not on its own host.
+    pub(crate) advice: Option<String>,
 }
 
 pub(crate) struct Order {
@@ -68,6 +70,7 @@ impl Ca {
             refused: BTreeSet::new(),
             replaced: 0,
             wants_credentials: false,
+            advice: None,
         }
     }
 
@@ -115,7 +118,7 @@ impl Ca {
             "newNonce": format!("{base}/nonce"),
             "newAccount": format!("{base}/account"),
             "newOrder": format!("{base}/order"),
-            "renewalInfo": format!("{base}/ari"),
+            "renewalInfo": self.advice.clone().unwrap_or_else(|| format!("{base}/ari")),
             "meta": { "externalAccountRequired": self.wants_credentials },
         })
     }

@@ -77,3 +77,30 @@ async fn advice_on_renewal_is_asked_for_by_certificate() {
     facts.authority_key_id = None;
     assert_eq!(session.renewal_info(&facts).await, Ok(None));
 }
+
+#[tokio::test(start_paused = true)]
+async fn advice_is_asked_for_only_at_the_hosts_of_the_profile() {
+    let world = World::new(&["first", "other"]);
+    let ca = |world: &World, advice: &str| {
+        let mut state = world.state();
+        let ca = state.cas.get_mut("first").expect("its name");
+        ca.advice = Some(advice.to_owned());
+    };
+    ca(&world, "https://other.example/ari");
+    let account = settings(vec![], vec![]).account;
+    for (hosts, asked) in [
+        (vec![], true),
+        (vec!["other.example".to_owned()], true),
+        (vec!["third.example".to_owned()], false),
+    ] {
+        let mut profile = profile("first");
+        profile.ari.hosts = hosts;
+        let session = CaSession::open(world.ports().session, &profile, &account)
+            .await
+            .expect("an account");
+        let pem = keys::pem(&serde_json::json!({ "serial": "7" }));
+        let (_, facts) = Keys(world.clone()).read_chain(&pem).expect("a chain");
+        let advice = session.renewal_info(&facts).await.expect("no error");
+        assert_eq!(advice.is_some(), asked, "{:?}", profile.ari.hosts);
+    }
+}

@@ -340,6 +340,7 @@ pub(crate) fn profile(name: &str) -> CaProfile {
         ari: AriUse {
             enabled: true,
             replaces: true,
+            hosts: Vec::new(),
         },
         profile: None,
         preferred_chain: None,
