@@ -75,6 +75,8 @@ pub struct Eab {
     pub required: bool,
     /// True: each credential makes one account only, so it is spent on success.
     pub single_use: bool,
+    /// How long the CA takes a credential after having made it, if that is limited.
+    pub ttl: Option<Duration>,
     /// Where the credentials come from.
     pub source: EabSource,
     /// Ways of fetching them that the profile knows; `source` is chosen among them by what the
@@ -230,8 +232,32 @@ pub struct Quirks {
     pub contact_required: bool,
     /// True: keyChange works.
     pub key_change: bool,
-    /// Kinds of account keys that are accepted; empty for all.
-    pub account_keys: Vec<String>,
+    /// Kinds of account keys that are accepted; empty for all. The first is what is made.
+    pub account_keys: Vec<KeyType>,
+    /// What an error at a challenge means that is still `processing`.
+    pub challenge_retry: ChallengeRetry,
+}
+
+/// Whether a CA looks again at a challenge that it could not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChallengeRetry {
+    /// It may: an error at a challenge in `processing` is news, not the end (RFC 8555 section 8.2).
+    Server,
+    /// It never does: such an error is the end, whatever the status says.
+    Never,
+}
+
+impl ChallengeRetry {
+    /// Both, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Server, Self::Never];
+
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Never => "never",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::ca::profile::{self, Reader};
-use crate::ca::{AriUse, CaProfile, Eab, EabSource, Lifetime, NameLimits, Poll, Quirks, Rate};
+use crate::ca::{
+    AriUse, CaProfile, ChallengeRetry, Eab, EabSource, Lifetime, NameLimits, Poll, Quirks, Rate,
+};
 use crate::document::problem::Problems;
 use crate::document::section::{KeyPath, Section};
 use crate::document::{self, Place};
@@ -69,6 +71,7 @@ fn blank() -> CaProfile {
         eab: Eab {
             required: false,
             single_use: false,
+            ttl: None,
             source: EabSource::None,
             offers: Vec::new(),
         },
@@ -105,6 +108,7 @@ fn blank() -> CaProfile {
             contact_required: false,
             key_change: false,
             account_keys: Vec::new(),
+            challenge_retry: ChallengeRetry::Server,
         },
         may_charge: false,
         fallback: false,

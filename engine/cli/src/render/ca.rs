@@ -254,6 +254,7 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("default-rank", json!(default_rank)),
         ("eab.required", json!(eab.required)),
         ("eab.single-use", json!(eab.single_use)),
+        ("eab.ttl", json!(eab.ttl.map(stretch))),
         ("eab.source", source),
         ("ari.enabled", json!(ari.enabled)),
         ("ari.replaces", json!(ari.replaces)),
@@ -277,7 +278,11 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("poll.retry-after-cap", json!(stretch(poll.retry_after_cap))),
         ("quirks.contact-required", json!(quirks.contact_required)),
         ("quirks.key-change", json!(quirks.key_change)),
-        ("quirks.account-keys", json!(quirks.account_keys)),
+        ("quirks.account-keys", key_kinds(&quirks.account_keys)),
+        (
+            "quirks.challenge-retry",
+            json!(quirks.challenge_retry.as_str()),
+        ),
     ];
     let from = |key: &str, value: &Value| {
         // Credentials are put together from several keys; any that is written tells.

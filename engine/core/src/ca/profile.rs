@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::limits::{Limit, LimitKind};
-use super::{AcmeProfile, CaProfile, EabObtain, EabSource};
+use super::{AcmeProfile, CaProfile, ChallengeRetry, EabObtain, EabSource};
 use crate::document::section::{At, Section};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
@@ -245,6 +245,9 @@ fn eab<'f, O, F>(
     }
     if let Some(flag) = eab.flag("single-use") {
         profile.eab.single_use = note.keep(&eab, "single-use", flag);
+    }
+    if let Some(ttl) = eab.parsed("ttl", "\"7d\"", units::duration) {
+        profile.eab.ttl = Some(note.keep(&eab, "ttl", ttl));
     }
     if let Some(entry) = eab.take("offers") {
         profile.eab.offers = offers(&eab, &entry.node);
@@ -498,13 +501,21 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         if let Some(flag) = quirks.flag("key-change") {
             profile.quirks.key_change = note.keep(&quirks, "key-change", flag);
         }
-        if let Some(list) = quirks.texts("account-keys", r#"["ecdsa-p256"]"#) {
-            let list = note.keep(&quirks, "account-keys", list);
-            profile.quirks.account_keys =
-                list.into_iter().map(|item| item.value.to_owned()).collect();
+        if let Some(kinds) = key_kinds(&quirks, "account-keys") {
+            profile.quirks.account_keys = note.keep(&quirks, "account-keys", kinds);
+        }
+        if let Some(word) = quirks.parsed("challenge-retry", "\"server\"", challenge_retry) {
+            profile.quirks.challenge_retry = note.keep(&quirks, "challenge-retry", word);
         }
         quirks.finish(&[]);
     }
+}
+
+fn challenge_retry(text: &str) -> Result<ChallengeRetry, String> {
+    let mut known = ChallengeRetry::ALL.into_iter();
+    known
+        .find(|word| word.as_str() == text)
+        .ok_or_else(|| format!("`{text}` is neither server nor never"))
 }
 
 /// `limits = { orders = "300 per 3h" }`.
