@@ -43,6 +43,15 @@ impl Timestamp {
             .map_err(|_shape| TimestampError(text.to_owned()))
     }
 
+    /// RFC 3339 in UTC with the milliseconds where there are some: the form that loses nothing.
+    pub fn exact(self) -> String {
+        let seconds = self.to_string();
+        match (self.0.rem_euclid(1000), seconds.strip_suffix('Z')) {
+            (0, _) | (_, None) => seconds,
+            (ms, Some(seconds)) => format!("{seconds}.{ms:03}Z"),
+        }
+    }
+
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -111,6 +120,15 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-18T11:06:40Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
         assert!(Timestamp::parse("yesterday").is_err());
+        for (ms, text) in [
+            (1_795_000_000_000, "2026-11-18T11:06:40Z"),
+            (1_795_000_000_007, "2026-11-18T11:06:40.007Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            let time = Timestamp::from_unix_ms(ms);
+            assert_eq!(time.exact(), text);
+            assert_eq!(Timestamp::parse(text), Ok(time));
+        }
     }
 
     #[test]

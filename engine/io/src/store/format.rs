@@ -30,12 +30,16 @@ pub(super) enum Unreadable {
 /// An account without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AccountText {
-    pub(super) directory: String,
-    pub(super) kid: Option<String>,
-    pub(super) contact: Vec<String>,
-    pub(super) terms: Option<(String, Timestamp)>,
+    /// The directory that it is bound to.
+    pub directory: String,
+    /// Its URL; none before newAccount was answered.
+    pub kid: Option<String>,
+    /// `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// The terms that were agreed to, and when.
+    pub terms: Option<(String, Timestamp)>,
     /// The name of the file with the key, beside the account's.
-    pub(super) key: String,
+    pub key: String,
 }
 
 /// `facts.toml`.
@@ -46,8 +50,8 @@ pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
             names: facts.names.iter().map(Identifier::to_wire).collect(),
             serial: hex(&facts.serial),
             authority_key_id: facts.authority_key_id.as_deref().map(hex),
-            not_before: time(facts.not_before),
-            not_after: time(facts.not_after),
+            not_before: facts.not_before.exact(),
+            not_after: facts.not_after.exact(),
             leaf_sha256: facts.leaf_sha256.clone(),
             leaf_sha1: facts.leaf_sha1.clone(),
             public_key_sha256: facts.public_key_sha256.clone(),
@@ -57,7 +61,7 @@ pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
         origin: OriginTable {
             ca: origin.ca.to_string(),
             account: origin.account.clone(),
-            issued_at: time(origin.issued_at),
+            issued_at: origin.issued_at.exact(),
             fallback: origin.fallback,
             staging: origin.staging,
         },
@@ -115,7 +119,7 @@ pub(super) fn write_installed(mark: &InstalledMark) -> String {
         leaf_sha256: mark.leaf_sha256.clone(),
         leaf_sha1: mark.leaf_sha1.clone(),
         settings: mark.settings.clone(),
-        at: time(mark.at),
+        at: mark.at.exact(),
         receipt: mark.receipt.clone(),
     })
 }
@@ -151,7 +155,7 @@ pub(super) fn write_last(last: &LastAttempt) -> String {
     };
     text(&LastFile {
         format: FORMAT,
-        at: time(last.at),
+        at: last.at.exact(),
         ca: last.ca.as_ref().map(CaName::to_string),
         result,
         plugin,
@@ -202,7 +206,7 @@ pub(super) fn write_account(account: &AccountText) -> String {
         key: account.key.clone(),
         terms: account.terms.as_ref().map(|(url, at)| TermsTable {
             url: url.clone(),
-            agreed_at: time(*at),
+            agreed_at: at.exact(),
         }),
     })
 }
@@ -233,7 +237,7 @@ pub(super) fn read_account(text: &str) -> Result<AccountText, Unreadable> {
 pub(super) fn write_directory(content: &str, at: Timestamp) -> String {
     text(&DirectoryFile {
         format: FORMAT,
-        at: time(at),
+        at: at.exact(),
         text: content.to_owned(),
     })
 }
@@ -368,15 +372,6 @@ fn text<T: Serialize>(file: &T) -> String {
     // The twins above are tables of strings, numbers and tables: TOML has a form for each, and the
     // round trips in the tests cover every field.
     toml::to_string(file).unwrap_or_default()
-}
-
-/// Whole seconds as people write them, with the milliseconds only where there are some.
-fn time(at: Timestamp) -> String {
-    let seconds = at.to_string();
-    match (at.unix_ms().rem_euclid(1000), seconds.strip_suffix('Z')) {
-        (0, _) | (_, None) => seconds,
-        (milliseconds, Some(seconds)) => format!("{seconds}.{milliseconds:03}Z"),
-    }
 }
 
 fn unhex(key: &str, text: &str) -> Result<Vec<u8>, Unreadable> {
