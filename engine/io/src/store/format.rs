@@ -16,11 +16,11 @@ use crate::x509::hex;
 
 /// The layout of the folder and the format of every file in it. One number is enough while they
 /// change together.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Why a stored text cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// A newer program wrote it.
     TooNew(u32),
     /// It is not what was written.
@@ -29,7 +29,7 @@ pub(super) enum Unreadable {
 
 /// An account without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AccountText {
+pub struct AccountText {
     /// The directory that it is bound to.
     pub directory: String,
     /// Its URL; none before newAccount was answered.
@@ -43,7 +43,7 @@ pub(super) struct AccountText {
 }
 
 /// `facts.toml`.
-pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
+pub fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
     text(&FactsFile {
         format: FORMAT,
         certificate: FactsTable {
@@ -69,7 +69,7 @@ pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
 }
 
 /// The inverse of [`write_facts`].
-pub(super) fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unreadable> {
+pub fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unreadable> {
     let FactsFile {
         certificate,
         origin,
@@ -111,7 +111,7 @@ pub(super) fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unrea
 }
 
 /// `installed/PLUGIN.toml`.
-pub(super) fn write_installed(mark: &InstalledMark) -> String {
+pub fn write_installed(mark: &InstalledMark) -> String {
     text(&InstalledFile {
         format: FORMAT,
         plugin: mark.plugin.to_string(),
@@ -125,7 +125,7 @@ pub(super) fn write_installed(mark: &InstalledMark) -> String {
 }
 
 /// The inverse of [`write_installed`].
-pub(super) fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
+pub fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
     let file: InstalledFile = parse(text)?;
     Ok(InstalledMark {
         plugin: PluginName::parse(&file.plugin).map_err(broken)?,
@@ -139,7 +139,7 @@ pub(super) fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
 }
 
 /// `last.toml`.
-pub(super) fn write_last(last: &LastAttempt) -> String {
+pub fn write_last(last: &LastAttempt) -> String {
     let (result, plugin, class, causes) = match &last.result {
         AttemptResult::Renewed => (ResultName::Renewed, None, None, &[][..]),
         AttemptResult::Installed => (ResultName::Installed, None, None, &[][..]),
@@ -165,7 +165,7 @@ pub(super) fn write_last(last: &LastAttempt) -> String {
 }
 
 /// The inverse of [`write_last`].
-pub(super) fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
+pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
     let file: LastFile = parse(text)?;
     let missing = |key: &str| broken(format!("the key `{key}` is missing"));
     let result = match file.result {
@@ -197,7 +197,7 @@ pub(super) fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
 }
 
 /// `account.toml`.
-pub(super) fn write_account(account: &AccountText) -> String {
+pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
         format: FORMAT,
         directory: account.directory.clone(),
@@ -212,7 +212,7 @@ pub(super) fn write_account(account: &AccountText) -> String {
 }
 
 /// The inverse of [`write_account`].
-pub(super) fn read_account(text: &str) -> Result<AccountText, Unreadable> {
+pub fn read_account(text: &str) -> Result<AccountText, Unreadable> {
     let file: AccountFile = parse(text)?;
     let terms = match file.terms {
         None => None,
@@ -234,7 +234,7 @@ pub(super) fn read_account(text: &str) -> Result<AccountText, Unreadable> {
 }
 
 /// `cache/directories/CA.toml`.
-pub(super) fn write_directory(content: &str, at: Timestamp) -> String {
+pub fn write_directory(content: &str, at: Timestamp) -> String {
     text(&DirectoryFile {
         format: FORMAT,
         at: at.exact(),
@@ -243,13 +243,13 @@ pub(super) fn write_directory(content: &str, at: Timestamp) -> String {
 }
 
 /// The inverse of [`write_directory`].
-pub(super) fn read_directory(text: &str) -> Result<(String, Timestamp), Unreadable> {
+pub fn read_directory(text: &str) -> Result<(String, Timestamp), Unreadable> {
     let file: DirectoryFile = parse(text)?;
     Ok((file.text, Timestamp::parse(&file.at).map_err(broken)?))
 }
 
 /// The number in the file `format` of a state folder.
-pub(super) fn read_stamp(text: &str) -> Result<u32, Unreadable> {
+pub fn read_stamp(text: &str) -> Result<u32, Unreadable> {
     match text.trim().parse() {
         Ok(FORMAT) => Ok(FORMAT),
         Ok(newer) if newer > FORMAT => Err(Unreadable::TooNew(newer)),
