@@ -4,11 +4,13 @@
 //! seconds"), so that is what is counted here. A bucket is a value: the state that is kept, the
 //! limit and the time go in, the next state or the wait comes out.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::settings::units;
+use crate::time::{self, Timestamp};
 
-/// So many in such a period.
+/// So many in such a period: `300 per 3h`. Neither number is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     /// How many fit into a full bucket; at least 1.
@@ -27,6 +29,27 @@ pub struct Bucket {
 }
 
 impl Limit {
+    /// Reads `300 per 3h`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a limit as in 300 per 3h");
+        let (count, per) = text.split_once(" per ").ok_or_else(wrong)?;
+        let digits = count.bytes().all(|b| b.is_ascii_digit());
+        let count = count.parse().ok().filter(|count| digits && *count > 0);
+        let per = units::duration(per)?;
+        if per.is_zero() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            count: count.ok_or_else(wrong)?,
+            per,
+        })
+    }
+
+    /// The time after which one more is allowed.
+    pub fn refill(self) -> Duration {
+        self.per / self.count.max(1)
+    }
+
     /// The bucket of somebody who has not spent anything.
     pub fn full(&self, now: Timestamp) -> Bucket {
         Bucket {
@@ -85,6 +108,12 @@ impl Limit {
     }
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} per {}", self.count, time::stretch(self.per))
+    }
+}
+
 /// A millionth of a token: what sums of fractions may be off by.
 const ROUNDING: f64 = 1e-6;
 
@@ -124,6 +153,43 @@ mod tests {
         let bucket = limit.spend(limit.full(NOW), NOW);
         let earlier = limit.refilled(bucket, NOW - HOUR);
         assert!((earlier.level - bucket.level).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_limit_is_a_count_and_a_stretch_and_is_written_as_it_is_read() {
+        let hour = Duration::from_secs(3600);
+        for (text, count, per) in [
+            ("300 per 3h", 300, hour * 3),
+            ("5 per 7d", 5, hour * 24 * 7),
+            ("1 per 500ms", 1, Duration::from_millis(500)),
+        ] {
+            assert_eq!(Limit::parse(text), Ok(Limit { count, per }), "{text}");
+            assert_eq!(Limit { count, per }.to_string(), text);
+        }
+        for wrong in [
+            "",
+            "300",
+            "300 per",
+            "300 per ",
+            "0 per 3h",
+            "+5 per 3h",
+            "-5 per 3h",
+            "5 per 0s",
+            "5 per 3w",
+            "5/3h",
+            "1.5 per 1h",
+            "5  per 1h",
+            "99999999999 per 1h",
+        ] {
+            assert!(Limit::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_more_is_allowed_after_its_share_of_the_time() {
+        let refill = |text| Limit::parse(text).map(Limit::refill);
+        assert_eq!(refill("300 per 3h"), Ok(Duration::from_secs(36)));
+        assert_eq!(refill("5 per 1h"), Ok(Duration::from_secs(12 * 60)));
     }
 
     proptest! {

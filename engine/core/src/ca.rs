@@ -4,12 +4,17 @@
 //! operator's configuration. A quirk of a CA is a field here; no branch anywhere asks for a name.
 
 pub mod choose;
+pub mod limits;
 pub(crate) mod profile;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::budget::Limit;
+use crate::ca::limits::LimitKind;
+use crate::http::host_of;
+use crate::key::KeyType;
 use crate::name::CaName;
 use crate::settings::SecretRef;
 
@@ -38,10 +43,16 @@ pub struct CaProfile {
     pub profile: Option<AcmeProfile>,
     /// Issuer common name of the wanted chain, if the CA offers several.
     pub preferred_chain: Option<String>,
+    /// How long its certificates live.
+    pub lifetime: Lifetime,
     /// What the CA signs.
     pub names: NameLimits,
+    /// Kinds of certificate keys that the CA signs; empty for all.
+    pub cert_keys: Vec<KeyType>,
     /// How often requests may be made.
     pub rate: Rate,
+    /// How much the CA allows in a time; what is not here has no limit that is known.
+    pub limits: BTreeMap<LimitKind, Limit>,
     /// How to wait for the CA.
     pub poll: Poll,
     /// How the CA departs from RFC 8555.
@@ -65,6 +76,8 @@ pub struct Eab {
     pub required: bool,
     /// True: each credential makes one account only, so it is spent on success.
     pub single_use: bool,
+    /// How long the CA takes a credential after having made it, if that is limited.
+    pub ttl: Option<Duration>,
     /// Where the credentials come from.
     pub source: EabSource,
     /// Ways of fetching them that the profile knows; `source` is chosen among them by what the
@@ -128,6 +141,21 @@ pub struct AriUse {
     pub enabled: bool,
     /// True: a renewal names its predecessor in `replaces`.
     pub replaces: bool,
+    /// Hosts besides the directory's on which `renewalInfo` may be; empty for any.
+    pub hosts: Vec<String>,
+}
+
+impl AriUse {
+    /// True if `renewal_info` may be asked, which the directory at `directory` names.
+    pub fn allows(&self, directory: &str, renewal_info: &str) -> bool {
+        let host = host_of(renewal_info);
+        self.hosts.is_empty()
+            || host.eq_ignore_ascii_case(host_of(directory))
+            || self
+                .hosts
+                .iter()
+                .any(|known| host.eq_ignore_ascii_case(known))
+    }
 }
 
 /// An ACME profile (draft-ietf-acme-profiles).
@@ -139,6 +167,26 @@ pub struct AcmeProfile {
     pub required: bool,
 }
 
+/// How long certificates live.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lifetime {
+    /// The life that the CA gives by itself, if it is known.
+    pub default: Option<Duration>,
+    /// The longest that it gives, if it is known.
+    pub max: Option<Duration>,
+    /// True: the CA follows `notAfter` in newOrder.
+    pub not_after: bool,
+    /// The life to ask for; none: what the CA gives by itself. Checked against the rest when read.
+    pub ask: Option<Duration>,
+}
+
+impl Lifetime {
+    /// The life that the next certificate is going to have, as far as it can be told.
+    pub fn expected(&self) -> Option<Duration> {
+        self.ask.or(self.default)
+    }
+}
+
 /// What names a CA signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameLimits {
@@ -146,6 +194,8 @@ pub struct NameLimits {
     pub max: u32,
     /// Whether wildcards are signed.
     pub wildcard: bool,
+    /// Whether internationalised names are signed.
+    pub idn: bool,
     /// Most labels below the registered domain, if the CA limits them.
     pub max_labels: Option<u32>,
 }
@@ -183,6 +233,56 @@ pub struct Quirks {
     pub contact_required: bool,
     /// True: keyChange works.
     pub key_change: bool,
-    /// Kinds of account keys that are accepted; empty for all.
-    pub account_keys: Vec<String>,
+    /// Kinds of account keys that are accepted; empty for all. The first is what is made.
+    pub account_keys: Vec<KeyType>,
+    /// What an error at a challenge means that is still `processing`.
+    pub challenge_retry: ChallengeRetry,
+}
+
+/// Whether a CA looks again at a challenge that it could not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChallengeRetry {
+    /// It may: an error at a challenge in `processing` is news, not the end (RFC 8555 section 8.2).
+    Server,
+    /// It never does: such an error is the end, whatever the status says.
+    Never,
+}
+
+impl ChallengeRetry {
+    /// Both, in the order of the documentation.
+    pub const ALL: [Self; 2] = [Self::Server, Self::Never];
+
+    /// The word in the profile.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Never => "never",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_info_is_asked_for_at_known_hosts_only() {
+        let check = |hosts: &[&str], renewal_info: &str, want: bool| {
+            let ari = AriUse {
+                enabled: true,
+                replaces: true,
+                hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            };
+            let directory = "https://ca.example:14000/directory";
+            assert_eq!(ari.allows(directory, renewal_info), want, "{renewal_info}");
+        };
+        check(&[], "https://anywhere.example/ari", true);
+        let known = ["ari.example"];
+        check(&known, "https://ari.example/renewalInfo", true);
+        check(&known, "HTTPS://ARI.example:8443", true);
+        check(&known, "https://CA.example/ari", true);
+        check(&known, "https://ari.example.evil.example/ari", false);
+        check(&known, "https://evil.example/ari.example", false);
+        check(&known, "https://evil.example?ari.example", false);
+    }
 }

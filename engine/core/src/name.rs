@@ -142,6 +142,12 @@ impl Identifier {
         Ok(Self { domain, wildcard })
     }
 
+    /// True if a label of it is an A-label, which people write with letters beyond ASCII.
+    pub fn is_idn(&self) -> bool {
+        let mut labels = self.domain.as_str().split('.');
+        labels.any(|label| label.starts_with("xn--"))
+    }
+
     /// The value of the order's identifier and of the certificate's SAN.
     pub fn to_wire(&self) -> String {
         if self.wildcard {

@@ -440,6 +440,7 @@ fn asked(
         list: &list,
         profiles: &settings.cas,
         names: &certificate.domains,
+        key: certificate.key,
         standings: &standings,
         policy: settings.failover,
         haste: haste(action),

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::ca::profile::{self, Reader};
-use crate::ca::{AriUse, CaProfile, Eab, EabSource, NameLimits, Poll, Quirks, Rate};
+use crate::ca::{
+    AriUse, CaProfile, ChallengeRetry, Eab, EabSource, Lifetime, NameLimits, Poll, Quirks, Rate,
+};
 use crate::document::problem::Problems;
 use crate::document::section::{KeyPath, Section};
 use crate::document::{self, Place};
@@ -69,6 +71,7 @@ fn blank() -> CaProfile {
         eab: Eab {
             required: false,
             single_use: false,
+            ttl: None,
             source: EabSource::None,
             offers: Vec::new(),
         },
@@ -76,20 +79,25 @@ fn blank() -> CaProfile {
         ari: AriUse {
             enabled: false,
             replaces: false,
+            hosts: Vec::new(),
         },
         profile: None,
         preferred_chain: None,
+        lifetime: Lifetime::default(),
         names: NameLimits {
             max: 1,
             wildcard: false,
+            idn: false,
             max_labels: None,
         },
+        cert_keys: Vec::new(),
         rate: Rate {
             per_second: None,
             burst: 1,
             concurrent_orders: 1,
             concurrent_requests: 1,
         },
+        limits: BTreeMap::new(),
         poll: Poll {
             first: std::time::Duration::ZERO,
             max: std::time::Duration::ZERO,
@@ -100,6 +108,7 @@ fn blank() -> CaProfile {
             contact_required: false,
             key_change: false,
             account_keys: Vec::new(),
+            challenge_retry: ChallengeRetry::Server,
         },
         may_charge: false,
         fallback: false,

@@ -43,6 +43,15 @@ impl Timestamp {
             .map_err(|_shape| TimestampError(text.to_owned()))
     }
 
+    /// RFC 3339 in UTC with the milliseconds where there are some: the form that loses nothing.
+    pub fn exact(self) -> String {
+        let seconds = self.to_string();
+        match (self.0.rem_euclid(1000), seconds.strip_suffix('Z')) {
+            (0, _) | (_, None) => seconds,
+            (ms, Some(seconds)) => format!("{seconds}.{ms:03}Z"),
+        }
+    }
+
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -86,6 +95,21 @@ pub struct Window {
     pub end: Timestamp,
 }
 
+/// A stretch of time as the configuration has it: `90d`, `15m`, `500ms`.
+pub fn stretch(time: Duration) -> String {
+    let ms = time.as_millis();
+    let (seconds, rest) = (ms / 1000, ms % 1000);
+    if rest != 0 {
+        return format!("{ms}ms");
+    }
+    let units = [(24 * 3600, "d"), (3600, "h"), (60, "m")];
+    let fits = |(length, _): &(u128, &str)| seconds > 0 && seconds.is_multiple_of(*length);
+    match units.into_iter().find(fits) {
+        Some((length, unit)) => format!("{}{unit}", seconds / length),
+        None => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,6 +120,32 @@ mod tests {
         assert_eq!(time.to_string(), "2026-11-18T11:06:40Z");
         assert_eq!(Timestamp::parse(&time.to_string()), Ok(time));
         assert!(Timestamp::parse("yesterday").is_err());
+        for (ms, text) in [
+            (1_795_000_000_000, "2026-11-18T11:06:40Z"),
+            (1_795_000_000_007, "2026-11-18T11:06:40.007Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            let time = Timestamp::from_unix_ms(ms);
+            assert_eq!(time.exact(), text);
+            assert_eq!(Timestamp::parse(text), Ok(time));
+        }
+    }
+
+    #[test]
+    fn stretches_can_be_pasted_into_the_configuration() {
+        for (ms, want) in [
+            (0, "0s"),
+            (500, "500ms"),
+            (1_500, "1500ms"),
+            (2_000, "2s"),
+            (90_000, "90s"),
+            (900_000, "15m"),
+            (7_200_000, "2h"),
+            (576_000_000, "160h"),
+            (604_800_000, "7d"),
+        ] {
+            assert_eq!(stretch(Duration::from_millis(ms)), want);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use waxwing_acme::ari::{self, RenewalInfo, Term};
 use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::due::Suggestion;
+use waxwing_core::http::without_query;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::{Timestamp, Window};
@@ -188,9 +189,18 @@ async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, Str
             Err(failure) => return Err(failure.lines().join(": ")),
         },
     };
-    directory
+    let base = directory
         .renewal_info
-        .ok_or_else(|| format!("{} gives no renewal information", profile.name))
+        .ok_or_else(|| format!("{} gives no renewal information", profile.name))?;
+    if profile.ari.allows(&directory.url, &base) {
+        Ok(base)
+    } else {
+        Err(format!(
+            "{} gives it at {}, which its profile does not name in ari.hosts",
+            profile.name,
+            without_query(&base)
+        ))
+    }
 }
 
 async fn fetch(

@@ -77,7 +77,7 @@ pub fn write(run: &Run) -> Result<String, JournalError> {
         replaces: terms.replaces.clone(),
         rehearsal: terms.rehearsal,
         order_url: run.order_url.clone(),
-        began: run.began.to_string(),
+        began: run.began.exact(),
         stage: run.stage.as_str().to_owned(),
         attempts: run.attempts,
         obligation: run.obligations.iter().map(obligation_file).collect(),

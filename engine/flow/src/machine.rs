@@ -18,6 +18,7 @@ use std::time::Duration;
 use waxwing_acme::authorization::{Authorization, AuthorizationStatus};
 use waxwing_acme::challenge::{ChallengeKind, ChallengeStatus};
 use waxwing_acme::order::{Order, OrderStatus};
+use waxwing_core::ca::ChallengeRetry;
 use waxwing_core::name::{Identifier, PluginName};
 use waxwing_core::time::Timestamp;
 
@@ -47,6 +48,8 @@ pub struct Patience {
     pub order: Duration,
     /// A longer Retry-After parks the order.
     pub retry_after_cap: Duration,
+    /// What an error at a challenge means that the CA still shows as open.
+    pub challenge_retry: ChallengeRetry,
 }
 
 /// A run and what it knows only while the process lives.
@@ -295,6 +298,9 @@ impl Machine {
             match authorization.status {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending if over => {}
+                AuthorizationStatus::Pending if self.gave_up(&authorization) => {
+                    refused.push((identifier, authorization.error().cloned()));
+                }
                 AuthorizationStatus::Pending => {
                     match dns_challenge(url, identifier, &authorization) {
                         Ok(challenge) => challenges.push(challenge),
@@ -335,6 +341,15 @@ impl Machine {
         }
         // A challenge that an earlier run has answered needs its record too: that run took it away.
         Effect::Locate(self.challenges.clone())
+    }
+
+    /// True if a challenge that was answered has an error, and the CA does not look again.
+    fn gave_up(&self, authorization: &Authorization) -> bool {
+        let challenge = authorization.challenge(&ChallengeKind::Dns01);
+        self.patience.challenge_retry == ChallengeRetry::Never
+            && challenge.is_some_and(|challenge| {
+                challenge.status != ChallengeStatus::Pending && challenge.error.is_some()
+            })
     }
 
     fn unanswered(&self) -> Vec<DnsChallenge> {

@@ -19,7 +19,7 @@ use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::http::{Request, Response, TransportStage};
+use waxwing_core::http::{Request, Response, TransportStage, without_query};
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 use waxwing_core::time::Timestamp;
@@ -166,13 +166,16 @@ impl CaSession {
         let Some(authority) = &facts.authority_key_id else {
             return Ok(None);
         };
-        let Some(base) = self
-            .directory()
-            .renewal_info
-            .filter(|_| self.profile.ari.enabled)
-        else {
+        let directory = self.directory();
+        let ari = &self.profile.ari;
+        let Some(base) = directory.renewal_info.filter(|_| ari.enabled) else {
             return Ok(None);
         };
+        if !ari.allows(&directory.url, &base) {
+            tracing::warn!(ca = %self.profile.name, url = without_query(&base),
+                "its advice on renewal is at a host that its profile does not name in ari.hosts");
+            return Ok(None);
+        }
         let id = ari::certificate_id(authority, &facts.serial);
         let request = ari::request(&base, &id, &self.ports.user_agent);
         let url = request.url.clone();

@@ -9,7 +9,7 @@
 
 mod atomic;
 mod failure;
-mod format;
+pub mod format;
 mod layout;
 mod lock;
 mod read;

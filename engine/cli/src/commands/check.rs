@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::caa;
+use waxwing_core::due;
 use waxwing_core::name::{CaName, CertificateName, DomainName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
@@ -51,13 +52,15 @@ pub(crate) fn run(
     let store = wire::store(&loaded).map_err(|error| start::store_failed(&error, terminal))?;
     let now = start::now();
     let mut found = vec![config(&loaded)];
+    found.extend(lifetimes(&loaded.settings, now));
     found.extend(secret_findings(&loaded.settings));
     found.push(if made {
         state_made(&store)
     } else {
         state(&store)
     });
-    let wired = wire::wire(&loaded, Arc::clone(&store), Arc::new(Silent))
+    let history = start::history(&store, terminal)?;
+    let wired = wire::wire(&loaded, Arc::clone(&store), history, Arc::new(Silent))
         .map_err(|error| Refusal::from(error).show(terminal))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,6 +106,26 @@ fn config(loaded: &Loaded) -> Found {
     } else {
         Found::new(Verdict::Warn, "config", text).causes(settings.warnings.iter().cloned())
     }
+}
+
+/// What is written about the age at renewal and cannot be kept with what the CAs give.
+fn lifetimes(settings: &Settings, now: Timestamp) -> Vec<Found> {
+    let mut found = Vec::new();
+    for certificate in &settings.certificates {
+        let profiles = certificate.cas.iter().filter_map(|ca| settings.cas.get(ca));
+        // With an ACME profile the life is that profile's, which nobody here knows.
+        for profile in profiles.filter(|profile| profile.profile.is_none()) {
+            let life = profile.lifetime.expected();
+            let warning = life.and_then(|life| {
+                due::due(now, now + life, certificate.days_after_issue, None).warning
+            });
+            if let Some(warning) = warning {
+                let text = format!("{} at {}: {warning}", certificate.name, profile.name);
+                found.push(Found::new(Verdict::Warn, "renewal", text));
+            }
+        }
+    }
+    found
 }
 
 /// One line when all secrets are there, else one for each that is not.

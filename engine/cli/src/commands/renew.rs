@@ -89,7 +89,7 @@ pub(crate) fn run(
         ask_for_advice(&loaded, &store, &history, &before, terminal)?;
     }
     if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
-        terminal.warn(&error.to_string());
+        tracing::warn!(cause = %error, "the history was not pruned");
     }
 
     // What comes next may have changed; if that cannot be read the report is still worth showing.

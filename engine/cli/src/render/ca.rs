@@ -1,11 +1,11 @@
 //! CAs: the list, and one profile with the origin of each field.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::ca::{CaProfile, EabSource};
+use waxwing_core::key::KeyType;
 use waxwing_core::name::CertificateName;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, stretch};
 
 use super::page::{Context, Ink, Line, Page, count, list as names};
 use super::table::{Align, Cell, Table};
@@ -143,7 +143,7 @@ pub(crate) fn show(ca: &Known, context: &Context) -> String {
             written => (Ink::Strong, written),
         };
         table.row(vec![
-            Cell::plain(field.key),
+            Cell::plain(&field.key),
             Cell::of(ink, from),
             Cell::plain(shown(&field.value)),
         ]);
@@ -173,7 +173,7 @@ pub(crate) fn show_json(ca: &Known) -> Value {
         .into_iter()
         .map(|field| {
             let value = json!({ "value": field.value, "origin": field.from });
-            (field.key.to_owned(), value)
+            (field.key, value)
         })
         .collect();
     let mut text = summary(ca);
@@ -185,7 +185,7 @@ pub(crate) fn show_json(ca: &Known) -> Value {
 /// A field of a profile.
 struct Field {
     /// Its path below the profile.
-    key: &'static str,
+    key: String,
     /// Null: not set.
     value: Value,
     /// `shipped`, `default`, or file and line; empty for what is not set.
@@ -206,8 +206,11 @@ fn fields(ca: &Known) -> Vec<Field> {
         ari,
         profile,
         preferred_chain,
+        lifetime,
         names,
+        cert_keys,
         rate,
+        limits,
         poll,
         quirks,
         may_charge,
@@ -251,12 +254,20 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("default-rank", json!(default_rank)),
         ("eab.required", json!(eab.required)),
         ("eab.single-use", json!(eab.single_use)),
+        ("eab.ttl", json!(eab.ttl.map(stretch))),
         ("eab.source", source),
         ("ari.enabled", json!(ari.enabled)),
         ("ari.replaces", json!(ari.replaces)),
+        ("ari.hosts", json!(ari.hosts)),
+        ("lifetime.default", json!(lifetime.default.map(stretch))),
+        ("lifetime.max", json!(lifetime.max.map(stretch))),
+        ("lifetime.not-after", json!(lifetime.not_after)),
+        ("lifetime.ask", json!(lifetime.ask.map(stretch))),
         ("names.max", json!(names.max)),
         ("names.wildcard", json!(names.wildcard)),
+        ("names.idn", json!(names.idn)),
         ("names.max-labels", json!(names.max_labels)),
+        ("cert-keys", key_kinds(cert_keys)),
         ("rate.per-second", json!(rate.per_second)),
         ("rate.burst", json!(rate.burst)),
         ("rate.concurrent-orders", json!(rate.concurrent_orders)),
@@ -267,7 +278,11 @@ fn fields(ca: &Known) -> Vec<Field> {
         ("poll.retry-after-cap", json!(stretch(poll.retry_after_cap))),
         ("quirks.contact-required", json!(quirks.contact_required)),
         ("quirks.key-change", json!(quirks.key_change)),
-        ("quirks.account-keys", json!(quirks.account_keys)),
+        ("quirks.account-keys", key_kinds(&quirks.account_keys)),
+        (
+            "quirks.challenge-retry",
+            json!(quirks.challenge_retry.as_str()),
+        ),
     ];
     let from = |key: &str, value: &Value| {
         // Credentials are put together from several keys; any that is written tells.
@@ -282,29 +297,29 @@ fn fields(ca: &Known) -> Vec<Field> {
             Some(place) => place.clone(),
         }
     };
-    pairs
+    let pairs = pairs
         .into_iter()
+        .map(|(key, value)| (key.to_owned(), value));
+    let limits = LimitKind::ALL.into_iter().map(|kind| {
+        let limit = limits.get(&kind).map(ToString::to_string);
+        (format!("limits.{}", kind.as_str()), json!(limit))
+    });
+    pairs
+        .chain(limits)
         .map(|(key, value)| Field {
-            from: from(key, &value),
+            from: from(&key, &value),
             key,
             value,
         })
         .collect()
 }
 
-fn written(reference: &waxwing_core::settings::SecretRef) -> String {
-    waxwing_io::secrets::written(reference)
+fn key_kinds(kinds: &[KeyType]) -> Value {
+    kinds.iter().map(|kind| kind.as_str()).collect()
 }
 
-/// A stretch of time as the configuration has it.
-fn stretch(time: Duration) -> String {
-    let ms = time.as_millis();
-    match (ms % 1000, ms / 1000) {
-        (0, seconds) if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        (0, seconds) if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-        (0, seconds) => format!("{seconds}s"),
-        _ => format!("{ms}ms"),
-    }
+fn written(reference: &waxwing_core::settings::SecretRef) -> String {
+    waxwing_io::secrets::written(reference)
 }
 
 /// A value as a person reads it.
@@ -385,19 +400,5 @@ mod tests {
         );
         assert_eq!(found["fields"]["names.wildcard"]["origin"], "shipped");
         assert_eq!(found["used_by"], json!(["shop", "mail"]));
-    }
-
-    #[test]
-    fn stretches_can_be_pasted_into_the_configuration() {
-        for (ms, want) in [
-            (0, "0s"),
-            (500, "500ms"),
-            (1_500, "1500ms"),
-            (2_000, "2s"),
-            (900_000, "15m"),
-            (7_200_000, "2h"),
-        ] {
-            assert_eq!(stretch(Duration::from_millis(ms)), want);
-        }
     }
 }

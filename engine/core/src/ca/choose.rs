@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::CaProfile;
+use crate::key::KeyType;
 use crate::name::{CaName, Identifier};
 use crate::retry::ladder::Trouble;
 use crate::time::Timestamp;
@@ -78,6 +79,8 @@ pub struct Question<'p, 'a> {
     pub profiles: &'p BTreeMap<CaName, CaProfile>,
     /// The names that are to be certified.
     pub names: &'a [Identifier],
+    /// The kind of the certificate's key.
+    pub key: KeyType,
     /// How CAs stand with this certificate; one that is missing has a clean slate.
     pub standings: &'a BTreeMap<CaName, Standing>,
     /// `[failover]`
@@ -116,6 +119,17 @@ pub enum PassedOver {
     /// A wildcard, which it does not sign.
     #[error("it signs no wildcards, and {0} is one")]
     Wildcard(Identifier),
+    /// An internationalised name, which it does not sign.
+    #[error("it signs no internationalised names, and {0} is one")]
+    Idn(Identifier),
+    /// A kind of key that it does not sign.
+    #[error("it signs no {key} keys (it takes {})", list(.accepted))]
+    Key {
+        /// The certificate's.
+        key: KeyType,
+        /// The CA's.
+        accepted: Vec<KeyType>,
+    },
     /// A name deeper than it signs.
     #[error("it signs at most {max} labels below the registered domain; {name} has more")]
     TooDeep {
@@ -193,7 +207,7 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
         } else if let Some(records) = &standing.forbidden {
             Some(PassedOver::Forbidden(records.clone()))
         } else {
-            hindrance(profile, question.names, fallback)
+            hindrance(profile, question.names, question.key, fallback)
         };
         if let Some(reason) = hindrance {
             passed_over.push((name.clone(), reason));
@@ -265,7 +279,12 @@ pub fn in_order(list: &[CaName], issuer: Option<&CaName>, fail_back: FailBack) -
     ordered
 }
 
-fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Option<PassedOver> {
+fn hindrance(
+    profile: &CaProfile,
+    names: &[Identifier],
+    key: KeyType,
+    fallback: bool,
+) -> Option<PassedOver> {
     if fallback && profile.may_charge {
         return Some(PassedOver::MayCharge);
     }
@@ -282,6 +301,15 @@ fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Optio
     if let Some(wildcard) = names.iter().find(|id| id.wildcard && !limits.wildcard) {
         return Some(PassedOver::Wildcard(wildcard.clone()));
     }
+    if let Some(name) = names.iter().find(|id| id.is_idn() && !limits.idn) {
+        return Some(PassedOver::Idn(name.clone()));
+    }
+    if !profile.cert_keys.is_empty() && !profile.cert_keys.contains(&key) {
+        return Some(PassedOver::Key {
+            key,
+            accepted: profile.cert_keys.clone(),
+        });
+    }
     let max = limits.max_labels?;
     let deep = names.iter().find(|id| least_depth(id) > max as usize)?;
     Some(PassedOver::TooDeep {
@@ -295,6 +323,11 @@ fn hindrance(profile: &CaProfile, names: &[Identifier], fallback: bool) -> Optio
 fn least_depth(id: &Identifier) -> usize {
     let labels = id.domain.as_str().split('.').count() + usize::from(id.wildcard);
     labels.saturating_sub(3)
+}
+
+fn list(kinds: &[KeyType]) -> String {
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+    kinds.join(", ")
 }
 
 #[cfg(test)]
@@ -326,6 +359,11 @@ mod tests {
             profile("plain", |p| p.names.wildcard = false),
             profile("few", |p| p.names.max = 1),
             profile("flat", |p| p.names.max_labels = Some(2)),
+            profile("ascii", |p| p.names.idn = false),
+            profile("rsa", |p| p.cert_keys = vec![KeyType::Rsa2048]),
+            profile("curves", |p| {
+                p.cert_keys = vec![KeyType::EcdsaP384, KeyType::EcdsaP256];
+            }),
         ]
         .into()
     }
@@ -391,6 +429,7 @@ mod tests {
                 list: &names(list),
                 profiles: &profiles,
                 names: &identifiers,
+                key: KeyType::EcdsaP256,
                 standings: &standings.collect(),
                 policy: FailOver::default(),
                 haste: Haste::Now,
@@ -430,6 +469,9 @@ mod tests {
         check("few one", "a.example.com b.example.com", "", "one -few");
         check("flat one", "a.b.c.example.co.uk", "", "one -flat");
         check("flat one", "a.b.example.co.uk", "", "flat");
+        check("ascii one", "b\u{fc}cher.example", "", "one -ascii");
+        check("ascii one", plain, "", "ascii");
+        check("rsa curves", plain, "", "curves -rsa");
         check("unknown one", plain, "", "one");
     }
 
@@ -447,6 +489,7 @@ mod tests {
                 list: &names("one two three"),
                 profiles: &profiles,
                 names: &identifiers,
+                key: KeyType::EcdsaP256,
                 standings: &standings.collect(),
                 policy: FailOver::default(),
                 haste,

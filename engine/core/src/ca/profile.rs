@@ -6,12 +6,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AcmeProfile, CaProfile, EabObtain, EabSource};
+use super::limits::LimitKind;
+use super::{AcmeProfile, CaProfile, ChallengeRetry, EabObtain, EabSource};
+use crate::budget::Limit;
 use crate::document::section::{At, Section};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
-use crate::name::CaName;
+use crate::key::KeyType;
+use crate::name::{CaName, DomainName};
 use crate::settings::{SecretRef, secret_ref, units};
+use crate::time;
+
+/// The shortest life that may be asked for.
+const SHORTEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How fields are read that depend on the file they stand in.
 pub(crate) struct Reader<O, F> {
@@ -76,6 +83,9 @@ where
     if let Some(rank) = section.number("default-rank", 1..=1000, "1") {
         profile.default_rank = Some(note.keep(&section, "default-rank", rank));
     }
+    if let Some(kinds) = key_kinds(&section, "cert-keys") {
+        profile.cert_keys = note.keep(&section, "cert-keys", kinds);
+    }
     acme_profile(profile, &section, &mut note);
     eab(profile, &section, reader, &mut note);
     if let Some(ari) = section.section("ari") {
@@ -85,9 +95,22 @@ where
         if let Some(flag) = ari.flag("replaces") {
             profile.ari.replaces = note.keep(&ari, "replaces", flag);
         }
+        if let Some(hosts) = ari.texts("hosts", r#"["ari.example.com"]"#) {
+            for host in hosts.value.iter().filter(|host| !is_host(host.value)) {
+                let message = format!("`{}` is not a host name", host.value);
+                let hint = "hosts = [\"ari.example.com\"]";
+                ari.problems()
+                    .add(ari.problem(&host.at, "hosts", message).hint(hint));
+            }
+            let hosts = note.keep(&ari, "hosts", hosts);
+            let hosts = hosts.into_iter().map(|host| host.value.to_owned());
+            profile.ari.hosts = hosts.collect();
+        }
         ari.finish(&[]);
     }
+    lifetime(profile, &section, &mut note);
     limits(profile, &section, &mut note);
+    quotas(profile, &section, &mut note);
     if let Some(notes) = section.section("notes") {
         for entry in notes.named_entries() {
             if let Value::String(text) = &entry.node.value {
@@ -130,6 +153,31 @@ impl Origins {
 
 fn ca_name(text: &str) -> Result<CaName, String> {
     CaName::parse(text).map_err(|error| error.to_string())
+}
+
+/// A list of kinds of keys.
+fn key_kinds(section: &Section<'_>, key: &'static str) -> Option<At<Vec<KeyType>>> {
+    let texts = section.texts(key, r#"["ecdsa-p256"]"#)?;
+    let mut kinds = Vec::new();
+    for text in texts.value {
+        match KeyType::parse(text.value) {
+            Some(kind) => kinds.push(kind),
+            None => {
+                let message = format!(
+                    "`{}` is no kind of key (kinds: {})",
+                    text.value,
+                    KeyType::ALL.map(KeyType::as_str).join(", ")
+                );
+                let problem = section.problem(&text.at, key, message);
+                section.problems().add(problem);
+            }
+        }
+    }
+    Some(At::new(texts.at, kinds))
+}
+
+fn is_host(text: &str) -> bool {
+    DomainName::parse(text).is_ok_and(|name| name.as_str().eq_ignore_ascii_case(text))
 }
 
 fn https_url(section: &Section<'_>, key: &str, url: &At<&str>) -> Option<String> {
@@ -198,6 +246,9 @@ fn eab<'f, O, F>(
     }
     if let Some(flag) = eab.flag("single-use") {
         profile.eab.single_use = note.keep(&eab, "single-use", flag);
+    }
+    if let Some(ttl) = eab.parsed("ttl", "\"7d\"", units::duration) {
+        profile.eab.ttl = Some(note.keep(&eab, "ttl", ttl));
     }
     if let Some(entry) = eab.take("offers") {
         profile.eab.offers = offers(&eab, &entry.node);
@@ -360,6 +411,47 @@ fn pointer(text: &str) -> Result<String, String> {
     }
 }
 
+/// `lifetime = { ask = "30d" }`: what the CA gives, and what it is asked for.
+fn lifetime(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
+    let Some(lifetime) = section.section("lifetime") else {
+        return;
+    };
+    let stretch = |key: &'static str| lifetime.parsed(key, "\"90d\"", units::duration);
+    if let Some(default) = stretch("default") {
+        profile.lifetime.default = Some(note.keep(&lifetime, "default", default));
+    }
+    if let Some(max) = stretch("max") {
+        profile.lifetime.max = Some(note.keep(&lifetime, "max", max));
+    }
+    if let Some(flag) = lifetime.flag("not-after") {
+        profile.lifetime.not_after = note.keep(&lifetime, "not-after", flag);
+    }
+    if let Some(ask) = stretch("ask") {
+        let wrong = match profile.lifetime.max {
+            _ if !profile.lifetime.not_after => Some(format!(
+                "{} gives certificates of one length and takes no wish",
+                profile.name
+            )),
+            Some(max) if ask.value > max => Some(format!(
+                "{} gives at most {}",
+                profile.name,
+                time::stretch(max)
+            )),
+            _ if ask.value < SHORTEST_LIFE => Some(format!(
+                "less than {} is no time to renew in",
+                time::stretch(SHORTEST_LIFE)
+            )),
+            _ => None,
+        };
+        if let Some(wrong) = wrong {
+            let problem = lifetime.problem(&ask.at, "ask", wrong);
+            lifetime.problems().add(problem);
+        }
+        profile.lifetime.ask = Some(note.keep(&lifetime, "ask", ask));
+    }
+    lifetime.finish(&[("days", "ask = \"30d\"")]);
+}
+
 fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
     if let Some(names) = section.section("names") {
         if let Some(max) = names.number("max", 1..=100_000, "100") {
@@ -367,6 +459,9 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         }
         if let Some(flag) = names.flag("wildcard") {
             profile.names.wildcard = note.keep(&names, "wildcard", flag);
+        }
+        if let Some(flag) = names.flag("idn") {
+            profile.names.idn = note.keep(&names, "idn", flag);
         }
         if let Some(max) = names.number("max-labels", 1..=127, "6") {
             profile.names.max_labels = Some(note.keep(&names, "max-labels", max));
@@ -407,11 +502,34 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         if let Some(flag) = quirks.flag("key-change") {
             profile.quirks.key_change = note.keep(&quirks, "key-change", flag);
         }
-        if let Some(list) = quirks.texts("account-keys", r#"["ecdsa-p256"]"#) {
-            let list = note.keep(&quirks, "account-keys", list);
-            profile.quirks.account_keys =
-                list.into_iter().map(|item| item.value.to_owned()).collect();
+        if let Some(kinds) = key_kinds(&quirks, "account-keys") {
+            profile.quirks.account_keys = note.keep(&quirks, "account-keys", kinds);
+        }
+        if let Some(word) = quirks.parsed("challenge-retry", "\"server\"", challenge_retry) {
+            profile.quirks.challenge_retry = note.keep(&quirks, "challenge-retry", word);
         }
         quirks.finish(&[]);
     }
+}
+
+fn challenge_retry(text: &str) -> Result<ChallengeRetry, String> {
+    let mut known = ChallengeRetry::ALL.into_iter();
+    known
+        .find(|word| word.as_str() == text)
+        .ok_or_else(|| format!("`{text}` is neither server nor never"))
+}
+
+/// `limits = { orders = "300 per 3h" }`.
+fn quotas(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
+    let Some(limits) = section.section("limits") else {
+        return;
+    };
+    for kind in LimitKind::ALL {
+        let key = kind.as_str();
+        if let Some(limit) = limits.parsed(key, "\"300 per 3h\"", Limit::parse) {
+            let limit = note.keep(&limits, key, limit);
+            profile.limits.insert(kind, limit);
+        }
+    }
+    limits.finish(&[]);
 }

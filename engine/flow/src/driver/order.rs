@@ -31,7 +31,12 @@ impl Work<'_> {
             identifiers: terms.names.clone(),
             profile: terms.profile.as_ref().map(|(name, _)| name.clone()),
             replaces: terms.replaces.clone(),
-            not_after: None,
+            not_after: self
+                .session
+                .profile()
+                .lifetime
+                .ask
+                .map(|life| self.now() + life),
         };
         let reply = self.session.call(&call, Repeat::IfUnseen).await?;
         self.reach(pen, self.ordered(false));

@@ -330,6 +330,46 @@ fn a_name_refused_behind_a_pending_order_is_found() {
 }
 
 #[test]
+fn an_error_at_an_open_challenge_is_the_end_where_the_ca_never_looks_again() {
+    for (challenge_retry, status, want) in [
+        (
+            ChallengeRetry::Never,
+            ChallengeStatus::Processing,
+            "remove the records 2",
+        ),
+        (
+            ChallengeRetry::Never,
+            ChallengeStatus::Pending,
+            "answer the challenges 2",
+        ),
+        (
+            ChallengeRetry::Server,
+            ChallengeStatus::Processing,
+            "read the order Poll { nth: 0 }",
+        ),
+    ] {
+        let (mut machine, _) = after(fresh(), good("answered"));
+        machine.patience.challenge_retry = challenge_retry;
+        let Event::AuthorizationsSeen(mut authorizations) =
+            authorizations(AuthorizationStatus::Pending, status)
+        else {
+            panic!("the fixture makes authorizations");
+        };
+        for (_, authorization) in &mut authorizations {
+            authorization.challenges[0].error = Some(Problem {
+                kind: ProblemKind::Dns,
+                detail: None,
+                status: None,
+                instance: None,
+                subproblems: Vec::new(),
+            });
+        }
+        let (_, effect) = machine.step(Event::AuthorizationsSeen(authorizations), START);
+        assert_eq!(words(&effect), want, "{challenge_retry:?} {status:?}");
+    }
+}
+
+#[test]
 fn trouble_on_our_side_keeps_the_order() {
     let crash = Event::Presented {
         obligations: intended(),

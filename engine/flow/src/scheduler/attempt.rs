@@ -81,6 +81,7 @@ impl Shift<'_> {
         let patience = Patience {
             order: profile.poll.order,
             retry_after_cap: profile.poll.retry_after_cap,
+            challenge_retry: profile.quirks.challenge_retry,
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
         driven.ending.notes.splice(0..0, notes);

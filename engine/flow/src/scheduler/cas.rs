@@ -149,6 +149,7 @@ impl Shift<'_> {
             list,
             profiles: &self.settings.cas,
             names: &case.job.certificate.domains,
+            key: case.job.certificate.key,
             standings: &standings,
             policy: self.settings.failover,
             haste: if self.rehearsal {

@@ -10,12 +10,14 @@ use waxwing_acme::account::{Account, AccountStatus, ExternalAccount, NewAccount}
 use waxwing_acme::directory::Directory;
 use waxwing_acme::eab;
 use waxwing_acme::jws::Signer;
+use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::session::Session;
 use waxwing_core::ca::{CaProfile, EabSource};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::retry::Backoff;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AccountSettings;
+use waxwing_core::time::stretch;
 
 use super::{CaSession, Repeat, SessionPorts, passes, stored_directory};
 use crate::failure::{CaError, Failure};
@@ -239,14 +241,33 @@ impl Opening<'_> {
     }
 
     fn new_key(&self, settings: &AccountSettings) -> Result<Secret<String>, Failure> {
-        match &settings.key {
-            Some(reference) => self
-                .ports
-                .secrets
-                .secret(reference)
-                .map_err(Failure::Secret),
-            None => self.ports.keys.account_key().map_err(Failure::Crypto),
+        let keys = &self.ports.keys;
+        let accepted = &self.profile.quirks.account_keys;
+        let Some(reference) = &settings.key else {
+            let made = match accepted.first() {
+                Some(kind) => keys.certificate_key(*kind),
+                None => keys.account_key(),
+            };
+            return made.map_err(Failure::Crypto);
+        };
+        let key = self
+            .ports
+            .secrets
+            .secret(reference)
+            .map_err(Failure::Secret)?;
+        let kind = keys.kind(&key).map_err(Failure::Crypto)?;
+        if !accepted.is_empty() && kind.is_none_or(|kind| !accepted.contains(&kind)) {
+            let kinds: Vec<_> = accepted.iter().map(|kind| kind.as_str()).collect();
+            return Err(self.refuse(
+                "this CA takes no account key of the kind that [account] key names",
+                Some(format!(
+                    "use one of another kind ({}), or leave `key` out",
+                    kinds.join(", ")
+                )),
+                FailureClass::Misconfigured,
+            ));
         }
+        Ok(key)
     }
 
     /// The account of a key that may have one: a run that was interrupted while it registered, or
@@ -304,12 +325,58 @@ impl Opening<'_> {
             external,
             only_existing: false,
         };
-        // Safe to repeat: the same key finds the same account (RFC 8555 section 7.3.1).
-        let account = session
-            .call_as(&call, Repeat::Freely, signer, None)
+        // Safe to repeat: the same key finds the same account (RFC 8555 section 7.3.1). Only
+        // credentials for one account may have been spent by the first try.
+        let bound = call.external.is_some();
+        let repeat = if bound && self.profile.eab.single_use {
+            Repeat::IfUnseen
+        } else {
+            Repeat::Freely
+        };
+        let error = match session
+            .call_as(&call, repeat, Arc::clone(&signer), None)
             .await
-            .map_err(|error| self.unregistered(error))?;
-        self.usable(account)
+        {
+            Ok(account) => return self.usable(account),
+            Err(error) => error,
+        };
+        if repeat == Repeat::IfUnseen
+            && error.outcome_is_unknown()
+            && let Some(kid) = self.look_up(session, signer).await?
+        {
+            return Ok(kid);
+        }
+        if bound && refuses_credentials(&error) {
+            return Err(self.unbound(&error));
+        }
+        Err(self.unregistered(error))
+    }
+
+    /// The CA does not take the credentials that bind the account.
+    fn unbound(&self, error: &CaError) -> Failure {
+        let ca = &self.profile.name;
+        let eab = &self.profile.eab;
+        let mut terms = Vec::new();
+        if eab.single_use {
+            terms.push("for one account".to_owned());
+        }
+        if let Some(ttl) = eab.ttl {
+            terms.push(format!("for {}", stretch(ttl)));
+        }
+        let terms = if terms.is_empty() {
+            String::new()
+        } else {
+            format!("they count {} only; ", terms.join(" and "))
+        };
+        Failure::Account {
+            ca: ca.clone(),
+            reason: "the CA refuses the credentials that bind the account".to_owned(),
+            hint: Some(format!(
+                "{terms}get new ones from the CA and put them into [ca.{ca}] eab"
+            )),
+            class: FailureClass::NeedsPerson,
+            causes: vec![error.to_string()],
+        }
     }
 
     fn unregistered(&self, error: CaError) -> Failure {
@@ -408,6 +475,22 @@ impl Opening<'_> {
             causes: Vec::new(),
         }
     }
+}
+
+/// True if the CA has said no to an account with these credentials, and not to something else.
+fn refuses_credentials(error: &CaError) -> bool {
+    let kind = match error {
+        CaError::Answer(answer) => answer.problem.as_ref().map(|problem| &problem.kind),
+        CaError::Transport(_) => None,
+    };
+    matches!(
+        kind,
+        Some(
+            ProblemKind::ExternalAccountRequired
+                | ProblemKind::Unauthorized
+                | ProblemKind::Malformed
+        )
+    )
 }
 
 fn contact(settings: &AccountSettings) -> Vec<String> {

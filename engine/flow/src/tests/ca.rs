@@ -29,8 +29,12 @@ pub(crate) struct Ca {
     pub(crate) refused: BTreeSet<String>,
     /// Orders with `replaces` that came in.
     pub(crate) replaced: usize,
-    /// Accounts need credentials that nobody here has.
+    /// Accounts need credentials.
     pub(crate) wants_credentials: bool,
+    /// How many accounts the credentials are still good for; looked at before the key is.
+    pub(crate) credentials: u32,
+    /// The URL of its advice on renewal, if that is not on its own host.
+    pub(crate) advice: Option<String>,
 }
 
 pub(crate) struct Order {
@@ -68,6 +72,8 @@ impl Ca {
             refused: BTreeSet::new(),
             replaced: 0,
             wants_credentials: false,
+            credentials: 0,
+            advice: None,
         }
     }
 
@@ -115,7 +121,7 @@ impl Ca {
             "newNonce": format!("{base}/nonce"),
             "newAccount": format!("{base}/account"),
             "newOrder": format!("{base}/order"),
-            "renewalInfo": format!("{base}/ari"),
+            "renewalInfo": self.advice.clone().unwrap_or_else(|| format!("{base}/ari")),
             "meta": { "externalAccountRequired": self.wants_credentials },
         })
     }
@@ -236,14 +242,21 @@ impl Ca {
         let Some(jwk) = &signed.jwk else {
             return refusal(400, "malformed");
         };
+        let bound = signed.payload.get("externalAccountBinding").is_some();
+        if bound && self.credentials == 0 {
+            return refusal(403, "unauthorized");
+        }
         let known = self.accounts.iter().position(|known| known == jwk);
         let (status, number) = match known {
             Some(number) => (200, number),
             None if signed.payload["onlyReturnExisting"] == json!(true) => {
                 return refusal(400, "accountDoesNotExist");
             }
-            None if self.wants_credentials => return refusal(400, "externalAccountRequired"),
+            None if self.wants_credentials && !bound => {
+                return refusal(400, "externalAccountRequired");
+            }
             None => {
+                self.credentials = self.credentials.saturating_sub(1);
                 self.accounts.push(jwk.clone());
                 (201, self.accounts.len() - 1)
             }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use waxwing_core::ca::{CaProfile, EabSource};
+use waxwing_core::failure::FailureClass;
+use waxwing_core::key::KeyType;
+use waxwing_core::settings::SecretRef;
+
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::ports::{Clock, KeyMaker};
 use crate::session::CaSession;
@@ -32,6 +37,60 @@ async fn an_account_whose_answer_was_lost_is_found_without_new_credentials() {
     assert_eq!(world.state().cas["first"].accounts.len(), 1);
 }
 
+/// A CA that gives one account for the credentials that its profile has.
+fn bound(accounts: u32, single_use: bool) -> (World, CaProfile) {
+    let world = World::new(&["first"]);
+    if let Some(ca) = world.state().cas.get_mut("first") {
+        ca.wants_credentials = true;
+        ca.credentials = accounts;
+    }
+    let mut profile = profile("first");
+    profile.eab.required = true;
+    profile.eab.single_use = single_use;
+    profile.eab.ttl = Some(Duration::from_secs(7 * 24 * 3600));
+    profile.eab.source = EabSource::Given {
+        key_id: "kid".to_owned(),
+        hmac_key: SecretRef::Env("HMAC_KEY".to_owned()),
+    };
+    (world, profile)
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_for_one_account_are_not_sent_twice_when_the_answer_is_lost() {
+    let account = settings(vec![], vec![]).account;
+    let open = async |world: &World, profile: &CaProfile| {
+        CaSession::open(world.ports().session, profile, &account).await
+    };
+    let (world, profile) = bound(1, true);
+    open(&world, &profile).await.expect("an account");
+    let trace = world.state().trace.clone();
+    let nth = trace.iter().position(|call| call.ends_with("/account"));
+    let nth = nth.expect("newAccount was sent");
+    for (single_use, want) in [(true, true), (false, false)] {
+        let (world, profile) = bound(1, single_use);
+        world.state().fault = Some((nth, Fault::Lose));
+        let opened = open(&world, &profile).await;
+        let trace = &world.state().trace;
+        assert_eq!(opened.is_ok(), want, "{single_use}: {trace:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_credentials_are_named_with_what_they_count_for() {
+    let account = settings(vec![], vec![]).account;
+    let (world, profile) = bound(0, true);
+    let opened = CaSession::open(world.ports().session, &profile, &account).await;
+    let failure = opened.err().expect("the credentials are spent");
+    assert_eq!(failure.class(), FailureClass::NeedsPerson);
+    assert_eq!(
+        failure.hint().as_deref(),
+        Some(
+            "they count for one account and for 7d only; get new ones from the CA and put them \
+             into [ca.first] eab"
+        )
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_known_account_needs_neither_lock_nor_request() {
     let world = World::new(&["first"]);
@@ -46,6 +105,24 @@ async fn a_known_account_needs_neither_lock_nor_request() {
             "disk: read the account at first"
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_account_key_is_of_a_kind_that_the_ca_takes() {
+    let account = settings(vec![], vec![]).account;
+    for (accepted, made) in [
+        (vec![], "1 account"),
+        (vec![KeyType::EcdsaP384, KeyType::EcdsaP256], "1 ecdsa-p384"),
+    ] {
+        let world = World::new(&["first"]);
+        let mut profile = profile("first");
+        profile.quirks.account_keys = accepted;
+        let ports = world.ports().session;
+        let session = CaSession::open(ports.clone(), &profile, &account).await;
+        session.expect("an account");
+        let record = ports.store.account(&profile.name).expect("readable");
+        assert_eq!(record.expect("an account").key.expose(), made);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,4 +153,31 @@ async fn advice_on_renewal_is_asked_for_by_certificate() {
     );
     facts.authority_key_id = None;
     assert_eq!(session.renewal_info(&facts).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn advice_is_asked_for_only_at_the_hosts_of_the_profile() {
+    let world = World::new(&["first", "other"]);
+    let ca = |world: &World, advice: &str| {
+        let mut state = world.state();
+        let ca = state.cas.get_mut("first").expect("its name");
+        ca.advice = Some(advice.to_owned());
+    };
+    ca(&world, "https://other.example/ari");
+    let account = settings(vec![], vec![]).account;
+    for (hosts, asked) in [
+        (vec![], true),
+        (vec!["other.example".to_owned()], true),
+        (vec!["third.example".to_owned()], false),
+    ] {
+        let mut profile = profile("first");
+        profile.ari.hosts = hosts;
+        let session = CaSession::open(world.ports().session, &profile, &account)
+            .await
+            .expect("an account");
+        let pem = keys::pem(&serde_json::json!({ "serial": "7" }));
+        let (_, facts) = Keys(world.clone()).read_chain(&pem).expect("a chain");
+        let advice = session.renewal_info(&facts).await.expect("no error");
+        assert_eq!(advice.is_some(), asked, "{:?}", profile.ari.hosts);
+    }
 }

@@ -16,11 +16,11 @@ use crate::x509::hex;
 
 /// The layout of the folder and the format of every file in it. One number is enough while they
 /// change together.
-pub(super) const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// Why a stored text cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
     /// A newer program wrote it.
     TooNew(u32),
     /// It is not what was written.
@@ -29,25 +29,29 @@ pub(super) enum Unreadable {
 
 /// An account without its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AccountText {
-    pub(super) directory: String,
-    pub(super) kid: Option<String>,
-    pub(super) contact: Vec<String>,
-    pub(super) terms: Option<(String, Timestamp)>,
+pub struct AccountText {
+    /// The directory that it is bound to.
+    pub directory: String,
+    /// Its URL; none before newAccount was answered.
+    pub kid: Option<String>,
+    /// `mailto:` URLs.
+    pub contact: Vec<String>,
+    /// The terms that were agreed to, and when.
+    pub terms: Option<(String, Timestamp)>,
     /// The name of the file with the key, beside the account's.
-    pub(super) key: String,
+    pub key: String,
 }
 
 /// `facts.toml`.
-pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
+pub fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
     text(&FactsFile {
         format: FORMAT,
         certificate: FactsTable {
             names: facts.names.iter().map(Identifier::to_wire).collect(),
             serial: hex(&facts.serial),
             authority_key_id: facts.authority_key_id.as_deref().map(hex),
-            not_before: time(facts.not_before),
-            not_after: time(facts.not_after),
+            not_before: facts.not_before.exact(),
+            not_after: facts.not_after.exact(),
             leaf_sha256: facts.leaf_sha256.clone(),
             leaf_sha1: facts.leaf_sha1.clone(),
             public_key_sha256: facts.public_key_sha256.clone(),
@@ -57,7 +61,7 @@ pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
         origin: OriginTable {
             ca: origin.ca.to_string(),
             account: origin.account.clone(),
-            issued_at: time(origin.issued_at),
+            issued_at: origin.issued_at.exact(),
             fallback: origin.fallback,
             staging: origin.staging,
         },
@@ -65,7 +69,7 @@ pub(super) fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
 }
 
 /// The inverse of [`write_facts`].
-pub(super) fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unreadable> {
+pub fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unreadable> {
     let FactsFile {
         certificate,
         origin,
@@ -107,7 +111,7 @@ pub(super) fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unrea
 }
 
 /// `installed/PLUGIN.toml`.
-pub(super) fn write_installed(mark: &InstalledMark) -> String {
+pub fn write_installed(mark: &InstalledMark) -> String {
     text(&InstalledFile {
         format: FORMAT,
         plugin: mark.plugin.to_string(),
@@ -115,14 +119,14 @@ pub(super) fn write_installed(mark: &InstalledMark) -> String {
         leaf_sha256: mark.leaf_sha256.clone(),
         leaf_sha1: mark.leaf_sha1.clone(),
         settings: mark.settings.clone(),
-        at: time(mark.at),
+        at: mark.at.exact(),
         receipt: mark.receipt.clone(),
         staging: mark.staging.then_some(true),
     })
 }
 
 /// The inverse of [`write_installed`].
-pub(super) fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
+pub fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
     let file: InstalledFile = parse(text)?;
     Ok(InstalledMark {
         plugin: PluginName::parse(&file.plugin).map_err(broken)?,
@@ -137,7 +141,7 @@ pub(super) fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
 }
 
 /// `last.toml`.
-pub(super) fn write_last(last: &LastAttempt) -> String {
+pub fn write_last(last: &LastAttempt) -> String {
     let (result, plugin, class, causes) = match &last.result {
         AttemptResult::Renewed => (ResultName::Renewed, None, None, &[][..]),
         AttemptResult::Installed => (ResultName::Installed, None, None, &[][..]),
@@ -153,7 +157,7 @@ pub(super) fn write_last(last: &LastAttempt) -> String {
     };
     text(&LastFile {
         format: FORMAT,
-        at: time(last.at),
+        at: last.at.exact(),
         ca: last.ca.as_ref().map(CaName::to_string),
         result,
         plugin,
@@ -163,7 +167,7 @@ pub(super) fn write_last(last: &LastAttempt) -> String {
 }
 
 /// The inverse of [`write_last`].
-pub(super) fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
+pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
     let file: LastFile = parse(text)?;
     let missing = |key: &str| broken(format!("the key `{key}` is missing"));
     let result = match file.result {
@@ -195,7 +199,7 @@ pub(super) fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
 }
 
 /// `account.toml`.
-pub(super) fn write_account(account: &AccountText) -> String {
+pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
         format: FORMAT,
         directory: account.directory.clone(),
@@ -204,13 +208,13 @@ pub(super) fn write_account(account: &AccountText) -> String {
         key: account.key.clone(),
         terms: account.terms.as_ref().map(|(url, at)| TermsTable {
             url: url.clone(),
-            agreed_at: time(*at),
+            agreed_at: at.exact(),
         }),
     })
 }
 
 /// The inverse of [`write_account`].
-pub(super) fn read_account(text: &str) -> Result<AccountText, Unreadable> {
+pub fn read_account(text: &str) -> Result<AccountText, Unreadable> {
     let file: AccountFile = parse(text)?;
     let terms = match file.terms {
         None => None,
@@ -232,22 +236,22 @@ pub(super) fn read_account(text: &str) -> Result<AccountText, Unreadable> {
 }
 
 /// `cache/directories/CA.toml`.
-pub(super) fn write_directory(content: &str, at: Timestamp) -> String {
+pub fn write_directory(content: &str, at: Timestamp) -> String {
     text(&DirectoryFile {
         format: FORMAT,
-        at: time(at),
+        at: at.exact(),
         text: content.to_owned(),
     })
 }
 
 /// The inverse of [`write_directory`].
-pub(super) fn read_directory(text: &str) -> Result<(String, Timestamp), Unreadable> {
+pub fn read_directory(text: &str) -> Result<(String, Timestamp), Unreadable> {
     let file: DirectoryFile = parse(text)?;
     Ok((file.text, Timestamp::parse(&file.at).map_err(broken)?))
 }
 
 /// The number in the file `format` of a state folder.
-pub(super) fn read_stamp(text: &str) -> Result<u32, Unreadable> {
+pub fn read_stamp(text: &str) -> Result<u32, Unreadable> {
     match text.trim().parse() {
         Ok(FORMAT) => Ok(FORMAT),
         Ok(newer) if newer > FORMAT => Err(Unreadable::TooNew(newer)),
@@ -372,15 +376,6 @@ fn text<T: Serialize>(file: &T) -> String {
     // The twins above are tables of strings, numbers and tables: TOML has a form for each, and the
     // round trips in the tests cover every field.
     toml::to_string(file).unwrap_or_default()
-}
-
-/// Whole seconds as people write them, with the milliseconds only where there are some.
-fn time(at: Timestamp) -> String {
-    let seconds = at.to_string();
-    match (at.unix_ms().rem_euclid(1000), seconds.strip_suffix('Z')) {
-        (0, _) | (_, None) => seconds,
-        (milliseconds, Some(seconds)) => format!("{seconds}.{milliseconds:03}Z"),
-    }
 }
 
 fn unhex(key: &str, text: &str) -> Result<Vec<u8>, Unreadable> {

@@ -18,6 +18,7 @@ pub(super) const URL: &str = "https://ca.example/order/1";
 pub(super) const PATIENCE: Patience = Patience {
     order: Duration::from_secs(900),
     retry_after_cap: Duration::from_secs(60),
+    challenge_retry: ChallengeRetry::Server,
 };
 
 pub(super) fn ca() -> CaName {

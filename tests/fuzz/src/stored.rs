@@ -1,0 +1,59 @@
+//! What stands in the state folder, by our own hand or after damage.
+
+use std::fmt::Debug;
+
+use waxwing_flow::journal as run;
+use waxwing_io::store::format;
+
+/// `facts.toml` of a version.
+pub(crate) fn facts(bytes: &[u8]) {
+    same_again(
+        bytes,
+        |text| format::read_facts(text),
+        |(facts, origin)| format::write_facts(facts, origin),
+    );
+}
+
+/// `account.toml`.
+pub(crate) fn account(bytes: &[u8]) {
+    same_again(
+        bytes,
+        |text| format::read_account(text),
+        format::write_account,
+    );
+}
+
+/// `installed/PLUGIN.toml`.
+pub(crate) fn installed(bytes: &[u8]) {
+    same_again(
+        bytes,
+        |text| format::read_installed(text),
+        format::write_installed,
+    );
+}
+
+/// `last.toml`.
+pub(crate) fn last(bytes: &[u8]) {
+    same_again(bytes, |text| format::read_last(text), format::write_last);
+}
+
+/// The journal of an open run.
+pub(crate) fn journal(bytes: &[u8]) {
+    same_again(
+        bytes,
+        |text| run::read(text),
+        |read| run::write(read).unwrap_or_else(|error| panic!("{error}: {read:?}")),
+    );
+}
+
+/// What was read is written so that it is read the same again.
+fn same_again<T: Debug + PartialEq, E: Debug + PartialEq>(
+    bytes: &[u8],
+    read: impl Fn(&str) -> Result<T, E>,
+    write: impl Fn(&T) -> String,
+) {
+    if let Ok(value) = read(&crate::text(bytes)) {
+        let text = write(&value);
+        assert_eq!(read(&text).as_ref(), Ok(&value), "written as\n{text}");
+    }
+}
