@@ -481,11 +481,8 @@ fn held_back(
     circumstances: &Circumstances<'_>,
 ) -> Option<Hold> {
     let now = circumstances.now;
-    let issued = stored.map_or(&[][..], |stored| &stored.issued);
-    if let Some(until) = too_many(issued, now) {
-        let recent = |at: &&Timestamp| now.since(**at) < MOST_ISSUED.per;
-        let issued = issued.iter().filter(recent).count();
-        return Some(Hold::TooMany { until, issued });
+    if let Some(hold) = too_many(stored.map_or(&[][..], |stored| &stored.issued), now) {
+        return Some(hold);
     }
     let Action::Renew { due, urgency, .. } = action else {
         return None;
@@ -498,8 +495,9 @@ fn held_back(
     until.map(|until| Hold::Window { until })
 }
 
-/// If so many were issued in the period that no more may be: until when.
-pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
+/// Whether so many were issued in the period of [`MOST_ISSUED`] that no more may be, not even by
+/// force.
+pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Hold> {
     let count = usize::try_from(MOST_ISSUED.count).unwrap_or(usize::MAX);
     let mut recent: Vec<_> = issued
         .iter()
@@ -507,7 +505,10 @@ pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Timestamp> {
         .collect();
     recent.sort_unstable();
     let first = recent.len().checked_sub(count)?;
-    recent.get(first).map(|at| **at + MOST_ISSUED.per)
+    recent.get(first).map(|at| Hold::TooMany {
+        until: **at + MOST_ISSUED.per,
+        issued: recent.len(),
+    })
 }
 
 /// How much time an act leaves.
@@ -554,7 +555,9 @@ pub fn standings(
             let chance = stored.map_or(0, |s| schedule::chance(&s.name, version)) ^ salt;
             let next = ladder::next_try(&all, deadline, chance);
             standing.trouble = theirs;
-            standing.not_before = Some(next);
+            // A network that was down is no reason to pass over a CA when there is no time.
+            let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
+            standing.not_before = (!at_once).then_some(next);
             standing.own_wait = all.until.is_none_or(|until| until < next);
         }
         if let Some(until) = circumstances.spent.get(ca)

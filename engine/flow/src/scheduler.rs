@@ -209,7 +209,11 @@ impl Shift<'_> {
             Some(&stored),
             &self.circumstances(),
         );
-        if let Some(hold) = item.hold.filter(|hold| self.holds(job, hold)) {
+        // What is not due is not held either, but by force it may be too many.
+        let hold = item
+            .hold
+            .or_else(|| plan::too_many(&stored.issued, self.now()));
+        if let Some(hold) = hold.filter(|hold| self.holds(job, hold)) {
             return Outcome::Held(hold);
         }
         let case = Case {

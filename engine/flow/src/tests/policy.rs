@@ -74,7 +74,8 @@ async fn a_valid_certificate_waits_for_its_ca_until_the_policy_gives_it_up() {
     assert!(matches!(only(&report).outcome, Outcome::Failed(None)));
     let (at, ca) = only(&report).next_try.clone().expect("a next try");
     assert_eq!(ca.as_str(), "first");
-    assert_eq!(at.since(world.now()), Duration::from_secs(60));
+    let wait = at.since(world.now()).as_secs();
+    assert!((45..=75).contains(&wait), "{wait}");
     // A minute has not passed.
     let report = timer(&world, &settings, Force::No).await;
     assert!(
@@ -121,15 +122,13 @@ async fn a_machine_without_network_blames_no_ca_and_spends_no_fallback() {
     let (world, settings) = due(&["first", "second"]).await;
     Clock::sleep(&world, DAY * 75).await;
     world.state().always = Some(("", Fault::Outage));
-    for hours in 0..5 {
+    for _hour in 0..5 {
         let report = timer(&world, &settings, Force::No).await;
         let outcome = &only(&report).outcome;
-        if let Outcome::Failed(Some(Failure::Offline { hosts })) = outcome {
-            assert_eq!(hosts.len(), 2, "{hosts:?}");
-        } else {
-            assert!(matches!(outcome, Outcome::Held(_)), "{outcome:?}");
-            assert!(hours > 0);
-        }
+        let Outcome::Failed(Some(Failure::Offline { hosts })) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(hosts.len(), 2, "{hosts:?}");
         Clock::sleep(&world, HOUR).await;
     }
     world.state().always = None;
