@@ -92,7 +92,7 @@ pub(crate) async fn install(
         let (steps, outcome) = tokio::select! {
             biased;
             done = carry_out(ports, run, &batch, rehearsal) => done,
-            () = stop.farewell(ports.session.clock.as_ref()) => {
+            () = stop.over() => {
                 (Vec::new(), InstallOutcome::Failed(Failure::Stopped))
             }
         };

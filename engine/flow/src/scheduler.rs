@@ -56,6 +56,14 @@ pub struct Orders {
 
 /// Does it.
 pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
+    tokio::select! {
+        biased;
+        report = work(ports, settings, orders, stop) => report,
+        never = stop.keep_time(ports.session.clock.as_ref()) => match never {},
+    }
+}
+
+async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
     let clock = Arc::clone(&ports.session.clock);
     let started = clock.now();
     let id = run_id(started, ports.session.entropy.number());

@@ -345,3 +345,45 @@ async fn a_refused_replaces_is_left_out_once() {
     assert_eq!(world.state().cas["first"].replaced, 1);
     assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
 }
+
+/// A stop after `wait`; the report and how long the run took.
+async fn stopped_after(
+    world: &World,
+    settings: &Settings,
+    jobs: Vec<Job>,
+    wait: Duration,
+) -> (RunReport, Duration) {
+    let (switch, stop) = Stop::new();
+    let began = world.now();
+    let stopping = async {
+        Clock::sleep(world, wait).await;
+        switch.send(true).expect("somebody listens");
+    };
+    let (report, ()) = tokio::join!(world.run_with(settings, jobs, false, stop), stopping);
+    (report.expect("no crash"), world.now().since(began))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_to_stop_counts_from_the_wish_and_not_from_each_clean_up() {
+    let world = World::new(&["first"]);
+    {
+        let mut state = world.state();
+        state.dns.blind = true;
+        state.dns.cleanup_fails = true;
+    }
+    let settings = settings(vec![profile("first")], many(12, &["first"]));
+    let jobs = || settings.certificates.iter().map(|c| job(c, None)).collect();
+    // Every certificate owes a record.
+    world.run(&settings).await.expect("no crash");
+    assert_eq!(world.state().disk.journals.len(), 12);
+    {
+        let mut state = world.state();
+        state.dns.cleanup_fails = false;
+        state.dns.cleanup_hangs = true;
+    }
+    // Four of them wait for room at the CA, and pay back when the first eight have given up.
+    let wait = Duration::from_secs(30);
+    let (report, took) = stopped_after(&world, &settings, jobs(), wait).await;
+    assert!(report.stopped);
+    assert_eq!(took, Duration::from_secs(40));
+}
