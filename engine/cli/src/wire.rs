@@ -87,6 +87,7 @@ pub(crate) fn wire(
     let probe = DnsProbe::new(network);
     let host = PluginHost::new(HostOptions {
         cache_dir: store.cache("components").ok(),
+        backups_dir: store.backups(),
         http: http.clone(),
         clock: clock.clone(),
         audit: Arc::clone(&audit),

@@ -20,7 +20,7 @@ use crate::certificate::{
 };
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
-    PresentReport, PropagationHint, Removal, ZoneAnswer,
+    PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
 };
 
 /// Time. The one place where the engine waits.
@@ -185,13 +185,32 @@ pub trait Installer: Send + Sync {
     /// What would be done. Changes nothing.
     async fn plan(&self, items: &[InstallItem]) -> Result<DeployPlan, PluginFailure>;
     /// Does it. MUST be safe to call again after a crash; an error means that none is installed
-    /// and that files written by it are back as they were.
+    /// and that files written by it are back as they were. What it overwrites MUST be kept on disk,
+    /// from before the first write until [`Installer::accept`] or [`Installer::rollback`].
     async fn install(
         &self,
         attempt: &Attempt,
         items: &[InstallItem],
         token: &str,
     ) -> Result<Installed, PluginFailure>;
+    /// Whether what `install` did is in place. Changes nothing.
+    async fn verify(&self, items: &[InstallItem], receipt: &str) -> Result<Verdict, PluginFailure>;
+    /// Undoes an installation that did not end well: first its files, then whatever else. `receipt`
+    /// is none if `install` did not return. It MUST wait for a call whose future was dropped to be
+    /// over, and MUST be safe to call again. If its own future is dropped, what is left to put back
+    /// stays on disk.
+    async fn rollback(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+        receipt: Option<&str>,
+    ) -> Result<(), PluginFailure>;
+    /// The batch has ended well: what it overwrote is forgotten, whole or not at all.
+    fn accept(&self) -> Result<(), PluginFailure>;
+    /// Puts back what a process that died in the middle of a batch has overwritten, and answers
+    /// what became of each file. It MUST leave a batch of a living process alone, and files that
+    /// somebody has changed since. Doing it twice does nothing more.
+    async fn recover(&self) -> Vec<PutBack>;
 }
 
 /// A read or write of the state folder that failed.

@@ -8,7 +8,7 @@ use waxwing_core::time::Timestamp;
 
 use crate::audit::AuditEvent;
 use crate::failure::Failure;
-use crate::plugin::{DeployStep, PluginFailure};
+use crate::plugin::{DeployStep, PluginFailure, PutBack};
 use crate::ports::StoreError;
 
 /// A whole run.
@@ -22,6 +22,8 @@ pub struct RunReport {
     pub ended: Timestamp,
     /// One for each certificate that was worked on, in the order of the configuration.
     pub certificates: Vec<CertificateReport>,
+    /// Files that were put back first, because an earlier run was cut off while it installed.
+    pub put_back: Vec<PutBack>,
     /// One for each installer that had something to do.
     pub installs: Vec<InstallReport>,
     /// What plugins did.
@@ -142,8 +144,46 @@ pub struct InstallReport {
     pub took: Duration,
     /// What it did, or in a rehearsal would do.
     pub steps: Vec<DeployStep>,
+    /// How far it came, and how each stage ended.
+    pub stages: Vec<StageReport>,
     /// How it ended.
     pub outcome: InstallOutcome,
+}
+
+/// A stage of an installation.
+#[derive(Debug, Clone)]
+pub struct StageReport {
+    /// Which.
+    pub stage: DeployStage,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: Result<(), Failure>,
+}
+
+/// The stages of an installation, in order. The last one follows only on a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeployStage {
+    /// What is to be done was asked; nothing is changed.
+    Plan,
+    /// It was done.
+    Install,
+    /// It was looked at again.
+    Verify,
+    /// It was undone: first the files, then what the plugin did besides.
+    Undo,
+}
+
+impl DeployStage {
+    /// The stable name: `plan`, `install`, `verify` or `undo`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Install => "install",
+            Self::Verify => "verify",
+            Self::Undo => "undo",
+        }
+    }
 }
 
 /// How an installation ended.

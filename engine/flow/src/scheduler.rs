@@ -75,6 +75,7 @@ async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -
         stop,
         sessions: Mutex::new(BTreeMap::new()),
     };
+    let put_back = install::recover(ports, orders.rehearsal).await;
     shift.settle_leftovers(&orders.jobs).await;
     let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
         .enumerate()
@@ -88,13 +89,15 @@ async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -
         .iter()
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
-    let installs = install::install(ports, &id, &wanted, orders.rehearsal, stop).await;
+    let rehearsal = orders.rehearsal;
+    let installs = install::install(ports, &id, &wanted, rehearsal, &put_back, stop).await;
     let requests = shift.requests().await;
     RunReport {
         id,
         started,
         ended: clock.now(),
         certificates: certificates.into_iter().map(|(_, report)| report).collect(),
+        put_back,
         installs,
         audit: ports.audit.events(),
         requests,

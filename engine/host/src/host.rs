@@ -29,6 +29,9 @@ use crate::state::State;
 pub struct HostOptions {
     /// Where compiled components are kept; none: each process compiles for itself.
     pub cache_dir: Option<PathBuf>,
+    /// The folder for what installers overwrite, kept until their batch has ended well: one folder
+    /// for each plugin, made when it is needed, for the owner alone. It may hold private keys.
+    pub backups_dir: PathBuf,
     /// Sends the plugins' requests.
     pub http: Arc<dyn HttpClient>,
     /// The plugins' wall clock.
@@ -63,6 +66,7 @@ pub struct PluginHost {
     shared: Arc<Shared>,
     linkers: Linkers,
     cache: Option<Cache>,
+    backups_dir: PathBuf,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -103,6 +107,7 @@ impl PluginHost {
             }),
             linkers,
             cache,
+            backups_dir: options.backups_dir,
         })
     }
 
@@ -206,7 +211,7 @@ impl PluginHost {
             secrets,
             redactor,
             state: Mutex::new(State::default()),
-            backups: Mutex::new(Backups::default()),
+            backups: Mutex::new(Backups::new(self.backups_dir.join(settings.name.as_str()))),
             host: Arc::clone(&self.shared),
             turns: one_at_a_time.then(Arc::default),
         }

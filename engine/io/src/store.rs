@@ -80,6 +80,11 @@ impl FileStore {
         self.layout.root()
     }
 
+    /// Where installers' backups go. It is made by who needs it.
+    pub fn backups(&self) -> PathBuf {
+        self.layout.backups()
+    }
+
     /// A folder for things that can be made again, private to the owner.
     ///
     /// # Errors

@@ -119,6 +119,7 @@ fn nothing(now: Timestamp) -> RunReport {
         started: now,
         ended: now,
         certificates: Vec::new(),
+        put_back: Vec::new(),
         installs: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),

@@ -11,8 +11,8 @@ use waxwing_flow::failure::{CaError, Failure};
 use waxwing_flow::plugin::{DeployStep, PluginFailure, PluginFailureKind};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 use waxwing_flow::report::{
-    CaFailure, CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
-    RunReport,
+    CaFailure, CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome,
+    Reached, RunReport, StageReport,
 };
 
 use super::page::tests::NOW;
@@ -127,6 +127,7 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         started: at(0),
         ended: at(43),
         certificates,
+        put_back: Vec::new(),
         installs,
         audit: Vec::new(),
         requests: BTreeMap::from([(ca("first"), 9)]),
@@ -248,6 +249,7 @@ pub(crate) fn install(by: &str, certificates: &[&str]) -> InstallFixture {
             step("command", "test"),
             step("command", "reload"),
         ],
+        stages: Vec::new(),
         outcome: InstallOutcome::Done { changed: true },
     })
 }
@@ -257,6 +259,16 @@ impl InstallFixture {
         let by = self.0.plugin.as_str().to_owned();
         let failure = plugin_failure(&by, "install", message);
         self.0.outcome = InstallOutcome::Failed(Failure::Plugins(vec![failure]));
+        self
+    }
+
+    /// It was undone, well or not.
+    pub(crate) fn undone(mut self, ended: Result<(), Failure>) -> Self {
+        self.0.stages.push(StageReport {
+            stage: DeployStage::Undo,
+            took: Duration::from_millis(20),
+            ended,
+        });
         self
     }
 

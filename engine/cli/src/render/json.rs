@@ -18,6 +18,8 @@ use super::plan::{PlanView, rule};
 use super::renewal::RunView;
 use super::status::StatusView;
 
+mod stages;
+
 /// The version of all outputs together.
 const SCHEMA: u32 = 1;
 
@@ -297,6 +299,8 @@ pub(crate) struct RunJson {
     started: String,
     ended: String,
     certificates: Vec<CertificateJson>,
+    /// Files that were put back first, because an earlier run was cut off.
+    put_back: Vec<stages::PutBackJson>,
     installs: Vec<BatchJson>,
     not_due: Vec<KeptJson>,
     /// Requests to each CA.
@@ -349,6 +353,7 @@ struct BatchJson {
     started: String,
     took_ms: u128,
     steps: Vec<StepJson>,
+    stages: Vec<stages::StageJson>,
     failure: Option<FailureJson>,
 }
 
@@ -411,6 +416,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         started: report.started.to_string(),
         ended: report.ended.to_string(),
         certificates: report.certificates.iter().map(certificate).collect(),
+        put_back: report.put_back.iter().map(stages::put_back).collect(),
         installs: report.installs.iter().map(batch).collect(),
         not_due: view
             .kept
@@ -525,6 +531,7 @@ fn batch(install: &InstallReport) -> BatchJson {
                 reversible: step.reversible,
             })
             .collect(),
+        stages: install.stages.iter().map(stages::stage).collect(),
         failure: cause,
     }
 }

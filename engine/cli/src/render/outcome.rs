@@ -1,6 +1,7 @@
 //! What a run amounts to: the one decision on its exit code.
 
 use waxwing_flow::failure::Failure;
+use waxwing_flow::plugin::{PutBack, PutBackResult};
 use waxwing_flow::ports::StoreErrorKind;
 use waxwing_flow::report::{CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport};
 
@@ -13,7 +14,10 @@ use crate::exit::Exit;
 /// it stays written down and is tried again.
 pub(crate) fn exit_of(report: &RunReport) -> Exit {
     let endings: Vec<Ended> = report.certificates.iter().map(ended).collect();
-    let installs: Vec<Ended> = report.installs.iter().filter_map(install_ended).collect();
+    let mut installs: Vec<Ended> = report.installs.iter().filter_map(install_ended).collect();
+    // A file that is still the one of an installation that was cut off.
+    let failed = |file: &PutBack| matches!(file.result, PutBackResult::Failed(_));
+    installs.extend(report.put_back.iter().any(failed).then_some(Ended::Failed));
     let all = |wanted| !endings.is_empty() && endings.iter().all(|ending| *ending == wanted);
     let any = |wanted| endings.contains(&wanted);
     if all(Ended::Denied) {

@@ -10,7 +10,7 @@ use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::journal;
 use crate::ports::Clock;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport, StageReport};
 use crate::scheduler::Job;
 
 fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
@@ -386,4 +386,102 @@ async fn the_time_to_stop_counts_from_the_wish_and_not_from_each_clean_up() {
     let (report, took) = stopped_after(&world, &settings, jobs(), wait).await;
     assert!(report.stopped);
     assert_eq!(took, Duration::from_secs(40));
+}
+
+fn stages(report: &RunReport) -> Vec<(&'static str, bool)> {
+    let [install] = report.installs.as_slice() else {
+        panic!("one batch: {:?}", report.installs);
+    };
+    let ended = |stage: &StageReport| (stage.stage.as_str(), stage.ended.is_ok());
+    install.stages.iter().map(ended).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_a_stop_cuts_off_is_undone_in_the_same_time() {
+    for (rollback_hangs, took_at_most) in [(false, 35), (true, 40)] {
+        let world = World::new(&["first"]);
+        {
+            let mut state = world.state();
+            state.installed.hangs = true;
+            state.installed.rollback_hangs = rollback_hangs;
+        }
+        let settings = settings(vec![profile("first")], many(2, &["first"]));
+        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
+        let wait = Duration::from_secs(30);
+        let (report, took) = stopped_after(&world, &settings, jobs, wait).await;
+        assert_eq!(took, Duration::from_secs(took_at_most));
+        assert_eq!(
+            stages(&report),
+            [
+                ("plan", true),
+                ("install", false),
+                ("undo", !rollback_hangs)
+            ]
+        );
+        let [install] = report.installs.as_slice() else {
+            panic!("one batch");
+        };
+        assert!(matches!(
+            install.outcome,
+            InstallOutcome::Failed(Failure::Stopped)
+        ));
+        assert!(world.state().disk.marks.is_empty());
+        assert_eq!(
+            world.state().installed.leaves.len(),
+            if rollback_hangs { 2 } else { 0 }
+        );
+
+        // What could not be undone is the first thing that the next run does.
+        world.state().installed.hangs = false;
+        let report = world.run(&settings).await.expect("no crash");
+        assert_eq!(report.put_back.len(), usize::from(rollback_hangs));
+        assert_eq!(world.state().installed.leaves.len(), 2);
+        assert_eq!(
+            stages(&report),
+            [("plan", true), ("install", true), ("verify", true)]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], many(1, &["first"]));
+    forced(&world, &settings, None).await;
+    let before = world.state().installed.leaves.clone();
+    world.state().installed.fades = true;
+    let report = forced(&world, &settings, Some(1)).await;
+    assert_eq!(issued_by(only(&report)), Some("first"));
+    assert_eq!(
+        stages(&report),
+        [
+            ("plan", true),
+            ("install", true),
+            ("verify", false),
+            ("undo", true)
+        ]
+    );
+    let InstallOutcome::Failed(Failure::Plugins(problems)) = &report.installs[0].outcome else {
+        panic!("{:?}", report.installs[0].outcome);
+    };
+    assert_eq!(problems[0].call, "verify");
+    assert_eq!(
+        world.state().installed.leaves,
+        before,
+        "the old one is back"
+    );
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+
+    world.state().installed.fades = false;
+    let report = world
+        .run_with(&settings, Vec::new(), false, Stop::new().1)
+        .await
+        .expect("no crash");
+    let outcome = &report.installs[0].outcome;
+    assert!(
+        matches!(outcome, InstallOutcome::Done { changed: true }),
+        "{outcome:?}"
+    );
+    assert_ne!(world.state().installed.leaves, before);
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
 }

@@ -87,6 +87,11 @@ impl Layout {
         self.root.join("cache").join(kind)
     }
 
+    /// What installers overwrite, until it is sure that it is not needed any more.
+    pub(super) fn backups(&self) -> PathBuf {
+        self.root.join("backups")
+    }
+
     /// Where forgotten things of a kind go.
     pub(super) fn archive(&self, kind: &str, name: &str) -> PathBuf {
         self.root.join("archive").join(kind).join(name)

@@ -194,3 +194,42 @@ fn nothing_to_do_is_one_line_for_each_certificate_and_one_more() {
         )
     });
 }
+
+#[test]
+fn what_was_put_back_and_what_was_undone_is_said() {
+    let mut report = run(
+        vec![],
+        vec![
+            install("web", &["a", "b"])
+                .failed("it was not in place")
+                .undone(Ok(()))
+                .done(),
+            install("mail", &["c"])
+                .failed("stopped")
+                .undone(Err(Failure::Stopped))
+                .done(),
+            install("ftp", &["d"])
+                .failed("the test failed")
+                .undone(Err(Failure::Plugins(vec![plugin_failure(
+                    "ftp", "rollback", "no room",
+                )])))
+                .done(),
+        ],
+    );
+    let file = |path: &str, result| PutBack {
+        plugin: plugin("web"),
+        path: path.to_owned(),
+        result,
+    };
+    report.put_back = vec![
+        file("/etc/web/a.key", PutBackResult::Restored),
+        file("/etc/web/a.crt", PutBackResult::LeftAlone),
+        file(
+            "/etc/web/b.crt",
+            PutBackResult::Failed("no room".to_owned()),
+        ),
+    ];
+    golden("renewal-undone.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
