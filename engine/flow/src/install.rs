@@ -135,7 +135,7 @@ fn gather<'a>(
     let mut failed = Vec::new();
     for &name in names {
         let wanted = |entry: &InventoryEntry| rehearsal || is_needed(entry, plugin, settings);
-        match item(ports, plugin, name, wanted) {
+        match item(ports, plugin, settings, name, wanted) {
             Ok(None) => {}
             Ok(Some(locked)) => {
                 batch.items.push(locked.item);
@@ -157,6 +157,7 @@ struct Locked {
 fn item(
     ports: &Ports,
     plugin: &PluginName,
+    settings: &str,
     name: &CertificateName,
     wanted: impl Fn(&InventoryEntry) -> bool,
 ) -> Result<Option<Locked>, StoreError> {
@@ -171,10 +172,13 @@ fn item(
     let Some(version) = store.current(name)? else {
         return Ok(None);
     };
-    let previous = entry.installed.iter().find(|mark| mark.plugin == *plugin);
-    let previous = previous.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone()));
+    let mark = entry.installed.iter().find(|mark| mark.plugin == *plugin);
     Ok(Some(Locked {
-        item: InstallItem { version, previous },
+        item: InstallItem {
+            version,
+            previous: mark.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone())),
+            reconfigured: mark.is_some_and(|mark| mark.settings != settings),
+        },
         lock,
     }))
 }

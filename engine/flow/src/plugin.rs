@@ -94,6 +94,8 @@ pub struct InstallItem {
     pub version: StoredVersion,
     /// SHA-256 and SHA-1 of the leaf it replaces at this installer, if one was installed.
     pub previous: Option<(String, String)>,
+    /// True if settings or grants of the installer are others than when it installed that one.
+    pub reconfigured: bool,
 }
 
 /// What an installer would do.

@@ -258,6 +258,7 @@ fn certificate(item: &InstallItem) -> wit::Certificate {
             .to_owned(),
         previous_leaf_sha256: sha256,
         previous_leaf_sha1: sha1,
+        reconfigured: item.reconfigured,
         extra: Vec::new(),
     }
 }

@@ -19,6 +19,7 @@ fn certificate(name: &str, leaf: &str, previous: Option<&str>) -> Certificate {
         key_type: "ecdsa-p256".to_owned(),
         previous_leaf_sha256: previous.map(|leaf| format!("256-{leaf}")),
         previous_leaf_sha1: previous.map(|leaf| format!("1-{leaf}")),
+        reconfigured: false,
         extra: Vec::new(),
     }
 }
@@ -113,6 +114,31 @@ fn what_is_installed_means_no_step_no_write_and_no_reload() {
         .expect("installed");
     assert!(!installed.changed);
     assert_eq!(machine.happened(), Vec::<String>::new());
+}
+
+#[test]
+fn a_command_that_is_added_later_sees_what_is_installed() {
+    let mut machine = Machine::serving();
+    machine.commands.clear();
+    let first = [certificate("shop", "a", None)];
+    installer(&machine, "{}")
+        .install(&first)
+        .expect("installed");
+    machine.happened();
+    machine.commands = [("test", (0, vec![])), ("reload", (0, vec![]))].into();
+    let again = [Certificate {
+        reconfigured: true,
+        ..certificate("shop", "a", Some("a"))
+    }];
+    assert_eq!(
+        steps(&machine, "{}", &again),
+        ["run test for shop", "run reload for shop"]
+    );
+    let installed = installer(&machine, "{}")
+        .install(&again)
+        .expect("installed");
+    assert!(installed.changed);
+    assert_eq!(machine.happened(), ["run test", "run reload"]);
 }
 
 #[test]

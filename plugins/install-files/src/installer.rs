@@ -346,14 +346,16 @@ impl<'h, H: Host> Installer<'h, H> {
 
 const NO_FOLDER: &str = "add grants.files.certs with a dir, or settings.files = {} for an installer that is only a command";
 
-/// The certificates that the commands have to run for: a file changes, or the host has no record
-/// that this very certificate was installed. The second is what brings the reload after a crash
-/// between writing and reloading, when the files are right already.
+/// The certificates that the commands have to run for: a file changes, the host has no record that
+/// this very certificate was installed, or the operator has changed the installer. The second is
+/// what brings the reload after a crash between writing and reloading, when the files are right
+/// already; the third lets a command that was added later see what is installed.
 fn due<'c>(certificates: &'c [Certificate], changing: &[&str]) -> Vec<&'c Certificate> {
     certificates
         .iter()
         .filter(|certificate| {
-            changing.contains(&certificate.name.as_str())
+            certificate.reconfigured
+                || changing.contains(&certificate.name.as_str())
                 || certificate.previous_leaf_sha256.as_ref() != Some(&certificate.leaf_sha256)
         })
         .collect()

@@ -419,5 +419,6 @@ pub(crate) fn item(name: &str) -> InstallItem {
             },
         },
         previous: None,
+        reconfigured: false,
     }
 }
