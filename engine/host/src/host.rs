@@ -21,6 +21,7 @@ use crate::install::InstallerPlugin;
 use crate::instance::{Instance, Shared};
 use crate::pkcs12::Pkcs12;
 use crate::powers::Powers;
+use crate::rate::Rate;
 use crate::redact::Redactor;
 use crate::section::{Inspection, LoadError, inspect};
 use crate::state::State;
@@ -212,6 +213,10 @@ impl PluginHost {
             redactor,
             state: Mutex::new(State::default()),
             backups: Mutex::new(Backups::new(self.backups_dir.join(settings.name.as_str()))),
+            rate: manifest
+                .dns
+                .rate
+                .map(|(requests, per)| Mutex::new(Rate::new(requests, per))),
             host: Arc::clone(&self.shared),
             turns: one_at_a_time.then(Arc::default),
         }
