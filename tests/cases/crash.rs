@@ -164,7 +164,7 @@ fn killed_with_the_certificate_stored_and_the_records_in_place() {
 /// An installer whose test command waits if there is a file `hold`, and fails if there is a file
 /// `broken`.
 #[cfg(unix)]
-fn with_test_command(rig: &Rig, judge: &Judge) {
+pub(super) fn with_test_command(rig: &Rig, judge: &Judge) {
     use std::os::unix::fs::PermissionsExt as _;
     let script = rig.path("test.sh");
     let folder = rig.folder.path().display();
@@ -209,7 +209,9 @@ fn killed_while_the_new_files_are_being_tested() {
     child.kill().expect("it still ran");
     child.wait().expect("it is gone");
     let orphan = fs::read_to_string(rig.path("held")).expect("its id");
-    let gone = std::process::Command::new("kill").arg(orphan.trim()).status();
+    let gone = std::process::Command::new("kill")
+        .arg(orphan.trim())
+        .status();
     assert!(gone.expect("kill runs").success());
     fs::remove_file(rig.path("hold")).expect("it was there");
     assert_ne!(installed(), first, "nobody has put it back yet");
