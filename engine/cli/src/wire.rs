@@ -22,6 +22,7 @@ use waxwing_io::keys::LocalKeys;
 use waxwing_io::pkcs12;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets::LocalSecrets;
+use waxwing_io::served::TlsProbe;
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
@@ -134,6 +135,7 @@ pub(crate) fn wire(
         probe: Arc::new(probe),
         dns,
         installers,
+        served: Arc::new(TlsProbe::new().map_err(|error| machine("failed to set TLS up", &error))?),
         audit,
         observer,
     };

@@ -22,7 +22,9 @@ use crate::journal;
 use crate::machine::Machine;
 use crate::machine::effect::{Effect, Ending};
 use crate::machine::event::Event;
-use crate::ports::{Clock, DnsProvider, Installer, PropagationProbe, StoreError, StoreErrorKind};
+use crate::ports::{
+    Clock, DeploymentProbe, DnsProvider, Installer, PropagationProbe, StoreError, StoreErrorKind,
+};
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
 use crate::session::{CaSession, SessionPorts};
@@ -45,6 +47,8 @@ pub struct Ports {
     pub dns: BTreeMap<PluginName, Arc<dyn DnsProvider>>,
     /// Installers by their configured names.
     pub installers: BTreeMap<PluginName, ConfiguredInstaller>,
+    /// Shows what servers serve.
+    pub served: Arc<dyn DeploymentProbe>,
     /// What plugins did.
     pub audit: Arc<AuditTrail>,
     /// Shows progress.

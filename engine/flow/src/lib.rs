@@ -19,6 +19,7 @@ pub mod ports;
 pub mod report;
 pub mod run;
 pub mod scheduler;
+mod served;
 pub mod session;
 
 mod pace;

@@ -13,10 +13,12 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AddressRange;
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, ServedLeaf,
+    ServedMark, StoredVersion,
 };
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
@@ -213,6 +215,24 @@ pub trait Installer: Send + Sync {
     async fn recover(&self) -> Vec<PutBack>;
 }
 
+/// A look that saw nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no certificate was seen{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct UnseenError {
+    /// The chain of causes, outermost first, the address asked among them.
+    pub causes: Vec<String>,
+}
+
+/// Looks at what a server really serves.
+#[async_trait]
+pub trait DeploymentProbe: Send + Sync {
+    /// One look. It MUST ask for the host by name (SNI), MUST begin TLS as the place says, and MUST
+    /// take whatever chain is shown, since which leaf it is is the question. It SHOULD make the
+    /// server prove that it has the leaf's key. It MUST NOT look again by itself, and MUST end
+    /// within 10 s. Cancel-safe.
+    async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError>;
+}
+
 /// A read or write of the state folder that failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("failed to {act} {}{}", .path.display(), .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
@@ -306,6 +326,9 @@ pub trait CertificateStore: Send + Sync {
         name: &CertificateName,
         mark: &InstalledMark,
     ) -> Result<(), StoreError>;
+    /// Notes what was seen at the places where the certificate is to be served; replaces the older
+    /// note.
+    fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError>;
     /// Notes how a run ended.
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
 

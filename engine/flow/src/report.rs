@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::audit::AuditEvent;
+use crate::certificate::ServedLeaf;
 use crate::failure::Failure;
 use crate::plugin::{DeployStep, PluginFailure, PutBack};
-use crate::ports::StoreError;
+use crate::ports::{StoreError, UnseenError};
 
 /// A whole run.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct RunReport {
     pub put_back: Vec<PutBack>,
     /// One for each installer that had something to do.
     pub installs: Vec<InstallReport>,
+    /// What is served where, of the certificates that say where they are to be seen.
+    pub served: Vec<ServedReport>,
     /// What plugins did.
     pub audit: Vec<AuditEvent>,
     /// Requests to each CA.
@@ -148,6 +152,23 @@ pub struct InstallReport {
     pub stages: Vec<StageReport>,
     /// How it ended.
     pub outcome: InstallOutcome,
+}
+
+/// What was seen at a place where a certificate is to be served.
+#[derive(Debug, Clone)]
+pub struct ServedReport {
+    /// Which certificate.
+    pub certificate: CertificateName,
+    /// Where.
+    pub place: ServedAt,
+    /// True if it is the current version.
+    pub current: bool,
+    /// What was seen, or why nothing was.
+    pub seen: Result<ServedLeaf, UnseenError>,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took, with the pauses between looks.
+    pub took: Duration,
 }
 
 /// A stage of an installation.

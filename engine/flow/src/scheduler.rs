@@ -24,6 +24,7 @@ use crate::machine::{Machine, Patience};
 use crate::ports::StoreErrorKind;
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress, RunReport};
 use crate::run::{OrderTerms, Run, Stage};
+use crate::served;
 use crate::session::CaSession;
 
 mod leftover;
@@ -91,6 +92,11 @@ async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -
         .collect();
     let rehearsal = orders.rehearsal;
     let installs = install::install(ports, &id, &wanted, rehearsal, &put_back, stop).await;
+    let served = if rehearsal {
+        Vec::new()
+    } else {
+        served::look(ports, &wanted, &installs, stop).await
+    };
     let requests = shift.requests().await;
     RunReport {
         id,
@@ -99,6 +105,7 @@ async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -
         certificates: certificates.into_iter().map(|(_, report)| report).collect(),
         put_back,
         installs,
+        served,
         audit: ports.audit.events(),
         requests,
         stopped: stop.is_requested(),

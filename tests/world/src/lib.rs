@@ -27,6 +27,7 @@ mod pki;
 mod runtime;
 pub mod scan;
 pub mod server;
+pub mod shop;
 pub mod traffic;
 pub mod window;
 mod world;

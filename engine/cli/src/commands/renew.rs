@@ -45,7 +45,11 @@ pub(crate) fn run(
     );
     let kept = kept(&before, &names, &orders);
     let live = Arc::clone(&terminal.progress);
-    let report = if is_idle(&before, &names, &orders, &store) {
+    let looks =
+        loaded.settings.certificates.iter().any(|one| {
+            !one.served_at.is_empty() && (names.is_empty() || names.contains(&one.name))
+        });
+    let report = if !looks && is_idle(&before, &names, &orders, &store) {
         nothing(now)
     } else {
         let wired = wire::wire(&loaded, Arc::clone(&store), live.clone())
@@ -121,6 +125,7 @@ fn nothing(now: Timestamp) -> RunReport {
         certificates: Vec::new(),
         put_back: Vec::new(),
         installs: Vec::new(),
+        served: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
         stopped: false,

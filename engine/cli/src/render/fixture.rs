@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use waxwing_core::http::{Method, TransportError, TransportStage};
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::ServedLeaf;
 use waxwing_flow::failure::{CaError, Failure};
 use waxwing_flow::plugin::{DeployStep, PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_flow::ports::{StoreError, StoreErrorKind, UnseenError};
 use waxwing_flow::report::{
     CaFailure, CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome,
-    Reached, RunReport, StageReport,
+    Reached, RunReport, ServedReport, StageReport,
 };
 
 use super::page::tests::NOW;
@@ -129,6 +131,7 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         certificates,
         put_back: Vec::new(),
         installs,
+        served: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::from([(ca("first"), 9)]),
         stopped: false,
@@ -223,6 +226,26 @@ impl CertificateFixture {
 
     pub(crate) fn done(self) -> CertificateReport {
         self.0
+    }
+}
+
+/// A look at a place; none: nothing was seen.
+pub(crate) fn served(of: &str, place: &str, sha256: Option<&str>, current: bool) -> ServedReport {
+    ServedReport {
+        certificate: name(of),
+        place: ServedAt::parse(place).expect("a literal place"),
+        current,
+        seen: match sha256 {
+            Some(sha256) => Ok(ServedLeaf {
+                sha256: sha256.to_owned(),
+                not_after: Some(days(12)),
+            }),
+            None => Err(UnseenError {
+                causes: vec!["connect to 192.0.2.1:443: refused".to_owned()],
+            }),
+        },
+        at: at(43),
+        took: Duration::from_millis(1_200),
     }
 }
 

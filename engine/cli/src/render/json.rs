@@ -16,8 +16,9 @@ use waxwing_flow::report::{
 use super::outcome::exit_of;
 use super::plan::{PlanView, rule};
 use super::renewal::RunView;
-use super::status::StatusView;
+use super::status::{StatusView, served_at};
 
+mod served;
 mod stages;
 
 /// The version of all outputs together.
@@ -178,6 +179,7 @@ struct StatusItemJson {
     plan: ItemJson,
     current: Option<CurrentJson>,
     installed: Vec<InstalledJson>,
+    served: Vec<served::ServedJson>,
     last_run: Option<LastRunJson>,
 }
 
@@ -251,6 +253,9 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
                             at: mark.at.to_string(),
                         })
                         .collect(),
+                    served: served_at(view, of)
+                        .map(|seen| served::noted(of.name.as_str(), &seen))
+                        .collect(),
                     last_run: entry.and_then(|entry| entry.last.as_ref()).map(|last| {
                         let (result, plugin, class, causes) = attempt(&last.result);
                         LastRunJson {
@@ -302,6 +307,7 @@ pub(crate) struct RunJson {
     /// Files that were put back first, because an earlier run was cut off.
     put_back: Vec<stages::PutBackJson>,
     installs: Vec<BatchJson>,
+    served: Vec<served::ServedJson>,
     not_due: Vec<KeptJson>,
     /// Requests to each CA.
     requests: std::collections::BTreeMap<String, u64>,
@@ -418,6 +424,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         certificates: report.certificates.iter().map(certificate).collect(),
         put_back: report.put_back.iter().map(stages::put_back).collect(),
         installs: report.installs.iter().map(batch).collect(),
+        served: report.served.iter().map(served::in_run).collect(),
         not_due: view
             .kept
             .iter()

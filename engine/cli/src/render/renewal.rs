@@ -17,8 +17,10 @@ use super::page::{Context, Ink, Line, Page, count, list};
 use super::table::{Align, Cell, Table};
 use super::time::took;
 
+mod served;
 mod sum;
 
+pub(super) use served::fingerprint;
 use sum::sum;
 
 /// Where the timeline below a certificate begins.
@@ -65,6 +67,7 @@ pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
             install_block(report, context, &mut page);
         }
     }
+    served::others(view, context, &mut page);
     sum(view, context, &mut page);
     page.finish()
 }
@@ -400,6 +403,16 @@ fn timeline(
             };
             let what = format!("{}: {}", install.plugin, installed(install));
             row(install.started + install.took, install.took, ink, what);
+        }
+    }
+    for one in &view.report.served {
+        if one.certificate == report.certificate {
+            row(
+                one.at,
+                one.took,
+                served::ink(one),
+                served::text(one, context),
+            );
         }
     }
     table.lines().iter().for_each(|line| page.line(line));

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use waxwing_core::name::{CertificateName, DomainName, PluginName};
+use waxwing_core::settings::served_at::ServedAt;
 
 use super::world::{Gate, Records, World};
+use crate::certificate::ServedLeaf;
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, DeployStep, Finding, InstallItem, Installed as Done,
     Placed, PluginFailure, PluginFailureKind, PresentReport, PropagationHint, PutBack,
     PutBackResult, Removal, Verdict, ZoneAnswer,
 };
-use crate::ports::{DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView};
+use crate::ports::{
+    DeploymentProbe, DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView,
+    UnseenError,
+};
 
 /// The zone, and how its provider behaves.
 #[derive(Default)]
@@ -36,6 +41,8 @@ pub(crate) struct Installed {
     pub(crate) hangs: bool,
     /// Calls of rollback never end.
     pub(crate) rollback_hangs: bool,
+    /// Looks at the server until it serves what is installed.
+    pub(crate) late: usize,
     /// What is installed does not last.
     pub(crate) fades: bool,
 }
@@ -171,6 +178,27 @@ impl PropagationProbe for Probe {
             server: "ns1.example (192.0.2.1)".to_owned(),
             sees: Ok(!state.dns.blind && state.dns.records.contains(&entry)),
         }])
+    }
+}
+
+/// A server that begins with what is installed after some looks at it.
+#[async_trait]
+impl DeploymentProbe for Target {
+    async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
+        let gate = self.0.gate(&format!("look at {place}"));
+        let mut state = self.0.state();
+        let late = &mut state.installed.late;
+        *late = late.saturating_sub(1);
+        if gate != Gate::Open || *late > 0 {
+            return Err(UnseenError {
+                causes: vec!["simulated".to_owned()],
+            });
+        }
+        let leaf = state.installed.leaves.values().next();
+        Ok(ServedLeaf {
+            sha256: leaf.cloned().unwrap_or_default(),
+            not_after: None,
+        })
     }
 }
 

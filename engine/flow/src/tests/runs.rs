@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use waxwing_core::name::CaName;
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::settings::{CertificateSettings, Settings};
 
 use super::world::{Fault, World, certificate, profile, settings};
@@ -10,7 +11,9 @@ use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::journal;
 use crate::ports::Clock;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport, StageReport};
+use crate::report::{
+    CertificateReport, InstallOutcome, Outcome, RunReport, ServedReport, StageReport,
+};
 use crate::scheduler::Job;
 
 fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
@@ -484,4 +487,62 @@ async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
     );
     assert_ne!(world.state().installed.leaves, before);
     assert_eq!(world.state().cas["first"].orders.len(), 2);
+}
+
+/// What was seen, in one word for each place, and how many looks it took.
+fn served(world: &World, report: &RunReport) -> (Vec<&'static str>, usize) {
+    let word = |one: &ServedReport| match (&one.seen, one.current) {
+        (Ok(_), true) => "yes",
+        (Ok(_), false) => "old",
+        (Err(_), _) => "no answer",
+    };
+    let looks = count(world, "look at shop.example:443");
+    (report.served.iter().map(word).collect(), looks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_installed_is_looked_at_until_it_is_served() {
+    let world = World::new(&["first"]);
+    let mut shop = certificate("shop", &["shop.example"], &["first"]);
+    shop.served_at = vec![ServedAt::parse("shop.example").expect("a literal place")];
+    let settings = settings(vec![profile("first")], vec![shop]);
+    let again = || world.run_with(&settings, Vec::new(), false, Stop::new().1);
+
+    world.state().installed.late = 4;
+    let began = world.now();
+    let report = forced(&world, &settings, None).await;
+    assert_eq!(served(&world, &report), (vec!["yes"], 4));
+    let took = world.now().since(began);
+    assert!((7..20).contains(&took.as_secs()), "1, 2 and 4 s: {took:?}");
+    let name = &settings.certificates[0].name;
+    let marks = world.state().disk.served[name].clone();
+    assert_eq!(marks[0].place, "shop.example:443");
+    assert!(marks[0].seen.is_ok());
+
+    // Nothing new: one look.
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["yes"], 1));
+    world.state().installed.late = 9;
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["no answer"], 1));
+
+    // Half a minute is enough for everybody.
+    let began = world.now();
+    world.state().installed.late = 100;
+    let report = forced(&world, &settings, Some(1)).await;
+    assert_eq!(served(&world, &report), (vec!["no answer"], 6));
+    assert!(world.now().since(began) < Duration::from_secs(45));
+    let marks = world.state().disk.served[name].clone();
+    assert_eq!(marks[0].seen, Err(vec!["simulated".to_owned()]));
+
+    world.state().installed.late = 0;
+    let old = "of last year".to_owned();
+    world
+        .state()
+        .installed
+        .leaves
+        .insert(name.clone(), old.clone());
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["old"], 1));
+    assert_eq!(report.served[0].seen.as_ref().expect("a leaf").sha256, old);
 }

@@ -62,6 +62,10 @@ impl Layout {
         self.certificate(name).join("last.toml")
     }
 
+    pub(super) fn served(&self, name: &CertificateName) -> PathBuf {
+        self.certificate(name).join("served.toml")
+    }
+
     pub(super) fn journals(&self) -> PathBuf {
         self.root.join("journal")
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::fixture::{
     CertificateFixture, at, ca, certificate, days, domain, golden, install, name, plugin,
-    plugin_failure, run, silent,
+    plugin_failure, run, served, silent,
 };
 use super::*;
 
@@ -231,5 +231,27 @@ fn what_was_put_back_and_what_was_undone_is_said() {
     ];
     golden("renewal-undone.txt", |context| {
         render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
+fn what_servers_serve_is_part_of_the_timeline() {
+    let mut report = run(
+        vec![timeline(certificate("mail").issued("first", false)).done()],
+        vec![install("web", &["mail"]).done()],
+    );
+    report.served = vec![
+        served(
+            "mail",
+            "mail.example:25 starttls=smtp",
+            Some("0d7a41"),
+            true,
+        ),
+        served("mail", "mail.example:465", Some("ffee00"), false),
+        served("shop", "shop.example", None, false),
+        served("app", "app.example", Some("0d7a41"), true),
+    ];
+    golden("renewal-served.txt", |context| {
+        render(&view(&report, vec![kept("app", days(16))]), context)
     });
 }
