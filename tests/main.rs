@@ -17,6 +17,7 @@ mod cases {
     mod renew;
     pub(crate) mod rig;
     mod secrets;
+    mod served;
     #[cfg(unix)]
     mod signals;
     mod tidy;

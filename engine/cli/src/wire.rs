@@ -23,6 +23,7 @@ use waxwing_io::keys::LocalKeys;
 use waxwing_io::pkcs12;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets::LocalSecrets;
+use waxwing_io::served::TlsProbe;
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
@@ -111,6 +112,7 @@ pub(crate) fn wire(
     let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {
         cache_dir: store.cache("components").ok(),
+        backups_dir: store.backups(),
         http: Arc::clone(&session.http),
         clock: Arc::clone(&session.clock),
         audit: Arc::clone(&audit),
@@ -149,6 +151,7 @@ pub(crate) fn wire(
         probe: Arc::new(probe),
         dns,
         installers,
+        served: Arc::new(TlsProbe::new().map_err(|error| machine("failed to set TLS up", &error))?),
         audit,
         observer,
     };

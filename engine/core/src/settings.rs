@@ -6,6 +6,7 @@ pub mod raw;
 pub mod resolve;
 pub(crate) mod schema;
 pub(crate) mod secret_ref;
+pub mod served_at;
 pub(crate) mod units;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::calendar::Calendar;
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
 use crate::plugin::{Grants, Manifest};
+use crate::settings::served_at::ServedAt;
 
 /// A whole configuration that cannot be wrong in itself.
 #[derive(Debug, Clone)]
@@ -151,6 +153,8 @@ pub struct CertificateSettings {
     pub validate: Vec<(Option<DomainName>, PluginName)>,
     /// Installers, in order.
     pub install: Vec<PluginName>,
+    /// Where it is to be seen afterwards; no doubles.
+    pub served_at: Vec<ServedAt>,
     /// Upper bound of the age at renewal, in days; `written` if the operator wrote it.
     pub days_after_issue: DaysAfterIssue,
     /// When it may be renewed.

@@ -94,6 +94,8 @@ pub struct InventoryEntry {
     pub installed: Vec<InstalledMark>,
     /// How the last run ended.
     pub last: Option<LastAttempt>,
+    /// What was seen last at the places where it is to be served.
+    pub served: Vec<ServedMark>,
     /// True if an unfinished run is in the journal.
     pub unfinished: bool,
 }
@@ -128,6 +130,26 @@ pub struct InstalledMark {
     pub receipt: String,
     /// True for a certificate that nobody trusts. A mark from before this was noted is false.
     pub staging: bool,
+}
+
+/// What a server was seen to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedLeaf {
+    /// SHA-256 of the leaf's DER form, lower-case hex.
+    pub sha256: String,
+    /// End of its validity, if that can be read.
+    pub not_after: Option<Timestamp>,
+}
+
+/// A look at a place where a certificate is to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedMark {
+    /// Where: `mail.example.com:25`.
+    pub place: String,
+    /// When.
+    pub at: Timestamp,
+    /// What was seen, or why nothing was: the whole chain, outermost first.
+    pub seen: Result<ServedLeaf, Vec<String>>,
 }
 
 /// How the last run ended for a certificate.

@@ -6,6 +6,7 @@ mod order;
 mod records;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +23,19 @@ use crate::machine::Machine;
 use crate::machine::effect::{Effect, Ending};
 use crate::machine::event::Event;
 use crate::ports::{
-    Clock, DnsProvider, History, Installer, PropagationProbe, StoreError, StoreErrorKind,
+    Clock, DeploymentProbe, DnsProvider, History, Installer, PropagationProbe, StoreError,
+    StoreErrorKind,
 };
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
 use crate::session::{CaSession, SessionPorts};
 
-/// Time to remove records after somebody asked the run to stop.
+/// Time for everything after somebody asked the run to stop: removing records, ending or undoing an
+/// installation.
 const FAREWELL: Duration = Duration::from_secs(10);
+
+/// The part of [`FAREWELL`] that is kept for undoing an installation that did not end in time.
+const UNDOING: Duration = Duration::from_secs(5);
 
 /// Everything outside that a run acts through.
 #[derive(Clone)]
@@ -44,6 +50,8 @@ pub struct Ports {
     pub dns: BTreeMap<PluginName, Arc<dyn DnsProvider>>,
     /// Installers by their configured names.
     pub installers: BTreeMap<PluginName, ConfiguredInstaller>,
+    /// Shows what servers serve.
+    pub served: Arc<dyn DeploymentProbe>,
     /// What plugins did.
     pub audit: Arc<AuditTrail>,
     /// Shows progress.
@@ -60,31 +68,70 @@ pub struct ConfiguredInstaller {
 }
 
 /// A wish of somebody outside that the run ends soon.
+///
+/// There is one deadline for all that is still to be done, and it counts from the moment of the
+/// wish: a run that begins its clean-up late has less time for it.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop {
+    wish: watch::Receiver<bool>,
+    hour: watch::Sender<Hour>,
+}
+
+/// How late it is in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Hour {
+    /// Nobody has asked to stop, or not long ago.
+    Open,
+    /// What can be undone has to be undone now.
+    Late,
+    /// Nothing more is done.
+    Over,
+}
 
 impl Stop {
     /// A pair of the switch and what listens to it. Send `true` to stop.
     pub fn new() -> (watch::Sender<bool>, Self) {
-        let (switch, listener) = watch::channel(false);
-        (switch, Self(listener))
+        let (switch, wish) = watch::channel(false);
+        let (hour, _nobody_yet) = watch::channel(Hour::Open);
+        (switch, Self { wish, hour })
     }
 
     /// True once somebody asked.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Returns when the time to clean up is over after somebody asked; never if nobody can.
-    pub(crate) async fn farewell(&self, clock: &dyn Clock) {
-        self.requested().await;
-        clock.sleep(FAREWELL).await;
+        *self.wish.borrow()
     }
 
     /// Returns once somebody asks; never if nobody can.
     pub async fn requested(&self) {
-        let mut listener = self.0.clone();
-        if listener.wait_for(|stop| *stop).await.is_err() {
+        let mut wish = self.wish.clone();
+        if wish.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Tells everybody how late it is, for as long as it is polled. A run polls it beside its work.
+    pub(crate) async fn keep_time(&self, clock: &dyn Clock) -> Infallible {
+        self.requested().await;
+        clock.sleep(FAREWELL - UNDOING).await;
+        self.hour.send_replace(Hour::Late);
+        clock.sleep(UNDOING).await;
+        self.hour.send_replace(Hour::Over);
+        std::future::pending().await
+    }
+
+    /// Returns when what was begun has to be undone, if it can be, because somebody asked.
+    pub(crate) async fn late(&self) {
+        self.reached(Hour::Late).await;
+    }
+
+    /// Returns when all time is over after somebody asked.
+    pub(crate) async fn over(&self) {
+        self.reached(Hour::Over).await;
+    }
+
+    async fn reached(&self, hour: Hour) {
+        let mut clock_hand = self.hour.subscribe();
+        if clock_hand.wait_for(|now| *now >= hour).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -168,7 +215,7 @@ impl Work<'_> {
             tokio::select! {
                 biased;
                 event = done => event,
-                () = self.stop.farewell(self.ports.session.clock.as_ref()) => Event::Stopped,
+                () = self.stop.over() => Event::Stopped,
             }
         } else {
             tokio::select! {

@@ -12,10 +12,14 @@ use waxwing_core::time::Timestamp;
 use crate::certificate::{AttemptResult, InstalledMark, InventoryEntry, LastAttempt};
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
-use crate::plugin::{Attempt, InstallItem};
+use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
 use crate::ports::{LockGuard, StoreError};
-use crate::report::{InstallOutcome, InstallReport};
+use crate::report::{InstallOutcome, InstallReport, StageReport};
 use crate::settle::not_configured;
+
+mod deploy;
+
+use deploy::{Deploy, InPlace};
 
 /// True if an installer has something to do for a certificate.
 pub fn is_needed(entry: &InventoryEntry, plugin: &PluginName, settings: &str) -> bool {
@@ -46,6 +50,7 @@ pub(crate) async fn install(
     run: &str,
     certificates: &[&CertificateSettings],
     rehearsal: bool,
+    put_back: &[PutBack],
     stop: &Stop,
 ) -> Vec<InstallReport> {
     let mut wanted: BTreeMap<&PluginName, Vec<&CertificateName>> = BTreeMap::new();
@@ -65,18 +70,20 @@ pub(crate) async fn install(
         }
         let names = wanted.remove(plugin).unwrap_or_default();
         let started = ports.session.clock.now();
-        let report = |certificates: Vec<CertificateName>, steps, outcome| InstallReport {
+        let report = |certificates: Vec<CertificateName>, steps, stages, outcome| InstallReport {
             plugin: plugin.clone(),
             certificates,
             started,
             took: ports.session.clock.now().since(started),
             steps,
+            stages,
             outcome,
         };
         let (batch, unreadable) = gather(ports, plugin, &names, rehearsal);
         for (name, failure) in unreadable {
             reports.push(report(
                 vec![name],
+                Vec::new(),
                 Vec::new(),
                 InstallOutcome::Failed(failure),
             ));
@@ -89,19 +96,22 @@ pub(crate) async fn install(
             .iter()
             .map(|item| item.version.certificate.clone())
             .collect();
-        let (steps, outcome) = tokio::select! {
-            biased;
-            done = carry_out(ports, run, &batch, rehearsal) => done,
-            () = stop.farewell(ports.session.clock.as_ref()) => {
-                (Vec::new(), InstallOutcome::Failed(Failure::Stopped))
-            }
+        let attempt = Attempt {
+            run: run.to_owned(),
+            // Files that were put back come from a try that was cut off.
+            number: if put_back.iter().any(|one| one.plugin == *plugin) {
+                2
+            } else {
+                1
+            },
         };
+        let (steps, stages, outcome) = carry_out(ports, &attempt, &batch, rehearsal, stop).await;
         if let InstallOutcome::Failed(failure) = &outcome
             && !rehearsal
         {
             note_failure(ports, plugin, &certificates, failure);
         }
-        reports.push(report(certificates, steps, outcome));
+        reports.push(report(certificates, steps, stages, outcome));
     }
     reports
 }
@@ -173,39 +183,53 @@ fn item(
     }))
 }
 
+/// One batch from its plan to the note that it is in place.
 async fn carry_out(
     ports: &Ports,
-    run: &str,
+    attempt: &Attempt,
     batch: &Batch<'_>,
     rehearsal: bool,
-) -> (Vec<crate::plugin::DeployStep>, InstallOutcome) {
-    let failed = |failure| InstallOutcome::Failed(Failure::Plugins(vec![failure]));
+    stop: &Stop,
+) -> (Vec<DeployStep>, Vec<StageReport>, InstallOutcome) {
     let Some(configured) = batch.configured else {
-        return (Vec::new(), failed(not_configured(batch.plugin, "install")));
+        let failure = Failure::Plugins(vec![not_configured(batch.plugin, "install")]);
+        return (Vec::new(), Vec::new(), InstallOutcome::Failed(failure));
     };
-    let plan = match configured.installer.plan(&batch.items).await {
-        Ok(plan) => plan,
-        Err(failure) => return (Vec::new(), failed(failure)),
-    };
-    if rehearsal {
-        return (plan.steps, InstallOutcome::Planned);
-    }
-    let attempt = Attempt {
-        run: run.to_owned(),
-        number: 1,
-    };
-    let (receipt, changed) = if plan.steps.is_empty() {
-        (String::new(), false)
+    let clock = ports.session.clock.as_ref();
+    let mut deploy = Deploy::new(clock, &*configured.installer, attempt, &batch.items);
+    let outcome = if rehearsal {
+        let planned = deploy.rehearse().await;
+        planned.map(|()| InstallOutcome::Planned)
     } else {
-        match configured
-            .installer
-            .install(&attempt, &batch.items, &plan.token)
-            .await
-        {
-            Ok(installed) => (installed.receipt, installed.changed),
-            Err(failure) => return (plan.steps, failed(failure)),
-        }
+        deploy.run(stop).await.and_then(|in_place| {
+            note_installed(ports, batch, configured, &in_place).map_err(Failure::Store)?;
+            let changed = in_place.changed;
+            Ok(InstallOutcome::Done { changed })
+        })
     };
+    let outcome = outcome.unwrap_or_else(InstallOutcome::Failed);
+    (deploy.steps, deploy.stages, outcome)
+}
+
+/// Puts back files that a run which was cut off left half-installed, before anything else is done.
+/// A rehearsal changes nothing, so it leaves them.
+pub(crate) async fn recover(ports: &Ports, rehearsal: bool) -> Vec<PutBack> {
+    let mut put_back = Vec::new();
+    if !rehearsal {
+        for configured in ports.installers.values() {
+            put_back.extend(configured.installer.recover().await);
+        }
+    }
+    put_back
+}
+
+/// Notes what is in place, so that it is not installed again.
+fn note_installed(
+    ports: &Ports,
+    batch: &Batch<'_>,
+    configured: &ConfiguredInstaller,
+    in_place: &InPlace,
+) -> Result<(), StoreError> {
     let at = ports.session.clock.now();
     for item in &batch.items {
         let mark = InstalledMark {
@@ -215,19 +239,14 @@ async fn carry_out(
             leaf_sha1: item.version.facts.leaf_sha1.clone(),
             settings: configured.settings.clone(),
             at,
-            receipt: receipt.clone(),
+            receipt: in_place.receipt.clone(),
             staging: item.version.origin.staging,
         };
-        let noted = ports
-            .session
-            .store
-            .record_installed(&item.version.certificate, &mark);
-        if let Err(error) = noted {
-            return (plan.steps, InstallOutcome::Failed(Failure::Store(error)));
-        }
+        let store = &ports.session.store;
+        store.record_installed(&item.version.certificate, &mark)?;
         note_success(ports, batch.plugin, item, at);
     }
-    (plan.steps, InstallOutcome::Done { changed })
+    Ok(())
 }
 
 fn note_failure(

@@ -21,6 +21,7 @@ pub mod ports;
 pub mod report;
 pub mod run;
 pub mod scheduler;
+mod served;
 pub mod session;
 
 mod pace;

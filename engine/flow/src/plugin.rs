@@ -135,6 +135,39 @@ pub struct Installed {
     pub changed: bool,
 }
 
+/// What an installer found when it looked at its work again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// True if everything is as it was installed.
+    pub ok: bool,
+    /// What is not; never empty if not `ok`.
+    pub problems: Vec<PluginFailure>,
+    /// What was looked at, by name.
+    pub evidence: Vec<(String, String)>,
+}
+
+/// A file that an installation which was cut off had overwritten, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutBack {
+    /// Whose installation it was.
+    pub plugin: PluginName,
+    /// The whole path.
+    pub path: String,
+    /// What was done.
+    pub result: PutBackResult,
+}
+
+/// What became of a file that an installation which was cut off had overwritten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutBackResult {
+    /// What was there before is there again, or nothing if nothing was there.
+    Restored,
+    /// Somebody has changed it since, so it was left alone.
+    LeftAlone,
+    /// It could not be done; the next run tries again.
+    Failed(String),
+}
+
 /// Advice of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

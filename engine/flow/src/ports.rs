@@ -15,15 +15,17 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AddressRange;
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, ServedLeaf,
+    ServedMark, StoredVersion,
 };
 use crate::history::{Advice, ClosedAttempt, Past, Sighting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
-    PresentReport, PropagationHint, Removal, ZoneAnswer,
+    PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
 };
 
 /// Time. The one place where the engine waits.
@@ -188,13 +190,50 @@ pub trait Installer: Send + Sync {
     /// What would be done. Changes nothing.
     async fn plan(&self, items: &[InstallItem]) -> Result<DeployPlan, PluginFailure>;
     /// Does it. MUST be safe to call again after a crash; an error means that none is installed
-    /// and that files written by it are back as they were.
+    /// and that files written by it are back as they were. What it overwrites MUST be kept on disk,
+    /// from before the first write until [`Installer::accept`] or [`Installer::rollback`].
     async fn install(
         &self,
         attempt: &Attempt,
         items: &[InstallItem],
         token: &str,
     ) -> Result<Installed, PluginFailure>;
+    /// Whether what `install` did is in place. Changes nothing.
+    async fn verify(&self, items: &[InstallItem], receipt: &str) -> Result<Verdict, PluginFailure>;
+    /// Undoes an installation that did not end well: first its files, then whatever else. `receipt`
+    /// is none if `install` did not return. It MUST wait for a call whose future was dropped to be
+    /// over, and MUST be safe to call again. If its own future is dropped, what is left to put back
+    /// stays on disk.
+    async fn rollback(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+        receipt: Option<&str>,
+    ) -> Result<(), PluginFailure>;
+    /// The batch has ended well: what it overwrote is forgotten, whole or not at all.
+    fn accept(&self) -> Result<(), PluginFailure>;
+    /// Puts back what a process that died in the middle of a batch has overwritten, and answers
+    /// what became of each file. It MUST leave a batch of a living process alone, and files that
+    /// somebody has changed since. Doing it twice does nothing more.
+    async fn recover(&self) -> Vec<PutBack>;
+}
+
+/// A look that saw nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no certificate was seen{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct UnseenError {
+    /// The chain of causes, outermost first, the address asked among them.
+    pub causes: Vec<String>,
+}
+
+/// Looks at what a server really serves.
+#[async_trait]
+pub trait DeploymentProbe: Send + Sync {
+    /// One look. It MUST ask for the host by name (SNI), MUST begin TLS as the place says, and MUST
+    /// take whatever chain is shown, since which leaf it is is the question. It SHOULD make the
+    /// server prove that it has the leaf's key. It MUST NOT look again by itself, and MUST end
+    /// within 10 s. Cancel-safe.
+    async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError>;
 }
 
 /// A read or write of the state folder that failed.
@@ -290,6 +329,9 @@ pub trait CertificateStore: Send + Sync {
         name: &CertificateName,
         mark: &InstalledMark,
     ) -> Result<(), StoreError>;
+    /// Notes what was seen at the places where the certificate is to be served; replaces the older
+    /// note.
+    fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError>;
     /// Notes how a run ended.
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
 

@@ -6,12 +6,14 @@ use std::time::Duration;
 use waxwing_core::ca::choose::Because;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::plan::Hold;
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::audit::AuditEvent;
+use crate::certificate::ServedLeaf;
 use crate::failure::Failure;
-use crate::plugin::{DeployStep, PluginFailure};
-use crate::ports::StoreError;
+use crate::plugin::{DeployStep, PluginFailure, PutBack};
+use crate::ports::{StoreError, UnseenError};
 
 /// A whole run.
 #[derive(Debug, Clone)]
@@ -24,8 +26,12 @@ pub struct RunReport {
     pub ended: Timestamp,
     /// One for each certificate that was worked on, in the order of the configuration.
     pub certificates: Vec<CertificateReport>,
+    /// Files that were put back first, because an earlier run was cut off while it installed.
+    pub put_back: Vec<PutBack>,
     /// One for each installer that had something to do.
     pub installs: Vec<InstallReport>,
+    /// What is served where, of the certificates that say where they are to be seen.
+    pub served: Vec<ServedReport>,
     /// What plugins did.
     pub audit: Vec<AuditEvent>,
     /// Requests to each CA.
@@ -154,8 +160,63 @@ pub struct InstallReport {
     pub took: Duration,
     /// What it did, or in a rehearsal would do.
     pub steps: Vec<DeployStep>,
+    /// How far it came, and how each stage ended.
+    pub stages: Vec<StageReport>,
     /// How it ended.
     pub outcome: InstallOutcome,
+}
+
+/// What was seen at a place where a certificate is to be served.
+#[derive(Debug, Clone)]
+pub struct ServedReport {
+    /// Which certificate.
+    pub certificate: CertificateName,
+    /// Where.
+    pub place: ServedAt,
+    /// True if it is the current version.
+    pub current: bool,
+    /// What was seen, or why nothing was.
+    pub seen: Result<ServedLeaf, UnseenError>,
+    /// When.
+    pub at: Timestamp,
+    /// How long it took, with the pauses between looks.
+    pub took: Duration,
+}
+
+/// A stage of an installation.
+#[derive(Debug, Clone)]
+pub struct StageReport {
+    /// Which.
+    pub stage: DeployStage,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: Result<(), Failure>,
+}
+
+/// The stages of an installation, in order. The last one follows only on a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeployStage {
+    /// What is to be done was asked; nothing is changed.
+    Plan,
+    /// It was done.
+    Install,
+    /// It was looked at again.
+    Verify,
+    /// It was undone: first the files, then what the plugin did besides.
+    Undo,
+}
+
+impl DeployStage {
+    /// The stable name: `plan`, `install`, `verify` or `undo`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Install => "install",
+            Self::Verify => "verify",
+            Self::Undo => "undo",
+        }
+    }
 }
 
 /// How an installation ended.

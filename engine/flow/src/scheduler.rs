@@ -21,6 +21,7 @@ use crate::history;
 use crate::install;
 use crate::ports::StoreErrorKind;
 use crate::report::{CertificateReport, Outcome, RunReport};
+use crate::served;
 use crate::session::CaSession;
 
 mod accounts;
@@ -73,6 +74,14 @@ pub struct Orders {
 
 /// Does it.
 pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
+    tokio::select! {
+        biased;
+        report = work(ports, settings, orders, stop) => report,
+        never = stop.keep_time(ports.session.clock.as_ref()) => match never {},
+    }
+}
+
+async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
     let clock = Arc::clone(&ports.session.clock);
     let started = clock.now();
     let id = run_id(started, ports.session.entropy.number());
@@ -86,6 +95,7 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         stop,
         sessions: Arc::default(),
     };
+    let put_back = install::recover(ports, orders.rehearsal).await;
     shift.settle_leftovers(&orders.jobs).await;
     let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
         .enumerate()
@@ -99,7 +109,13 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         .iter()
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
-    let installs = install::install(ports, &id, &wanted, orders.rehearsal, stop).await;
+    let rehearsal = orders.rehearsal;
+    let installs = install::install(ports, &id, &wanted, rehearsal, &put_back, stop).await;
+    let served = if rehearsal {
+        Vec::new()
+    } else {
+        served::look(ports, &wanted, &installs, stop).await
+    };
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
     RunReport {
@@ -107,7 +123,9 @@ pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop
         started,
         ended: clock.now(),
         certificates: certificates.into_iter().map(|(_, report)| report).collect(),
+        put_back,
         installs,
+        served,
         audit: ports.audit.events(),
         requests,
         accounts,

@@ -1,17 +1,21 @@
 //! Files below granted folders: written whole or not at all, remembered as they were, and put
 //! back if the call that wrote them does not succeed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use waxwing_core::plugin::GrantFiles;
 use waxwing_core::secret::Secret;
 use waxwing_flow::audit::AuditEvent;
+use waxwing_flow::plugin::PutBackResult;
 
+use self::ledger::{Entry, Ledger};
 use crate::instance::Instance;
 use crate::section::sha256_hex;
 
+mod ledger;
 mod name;
 #[cfg(unix)]
 mod unix;
@@ -59,33 +63,98 @@ impl Spot {
     }
 }
 
-/// What the files of an instance were before its writes. In memory, because it holds keys.
-#[derive(Default)]
+/// What the files of an instance were before its writes: in memory for this process, and in the
+/// ledger for the one after it.
 pub(crate) struct Backups {
     next: u64,
-    entries: BTreeMap<String, (Spot, Option<Prior>)>,
+    /// In the order of the writes.
+    entries: Vec<Backup>,
     /// Files that got a private part.
     private: BTreeSet<Spot>,
+    ledger: Ledger,
+}
+
+struct Backup {
+    id: String,
+    spot: Spot,
+    prior: Option<Prior>,
+    /// Its number in the ledger, while it is there.
+    entry: Option<u32>,
 }
 
 impl Backups {
-    /// Remembers what was at a spot; answers the backup's name.
-    pub(crate) fn keep(&mut self, spot: Spot, prior: Option<Prior>, private: bool) -> String {
+    /// Those of one plugin, with its folder for the ledger.
+    pub(crate) const fn new(dir: PathBuf) -> Self {
+        Self {
+            next: 0,
+            entries: Vec::new(),
+            private: BTreeSet::new(),
+            ledger: Ledger::new(dir),
+        }
+    }
+
+    /// Remembers what is at a spot that is about to be written; answers the backup's name.
+    pub(crate) fn keep(
+        &mut self,
+        spot: Spot,
+        grant: &GrantFiles,
+        prior: Option<Prior>,
+        written: &str,
+        private: bool,
+    ) -> io::Result<String> {
+        let entry = self.ledger.enter(&Entry {
+            dir: &grant.dir,
+            name: &spot.name,
+            prior: prior.as_ref(),
+            written,
+        })?;
         self.next += 1;
         let id = format!("backup-{}", self.next);
         if private {
             self.private.insert(spot.clone());
         }
-        self.entries.insert(id.clone(), (spot, prior));
-        id
+        self.entries.push(Backup {
+            id: id.clone(),
+            spot,
+            prior,
+            entry: Some(entry),
+        });
+        Ok(id)
     }
 
     pub(crate) fn grant(&self, id: &str) -> Option<&str> {
-        self.entries.get(id).map(|(spot, _)| spot.grant.as_str())
+        let backup = self.entries.iter().find(|backup| backup.id == id);
+        backup.map(|backup| backup.spot.grant.as_str())
     }
 
     pub(crate) fn is_private(&self, spot: &Spot) -> bool {
         self.private.contains(spot)
+    }
+
+    /// Writes that are not undone yet, newest first.
+    fn open(&self) -> Vec<String> {
+        let open = self.entries.iter().rev().filter(|b| b.entry.is_some());
+        open.map(|backup| backup.id.clone()).collect()
+    }
+
+    /// Lets the next batch in, unless something is still to be undone.
+    pub(crate) fn leave(&mut self) {
+        if self.entries.iter().all(|backup| backup.entry.is_none()) {
+            self.entries.clear();
+            self.ledger.leave();
+        }
+    }
+
+    /// The batch has ended well, so nothing will be put back any more.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        self.ledger.close()?;
+        self.entries.clear();
+        Ok(())
+    }
+
+    /// See [`Ledger::recover`].
+    pub(crate) fn recover(&mut self) -> Vec<(PathBuf, PutBackResult)> {
+        self.ledger.recover()
     }
 }
 
@@ -113,15 +182,9 @@ impl Writes {
         self.open.retain(|id| id != backup);
     }
 
-    /// The call succeeded: older backups are of no more use.
+    /// The call succeeded: what it wrote stays, until the batch is rolled back.
     pub(crate) fn keep(mut self) {
-        let open = std::mem::take(&mut self.open);
-        if !open.is_empty() {
-            self.instance
-                .backups()
-                .entries
-                .retain(|id, _| open.contains(id));
-        }
+        self.open.clear();
     }
 
     /// The call failed. Answers what could not be undone.
@@ -129,16 +192,10 @@ impl Writes {
         self.undo_open()
     }
 
-    /// Newest first, so that a file that was written twice ends as it began.
     fn undo_open(&mut self) -> Vec<String> {
-        let mut troubles = Vec::new();
-        while let Some(backup) = self.open.pop() {
-            if let Err(trouble) = restore(&self.instance, &backup) {
-                tracing::error!(plugin = %self.instance.name, "{trouble}");
-                troubles.push(trouble);
-            }
-        }
-        troubles
+        let mut open = std::mem::take(&mut self.open);
+        open.reverse();
+        undo(&self.instance, &open)
     }
 }
 
@@ -148,33 +205,64 @@ impl Drop for Writes {
     }
 }
 
-/// Puts a file back as it was before a write.
+/// Undoes every write of the batch that is not undone yet. Answers what could not be undone.
+pub(crate) fn undo_all(instance: &Instance) -> Vec<String> {
+    let open = instance.backups().open();
+    undo(instance, &open)
+}
+
+/// Undoes writes, newest first, so that a file that was written twice ends as it began.
+fn undo(instance: &Instance, newest_first: &[String]) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for backup in newest_first {
+        if let Err(trouble) = restore(instance, backup) {
+            tracing::error!(plugin = %instance.name, "{trouble}");
+            troubles.push(trouble);
+        }
+    }
+    troubles
+}
+
+/// Puts a file back as it was before a write. Done already, it does nothing.
 pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
-    let backups = instance.backups();
-    let Some((spot, prior)) = backups.entries.get(backup) else {
+    let mut backups = instance.backups();
+    let Backups {
+        entries, ledger, ..
+    } = &mut *backups;
+    let Some(entry) = entries.iter_mut().find(|entry| entry.id == backup) else {
         return Err(format!(
             "no backup is called `{}`",
             crate::parts::shown(backup)
         ));
     };
-    let Some(grant) = instance.powers.files.get(&spot.grant) else {
-        return Err(format!("the grant `{}` is gone", spot.grant));
+    let Some(number) = entry.entry else {
+        return Ok(());
     };
-    let result = Folder::open(grant).and_then(|folder| match prior {
-        Some(prior) => folder.put(&spot.name, prior.content.expose(), &prior.attributes),
-        None => folder.remove(&spot.name),
+    let Some(grant) = instance.powers.files.get(&entry.spot.grant) else {
+        return Err(format!("the grant `{}` is gone", entry.spot.grant));
+    };
+    let name = &entry.spot.name;
+    let result = Folder::open(grant).and_then(|folder| match &entry.prior {
+        Some(prior) => folder.put(name, prior.content.expose(), &prior.attributes),
+        None => folder.remove(name),
     });
-    let path = spot.path(grant);
+    let path = entry.spot.path(grant);
     instance.host.audit.record(AuditEvent::File {
         plugin: instance.name.clone(),
-        grant: spot.grant.clone(),
+        grant: entry.spot.grant.clone(),
         path: path.display().to_string(),
         result: match &result {
             Ok(()) => "restored".to_owned(),
             Err(error) => format!("not restored: {error}"),
         },
     });
-    result.map_err(|error| format!("failed to put {} back as it was: {error}", path.display()))
+    result.map_err(|error| format!("failed to put {} back as it was: {error}", path.display()))?;
+    entry.entry = None;
+    // An entry that stays is found to be settled by whoever reads it.
+    if let Err(error) = ledger.strike(number) {
+        tracing::warn!(plugin = %instance.name, "a backup could not be erased: {error}");
+    }
+    Ok(())
 }
 
 /// Whether a guest may see a file: short text without control characters, without the words

@@ -21,6 +21,7 @@ use crate::install::InstallerPlugin;
 use crate::instance::{Instance, Shared};
 use crate::pkcs12::Pkcs12;
 use crate::powers::Powers;
+use crate::rate::Rate;
 use crate::redact::Redactor;
 use crate::section::{Inspection, LoadError, inspect};
 use crate::state::State;
@@ -29,6 +30,9 @@ use crate::state::State;
 pub struct HostOptions {
     /// Where compiled components are kept; none: each process compiles for itself.
     pub cache_dir: Option<PathBuf>,
+    /// The folder for what installers overwrite, kept until their batch has ended well: one folder
+    /// for each plugin, made when it is needed, for the owner alone. It may hold private keys.
+    pub backups_dir: PathBuf,
     /// Sends the plugins' requests.
     pub http: Arc<dyn HttpClient>,
     /// The plugins' wall clock.
@@ -63,6 +67,7 @@ pub struct PluginHost {
     shared: Arc<Shared>,
     linkers: Linkers,
     cache: Option<Cache>,
+    backups_dir: PathBuf,
 }
 
 impl std::fmt::Debug for PluginHost {
@@ -103,6 +108,7 @@ impl PluginHost {
             }),
             linkers,
             cache,
+            backups_dir: options.backups_dir,
         })
     }
 
@@ -206,7 +212,11 @@ impl PluginHost {
             secrets,
             redactor,
             state: Mutex::new(State::default()),
-            backups: Mutex::new(Backups::default()),
+            backups: Mutex::new(Backups::new(self.backups_dir.join(settings.name.as_str()))),
+            rate: manifest
+                .dns
+                .rate
+                .map(|(requests, per)| Mutex::new(Rate::new(requests, per))),
             host: Arc::clone(&self.shared),
             turns: one_at_a_time.then(Arc::default),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use waxwing_flow::plugin::{
     Attempt, DeployPlan, DeployStep, Finding, InstallItem, Installed, PluginFailure,
-    PluginFailureKind,
+    PluginFailureKind, PutBack, Verdict,
 };
 use waxwing_flow::ports::Installer;
 
@@ -14,6 +14,7 @@ use crate::bindings::installer::InstallerPluginPre;
 use crate::bindings::installer::exports::waxwing::plugin::installer as wit;
 use crate::call::{Call, call};
 use crate::dns::wit_attempt;
+use crate::files::undo_all;
 use crate::instance::Instance;
 use crate::judge::Judge;
 use crate::limits::{INSTALL_RECEIPT, ITEMS, SENTENCE, WORD};
@@ -98,10 +99,10 @@ impl Installer for InstallerPlugin {
             installed,
         )
         .await;
-        match installed {
+        let installed = match installed {
             // The guest had no chance to undo what is not a file, such as a reload.
             Err(mut failure) if did_not_return(&failure) => {
-                if let Err(also) = self.rollback(attempt, items).await {
+                if let Err(also) = self.call_rollback(attempt, items, None).await {
                     failure
                         .causes
                         .push(format!("then rolling back failed: {also}"));
@@ -109,19 +110,89 @@ impl Installer for InstallerPlugin {
                 Err(failure)
             }
             other => other,
+        };
+        if installed.is_err() {
+            self.instance.backups().leave();
         }
+        installed
     }
-}
 
-impl InstallerPlugin {
+    async fn verify(&self, items: &[InstallItem], receipt: &str) -> Result<Verdict, PluginFailure> {
+        let component = self.component.clone();
+        let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
+        let receipt = receipt.to_owned();
+        call(
+            &self.instance,
+            Phase::Verify,
+            Artifacts::of(items),
+            Box::new(move |store| {
+                Box::pin(async move {
+                    let plugin = component.instantiate_async(&mut *store).await?;
+                    plugin
+                        .waxwing_plugin_installer()
+                        .call_verify(store, &certificates, &receipt)
+                        .await
+                })
+            }),
+            |answer, judge| Ok(verdict(answer, judge)),
+        )
+        .await
+    }
+
     async fn rollback(
         &self,
         attempt: &Attempt,
         items: &[InstallItem],
+        receipt: Option<&str>,
+    ) -> Result<(), PluginFailure> {
+        // A call that was dropped gives its turn back when its guest is gone and its files are back.
+        let turn = self.instance.turn().await;
+        let troubles = undo_all(&self.instance);
+        drop(turn);
+        let rolled_back = self.call_rollback(attempt, items, receipt).await;
+        self.instance.backups().leave();
+        match rolled_back {
+            Ok(()) if troubles.is_empty() => Ok(()),
+            Ok(()) => Err(self.trouble("plugin.files-not-restored", troubles)),
+            Err(mut failure) => {
+                failure.causes.extend(troubles);
+                Err(failure)
+            }
+        }
+    }
+
+    fn accept(&self) -> Result<(), PluginFailure> {
+        let forgotten = self.instance.backups().forget();
+        forgotten.map_err(|error| {
+            let cause = format!("the files from before could not be given up: {error}");
+            self.trouble("plugin.backups", vec![cause])
+        })
+    }
+
+    async fn recover(&self) -> Vec<PutBack> {
+        let _turn = self.instance.turn().await;
+        let all = self.instance.backups().recover();
+        all.into_iter()
+            .map(|(path, result)| PutBack {
+                plugin: self.instance.name.clone(),
+                path: path.display().to_string(),
+                result,
+            })
+            .collect()
+    }
+}
+
+impl InstallerPlugin {
+    async fn call_rollback(
+        &self,
+        attempt: &Attempt,
+        items: &[InstallItem],
+        receipt: Option<&str>,
     ) -> Result<(), PluginFailure> {
         let component = self.component.clone();
         let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
         let attempt = wit_attempt(attempt);
+        let receipt = receipt.map(str::to_owned);
         call(
             &self.instance,
             Phase::Rollback,
@@ -131,13 +202,31 @@ impl InstallerPlugin {
                     let plugin = component.instantiate_async(&mut *store).await?;
                     let installer = plugin.waxwing_plugin_installer();
                     installer
-                        .call_rollback(store, &attempt, &certificates, None)
+                        .call_rollback(store, &attempt, &certificates, receipt.as_deref())
                         .await
                 })
             }),
             |(), _judge| Ok(()),
         )
         .await
+    }
+
+    /// The host's own part of an installation went wrong.
+    fn trouble(&self, code: &str, causes: Vec<String>) -> PluginFailure {
+        let mut causes = causes.into_iter();
+        PluginFailure {
+            plugin: self.instance.name.clone(),
+            call: "install".to_owned(),
+            kind: PluginFailureKind::Other,
+            code: code.to_owned(),
+            message: causes.next().unwrap_or_default(),
+            hint: None,
+            http_status: None,
+            details: Vec::new(),
+            retry_after: None,
+            account_wide: false,
+            causes: causes.collect(),
+        }
     }
 }
 
@@ -198,6 +287,28 @@ fn deploy_plan(plan: wit::DeployPlan, judge: &Judge) -> Result<DeployPlan, Plugi
         findings: judge.findings(plan.findings),
         token: plan.token,
     })
+}
+
+fn verdict(answer: wit::Verdict, judge: &Judge) -> Verdict {
+    let problems = answer.problems.into_iter().take(ITEMS);
+    let mut problems: Vec<PluginFailure> = problems
+        .map(|problem| judge.note(problem, PluginFailureKind::Other))
+        .collect();
+    if problems.is_empty() && !answer.ok {
+        let message = "it is not in place, and the plugin does not say why".to_owned();
+        problems.push(judge.bad_answer(message));
+    }
+    let evidence = answer.evidence.into_iter().take(ITEMS);
+    Verdict {
+        ok: answer.ok && problems.is_empty(),
+        problems,
+        evidence: evidence
+            .map(|detail| {
+                let name = judge.text(&detail.name, WORD);
+                (name, judge.text(&detail.value, SENTENCE))
+            })
+            .collect(),
+    }
 }
 
 fn installed(answer: wit::Installed, judge: &Judge) -> Result<Installed, PluginFailure> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use waxwing_core::name::PluginName;
 use waxwing_core::secret::Secret;
@@ -14,6 +15,7 @@ use crate::files::Backups;
 use crate::phase::Phase;
 use crate::pkcs12::Pkcs12;
 use crate::powers::Powers;
+use crate::rate::{Rate, Turn};
 use crate::redact::Redactor;
 use crate::state::State;
 
@@ -38,6 +40,8 @@ pub(crate) struct Instance {
     pub(crate) redactor: Redactor,
     pub(crate) state: Mutex<State>,
     pub(crate) backups: Mutex<Backups>,
+    /// The provider's rate, if the manifest states one.
+    pub(crate) rate: Option<Mutex<Rate>>,
     pub(crate) host: Arc<Shared>,
     /// Present if calls must not overlap.
     pub(crate) turns: Option<Arc<tokio::sync::Mutex<()>>>,
@@ -54,6 +58,15 @@ impl Instance {
 
     pub(crate) fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When a request may be sent that can wait for `most`.
+    pub(crate) fn request_turn(&self, most: Duration) -> Turn {
+        let now = self.host.clock.now();
+        self.rate.as_ref().map_or(Turn::In(Duration::ZERO), |rate| {
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.turn(now, most)
+        })
     }
 
     pub(crate) fn backups(&self) -> std::sync::MutexGuard<'_, Backups> {

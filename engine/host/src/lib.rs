@@ -37,6 +37,7 @@ mod phase;
 pub mod pkcs12;
 mod policy;
 mod powers;
+mod rate;
 mod redact;
 pub mod section;
 mod state;

@@ -11,6 +11,7 @@ pub(crate) enum Phase {
     Cleanup,
     Plan,
     Install,
+    Verify,
     Rollback,
 }
 
@@ -24,6 +25,7 @@ impl Phase {
             Self::Cleanup => "cleanup",
             Self::Plan => "plan",
             Self::Install => "install",
+            Self::Verify => "verify",
             Self::Rollback => "rollback",
         }
     }
@@ -31,7 +33,7 @@ impl Phase {
     /// True if nothing outside may be changed.
     pub(crate) const fn is_read_only(self) -> bool {
         match self {
-            Self::Validate | Self::Preflight | Self::Plan => true,
+            Self::Validate | Self::Preflight | Self::Plan | Self::Verify => true,
             Self::Present | Self::Cleanup | Self::Install | Self::Rollback => false,
         }
     }

@@ -19,6 +19,7 @@ pub mod pkcs12;
 pub mod x509;
 
 pub mod secrets;
+pub mod served;
 
 pub mod permission;
 

@@ -22,7 +22,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, StoredVersion,
+    Origin, ServedMark, StoredVersion,
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -78,6 +78,11 @@ impl FileStore {
     /// The state folder.
     pub fn root(&self) -> &Path {
         self.layout.root()
+    }
+
+    /// Where installers' backups go. It is made by who needs it.
+    pub fn backups(&self) -> PathBuf {
+        self.layout.backups()
     }
 
     /// A folder for things that can be made again, private to the owner.
@@ -316,25 +321,15 @@ impl CertificateStore for FileStore {
                 })
             }
         };
-        let path = self.layout.last(name);
-        let last = match read::text(&path)? {
-            None => None,
-            // It only says how the last run ended; nothing is decided by it.
-            Some(text) => match format::read_last(&text) {
-                Ok(last) => Some(last),
-                Err(cause) => {
-                    let error = failure::unreadable(&path, cause);
-                    tracing::error!(certificate = %name, cause = %error, "a note was ignored");
-                    None
-                }
-            },
-        };
+        let last = read::note(name, &self.layout.last(name), format::read_last)?;
+        let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
         Ok(Some(InventoryEntry {
             certificate: name.clone(),
             current,
             installed,
             last,
+            served: served.unwrap_or_default(),
             unfinished,
         }))
     }
@@ -414,6 +409,14 @@ impl CertificateStore for FileStore {
         atomic::create_dir(&self.layout.installed(name))?;
         let path = self.layout.installed_by(name, &mark.plugin);
         atomic::replace(&path, format::write_installed(mark).as_bytes())
+    }
+
+    fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {
+        atomic::create_dir(&self.layout.certificate(name))?;
+        atomic::replace(
+            &self.layout.served(name),
+            format::write_served(seen).as_bytes(),
+        )
     }
 
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {

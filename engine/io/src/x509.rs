@@ -77,6 +77,13 @@ pub fn read_chain(text: &str) -> Result<(ChainPem, CertificateFacts), CryptoErro
     Ok((pem, facts))
 }
 
+/// The end of validity of a certificate in DER, if it can be read.
+pub fn not_after(der: &[u8]) -> Option<Timestamp> {
+    let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+    let end = certificate.validity().not_after.timestamp();
+    Some(Timestamp::from_unix(end))
+}
+
 /// The leaf of a PEM chain in DER.
 pub fn leaf_der(text: &str) -> Result<Vec<u8>, CryptoError> {
     let blocks = pem::chain(text).map_err(|cause| failed(READING, cause))?;

@@ -28,6 +28,7 @@ mod relay;
 mod runtime;
 pub mod scan;
 pub mod server;
+pub mod shop;
 pub mod traffic;
 pub mod window;
 mod world;

@@ -65,7 +65,11 @@ pub(crate) fn run(
     }
     let kept = kept(&before, &names, &orders, &terminal.context(now));
     let live = Arc::clone(&terminal.progress);
-    let idle = is_idle(&before, &names, &orders, &store);
+    let looks =
+        loaded.settings.certificates.iter().any(|one| {
+            !one.served_at.is_empty() && (names.is_empty() || names.contains(&one.name))
+        });
+    let idle = !looks && is_idle(&before, &names, &orders, &store);
     let report = if idle {
         nothing(now)
     } else {
@@ -196,7 +200,9 @@ fn nothing(now: Timestamp) -> RunReport {
         started: now,
         ended: now,
         certificates: Vec::new(),
+        put_back: Vec::new(),
         installs: Vec::new(),
+        served: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
         accounts: Vec::new(),

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use waxwing_core::http::{Method, TransportError, TransportStage};
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::ServedLeaf;
 use waxwing_flow::failure::{CaError, Failure};
 use waxwing_flow::plugin::{DeployStep, PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_flow::ports::{StoreError, StoreErrorKind, UnseenError};
 use waxwing_flow::report::{
-    CaFailure, CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
-    RunReport,
+    CaFailure, CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome,
+    Reached, RunReport, ServedReport, StageReport,
 };
 
 use super::page::tests::NOW;
@@ -127,7 +129,9 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         started: at(0),
         ended: at(43),
         certificates,
+        put_back: Vec::new(),
         installs,
+        served: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::from([(ca("first"), 9)]),
         accounts: Vec::new(),
@@ -229,6 +233,26 @@ impl CertificateFixture {
     }
 }
 
+/// A look at a place; none: nothing was seen.
+pub(crate) fn served(of: &str, place: &str, sha256: Option<&str>, current: bool) -> ServedReport {
+    ServedReport {
+        certificate: name(of),
+        place: ServedAt::parse(place).expect("a literal place"),
+        current,
+        seen: match sha256 {
+            Some(sha256) => Ok(ServedLeaf {
+                sha256: sha256.to_owned(),
+                not_after: Some(days(12)),
+            }),
+            None => Err(UnseenError {
+                causes: vec!["connect to 192.0.2.1:443: refused".to_owned()],
+            }),
+        },
+        at: at(43),
+        took: Duration::from_millis(1_200),
+    }
+}
+
 /// An installer's report that is put together piece by piece.
 pub(crate) struct InstallFixture(InstallReport);
 
@@ -252,6 +276,7 @@ pub(crate) fn install(by: &str, certificates: &[&str]) -> InstallFixture {
             step("command", "test"),
             step("command", "reload"),
         ],
+        stages: Vec::new(),
         outcome: InstallOutcome::Done { changed: true },
     })
 }
@@ -261,6 +286,16 @@ impl InstallFixture {
         let by = self.0.plugin.as_str().to_owned();
         let failure = plugin_failure(&by, "install", message);
         self.0.outcome = InstallOutcome::Failed(Failure::Plugins(vec![failure]));
+        self
+    }
+
+    /// It was undone, well or not.
+    pub(crate) fn undone(mut self, ended: Result<(), Failure>) -> Self {
+        self.0.stages.push(StageReport {
+            stage: DeployStage::Undo,
+            took: Duration::from_millis(20),
+            ended,
+        });
         self
     }
 

@@ -16,7 +16,10 @@ use waxwing_flow::report::{
 use super::outcome::exit_of;
 use super::plan::{PlanView, rule};
 use super::renewal::RunView;
-use super::status::StatusView;
+use super::status::{StatusView, served_at};
+
+mod served;
+mod stages;
 
 /// The version of all outputs together.
 const SCHEMA: u32 = 1;
@@ -195,6 +198,7 @@ struct StatusItemJson {
     plan: ItemJson,
     current: Option<CurrentJson>,
     installed: Vec<InstalledJson>,
+    served: Vec<served::ServedJson>,
     last_run: Option<LastRunJson>,
 }
 
@@ -268,6 +272,9 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
                             at: mark.at.to_string(),
                         })
                         .collect(),
+                    served: served_at(view, of)
+                        .map(|seen| served::noted(of.name.as_str(), &seen))
+                        .collect(),
                     last_run: entry.and_then(|entry| entry.last.as_ref()).map(|last| {
                         let (result, plugin, class, causes) = attempt(&last.result);
                         LastRunJson {
@@ -316,7 +323,10 @@ pub(crate) struct RunJson {
     started: String,
     ended: String,
     certificates: Vec<CertificateJson>,
+    /// Files that were put back first, because an earlier run was cut off.
+    put_back: Vec<stages::PutBackJson>,
     installs: Vec<BatchJson>,
+    served: Vec<served::ServedJson>,
     not_due: Vec<KeptJson>,
     /// Requests to each CA.
     requests: std::collections::BTreeMap<String, u64>,
@@ -370,6 +380,7 @@ struct BatchJson {
     started: String,
     took_ms: u128,
     steps: Vec<StepJson>,
+    stages: Vec<stages::StageJson>,
     failure: Option<FailureJson>,
 }
 
@@ -432,7 +443,9 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         started: report.started.to_string(),
         ended: report.ended.to_string(),
         certificates: report.certificates.iter().map(certificate).collect(),
+        put_back: report.put_back.iter().map(stages::put_back).collect(),
         installs: report.installs.iter().map(batch).collect(),
+        served: report.served.iter().map(served::in_run).collect(),
         not_due: view
             .kept
             .iter()
@@ -548,6 +561,7 @@ fn batch(install: &InstallReport) -> BatchJson {
                 reversible: step.reversible,
             })
             .collect(),
+        stages: install.stages.iter().map(stages::stage).collect(),
         failure: cause,
     }
 }

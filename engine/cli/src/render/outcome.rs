@@ -1,6 +1,7 @@
 //! What a run amounts to: the one decision on its exit code.
 
 use waxwing_flow::failure::Failure;
+use waxwing_flow::plugin::{PutBack, PutBackResult};
 use waxwing_flow::ports::StoreErrorKind;
 use waxwing_flow::report::{CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport};
 
@@ -13,7 +14,13 @@ use crate::exit::Exit;
 /// it stays written down and is tried again.
 pub(crate) fn exit_of(report: &RunReport) -> Exit {
     let endings: Vec<Ended> = report.certificates.iter().map(ended).collect();
-    let installs: Vec<Ended> = report.installs.iter().filter_map(install_ended).collect();
+    let mut installs: Vec<Ended> = report.installs.iter().filter_map(install_ended).collect();
+    // A file that is still the one of an installation that was cut off.
+    let failed = |file: &PutBack| matches!(file.result, PutBackResult::Failed(_));
+    installs.extend(report.put_back.iter().any(failed).then_some(Ended::Failed));
+    // What is installed and not served helps nobody.
+    let not_served = report.served.iter().any(|one| !one.current);
+    installs.extend(not_served.then_some(Ended::Failed));
     let all = |wanted| !endings.is_empty() && endings.iter().all(|ending| *ending == wanted);
     let any = |wanted| endings.contains(&wanted);
     if all(Ended::Denied) {
@@ -138,6 +145,34 @@ mod tests {
             let report = run(certificates, installs);
             assert_eq!(exit_of(&report), want, "{report:?}");
         }
+    }
+
+    #[test]
+    fn what_is_not_served_or_not_put_back_is_a_failed_deploy() {
+        use super::super::fixture::served;
+        let good = || certificate("good").issued("first", false).done();
+        let mut report = run(vec![good()], vec![install("web", &["good"]).done()]);
+        report.served = vec![served("good", "good.example", Some("0d7a41"), true)];
+        assert_eq!(exit_of(&report), Exit::Done);
+        report
+            .served
+            .push(served("good", "mx.example", None, false));
+        assert_eq!(exit_of(&report), Exit::NotInstalled);
+        report.served.clear();
+        let file = |result| PutBack {
+            plugin: super::super::fixture::plugin("web"),
+            path: "/etc/web/good.crt".to_owned(),
+            result,
+        };
+        report.put_back = vec![
+            file(PutBackResult::Restored),
+            file(PutBackResult::LeftAlone),
+        ];
+        assert_eq!(exit_of(&report), Exit::Done);
+        report
+            .put_back
+            .push(file(PutBackResult::Failed("no room".to_owned())));
+        assert_eq!(exit_of(&report), Exit::NotInstalled);
     }
 
     #[test]

@@ -433,6 +433,7 @@ mod tests {
             reuse_key: certificate == "mail",
             validate: vec![(None, plugin("one-dns"))],
             install: vec![plugin("web")],
+            served_at: Vec::new(),
             days_after_issue: DaysAfterIssue {
                 days: 55,
                 written: false,

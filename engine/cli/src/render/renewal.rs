@@ -7,9 +7,10 @@ use waxwing_core::ca::choose;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::failure::{CaError, Failure};
-use waxwing_flow::plugin::DeployStep;
+use waxwing_flow::plugin::{DeployStep, PutBack, PutBackResult};
 use waxwing_flow::report::{
-    CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached, RunReport,
+    CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
+    RunReport,
 };
 
 use super::page::{Context, Ink, Line, Page, count, list};
@@ -17,8 +18,10 @@ use super::plan::held;
 use super::table::{Align, Cell, Table};
 use super::time::took;
 
+mod served;
 mod sum;
 
+pub(super) use served::fingerprint;
 use sum::sum;
 
 /// Where the timeline below a certificate begins.
@@ -60,14 +63,39 @@ pub(crate) struct Kept {
 /// The whole text.
 pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
     let mut page = Page::new(context);
+    put_back(&view.report.put_back, &mut page);
     heads(view, context, &mut page);
     for report in &view.report.installs {
         if own_block(view, report) {
             install_block(report, context, &mut page);
         }
     }
+    served::others(view, context, &mut page);
     sum(view, context, &mut page);
     page.finish()
+}
+
+/// What had to be repaired before anything else was done: the files of installations that were cut
+/// off in an earlier run.
+fn put_back(files: &[PutBack], page: &mut Page<'_>) {
+    for file in files {
+        let (ink, what) = match &file.result {
+            PutBackResult::Restored => (Ink::Warn, "put back as it was".to_owned()),
+            PutBackResult::LeftAlone => {
+                (Ink::Warn, "left alone, for it was changed since".to_owned())
+            }
+            PutBackResult::Failed(why) => (Ink::Bad, format!("not put back: {why}")),
+        };
+        let line = Line::indented(0)
+            .ink(Ink::Strong, file.plugin.as_str())
+            .text("   ")
+            .hang_here()
+            .text("an earlier run was cut off while it installed; ")
+            .text(&file.path)
+            .text(" ")
+            .ink(ink, &what);
+        page.line(&line);
+    }
 }
 
 /// The line of each certificate, and what belongs below it.
@@ -399,6 +427,16 @@ fn timeline(
             row(install.started + install.took, install.took, ink, what);
         }
     }
+    for one in &view.report.served {
+        if one.certificate == report.certificate {
+            row(
+                one.at,
+                one.took,
+                served::ink(one),
+                served::text(one, context),
+            );
+        }
+    }
     table.lines().iter().for_each(|line| page.line(line));
     for install in &view.report.installs {
         if !own_block(view, install) && install.certificates.contains(&report.certificate) {
@@ -521,6 +559,25 @@ fn install_failure(install: &InstallReport, page: &mut Page<'_>) {
         return;
     };
     causes_of(failure, page);
+    let undo = install
+        .stages
+        .iter()
+        .rev()
+        .find(|s| s.stage == DeployStage::Undo);
+    match undo.map(|undo| &undo.ended) {
+        None => {}
+        Some(Ok(())) => page.plain(2, "What was done is undone; the files are as they were."),
+        Some(Err(Failure::Stopped)) => {
+            page.plain(
+                2,
+                "There was no time to undo it; the next run begins with that.",
+            );
+        }
+        Some(Err(failure)) => {
+            page.line(&Line::indented(2).ink(Ink::Bad, "undoing it failed:"));
+            failure.lines().iter().for_each(|line| page.plain(4, line));
+        }
+    }
     page.plain(2, "It is tried again on the next run, without a new order.");
     if let Some(hint) = failure.hint() {
         page.hint(2, &hint);

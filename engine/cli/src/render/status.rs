@@ -14,6 +14,10 @@ use super::page::{Context, Ink, Line, Page, count, list};
 use super::plan::rule;
 use super::table::{Align, Cell, Table};
 
+mod served;
+
+pub(super) use served::{Seen, all as served_at};
+
 /// Below this width a column is left out.
 const NARROW: usize = 100;
 
@@ -106,11 +110,20 @@ impl StatusView<'_> {
     /// Items with their health, worst first; those alike in the order of the configuration.
     pub(crate) fn ranked(&self) -> Vec<(Health, &Item)> {
         let items = self.plan.items.iter();
-        let mut ranked: Vec<(Health, &Item)> = items
-            .map(|item| (health(item, self.inventory.get(&item.name)), item))
-            .collect();
+        let mut ranked: Vec<(Health, &Item)> =
+            items.map(|item| (self.health(item), item)).collect();
         ranked.sort_by_key(|(health, _)| *health);
         ranked
+    }
+
+    /// How a certificate is doing. One that is not served where it should be helps nobody.
+    fn health(&self, item: &Item) -> Health {
+        let health = health(item, self.inventory.get(&item.name));
+        let watched = matches!(health, Health::Good | Health::Watch);
+        match served::worst(self, item) {
+            Some(seen) if watched && !seen.is_current() => Health::NeedsPerson,
+            _ => health,
+        }
     }
 
     /// True if a person has to do something.
@@ -133,7 +146,7 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
     }
     for (health, item) in &ranked {
         if matches!(health, Health::NeedsPerson | Health::Watch) {
-            troubles(view, item, &mut page);
+            troubles(view, item, context, &mut page);
         }
     }
     for error in view.broken {
@@ -194,8 +207,16 @@ fn table(
     use Align::{Left, Right};
     // Where there is no room for all columns, the one goes that the lines below repeat if it matters.
     let narrow = context.width < NARROW;
-    let mut table = Table::new(0, &[Left, Left, Left, Left, Right, Left, Left, Left]).gap(2);
+    // Only where somebody wants to know.
+    let places = view
+        .certificates
+        .iter()
+        .any(|one| !one.served_at.is_empty());
+    let columns = [Left, Left, Left, Left, Right, Left, Left, Left, Left];
+    let columns = &columns[..if places { 9 } else { 8 }];
+    let mut table = Table::new(0, columns).gap(2);
     let mut row = |mut cells: Vec<Cell>| {
+        cells.truncate(columns.len());
         if narrow {
             cells.remove(LAST_RUN);
         }
@@ -210,6 +231,7 @@ fn table(
         "NEXT",
         "LAST RUN",
         "INSTALLED",
+        "SERVED",
     ];
     row(heads
         .iter()
@@ -234,6 +256,7 @@ fn table(
             Cell::plain(next(item, context)),
             Cell::plain(last.map_or_else(|| "-".to_owned(), |last| last_run(last, context))),
             Cell::plain(installed(view, item, entry)),
+            served::cell(view, item, context),
         ]);
     }
     table.lines().iter().for_each(|line| page.line(line));
@@ -298,7 +321,11 @@ fn installed(view: &StatusView<'_>, item: &Item, entry: Option<&InventoryEntry>)
 }
 
 /// Why a certificate is not as it should be, and what to do.
-fn troubles(view: &StatusView<'_>, item: &Item, page: &mut Page<'_>) {
+fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
+    for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
+        let text = format!("{}: {}", item.name, seen.to_text(context));
+        page.line(&Line::indented(0).ink(Ink::Bad, text));
+    }
     let entry = view.inventory.get(&item.name);
     let last = entry.and_then(|entry| entry.last.as_ref());
     let (who, causes) = match last.map(|last| &last.result) {
@@ -344,7 +371,7 @@ fn troubles(view: &StatusView<'_>, item: &Item, page: &mut Page<'_>) {
 pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) -> String {
     let mut page = Page::new(context);
     let entry = view.inventory.get(&item.name);
-    let health = health(item, entry);
+    let health = view.health(item);
     let (ink, said) = match health {
         Health::NeedsPerson => (Ink::Bad, "needs you"),
         Health::Watch => (Ink::Warn, "works, but should be looked at"),
@@ -424,6 +451,9 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
             ),
         );
     }
+    for seen in served::all(view, item) {
+        fact("served", seen.to_text(context));
+    }
     if let Some(last) = entry.and_then(|entry| entry.last.as_ref()) {
         fact(
             "last run",
@@ -435,7 +465,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
         );
     }
     table.lines().iter().for_each(|line| page.line(line));
-    troubles(view, item, &mut page);
+    troubles(view, item, context, &mut page);
     page.finish()
 }
 

@@ -40,6 +40,7 @@ fn wanted(called: &str) -> CertificateSettings {
         reuse_key: false,
         validate: Vec::new(),
         install: vec![plugin("web"), plugin("mail")],
+        served_at: Vec::new(),
         days_after_issue: DaysAfterIssue {
             days: 55,
             written: false,

@@ -90,9 +90,7 @@ impl Shift<'_> {
         let settled = tokio::select! {
             biased;
             settled = settle(self.ports, &attempt, owed) => settled,
-            () = self.stop.farewell(self.ports.session.clock.as_ref()) => {
-                return Err(Failure::Stopped);
-            }
+            () = self.stop.over() => return Err(Failure::Stopped),
         };
         run.obligations = settled.left;
         let current = store.current(&run.certificate).map_err(Failure::Store)?;

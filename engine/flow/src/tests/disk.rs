@@ -9,7 +9,7 @@ use waxwing_core::time::Timestamp;
 use super::world::{Gate, State, World};
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, StoredVersion,
+    Origin, ServedMark, StoredVersion,
 };
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -18,6 +18,7 @@ pub(crate) struct Disk {
     pub(crate) versions: BTreeMap<CertificateName, Vec<StoredVersion>>,
     pub(crate) marks: BTreeMap<CertificateName, Vec<InstalledMark>>,
     pub(crate) last: BTreeMap<CertificateName, LastAttempt>,
+    pub(crate) served: BTreeMap<CertificateName, Vec<ServedMark>>,
     pub(crate) journals: BTreeMap<CertificateName, String>,
     pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
     pub(crate) accounts: BTreeMap<CaName, AccountRecord>,
@@ -95,6 +96,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         }),
         installed: disk.marks.get(name).cloned().unwrap_or_default(),
         last: disk.last.get(name).cloned(),
+        served: disk.served.get(name).cloned().unwrap_or_default(),
         unfinished,
     })
 }
@@ -150,6 +152,12 @@ impl CertificateStore for World {
             let marks = state.disk.marks.entry(name.clone()).or_default();
             marks.retain(|old| old.plugin != mark.plugin);
             marks.push(mark.clone());
+        })
+    }
+
+    fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {
+        self.disk("note what is served of", name.as_str(), |state| {
+            state.disk.served.insert(name.clone(), seen.to_vec());
         })
     }
 

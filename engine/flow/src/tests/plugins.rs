@@ -4,13 +4,19 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use waxwing_core::name::{CertificateName, DomainName, PluginName};
+use waxwing_core::settings::served_at::ServedAt;
 
 use super::world::{Gate, Records, World};
+use crate::certificate::ServedLeaf;
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, DeployStep, Finding, InstallItem, Installed as Done,
-    Placed, PluginFailure, PluginFailureKind, PresentReport, PropagationHint, Removal, ZoneAnswer,
+    Placed, PluginFailure, PluginFailureKind, PresentReport, PropagationHint, PutBack,
+    PutBackResult, Removal, Verdict, ZoneAnswer,
 };
-use crate::ports::{DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView};
+use crate::ports::{
+    DeploymentProbe, DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView,
+    UnseenError,
+};
 
 /// The zone, and how its provider behaves.
 #[derive(Default)]
@@ -29,6 +35,26 @@ pub(crate) struct Dns {
 pub(crate) struct Installed {
     pub(crate) leaves: BTreeMap<CertificateName, String>,
     pub(crate) installs: usize,
+    /// What was there before the open batch, on disk.
+    pub(crate) before: Option<BTreeMap<CertificateName, String>>,
+    /// Calls of install never end.
+    pub(crate) hangs: bool,
+    /// Calls of rollback never end.
+    pub(crate) rollback_hangs: bool,
+    /// Looks at the server until it serves what is installed.
+    pub(crate) late: usize,
+    /// What is installed does not last.
+    pub(crate) fades: bool,
+}
+
+impl Installed {
+    /// True if there was something to put back.
+    fn put_back(&mut self) -> bool {
+        let before = self.before.take();
+        let open = before.is_some();
+        self.leaves = before.unwrap_or_else(|| std::mem::take(&mut self.leaves));
+        open
+    }
 }
 
 pub(crate) struct Provider(pub(crate) World);
@@ -155,6 +181,27 @@ impl PropagationProbe for Probe {
     }
 }
 
+/// A server that begins with what is installed after some looks at it.
+#[async_trait]
+impl DeploymentProbe for Target {
+    async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
+        let gate = self.0.gate(&format!("look at {place}"));
+        let mut state = self.0.state();
+        let late = &mut state.installed.late;
+        *late = late.saturating_sub(1);
+        if gate != Gate::Open || *late > 0 {
+            return Err(UnseenError {
+                causes: vec!["simulated".to_owned()],
+            });
+        }
+        let leaf = state.installed.leaves.values().next();
+        Ok(ServedLeaf {
+            sha256: leaf.cloned().unwrap_or_default(),
+            not_after: None,
+        })
+    }
+}
+
 #[async_trait]
 impl Installer for Target {
     async fn validate(&self, _online: bool) -> Result<Vec<Finding>, PluginFailure> {
@@ -195,6 +242,10 @@ impl Installer for Target {
         if gate == Gate::Fail {
             return Err(failure("files", "install"));
         }
+        {
+            let installed = &mut self.0.state().installed;
+            installed.before = Some(installed.leaves.clone());
+        }
         for item in items {
             let mut state = self.0.state();
             state.installed.installs += 1;
@@ -203,12 +254,84 @@ impl Installer for Target {
                 item.version.facts.leaf_sha256.clone(),
             );
         }
+        if self.0.state().installed.hangs {
+            std::future::pending::<()>().await;
+        }
         match self.0.after(gate) {
             Ok(()) => Ok(Done {
                 receipt: "receipt".to_owned(),
                 changed: true,
             }),
-            Err(_lost) => Err(failure("files", "install")),
+            Err(_lost) => {
+                self.0.state().installed.put_back();
+                Err(failure("files", "install"))
+            }
         }
+    }
+
+    async fn verify(
+        &self,
+        _items: &[InstallItem],
+        receipt: &str,
+    ) -> Result<Verdict, PluginFailure> {
+        assert_eq!(receipt, "receipt");
+        if self.0.gate("verify") != Gate::Open {
+            return Err(failure("files", "verify"));
+        }
+        let ok = !self.0.state().installed.fades;
+        let problems = if ok {
+            Vec::new()
+        } else {
+            vec![failure("files", "verify")]
+        };
+        Ok(Verdict {
+            ok,
+            problems,
+            evidence: Vec::new(),
+        })
+    }
+
+    async fn rollback(
+        &self,
+        _attempt: &Attempt,
+        _items: &[InstallItem],
+        _receipt: Option<&str>,
+    ) -> Result<(), PluginFailure> {
+        let gate = self.0.gate("rollback");
+        if self.0.state().installed.rollback_hangs {
+            std::future::pending::<()>().await;
+        }
+        if gate == Gate::Fail {
+            return Err(failure("files", "rollback"));
+        }
+        self.0.state().installed.put_back();
+        self.0
+            .after(gate)
+            .map_err(|_lost| failure("files", "rollback"))
+    }
+
+    fn accept(&self) -> Result<(), PluginFailure> {
+        let gate = self.0.gate("accept");
+        if gate == Gate::Fail {
+            return Err(failure("files", "accept"));
+        }
+        self.0.state().installed.before = None;
+        self.0
+            .after(gate)
+            .map_err(|_lost| failure("files", "accept"))
+    }
+
+    async fn recover(&self) -> Vec<PutBack> {
+        let gate = self.0.gate("recover");
+        let mut put_back = Vec::new();
+        if gate != Gate::Fail && self.0.state().installed.put_back() {
+            put_back.push(PutBack {
+                plugin: PluginName::parse("files").expect("a literal name"),
+                path: "/everything".to_owned(),
+                result: PutBackResult::Restored,
+            });
+        }
+        let _lost = self.0.after(gate);
+        put_back
     }
 }

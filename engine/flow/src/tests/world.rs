@@ -197,6 +197,7 @@ impl World {
                     settings: "digest".to_owned(),
                 },
             )]),
+            served: Arc::new(Target(self.clone())),
             audit: Arc::new(AuditTrail::default()),
             observer: Arc::new(self.clone()),
         }
@@ -421,6 +422,7 @@ pub(crate) fn certificate(name: &str, domains: &[&str], cas: &[&str]) -> Certifi
         reuse_key: false,
         validate: vec![(None, plugin("dns"))],
         install: vec![plugin("files")],
+        served_at: Vec::new(),
         days_after_issue: DaysAfterIssue {
             days: 55,
             written: false,

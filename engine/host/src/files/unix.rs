@@ -29,6 +29,25 @@ impl Attributes {
         self.mode
     }
 
+    /// As the ledger keeps them.
+    pub(crate) fn to_json(self) -> serde_json::Value {
+        serde_json::json!({ "owner": self.owner, "group": self.group, "mode": self.mode })
+    }
+
+    pub(crate) fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let number = |key: &str| u32::try_from(value[key].as_u64()?).ok();
+        Some(Self {
+            owner: number("owner")?,
+            group: number("group")?,
+            mode: number("mode")? & 0o7777,
+        })
+    }
+
+    /// Unix has owner, group and mode instead.
+    pub(crate) const fn acl(self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What a file has to have: the grant's, else what it had, else the engine's own.
     pub(crate) fn wanted(
         grant: &GrantFiles,
@@ -110,10 +129,7 @@ impl Folder {
         attributes: &Attributes,
     ) -> io::Result<()> {
         let temporary = name.temporary();
-        match rustix::fs::unlinkat(&self.0, &*temporary, AtFlags::empty()) {
-            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-            Err(other) => return Err(other.into()),
-        }
+        self.tidy(name)?;
         let written = self
             .put_temporary(&temporary, content, attributes)
             .and_then(|()| {
@@ -131,6 +147,14 @@ impl Folder {
     pub(crate) fn remove(&self, name: &FileName) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.0, name.as_str(), AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(rustix::fs::fsync(&self.0)?),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Takes away what a write that was cut off has left beside a file.
+    pub(crate) fn tidy(&self, name: &FileName) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.0, &*name.temporary(), AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
             Err(other) => Err(other.into()),
         }
     }
@@ -175,6 +199,28 @@ pub(crate) fn create_private(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
+}
+
+/// Makes a folder that only the owner can enter; one that is there is made so.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _there => {}
+    }
+    let facts = std::fs::symlink_metadata(path)?;
+    if !facts.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "not a folder"));
+    }
+    if facts.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder outlast a crash.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 fn user(name: &str) -> io::Result<u32> {

@@ -25,6 +25,24 @@ impl Attributes {
         0
     }
 
+    /// As the ledger keeps them.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "acl": self.0 })
+    }
+
+    pub(crate) fn from_json(value: &serde_json::Value) -> Option<Self> {
+        let entries = value["acl"].as_array()?.iter();
+        let texts: Option<_> = entries
+            .map(|entry| entry.as_str().map(str::to_owned))
+            .collect();
+        Some(Self(texts?))
+    }
+
+    /// The access list.
+    pub(crate) fn acl(&self) -> Vec<String> {
+        self.0.clone()
+    }
+
     /// What a file has to have. Files are not asked for what they have, so this never differs.
     pub(crate) fn wanted(
         grant: &GrantFiles,
@@ -83,10 +101,7 @@ impl Folder {
         attributes: &Attributes,
     ) -> io::Result<()> {
         let temporary = self.0.join(name.temporary());
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _gone => {}
-        }
+        self.tidy(name)?;
         let written = put_temporary(&temporary, content, attributes)
             .and_then(|()| fs::rename(&temporary, self.0.join(name.as_str())));
         if written.is_err() {
@@ -94,6 +109,14 @@ impl Folder {
             drop(fs::remove_file(&temporary));
         }
         written
+    }
+
+    /// Takes away what a write that was cut off has left beside a file.
+    pub(crate) fn tidy(&self, name: &FileName) -> io::Result<()> {
+        match fs::remove_file(self.0.join(name.temporary())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _gone => Ok(()),
+        }
     }
 
     pub(crate) fn remove(&self, name: &FileName) -> io::Result<()> {
@@ -133,4 +156,18 @@ fn put_temporary(path: &Path, content: &[u8], attributes: &Attributes) -> io::Re
 /// Creates a file, or fails if it is there. Who can read it is the folder's matter.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).open(path)
+}
+
+/// Makes a folder; who can enter it is the matter of the folder above it.
+pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !path.is_dir() => Err(error),
+        _there => Ok(()),
+    }
+}
+
+/// NTFS keeps the names in a folder by itself.
+#[expect(clippy::unnecessary_wraps, reason = "its twin on Unix fails")]
+pub(crate) const fn sync_dir(_path: &Path) -> io::Result<()> {
+    Ok(())
 }

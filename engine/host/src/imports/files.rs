@@ -264,24 +264,35 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
         filled,
         wanted,
     } = job;
-    let backup = instance
+    let sha256 = sha256_hex(&filled.bytes);
+    let failed = |error: &std::io::Error| {
+        record(format!("failed: {error}"));
+        Err(FileError::Io(format!("{}: {error}", path.display())))
+    };
+    let spot = place.spot.clone();
+    let kept = instance
         .backups()
-        .keep(place.spot.clone(), prior, filled.private);
+        .keep(spot, &place.grant, prior, &sha256, filled.private);
+    let backup = match kept {
+        Ok(backup) => backup,
+        Err(error) => return failed(&error),
+    };
     call.writes.begin(&backup);
     match place.folder.put(&place.spot.name, &filled.bytes, &wanted) {
         Ok(()) => {
             record("written".to_owned());
             Ok(Written {
                 changed: true,
-                sha256: sha256_hex(&filled.bytes),
+                sha256,
                 backup: Some(backup),
             })
         }
         Err(error) => {
-            // Nothing was renamed, so there is nothing to undo.
-            call.writes.restored(&backup);
-            record(format!("failed: {error}"));
-            Err(FileError::Io(format!("{}: {error}", path.display())))
+            // The new file may have taken the name before the disk complained.
+            if restore(&instance, &backup).is_ok() {
+                call.writes.restored(&backup);
+            }
+            failed(&error)
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::call::{Call, instant, on_caller};
 use crate::limits::Limit;
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
+use crate::rate::Turn;
 use crate::redact::percent;
 use crate::target::Target;
 
@@ -23,6 +24,8 @@ use crate::target::Target;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Time for the whole exchange, if the guest does not ask for another.
 const REPLY: Duration = Duration::from_secs(30);
+/// Time of a call that no request waits into: what is left for the exchange after a wait.
+const ROOM: Duration = Duration::from_secs(5);
 /// Bytes of all header fields of an answer.
 const HEADERS_CAP: usize = 32 * 1024;
 /// Longest body that is sent, in bytes.
@@ -35,15 +38,15 @@ impl Host for Call {
             Err(error) => return Ok(Err(error)),
         };
         self.http_calls += 1;
-        let sent = match filled(self, &request, method, &target) {
-            Ok(filled) => exchange(self, &request, filled, &target).await,
-            Err(fault) => {
-                let error = fault_error(self, fault);
-                audit(self, method, &target, Err(words(&error)), Duration::ZERO);
-                Err(error)
-            }
+        let not_sent = match filled(self, &request, method, &target) {
+            Ok(filled) => match in_turn(self).await {
+                Ok(()) => return Ok(exchange(self, &request, filled, &target).await),
+                Err(throttled) => throttled,
+            },
+            Err(fault) => fault_error(self, fault),
         };
-        Ok(sent)
+        audit(self, method, &target, Err(words(&not_sent)), Duration::ZERO);
+        Ok(Err(not_sent))
     }
 }
 
@@ -196,6 +199,24 @@ fn authorization(
 fn header_text(value: Vec<u8>, name: &str) -> Result<String, Fault> {
     String::from_utf8(value)
         .map_err(|_binary| Fault::Invalid(format!("the header `{}` is not text", shown(name))))
+}
+
+/// Waits until the provider's rate has room, if that is soon and leaves time for the exchange.
+async fn in_turn(call: &mut Call) -> Result<(), HttpError> {
+    let throttled =
+        |wait: Duration| HttpError::Throttled(u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
+    match call
+        .instance
+        .request_turn(call.remaining().saturating_sub(ROOM))
+    {
+        Turn::In(Duration::ZERO) => Ok(()),
+        Turn::In(wait) => {
+            let clock = Arc::clone(&call.instance.host.clock);
+            let waited = on_caller(&call.caller, async move { clock.sleep(wait).await }).await;
+            waited.map_err(|stopped| HttpError::Other(format!("the host's clock: {stopped}")))
+        }
+        Turn::TooFar(wait) => Err(throttled(wait)),
+    }
 }
 
 async fn exchange(

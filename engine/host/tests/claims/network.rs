@@ -1,5 +1,7 @@
 //! Requests go where they are granted, as they are granted, and nowhere else.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use waxwing_core::http::{Response, TransportStage};
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
@@ -329,4 +331,32 @@ async fn many_headers_are_too_much() {
         failure.message.contains("ResponseTooLarge(32768)"),
         "{failure:?}"
     );
+}
+
+#[tokio::test]
+async fn the_providers_rate_holds_over_all_calls_of_a_run() {
+    let manifest = format!(
+        "{}[dns.rate]\nrequests = 2\nper = \"60s\"\n",
+        crate::guest::DNS
+    );
+    let bytes = crate::guest::dns(&manifest);
+    let settings = json!({ "misdeed": "send", "url": ZONES });
+    let show = Stage::new("paced", bytes, &manifest, settings).show();
+    for _ in 0..2 {
+        show.present().await.expect("success");
+    }
+    assert_eq!(show.clock.passed(), Duration::ZERO);
+    // A minute is too long to wait for inside a call.
+    let failure = show.present().await.expect_err("it is throttled");
+    let said = format!("{failure} {:?}", failure.causes);
+    assert!(said.to_lowercase().contains("throttled"), "{said}");
+    assert!(said.contains("60000"), "{said}");
+    // Eight seconds are not.
+    show.clock.pass(Duration::from_secs(52));
+    show.present().await.expect("success");
+    assert_eq!(show.clock.passed(), Duration::from_secs(60));
+    let good = "GET api.example.net /v1/zones 200";
+    let not_sent = "GET api.example.net /v1/zones not sent: throttled for 60000 ms";
+    assert_eq!(show.audit(), [good, good, not_sent, good]);
+    assert_eq!(show.sent().len(), 3);
 }

@@ -59,15 +59,29 @@ impl HttpClient for Wire {
     }
 }
 
-struct Noon;
+/// Noon, and whatever was waited since.
+#[derive(Default)]
+pub(crate) struct Watch(Mutex<Duration>);
 
-#[async_trait]
-impl Clock for Noon {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix(1_795_000_000)
+impl Watch {
+    pub(crate) fn pass(&self, time: Duration) {
+        *self.0.lock().expect("no panic") += time;
     }
 
-    async fn sleep(&self, _wait: Duration) {}
+    pub(crate) fn passed(&self) -> Duration {
+        *self.0.lock().expect("no panic")
+    }
+}
+
+#[async_trait]
+impl Clock for Watch {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix(1_795_000_000) + self.passed()
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        self.pass(wait);
+    }
 }
 
 /// A "PKCS#12 file" is its contents and a serial number in place of salts.
@@ -101,6 +115,8 @@ pub(crate) struct Stage {
     pub(crate) settings: PluginSettings,
     pub(crate) secrets: BTreeMap<String, Secret<String>>,
     pub(crate) cache_dir: Option<PathBuf>,
+    /// A new one for each stage, unless a test wants to come back to one.
+    pub(crate) backups: Arc<TempDir>,
     answer: Box<Answer>,
 }
 
@@ -108,7 +124,9 @@ pub(crate) struct Stage {
 pub(crate) struct Show {
     pub(crate) loaded: Loaded,
     pub(crate) wire: Arc<Wire>,
+    pub(crate) clock: Arc<Watch>,
     audit: Arc<AuditTrail>,
+    backups: Arc<TempDir>,
     // The last to go: guests run on its threads.
     pub(crate) _host: PluginHost,
 }
@@ -153,6 +171,7 @@ impl Stage {
                 ("key".to_owned(), secret(KEY)),
             ]),
             cache_dir: Some(CACHE.path().to_owned()),
+            backups: Arc::new(tempfile::tempdir().expect("a folder")),
             answer: Box::new(|_request| Ok(answer(200, &[], "fine"))),
         }
     }
@@ -184,16 +203,24 @@ impl Stage {
         self
     }
 
+    /// With the backups folder of an earlier show.
+    pub(crate) fn coming_back_to(mut self, backups: &Arc<TempDir>) -> Self {
+        self.backups = Arc::clone(backups);
+        self
+    }
+
     pub(crate) fn load(self) -> Result<Show, PluginFailure> {
         let wire = Arc::new(Wire {
             answer: self.answer,
             sent: Mutex::default(),
         });
         let audit = Arc::new(AuditTrail::default());
+        let clock = Arc::new(Watch::default());
         let host = PluginHost::new(HostOptions {
             cache_dir: self.cache_dir,
+            backups_dir: self.backups.path().join("backups"),
             http: Arc::clone(&wire) as Arc<dyn HttpClient>,
-            clock: Arc::new(Noon),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             audit: Arc::clone(&audit),
             pkcs12: Arc::new(Wrapping::default()),
             run_id: "run-1".to_owned(),
@@ -204,7 +231,9 @@ impl Stage {
         Ok(Show {
             loaded,
             wire,
+            clock,
             audit,
+            backups: self.backups,
             _host: host,
         })
     }
@@ -222,6 +251,16 @@ impl Show {
 
     pub(crate) fn installer(&self) -> Arc<dyn Installer> {
         self.loaded.installer().expect("an installer")
+    }
+
+    /// Where its host keeps what installers overwrite.
+    pub(crate) fn backups(&self) -> PathBuf {
+        self.backups.path().join("backups")
+    }
+
+    /// The folder around it, to come back to.
+    pub(crate) fn backups_of(&self) -> Arc<TempDir> {
+        Arc::clone(&self.backups)
     }
 
     /// Places one record; answers the receipt.

@@ -9,7 +9,7 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, Identifier, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin,
+    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin, ServedLeaf, ServedMark,
 };
 
 use crate::x509::hex;
@@ -198,6 +198,43 @@ pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
     })
 }
 
+/// `served.toml`.
+pub(super) fn write_served(seen: &[ServedMark]) -> String {
+    let place = |mark: &ServedMark| PlaceTable {
+        place: mark.place.clone(),
+        at: time(mark.at),
+        sha256: mark.seen.as_ref().ok().map(|leaf| leaf.sha256.clone()),
+        not_after: mark
+            .seen
+            .as_ref()
+            .ok()
+            .and_then(|leaf| leaf.not_after.map(time)),
+        causes: mark.seen.as_ref().err().cloned().unwrap_or_default(),
+    };
+    text(&ServedFile {
+        format: FORMAT,
+        place: seen.iter().map(place).collect(),
+    })
+}
+
+/// The inverse of [`write_served`].
+pub(super) fn read_served(text: &str) -> Result<Vec<ServedMark>, Unreadable> {
+    let file: ServedFile = parse(text)?;
+    let mark = |table: PlaceTable| {
+        let end = table.not_after.map(|end| Timestamp::parse(&end));
+        let not_after = end.transpose().map_err(broken)?;
+        Ok(ServedMark {
+            place: table.place,
+            at: Timestamp::parse(&table.at).map_err(broken)?,
+            seen: match table.sha256 {
+                Some(sha256) => Ok(ServedLeaf { sha256, not_after }),
+                None => Err(table.causes),
+            },
+        })
+    };
+    file.place.into_iter().map(mark).collect()
+}
+
 /// `account.toml`.
 pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
@@ -308,6 +345,24 @@ struct InstalledFile {
     receipt: String,
     /// Only written where it is true, as the first files of this format had no such line.
     staging: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ServedFile {
+    format: u32,
+    place: Vec<PlaceTable>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct PlaceTable {
+    place: String,
+    at: String,
+    sha256: Option<String>,
+    not_after: Option<String>,
+    #[serde(default)]
+    causes: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]

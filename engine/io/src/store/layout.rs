@@ -62,6 +62,10 @@ impl Layout {
         self.certificate(name).join("last.toml")
     }
 
+    pub(super) fn served(&self, name: &CertificateName) -> PathBuf {
+        self.certificate(name).join("served.toml")
+    }
+
     pub(super) fn journals(&self) -> PathBuf {
         self.root.join("journal")
     }
@@ -85,6 +89,11 @@ impl Layout {
     /// A folder whose content can be made again.
     pub(super) fn cache(&self, kind: &str) -> PathBuf {
         self.root.join("cache").join(kind)
+    }
+
+    /// What installers overwrite, until it is sure that it is not needed any more.
+    pub(super) fn backups(&self) -> PathBuf {
+        self.root.join("backups")
     }
 
     /// Where forgotten things of a kind go.

@@ -5,10 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use waxwing_core::name::CertificateName;
 use waxwing_core::secret::Secret;
 use waxwing_flow::certificate::{CertificateFacts, ChainPem};
 use waxwing_flow::ports::{KeyMaker as _, StoreError};
 
+use super::format::Unreadable;
 use super::{CERT, CHAIN, FACTS, FULLCHAIN, KEY, atomic, failure};
 use crate::keys::LocalKeys;
 use crate::{permission, x509};
@@ -87,4 +89,21 @@ pub(super) fn check_fits(
         return Err(refuse(KEY, format!("it is not the key of {CERT}")));
     }
     Ok(())
+}
+
+/// A note about how things went. Nothing is decided by it, so one that cannot be read is ignored,
+/// aloud.
+pub(super) fn note<T>(
+    certificate: &CertificateName,
+    path: &Path,
+    read: impl FnOnce(&str) -> Result<T, Unreadable>,
+) -> Result<Option<T>, StoreError> {
+    let Some(text) = text(path)? else {
+        return Ok(None);
+    };
+    let noted = read(&text).map_err(|cause| {
+        let error = failure::unreadable(path, cause);
+        tracing::error!(certificate = %certificate, cause = %error, "a note was ignored");
+    });
+    Ok(noted.ok())
 }

@@ -428,6 +428,8 @@ fn the_state_folder_of_format_1_can_be_read() {
         assert_eq!(mark.staging, staging);
         assert_eq!(format::write_installed(&mark), read(file));
     }
+    let seen = format::read_served(&read("served.toml")).expect("what was seen");
+    assert_eq!(format::write_served(&seen), read("served.toml"));
     for file in [
         "last-renewed.toml",
         "last-failed.toml",

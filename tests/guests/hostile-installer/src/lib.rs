@@ -28,7 +28,7 @@ use bindings::exports::waxwing::plugin::lifecycle::{Finding, Guest as Lifecycle}
 use bindings::waxwing::host::http::{Hidden, Part};
 use bindings::waxwing::host::log::{self, Level};
 use bindings::waxwing::host::{artifacts, exec, files, runtime, settings};
-use bindings::waxwing::plugin::types::{Failure, PluginError};
+use bindings::waxwing::plugin::types::{Detail, Failure, PluginError};
 
 /// The component.
 pub struct Component;
@@ -94,11 +94,25 @@ impl Installer for Component {
         })
     }
 
-    fn verify(_certificates: Vec<Certificate>, _receipt: String) -> Result<Verdict, PluginError> {
+    fn verify(certificates: Vec<Certificate>, receipt: String) -> Result<Verdict, PluginError> {
+        commit(&certificates)?;
+        let problem = Failure {
+            code: "hostile.not-in-place".to_owned(),
+            message: "the server still has the old one".to_owned(),
+            hint: None,
+            http_status: None,
+            details: Vec::new(),
+        };
         Ok(Verdict {
-            ok: true,
-            problems: Vec::new(),
-            evidence: Vec::new(),
+            ok: !setting("/verdict").starts_with("bad"),
+            problems: match &*setting("/verdict") {
+                "bad" | "good but" => vec![problem],
+                _ => Vec::new(),
+            },
+            evidence: vec![Detail {
+                name: "receipt".to_owned(),
+                value: receipt,
+            }],
         })
     }
 

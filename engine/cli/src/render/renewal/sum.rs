@@ -59,6 +59,7 @@ struct Tally {
     busy: usize,
     installed: usize,
     not_installed: usize,
+    not_served: usize,
     kept: usize,
     held: usize,
     owed: usize,
@@ -112,6 +113,14 @@ impl Tally {
                 InstallOutcome::Planned => {}
             }
         }
+        let mut not_served: Vec<_> = view
+            .report
+            .served
+            .iter()
+            .filter(|one| !one.current)
+            .collect();
+        not_served.dedup_by_key(|one| &one.certificate);
+        tally.not_served = not_served.len();
         installed.sort();
         installed.dedup();
         tally.installed = installed.len();
@@ -145,6 +154,7 @@ impl Tally {
         let more = [
             (self.installed, "installed"),
             (self.not_installed, "not installed"),
+            (self.not_served, "not served"),
             (self.waiting, "waiting for the CA"),
             (self.stopped, "stopped"),
             (self.busy, "busy in another run"),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::super::fixture::{
     CertificateFixture, at, ca, certificate, days, domain, golden, install, name, plugin,
-    plugin_failure, run, silent,
+    plugin_failure, run, served, silent,
 };
 use super::*;
 
@@ -192,5 +192,66 @@ fn nothing_to_do_is_one_line_for_each_certificate_and_one_more() {
             &view(&report, vec![kept("shop", days(53)), kept("app", days(16))]),
             context,
         )
+    });
+}
+
+#[test]
+fn what_was_put_back_and_what_was_undone_is_said() {
+    let mut report = run(
+        vec![],
+        vec![
+            install("web", &["a", "b"])
+                .failed("it was not in place")
+                .undone(Ok(()))
+                .done(),
+            install("mail", &["c"])
+                .failed("stopped")
+                .undone(Err(Failure::Stopped))
+                .done(),
+            install("ftp", &["d"])
+                .failed("the test failed")
+                .undone(Err(Failure::Plugins(vec![plugin_failure(
+                    "ftp", "rollback", "no room",
+                )])))
+                .done(),
+        ],
+    );
+    let file = |path: &str, result| PutBack {
+        plugin: plugin("web"),
+        path: path.to_owned(),
+        result,
+    };
+    report.put_back = vec![
+        file("/etc/web/a.key", PutBackResult::Restored),
+        file("/etc/web/a.crt", PutBackResult::LeftAlone),
+        file(
+            "/etc/web/b.crt",
+            PutBackResult::Failed("no room".to_owned()),
+        ),
+    ];
+    golden("renewal-undone.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
+fn what_servers_serve_is_part_of_the_timeline() {
+    let mut report = run(
+        vec![timeline(certificate("mail").issued("first", false)).done()],
+        vec![install("web", &["mail"]).done()],
+    );
+    report.served = vec![
+        served(
+            "mail",
+            "mail.example:25 starttls=smtp",
+            Some("0d7a41"),
+            true,
+        ),
+        served("mail", "mail.example:465", Some("ffee00"), false),
+        served("shop", "shop.example", None, false),
+        served("app", "app.example", Some("0d7a41"), true),
+    ];
+    golden("renewal-served.txt", |context| {
+        render(&view(&report, vec![kept("app", days(16))]), context)
     });
 }

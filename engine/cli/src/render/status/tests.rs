@@ -4,7 +4,10 @@ use waxwing_core::due::{Because, Due};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
 use waxwing_core::settings::DaysAfterIssue;
-use waxwing_flow::certificate::{CertificateFacts, InstalledMark, InventoryVersion, Origin};
+use waxwing_core::settings::served_at::ServedAt;
+use waxwing_flow::certificate::{
+    CertificateFacts, InstalledMark, InventoryVersion, Origin, ServedLeaf, ServedMark,
+};
 use waxwing_flow::ports::StoreErrorKind;
 
 use super::super::fixture::{at, ca, days, golden, locked, name, plugin};
@@ -52,6 +55,7 @@ fn settings(certificate: &str, install: &[&str]) -> CertificateSettings {
         reuse_key: false,
         validate: Vec::new(),
         install: install.iter().map(|text| plugin(text)).collect(),
+        served_at: Vec::new(),
         days_after_issue: DaysAfterIssue {
             days: 55,
             written: false,
@@ -104,6 +108,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
             ca: Some(ca(by)),
             result,
         }),
+        served: Vec::new(),
         unfinished: false,
     }
 }
@@ -241,6 +246,64 @@ fn the_worst_stands_first_and_says_what_to_do() {
         render_one(&view, &plan.items[1], context)
     });
     assert!(view.needs_person());
+}
+
+#[test]
+fn a_certificate_that_is_not_served_needs_a_person() {
+    let looked = |certificate: &str, seen: Result<(&str, i64), &str>| {
+        let mut entry = entry(certificate, "first", 90, AttemptResult::Renewed);
+        entry.served = vec![ServedMark {
+            place: format!("{certificate}.example:443"),
+            at: at(-600),
+            seen: match seen {
+                Ok((sha256, left)) => Ok(ServedLeaf {
+                    sha256: sha256.to_owned(),
+                    not_after: Some(days(left)),
+                }),
+                Err(cause) => Err(vec![cause.to_owned()]),
+            },
+        }];
+        entry
+    };
+    let inventory: BTreeMap<_, _> = [
+        looked("good", Ok(("0d7a41", 90))),
+        looked("late", Ok(("ffffff", 12))),
+        looked("down", Err("connect to 192.0.2.1:443: refused")),
+        looked("moved", Err("not configured any more")),
+        entry("other", "first", 90, AttemptResult::Renewed),
+    ]
+    .map(|e| (e.certificate.clone(), e))
+    .into();
+    let names = ["good", "late", "down", "moved", "other"];
+    let plan = Plan {
+        items: names.map(|name| item(name, keep())).to_vec(),
+    };
+    let certificates = names.map(|name| {
+        let mut settings = settings(name, &["web"]);
+        if !["moved", "other"].contains(&name) {
+            let place = ServedAt::parse(&format!("{name}.example"));
+            settings.served_at = vec![place.expect("a literal place")];
+        }
+        settings
+    });
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &certificates,
+        broken: &[],
+        version: "0.0.0",
+    };
+    golden("status-served.txt", |context| render(&view, context));
+    golden("status-served-one.txt", |context| {
+        render_one(&view, &plan.items[1], context)
+    });
+    let bad: Vec<&str> = view
+        .ranked()
+        .into_iter()
+        .filter(|(health, _)| *health == Health::NeedsPerson)
+        .map(|(_, item)| item.name.as_str())
+        .collect();
+    assert_eq!(bad, ["late", "down"]);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
 use crate::plugin::World;
 use crate::settings::CertificateSettings;
+use crate::settings::served_at::ServedAt;
 
 /// A certificate, and where the values stand that later checks blame.
 pub(super) struct ReadCertificate {
@@ -123,10 +124,7 @@ impl<'a> Reading<'_, 'a> {
         let name = name(&section, &domains, seen);
         let own = Choice::read(&section, self.world.cas, self.world.plugins);
         let renewal = Renewal::read(&section, self.world.catalog, warnings);
-        if let Some(entry) = section.take("served-at") {
-            let message = "is not supported by this version yet; remove it or wait for a later one";
-            problems.add(section.problem(&entry.at, "served-at", message));
-        }
+        let served_at = served_at(&section);
         let install_at = own
             .install
             .as_ref()
@@ -157,6 +155,7 @@ impl<'a> Reading<'_, 'a> {
                 reuse_key: chosen.reuse_key.unwrap_or(false),
                 validate,
                 install,
+                served_at,
                 days_after_issue: renewal.days,
                 calendar: renewal.calendar,
             },
@@ -321,6 +320,29 @@ fn domains(section: &Section<'_>) -> Vec<At<Identifier>> {
         }
     }
     domains
+}
+
+/// Where the certificate is to be seen.
+fn served_at(section: &Section<'_>) -> Vec<ServedAt> {
+    let problems = section.problems();
+    let example = r#"["example.com:443", "mail.example.com:25 starttls=smtp"]"#;
+    let texts = section.texts("served-at", example);
+    let mut places: Vec<ServedAt> = Vec::new();
+    for text in texts.map(|list| list.value).unwrap_or_default() {
+        match ServedAt::parse(text.value) {
+            Ok(place) if places.contains(&place) => {
+                let twice = format!("{place} stands there twice");
+                problems.add(section.problem(&text.at, "served-at", twice));
+            }
+            Ok(place) => places.push(place),
+            Err(why) => problems.add(
+                section
+                    .problem(&text.at, "served-at", why)
+                    .hint(format!("served-at = {example}")),
+            ),
+        }
+    }
+    places
 }
 
 /// The name, by default the first domain; unique.

@@ -1,0 +1,114 @@
+//! Is what was installed really served? Asked where `served-at` says, after the installers.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use waxwing_core::name::CertificateName;
+use waxwing_core::settings::CertificateSettings;
+use waxwing_core::settings::served_at::ServedAt;
+
+use crate::certificate::ServedMark;
+use crate::driver::{Ports, Stop};
+use crate::report::{InstallOutcome, InstallReport, ServedReport};
+
+/// Pauses between looks at a place that something new was installed for: servers take a while to
+/// begin with new files.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
+
+/// Most places that are looked at together.
+const WIDTH: usize = 16;
+
+/// Looks at every place of these certificates, once; where something new was installed, again for a
+/// while. Notes what was seen.
+pub(crate) async fn look(
+    ports: &Ports,
+    certificates: &[&CertificateSettings],
+    installs: &[InstallReport],
+    stop: &Stop,
+) -> Vec<ServedReport> {
+    let fresh: BTreeSet<&CertificateName> = installs
+        .iter()
+        .filter(|install| matches!(install.outcome, InstallOutcome::Done { changed: true }))
+        .flat_map(|install| &install.certificates)
+        .collect();
+    let mut places = Vec::new();
+    for certificate in certificates.iter().filter(|one| !one.served_at.is_empty()) {
+        // A certificate that cannot be read is told of elsewhere; nothing can be compared with it.
+        let entry = ports.session.store.entry(&certificate.name).ok().flatten();
+        if let Some(current) = entry.and_then(|entry| entry.current) {
+            let wanted = current.facts.leaf_sha256;
+            let places_of = certificate.served_at.iter();
+            places.extend(places_of.map(|place| (&certificate.name, place, wanted.clone())));
+        }
+    }
+    let looking = stream::iter(places)
+        .map(async |(name, place, wanted)| {
+            let pauses: &[Duration] = if fresh.contains(name) { &PAUSES } else { &[] };
+            look_at(ports, name, place, &wanted, pauses).await
+        })
+        .buffered(WIDTH)
+        .collect::<Vec<_>>();
+    let reports = tokio::select! {
+        biased;
+        () = stop.requested() => return Vec::new(),
+        reports = looking => reports,
+    };
+    note(ports, &reports);
+    reports
+}
+
+async fn look_at(
+    ports: &Ports,
+    name: &CertificateName,
+    place: &ServedAt,
+    wanted: &str,
+    pauses: &[Duration],
+) -> ServedReport {
+    let clock = &ports.session.clock;
+    let began = clock.now();
+    let mut pauses = pauses.iter();
+    loop {
+        let seen = ports.served.look(place).await;
+        let current = seen.as_ref().is_ok_and(|leaf| leaf.sha256 == wanted);
+        match pauses.next() {
+            Some(pause) if !current => clock.sleep(*pause).await,
+            _ => {
+                let at = clock.now();
+                return ServedReport {
+                    certificate: name.clone(),
+                    place: place.clone(),
+                    current,
+                    seen,
+                    at,
+                    took: at.since(began),
+                };
+            }
+        }
+    }
+}
+
+fn note(ports: &Ports, reports: &[ServedReport]) {
+    let names: BTreeSet<&CertificateName> = reports.iter().map(|one| &one.certificate).collect();
+    for name in names {
+        let of_it = reports.iter().filter(|one| one.certificate == *name);
+        let marks: Vec<ServedMark> = of_it
+            .map(|one| ServedMark {
+                place: one.place.to_string(),
+                at: one.at,
+                seen: one.seen.clone().map_err(|error| error.causes),
+            })
+            .collect();
+        // The note is for `status`; without it the report is still right.
+        if let Err(error) = ports.session.store.record_served(name, &marks) {
+            tracing::warn!(certificate = %name, cause = %error, "what is served could not be noted");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The provider's rate, as the manifest states it: so many requests in any stretch of so much time,
+//! over all calls of a plugin instance.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use waxwing_core::time::Timestamp;
+
+/// Longest wait inside a call. Whoever needs longer is told so, and the engine decides.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The requests of the last stretch of time.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    requests: usize,
+    per: Duration,
+    /// When each request was or will be sent, in order; at most `requests` of them.
+    sent: VecDeque<Timestamp>,
+}
+
+/// What a request has to do first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Wait so long, which may be nothing. The request is counted.
+    In(Duration),
+    /// Come again after so long. The request is not counted.
+    TooFar(Duration),
+}
+
+impl Rate {
+    pub(crate) fn new(requests: u32, per: Duration) -> Self {
+        Self {
+            requests: usize::try_from(requests).unwrap_or(usize::MAX).max(1),
+            per,
+            sent: VecDeque::new(),
+        }
+    }
+
+    /// The turn of a request that comes now and can wait for `most`.
+    ///
+    /// Nothing is ever planned further ahead than [`PATIENCE`], so a request that seems to be is one
+    /// from before the clock was set back, and counts as if it were sent that far ahead.
+    pub(crate) fn turn(&mut self, now: Timestamp, most: Duration) -> Turn {
+        let furthest = now + PATIENCE;
+        for at in &mut self.sent {
+            *at = (*at).min(furthest);
+        }
+        let free = match self.sent.front() {
+            Some(oldest) if self.sent.len() >= self.requests => *oldest + self.per,
+            _ => now,
+        };
+        let latest = self.sent.back().copied().unwrap_or(now);
+        let at = free.max(now).max(latest.min(furthest));
+        let wait = at.since(now);
+        if wait > most.min(PATIENCE) {
+            return Turn::TooFar(wait);
+        }
+        if self.sent.len() >= self.requests {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(at);
+        Turn::In(wait)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_unix(1_795_000_000 + second)
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn no_stretch_of_time_has_more_requests_than_it_may() {
+        let mut rate = Rate::new(3, seconds(30));
+        let mut sent = Vec::new();
+        for now in 0..200 {
+            // Two requests every second, each as patient as it may be.
+            for _ in 0..2 {
+                if let Turn::In(wait) = rate.turn(second(now), LONG) {
+                    sent.push(now + i64::try_from(wait.as_secs()).expect("short"));
+                }
+            }
+        }
+        for from in 0..200 {
+            let within = sent.iter().filter(|at| (from..from + 30).contains(*at));
+            assert!(within.count() <= 3, "from {from}: {sent:?}");
+        }
+        assert_eq!(sent.len(), 21, "and not fewer than it may: {sent:?}");
+    }
+
+    #[test]
+    fn short_waits_are_waited_and_long_ones_are_named() {
+        let mut rate = Rate::new(2, seconds(30));
+        assert_eq!(rate.turn(second(0), LONG), Turn::In(Duration::ZERO));
+        assert_eq!(rate.turn(second(5), LONG), Turn::In(Duration::ZERO));
+        assert_eq!(rate.turn(second(5), LONG), Turn::TooFar(seconds(25)));
+        assert_eq!(rate.turn(second(21), seconds(8)), Turn::TooFar(seconds(9)));
+        assert_eq!(rate.turn(second(21), seconds(9)), Turn::In(seconds(9)));
+        // The first waits until 30, so the one behind it waits for the one of 5.
+        assert_eq!(rate.turn(second(26), LONG), Turn::In(seconds(9)));
+        assert_eq!(rate.turn(second(27), LONG), Turn::TooFar(seconds(33)));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_blocks_nobody_for_years() {
+        let mut rate = Rate::new(1, seconds(30));
+        assert_eq!(
+            rate.turn(second(90_000_000), LONG),
+            Turn::In(Duration::ZERO)
+        );
+        assert_eq!(rate.turn(second(0), LONG), Turn::TooFar(seconds(40)));
+        assert_eq!(rate.turn(second(40), LONG), Turn::In(Duration::ZERO));
+    }
+}
