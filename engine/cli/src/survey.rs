@@ -135,6 +135,7 @@ fn stored(entry: &InventoryEntry) -> Stored {
             key: current.facts.key_type,
             not_before: current.facts.not_before,
             not_after: current.facts.not_after,
+            revoked: current.revoked.is_some(),
             suggestion: None,
         }),
         installed: entry

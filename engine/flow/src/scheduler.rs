@@ -294,7 +294,7 @@ impl Shift<'_> {
         let name = &certificate.name;
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;
-        let mut notes = Vec::new();
+        let mut notes = session.notes().to_vec();
         let terms = self.terms(certificate, session, current, &mut notes)?;
         let mut run = Run {
             id: self.id.to_owned(),

@@ -3,16 +3,20 @@
 //! One session serves all certificates of a run, so that they share the connection, the nonces and
 //! the CA's rate. The lock around the protocol state is never held while waiting.
 
+mod credentials;
 mod opening;
+mod registration;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use waxwing_acme::account::{Account, NewAccount};
 use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
 use waxwing_acme::jws::{Jwk, Signer};
+use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
@@ -24,11 +28,13 @@ use waxwing_core::settings::AccountSettings;
 use waxwing_core::time::Timestamp;
 
 use self::opening::Opening;
+pub(crate) use self::opening::lock_account;
 use crate::certificate::CertificateFacts;
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{
-    Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy, SecretSource,
+    AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
+    SecretSource,
 };
 
 /// Longest answer of a CA.
@@ -53,30 +59,48 @@ pub struct SessionPorts {
     pub user_agent: UserAgent,
 }
 
-/// An open conversation with a CA, with an account.
+/// An open conversation with a CA, in the name of an account.
 pub struct CaSession {
+    with: Conversation,
+    signer: Arc<dyn Signer>,
+    account: String,
+    from: AccountFrom,
+    notes: Vec<String>,
+}
+
+/// An open conversation with a CA, in nobody's name yet: the directory, the nonces, the rate.
+pub(crate) struct Conversation {
     ports: SessionPorts,
     profile: CaProfile,
     policy: Policy,
-    signer: Arc<dyn Signer>,
-    account: String,
     protocol: Mutex<Session>,
     pace: Mutex<Pace>,
     in_flight: Semaphore,
     requests: AtomicU64,
 }
 
+/// How a session came to its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountFrom {
+    /// It was in the state folder.
+    Stored,
+    /// The CA knew it by its key.
+    Found,
+    /// It was registered for this session.
+    Made,
+}
+
 /// Whether a call may be sent again although an earlier sending may have reached the CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// It only reads.
+    /// It only reads, or doing it twice is the same as once.
     Freely,
     /// It changes something: only if the CA cannot have seen it.
     IfUnseen,
 }
 
 impl CaSession {
-    /// Reads the directory and makes sure that there is an account.
+    /// Reads the directory and makes sure that there is an account at it.
     ///
     /// The account key is on disk before newAccount is sent, so that a lost answer or a crash
     /// finds the same account again.
@@ -85,23 +109,42 @@ impl CaSession {
         profile: &CaProfile,
         account: &AccountSettings,
     ) -> Result<Self, Failure> {
-        let opening = Opening {
-            ports: &ports,
-            profile,
-            policy: policy(profile),
-        };
-        let directory = opening.directory().await?;
+        let opening = Opening::new(&ports, profile);
+        let directory = opening.directory(&profile.directories).await?;
         opening.ready(directory, account).await
+    }
+
+    /// Opens the conversation of an account that is stored, at its own directory. The caller holds
+    /// the lock of the account if a rollover of its key was left open.
+    pub(crate) async fn of_account(
+        ports: &SessionPorts,
+        profile: &CaProfile,
+        record: AccountRecord,
+    ) -> Result<Self, Failure> {
+        let opening = Opening::new(ports, profile);
+        let directory = std::slice::from_ref(&record.directory);
+        let directory = opening.directory(directory).await?;
+        opening.known(directory, record).await
     }
 
     /// The CA's profile.
     pub const fn profile(&self) -> &CaProfile {
-        &self.profile
+        &self.with.profile
     }
 
     /// The account's URL.
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// How the session came to its account.
+    pub const fn account_from(&self) -> AccountFrom {
+        self.from
+    }
+
+    /// What the configuration says otherwise than the account, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The account's public key.
@@ -111,12 +154,12 @@ impl CaSession {
 
     /// The directory that answered.
     pub fn directory(&self) -> Directory {
-        self.protocol().directory().clone()
+        self.with.directory()
     }
 
     /// Requests sent so far, look-ups of nonces included.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.with.requests.load(Ordering::Relaxed)
     }
 
     /// The key that signs for the account.
@@ -131,18 +174,24 @@ impl CaSession {
         call: &C,
         repeat: Repeat,
     ) -> Result<C::Reply, Failure> {
-        self.call_as(
-            call,
-            repeat,
-            Arc::clone(&self.signer),
-            Some(self.account.clone()),
-        )
-        .await
-        .map_err(|error| Failure::Ca {
-            ca: self.profile.name.clone(),
-            step: C::NAME,
-            error: Box::new(error),
-        })
+        let answer = self.ask(call, repeat).await;
+        answer.map_err(|error| self.with.failed(C::NAME, error))
+    }
+
+    /// The same for a caller that looks at the error itself.
+    pub(crate) async fn ask<C: Call + Sync>(
+        &self,
+        call: &C,
+        repeat: Repeat,
+    ) -> Result<C::Reply, CaError> {
+        let signer = Arc::clone(&self.signer);
+        let kid = Some(self.account.clone());
+        self.with.call_as(call, repeat, signer, kid).await
+    }
+
+    /// The conversation, for calls that somebody else than the account signs.
+    pub(crate) const fn conversation(&self) -> &Conversation {
+        &self.with
     }
 
     /// What the CA advises about the renewal of one of its certificates (RFC 9773); none if it
@@ -160,14 +209,14 @@ impl CaSession {
         let Some(base) = self
             .directory()
             .renewal_info
-            .filter(|_| self.profile.ari.enabled)
+            .filter(|_| self.with.profile.ari.enabled)
         else {
             return Ok(None);
         };
         let id = ari::certificate_id(authority, &facts.serial);
-        let request = ari::request(&base, &id, &self.ports.user_agent);
+        let request = ari::request(&base, &id, &self.with.ports.user_agent);
         let url = request.url.clone();
-        let response = self.send(request).await?;
+        let response = self.with.send(request).await?;
         ari::read(&url, &response)
             .map(Some)
             .map_err(CaError::Answer)
@@ -175,10 +224,52 @@ impl CaSession {
 
     /// One request outside the signed protocol.
     pub async fn plain(&self, request: Request) -> Result<Response, CaError> {
-        self.send(request).await
+        self.with.send(request).await
+    }
+}
+
+impl Conversation {
+    /// Reads the first of these directories that answers.
+    pub(crate) async fn open(
+        ports: &SessionPorts,
+        profile: &CaProfile,
+        directories: &[String],
+    ) -> Result<Self, Failure> {
+        let opening = Opening::new(ports, profile);
+        let directory = opening.directory(directories).await?;
+        Ok(opening.conversation(directory))
     }
 
-    async fn call_as<C: Call + Sync>(
+    pub(crate) fn directory(&self) -> Directory {
+        self.protocol().directory().clone()
+    }
+
+    /// The account of a key, whatever its status; none if the CA knows none.
+    pub(crate) async fn find(&self, signer: Arc<dyn Signer>) -> Result<Option<Account>, CaError> {
+        let call = NewAccount {
+            contact: Vec::new(),
+            terms_agreed: false,
+            external: None,
+            only_existing: true,
+        };
+        match self.call_as(&call, Repeat::Freely, signer, None).await {
+            Ok(account) => Ok(Some(account)),
+            Err(CaError::Answer(answer)) if answer.is(&ProblemKind::AccountDoesNotExist) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn failed(&self, step: &'static str, error: CaError) -> Failure {
+        Failure::Ca {
+            ca: self.profile.name.clone(),
+            step,
+            error: Box::new(error),
+        }
+    }
+
+    pub(crate) async fn call_as<C: Call + Sync>(
         &self,
         call: &C,
         repeat: Repeat,

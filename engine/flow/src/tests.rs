@@ -8,6 +8,8 @@ mod keys;
 mod plugins;
 mod world;
 
+mod accounts;
+mod revocations;
 mod runs;
 mod sessions;
 mod sweep;

@@ -330,8 +330,8 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
                 );
             }
             Ok(greeting) => {
-                let account = match store.account(&ca) {
-                    Ok(Some(account)) if account.kid.is_some() => "an account",
+                let account = match store.account(&ca, &greeting.directory.url) {
+                    Ok(Some(account)) if account.usable().is_some() => "an account",
                     Ok(_) => "no account yet",
                     Err(_) => "an account that cannot be read",
                 };

@@ -132,6 +132,7 @@ fn why(item: &Item, context: &Context) -> String {
         Action::Issue(IssueReason::Staging) => {
             "the stored one is from a staging CA, which nobody trusts".to_owned()
         }
+        Action::Issue(IssueReason::Revoked) => "the stored one is revoked".to_owned(),
         Action::Renew {
             due,
             urgency,

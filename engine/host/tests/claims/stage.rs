@@ -378,6 +378,7 @@ pub(crate) fn item(name: &str) -> InstallItem {
                 fallback: false,
                 staging: false,
             },
+            revoked: None,
         },
         previous: None,
     }

@@ -93,6 +93,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
                 fallback: by == "second",
                 staging: false,
             },
+            revoked: None,
         }),
         installed: vec![mark(plugin("web"), 7)],
         last: Some(LastAttempt {
