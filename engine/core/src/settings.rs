@@ -39,6 +39,19 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+impl Settings {
+    /// The CAs that certificates name, in the order in which they are named first.
+    pub fn used_cas(&self) -> Vec<CaName> {
+        let mut used = Vec::new();
+        for ca in self.certificates.iter().flat_map(|one| &one.cas) {
+            if !used.contains(ca) {
+                used.push(ca.clone());
+            }
+        }
+        used
+    }
+}
+
 /// `[account]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSettings {

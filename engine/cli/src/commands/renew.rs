@@ -30,7 +30,7 @@ pub(crate) fn run(
     arguments: &Renew,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
+    let (loaded, store) = start::open_to_run(global, terminal)?;
     let now = start::now();
     let before = survey_or_say(&loaded, &store, now, terminal)?;
     let known = before.inventory.keys().cloned().collect();
