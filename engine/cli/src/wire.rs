@@ -67,6 +67,25 @@ pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     FileStore::open(&loaded.state, loaded.settings.state.keep_versions).map(Arc::new)
 }
 
+/// Everything that talking to a CA needs, without any plugin.
+pub(crate) fn session(loaded: &Loaded, store: Arc<FileStore>) -> Result<SessionPorts, WireError> {
+    let machine = |what, cause: &dyn std::fmt::Display| WireError {
+        what,
+        cause: cause.to_string(),
+    };
+    let http = HttpSender::new(&loaded.settings.network);
+    let user_agent = user_agent();
+    Ok(SessionPorts {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        http: Arc::new(http.map_err(|error| machine("failed to use [network] proxy", &error))?),
+        keys: Arc::new(LocalKeys),
+        store,
+        secrets: Arc::new(LocalSecrets),
+        user_agent: user_agent.map_err(|cause| machine("failed to name ourselves", &cause))?,
+    })
+}
+
 /// Puts an adapter behind every port and loads the plugins.
 pub(crate) fn wire(
     loaded: &Loaded,
@@ -78,17 +97,13 @@ pub(crate) fn wire(
         cause: cause.to_string(),
     };
     let network = &loaded.settings.network;
-    let clock = Arc::new(SystemClock);
-    let http = Arc::new(
-        HttpSender::new(network)
-            .map_err(|error| machine("failed to use [network] proxy", &error))?,
-    );
+    let session = session(loaded, Arc::clone(&store))?;
     let audit = Arc::new(AuditTrail::default());
     let probe = DnsProbe::new(network);
     let host = PluginHost::new(HostOptions {
         cache_dir: store.cache("components").ok(),
-        http: http.clone(),
-        clock: clock.clone(),
+        http: Arc::clone(&session.http),
+        clock: Arc::clone(&session.clock),
         audit: Arc::clone(&audit),
         pkcs12: Arc::new(Pkcs12Files),
         run_id: String::new(),
@@ -120,16 +135,7 @@ pub(crate) fn wire(
         })
         .collect();
     let ports = Ports {
-        session: SessionPorts {
-            clock,
-            entropy: Arc::new(SystemEntropy),
-            http,
-            keys: Arc::new(LocalKeys),
-            store,
-            secrets: Arc::new(LocalSecrets),
-            user_agent: user_agent()
-                .map_err(|cause| machine("failed to name ourselves", &cause))?,
-        },
+        session,
         probe: Arc::new(probe),
         dns,
         installers,
