@@ -6,6 +6,7 @@
 )]
 
 mod cases {
+    mod account;
     mod counts;
     mod crash;
     mod faults;

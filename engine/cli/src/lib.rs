@@ -7,6 +7,7 @@
 
 mod args;
 mod commands;
+mod drift;
 mod embedded;
 mod exit;
 mod load;
