@@ -128,6 +128,21 @@ pub struct PluginSettings {
     pub grants: Grants,
 }
 
+impl PluginSettings {
+    /// The names of the files that it writes for a certificate: those of its setting `files`, in
+    /// which `{name}` stands for the certificate's name. None if it has no such setting.
+    pub fn file_names(&self, certificate: &CertificateName) -> Vec<String> {
+        let Some(serde_json::Value::Object(files)) = self.settings.get("files") else {
+            return Vec::new();
+        };
+        let name = certificate.as_str();
+        let templates = files.keys();
+        templates
+            .map(|template| template.replace("{name}", name))
+            .collect()
+    }
+}
+
 /// Which component a plugin is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PluginSource {
