@@ -7,6 +7,7 @@
 
 mod cases {
     mod account;
+    mod cli;
     mod counts;
     mod crash;
     mod faults;

@@ -7,7 +7,8 @@ use waxwing_core::settings::DaysAfterIssue;
 use waxwing_flow::certificate::{CertificateFacts, InstalledMark, InventoryVersion, Origin};
 use waxwing_flow::ports::StoreErrorKind;
 
-use super::super::fixture::{at, ca, days, golden, locked, name, plugin};
+use super::super::fixture::{at, ca, days, golden, golden_json, locked, name, plugin};
+use super::super::json::{self, Document};
 use super::*;
 
 fn due(at: waxwing_core::time::Timestamp) -> Due {
@@ -238,6 +239,8 @@ fn the_worst_stands_first_and_says_what_to_do() {
         render_one(&view, &plan.items[1], context)
     });
     assert!(view.needs_person());
+    let document = Document::new("status", at(0), json::status(&view, &[]));
+    golden_json("status.json", &document.to_text());
 }
 
 #[test]
