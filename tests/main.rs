@@ -6,6 +6,8 @@
 )]
 
 mod cases {
+    mod account;
+    mod cli;
     mod counts;
     mod crash;
     mod faults;

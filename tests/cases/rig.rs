@@ -244,12 +244,17 @@ impl Rig {
         private(&path);
     }
 
-    /// The program with these arguments, not yet started.
+    /// The program with these arguments and the rig's configuration, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.program(&["-c"]);
+        command.arg(self.path("waxwing.toml")).args(arguments);
+        command
+    }
+
+    /// The program with these arguments and nothing else.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing"));
         command
-            .arg("-c")
-            .arg(self.path("waxwing.toml"))
             .args(arguments)
             .env_remove("WAXWING_STATE")
             .env_remove("WAXWING_CONFIG")

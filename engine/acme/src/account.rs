@@ -47,6 +47,18 @@ pub struct ExternalAccount {
     pub hmac_key: Secret<Vec<u8>>,
 }
 
+impl ExternalAccount {
+    /// A name for these very credentials from which they cannot be told: SHA-256 of both parts, as
+    /// lower-case hex.
+    pub fn fingerprint(&self) -> String {
+        // The id has no line breaks, so that no two pairs give one text.
+        let mut text = self.kid.clone().into_bytes();
+        text.push(b'\n');
+        text.extend_from_slice(self.hmac_key.expose());
+        jws::sha256_hex(&text)
+    }
+}
+
 /// Creates an account, or finds the one of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewAccount {
@@ -321,6 +333,21 @@ mod tests {
             inner.payload_json(),
             json!({ "account": KID, "oldKey": jwk })
         );
+    }
+
+    #[test]
+    fn a_fingerprint_tells_credentials_apart_and_nothing_of_them() {
+        let print = |kid: &str, key: &[u8]| {
+            let external = ExternalAccount {
+                kid: kid.to_owned(),
+                hmac_key: Secret::new(key.to_vec()),
+            };
+            external.fingerprint()
+        };
+        assert_eq!(print("a", b"key"), print("a", b"key"));
+        assert_ne!(print("a", b"key"), print("b", b"key"));
+        assert_ne!(print("a", b"key"), print("a", b"yek"));
+        assert_eq!(print("a", b"key").len(), 64);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! the *account* key, never of the certificate's.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
@@ -243,6 +244,19 @@ fn signing_input(header: &Protected<'_>, payload: &[u8]) -> Result<SigningInput,
     text.push('.');
     URL_SAFE_NO_PAD.encode_string(payload, &mut text);
     Ok(SigningInput { text, dot })
+}
+
+/// SHA-256 in lower-case hex.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _written = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn sha256_base64url(bytes: &[u8]) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Renews TLS certificates and never lets one expire.
 #[derive(Debug, Parser)]
@@ -63,6 +63,10 @@ pub(crate) enum Verb {
     Export(Export),
     /// Set a certificate aside that is not in the configuration any more
     Forget(Forget),
+    /// Accounts at the CAs: which there are, and changes of them
+    Account(Account),
+    /// Revoke the current version of a certificate at its CA
+    Revoke(Revoke),
     /// This program, its plugin contract, and what is built into it
     Version,
 }
@@ -92,6 +96,113 @@ pub(crate) struct Forget {
     /// Also if it is still in the configuration
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// Arguments of `account`.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  waxwing account                             what there is, with a CAA line for each account
+  waxwing account register                    an account at every CA that is named, in time
+  waxwing account contact                     after [account] email has changed
+  waxwing account rollover internal           another account key at the CA `internal`
+  waxwing account deactivate internal --yes   there is no way back
+
+Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all failed,
+      7 another run is at it, 8 not allowed"
+)]
+pub(crate) struct Account {
+    #[command(subcommand)]
+    pub(crate) verb: Option<AccountVerb>,
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountVerb {
+    /// Every account: its URL, contact, agreed terms and a CAA line to paste; the same as no verb
+    List,
+    /// Make the accounts that are missing; those that are there stay as they are
+    Register {
+        /// Only at these; without, at every CA of a `ca` list
+        #[arg(value_name = "CA")]
+        cas: Vec<String>,
+    },
+    /// Tell the CAs the address of [account] email
+    Contact {
+        /// Only these; without, every CA with an account
+        #[arg(value_name = "CA")]
+        cas: Vec<String>,
+    },
+    /// Give the account another key: that of [account] key if it is another one, else a new one
+    Rollover {
+        /// At which CA
+        ca: String,
+    },
+    /// Give the account up; there is no way back
+    Deactivate {
+        /// At which CA
+        ca: String,
+        /// Without being asked
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Arguments of `revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waxwing revoke shop                                 one that is not installed anywhere
+  waxwing revoke shop --reason key-compromise --yes   its key may be known to others
+
+The next `waxwing renew` issues another one. Exit: 0 revoked, or it was before; 2 usage, or it is
+installed and --yes is missing; 3 configuration; 5 failed; 7 another run is at it; 8 not allowed")]
+pub(crate) struct Revoke {
+    /// Which certificate
+    pub(crate) name: String,
+    /// Why; the CA publishes it
+    #[arg(long, value_enum)]
+    pub(crate) reason: Option<Reason>,
+    /// Also if it is installed somewhere
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Reasons that a subscriber may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reason {
+    /// Somebody else may have the key
+    KeyCompromise,
+    /// The names belong to somebody else now
+    AffiliationChanged,
+    /// Another certificate has taken its place
+    Superseded,
+    /// The names are not served any more
+    CessationOfOperation,
+}
+
+impl Reason {
+    /// The number of RFC 5280 section 5.3.1.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+        }
+    }
+
+    /// As it is written on the command line.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::KeyCompromise => "key-compromise",
+            Self::AffiliationChanged => "affiliation-changed",
+            Self::Superseded => "superseded",
+            Self::CessationOfOperation => "cessation-of-operation",
+        }
+    }
 }
 
 /// What to do with CAs.
@@ -194,6 +305,11 @@ pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
         "delete" | "remove" => {
             "take it out of the configuration; `waxwing plan` shows what that means"
         }
+        "register" | "update-account" | "update_account" | "accounts" => {
+            "`waxwing account register` and `waxwing account contact`"
+        }
+        "unregister" | "deactivate-account" => "`waxwing account deactivate CA --yes`",
+        "revoke-cert" => "`waxwing revoke NAME`",
         "doctor" | "validate" | "config" => "`waxwing check`",
         _ => return None,
     })
@@ -208,6 +324,16 @@ mod tests {
     #[test]
     fn the_command_line_fits_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn reasons_are_written_as_the_command_line_has_them() {
+        for reason in Reason::value_variants() {
+            let shown = reason
+                .to_possible_value()
+                .map(|value| value.get_name().to_owned());
+            assert_eq!(shown.as_deref(), Some(reason.as_str()));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One file for each verb. Each answers how the program ends; an `Err` has been said already.
 
+pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod export;
@@ -7,6 +8,7 @@ pub(crate) mod forget;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod renew;
+pub(crate) mod revoke;
 pub(crate) mod status;
 pub(crate) mod version;
 

@@ -7,6 +7,7 @@
 
 mod args;
 mod commands;
+mod drift;
 mod embedded;
 mod exit;
 mod load;
@@ -64,6 +65,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(arguments) => commands::check::run(&cli.global, &arguments, &mut terminal),
         Verb::Export(arguments) => commands::export::run(&cli.global, &arguments, &mut terminal),
         Verb::Forget(arguments) => commands::forget::run(&cli.global, &arguments, &mut terminal),
+        Verb::Account(arguments) => conclude(
+            commands::account::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Revoke(arguments) => conclude(
+            commands::revoke::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
         Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),

@@ -2,12 +2,13 @@
 //! themselves.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use waxwing_core::ca::EabSource;
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
-use waxwing_core::settings::{PluginSource, Settings, raw};
+use waxwing_core::settings::{PluginSource, SecretRef, Settings, raw};
 use waxwing_host::section;
 use waxwing_io::config::{self, ConfigFileError};
 use waxwing_io::permission;
@@ -43,6 +44,27 @@ pub(crate) enum LoadError {
         paths = list(.0)
     )]
     Writable(Vec<PathBuf>),
+    /// A program that the configuration has run could be changed by others.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Programs(Vec<ForeignProgram>),
+    /// Rights that this system does not have.
+    #[error("{}", .0.join("\n"))]
+    Rights(Vec<String>),
+}
+
+/// A program of the configuration that others can change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "others can change {program}, which {key} runs; whoever can change it can run commands here\n\
+     hint: it must belong to root or to the user that runs waxwing: chown it, chmod go-w {program} \
+     and its folder",
+    program = .program.display()
+)]
+pub(crate) struct ForeignProgram {
+    /// Where it stands: `plugin.web.grants.exec.test`.
+    pub(crate) key: String,
+    /// Its path as written.
+    pub(crate) program: PathBuf,
 }
 
 /// Reads the configuration of this command line and refuses one that others can write.
@@ -59,11 +81,116 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
         })
         .cloned()
         .collect();
-    if writable.is_empty() {
-        Ok(loaded)
-    } else {
-        Err(LoadError::Writable(writable))
+    if !writable.is_empty() {
+        return Err(LoadError::Writable(writable));
     }
+    let rights = foreign_rights(&loaded.settings, cfg!(windows));
+    if !rights.is_empty() {
+        return Err(LoadError::Rights(rights));
+    }
+    Ok(loaded)
+}
+
+/// Refuses to go on if others can change a program that a run would start.
+pub(crate) fn refuse_foreign_programs(settings: &Settings) -> Result<(), LoadError> {
+    let found = foreign_programs(settings);
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(LoadError::Programs(found))
+    }
+}
+
+/// The programs of granted commands and of secrets that others can change.
+pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
+    let mut programs: Vec<(String, &str)> = Vec::new();
+    for plugin in settings.plugins.values() {
+        let name = &plugin.name;
+        for (purpose, grant) in &plugin.grants.exec {
+            let program = grant.argv.first().map(String::as_str);
+            programs.extend(program.map(|p| (format!("plugin.{name}.grants.exec.{purpose}"), p)));
+        }
+    }
+    for (key, reference) in secrets(settings) {
+        if let SecretRef::Command(argv) = reference {
+            programs.extend(argv.first().map(|program| (key, program.as_str())));
+        }
+    }
+    let foreign = programs
+        .into_iter()
+        .filter(|(_, program)| permission::others_can_replace(Path::new(program)).unwrap_or(false));
+    foreign
+        .map(|(key, program)| ForeignProgram {
+            key,
+            program: PathBuf::from(program),
+        })
+        .collect()
+}
+
+/// Every reference to a secret that a run may need, with its place: those of plugins, of the
+/// account, and of the CAs that certificates name or rehearse at.
+pub(crate) fn secrets(settings: &Settings) -> Vec<(String, &SecretRef)> {
+    let mut found = Vec::new();
+    for plugin in settings.plugins.values() {
+        let of_plugin = plugin.secrets.iter();
+        found.extend(of_plugin.map(|(secret, reference)| {
+            (
+                format!("plugin.{}.secrets.{secret}", plugin.name),
+                reference,
+            )
+        }));
+    }
+    let key = settings.account.key.iter();
+    found.extend(key.map(|reference| ("account.key".to_owned(), reference)));
+    let mut cas = settings.used_cas();
+    for ca in cas.clone() {
+        let rehearsal = settings.cas.get(&ca).and_then(|ca| ca.rehearse_at.clone());
+        cas.extend(rehearsal.filter(|other| !cas.contains(other)));
+    }
+    for profile in cas.iter().filter_map(|ca| settings.cas.get(ca)) {
+        match &profile.eab.source {
+            EabSource::None => {}
+            EabSource::Given { hmac_key, .. } => {
+                found.push((format!("ca.{}.eab.hmac-key", profile.name), hmac_key));
+            }
+            EabSource::Obtain(obtain) => {
+                let key = obtain.api_key.iter();
+                found.extend(key.map(|key| (format!("ca.{}.eab.api-key", profile.name), key)));
+            }
+        }
+    }
+    found
+}
+
+/// Grants of files with rights that this kind of system does not have: they would be ignored.
+fn foreign_rights(settings: &Settings, windows: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for plugin in settings.plugins.values() {
+        for (purpose, grant) in &plugin.grants.files {
+            let written = [
+                ("owner", grant.owner.is_some()),
+                ("group", grant.group.is_some()),
+                ("mode", grant.mode.is_some()),
+                ("key-mode", grant.key_mode.is_some()),
+            ];
+            let unix = written.iter().filter(|(_, there)| *there);
+            let unix: Vec<&str> = unix.map(|(key, _)| *key).collect();
+            let key = format!("plugin.{}.grants.files.{purpose}", plugin.name);
+            if windows && !unix.is_empty() {
+                found.push(format!(
+                    "{key}: {} cannot be set on Windows\n  hint: acl = [\"SYSTEM:full\", \
+                     \"Administrators:full\"] says who may do what there",
+                    unix.join(", ")
+                ));
+            } else if !windows && !grant.acl.is_empty() {
+                found.push(format!(
+                    "{key}: acl can be set on Windows only\n  hint: owner = \"root\", group = \
+                     \"nginx\", mode = \"0640\" say who may do what here"
+                ));
+            }
+        }
+    }
+    found
 }
 
 /// The same for verbs that have something to say without a configuration: none if no file was named
@@ -188,6 +315,67 @@ mod tests {
             seen += 1;
         }
         assert!(seen >= 5, "only {seen} examples");
+    }
+
+    #[test]
+    fn rights_of_the_other_kind_of_system_are_refused_and_name_ours() {
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/configs");
+        let mut seen = [0, 0];
+        for entry in std::fs::read_dir(&folder).expect("the examples are there") {
+            let path = entry.expect("a readable entry").path();
+            let settings = read(&global(path)).expect("a good example").settings;
+            for (windows, other, ours) in [(false, ": acl ", "mode ="), (true, "mode", "acl =")] {
+                for refusal in foreign_rights(&settings, windows) {
+                    assert!(
+                        refusal.contains(other) && refusal.contains(ours),
+                        "{refusal}"
+                    );
+                    seen[usize::from(windows)] += 1;
+                }
+            }
+        }
+        assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_program_that_others_can_change_is_named_with_its_place() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = folder.path().join("waxwing.toml");
+        let program = folder.path().join("vault");
+        std::fs::write(&program, "").expect("written");
+        let text = format!(
+            r#"[account]
+email = "a@example.com"
+agree-terms = true
+key = {{ command = ["{0}"] }}
+[plugin.cloudflare]
+secrets.token = "file:token"
+[plugin.server]
+uses = "install-files"
+grants.files.certs.dir = "/tls"
+grants.exec.reload.argv = ["{0}"]
+[[certificate]]
+domains = ["example.com"]
+"#,
+            program.display()
+        );
+        std::fs::write(&config, text).expect("written");
+        for (mode, count) in [(0o755, 0), (0o775, 2), (0o757, 2)] {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(&program, mode).expect("set");
+            let settings = match read(&global(config.clone())) {
+                Ok(loaded) => loaded.settings,
+                Err(error) => panic!("{error}"),
+            };
+            let found = foreign_programs(&settings);
+            assert_eq!(found.len(), count, "{found:?}");
+            let keys: Vec<&str> = found.iter().map(|one| one.key.as_str()).collect();
+            let want = ["plugin.server.grants.exec.reload", "account.key"];
+            assert_eq!(keys, want[..count]);
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Why a verb did not do what it was asked: one sentence, every cause, what to do next, and the
 //! exit code.
 
+use waxwing_flow::ports::StoreError;
+
 use crate::commands::start;
 use crate::exit::Exit;
 use crate::load::LoadError;
@@ -62,7 +64,20 @@ impl From<LoadError> for Refusal {
                 hint: error.hint,
                 ..refusal
             },
-            LoadError::Config(_) | LoadError::Writable(_) => refusal,
+            LoadError::Config(_)
+            | LoadError::Writable(_)
+            | LoadError::Programs(_)
+            | LoadError::Rights(_) => refusal,
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let refusal = Self::new(start::store_exit(&error), error.to_string());
+        Self {
+            hint: error.hint,
+            ..refusal
         }
     }
 }

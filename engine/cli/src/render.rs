@@ -7,11 +7,13 @@ pub(crate) mod page;
 pub(crate) mod table;
 pub(crate) mod time;
 
+pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;
+pub(crate) mod revocation;
 pub(crate) mod version;
 
 pub(crate) mod outcome;

@@ -74,25 +74,22 @@ pub(crate) fn history(store: &FileStore) -> Result<Arc<SqliteHistory>, StoreErro
     SqliteHistory::open(store.root()).map(Arc::new)
 }
 
-/// What talking to CAs needs, and no plugins.
-pub(crate) fn session_ports(
-    loaded: &Loaded,
-    store: Arc<FileStore>,
-) -> Result<SessionPorts, WireError> {
+/// Everything that talking to a CA needs, without any plugin.
+pub(crate) fn session(loaded: &Loaded, store: Arc<FileStore>) -> Result<SessionPorts, WireError> {
     let machine = |what, cause: &dyn std::fmt::Display| WireError {
         what,
         cause: cause.to_string(),
     };
-    let http = HttpSender::new(&loaded.settings.network)
-        .map_err(|error| machine("failed to use [network] proxy", &error))?;
+    let http = HttpSender::new(&loaded.settings.network);
+    let user_agent = user_agent();
     Ok(SessionPorts {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
-        http: Arc::new(http),
+        http: Arc::new(http.map_err(|error| machine("failed to use [network] proxy", &error))?),
         keys: Arc::new(LocalKeys),
         store,
         secrets: Arc::new(LocalSecrets),
-        user_agent: user_agent().map_err(|cause| machine("failed to name ourselves", &cause))?,
+        user_agent: user_agent.map_err(|cause| machine("failed to name ourselves", &cause))?,
     })
 }
 
@@ -107,7 +104,7 @@ pub(crate) fn wire(
         what,
         cause: cause.to_string(),
     };
-    let session = session_ports(loaded, Arc::clone(&store))?;
+    let session = session(loaded, Arc::clone(&store))?;
     let audit = Arc::new(AuditTrail::default());
     let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {

@@ -62,6 +62,8 @@ pub struct Current {
     pub not_before: Timestamp,
     /// End of validity.
     pub not_after: Timestamp,
+    /// True if the CA has revoked it.
+    pub revoked: bool,
     /// What the CA last suggested for its renewal.
     pub suggestion: Option<Suggestion>,
 }
@@ -228,6 +230,8 @@ pub enum IssueReason {
     },
     /// Nobody trusts the stored one, and the configured CA is a real one.
     Staging,
+    /// The stored one was revoked.
+    Revoked,
 }
 
 /// An installer that has something to do.
@@ -585,6 +589,9 @@ fn issue_reason(
     certificate: &CertificateSettings,
     current: &Current,
 ) -> Option<IssueReason> {
+    if current.revoked {
+        return Some(IssueReason::Revoked);
+    }
     let wanted: BTreeSet<_> = certificate.domains.iter().collect();
     let covered: BTreeSet<_> = current.names.iter().collect();
     if wanted != covered {

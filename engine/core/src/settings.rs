@@ -46,6 +46,19 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+impl Settings {
+    /// The CAs that certificates name, in the order in which they are named first.
+    pub fn used_cas(&self) -> Vec<CaName> {
+        let mut used = Vec::new();
+        for ca in self.certificates.iter().flat_map(|one| &one.cas) {
+            if !used.contains(ca) {
+                used.push(ca.clone());
+            }
+        }
+        used
+    }
+}
+
 /// `[account]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountSettings {
@@ -120,6 +133,21 @@ pub struct PluginSettings {
     pub secrets: BTreeMap<String, SecretRef>,
     /// What it may touch.
     pub grants: Grants,
+}
+
+impl PluginSettings {
+    /// The names of the files that it writes for a certificate: those of its setting `files`, in
+    /// which `{name}` stands for the certificate's name. None if it has no such setting.
+    pub fn file_names(&self, certificate: &CertificateName) -> Vec<String> {
+        let Some(serde_json::Value::Object(files)) = self.settings.get("files") else {
+            return Vec::new();
+        };
+        let name = certificate.as_str();
+        let templates = files.keys();
+        templates
+            .map(|template| template.replace("{name}", name))
+            .collect()
+    }
 }
 
 /// Which component a plugin is.

@@ -181,7 +181,7 @@ fn draw(window: Window, chance: u64) -> Suggestion {
 
 /// Where a CA answers such questions: from its directory, as it was stored or as it is now.
 async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, String> {
-    let stored = session::stored_directory(ports, profile);
+    let stored = session::stored_directory(ports, profile, &profile.directories);
     let directory: Directory = match stored {
         Some(stored) => stored.directory,
         None => match session::greet(ports, profile).await {

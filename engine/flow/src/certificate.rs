@@ -66,6 +66,29 @@ pub struct StoredVersion {
     pub facts: CertificateFacts,
     /// Where it came from.
     pub origin: Origin,
+    /// Set if the CA has revoked it.
+    pub revoked: Option<RevokedMark>,
+}
+
+/// That the CA has revoked a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedMark {
+    /// Which version.
+    pub version: u32,
+    /// When it was asked to, or found it done before.
+    pub at: Timestamp,
+    /// Why, by the number of RFC 5280 section 5.3.1; none if nothing was said.
+    pub reason: Option<u8>,
+}
+
+impl RevokedMark {
+    /// `keyCompromise` of RFC 5280: the key must not be used again.
+    pub const KEY_COMPROMISE: u8 = 1;
+
+    /// True if the key must not be used again.
+    pub fn is_key_compromise(&self) -> bool {
+        self.reason == Some(Self::KEY_COMPROMISE)
+    }
 }
 
 /// Where a version came from.
@@ -109,6 +132,8 @@ pub struct InventoryVersion {
     pub facts: CertificateFacts,
     /// Where it came from.
     pub origin: Origin,
+    /// Set if the CA has revoked it.
+    pub revoked: Option<RevokedMark>,
 }
 
 /// A successful installation.

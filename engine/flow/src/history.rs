@@ -118,6 +118,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         key: current.facts.key_type,
         not_before: current.facts.not_before,
         not_after: current.facts.not_after,
+        revoked: current.revoked.is_some(),
         suggestion: past
             .advice
             .as_ref()

@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`run`] (what a run is), then [`machine`] (how it goes on), then [`driver`].
 
+pub mod account;
 pub mod advice;
 pub mod audit;
 pub mod certificate;
@@ -19,6 +20,7 @@ pub mod obligation;
 pub mod plugin;
 pub mod ports;
 pub mod report;
+pub mod revoke;
 pub mod run;
 pub mod scheduler;
 mod served;

@@ -19,8 +19,8 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, ServedLeaf,
-    ServedMark, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
+    ServedLeaf, ServedMark, StoredVersion,
 };
 use crate::history::{Advice, ClosedAttempt, Past, Sighting};
 use crate::plugin::{
@@ -282,19 +282,53 @@ impl StoreError {
     }
 }
 
-/// An ACME account as the store keeps it.
+/// An ACME account as the store keeps it. There is one for each directory of a CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRecord {
     /// The directory the account is bound to.
     pub directory: String,
     /// The account URL; none while newAccount has not succeeded.
     pub kid: Option<String>,
-    /// Contact URLs.
+    /// Contact URLs, as the CA was told last.
     pub contact: Vec<String>,
     /// Terms that were agreed to, and when.
     pub terms: Option<(String, Timestamp)>,
     /// The account key, PKCS#8 PEM.
     pub key: Secret<String>,
+    /// The key that a rollover changes to, while the CA may know either of the two.
+    pub next_key: Option<Secret<String>>,
+    /// Credentials from the CA that were used for an account here and make one account only.
+    pub credentials: Vec<CredentialMark>,
+    /// When the account was given up.
+    pub deactivated: Option<Timestamp>,
+}
+
+impl AccountRecord {
+    /// The account's URL, if it can be used.
+    pub fn usable(&self) -> Option<&str> {
+        let kid = self.kid.as_deref();
+        kid.filter(|_| self.deactivated.is_none())
+    }
+}
+
+/// That a credential which makes one account only was used. Says nothing about its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialMark {
+    /// [`waxwing_acme::account::ExternalAccount::fingerprint`] of it.
+    pub digest: String,
+    /// How far it got.
+    pub used: CredentialUse,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// How far the use of a credential got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialUse {
+    /// It is about to be sent, or was sent and the answer is not known.
+    Intended,
+    /// The CA has made an account with it.
+    Spent,
 }
 
 /// Held while it lives; released when dropped, and by the system if the process dies.
@@ -332,6 +366,8 @@ pub trait CertificateStore: Send + Sync {
     /// Notes what was seen at the places where the certificate is to be served; replaces the older
     /// note.
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError>;
+    /// Notes that the CA has revoked a version.
+    fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError>;
     /// Notes how a run ended.
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
 
@@ -352,9 +388,12 @@ pub trait CertificateStore: Send + Sync {
     /// The key of the open run.
     fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError>;
 
-    /// The account at a CA.
-    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError>;
-    /// Writes the account. An account that is bound to another directory is set aside, not lost.
+    /// The account at one directory of a CA.
+    fn account(&self, ca: &CaName, directory: &str) -> Result<Option<AccountRecord>, StoreError>;
+    /// The accounts at all directories of a CA, those of the past included, by directory.
+    fn accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError>;
+    /// Writes the account of [`AccountRecord::directory`]. Its keys, its URL and its marks change
+    /// together; accounts at other directories stay as they are.
     fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError>;
     /// The last good directory of a CA, as stored by [`CertificateStore::save_directory`].
     fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError>;

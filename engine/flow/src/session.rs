@@ -3,17 +3,21 @@
 //! One session serves all certificates of a run, so that they share the connection, the nonces and
 //! the CA's rate. The lock around the protocol state is never held while waiting.
 
+mod credentials;
 mod opening;
+mod registration;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use waxwing_acme::account::{Account, NewAccount};
 use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
 use waxwing_acme::error::AcmeErrorKind;
 use waxwing_acme::jws::{Jwk, Signer};
+use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
@@ -25,11 +29,13 @@ use waxwing_core::settings::AccountSettings;
 use waxwing_core::time::Timestamp;
 
 use self::opening::Opening;
+pub(crate) use self::opening::lock_account;
 use crate::certificate::CertificateFacts;
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{
-    Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy, SecretSource,
+    AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
+    SecretSource,
 };
 
 /// Longest answer of a CA.
@@ -54,33 +60,52 @@ pub struct SessionPorts {
     pub user_agent: UserAgent,
 }
 
-/// An open conversation with a CA, with an account.
+/// An open conversation with a CA, in the name of an account.
 pub struct CaSession {
+    with: Conversation,
+    signer: Arc<dyn Signer>,
+    account: String,
+    from: AccountFrom,
+    notes: Vec<String>,
+}
+
+/// An open conversation with a CA, in nobody's name yet: the directory, the nonces, the rate.
+pub(crate) struct Conversation {
     ports: SessionPorts,
     profile: CaProfile,
     policy: Policy,
-    signer: Arc<dyn Signer>,
-    account: String,
     protocol: Mutex<Session>,
     pace: Mutex<Pace>,
     in_flight: Semaphore,
     requests: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
     copied: AtomicBool,
+    /// What should be looked at although the conversation is open: a directory that did not answer.
     note: Option<String>,
+}
+
+/// How a session came to its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountFrom {
+    /// It was in the state folder.
+    Stored,
+    /// The CA knew it by its key.
+    Found,
+    /// It was registered for this session.
+    Made,
 }
 
 /// Whether a call may be sent again although an earlier sending may have reached the CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
-    /// It only reads.
+    /// It only reads, or doing it twice is the same as once.
     Freely,
     /// It changes something: only if the CA cannot have seen it.
     IfUnseen,
 }
 
 impl CaSession {
-    /// Reads the directory and makes sure that there is an account.
+    /// Reads the directory and makes sure that there is an account at it.
     ///
     /// The account key is on disk before newAccount is sent, so that a lost answer or a crash
     /// finds the same account again.
@@ -89,28 +114,44 @@ impl CaSession {
         profile: &CaProfile,
         account: &AccountSettings,
     ) -> Result<Self, Failure> {
-        let opening = Opening {
-            ports: &ports,
-            profile,
-            policy: policy(profile),
-        };
-        let found = opening.directory().await?;
+        let opening = Opening::new(&ports, profile);
+        let found = opening.directory(&profile.directories).await?;
         opening.ready(found, account).await
+    }
+
+    /// Opens the conversation of an account that is stored, at its own directory. The caller holds
+    /// the lock of the account if a rollover of its key was left open.
+    pub(crate) async fn of_account(
+        ports: &SessionPorts,
+        profile: &CaProfile,
+        record: AccountRecord,
+    ) -> Result<Self, Failure> {
+        let opening = Opening::new(ports, profile);
+        let directory = std::slice::from_ref(&record.directory);
+        let found = opening.directory(directory).await?;
+        opening.known(found, record).await
     }
 
     /// The CA's profile.
     pub const fn profile(&self) -> &CaProfile {
-        &self.profile
-    }
-
-    /// What should be looked at although the session is open: a directory that did not answer.
-    pub fn note(&self) -> Option<&str> {
-        self.note.as_deref()
+        &self.with.profile
     }
 
     /// The account's URL.
     pub fn account(&self) -> &str {
         &self.account
+    }
+
+    /// How the session came to its account.
+    pub const fn account_from(&self) -> AccountFrom {
+        self.from
+    }
+
+    /// What should be looked at, a sentence each: what the configuration says otherwise than the
+    /// account, and a directory that did not answer.
+    pub fn notes(&self) -> Vec<String> {
+        let directory = self.with.note.iter();
+        directory.chain(&self.notes).cloned().collect()
     }
 
     /// The account's public key.
@@ -120,12 +161,12 @@ impl CaSession {
 
     /// The directory that answered.
     pub fn directory(&self) -> Directory {
-        self.protocol().directory().clone()
+        self.with.directory()
     }
 
     /// Requests sent so far, look-ups of nonces included.
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.with.requests.load(Ordering::Relaxed)
     }
 
     /// The key that signs for the account.
@@ -140,18 +181,24 @@ impl CaSession {
         call: &C,
         repeat: Repeat,
     ) -> Result<C::Reply, Failure> {
-        self.call_as(
-            call,
-            repeat,
-            Arc::clone(&self.signer),
-            Some(self.account.clone()),
-        )
-        .await
-        .map_err(|error| Failure::Ca {
-            ca: self.profile.name.clone(),
-            step: C::NAME,
-            error: Box::new(error),
-        })
+        let answer = self.ask(call, repeat).await;
+        answer.map_err(|error| self.with.failed(C::NAME, error))
+    }
+
+    /// The same for a caller that looks at the error itself.
+    pub(crate) async fn ask<C: Call + Sync>(
+        &self,
+        call: &C,
+        repeat: Repeat,
+    ) -> Result<C::Reply, CaError> {
+        let signer = Arc::clone(&self.signer);
+        let kid = Some(self.account.clone());
+        self.with.call_as(call, repeat, signer, kid).await
+    }
+
+    /// The conversation, for calls that somebody else than the account signs.
+    pub(crate) const fn conversation(&self) -> &Conversation {
+        &self.with
     }
 
     /// What the CA advises about the renewal of one of its certificates (RFC 9773); none if it
@@ -167,19 +214,19 @@ impl CaSession {
             return Ok(None);
         };
         let directory = self.directory();
-        let ari = &self.profile.ari;
+        let ari = &self.with.profile.ari;
         let Some(base) = directory.renewal_info.filter(|_| ari.enabled) else {
             return Ok(None);
         };
         if !ari.allows(&directory.url, &base) {
-            tracing::warn!(ca = %self.profile.name, url = without_query(&base),
+            tracing::warn!(ca = %self.with.profile.name, url = without_query(&base),
                 "its advice on renewal is at a host that its profile does not name in ari.hosts");
             return Ok(None);
         }
         let id = ari::certificate_id(authority, &facts.serial);
-        let request = ari::request(&base, &id, &self.ports.user_agent);
+        let request = ari::request(&base, &id, &self.with.ports.user_agent);
         let url = request.url.clone();
-        let response = self.send(request).await?;
+        let response = self.with.send(request).await?;
         ari::read(&url, &response)
             .map(Some)
             .map_err(CaError::Answer)
@@ -187,10 +234,52 @@ impl CaSession {
 
     /// One request outside the signed protocol.
     pub async fn plain(&self, request: Request) -> Result<Response, CaError> {
-        self.send(request).await
+        self.with.send(request).await
+    }
+}
+
+impl Conversation {
+    /// Reads the first of these directories that answers.
+    pub(crate) async fn open(
+        ports: &SessionPorts,
+        profile: &CaProfile,
+        directories: &[String],
+    ) -> Result<Self, Failure> {
+        let opening = Opening::new(ports, profile);
+        let found = opening.directory(directories).await?;
+        Ok(opening.conversation(found))
     }
 
-    async fn call_as<C: Call + Sync>(
+    pub(crate) fn directory(&self) -> Directory {
+        self.protocol().directory().clone()
+    }
+
+    /// The account of a key, whatever its status; none if the CA knows none.
+    pub(crate) async fn find(&self, signer: Arc<dyn Signer>) -> Result<Option<Account>, CaError> {
+        let call = NewAccount {
+            contact: Vec::new(),
+            terms_agreed: false,
+            external: None,
+            only_existing: true,
+        };
+        match self.call_as(&call, Repeat::Freely, signer, None).await {
+            Ok(account) => Ok(Some(account)),
+            Err(CaError::Answer(answer)) if answer.is(&ProblemKind::AccountDoesNotExist) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn failed(&self, step: &'static str, error: CaError) -> Failure {
+        Failure::Ca {
+            ca: self.profile.name.clone(),
+            step,
+            error: Box::new(error),
+        }
+    }
+
+    pub(crate) async fn call_as<C: Call + Sync>(
         &self,
         call: &C,
         repeat: Repeat,
@@ -229,13 +318,10 @@ impl CaSession {
 
     /// Reads the directory anew; false if it is what it was, or cannot be read.
     async fn refresh(&self) -> bool {
-        let opening = Opening {
-            ports: &self.ports,
-            profile: &self.profile,
-            policy: self.policy.clone(),
-        };
+        let opening = Opening::new(&self.ports, &self.profile);
+        let url = self.directory().url;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        match opening.fetch_directory().await {
+        match opening.fetch_directory(std::slice::from_ref(&url)).await {
             Ok(directory) if directory != *self.protocol().directory() => {
                 tracing::info!(ca = %self.profile.name, "the directory has changed");
                 self.protocol().set_directory(directory);
@@ -311,8 +397,12 @@ pub struct StoredDirectory {
     pub at: Timestamp,
 }
 
-/// The last good copy of a CA's directory, if it came from one of the URLs that its profile has now.
-pub fn stored_directory(ports: &SessionPorts, profile: &CaProfile) -> Option<StoredDirectory> {
+/// The last good copy of a CA's directory, if it came from one of these URLs.
+pub fn stored_directory(
+    ports: &SessionPorts,
+    profile: &CaProfile,
+    candidates: &[String],
+) -> Option<StoredDirectory> {
     let (text, at) = match ports.store.directory(&profile.name) {
         Ok(stored) => stored?,
         Err(error) => {
@@ -321,7 +411,7 @@ pub fn stored_directory(ports: &SessionPorts, profile: &CaProfile) -> Option<Sto
         }
     };
     let directory = Directory::from_stored(&text).ok()?;
-    let known = profile.directories.contains(&directory.url);
+    let known = candidates.contains(&directory.url);
     known.then_some(StoredDirectory { directory, at })
 }
 

@@ -10,6 +10,8 @@ mod plugins;
 mod policy;
 mod world;
 
+mod accounts;
+mod revocations;
 mod runs;
 mod sessions;
 mod sweep;

@@ -5,9 +5,11 @@ use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, ChainPem, InstalledMark, LastAttempt, Origin,
+    AttemptResult, CertificateFacts, ChainPem, InstalledMark, LastAttempt, Origin, RevokedMark,
 };
-use waxwing_flow::ports::{AccountRecord, CertificateStore, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{
+    AccountRecord, CertificateStore, CredentialMark, CredentialUse, StoreError, StoreErrorKind,
+};
 
 /// A certificate for [`store`] to keep: the parts have to belong together.
 #[derive(Debug, Clone)]
@@ -84,7 +86,11 @@ fn nothing(
         "an unknown name has no pending key",
         store.pending_key(name)?.is_none(),
     );
-    claims.hold("an unknown CA has no account", store.account(ca)?.is_none());
+    claims.hold(
+        "an unknown CA has no account",
+        store.account(ca, "https://ca.example/directory")?.is_none()
+            && store.accounts(ca)?.is_empty(),
+    );
     claims.hold(
         "an unknown CA has no directory",
         store.directory(ca)?.is_none(),
@@ -134,6 +140,22 @@ fn versions(
                     && current.origin == origin
             });
         claims.hold("the inventory knows the current version", known);
+        let mark = RevokedMark {
+            version: round,
+            at: Timestamp::from_unix_ms(1_795_000_000_123),
+            reason: Some(4).filter(|_| round % 2 == 0),
+        };
+        let untouched = open()
+            .current(name)?
+            .is_some_and(|current| current.revoked.is_none());
+        claims.hold("a new version is not revoked", untouched);
+        open().record_revoked(name, &mark)?;
+        let revoked = open().current(name)?.and_then(|current| current.revoked);
+        let listed = open().entry(name)?.and_then(|entry| entry.current?.revoked);
+        claims.hold(
+            "a version that was noted as revoked is revoked",
+            revoked.as_ref() == Some(&mark) && listed == Some(mark),
+        );
     }
     claims.hold(
         "the inventory has one entry for each name",
@@ -256,28 +278,51 @@ fn accounts(
             Timestamp::from_unix(1_795_000_000),
         )),
         key: samples[0].key.clone(),
+        next_key: None,
+        credentials: vec![CredentialMark {
+            digest: "00ff".to_owned(),
+            used: CredentialUse::Intended,
+            at: Timestamp::from_unix(1_795_000_000),
+        }],
+        deactivated: None,
     };
     let registered = AccountRecord {
         kid: Some("https://ca.example/acct/1".to_owned()),
         ..new.clone()
     };
-    let rolled = AccountRecord {
-        key: samples[1].key.clone(),
+    let rolling = AccountRecord {
+        next_key: Some(samples[1].key.clone()),
         ..registered.clone()
     };
-    let moved = AccountRecord {
+    let rolled = AccountRecord {
+        key: samples[1].key.clone(),
+        deactivated: Some(Timestamp::from_unix_ms(1_795_000_000_500)),
+        ..registered.clone()
+    };
+    let elsewhere = AccountRecord {
         directory: "https://ca.example/v2/directory".to_owned(),
         terms: None,
         contact: Vec::new(),
+        credentials: Vec::new(),
         ..new.clone()
     };
-    for account in [new, registered.clone(), rolled, registered, moved] {
+    for account in [new, registered, rolling, rolled.clone()] {
         open().save_account(ca, &account)?;
         claims.hold(
             "an account is what was saved last",
-            open().account(ca)? == Some(account),
+            open().account(ca, &account.directory)? == Some(account),
         );
     }
+    open().save_account(ca, &elsewhere)?;
+    claims.hold(
+        "accounts at two directories of a CA do not touch each other",
+        open().account(ca, &rolled.directory)?.as_ref() == Some(&rolled)
+            && open().account(ca, &elsewhere.directory)?.as_ref() == Some(&elsewhere),
+    );
+    claims.hold(
+        "all accounts at a CA are listed by directory",
+        open().accounts(ca)? == [rolled, elsewhere],
+    );
     let at = Timestamp::from_unix_ms(1_795_000_000_999);
     for text in ["{\"newNonce\": \"a\"}", "{}"] {
         open().save_directory(ca, text, at)?;

@@ -6,9 +6,13 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use unix::{belongs_to_others, others_can_read, others_can_write};
+pub use unix::{
+    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+};
 #[cfg(windows)]
-pub use windows::{belongs_to_others, others_can_read, others_can_write};
+pub use windows::{
+    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+};
 
 #[cfg(unix)]
 pub(crate) use unix::{

@@ -8,6 +8,7 @@
 mod ask;
 pub mod caa;
 mod servers;
+pub mod view;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -7,6 +7,7 @@
 //! What a newcomer gets wrong: nothing here reads `current` twice. A version that was read once is
 //! never changed afterwards, only erased when enough newer ones exist.
 
+mod accounts;
 mod atomic;
 mod failure;
 pub mod format;
@@ -22,12 +23,11 @@ use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, ServedMark, StoredVersion,
+    Origin, RevokedMark, ServedMark, StoredVersion,
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
 use crate::permission;
-use format::AccountText;
 use layout::{Layout, version_name, version_number};
 
 /// The file names of a version.
@@ -237,6 +237,26 @@ impl FileStore {
         Ok(marks)
     }
 
+    /// The note that this version is revoked. A damaged one must not hide the version.
+    fn revoked(
+        &self,
+        name: &CertificateName,
+        version: u32,
+    ) -> Result<Option<RevokedMark>, StoreError> {
+        let path = self.layout.revoked(name);
+        let Some(text) = read::text(&path)? else {
+            return Ok(None);
+        };
+        match format::read_revoked(&text) {
+            Ok(mark) => Ok(Some(mark).filter(|mark| mark.version == version)),
+            Err(cause) => {
+                let error = failure::unreadable(&path, cause);
+                tracing::error!(certificate = %name, cause = %error, "a note was ignored");
+                Ok(None)
+            }
+        }
+    }
+
     /// Numbers of complete versions, oldest first.
     fn versions(&self, name: &CertificateName) -> Result<Vec<u32>, StoreError> {
         let paths = read::children(&self.layout.versions(name))?;
@@ -318,6 +338,7 @@ impl CertificateStore for FileStore {
                     version,
                     facts,
                     origin,
+                    revoked: self.revoked(name, version)?,
                 })
             }
         };
@@ -355,6 +376,7 @@ impl CertificateStore for FileStore {
             pem,
             facts,
             origin,
+            revoked: self.revoked(name, version)?,
         }))
     }
 
@@ -419,6 +441,13 @@ impl CertificateStore for FileStore {
         )
     }
 
+    fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
+        atomic::replace(
+            &self.layout.revoked(name),
+            format::write_revoked(mark).as_bytes(),
+        )
+    }
+
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {
         atomic::create_dir(&self.layout.certificate(name))?;
         atomic::replace(&self.layout.last(name), format::write_last(last).as_bytes())
@@ -470,56 +499,16 @@ impl CertificateStore for FileStore {
         read::key(&self.layout.pending_key(name))
     }
 
-    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError> {
-        let directory = self.layout.account(ca);
-        let path = directory.join(ACCOUNT);
-        let Some(text) = read::text(&path)? else {
-            return Ok(None);
-        };
-        let account =
-            format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?;
-        let key = directory.join(&account.key);
-        let key = read::key(&key)?
-            .ok_or_else(|| failure::corrupt(&key, "the key of the account is missing"))?;
-        Ok(Some(AccountRecord {
-            directory: account.directory,
-            kid: account.kid,
-            contact: account.contact,
-            terms: account.terms,
-            key,
-        }))
+    fn account(&self, ca: &CaName, directory: &str) -> Result<Option<AccountRecord>, StoreError> {
+        self.read_account(ca, directory)
+    }
+
+    fn accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
+        self.read_accounts(ca)
     }
 
     fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError> {
-        let directory = self.layout.account(ca);
-        let path = directory.join(ACCOUNT);
-        let mut old = match read::text(&path)? {
-            None => None,
-            Some(text) => Some(
-                format::read_account(&text).map_err(|cause| failure::unreadable(&path, cause))?,
-            ),
-        };
-        if old
-            .as_ref()
-            .is_some_and(|old| old.directory != account.directory)
-        {
-            self.set_aside(&directory, "accounts", ca.as_str())?;
-            old = None;
-        }
-        atomic::create_dir(&directory)?;
-        let key = self.keep_account_key(&directory, old.as_ref(), &account.key)?;
-        let text = AccountText {
-            directory: account.directory.clone(),
-            kid: account.kid.clone(),
-            contact: account.contact.clone(),
-            terms: account.terms.clone(),
-            key,
-        };
-        atomic::replace(&path, format::write_account(&text).as_bytes())?;
-        match old {
-            Some(old) if old.key != text.key => atomic::remove(&directory.join(&old.key)),
-            _ => Ok(()),
-        }
+        self.write_account(ca, account)
     }
 
     fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
@@ -548,31 +537,6 @@ impl CertificateStore for FileStore {
         Ok(Box::new(lock::take(
             &self.layout.lock("accounts", ca.as_str()),
         )?))
-    }
-}
-
-impl FileStore {
-    /// Writes the key of an account and answers its file name.
-    ///
-    /// A key that differs from the stored one gets a file of its own, and `account.toml`, which
-    /// names it, is the switch: key and account URL change together.
-    fn keep_account_key(
-        &self,
-        directory: &Path,
-        old: Option<&AccountText>,
-        key: &Secret<String>,
-    ) -> Result<String, StoreError> {
-        if let Some(old) = old
-            && read::key(&directory.join(&old.key))?.as_ref() == Some(key)
-        {
-            return Ok(old.key.clone());
-        }
-        let unused = |name: &String| old.is_none_or(|old| old.key != *name);
-        let names =
-            std::iter::once("key.pem".to_owned()).chain((2..).map(|n: u32| format!("key-{n}.pem")));
-        let name = names.into_iter().find(unused).unwrap_or_default();
-        atomic::replace(&directory.join(&name), key.expose().as_bytes())?;
-        Ok(name)
     }
 }
 

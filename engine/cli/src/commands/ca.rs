@@ -95,7 +95,10 @@ fn account(loaded: &Loaded, ca: &CaName) -> Option<KnownAccount> {
     if !loaded.state.exists() {
         return None;
     }
-    let record = wire::store(loaded).ok()?.account(ca).ok()??;
+    let accounts = wire::store(loaded).ok()?.accounts(ca).ok()?;
+    let record = accounts
+        .into_iter()
+        .find(|record| record.usable().is_some())?;
     Some(KnownAccount {
         url: record.kid?,
         terms: record.terms,

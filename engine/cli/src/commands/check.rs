@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use waxwing_core::ca::EabSource;
 use waxwing_core::caa;
 use waxwing_core::due;
 use waxwing_core::name::{CaName, CertificateName, DomainName};
@@ -13,15 +14,15 @@ use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, SecretSource as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
-use waxwing_io::permission;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets::{self, LocalSecrets};
 use waxwing_io::store::FileStore;
 
 use super::start;
 use crate::args::{Check, Global};
+use crate::drift;
 use crate::exit::Exit;
-use crate::load::Loaded;
+use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::check::{self, Found, Verdict};
 use crate::render::json::Document;
@@ -29,6 +30,9 @@ use crate::render::page::count;
 use crate::render::terminal::Terminal;
 use crate::render::time::took;
 use crate::wire::{self, Unusable, Wired};
+
+mod install;
+mod view;
 
 /// A clock that is further off than this may be refused by a CA or a provider.
 const SKEW: Duration = Duration::from_secs(60);
@@ -53,31 +57,23 @@ pub(crate) fn run(
     let now = start::now();
     let mut found = vec![config(&loaded)];
     found.extend(lifetimes(&loaded.settings, now));
-    found.extend(secret_findings(&loaded.settings));
+    let programs = program_findings(&loaded.settings);
+    let trusted = programs.is_empty();
+    found.extend(programs);
+    if trusted {
+        found.extend(secret_findings(&loaded.settings));
+    }
     found.push(if made {
         state_made(&store)
     } else {
         state(&store)
     });
-    let history = start::history(&store, terminal)?;
-    let wired = wire::wire(&loaded, Arc::clone(&store), history, Arc::new(Silent))
-        .map_err(|error| Refusal::from(error).show(terminal))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|cause| {
-            terminal.fail(&format!("failed to start the runtime: {cause}"), None);
-            Exit::Bug
-        })?;
-    runtime.block_on(async {
-        found.extend(plugins(&wired, !arguments.offline).await);
-        if !arguments.offline {
-            found.extend(zones(&loaded.settings, &wired).await);
-            found.extend(cas(&loaded.settings, &wired, &store).await);
-            found.extend(caa_findings(&loaded.settings).await);
-        }
-    });
-    found.extend(installs(&loaded.settings));
+    if trusted {
+        found.extend(account_findings(&loaded, &store));
+        found.extend(rehearsals(&loaded.settings));
+        found.extend(outside(&loaded, &store, arguments.offline, terminal)?);
+    }
+    found.extend(install::findings(&loaded.settings));
     if terminal.json {
         terminal.print(&Document::new("check", now, check::json(&found)).to_text());
     } else {
@@ -90,6 +86,30 @@ pub(crate) fn run(
     } else {
         Exit::Done
     })
+}
+
+/// What plugins say and, online, what the world says.
+fn outside(
+    loaded: &Loaded,
+    store: &Arc<FileStore>,
+    offline: bool,
+    terminal: &mut Terminal,
+) -> Result<Vec<Found>, Exit> {
+    let wired = wire::wire(loaded, Arc::clone(store), Arc::new(Silent))
+        .map_err(|error| Refusal::from(error).show(terminal))?;
+    let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
+    Ok(runtime.block_on(async {
+        let mut found = plugins(&wired, !offline).await;
+        if !offline {
+            let settings = &loaded.settings;
+            found.extend(zones(settings, &wired).await);
+            let (view, silent) = view::findings(settings).await;
+            found.extend(view);
+            found.extend(cas(settings, &wired, store).await);
+            found.extend(caa_findings(settings, silent).await);
+        }
+        found
+    }))
 }
 
 fn config(loaded: &Loaded) -> Found {
@@ -130,14 +150,10 @@ fn lifetimes(settings: &Settings, now: Timestamp) -> Vec<Found> {
 
 /// One line when all secrets are there, else one for each that is not.
 fn secret_findings(settings: &Settings) -> Vec<Found> {
-    let references = settings
-        .plugins
-        .values()
-        .flat_map(|plugin| plugin.secrets.values());
-    let references: Vec<_> = references.chain(settings.account.key.iter()).collect();
+    let references = load::secrets(settings);
     let mut found = Vec::new();
     let mut there = 0;
-    for reference in &references {
+    for (key, reference) in &references {
         for warning in secrets::warnings(reference) {
             found.push(Found::new(Verdict::Warn, "secrets", warning));
         }
@@ -147,6 +163,7 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
                 let text = format!("{} cannot be read", error.reference);
                 found.push(
                     Found::new(Verdict::Error, "secrets", text)
+                        .causes([format!("it is named by {key}")])
                         .causes(error.causes)
                         .hint(error.hint),
                 );
@@ -156,6 +173,62 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
     if found.is_empty() {
         let text = format!("{there} of {} found", references.len());
         found.push(Found::new(Verdict::Ok, "secrets", text));
+    }
+    found
+}
+
+/// Programs that others can change. What they would answer or do is not to be trusted, so nothing
+/// is looked at that would start one.
+fn program_findings(settings: &Settings) -> Vec<Found> {
+    let foreign = load::foreign_programs(settings);
+    let found = foreign.iter().map(|one| {
+        let program = one.program.display();
+        let text = format!("others can change {program}, which {} runs", one.key);
+        let hint = format!("chown root {program}; chmod go-w {program} and its folder");
+        Found::new(Verdict::Error, "programs", text).hint(Some(hint))
+    });
+    found.collect()
+}
+
+/// What the configuration says otherwise than the accounts.
+fn account_findings(loaded: &Loaded, store: &FileStore) -> Vec<Found> {
+    match drift::drift(loaded, store) {
+        Ok(differs) => {
+            let found = differs
+                .iter()
+                .map(|one| Found::new(Verdict::Warn, "accounts", one.what()).hint(one.hint()));
+            found.collect()
+        }
+        Err(error) => {
+            vec![Found::new(Verdict::Error, "accounts", error.to_string()).hint(error.hint)]
+        }
+    }
+}
+
+/// CAs at which only rehearsals take place, and which give no account without credentials.
+fn rehearsals(settings: &Settings) -> Vec<Found> {
+    let used = settings.used_cas();
+    let mut found: Vec<Found> = Vec::new();
+    for ca in used.iter().filter_map(|ca| settings.cas.get(ca)) {
+        let stage = ca
+            .rehearse_at
+            .as_ref()
+            .filter(|stage| !used.contains(stage));
+        let Some(stage) = stage.and_then(|stage| settings.cas.get(stage)) else {
+            continue;
+        };
+        if stage.eab.required && stage.eab.source == EabSource::None {
+            let text = format!(
+                "`renew --dry-run` cannot rehearse {} at {}, which gives accounts only with \
+                 credentials; none are configured",
+                ca.name, stage.name
+            );
+            let hint = format!(
+                "[ca.{0}] eab = {{ key-id = \"...\", hmac-key = \"file:{0}-hmac-key\" }}",
+                stage.name
+            );
+            found.push(Found::new(Verdict::Warn, "CAs", text).hint(Some(hint)));
+        }
     }
     found
 }
@@ -317,27 +390,12 @@ async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
     found
 }
 
-/// The CAs that certificates name, in the order in which they are named first.
-fn used(settings: &Settings) -> Vec<CaName> {
-    let mut used = Vec::new();
-    for ca in settings
-        .certificates
-        .iter()
-        .flat_map(|certificate| &certificate.cas)
-    {
-        if !used.contains(ca) {
-            used.push(ca.clone());
-        }
-    }
-    used
-}
-
 /// Whether each CA answers, what its clock shows, and whether there is an account.
 async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found> {
     let mut found = Vec::new();
     let mut good = Vec::new();
     let mut clocks = Vec::new();
-    for ca in used(settings) {
+    for ca in settings.used_cas() {
         let Some(profile) = settings.cas.get(&ca) else {
             continue;
         };
@@ -353,8 +411,8 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
                 );
             }
             Ok(greeting) => {
-                let account = match store.account(&ca) {
-                    Ok(Some(account)) if account.kid.is_some() => "an account",
+                let account = match store.account(&ca, &greeting.directory.url) {
+                    Ok(Some(account)) if account.usable().is_some() => "an account",
                     Ok(_) => "no account yet",
                     Err(_) => "an account that cannot be read",
                 };
@@ -398,19 +456,21 @@ fn skew(ca: &CaName, theirs: Timestamp, ours: Timestamp) -> Found {
 }
 
 /// Whether the owner of each name lets each CA of its list issue.
-async fn caa_findings(settings: &Settings) -> Vec<Found> {
+/// The names in `silent` are not looked up again: that they cannot be is said already.
+async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<Found> {
     let probe = DnsProbe::new(&settings.network);
     let mut found = Vec::new();
     let mut looked = 0;
     let mut skipped: Vec<&str> = Vec::new();
-    let mut silent: Vec<&DomainName> = Vec::new();
     for certificate in &settings.certificates {
         for identifier in &certificate.domains {
+            if silent.contains(&identifier.domain) {
+                continue;
+            }
             let set = match probe.caa(&identifier.domain).await {
                 Ok(set) => set,
-                Err(_) if silent.contains(&&identifier.domain) => continue,
                 Err(error) => {
-                    silent.push(&identifier.domain);
+                    silent.push(identifier.domain.clone());
                     let text = format!("{} cannot be looked up", identifier.domain);
                     found.push(
                         Found::new(Verdict::Error, "CAA", text)
@@ -455,7 +515,7 @@ async fn caa_findings(settings: &Settings) -> Vec<Found> {
             }
         }
     }
-    if found.is_empty() {
+    if found.is_empty() && looked > 0 {
         let text = format!("{} allowed at every CA named", count(looked, "name"));
         found.push(Found::new(Verdict::Ok, "CAA", text));
     }
@@ -465,52 +525,6 @@ async fn caa_findings(settings: &Settings) -> Vec<Found> {
             skipped.join(", ")
         );
         found.push(Found::new(Verdict::Ok, "CAA", text));
-    }
-    found
-}
-
-/// Whether granted folders and commands are there.
-fn installs(settings: &Settings) -> Vec<Found> {
-    let mut found = Vec::new();
-    let mut good = Vec::new();
-    for plugin in settings.plugins.values() {
-        let before = found.len();
-        for (purpose, grant) in &plugin.grants.files {
-            if !grant.dir.is_dir() {
-                let text = format!(
-                    "{}: grants.files.{purpose} names {}, which is no folder",
-                    plugin.name,
-                    grant.dir.display()
-                );
-                let hint = format!("mkdir -p {}", grant.dir.display());
-                found.push(Found::new(Verdict::Error, "install", text).hint(Some(hint)));
-            } else if permission::others_can_write(&grant.dir).unwrap_or(false) {
-                let text = format!("{}: others can write {}", plugin.name, grant.dir.display());
-                let hint = format!("chmod go-w {}", grant.dir.display());
-                found.push(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
-            }
-        }
-        for (purpose, grant) in &plugin.grants.exec {
-            let program = grant.argv.first().map_or("", String::as_str);
-            if !std::path::Path::new(program).is_file() {
-                let text = format!(
-                    "{}: grants.exec.{purpose} names {program}, which is not there",
-                    plugin.name
-                );
-                found.push(Found::new(Verdict::Error, "install", text));
-            }
-        }
-        let granted = !plugin.grants.files.is_empty() || !plugin.grants.exec.is_empty();
-        if granted && found.len() == before {
-            good.push(plugin.name.as_str());
-        }
-    }
-    if !good.is_empty() {
-        let text = format!(
-            "{}: granted folders and commands are there",
-            good.join(", ")
-        );
-        found.insert(0, Found::new(Verdict::Ok, "install", text));
     }
     found
 }

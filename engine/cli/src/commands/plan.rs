@@ -2,6 +2,7 @@
 
 use super::start;
 use crate::args::{Global, Plan};
+use crate::drift;
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::plan::{PlanView, render};
@@ -24,12 +25,16 @@ pub(crate) fn run(
     for error in &survey.broken {
         terminal.fail(&error.to_string(), error.hint.as_deref());
     }
+    let mut warnings = loaded.settings.warnings.clone();
+    let differs = drift::drift(&loaded, &store);
+    let differs = differs.map_err(|error| start::store_failed(&error, terminal))?;
+    warnings.extend(differs.iter().map(ToString::to_string));
     let view = PlanView {
         plan: &survey.plan,
         only: &only,
         certificates: &loaded.settings.certificates,
         plugins: &loaded.settings.plugins,
-        warnings: &loaded.settings.warnings,
+        warnings: &warnings,
     };
     if terminal.json {
         terminal.print(&Document::new("plan", now, json::plan(&view)).to_text());

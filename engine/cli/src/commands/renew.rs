@@ -42,7 +42,7 @@ pub(crate) fn run(
     arguments: &Renew,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
+    let (loaded, store) = start::open_to_run(global, terminal)?;
     let history = start::history(&store, terminal)?;
     let now = start::now();
     let asker = asker(arguments);
@@ -150,8 +150,8 @@ fn ask_for_advice(
     if questions.is_empty() {
         return Ok(false);
     }
-    let ports = wire::session_ports(loaded, Arc::clone(store))
-        .map_err(|error| wire_failed(&error, terminal))?;
+    let ports =
+        wire::session(loaded, Arc::clone(store)).map_err(|error| wire_failed(&error, terminal))?;
     let asking = advice::ask(&ports, history.as_ref(), &loaded.settings, questions);
     runtime()
         .map(|runtime| {

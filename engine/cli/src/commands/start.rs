@@ -14,6 +14,7 @@ use waxwing_io::store::FileStore;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::{self, LoadError, Loaded};
+use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 use crate::wire;
 
@@ -27,7 +28,10 @@ pub(crate) fn load(global: &Global, terminal: &mut Terminal) -> Result<Loaded, E
     load::load(global).map_err(|error| {
         let hint = match &error {
             LoadError::File(error) => error.hint.clone(),
-            LoadError::Config(_) | LoadError::Writable(_) => None,
+            LoadError::Config(_)
+            | LoadError::Writable(_)
+            | LoadError::Programs(_)
+            | LoadError::Rights(_) => None,
         };
         terminal.fail(&error.to_string(), hint.as_deref());
         Exit::Config
@@ -52,14 +56,40 @@ pub(crate) fn history(
     wire::history(store).map_err(|error| store_failed(&error, terminal))
 }
 
+/// The same for verbs that run what the configuration names: refused if others can change it.
+pub(crate) fn open_to_run(
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(Loaded, Arc<FileStore>), Exit> {
+    let loaded = load(global, terminal)?;
+    if let Err(refused) = load::refuse_foreign_programs(&loaded.settings) {
+        return Err(Refusal::from(refused).show(terminal));
+    }
+    let store = wire::store(&loaded).map_err(|error| store_failed(&error, terminal))?;
+    Ok((loaded, store))
+}
+
 /// Says what is wrong with the state folder.
 pub(crate) fn store_failed(error: &StoreError, terminal: &mut Terminal) -> Exit {
     terminal.fail(&error.to_string(), error.hint.as_deref());
+    store_exit(error)
+}
+
+/// How the program ends when the state folder is not as it should be.
+pub(crate) const fn store_exit(error: &StoreError) -> Exit {
     match error.kind {
         StoreErrorKind::Locked => Exit::Locked,
         StoreErrorKind::Permission => Exit::Denied,
         _ => Exit::AllFailed,
     }
+}
+
+/// The runtime of a verb that talks to somebody.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Refusal> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Refusal::new(Exit::Bug, "failed to start the runtime").cause(cause))
 }
 
 /// The names under which something is stored.

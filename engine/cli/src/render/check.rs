@@ -132,7 +132,8 @@ pub(crate) fn json(found: &[Found]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::golden;
+    use super::super::fixture::{at, golden, golden_json};
+    use super::super::json::Document;
     use super::*;
 
     fn found() -> Vec<Found> {
@@ -156,6 +157,8 @@ mod tests {
     #[test]
     fn each_finding_is_a_line_with_its_causes_and_what_to_do() {
         golden("check.txt", |context| text(&found(), false, context));
+        let document = Document::new("check", at(0), json(&found()));
+        golden_json("check.json", &document.to_text());
     }
 
     #[test]

@@ -54,6 +54,25 @@ pub(crate) fn golden(file: &str, make: impl Fn(&Context) -> String) {
     );
 }
 
+/// Compares a document for machines with the golden file of that name. Its fields are a contract:
+/// they may be added, never renamed or removed.
+pub(crate) fn golden_json(file: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src/render/golden")
+        .join(file);
+    let found = format!("{found}\n");
+    if std::env::var_os("WAXWING_BLESS").is_some() {
+        std::fs::write(&path, &found).expect("a writable golden file");
+    }
+    let want = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        found,
+        want.replace("\r\n", "\n"),
+        "{} differs; WAXWING_BLESS=1 writes it",
+        path.display()
+    );
+}
+
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix(NOW + seconds)
 }

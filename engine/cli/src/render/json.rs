@@ -66,7 +66,7 @@ struct ItemJson {
     /// `issue`, `renew`, `install`, `keep`, `gone`
     action: &'static str,
     ca: Option<String>,
-    /// `never-issued`, `names`, `staging`, `due`, `not-installed`, `not-due`, `not-configured`
+    /// `never-issued`, `names`, `staging`, `revoked`, `due`, `not-installed`, `not-due`, `not-configured`
     reason: &'static str,
     due: Option<String>,
     rule: Option<String>,
@@ -111,6 +111,7 @@ fn item(item: &Item) -> ItemJson {
         Action::Issue(IssueReason::Never) => ("issue", "never-issued"),
         Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
         Action::Issue(IssueReason::Staging) => ("issue", "staging"),
+        Action::Issue(IssueReason::Revoked) => ("issue", "revoked"),
         Action::Renew { .. } => ("renew", "due"),
         Action::Install { .. } => ("install", "not-installed"),
         Action::Keep { .. } => ("keep", "not-due"),

@@ -7,6 +7,7 @@ use waxwing_core::name::{CertificateName, DomainName, PluginName};
 use waxwing_core::plan::{
     Action, Hold, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
 };
+use waxwing_core::plugin::GrantFiles;
 use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
 
@@ -133,6 +134,7 @@ fn why(item: &Item, context: &Context) -> String {
         Action::Issue(IssueReason::Staging) => {
             "the stored one is from a staging CA, which nobody trusts".to_owned()
         }
+        Action::Issue(IssueReason::Revoked) => "the stored one is revoked".to_owned(),
         Action::Renew {
             due,
             urgency,
@@ -242,7 +244,7 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
     }
     lines.extend(item.hold.as_ref().map(|hold| held(hold, context)));
     for install in &item.install {
-        lines.push(installer(view, install));
+        lines.push(installer(view, item, install));
     }
     for note in &item.notes {
         lines.extend(note_lines(note, context));
@@ -272,8 +274,8 @@ fn records(certificate: &CertificateSettings) -> Vec<String> {
     groups.into_iter().map(group).collect()
 }
 
-/// What an installer may do, as the configuration grants it.
-fn installer(view: &PlanView<'_>, install: &Install) -> String {
+/// `nginx: shop.crt, shop.key (0640, group nginx) in /etc/nginx/tls, then nginx -t, then reload`
+fn installer(view: &PlanView<'_>, item: &Item, install: &Install) -> String {
     let because = match install.because {
         InstallReason::NewVersion => "",
         InstallReason::Never => " (has nothing of it yet)",
@@ -282,33 +284,62 @@ fn installer(view: &PlanView<'_>, install: &Install) -> String {
     };
     let mut said = Vec::new();
     if let Some(plugin) = view.plugins.get(&install.plugin) {
+        let names = plugin.file_names(&item.name);
+        // With several folders only the plugin knows which file goes where.
+        let names = match (names.is_empty(), plugin.grants.files.len()) {
+            (false, 1) => list(&names, NAMES_SHOWN),
+            _ => "files".to_owned(),
+        };
         for files in plugin.grants.files.values() {
-            let mode = files.mode.map(|mode| format!("{mode:04o}"));
-            let owner = match (&files.owner, &files.group) {
-                (None, None) => None,
-                (owner, group) => Some(format!(
-                    "{}:{}",
-                    owner.as_deref().unwrap_or_default(),
-                    group.as_deref().unwrap_or_default()
-                )),
-            };
-            let rights: Vec<String> = [mode, owner].into_iter().flatten().collect();
-            let rights = match rights.is_empty() {
-                true => String::new(),
-                false => format!(" ({})", rights.join(" ")),
-            };
-            said.push(format!("files in {}{rights}", files.dir.display()));
+            said.push(format!(
+                "{names}{} in {}",
+                rights(files),
+                files.dir.display()
+            ));
         }
         // Tests come before anything that takes effect, whatever their alphabet says.
         let mut commands: Vec<_> = plugin.grants.exec.iter().collect();
         commands.sort_by_key(|(purpose, _)| (purpose.as_str() != "test", purpose.as_str()));
         for (purpose, command) in commands {
-            said.push(format!("then {purpose}: {}", command.argv.join(" ")));
+            let what = match purpose.as_str() {
+                "test" => in_short(&command.argv),
+                purpose => purpose.to_owned(),
+            };
+            said.push(format!("then {what}"));
         }
     }
     match said.is_empty() {
         true => format!("{}{because}", install.plugin),
         false => format!("{}{because}: {}", install.plugin, said.join(", ")),
+    }
+}
+
+/// ` (0640 root:nginx)`, as far as it is written.
+fn rights(files: &GrantFiles) -> String {
+    let mode = files.mode.map(|mode| format!("{mode:04o}"));
+    let owner = match (&files.owner, &files.group) {
+        (None, None) => None,
+        (Some(owner), None) => Some(format!("owner {owner}")),
+        (None, Some(group)) => Some(format!("group {group}")),
+        (Some(owner), Some(group)) => Some(format!("{owner}:{group}")),
+    };
+    let acl = (!files.acl.is_empty()).then(|| files.acl.join(", "));
+    let written: Vec<String> = [mode, owner, acl].into_iter().flatten().collect();
+    if written.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", written.join(" "))
+    }
+}
+
+/// `nginx -t`: the program without its folder, and its first argument.
+fn in_short(argv: &[String]) -> String {
+    let mut words = argv.iter();
+    let program = words.next().map_or("", String::as_str);
+    let program = program.rsplit(['/', '\\']).next().unwrap_or(program);
+    match words.next() {
+        Some(first) => format!("{program} {first}"),
+        None => program.to_owned(),
     }
 }
 
@@ -396,10 +427,12 @@ mod tests {
 
     use waxwing_core::key::KeyType;
     use waxwing_core::name::Identifier;
-    use waxwing_core::settings::DaysAfterIssue;
+    use waxwing_core::plugin::{GrantExec, Grants, Manifest};
+    use waxwing_core::settings::{DaysAfterIssue, PluginSource};
     use waxwing_core::time::Timestamp;
 
-    use super::super::fixture::{at, ca, days, golden, name, plugin};
+    use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
+    use super::super::json::{self, Document};
     use super::*;
 
     fn due(at: Timestamp, because: Because) -> Due {
@@ -439,6 +472,47 @@ mod tests {
                 written: false,
             },
             calendar: std::sync::Arc::default(),
+        }
+    }
+
+    /// An installer that is granted a folder, a test and a reload.
+    fn web() -> PluginSettings {
+        let manifest = "manifest = 1\nid = \"files\"\nversion = \"1.0.0\"\nworld = \
+                        \"waxwing:plugin/installer-plugin@0.1\"\nsummary = \"files\"\n";
+        let command = |argv: &[&str]| GrantExec {
+            argv: argv.iter().map(ToString::to_string).collect(),
+            timeout: Duration::from_secs(30),
+        };
+        let folder = GrantFiles {
+            dir: "/etc/web/tls".into(),
+            owner: None,
+            group: Some("web".to_owned()),
+            mode: Some(0o640),
+            key_mode: None,
+            acl: Vec::new(),
+        };
+        PluginSettings {
+            name: plugin("web"),
+            source: PluginSource::Embedded("files".to_owned()),
+            manifest: Manifest::parse("plugin.toml", manifest).expect("a literal manifest"),
+            settings: serde_json::json!({
+                "files": { "{name}.crt": "fullchain.pem", "{name}.key": "privkey.pem" },
+            }),
+            secrets: BTreeMap::new(),
+            grants: Grants {
+                files: BTreeMap::from([("certs".to_owned(), folder)]),
+                exec: BTreeMap::from([
+                    (
+                        "reload".to_owned(),
+                        command(&["/usr/bin/systemctl", "reload", "web"]),
+                    ),
+                    (
+                        "test".to_owned(),
+                        command(&["/usr/sbin/webd", "-c", "-f", "/etc/web"]),
+                    ),
+                ]),
+                ..Grants::default()
+            },
         }
     }
 
@@ -516,6 +590,7 @@ mod tests {
                         },
                     )
                 },
+                item("leaked", Action::Issue(IssueReason::Revoked)),
                 item(
                     "old",
                     Action::Gone {
@@ -529,17 +604,17 @@ mod tests {
             settings("names", &["example.net", "new.example.com"]),
             settings("mail", &["mail.example.com"]),
         ];
-        let plugins = BTreeMap::new();
+        let plugins = BTreeMap::from([(plugin("web"), web())]);
         let warnings = ["[plugin.web] env:TOKEN will not exist under a timer".to_owned()];
-        golden("plan.txt", |context| {
-            let view = PlanView {
-                plan: &plan,
-                only: &[],
-                certificates: &certificates,
-                plugins: &plugins,
-                warnings: &warnings,
-            };
-            render(&view, context)
-        });
+        let view = PlanView {
+            plan: &plan,
+            only: &[],
+            certificates: &certificates,
+            plugins: &plugins,
+            warnings: &warnings,
+        };
+        golden("plan.txt", |context| render(&view, context));
+        let document = Document::new("plan", at(0), json::plan(&view));
+        golden_json("plan.json", &document.to_text());
     }
 }

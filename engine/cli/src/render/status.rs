@@ -274,6 +274,7 @@ fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
 
 fn next(item: &Item, context: &Context) -> String {
     match &item.action {
+        Action::Issue(IssueReason::Revoked) => "revoked: issue, next run".to_owned(),
         Action::Issue(_) => "issue, next run".to_owned(),
         Action::Renew { .. } => "renew, next run".to_owned(),
         Action::Install { .. } => "install, next run".to_owned(),

@@ -68,6 +68,7 @@ fn good(called: &str) -> Stored {
             key: Some(KeyType::EcdsaP256),
             not_before: NOW - DAY * 10,
             not_after: NOW + DAY * 80,
+            revoked: false,
             suggestion: None,
         }),
         installed: vec![mark("web"), mark("mail")],
@@ -255,6 +256,14 @@ fn each_state_has_its_act() {
     check(
         &|_, stored| current(stored).staging = true,
         &format!("issue Staging | first | {both} | []"),
+    );
+    // Revoked, whatever else there is to do.
+    check(
+        &|_, stored| {
+            current(stored).revoked = true;
+            stored.installed[0].version = 2;
+        },
+        &format!("issue Revoked | first | {both} | []"),
     );
     check(
         &|wanted, stored| {

@@ -9,7 +9,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 
 use super::{Pen, Work};
-use crate::certificate::{CertificateFacts, ChainPem, Origin};
+use crate::certificate::{CertificateFacts, ChainPem, Origin, RevokedMark, StoredVersion};
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::machine::event::Event;
@@ -38,6 +38,8 @@ impl Work<'_> {
                         .store
                         .current(&self.certificate)
                         .map_err(Failure::Store)?;
+                    // A key that others may have is the one thing that is never kept.
+                    let current = current.filter(|version| !is_compromised(version));
                     current.map(|version| version.key).filter(usable)
                 } else {
                     None
@@ -174,6 +176,14 @@ impl Work<'_> {
         self.reach(pen, Reached::Received);
         Ok(Event::Saved(Some(version)))
     }
+}
+
+/// True if others may have the key.
+fn is_compromised(version: &StoredVersion) -> bool {
+    version
+        .revoked
+        .as_ref()
+        .is_some_and(RevokedMark::is_key_compromise)
 }
 
 /// What differs between the certificate and what was ordered; none if nothing does.

@@ -52,8 +52,8 @@ impl Shift<'_> {
             .filter_map(|name| self.settings.cas.get(name))
             .filter(|profile| profile.fallback && !profile.may_charge && !profile.staging)
             .filter(|profile| {
-                let account = self.ports.session.store.account(&profile.name);
-                matches!(account, Ok(None)) || matches!(account, Ok(Some(a)) if a.kid.is_none())
+                let accounts = self.ports.session.store.accounts(&profile.name);
+                accounts.is_ok_and(|all| all.iter().all(|account| account.usable().is_none()))
             })
             .collect()
     }

@@ -46,7 +46,7 @@ impl Shift<'_> {
         let name = &certificate.name;
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;
-        let mut notes: Vec<String> = session.note().map(str::to_owned).into_iter().collect();
+        let mut notes = session.notes();
         let terms = self.terms(certificate, session, current, &mut notes)?;
         let mut run = Run {
             id: self.id.to_owned(),

@@ -6,31 +6,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use waxwing_acme::account::{Account, AccountStatus, ExternalAccount, NewAccount};
+use waxwing_acme::account::Account;
 use waxwing_acme::directory::Directory;
-use waxwing_acme::eab;
 use waxwing_acme::jws::Signer;
-use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::session::Session;
-use waxwing_core::ca::{CaProfile, EabSource};
-use waxwing_core::failure::FailureClass;
+use waxwing_core::ca::CaProfile;
 use waxwing_core::retry::Backoff;
-use waxwing_core::secret::Secret;
 use waxwing_core::settings::AccountSettings;
-use waxwing_core::time::stretch;
 
-use super::{CaSession, Repeat, SessionPorts, passes, stored_directory};
+use super::{AccountFrom, CaSession, Conversation, SessionPorts, passes, policy, stored_directory};
+use crate::account::drift;
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{AccountRecord, LockGuard, Policy, StoreErrorKind};
 
-/// Waiting for another run that registers the same account.
-const REGISTERING: Backoff = Backoff {
+/// Waiting for another run that changes the same account.
+const CHANGING: Backoff = Backoff {
     first: Duration::from_millis(500),
     most: Duration::from_secs(8),
     tries: 8,
     patience: Duration::from_secs(20),
 };
+
+/// What is tried when an account is looked for by its key.
+const LOOK_UP: &str = "look the account up by its key";
 
 /// A copy of a directory is used without asking for so long.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
@@ -51,15 +50,25 @@ pub(super) struct Opening<'a> {
     pub(super) policy: Policy,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    pub(super) fn new(ports: &'a SessionPorts, profile: &'a CaProfile) -> Self {
+        Self {
+            ports,
+            profile,
+            policy: policy(profile),
+        }
+    }
+
     /// The directory: a fresh copy, the first candidate that answers, or else an older copy. Every
     /// candidate keeps its own cause.
-    pub(super) async fn directory(&self) -> Result<Found, Failure> {
-        let stored = stored_directory(self.ports, self.profile);
+    pub(super) async fn directory(&self, candidates: &[String]) -> Result<Found, Failure> {
+        let stored = stored_directory(self.ports, self.profile, candidates);
         let now = self.ports.clock.now();
         if let Some(stored) = &stored
             && now.since(stored.at) < FRESH
             && stored.at <= now
+            // A later candidate stood in for the first one; that may be back.
+            && candidates.first() == Some(&stored.directory.url)
         {
             return Ok(Found {
                 directory: stored.directory.clone(),
@@ -67,7 +76,7 @@ impl Opening<'_> {
                 note: None,
             });
         }
-        let failure = match self.fetch_directory().await {
+        let failure = match self.fetch_directory(candidates).await {
             Ok(directory) => {
                 return Ok(Found {
                     directory,
@@ -93,10 +102,13 @@ impl Opening<'_> {
     }
 
     /// Asks the candidates one after the other, and keeps a copy of what answers.
-    pub(super) async fn fetch_directory(&self) -> Result<Directory, Failure> {
+    pub(super) async fn fetch_directory(
+        &self,
+        candidates: &[String],
+    ) -> Result<Directory, Failure> {
         let ca = &self.profile.name;
         let mut tried = Vec::new();
-        for url in &self.profile.directories {
+        for url in candidates {
             match self.read_directory(url).await {
                 Ok(directory) => {
                     let (text, now) = (directory.to_stored(), self.ports.clock.now());
@@ -135,57 +147,74 @@ impl Opening<'_> {
         }
     }
 
+    /// A session in the name of the account at this directory, which is made if there is none.
     pub(super) async fn ready(
         self,
-        found: Found,
+        directory: Found,
         settings: &AccountSettings,
     ) -> Result<CaSession, Failure> {
+        let ca = &self.profile.name;
+        let store = &self.ports.store;
+        let known = || {
+            let account = store.account(ca, &directory.directory.url);
+            account.map_err(Failure::Store)
+        };
+        let mut found = known()?;
+        let mut lock = None;
+        if !found.as_ref().is_some_and(is_settled) {
+            lock = Some(lock_account(self.ports, self.profile).await?);
+            // Another run may have settled it while this one waited.
+            found = known()?;
+        }
+        let session = match found {
+            Some(record) if record.usable().is_some() => {
+                let session = self.known(directory, record.clone()).await?;
+                let (keys, secrets) = (self.ports.keys.as_ref(), self.ports.secrets.as_ref());
+                let notes = drift(keys, secrets, self.profile, &record, settings);
+                CaSession {
+                    notes: notes.iter().map(ToString::to_string).collect(),
+                    ..session
+                }
+            }
+            other => {
+                let with = self.conversation(directory);
+                self.register(with, other, settings).await?
+            }
+        };
+        drop(lock);
+        Ok(session)
+    }
+
+    /// A session in the name of an account that is there. After a rollover whose answer was lost it
+    /// finds out which key counts, so that the caller holds the account's lock then.
+    pub(super) async fn known(
+        &self,
+        directory: Found,
+        record: AccountRecord,
+    ) -> Result<CaSession, Failure> {
+        let with = self.conversation(directory);
+        let record = self.settle_keys(&with, record).await?;
+        Ok(CaSession {
+            with,
+            signer: self.signer(&record)?,
+            account: record.usable().unwrap_or_default().to_owned(),
+            from: AccountFrom::Stored,
+            notes: Vec::new(),
+        })
+    }
+
+    /// A conversation in nobody's name.
+    pub(super) fn conversation(&self, found: Found) -> Conversation {
         let Found {
             directory,
             copied,
             note,
         } = found;
-        let ca = &self.profile.name;
-        let store = &self.ports.store;
-        let known = || {
-            let account = store.account(ca).map_err(Failure::Store)?;
-            Ok(account.filter(|account| account.directory == directory.url))
-        };
-        let mut found = known()?;
-        let mut lock = None;
-        if found.as_ref().is_none_or(|account| account.kid.is_none()) {
-            lock = Some(self.lock_account().await?);
-            // Another run may have registered while this one waited.
-            found = known()?;
-        }
-        // A key that was there before may have an account that nobody told us of.
-        let perhaps_known = found.is_some() || settings.key.is_some();
-        let mut record = match found {
-            Some(record) => record,
-            None => {
-                let record = AccountRecord {
-                    directory: directory.url.clone(),
-                    kid: None,
-                    contact: contact(settings),
-                    terms: None,
-                    key: self.new_key(settings)?,
-                };
-                store.save_account(ca, &record).map_err(Failure::Store)?;
-                record
-            }
-        };
-        let signer = self
-            .ports
-            .keys
-            .signer(&record.key)
-            .map_err(Failure::Crypto)?;
         let rate = &self.profile.rate;
-        let mut session = CaSession {
+        Conversation {
             ports: self.ports.clone(),
             profile: self.profile.clone(),
             policy: self.policy.clone(),
-            signer: Arc::clone(&signer),
-            account: String::new(),
             pace: Mutex::new(Pace::new(rate, self.ports.clock.now())),
             in_flight: Semaphore::new(
                 usize::try_from(rate.concurrent_requests)
@@ -196,307 +225,71 @@ impl Opening<'_> {
             copied: AtomicBool::new(copied),
             note,
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
-        };
-        let kid = match &record.kid {
-            Some(kid) => kid.clone(),
-            None => {
-                let known = if perhaps_known {
-                    self.look_up(&session, Arc::clone(&signer)).await?
-                } else {
-                    None
-                };
-                let kid = match known {
-                    Some(kid) => kid,
-                    None => self.register(&session, signer, settings, &record).await?,
-                };
-                let terms = session.directory().meta.terms_of_service;
-                record.terms = terms.map(|url| (url, self.ports.clock.now()));
-                record.kid = Some(kid.clone());
-                store.save_account(ca, &record).map_err(Failure::Store)?;
-                kid
-            }
-        };
-        drop(lock);
-        session.account = kid;
-        Ok(session)
-    }
-
-    /// Waits for another run that is registering at this moment.
-    async fn lock_account(&self) -> Result<Box<dyn LockGuard>, Failure> {
-        let mut failed = 0;
-        loop {
-            let error = match self.ports.store.lock_account(&self.profile.name) {
-                Ok(lock) => return Ok(lock),
-                Err(error) => error,
-            };
-            failed += 1;
-            let wait = REGISTERING.wait(failed, None, self.ports.entropy.number());
-            match wait {
-                Some(wait) if error.kind == StoreErrorKind::Locked => {
-                    self.ports.clock.sleep(wait).await;
-                }
-                _ => return Err(Failure::Store(error)),
-            }
         }
     }
 
-    fn new_key(&self, settings: &AccountSettings) -> Result<Secret<String>, Failure> {
+    pub(super) fn signer(&self, record: &AccountRecord) -> Result<Arc<dyn Signer>, Failure> {
         let keys = &self.ports.keys;
-        let accepted = &self.profile.quirks.account_keys;
-        let Some(reference) = &settings.key else {
-            let made = match accepted.first() {
-                Some(kind) => keys.certificate_key(*kind),
-                None => keys.account_key(),
-            };
-            return made.map_err(Failure::Crypto);
-        };
-        let key = self
-            .ports
-            .secrets
-            .secret(reference)
-            .map_err(Failure::Secret)?;
-        let kind = keys.kind(&key).map_err(Failure::Crypto)?;
-        if !accepted.is_empty() && kind.is_none_or(|kind| !accepted.contains(&kind)) {
-            let kinds: Vec<_> = accepted.iter().map(|kind| kind.as_str()).collect();
-            return Err(self.refuse(
-                "this CA takes no account key of the kind that [account] key names",
-                Some(format!(
-                    "use one of another kind ({}), or leave `key` out",
-                    kinds.join(", ")
-                )),
-                FailureClass::Misconfigured,
-            ));
-        }
-        Ok(key)
+        keys.signer(&record.key).map_err(Failure::Crypto)
     }
 
-    /// The account of a key that may have one: a run that was interrupted while it registered, or
-    /// a key brought along. Credentials that make one account only are not spent on a second try.
-    async fn look_up(
+    /// Finds out which of two keys the CA knows after a rollover whose answer was lost, and forgets
+    /// the other.
+    async fn settle_keys(
         &self,
-        session: &CaSession,
-        signer: Arc<dyn Signer>,
-    ) -> Result<Option<String>, Failure> {
-        let call = NewAccount {
-            contact: Vec::new(),
-            terms_agreed: false,
-            external: None,
-            only_existing: true,
+        with: &Conversation,
+        mut record: AccountRecord,
+    ) -> Result<AccountRecord, Failure> {
+        let Some(next) = record.next_key.take() else {
+            return Ok(record);
         };
-        match session.call_as(&call, Repeat::Freely, signer, None).await {
-            Ok(account) => self.usable(account).map(Some),
-            // Whatever the CA says against it, registering says it better.
-            Err(CaError::Answer(answer)) if answer.status.is_some_and(|s| s < 500) => Ok(None),
-            Err(error) => Err(self.unregistered(error)),
+        let signer = self.ports.keys.signer(&next).map_err(Failure::Crypto)?;
+        let ours = |account: &Account| record.kid.as_ref() == Some(&account.kid);
+        let changed = match with.find(signer).await {
+            Ok(found) => found.as_ref().is_some_and(ours),
+            // Not every CA says it in the words of the RFC; that the old key still counts is as
+            // good an answer.
+            Err(CaError::Answer(answer)) if answer.status.is_some_and(|s| s < 500) => {
+                let old = with.find(self.signer(&record)?).await;
+                match old {
+                    Ok(found) if found.as_ref().is_some_and(ours) => false,
+                    _ => return Err(with.failed(LOOK_UP, CaError::Answer(answer))),
+                }
+            }
+            Err(error) => return Err(with.failed(LOOK_UP, error)),
+        };
+        if changed {
+            record.key = next;
         }
+        let store = &self.ports.store;
+        store
+            .save_account(&self.profile.name, &record)
+            .map_err(Failure::Store)?;
+        Ok(record)
     }
+}
 
-    async fn register(
-        &self,
-        session: &CaSession,
-        signer: Arc<dyn Signer>,
-        settings: &AccountSettings,
-        record: &AccountRecord,
-    ) -> Result<String, Failure> {
-        if !settings.agree_terms {
-            return Err(self.refuse(
-                "the terms of service are not agreed to",
-                Some("[account] agree-terms = true".to_owned()),
-                FailureClass::NeedsPerson,
-            ));
-        }
-        if record.contact.is_empty() && self.profile.quirks.contact_required {
-            return Err(self.refuse(
-                "this CA wants an e-mail address",
-                Some("[account] email = \"you@example.com\"".to_owned()),
-                FailureClass::Misconfigured,
-            ));
-        }
-        let wanted =
-            self.profile.eab.required || session.directory().meta.external_account_required;
-        let external = if wanted {
-            Some(self.credentials(settings).await?)
-        } else {
-            None
-        };
-        let call = NewAccount {
-            contact: record.contact.clone(),
-            terms_agreed: true,
-            external,
-            only_existing: false,
-        };
-        // Safe to repeat: the same key finds the same account (RFC 8555 section 7.3.1). Only
-        // credentials for one account may have been spent by the first try.
-        let bound = call.external.is_some();
-        let repeat = if bound && self.profile.eab.single_use {
-            Repeat::IfUnseen
-        } else {
-            Repeat::Freely
-        };
-        let error = match session
-            .call_as(&call, repeat, Arc::clone(&signer), None)
-            .await
-        {
-            Ok(account) => return self.usable(account),
+/// Locks the account of a CA; waits for another run that is changing it at this moment.
+pub(crate) async fn lock_account(
+    ports: &SessionPorts,
+    profile: &CaProfile,
+) -> Result<Box<dyn LockGuard>, Failure> {
+    let mut failed = 0;
+    loop {
+        let error = match ports.store.lock_account(&profile.name) {
+            Ok(lock) => return Ok(lock),
             Err(error) => error,
         };
-        if repeat == Repeat::IfUnseen
-            && error.outcome_is_unknown()
-            && let Some(kid) = self.look_up(session, signer).await?
-        {
-            return Ok(kid);
-        }
-        if bound && refuses_credentials(&error) {
-            return Err(self.unbound(&error));
-        }
-        Err(self.unregistered(error))
-    }
-
-    /// The CA does not take the credentials that bind the account.
-    fn unbound(&self, error: &CaError) -> Failure {
-        let ca = &self.profile.name;
-        let eab = &self.profile.eab;
-        let mut terms = Vec::new();
-        if eab.single_use {
-            terms.push("for one account".to_owned());
-        }
-        if let Some(ttl) = eab.ttl {
-            terms.push(format!("for {}", stretch(ttl)));
-        }
-        let terms = if terms.is_empty() {
-            String::new()
-        } else {
-            format!("they count {} only; ", terms.join(" and "))
-        };
-        Failure::Account {
-            ca: ca.clone(),
-            reason: "the CA refuses the credentials that bind the account".to_owned(),
-            hint: Some(format!(
-                "{terms}get new ones from the CA and put them into [ca.{ca}] eab"
-            )),
-            class: FailureClass::NeedsPerson,
-            causes: vec![error.to_string()],
-        }
-    }
-
-    fn unregistered(&self, error: CaError) -> Failure {
-        Failure::Ca {
-            ca: self.profile.name.clone(),
-            step: "register the account",
-            error: Box::new(error),
-        }
-    }
-
-    fn usable(&self, account: Account) -> Result<String, Failure> {
-        match account.status {
-            AccountStatus::Valid => Ok(account.kid),
-            AccountStatus::Deactivated | AccountStatus::Revoked => Err(self.refuse(
-                "the account of this key is deactivated or revoked",
-                Some(format!(
-                    "move accounts/{} out of the state folder to make a new one",
-                    self.profile.name
-                )),
-                FailureClass::NeedsPerson,
-            )),
-        }
-    }
-
-    /// Credentials from the CA that bind the account (RFC 8555 section 7.3.4).
-    async fn credentials(&self, settings: &AccountSettings) -> Result<ExternalAccount, Failure> {
-        let ca = &self.profile.name;
-        match &self.profile.eab.source {
-            EabSource::None => Err(self.refuse(
-                "this CA wants credentials of its own (external account binding)",
-                Some(format!(
-                    "[ca.{ca}] eab = {{ key-id = \"...\", hmac-key = \"file:{ca}-hmac-key\" }}"
-                )),
-                FailureClass::Misconfigured,
-            )),
-            EabSource::Given { key_id, hmac_key } => {
-                let secret = self
-                    .ports
-                    .secrets
-                    .secret(hmac_key)
-                    .map_err(Failure::Secret)?;
-                ExternalAccount::from_base64(key_id, &secret).map_err(|error| Failure::Account {
-                    ca: ca.clone(),
-                    reason: "the HMAC key of [ca] eab cannot be read".to_owned(),
-                    hint: Some("copy it again as the CA shows it: base64url, one line".to_owned()),
-                    class: FailureClass::Misconfigured,
-                    causes: vec![error.to_string()],
-                })
-            }
-            EabSource::Obtain(obtain) => {
-                let api_key = match &obtain.api_key {
-                    Some(reference) => Some(
-                        self.ports
-                            .secrets
-                            .secret(reference)
-                            .map_err(Failure::Secret)?,
-                    ),
-                    None => None,
-                };
-                let email = obtain.email.as_deref().or(settings.email.as_deref());
-                let failed = |class, hint, causes| Failure::Account {
-                    ca: ca.clone(),
-                    reason: "the CA gave no credentials for a new account".to_owned(),
-                    hint,
-                    class,
-                    causes,
-                };
-                let eab_failed = |error: eab::EabError| {
-                    failed(error.class(), error.hint(), vec![error.to_string()])
-                };
-                let request = eab::request(obtain, email, api_key.as_ref(), &self.ports.user_agent)
-                    .map_err(eab_failed)?;
-                let response =
-                    self.ports
-                        .http
-                        .send(request, &self.policy)
-                        .await
-                        .map_err(|error| {
-                            failed(
-                                FailureClass::Transient,
-                                None,
-                                vec![format!("{} {}: {error}", error.method, error.url)],
-                            )
-                        })?;
-                eab::read(obtain, &response).map_err(eab_failed)
-            }
-        }
-    }
-
-    fn refuse(&self, reason: &str, hint: Option<String>, class: FailureClass) -> Failure {
-        Failure::Account {
-            ca: self.profile.name.clone(),
-            reason: reason.to_owned(),
-            hint,
-            class,
-            causes: Vec::new(),
+        failed += 1;
+        let wait = CHANGING.wait(failed, None, ports.entropy.number());
+        match wait {
+            Some(wait) if error.kind == StoreErrorKind::Locked => ports.clock.sleep(wait).await,
+            _ => return Err(Failure::Store(error)),
         }
     }
 }
 
-/// True if the CA has said no to an account with these credentials, and not to something else.
-fn refuses_credentials(error: &CaError) -> bool {
-    let kind = match error {
-        CaError::Answer(answer) => answer.problem.as_ref().map(|problem| &problem.kind),
-        CaError::Transport(_) => None,
-    };
-    matches!(
-        kind,
-        Some(
-            ProblemKind::ExternalAccountRequired
-                | ProblemKind::Unauthorized
-                | ProblemKind::Malformed
-        )
-    )
-}
-
-fn contact(settings: &AccountSettings) -> Vec<String> {
-    settings
-        .email
-        .iter()
-        .map(|email| format!("mailto:{email}"))
-        .collect()
+/// True if nothing has to be asked before the account is used.
+fn is_settled(record: &AccountRecord) -> bool {
+    record.usable().is_some() && record.next_key.is_none()
 }

@@ -1,7 +1,7 @@
 //! A CA in memory. It checks what a client has to get right about nonces, accounts and the order of
 //! things, and looks at the DNS only after the challenge was answered, when it is next asked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -29,12 +29,18 @@ pub(crate) struct Ca {
     pub(crate) refused: BTreeSet<String>,
     /// Orders with `replaces` that came in.
     pub(crate) replaced: usize,
-    /// Accounts need credentials.
-    pub(crate) wants_credentials: bool,
-    /// How many accounts the credentials are still good for; looked at before the key is.
-    pub(crate) credentials: u32,
     /// The URL of its advice on renewal, if that is not on its own host.
     pub(crate) advice: Option<String>,
+    /// A new account needs credentials, each good for one.
+    pub(crate) wants_credentials: bool,
+    /// Ids of credentials that have made an account.
+    pub(crate) spent: Vec<String>,
+    /// The last contact of each account.
+    pub(crate) contacts: BTreeMap<usize, Value>,
+    /// Accounts that were given up.
+    pub(crate) closed: BTreeSet<usize>,
+    /// Orders whose certificate is revoked, with the reason.
+    pub(crate) revoked: BTreeMap<usize, Value>,
 }
 
 pub(crate) struct Order {
@@ -72,8 +78,11 @@ impl Ca {
             refused: BTreeSet::new(),
             replaced: 0,
             wants_credentials: false,
-            credentials: 0,
             advice: None,
+            spent: Vec::new(),
+            contacts: BTreeMap::new(),
+            closed: BTreeSet::new(),
+            revoked: BTreeMap::new(),
         }
     }
 
@@ -122,6 +131,8 @@ impl Ca {
             "newAccount": format!("{base}/account"),
             "newOrder": format!("{base}/order"),
             "renewalInfo": self.advice.clone().unwrap_or_else(|| format!("{base}/ari")),
+            "keyChange": format!("{base}/key"),
+            "revokeCert": format!("{base}/revoke"),
             "meta": { "externalAccountRequired": self.wants_credentials },
         })
     }
@@ -153,18 +164,19 @@ impl Ca {
             Some(kid) => {
                 let number = kid.rsplit('/').next().and_then(|n| n.parse::<usize>().ok());
                 let known = number.filter(|number| *number < self.accounts.len());
-                Some(known.ok_or("accountDoesNotExist")?)
+                let known = known.ok_or("accountDoesNotExist")?;
+                // A signature of this world is the number of its key.
+                let by = part("signature")?.first().copied();
+                if self.closed.contains(&known) || by != number_of(&self.accounts[known]) {
+                    return Err("unauthorized");
+                }
+                Some(known)
             }
             None => None,
         };
-        let coordinate = |name: &str| {
-            let text = header["jwk"][name].as_str()?;
-            URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
-        };
-        let jwk = coordinate("x").zip(coordinate("y"));
         Ok(Signed {
             account,
-            jwk: jwk.map(|(x, y)| Jwk::P256 { x, y }),
+            jwk: jwk_in(&header),
             payload,
         })
     }
@@ -181,11 +193,20 @@ impl Ca {
         if parts == ["account"] {
             return self.account(signed);
         }
+        if parts == ["revoke"] {
+            return self.revoke(signed);
+        }
         let Some(account) = signed.account else {
             return refusal(400, "malformed");
         };
         if parts == ["order"] {
             return self.place(account, &signed.payload);
+        }
+        if parts == ["key"] {
+            return self.change_key(account, &signed.payload);
+        }
+        if parts[0] == "account" {
+            return self.update(account, &signed.payload);
         }
         let Some(nth) = number(1).filter(|nth| *nth < self.orders.len()) else {
             return refusal(404, "malformed");
@@ -242,8 +263,10 @@ impl Ca {
         let Some(jwk) = &signed.jwk else {
             return refusal(400, "malformed");
         };
-        let bound = signed.payload.get("externalAccountBinding").is_some();
-        if bound && self.credentials == 0 {
+        let bound = protected(&signed.payload["externalAccountBinding"]);
+        let kid = bound["kid"].as_str().map(str::to_owned);
+        // Some CAs look at the credentials before they look at the key.
+        if kid.as_ref().is_some_and(|kid| self.spent.contains(kid)) {
             return refusal(403, "unauthorized");
         }
         let known = self.accounts.iter().position(|known| known == jwk);
@@ -252,17 +275,76 @@ impl Ca {
             None if signed.payload["onlyReturnExisting"] == json!(true) => {
                 return refusal(400, "accountDoesNotExist");
             }
-            None if self.wants_credentials && !bound => {
-                return refusal(400, "externalAccountRequired");
-            }
             None => {
-                self.credentials = self.credentials.saturating_sub(1);
+                if self.wants_credentials && kid.is_none() {
+                    return refusal(400, "externalAccountRequired");
+                }
+                self.spent.extend(kid);
                 self.accounts.push(jwk.clone());
                 (201, self.accounts.len() - 1)
             }
         };
+        if status == 201 {
+            let contact = signed.payload["contact"].clone();
+            self.contacts.insert(number, contact);
+        }
         let url = format!("{}/account/{number}", self.base);
-        (status, Some(url), json!({ "status": "valid" }).to_string())
+        (status, Some(url), self.shown(number))
+    }
+
+    fn shown(&self, account: usize) -> String {
+        let status = if self.closed.contains(&account) {
+            "deactivated"
+        } else {
+            "valid"
+        };
+        json!({ "status": status, "contact": self.contacts.get(&account) }).to_string()
+    }
+
+    fn update(&mut self, account: usize, payload: &Value) -> (u16, Option<String>, String) {
+        if payload["contact"].is_array() {
+            self.contacts.insert(account, payload["contact"].clone());
+        }
+        if payload["status"] == json!("deactivated") {
+            self.closed.insert(account);
+        }
+        (200, None, self.shown(account))
+    }
+
+    fn change_key(&mut self, account: usize, inner: &Value) -> (u16, Option<String>, String) {
+        let Some(new) = jwk_in(&protected(inner)) else {
+            return refusal(400, "malformed");
+        };
+        if self.accounts.contains(&new) {
+            return refusal(409, "malformed");
+        }
+        self.accounts[account] = new;
+        (200, None, self.shown(account))
+    }
+
+    fn revoke(&mut self, signed: &Signed) -> (u16, Option<String>, String) {
+        let der = signed.payload["certificate"].as_str().unwrap_or_default();
+        let der = URL_SAFE_NO_PAD.decode(der).unwrap_or_default();
+        let issued = |order: &Order| order.pem.as_ref().is_some_and(|pem| pem.as_bytes() == der);
+        let Some(nth) = self.orders.iter().position(issued) else {
+            return refusal(404, "malformed");
+        };
+        let order = &self.orders[nth];
+        let own_key = order.csr.as_ref().and_then(|csr| csr["key"].as_str());
+        let own_key = own_key.and_then(|key| key.split(' ').next()?.parse::<u8>().ok());
+        let may = match (signed.account, &signed.jwk) {
+            (Some(account), _) => account == order.account,
+            (None, Some(jwk)) => own_key.is_some() && number_of(jwk) == own_key,
+            (None, None) => false,
+        };
+        if !may {
+            return refusal(403, "unauthorized");
+        }
+        if self.revoked.contains_key(&nth) {
+            return refusal(400, "alreadyRevoked");
+        }
+        self.revoked.insert(nth, signed.payload["reason"].clone());
+        (200, None, String::new())
     }
 
     fn place(&mut self, account: usize, payload: &Value) -> (u16, Option<String>, String) {
@@ -373,6 +455,31 @@ impl Ca {
         }
         body
     }
+}
+
+/// The number of a key of this world.
+fn number_of(jwk: &Jwk) -> Option<u8> {
+    match jwk {
+        Jwk::P256 { x, .. } => x.first().copied(),
+        _ => None,
+    }
+}
+
+/// The key in the header of a signature.
+fn jwk_in(header: &Value) -> Option<Jwk> {
+    let coordinate = |name: &str| {
+        let text = header["jwk"][name].as_str()?;
+        URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
+    };
+    let (x, y) = coordinate("x").zip(coordinate("y"))?;
+    Some(Jwk::P256 { x, y })
+}
+
+/// The header of a signature within a payload; nothing if there is none.
+fn protected(jws: &Value) -> Value {
+    let header = jws["protected"].as_str().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    serde_json::from_slice(&header).unwrap_or_default()
 }
 
 fn refusal(status: u16, kind: &str) -> (u16, Option<String>, String) {

@@ -9,7 +9,7 @@ use waxwing_core::time::Timestamp;
 use super::world::{Gate, State, World};
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, ServedMark, StoredVersion,
+    Origin, RevokedMark, ServedMark, StoredVersion,
 };
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -21,7 +21,8 @@ pub(crate) struct Disk {
     pub(crate) served: BTreeMap<CertificateName, Vec<ServedMark>>,
     pub(crate) journals: BTreeMap<CertificateName, String>,
     pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
-    pub(crate) accounts: BTreeMap<CaName, AccountRecord>,
+    /// By CA and directory.
+    pub(crate) accounts: BTreeMap<(CaName, String), AccountRecord>,
     pub(crate) directories: BTreeMap<CaName, (String, Timestamp)>,
     pub(crate) locks: BTreeSet<String>,
 }
@@ -93,6 +94,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
             version: version.version,
             facts: version.facts.clone(),
             origin: version.origin.clone(),
+            revoked: version.revoked.clone(),
         }),
         installed: disk.marks.get(name).cloned().unwrap_or_default(),
         last: disk.last.get(name).cloned(),
@@ -138,6 +140,7 @@ impl CertificateStore for World {
                 pem: pem.clone(),
                 facts: facts.clone(),
                 origin: origin.clone(),
+                revoked: None,
             });
             version
         })
@@ -158,6 +161,16 @@ impl CertificateStore for World {
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {
         self.disk("note what is served of", name.as_str(), |state| {
             state.disk.served.insert(name.clone(), seen.to_vec());
+        })
+    }
+
+    fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
+        self.disk("note the revocation of", name.as_str(), |state| {
+            let versions = state.disk.versions.get_mut(name);
+            let version = versions.and_then(|versions| versions.last_mut());
+            if let Some(version) = version.filter(|version| version.version == mark.version) {
+                version.revoked = Some(mark.clone());
+            }
         })
     }
 
@@ -208,15 +221,25 @@ impl CertificateStore for World {
         })
     }
 
-    fn account(&self, ca: &CaName) -> Result<Option<AccountRecord>, StoreError> {
+    fn account(&self, ca: &CaName, directory: &str) -> Result<Option<AccountRecord>, StoreError> {
+        let key = (ca.clone(), directory.to_owned());
         self.disk("read the account at", ca.as_str(), |state| {
-            state.disk.accounts.get(ca).cloned()
+            state.disk.accounts.get(&key).cloned()
+        })
+    }
+
+    fn accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
+        self.disk("list the accounts at", ca.as_str(), |state| {
+            let all = state.disk.accounts.iter();
+            let here = all.filter(|((at, _), _)| at == ca);
+            here.map(|(_, account)| account.clone()).collect()
         })
     }
 
     fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError> {
         self.disk("write the account at", ca.as_str(), |state| {
-            state.disk.accounts.insert(ca.clone(), account.clone());
+            let key = (ca.clone(), account.directory.clone());
+            state.disk.accounts.insert(key, account.clone());
         })
     }
 

@@ -42,7 +42,9 @@ fn bound(accounts: u32, single_use: bool) -> (World, CaProfile) {
     let world = World::new(&["first"]);
     if let Some(ca) = world.state().cas.get_mut("first") {
         ca.wants_credentials = true;
-        ca.credentials = accounts;
+        if accounts == 0 {
+            ca.spent.push("kid".to_owned());
+        }
     }
     let mut profile = profile("first");
     profile.eab.required = true;
@@ -120,7 +122,10 @@ async fn the_account_key_is_of_a_kind_that_the_ca_takes() {
         let ports = world.ports().session;
         let session = CaSession::open(ports.clone(), &profile, &account).await;
         session.expect("an account");
-        let record = ports.store.account(&profile.name).expect("readable");
+        let record = ports
+            .store
+            .account(&profile.name, &profile.directories[0])
+            .expect("readable");
         assert_eq!(record.expect("an account").key.expose(), made);
     }
 }

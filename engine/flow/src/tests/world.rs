@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) cas: BTreeMap<String, Ca>,
     pub(crate) installed: Installed,
     pub(crate) keys_made: u32,
+    /// Secrets in the environment.
+    pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) progress: Vec<Progress>,
 }
 
@@ -123,6 +125,7 @@ impl World {
             cas: cas.collect(),
             installed: Installed::default(),
             keys_made: 0,
+            secrets: BTreeMap::new(),
             progress: Vec::new(),
         };
         Self {
@@ -257,8 +260,13 @@ impl World {
         };
         let ports = self.ports();
         let run = scheduler::run(&ports, settings, orders, &stop);
-        match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(report) => Some(report),
+        self.live(run).await
+    }
+
+    /// Lets a process live; nothing comes of it if it died.
+    pub(crate) async fn live<T>(&self, process: impl Future<Output = T>) -> Option<T> {
+        match AssertUnwindSafe(process).catch_unwind().await {
+            Ok(end) => Some(end),
             Err(died) => match died.downcast::<Crash>() {
                 Ok(_crash) => None,
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -300,6 +308,11 @@ impl SecretSource for World {
             return Ok(Secret::new(
                 "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0".to_owned(),
             ));
+        }
+        if let SecretRef::Env(name) = reference
+            && let Some(secret) = self.state().secrets.get(name)
+        {
+            return Ok(Secret::new(secret.clone()));
         }
         Err(SecretError {
             reference: format!("{reference:?}"),

@@ -417,6 +417,7 @@ pub(crate) fn item(name: &str) -> InstallItem {
                 fallback: false,
                 staging: false,
             },
+            revoked: None,
         },
         previous: None,
         reconfigured: false,

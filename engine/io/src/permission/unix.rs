@@ -7,6 +7,8 @@ use std::os::unix::fs::{
 };
 use std::path::Path;
 
+use rustix::fs::{Access, AtFlags, CWD};
+
 /// True if anyone but the owner can read the file.
 ///
 /// # Errors
@@ -34,6 +36,34 @@ pub fn others_can_write(path: &Path) -> io::Result<bool> {
     };
     let mode = fs::metadata(parent)?.mode();
     Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
+}
+
+/// True if anyone but root and this process's user can change the program, or put another in its
+/// place; where it is a link, at both of its ends.
+///
+/// # Errors
+/// When the file is not there or its metadata cannot be read.
+pub fn others_can_replace(program: &Path) -> io::Result<bool> {
+    for path in [program, &fs::canonicalize(program)?] {
+        if others_can_write(path)? || belongs_to_others(path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether this process may make files in a directory. Nothing is made to find out.
+///
+/// # Errors
+/// The reason why it may not.
+pub fn may_write_within(directory: &Path) -> io::Result<()> {
+    let wanted = Access::WRITE_OK | Access::EXEC_OK;
+    Ok(rustix::fs::accessat(
+        CWD,
+        directory,
+        wanted,
+        AtFlags::EACCESS,
+    )?)
 }
 
 /// True if anyone but the owner can make or remove files in a directory.

@@ -24,6 +24,25 @@ pub fn others_can_write(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|_there| false)
 }
 
+/// False for every file that is there: the answer would need the access list.
+///
+/// # Errors
+/// When the file is not there.
+pub fn others_can_replace(program: &Path) -> io::Result<bool> {
+    fs::metadata(program).map(|_there| false)
+}
+
+/// Whether this process may make files in a directory: the answer would need the access list, so
+/// one is made and removed.
+///
+/// # Errors
+/// The reason why it may not.
+pub fn may_write_within(directory: &Path) -> io::Result<()> {
+    let probe = directory.join(format!(".waxwing-probe-{}", std::process::id()));
+    drop(open_private(&probe)?);
+    fs::remove_file(&probe)
+}
+
 /// False for every directory that is there: the answer would need the access list.
 pub(crate) fn others_can_write_within(directory: &Path) -> io::Result<bool> {
     fs::metadata(directory).map(|_there| false)

@@ -31,7 +31,7 @@ impl Server {
 
     /// Its name and one of its addresses, for people. An address that the world cannot reach says
     /// so, since then this network has a view of the zone that the CA has not.
-    fn label(&self, address: SocketAddr) -> String {
+    pub(super) fn label(&self, address: SocketAddr) -> String {
         let port = if address.port() == 53 {
             String::new()
         } else {

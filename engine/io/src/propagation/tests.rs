@@ -7,7 +7,7 @@ use super::*;
 
 const CHALLENGE: &str = "_acme-challenge.example.com";
 
-fn world(servers: u8) -> World {
+pub(super) fn world(servers: u8) -> World {
     World::builder()
         .zone("example.com")
         .zone("sub.example.com")
@@ -17,7 +17,7 @@ fn world(servers: u8) -> World {
         .expect("loopback")
 }
 
-fn probe(world: &World, propagation: Propagation) -> DnsProbe {
+pub(super) fn probe(world: &World, propagation: Propagation) -> DnsProbe {
     DnsProbe {
         resolvers: vec![world.dns().resolver()],
         authoritative_port: world.dns().port(),
@@ -26,7 +26,7 @@ fn probe(world: &World, propagation: Propagation) -> DnsProbe {
     }
 }
 
-fn name(text: &str) -> DomainName {
+pub(super) fn name(text: &str) -> DomainName {
     DomainName::parse(text).expect("a name")
 }
 

@@ -9,8 +9,10 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, Identifier, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin, ServedLeaf, ServedMark,
+    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin, RevokedMark, ServedLeaf,
+    ServedMark,
 };
+use waxwing_flow::ports::{CredentialMark, CredentialUse};
 
 use crate::x509::hex;
 
@@ -27,7 +29,7 @@ pub enum Unreadable {
     Broken(String),
 }
 
-/// An account without its key.
+/// An account without its keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountText {
     /// The directory that it is bound to.
@@ -40,6 +42,12 @@ pub struct AccountText {
     pub terms: Option<(String, Timestamp)>,
     /// The name of the file with the key, beside the account's.
     pub key: String,
+    /// Likewise for the key that a rollover changes to.
+    pub next_key: Option<String>,
+    /// Credentials of the CA that were used.
+    pub credentials: Vec<CredentialMark>,
+    /// When it was given up.
+    pub deactivated: Option<Timestamp>,
 }
 
 /// `facts.toml`.
@@ -235,6 +243,26 @@ pub(super) fn read_served(text: &str) -> Result<Vec<ServedMark>, Unreadable> {
     file.place.into_iter().map(mark).collect()
 }
 
+/// `revoked.toml`.
+pub(super) fn write_revoked(mark: &RevokedMark) -> String {
+    text(&RevokedFile {
+        format: FORMAT,
+        version: mark.version,
+        at: time(mark.at),
+        reason: mark.reason,
+    })
+}
+
+/// The inverse of [`write_revoked`].
+pub(super) fn read_revoked(text: &str) -> Result<RevokedMark, Unreadable> {
+    let file: RevokedFile = parse(text)?;
+    Ok(RevokedMark {
+        version: file.version,
+        at: Timestamp::parse(&file.at).map_err(broken)?,
+        reason: file.reason,
+    })
+}
+
 /// `account.toml`.
 pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
@@ -243,10 +271,24 @@ pub fn write_account(account: &AccountText) -> String {
         kid: account.kid.clone(),
         contact: account.contact.clone(),
         key: account.key.clone(),
+        next_key: account.next_key.clone(),
+        deactivated: account.deactivated.map(time),
         terms: account.terms.as_ref().map(|(url, at)| TermsTable {
             url: url.clone(),
             agreed_at: at.exact(),
         }),
+        credentials: account
+            .credentials
+            .iter()
+            .map(|mark| CredentialTable {
+                digest: mark.digest.clone(),
+                used: match mark.used {
+                    CredentialUse::Intended => UseName::Intended,
+                    CredentialUse::Spent => UseName::Spent,
+                },
+                at: time(mark.at),
+            })
+            .collect(),
     })
 }
 
@@ -260,15 +302,32 @@ pub fn read_account(text: &str) -> Result<AccountText, Unreadable> {
             Timestamp::parse(&terms.agreed_at).map_err(broken)?,
         )),
     };
-    if file.key.contains(['/', '\\']) || file.key.starts_with('.') {
-        return Err(broken(format!("`{}` is no file name for a key", file.key)));
+    for key in std::iter::once(&file.key).chain(&file.next_key) {
+        if key.contains(['/', '\\']) || key.starts_with('.') {
+            return Err(broken(format!("`{key}` is no file name for a key")));
+        }
     }
+    let mut credentials = Vec::new();
+    for mark in file.credentials {
+        credentials.push(CredentialMark {
+            digest: mark.digest,
+            used: match mark.used {
+                UseName::Intended => CredentialUse::Intended,
+                UseName::Spent => CredentialUse::Spent,
+            },
+            at: Timestamp::parse(&mark.at).map_err(broken)?,
+        });
+    }
+    let deactivated = file.deactivated.map(|at| Timestamp::parse(&at));
     Ok(AccountText {
         directory: file.directory,
         kid: file.kid,
         contact: file.contact,
         terms,
         key: file.key,
+        next_key: file.next_key,
+        credentials,
+        deactivated: deactivated.transpose().map_err(broken)?,
     })
 }
 
@@ -395,7 +454,35 @@ struct AccountFile {
     kid: Option<String>,
     contact: Vec<String>,
     key: String,
+    next_key: Option<String>,
+    deactivated: Option<String>,
     terms: Option<TermsTable>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    credentials: Vec<CredentialTable>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct CredentialTable {
+    digest: String,
+    used: UseName,
+    at: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum UseName {
+    Intended,
+    Spent,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RevokedFile {
+    format: u32,
+    version: u32,
+    at: String,
+    reason: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 
+use crate::x509;
+
 /// The paths below one state folder.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
@@ -78,8 +80,19 @@ impl Layout {
         self.journals().join(format!("{name}.key"))
     }
 
-    pub(super) fn account(&self, ca: &CaName) -> PathBuf {
+    /// The small file that says that the version in use is revoked.
+    pub(super) fn revoked(&self, name: &CertificateName) -> PathBuf {
+        self.certificate(name).join("revoked.toml")
+    }
+
+    /// The accounts at a CA, and where earlier versions kept the only one.
+    pub(super) fn accounts(&self, ca: &CaName) -> PathBuf {
         self.root.join("accounts").join(ca.as_str())
+    }
+
+    /// The account at one directory of a CA.
+    pub(super) fn account(&self, ca: &CaName, directory: &str) -> PathBuf {
+        self.accounts(ca).join(directory_name(directory))
     }
 
     pub(super) fn directory(&self, ca: &CaName) -> PathBuf {
@@ -106,6 +119,28 @@ impl Layout {
     }
 }
 
+/// `ca.example-0d2f6a9c`: the host for people, the digest because one host may have several
+/// directories.
+fn directory_name(url: &str) -> String {
+    let host = url.split('/').nth(2).unwrap_or_default();
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '.' {
+            c.to_ascii_lowercase()
+        } else {
+            '-'
+        }
+    };
+    let host: String = host.chars().take(LONGEST_HOST).map(plain).collect();
+    let digest = x509::sha256_hex(url.as_bytes());
+    format!("{host}-{}", &digest[..DIGEST])
+}
+
+/// Characters of a host in a file name.
+const LONGEST_HOST: usize = 60;
+
+/// Characters of a digest in a file name.
+const DIGEST: usize = 8;
+
 /// `0007`: sorts by name as by number, until 9999.
 pub(super) fn version_name(number: u32) -> String {
     format!("{number:04}")
@@ -120,6 +155,14 @@ pub(super) fn version_number(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_directory_has_a_folder_that_any_system_can_name() {
+        let check = |url: &str, want| assert_eq!(directory_name(url), want);
+        check("https://ca.example/directory", "ca.example-0d5eb258");
+        check("https://ca.example/v2/directory", "ca.example-a399a511");
+        check("https://[::1]:14000/dir", "---1--14000-95429408");
+    }
 
     #[test]
     fn version_names_and_numbers_are_inverse() {

@@ -201,53 +201,99 @@ fn a_save_that_stops_anywhere_leaves_the_old_version_or_the_new_one() {
     }
 }
 
+const DIRECTORY: &str = "https://ca.example/directory";
+
+fn account(number: usize, key: &Secret<String>) -> AccountRecord {
+    AccountRecord {
+        directory: DIRECTORY.to_owned(),
+        kid: Some(format!("https://ca.example/acct/{number}")),
+        contact: Vec::new(),
+        terms: None,
+        key: key.clone(),
+        next_key: None,
+        credentials: Vec::new(),
+        deactivated: None,
+    }
+}
+
+/// Puts an account where versions before the one for each directory had it.
+fn keep_as_before(disk: &Disk, account: &AccountRecord) {
+    disk.open();
+    let folder = disk.root().join("accounts/some-ca");
+    fs::create_dir_all(&folder).expect("made");
+    let text = format!(
+        "format = 1\ndirectory = \"{}\"\nkid = \"{}\"\ncontact = []\nkey = \"key-2.pem\"\n",
+        account.directory,
+        account.kid.as_deref().unwrap_or_default()
+    );
+    fs::write(folder.join("account.toml"), text).expect("written");
+    fs::write(folder.join("key-2.pem"), account.key.expose()).expect("written");
+}
+
 #[test]
 fn an_account_that_stops_anywhere_has_a_key_that_fits_its_url() {
     let keys = [
         sample(KeyType::EcdsaP256).key,
         sample(KeyType::EcdsaP256).key,
     ];
-    let account = |number: usize, directory: &str| AccountRecord {
-        directory: directory.to_owned(),
-        kid: Some(format!("https://ca.example/acct/{number}")),
-        contact: Vec::new(),
-        terms: None,
-        key: keys[number].clone(),
+    let (old, new) = (account(0, &keys[0]), account(1, &keys[1]));
+    let rolling = AccountRecord {
+        next_key: Some(keys[1].clone()),
+        ..old.clone()
     };
-    for directory in ["https://ca.example/directory", "https://ca.example/moved"] {
-        let (old, new) = (
-            account(0, "https://ca.example/directory"),
-            account(1, directory),
-        );
+    for (before, after, in_old_place) in [
+        (&old, &new, false),
+        (&old, &rolling, false),
+        (&rolling, &new, false),
+        (&old, &new, true),
+        (&old, &rolling, true),
+    ] {
         let mut steps = 0;
         loop {
             let disk = Disk::new();
+            if in_old_place {
+                keep_as_before(&disk, before);
+            } else {
+                disk.open().save_account(&ca(), before).expect("saved");
+            }
             let store = disk.open();
-            store.save_account(&ca(), &old).expect("saved");
             fault::break_after(steps);
-            let result = store.save_account(&ca(), &new);
+            let result = store.save_account(&ca(), after);
             let broken = fault::repair();
-            let kept = disk.open().account(&ca()).expect("readable");
+            let kept = disk.open().account(&ca(), DIRECTORY).expect("readable");
             match kept {
-                Some(kept) if kept == new => {}
-                Some(kept) if kept == old => assert!(result.is_err()),
-                // It was set aside, and the new one is not there yet.
-                None => assert!(result.is_err() && old.directory != new.directory),
+                Some(kept) if kept == *after => {}
+                Some(kept) if kept == *before => assert!(result.is_err()),
                 other => panic!("after {steps} steps: {other:?}"),
             }
-            disk.open().save_account(&ca(), &new).expect("saved");
-            assert_eq!(disk.open().account(&ca()), Ok(Some(new.clone())));
-            let aside = "archive/accounts/some-ca/0001/account.toml";
-            assert_eq!(
-                disk.files().contains_key(aside),
-                old.directory != new.directory
-            );
+            disk.open().save_account(&ca(), after).expect("saved");
+            assert_eq!(disk.open().accounts(&ca()), Ok(vec![after.clone()]));
+            let keys = disk.files().into_keys().filter(|file| file.contains("key"));
+            let wanted = if after.next_key.is_some() { 2 } else { 1 };
+            assert_eq!(keys.count(), wanted, "keys that nothing names are gone");
             if !broken {
                 break;
             }
             steps += 1;
         }
+        assert!(steps > 5, "the disk never broke");
     }
+}
+
+#[test]
+fn the_one_account_of_earlier_versions_is_found_and_moves_at_its_next_change() {
+    let disk = Disk::new();
+    let old = account(0, &sample(KeyType::EcdsaP256).key);
+    keep_as_before(&disk, &old);
+    let store = disk.open();
+    assert_eq!(store.account(&ca(), DIRECTORY), Ok(Some(old.clone())));
+    assert_eq!(store.account(&ca(), "https://ca.example/other"), Ok(None));
+    assert_eq!(store.accounts(&ca()), Ok(vec![old.clone()]));
+    store.save_account(&ca(), &old).expect("saved");
+    assert_eq!(store.accounts(&ca()), Ok(vec![old]));
+    let files: Vec<String> = disk.files().into_keys().collect();
+    assert!(!files.contains(&"accounts/some-ca/account.toml".to_owned()));
+    assert!(!files.contains(&"accounts/some-ca/key-2.pem".to_owned()));
 }
 
 #[test]
@@ -438,8 +484,12 @@ fn the_state_folder_of_format_1_can_be_read() {
         let last = format::read_last(&read(file)).expect("an attempt");
         assert_eq!(format::write_last(&last), read(file));
     }
-    let account = format::read_account(&read("account.toml")).expect("an account");
-    assert_eq!(format::write_account(&account), read("account.toml"));
+    for file in ["account.toml", "account-with-marks.toml"] {
+        let account = format::read_account(&read(file)).expect("an account");
+        assert_eq!(format::write_account(&account), read(file));
+    }
+    let mark = format::read_revoked(&read("revoked.toml")).expect("a mark");
+    assert_eq!(format::write_revoked(&mark), read("revoked.toml"));
     let (text, at) = format::read_directory(&read("directory.toml")).expect("a directory");
     assert_eq!(format::write_directory(&text, at), read("directory.toml"));
     assert_eq!(format::read_stamp(&read("format")), Ok(1));

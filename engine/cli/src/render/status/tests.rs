@@ -10,7 +10,8 @@ use waxwing_flow::certificate::{
 };
 use waxwing_flow::ports::StoreErrorKind;
 
-use super::super::fixture::{at, ca, days, golden, locked, name, plugin};
+use super::super::fixture::{at, ca, days, golden, golden_json, locked, name, plugin};
+use super::super::json::{self, Document};
 use super::*;
 
 fn due(at: waxwing_core::time::Timestamp) -> Due {
@@ -101,6 +102,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
                 fallback: by == "second",
                 staging: false,
             },
+            revoked: None,
         }),
         installed: vec![mark(plugin("web"), 7)],
         last: Some(LastAttempt {
@@ -246,6 +248,8 @@ fn the_worst_stands_first_and_says_what_to_do() {
         render_one(&view, &plan.items[1], context)
     });
     assert!(view.needs_person());
+    let document = Document::new("status", at(0), json::status(&view, &[]));
+    golden_json("status.json", &document.to_text());
 }
 
 #[test]

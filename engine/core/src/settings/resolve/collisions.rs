@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::certificates::ReadCertificate;
 use super::plugins::{Plugins, only_folder};
 use crate::document::problem::{Problem, Problems};
-use crate::name::PluginName;
+use crate::name::{CertificateName, PluginName};
 use crate::settings::PluginSettings;
 
 pub(super) fn check(certificates: &[ReadCertificate], plugins: &Plugins, problems: &Problems) {
@@ -20,7 +20,7 @@ pub(super) fn check(certificates: &[ReadCertificate], plugins: &Plugins, problem
             let Some(plugin) = plugins.settings.get(name) else {
                 continue;
             };
-            for path in targets(plugin, certificate.settings.name.as_str()) {
+            for path in targets(plugin, &certificate.settings.name) {
                 let Some((first, by)) = writers.get(&path) else {
                     writers.insert(path, (certificate, name));
                     continue;
@@ -34,19 +34,13 @@ pub(super) fn check(certificates: &[ReadCertificate], plugins: &Plugins, problem
 }
 
 /// The paths that `plugin` writes for a certificate of that name.
-fn targets(plugin: &PluginSettings, certificate: &str) -> Vec<String> {
-    let Some(serde_json::Value::Object(files)) = plugin.settings.get("files") else {
-        return Vec::new();
-    };
+fn targets(plugin: &PluginSettings, certificate: &CertificateName) -> Vec<String> {
     let Some(folder) = only_folder(&plugin.grants) else {
         return Vec::new();
     };
-    let names = files.keys();
+    let names = plugin.file_names(certificate).into_iter();
     names
-        .map(|template| {
-            let file = template.replace("{name}", certificate);
-            folder.join(file).display().to_string()
-        })
+        .map(|file| folder.join(file).display().to_string())
         .collect()
 }
 

@@ -1,0 +1,117 @@
+//! Whether what installers are granted is there and can be used. Nothing is written and nothing is
+//! run to find out.
+
+use std::path::Path;
+
+use waxwing_core::plugin::{GrantExec, GrantFiles};
+use waxwing_core::settings::Settings;
+use waxwing_io::permission;
+
+use crate::render::check::{Found, Verdict};
+
+/// Granted folders and commands.
+pub(super) fn findings(settings: &Settings) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut good = Vec::new();
+    for plugin in settings.plugins.values() {
+        let before = found.len();
+        let name = plugin.name.as_str();
+        for (purpose, grant) in &plugin.grants.files {
+            found.extend(folder(name, purpose, grant));
+        }
+        for (purpose, grant) in &plugin.grants.exec {
+            found.extend(command(name, purpose, grant));
+        }
+        let granted = !plugin.grants.files.is_empty() || !plugin.grants.exec.is_empty();
+        if granted && found.len() == before {
+            good.push(name);
+        }
+    }
+    if !good.is_empty() {
+        let text = format!(
+            "{}: granted folders can be written, granted commands are there",
+            good.join(", ")
+        );
+        found.insert(0, Found::new(Verdict::Ok, "install", text));
+    }
+    found
+}
+
+fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
+    let dir = grant.dir.display();
+    if !grant.dir.is_dir() {
+        let text = format!("{plugin}: grants.files.{purpose} names {dir}, which is no folder");
+        let hint = format!("mkdir -p {dir}");
+        return Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)));
+    }
+    if let Err(cause) = permission::may_write_within(&grant.dir) {
+        let text = format!("{plugin}: {dir} cannot be written by the user that runs this");
+        let hint = "run this as the user that renews, and let that user write there";
+        return Some(
+            Found::new(Verdict::Error, "install", text)
+                .causes([cause.to_string()])
+                .hint(Some(hint.to_owned())),
+        );
+    }
+    if permission::others_can_write(&grant.dir).unwrap_or(false) {
+        let text = format!("{plugin}: others can write {dir}");
+        let hint = format!("chmod go-w {dir}");
+        return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
+    }
+    None
+}
+
+fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
+    let program = grant.argv.first().map_or("", String::as_str);
+    if Path::new(program).is_file() {
+        return None;
+    }
+    let text = format!("{plugin}: grants.exec.{purpose} names {program}, which is not there");
+    Some(Found::new(Verdict::Error, "install", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn grant(dir: &Path) -> GrantFiles {
+        GrantFiles {
+            dir: dir.to_owned(),
+            owner: None,
+            group: None,
+            mode: None,
+            key_mode: None,
+            acl: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_folder_has_to_be_there_and_nothing_is_left_in_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let tls = home.path().join("tls");
+        let missing = folder("web", "certs", &grant(&tls)).expect("a finding");
+        assert_eq!(missing.verdict, Verdict::Error);
+        assert_eq!(missing.hint, Some(format!("mkdir -p {}", tls.display())));
+        std::fs::create_dir(&tls).expect("made");
+        assert_eq!(folder("web", "certs", &grant(&tls)), None);
+        assert_eq!(std::fs::read_dir(&tls).expect("listed").count(), 0);
+    }
+
+    #[test]
+    fn a_command_has_to_be_there() {
+        let grant = |program: &str| GrantExec {
+            argv: vec![program.to_owned()],
+            timeout: Duration::from_secs(1),
+        };
+        let here = std::env::current_exe().expect("a program");
+        let here = here.display().to_string();
+        assert_eq!(command("web", "test", &grant(&here)), None);
+        let gone = command("web", "test", &grant("/nonexistent/nginx")).expect("a finding");
+        assert_eq!(
+            gone.text,
+            "web: grants.exec.test names /nonexistent/nginx, which is not there"
+        );
+    }
+}

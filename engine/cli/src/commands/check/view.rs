@@ -1,0 +1,189 @@
+//! How this network sees the zones of the configuration: a closed port 53 and split DNS are normal,
+//! and each has its line in the configuration.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::name::{CaName, DomainName};
+use waxwing_core::settings::{CertificateSettings, Propagation, Settings};
+use waxwing_flow::ports::PropagationProbe as _;
+use waxwing_io::propagation::DnsProbe;
+use waxwing_io::propagation::view::AskedServer;
+
+use crate::render::check::{Found, Verdict};
+use crate::render::page::count;
+
+const TOPIC: &str = "DNS view";
+
+/// What can be said of each zone, and the names that cannot be looked up at all.
+pub(super) async fn findings(settings: &Settings) -> (Vec<Found>, Vec<DomainName>) {
+    match settings.network.propagation {
+        Propagation::Wait(_) => {
+            return (vec![unasked("nobody is asked, a time is waited")], vec![]);
+        }
+        Propagation::Resolvers => return (vec![unasked("the resolvers are asked")], vec![]),
+        Propagation::Authoritative => {}
+    }
+    let probe = DnsProbe::new(&settings.network);
+    let mut found = Vec::new();
+    let mut silent: Vec<DomainName> = Vec::new();
+    let mut seen: Vec<&DomainName> = Vec::new();
+    // Each zone with a name to ask about, and a CA that looks from outside.
+    let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
+    for certificate in &settings.certificates {
+        let outside = outside(settings, certificate);
+        for domain in certificate.domains.iter().map(|one| &one.domain) {
+            if seen.contains(&domain) {
+                continue;
+            }
+            seen.push(domain);
+            match probe.locate(domain).await {
+                Ok(location) => {
+                    if let Some(zone) = location.zone {
+                        let (_, by) = zones.entry(zone).or_insert((location.fqdn, None));
+                        *by = by.take().or_else(|| outside.clone());
+                    }
+                }
+                Err(error) => {
+                    let text = format!("{domain} cannot be looked up");
+                    found.push(
+                        Found::new(Verdict::Error, TOPIC, text)
+                            .causes(error.causes)
+                            .hint(error.hint),
+                    );
+                    silent.push(domain.clone());
+                }
+            }
+        }
+    }
+    let mut good = Vec::new();
+    for (zone, (fqdn, outside)) in zones {
+        match probe.ask_servers(&fqdn).await {
+            Ok(asked) => match judge(&zone, &asked, outside.as_ref()) {
+                Some(trouble) => found.push(trouble),
+                None => good.push(format!("{zone} ({})", count(asked.len(), "name server"))),
+            },
+            Err(error) => {
+                let text = format!("the name servers of {zone} cannot be found");
+                found.push(
+                    Found::new(Verdict::Error, TOPIC, text)
+                        .causes(error.causes)
+                        .hint(error.hint),
+                );
+            }
+        }
+    }
+    if !good.is_empty() {
+        let text = format!("all name servers can be asked: {}", good.join(", "));
+        found.insert(0, Found::new(Verdict::Ok, TOPIC, text));
+    }
+    (found, silent)
+}
+
+fn unasked(how: &str) -> Found {
+    let text = format!("{how}, as [network] propagation says");
+    Found::new(Verdict::Ok, TOPIC, text)
+}
+
+/// A CA of the certificate that looks at the names from outside. One that is trusted by a root of
+/// its own stands inside the network and sees what we see.
+fn outside(settings: &Settings, certificate: &CertificateSettings) -> Option<CaName> {
+    let mut cas = certificate.cas.iter();
+    let public = |ca: &&CaName| settings.cas.get(*ca).is_some_and(|ca| ca.trust.is_none());
+    cas.find(public).cloned()
+}
+
+/// What is wrong with the view of a zone; none if nothing is. `outside` is a CA that sees the zone
+/// from outside.
+fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> Option<Found> {
+    let mute: Vec<&AskedServer> = asked.iter().filter(|one| one.answered.is_err()).collect();
+    let causes = || {
+        let cause = |one: &&AskedServer| {
+            let why = one.answered.as_ref().err().map_or("", String::as_str);
+            format!("{}: {why}", one.server)
+        };
+        mute.iter().map(cause).collect::<Vec<_>>()
+    };
+    let inside = asked.iter().find(|one| !one.public);
+    if let (Some(inside), Some(ca)) = (inside, outside) {
+        let text = format!(
+            "{zone} is served here by {}, which the world cannot reach: {ca} sees another zone \
+             (split DNS)",
+            inside.server
+        );
+        let hint = "the CA sees the outside: [network] resolvers = [\"9.9.9.9:53\"]";
+        return Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint.to_owned())));
+    }
+    if mute.len() == asked.len() {
+        let text = format!("no name server of {zone} can be asked from here: is port 53 closed?");
+        let hint = "[network] propagation = \"resolvers\" asks the resolvers instead; \"wait \
+                    120s\" where they answer from a cache";
+        return Some(
+            Found::new(Verdict::Error, TOPIC, text)
+                .causes(causes())
+                .hint(Some(hint.to_owned())),
+        );
+    }
+    if mute.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "{} of {} of {zone} cannot be asked from here",
+        mute.len(),
+        count(asked.len(), "name server")
+    );
+    Some(Found::new(Verdict::Warn, TOPIC, text).causes(causes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_port_and_a_split_zone_each_have_their_line() {
+        let server = |name: &str, public, answers: bool| AskedServer {
+            server: name.to_owned(),
+            public,
+            answered: answers
+                .then_some(())
+                .ok_or_else(|| "no answer in time".to_owned()),
+        };
+        let (good, mute) = (server("a", true, true), server("b", true, false));
+        let inside = server("dc1 (10.0.0.5, private)", false, true);
+        let zone = DomainName::parse("example.com").expect("a literal name");
+        let ca = CaName::parse("first").expect("a literal name");
+        let (public, private) = (Some(&ca), None);
+        type Want<'a> = Option<(Verdict, &'a str)>;
+        let table: [(&[AskedServer], Option<&CaName>, Want<'_>); 6] = [
+            (&[good.clone(), good.clone()], public, None),
+            (
+                &[mute.clone(), mute.clone()],
+                public,
+                Some((Verdict::Error, "propagation = ")),
+            ),
+            (
+                &[good.clone(), mute.clone()],
+                public,
+                Some((Verdict::Warn, "")),
+            ),
+            (
+                &[inside.clone(), good],
+                public,
+                Some((Verdict::Error, "resolvers = ")),
+            ),
+            (&[inside.clone()], private, None),
+            (&[mute], private, Some((Verdict::Error, "propagation = "))),
+        ];
+        for (asked, outside, want) in table {
+            let found = judge(&zone, asked, outside);
+            let found = found.map(|found| (found.verdict, found.hint.unwrap_or_default()));
+            match (found, want) {
+                (None, None) => {}
+                (Some((verdict, hint)), Some((wanted, part))) => {
+                    assert_eq!(verdict, wanted);
+                    assert!(hint.contains(part), "{hint}");
+                }
+                (found, want) => panic!("{asked:?}: {found:?} instead of {want:?}"),
+            }
+        }
+    }
+}

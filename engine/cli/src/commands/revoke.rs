@@ -1,0 +1,120 @@
+//! `waxwing revoke`: revokes the current version of a certificate at its CA.
+
+use std::sync::Arc;
+
+use waxwing_flow::failure::Failure;
+use waxwing_flow::revoke::{self, RevokeError, Wish};
+
+use super::start;
+use crate::args::{Global, Reason, Revoke};
+use crate::exit::Exit;
+use crate::load;
+use crate::refusal::Refusal;
+use crate::render::json::Document;
+use crate::render::revocation::{self, Next, RevokeView};
+use crate::render::terminal::Terminal;
+use crate::wire;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Revoke,
+    terminal: &mut Terminal,
+) -> Result<Exit, Refusal> {
+    let loaded = load::load(global)?;
+    load::refuse_foreign_programs(&loaded.settings)?;
+    let store = wire::store(&loaded)?;
+    let settings = &loaded.settings;
+    let known = match start::stored(&store, terminal) {
+        Ok(known) => known,
+        Err(exit) => return Ok(exit),
+    };
+    let written = std::slice::from_ref(&arguments.name);
+    let names = match start::names(written, settings, &known, terminal) {
+        Ok(names) => names,
+        Err(exit) => return Ok(exit),
+    };
+    let Some(name) = names.into_iter().next() else {
+        return Ok(Exit::Usage);
+    };
+    let ports = wire::session(&loaded, Arc::clone(&store))?;
+    let runtime = start::runtime()?;
+    let mut wish = Wish {
+        certificate: name,
+        reason: arguments.reason.map(Reason::code),
+        although_installed: arguments.yes,
+    };
+    let mut ended = runtime.block_on(revoke::revoke(&ports, settings, &wish));
+    if let Err(installed @ RevokeError::Installed { .. }) = &ended
+        && terminal.can_ask()
+        && terminal.ask(&format!("{installed}. Revoke it all the same?"))
+    {
+        wish.although_installed = true;
+        ended = runtime.block_on(revoke::revoke(&ports, settings, &wish));
+    }
+    let revoked = ended.map_err(|error| refusal(&error))?;
+    let mut configured = settings.certificates.iter();
+    let configured = configured.find(|one| one.name == wish.certificate);
+    let view = RevokeView {
+        certificate: &wish.certificate,
+        revoked: &revoked,
+        reason: arguments.reason,
+        next: match configured {
+            Some(_) => Next::Renewed,
+            None => Next::Nothing,
+        },
+        keeps_its_key: configured.is_some_and(|one| one.reuse_key),
+    };
+    let now = start::now();
+    if terminal.json {
+        terminal.print(&Document::new("revoke", now, revocation::json(&view)).to_text());
+    } else {
+        let text = revocation::text(&view, &terminal.context(now));
+        terminal.print(&text);
+    }
+    Ok(Exit::Done)
+}
+
+fn refusal(error: &RevokeError) -> Refusal {
+    let exit = match error {
+        RevokeError::None(_) | RevokeError::Installed { .. } => Exit::Usage,
+        RevokeError::UnknownCa(_) => Exit::Config,
+        RevokeError::Failed(Failure::Store(error)) => start::store_exit(error),
+        RevokeError::Refused { .. } | RevokeError::Failed(_) => Exit::AllFailed,
+    };
+    let mut lines = error.lines().into_iter();
+    Refusal {
+        exit,
+        message: lines.next().unwrap_or_default(),
+        causes: lines.collect(),
+        hint: error.hint(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_core::name::{CaName, CertificateName, PluginName};
+
+    use super::*;
+
+    #[test]
+    fn the_exit_code_tells_what_to_do() {
+        let name = CertificateName::parse("shop").expect("a literal name");
+        let by = vec![PluginName::parse("web").expect("a literal name")];
+        let installed = RevokeError::Installed {
+            certificate: name.clone(),
+            by,
+        };
+        let ca = CaName::parse("first").expect("a literal name");
+        for (error, want) in [
+            (RevokeError::None(name), Exit::Usage),
+            (installed, Exit::Usage),
+            (RevokeError::UnknownCa(ca), Exit::Config),
+            (RevokeError::Failed(Failure::Stopped), Exit::AllFailed),
+        ] {
+            let refusal = refusal(&error);
+            assert_eq!(refusal.exit, want);
+            assert_eq!(refusal.message, error.to_string());
+        }
+    }
+}

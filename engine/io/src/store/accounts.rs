@@ -1,0 +1,164 @@
+//! Accounts on disk: a folder for each directory of a CA.
+//!
+//! `account.toml` names the files of the keys and is the switch: key, account URL and marks change
+//! together. Earlier versions kept one account for each CA, in the folder above; it is read as long
+//! as it is there and moves at its next change.
+
+use std::path::{Path, PathBuf};
+
+use waxwing_core::name::CaName;
+use waxwing_core::secret::Secret;
+use waxwing_flow::ports::{AccountRecord, StoreError};
+
+use super::format::{self, AccountText};
+use super::{ACCOUNT, FileStore, atomic, failure, read};
+
+impl FileStore {
+    pub(super) fn read_account(
+        &self,
+        ca: &CaName,
+        directory: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        let folder = self.layout.account(ca, directory);
+        if let Some(account) = record(&folder)? {
+            return Ok(Some(account));
+        }
+        let before = record(&self.layout.accounts(ca))?;
+        Ok(before.filter(|account| account.directory == directory))
+    }
+
+    pub(super) fn read_accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
+        let above = self.layout.accounts(ca);
+        let mut accounts = Vec::new();
+        for folder in read::children(&above)?.iter().filter(|path| path.is_dir()) {
+            accounts.extend(record(folder)?);
+        }
+        let moved = |before: &AccountText| {
+            let mut accounts = accounts.iter();
+            accounts.any(|one: &AccountRecord| one.directory == before.directory)
+        };
+        if text(&above)?.is_some_and(|before| !moved(&before)) {
+            accounts.extend(record(&above)?);
+        }
+        accounts.sort_by(|a, b| a.directory.cmp(&b.directory));
+        Ok(accounts)
+    }
+
+    pub(super) fn write_account(
+        &self,
+        ca: &CaName,
+        account: &AccountRecord,
+    ) -> Result<(), StoreError> {
+        let folder = self.layout.account(ca, &account.directory);
+        let old = text(&folder)?;
+        atomic::create_dir(&folder)?;
+        let mut taken: Vec<String> = old.iter().flat_map(key_files).collect();
+        let old_files = taken.clone();
+        let key = keep_key(&folder, &old_files, &mut taken, &account.key)?;
+        let next_key = match &account.next_key {
+            Some(next) => Some(keep_key(&folder, &old_files, &mut taken, next)?),
+            None => None,
+        };
+        let new = AccountText {
+            directory: account.directory.clone(),
+            kid: account.kid.clone(),
+            contact: account.contact.clone(),
+            terms: account.terms.clone(),
+            key,
+            next_key,
+            credentials: account.credentials.clone(),
+            deactivated: account.deactivated,
+        };
+        atomic::replace(
+            &folder.join(ACCOUNT),
+            format::write_account(&new).as_bytes(),
+        )?;
+        let named = key_files(&new);
+        // Also those that an earlier change could not remove any more.
+        for path in read::children(&folder)? {
+            let file = path.file_name().and_then(|file| file.to_str());
+            if file.is_some_and(|file| is_key_file(file) && !named.iter().any(|key| key == file)) {
+                atomic::remove(&path)?;
+            }
+        }
+        self.leave_old_place(ca, &account.directory)
+    }
+
+    /// Removes the account of that directory from where earlier versions kept it: it has moved.
+    fn leave_old_place(&self, ca: &CaName, directory: &str) -> Result<(), StoreError> {
+        let above = self.layout.accounts(ca);
+        match text(&above)?.filter(|before| before.directory == directory) {
+            Some(before) => {
+                // The file that names the key goes last, so that a key is never left behind.
+                atomic::remove(&above.join(&before.key))?;
+                atomic::remove(&above.join(ACCOUNT))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// What `account.toml` of a folder says; none if there is none.
+fn text(folder: &Path) -> Result<Option<AccountText>, StoreError> {
+    let path = folder.join(ACCOUNT);
+    let Some(text) = read::text(&path)? else {
+        return Ok(None);
+    };
+    format::read_account(&text)
+        .map(Some)
+        .map_err(|cause| failure::unreadable(&path, cause))
+}
+
+/// The account of a folder with its keys.
+fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
+    let Some(account) = text(folder)? else {
+        return Ok(None);
+    };
+    let key = |file: &str| {
+        let path: PathBuf = folder.join(file);
+        read::key(&path)?
+            .ok_or_else(|| failure::corrupt(&path, "the key of the account is missing"))
+    };
+    Ok(Some(AccountRecord {
+        key: key(&account.key)?,
+        next_key: account.next_key.as_deref().map(key).transpose()?,
+        directory: account.directory,
+        kid: account.kid,
+        contact: account.contact,
+        terms: account.terms,
+        credentials: account.credentials,
+        deactivated: account.deactivated,
+    }))
+}
+
+/// True for the files that [`keep_key`] makes.
+fn is_key_file(file: &str) -> bool {
+    file.starts_with("key") && file.ends_with(".pem")
+}
+
+/// The files that an account names.
+fn key_files(account: &AccountText) -> Vec<String> {
+    let next = account.next_key.iter();
+    std::iter::once(&account.key).chain(next).cloned().collect()
+}
+
+/// Makes sure that a key is on disk and answers its file: one of `old`, or a new one whose name is
+/// not `taken`.
+fn keep_key(
+    folder: &Path,
+    old: &[String],
+    taken: &mut Vec<String>,
+    key: &Secret<String>,
+) -> Result<String, StoreError> {
+    for file in old {
+        if read::key(&folder.join(file))?.as_ref() == Some(key) {
+            return Ok(file.clone());
+        }
+    }
+    let mut names =
+        std::iter::once("key.pem".to_owned()).chain((2..).map(|n: u32| format!("key-{n}.pem")));
+    let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
+    atomic::replace(&folder.join(&name), key.expose().as_bytes())?;
+    taken.push(name.clone());
+    Ok(name)
+}

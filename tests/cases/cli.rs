@@ -1,0 +1,392 @@
+//! The program from outside: arguments, exit code, and what it says.
+
+use std::fs;
+
+use waxwing_world::ca;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::traffic::Class;
+
+use crate::cases::rig::{CaSection, Judge, Rig, Run, certificate, finish};
+
+/// A world whose CA has the certificate `one` to issue and install.
+fn rig() -> (Rig, Judge) {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(""),
+        certificate("one", &["www.example.com"])
+    ));
+    (rig, judge)
+}
+
+/// The program with these arguments and nothing else.
+fn bare(rig: &Rig, arguments: &[&str]) -> Run {
+    finish(rig.program(arguments).spawn().expect("the program starts"))
+}
+
+/// What JSON says at a pointer.
+#[track_caller]
+fn json(run: &Run, pointer: &str) -> serde_json::Value {
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
+    assert_eq!(document["schema"], 1);
+    document.pointer(pointer).cloned().unwrap_or_default()
+}
+
+#[test]
+fn plan_tells_a_script_whether_there_is_something_to_do() {
+    let (rig, judge) = rig();
+    rig.waxwing(&["plan"])
+        .expect(0)
+        .says("1 certificate: 1 to issue")
+        .says("never issued")
+        .says("server: one.crt, one.key in ");
+    rig.waxwing(&["plan", "--detailed-exitcode"]).expect(2);
+    let run = rig.waxwing(&["plan", "one", "--json"]).expect(0);
+    assert_eq!(json(&run, "/verb"), "plan");
+    assert_eq!(json(&run, "/result/changes"), true);
+    assert_eq!(judge.traffic().total(), 0, "no network");
+    rig.waxwing(&["renew"]).expect(0);
+    let run = rig.waxwing(&["plan", "--detailed-exitcode"]).expect(0);
+    assert!(run.says("= keep").stdout.contains("1 kept"));
+    rig.waxwing(&["plan", "two"])
+        .expect(2)
+        .says("no certificate \"two\"")
+        .says("hint: configured: one");
+}
+
+#[test]
+fn status_needs_a_person_only_when_something_is_wrong() {
+    let (rig, judge) = rig();
+    rig.waxwing(&["status"]).expect(0).says("none needs you");
+    if let Judge::World(ca) = &judge {
+        ca.fault(Fault::always(
+            Class::NewOrder,
+            What::Problem {
+                kind: "rejectedIdentifier".to_owned(),
+                status: http::StatusCode::FORBIDDEN,
+                detail: "not here".to_owned(),
+                retry_after: None,
+            },
+        ));
+        rig.waxwing(&["renew"]).expect(5);
+        rig.waxwing(&["status"])
+            .expect(1)
+            .says("1 of 1 needs you")
+            .says("not here");
+        let run = rig.waxwing(&["status", "one", "--json"]).expect(1);
+        assert_eq!(json(&run, "/result/needs_person"), true);
+        ca.faults().clear();
+    }
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["status", "one"]).expect(0);
+}
+
+#[test]
+fn check_finds_a_good_machine_good_and_asks_nobody_offline() {
+    let (rig, judge) = rig();
+    rig.waxwing(&["check", "--offline"])
+        .expect(0)
+        .says("was missing and is made now");
+    assert_eq!(judge.traffic().total(), 0);
+    assert_eq!(rig.provider.traffic().total(), 0);
+    rig.waxwing(&["check", "--offline"])
+        .expect(0)
+        .says("All is in order. No certificate was touched; no network used.");
+    rig.waxwing(&["check"])
+        .expect(0)
+        .says("dns-made-easy holds example.com (1 name)")
+        .says("all name servers can be asked: example.com (2 name servers)")
+        .says("first in ")
+        .says("no account yet")
+        .says("All is in order. No certificate was touched; no order was placed.");
+    assert_eq!(judge.traffic().count(Class::NewOrder), 0);
+    let left = fs::read_dir(rig.path("tls")).expect("a folder").count();
+    assert_eq!(left, 0, "nothing is left in a granted folder");
+    let run = rig.waxwing(&["check", "--json"]).expect(0);
+    assert_eq!(json(&run, "/result/findings/0/topic"), "config");
+}
+
+#[test]
+fn check_names_each_thing_that_is_wrong() {
+    let (rig, judge) = rig();
+    let eab = "eab = { required = true, key-id = \"kid\", hmac-key = \"file:no-such-key\" }";
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, eab),
+        rig.installer("grants.exec.reload.argv = [\"/nonexistent/reload\"]"),
+        certificate("one", &["www.example.com"])
+    ));
+    fs::remove_dir(rig.path("tls")).expect("removed");
+    if let Judge::World(ca) = &judge {
+        ca.fault(Fault::always(Class::Directory, What::CloseBefore));
+    }
+    rig.waxwing(&["check"])
+        .expect(1)
+        .says("no-such-key cannot be read")
+        .says("ca.first.eab.hmac-key")
+        .says("which is no folder")
+        .says("/nonexistent/reload, which is not there")
+        .says("first did not answer with a directory");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_others_can_change_is_not_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (rig, judge) = rig();
+    let program = rig.path("reload");
+    let witness = rig.path("witness");
+    fs::write(
+        &program,
+        format!("#!/bin/sh\ntouch {}\n", witness.display()),
+    )
+    .expect("written");
+    let text = format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(&format!("grants.exec.reload.argv = [{:?}]", program)),
+        certificate("one", &["www.example.com"])
+    );
+    rig.write_config(&text);
+    let mode = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(&program, mode).expect("set");
+    };
+    mode(0o777);
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("others can change ")
+        .says("plugin.server.grants.exec.reload");
+    rig.waxwing(&["renew"]).expect(3).says("others can change ");
+    assert_eq!(judge.traffic().total(), 0);
+    assert!(!witness.exists());
+    mode(0o755);
+    rig.waxwing(&["renew"]).expect(0);
+    assert!(witness.exists());
+}
+
+#[test]
+fn rehearsals_that_need_credentials_are_named() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let stage = CaSection {
+        name: "stage",
+        directory: judge.directory(),
+        more: "staging = true\neab = { required = true }",
+    };
+    let first = CaSection {
+        name: "first",
+        directory: judge.directory(),
+        more: "rehearse-at = \"stage\"",
+    };
+    let config = rig.config_of(&[first, stage]);
+    let config = config.replace("ca = [\"first\", \"stage\"]", "ca = [\"first\"]");
+    rig.write_config(&format!(
+        "{config}{}",
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["check", "--offline"])
+        .expect(0)
+        .says("cannot rehearse first at stage")
+        .says("[ca.stage] eab = {");
+}
+
+#[test]
+fn rights_of_another_system_are_refused() {
+    let rig = Rig::new();
+    let (line, other, ours) = if cfg!(windows) {
+        (
+            "grants.files.certs.mode = \"0640\"",
+            "mode cannot be set on Windows",
+            "acl =",
+        )
+    } else {
+        (
+            "grants.files.certs.acl = [\"SYSTEM:full\"]",
+            "acl can be set on Windows only",
+            "mode =",
+        )
+    };
+    let judge = rig.ca(ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(line),
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["plan"])
+        .expect(3)
+        .says("plugin.server.grants.files.certs")
+        .says(other)
+        .says(ours);
+}
+
+#[test]
+fn cas_are_listed_and_shown_with_the_origin_of_each_field() {
+    let (rig, judge) = rig();
+    rig.waxwing(&["ca", "list"])
+        .expect(0)
+        .says("1 used here")
+        .says("letsencrypt")
+        .says("missing: eab");
+    rig.waxwing(&["ca", "show", "first"])
+        .expect(0)
+        .says(&judge.directory())
+        .says("waxwing.toml:");
+    let run = rig
+        .waxwing(&["ca", "show", "letsencrypt", "--json"])
+        .expect(0);
+    assert_eq!(json(&run, "/result/fields/caa/origin"), "shipped");
+    rig.waxwing(&["ca", "show", "nobody"])
+        .expect(2)
+        .says("no CA is called \"nobody\"");
+}
+
+#[test]
+fn plugins_are_listed_and_an_example_can_be_pasted() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["plugin", "list"])
+        .expect(0)
+        .says("dns-made-easy")
+        .says("cloudflare")
+        .says("server");
+    let block = rig
+        .waxwing(&["plugin", "inspect", "dns-made-easy", "--example"])
+        .expect(0)
+        .stdout;
+    assert!(block.contains("[plugin.dns-made-easy]"), "{block}");
+    rig.waxwing(&["plugin", "inspect", "cloudflare"])
+        .expect(0)
+        .says("DNS plugin");
+    rig.waxwing(&["plugin", "inspect", "no-such-thing"])
+        .expect(2);
+}
+
+#[test]
+fn version_needs_no_configuration() {
+    let (rig, _judge) = rig();
+    let run = bare(&rig, &["version", "--json"]).expect(0);
+    assert_eq!(json(&run, "/verb"), "version");
+    let version = json(&run, "/result/version");
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    bare(&rig, &["--version"])
+        .expect(0)
+        .says(env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_certificate_is_handed_over_and_set_aside() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    let out = rig.path("out");
+    let to = out.display().to_string();
+    rig.waxwing(&["export", "one", &to]).expect(0);
+    assert_eq!(rig.names_in(&out.join("cert.pem")), ["www.example.com"]);
+    rig.waxwing(&["export", "one", &to])
+        .expect(0)
+        .says("(replaced)");
+    rig.waxwing(&["export", "two", &to]).expect(2);
+    rig.waxwing(&["forget", "one"])
+        .expect(2)
+        .says("still in the configuration");
+    rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    rig.waxwing(&["plan"]).expect(0).says("never issued");
+}
+
+#[test]
+fn the_configuration_is_found_by_option_and_by_environment() {
+    let (rig, _judge) = rig();
+    let run = rig
+        .program(&["plan"])
+        .env("WAXWING_CONFIG", rig.path("waxwing.toml"))
+        .spawn()
+        .expect("the program starts");
+    finish(run).expect(0).says("never issued");
+    let nowhere = rig.path("nowhere.toml").display().to_string();
+    bare(&rig, &["plan", "-c", &nowhere])
+        .expect(3)
+        .says("nowhere.toml");
+}
+
+#[test]
+fn the_state_folder_can_be_named_by_option_and_environment() {
+    let (rig, _judge) = rig();
+    let elsewhere = rig.path("elsewhere").display().to_string();
+    rig.waxwing(&["--state-dir", &elsewhere, "plan"]).expect(0);
+    assert!(rig.path("elsewhere/format").is_file());
+    assert!(!rig.path("state").exists());
+    let other = rig.path("other");
+    let run = rig.command(&["plan"]).env("WAXWING_STATE", &other).spawn();
+    finish(run.expect("the program starts")).expect(0);
+    assert!(other.join("format").is_file());
+}
+
+#[test]
+fn included_files_are_read_as_if_they_stood_in_the_first() {
+    let (rig, judge) = rig();
+    fs::create_dir(rig.path("certs.d")).expect("made");
+    rig.write_secret(
+        "certs.d/two.toml",
+        &certificate("two", &["two.example.com"]),
+    );
+    let text = format!(
+        "include = [\"certs.d/*.toml\"]\n{}{}",
+        rig.config_at(&judge, ""),
+        certificate("one", &["www.example.com"])
+    );
+    rig.write_config(&text);
+    rig.waxwing(&["plan"])
+        .expect(0)
+        .says("2 certificates: 2 to issue");
+    rig.write_secret("certs.d/three.toml", "domains = 1\n");
+    rig.waxwing(&["plan"])
+        .expect(3)
+        .says("certs.d/three.toml:1");
+}
+
+#[test]
+fn verbs_of_other_clients_lead_to_ours() {
+    let (rig, _judge) = rig();
+    for (verb, hint) in [
+        ("certonly", "`waxwing renew` issues what is missing"),
+        ("doctor", "`waxwing check`"),
+        ("unregister", "`waxwing account deactivate CA --yes`"),
+    ] {
+        rig.waxwing(&[verb])
+            .expect(2)
+            .says(&format!("no verb \"{verb}\""))
+            .says(hint);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_two_and_a_wrong_configuration_three() {
+    let (rig, _judge) = rig();
+    for wrong in [
+        &["frobnicate"][..],
+        &["plan", "--no-such-option"],
+        &["renew", "--force"],
+        &["revoke"],
+        &["revoke", "one", "--reason", "boredom"],
+        &["account", "rollover"],
+        &["export", "one"],
+    ] {
+        let run = rig.waxwing(wrong).expect(2);
+        assert_eq!(run.stdout, "", "{wrong:?}");
+    }
+    rig.write_config("[account]\nemial = \"a@example.com\"\n");
+    for verb in [
+        &["plan"][..],
+        &["renew"],
+        &["check"],
+        &["status"],
+        &["account"],
+        &["revoke", "a"],
+    ] {
+        let run = rig.waxwing(verb).expect(3);
+        let run = run.says("nothing was done").says("did you mean `email`?");
+        assert_eq!(run.stdout, "", "{verb:?}");
+    }
+}
