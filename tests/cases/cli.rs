@@ -109,6 +109,32 @@ fn check_finds_a_good_machine_good_and_asks_nobody_offline() {
 }
 
 #[test]
+fn check_names_the_line_for_a_network_that_cannot_ask_name_servers() {
+    let (rig, judge) = rig();
+    let port = rig.world.dns().port();
+    let closed = rig.config_at(&judge, "").replace(
+        &format!("authoritative-port = {port}"),
+        "authoritative-port = 1",
+    );
+    rig.write_config(&format!(
+        "{closed}{}",
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["check"])
+        .expect(1)
+        .says("no name server of example.com can be asked from here")
+        .says("[network] propagation = \"resolvers\"");
+    let text = closed.replace("[network]\n", "[network]\npropagation = \"resolvers\"\n");
+    rig.write_config(&format!(
+        "{text}{}",
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["check"])
+        .expect(0)
+        .says("the resolvers are asked, as [network] propagation says");
+}
+
+#[test]
 fn check_names_each_thing_that_is_wrong() {
     let (rig, judge) = rig();
     let eab = "eab = { required = true, key-id = \"kid\", hmac-key = \"file:no-such-key\" }";

@@ -351,6 +351,8 @@ fn a_staging_certificate_never_takes_the_place_of_a_real_one() {
         assert_eq!(rig.versions("one"), 2, "a staging certificate is stored");
         let _again = rig.waxwing(&["renew"]);
         assert_eq!(installed(), real);
+        let plan = rig.waxwing(&["plan"]).expect(0);
+        plan.says("nobody trusts a staging certificate, and server has put a real one in place");
     });
 }
 

@@ -102,6 +102,10 @@ fn two_names_that_point_to_one_place_have_two_values_there() {
         ));
         rig.waxwing(&["renew"]).expect(0);
         rig.verify("one", &judge.root_pem(0));
+        let log = rig.provider.traffic().log();
+        let created = log.iter().filter(|entry| entry.class == Class::Create);
+        let there = created.filter(|entry| entry.path.contains("/870002/"));
+        assert_eq!(there.count(), 2, "{log:?}");
         assert_eq!(rig.provider.traffic().count(Class::Delete), 2);
         assert_eq!(rig.records(), []);
     });

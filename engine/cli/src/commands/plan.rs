@@ -26,9 +26,11 @@ pub(crate) fn run(
         terminal.fail(&error.to_string(), error.hint.as_deref());
     }
     let mut warnings = loaded.settings.warnings.clone();
-    let differs = drift::drift(&loaded, &store);
-    let differs = differs.map_err(|error| start::store_failed(&error, terminal))?;
-    warnings.extend(differs.iter().map(ToString::to_string));
+    match drift::drift(&loaded, &store) {
+        Ok(differs) => warnings.extend(differs.iter().map(ToString::to_string)),
+        // No plan depends on an account.
+        Err(error) => warnings.push(error.to_string()),
+    }
     let view = PlanView {
         plan: &survey.plan,
         only: &only,

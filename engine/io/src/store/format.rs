@@ -210,13 +210,13 @@ pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
 pub(super) fn write_served(seen: &[ServedMark]) -> String {
     let place = |mark: &ServedMark| PlaceTable {
         place: mark.place.clone(),
-        at: time(mark.at),
+        at: mark.at.exact(),
         sha256: mark.seen.as_ref().ok().map(|leaf| leaf.sha256.clone()),
         not_after: mark
             .seen
             .as_ref()
             .ok()
-            .and_then(|leaf| leaf.not_after.map(time)),
+            .and_then(|leaf| leaf.not_after.map(Timestamp::exact)),
         causes: mark.seen.as_ref().err().cloned().unwrap_or_default(),
     };
     text(&ServedFile {
@@ -248,7 +248,7 @@ pub(super) fn write_revoked(mark: &RevokedMark) -> String {
     text(&RevokedFile {
         format: FORMAT,
         version: mark.version,
-        at: time(mark.at),
+        at: mark.at.exact(),
         reason: mark.reason,
     })
 }
@@ -272,7 +272,7 @@ pub fn write_account(account: &AccountText) -> String {
         contact: account.contact.clone(),
         key: account.key.clone(),
         next_key: account.next_key.clone(),
-        deactivated: account.deactivated.map(time),
+        deactivated: account.deactivated.map(Timestamp::exact),
         terms: account.terms.as_ref().map(|(url, at)| TermsTable {
             url: url.clone(),
             agreed_at: at.exact(),
@@ -286,7 +286,7 @@ pub fn write_account(account: &AccountText) -> String {
                     CredentialUse::Intended => UseName::Intended,
                     CredentialUse::Spent => UseName::Spent,
                 },
-                at: time(mark.at),
+                at: mark.at.exact(),
             })
             .collect(),
     })

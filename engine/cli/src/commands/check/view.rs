@@ -170,7 +170,7 @@ mod tests {
                 public,
                 Some((Verdict::Error, "resolvers = ")),
             ),
-            (&[inside.clone()], private, None),
+            (std::slice::from_ref(&inside), private, None),
             (&[mute], private, Some((Verdict::Error, "propagation = "))),
         ];
         for (asked, outside, want) in table {
