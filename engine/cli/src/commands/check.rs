@@ -95,7 +95,8 @@ fn outside(
     offline: bool,
     terminal: &mut Terminal,
 ) -> Result<Vec<Found>, Exit> {
-    let wired = wire::wire(loaded, Arc::clone(store), Arc::new(Silent))
+    let history = start::history(store, terminal)?;
+    let wired = wire::wire(loaded, Arc::clone(store), history, Arc::new(Silent))
         .map_err(|error| Refusal::from(error).show(terminal))?;
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     Ok(runtime.block_on(async {
