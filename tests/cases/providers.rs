@@ -302,6 +302,8 @@ fn a_spent_budget_leaves_a_debt_that_the_next_run_settles() {
 
 #[test]
 fn a_page_in_place_of_an_answer_means_that_there_is_no_such_zone() {
+    /// The challenge's name and what is above it, but no top-level domain.
+    const GUESSES: usize = 3;
     let rig = Rig::new();
     rig.world.dns().add_zone("example.org").expect("a name");
     let judge = rig.ca(ca::Options::default());
@@ -311,19 +313,32 @@ fn a_page_in_place_of_an_answer_means_that_there_is_no_such_zone() {
         certificate("good", &["www.example.com"]),
         certificate("bad", &["www.example.org"]),
     ));
-    // Who may not list zones has to ask for each name, and gets pages of HTML.
-    let forbidden = r#"{"error": ["Not allowed"]}"#;
-    rig.provider.fault(Fault::once(
-        Class::Zone,
-        What::Status {
+    // Who may not list zones has to ask for each name, and gets pages of HTML; the whole of it
+    // twice, since zones are looked for again before a name is given up.
+    let refused = || {
+        let what = What::Status {
             status: StatusCode::FORBIDDEN,
             headers: Vec::new(),
-            body: forbidden.to_owned(),
-        },
-    ));
-    let run = rig.waxwing(&["renew"]).expect(4);
+            body: r#"{"error": ["Not allowed"]}"#.to_owned(),
+        };
+        Fault::once(Class::Zone, what)
+    };
+    rig.provider.fault(refused());
+    rig.provider.fault(refused().after(GUESSES));
+    let run = rig.waxwing(&["renew", "bad"]).expect(5);
+    let log = rig.provider.traffic().log();
+    let pages = log
+        .iter()
+        .filter(|entry| entry.status == Some(StatusCode::NOT_FOUND));
+    assert!(pages.count() > 0, "{log:?}");
+    let mut lists = log
+        .iter()
+        .filter(|entry| entry.class == Class::Zone && !entry.path.contains("domainname"));
+    let refused = Some(StatusCode::FORBIDDEN);
+    assert!(lists.all(|list| list.status == refused), "{log:?}");
     assert!(!run.stderr.contains("<html") && !run.stdout.contains("<html"));
     run.says("the account has no zone that holds _acme-challenge.www.example.org");
+    rig.waxwing(&["renew", "good"]).expect(0);
     rig.verify("good", &judge.root_pem(0));
     assert_eq!(rig.records(), []);
 }
@@ -343,6 +358,8 @@ fn a_record_that_is_gone_already_is_no_trouble() {
     let deletions = asked(&log, Class::Delete);
     assert_eq!(deletions.len(), 2, "{log:?}");
     assert_eq!(deletions[1].status, Some(StatusCode::NOT_FOUND));
+    // That is answer enough: the records are not listed to be sure.
+    assert!(asked(&log, Class::Records).is_empty(), "{log:?}");
 }
 
 #[test]

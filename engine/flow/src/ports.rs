@@ -211,7 +211,7 @@ pub trait Installer: Send + Sync {
         receipt: Option<&str>,
     ) -> Result<(), PluginFailure>;
     /// The batch has ended well: what it overwrote is forgotten, whole or not at all.
-    fn accept(&self) -> Result<(), PluginFailure>;
+    async fn accept(&self) -> Result<(), PluginFailure>;
     /// Puts back what a process that died in the middle of a batch has overwritten, and answers
     /// what became of each file. It MUST leave a batch of a living process alone, and files that
     /// somebody has changed since. Doing it twice does nothing more.

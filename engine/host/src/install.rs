@@ -161,7 +161,7 @@ impl Installer for InstallerPlugin {
         }
     }
 
-    fn accept(&self) -> Result<(), PluginFailure> {
+    async fn accept(&self) -> Result<(), PluginFailure> {
         let forgotten = self.instance.backups().forget();
         forgotten.map_err(|error| {
             let cause = format!("the files from before could not be given up: {error}");

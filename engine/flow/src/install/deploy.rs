@@ -114,7 +114,7 @@ impl<'a> Deploy<'a> {
         self.close(Ok(()));
         // From here on an older state must not come back by itself, whatever happens.
         self.owed = Owed::Nothing;
-        self.installer.accept().map_err(because)?;
+        self.installer.accept().await.map_err(because)?;
         Ok(InPlace {
             receipt: installed.receipt,
             changed: installed.changed,

@@ -310,7 +310,7 @@ impl Installer for Target {
             .map_err(|_lost| failure("files", "rollback"))
     }
 
-    fn accept(&self) -> Result<(), PluginFailure> {
+    async fn accept(&self) -> Result<(), PluginFailure> {
         let gate = self.0.gate("accept");
         if gate == Gate::Fail {
             return Err(failure("files", "accept"));

@@ -503,7 +503,7 @@ async fn what_a_dead_process_has_overwritten_is_put_back_by_the_next_one() {
 
     // A batch that has ended well leaves nothing to put back.
     other.install().await.expect("success");
-    other.installer().accept().expect("erased");
+    other.installer().accept().await.expect("erased");
     assert_eq!(entries(&other), Vec::<String>::new());
     let ended = other.backups().join("dead/ended");
     assert!(!ended.exists(), "keys of the past are erased");
@@ -547,7 +547,7 @@ async fn two_processes_do_not_install_with_one_plugin_at_a_time() {
     let busy = "another run is installing with this plugin now";
     assert!(failure.message.contains(busy), "{failure:?}");
     assert_eq!(names(two.path()), Vec::<String>::new());
-    first.installer().accept().expect("erased");
+    first.installer().accept().await.expect("erased");
     second.install().await.expect("success");
 }
 

@@ -4,6 +4,8 @@ use super::super::fixture::{
     CertificateFixture, at, ca, certificate, days, domain, golden, install, name, plugin,
     plugin_failure, run, served, silent,
 };
+use waxwing_core::http::TransportStage;
+
 use super::*;
 
 fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
@@ -30,6 +32,7 @@ fn kept(certificate: &str, until: Timestamp) -> Kept {
         certificate: name(certificate),
         until: Some(until),
         why: None,
+        held: false,
     }
 }
 
@@ -132,14 +135,19 @@ fn a_total_failure_keeps_every_cause() {
 }
 
 #[test]
-fn when_no_name_can_be_looked_up_no_ca_is_blamed() {
-    let cause = "10.0.0.53 timed out after 5 s";
+fn when_this_machine_is_cut_off_no_ca_is_blamed() {
+    let host = |name: &str| {
+        let cause = "10.0.0.53 timed out after 5 s";
+        let Failure::Directory { tried, .. } = silent(name, TransportStage::Dns, cause) else {
+            panic!("a directory that did not answer");
+        };
+        (format!("acme.{name}.example"), tried[0].1.clone())
+    };
+    let hosts = vec![host("first"), host("second")];
     let report = run(
         vec![
             certificate("shop")
-                .at_ca("first", silent("first", TransportStage::Dns, cause))
-                .at_ca("second", silent("second", TransportStage::Dns, cause))
-                .only_at_cas()
+                .failed(Failure::Offline { hosts })
                 .done(),
         ],
         vec![],
