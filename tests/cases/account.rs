@@ -309,6 +309,7 @@ fn an_outage_of_one_directory_costs_no_account() {
         certificate("one", &["www.example.com"])
     ));
     rig.waxwing(&["account", "register"]).expect(0);
+    fs::remove_dir_all(rig.path("state/cache/directories")).expect("a copy of the directory");
     first.fault(Fault::always(Class::Directory, What::CloseBefore));
     rig.waxwing(&["account", "register"])
         .expect(0)

@@ -1,6 +1,7 @@
 //! How often the program asks: the CA, request by request, and the DNS provider.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::time::Duration;
 
 use instant_acme::{
@@ -26,7 +27,8 @@ fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
     );
 }
 
-/// A rig whose account exists and whose counters start now, for these certificates.
+/// A rig whose account exists, that keeps no copy of the directory, and whose counters start now,
+/// for these certificates.
 fn registered(rig: &Rig, judge: &Judge, more: &str, certificates: &str) {
     let config = rig.config_at(judge, more);
     rig.write_config(&format!(
@@ -34,6 +36,7 @@ fn registered(rig: &Rig, judge: &Judge, more: &str, certificates: &str) {
         certificate("zero", &["zero.example.com"])
     ));
     rig.waxwing(&["renew", "zero"]).expect(0);
+    fs::remove_dir_all(rig.path("state/cache/directories")).expect("a copy of the directory");
     judge.traffic().reset();
     rig.provider.traffic().reset();
 }
@@ -52,7 +55,8 @@ fn assert_counts(judge: &Judge, orders: usize, names: usize, total: usize) {
     let traffic = judge.traffic();
     let mut counts = traffic.counts();
     let seen = counts.remove(&Class::Order).unwrap_or_default();
-    let _advice = counts.remove(&Class::RenewalInfo);
+    let advice = counts.remove(&Class::RenewalInfo).unwrap_or_default();
+    assert!(advice <= 2 * orders, "{advice} requests for advice");
     let expected = BTreeMap::from([
         (Class::Directory, 1),
         (Class::NewNonce, 1),
@@ -83,6 +87,24 @@ fn one_name_takes_nine_requests_and_eight_where_finalizing_is_instant() {
         );
         rig.waxwing(&["renew"]).expect(0);
         assert_counts(judge, 1, 1, 7 + looks(judge));
+    });
+}
+
+#[test]
+fn with_a_fresh_copy_of_the_directory_it_takes_one_request_less() {
+    let test = "with_a_fresh_copy_of_the_directory_it_takes_one_request_less";
+    plain(test, |rig, judge| {
+        let config = rig.config_at(judge, NARROW);
+        let zero = certificate("zero", &["zero.example.com"]);
+        let one = certificate("one", &["www.example.com"]);
+        rig.write_config(&format!("{config}{zero}{one}"));
+        rig.waxwing(&["renew", "zero"]).expect(0);
+        judge.traffic().reset();
+        rig.waxwing(&["renew", "one"]).expect(0);
+        let traffic = judge.traffic();
+        assert_eq!(traffic.count(Class::Directory), 0);
+        assert_eq!(traffic.count(Class::NewNonce), 1);
+        assert_eq!(traffic.count(Class::NewOrder), 1);
     });
 }
 

@@ -269,7 +269,7 @@ fn refused_dns_credentials_are_told_and_the_order_waits_for_better_ones() {
         let run = rig.waxwing(&["renew"]).expect(5);
         run.says("dns-made-easy").says("403").says("secret-key");
         rig.write_secret("dme-secret-key", &right);
-        rig.waxwing(&["renew"]).expect(0);
+        rig.waxwing(&["renew", "--now"]).expect(0);
         assert_eq!(judge.traffic().count(Class::NewOrder), 1);
         rig.verify("one", &judge.root_pem(0));
     });

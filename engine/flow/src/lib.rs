@@ -9,6 +9,7 @@
 pub mod account;
 pub mod advice;
 pub mod audit;
+pub mod budget;
 pub mod certificate;
 pub mod driver;
 pub mod failure;

@@ -14,6 +14,7 @@ use waxwing_core::plan::{self, Circumstances, Hold};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
+use crate::budget;
 use crate::certificate::{AttemptResult, LastAttempt};
 use crate::driver::{Ports, Stop};
 use crate::failure::{CaError, Failure};
@@ -169,7 +170,6 @@ fn down_since(ports: &Ports) -> BTreeMap<CaName, Timestamp> {
 
 /// Planning a certificate here is not about installers.
 static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
-static NOTHING_SPENT: BTreeMap<CaName, Timestamp> = BTreeMap::new();
 
 impl Shift<'_> {
     async fn certificate(&self, job: &Job) -> CertificateReport {
@@ -221,11 +221,13 @@ impl Shift<'_> {
             Ok(None) => history::unstored(name, &past),
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
+        let spent = self.spent(&job.certificate);
+        let circumstances = self.circumstances(&spent);
         let item = plan::item(
             self.settings,
             &job.certificate,
             Some(&stored),
-            &self.circumstances(),
+            &circumstances,
         );
         // What is not due is not held either, but by force it may be too many.
         let hold = item
@@ -266,11 +268,22 @@ impl Shift<'_> {
         }
     }
 
-    fn circumstances(&self) -> Circumstances<'_> {
+    /// CAs at which a budget is used up.
+    fn spent(&self, certificate: &CertificateSettings) -> BTreeMap<CaName, Timestamp> {
+        budget::spent(
+            self.ports.history.as_ref(),
+            &self.settings.cas,
+            &certificate.cas,
+            &certificate.domains,
+            self.now(),
+        )
+    }
+
+    fn circumstances<'c>(&'c self, spent: &'c BTreeMap<CaName, Timestamp>) -> Circumstances<'c> {
         Circumstances {
             digests: &NO_DIGESTS,
             down_since: &self.down_since,
-            spent: &NOTHING_SPENT,
+            spent,
             by_hand: self.by_hand,
             now: self.now(),
         }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Action;
+use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::advice;
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::ports::{CertificateStore as _, History};
 use waxwing_flow::report::RunReport;
 use waxwing_flow::scheduler::{self, Force, Orders};
+use waxwing_flow::{advice, budget};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
@@ -32,6 +34,9 @@ use crate::wire::{self, Unusable, WireError};
 
 /// Attempts and sightings of CAs are kept for so long.
 const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+
+/// What was seen to be served is looked at again after so long.
+const LOOK_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Advice of all CAs together is waited for so long; what is missing is asked for by the next run.
 const MOST_FOR_ADVICE: Duration = Duration::from_secs(60);
@@ -65,10 +70,14 @@ pub(crate) fn run(
     }
     let kept = kept(&before, &names, &orders, &terminal.context(now));
     let live = Arc::clone(&terminal.progress);
-    let looks =
-        loaded.settings.certificates.iter().any(|one| {
-            !one.served_at.is_empty() && (names.is_empty() || names.contains(&one.name))
-        });
+    if let Some(refused) = last_of_a_limit(arguments, &loaded, &orders, history.as_ref(), terminal)
+    {
+        return Err(refused);
+    }
+    let looks = loaded.settings.certificates.iter().any(|one| {
+        let asked = names.is_empty() || names.contains(&one.name);
+        asked && wants_a_look(one, before.inventory.get(&one.name), now)
+    });
     let idle = !looks && is_idle(&before, &names, &orders, &store);
     let report = if idle {
         nothing(now)
@@ -133,6 +142,68 @@ const fn force(arguments: &Renew) -> Force {
         (true, false) => Force::NotDue,
         (true, true) => Force::Anyway,
     }
+}
+
+/// Shows what is left of the CA's limits for what is forced. Answers an exit code if one more would be
+/// the last that a limit allows, and nobody said yes to that.
+fn last_of_a_limit(
+    arguments: &Renew,
+    loaded: &Loaded,
+    orders: &Orders,
+    history: &dyn History,
+    terminal: &mut Terminal,
+) -> Option<Exit> {
+    if !arguments.force || arguments.dry_run {
+        return None;
+    }
+    let mut refused = None;
+    for job in &orders.jobs {
+        let certificate = &job.certificate;
+        let first = certificate.cas.first();
+        let Some(profile) = first.and_then(|ca| loaded.settings.cas.get(ca)) else {
+            continue;
+        };
+        let left = budget::left(history, profile, &certificate.domains, start::now());
+        for one in left.unwrap_or_default() {
+            let text = format!(
+                "{}: {} of {} left at {} ({})",
+                certificate.name,
+                one.left,
+                one.limit,
+                one.ca,
+                one.kind.as_str()
+            );
+            if one.left <= 1 && !arguments.yes {
+                let hint = format!("waxwing renew {} --force --yes", certificate.name);
+                terminal.fail(&text, Some(&hint));
+                refused = Some(Exit::Usage);
+            } else {
+                terminal.note(&text);
+            }
+        }
+    }
+    refused
+}
+
+/// A place is looked at when it was never seen to serve what is current, and else once a day: a run
+/// with nothing to do asks nobody.
+fn wants_a_look(
+    certificate: &CertificateSettings,
+    entry: Option<&InventoryEntry>,
+    now: Timestamp,
+) -> bool {
+    let Some((entry, current)) = entry.and_then(|entry| Some((entry, entry.current.as_ref()?)))
+    else {
+        return false;
+    };
+    let good = |place: &str| {
+        entry.served.iter().any(|mark| {
+            let right = matches!(&mark.seen, Ok(leaf) if leaf.sha256 == current.facts.leaf_sha256);
+            mark.place == place && right && now.since(mark.at) < LOOK_AGAIN && mark.at <= now
+        })
+    };
+    let mut places = certificate.served_at.iter();
+    places.any(|place| !good(&place.to_string()))
 }
 
 /// Asks CAs when they would like their certificates to be renewed, for those whose time has come.

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 
 use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{Action, IssueReason, Item, Plan};
+use waxwing_core::plan::{Action, Hold, IssueReason, Item, Plan};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
 use waxwing_flow::ports::StoreError;
 
 use super::page::{Context, Ink, Line, Page, count, list};
-use super::plan::rule;
+use super::plan::{held, rule};
 use super::table::{Align, Cell, Table};
 
 mod served;
@@ -275,10 +275,16 @@ fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
 fn next(item: &Item, context: &Context) -> String {
     match &item.action {
         Action::Issue(IssueReason::Revoked) => "revoked: issue, next run".to_owned(),
-        Action::Issue(_) => "issue, next run".to_owned(),
-        Action::Renew { .. } => "renew, next run".to_owned(),
+        Action::Issue(_) => match item.hold.as_ref().and_then(Hold::until) {
+            Some(until) => format!("issue {}", context.moment(until)),
+            None => "issue, next run".to_owned(),
+        },
+        Action::Renew { .. } => match item.hold.as_ref().and_then(Hold::until) {
+            Some(until) => format!("renew {}", context.moment(until)),
+            None => "renew, next run".to_owned(),
+        },
         Action::Install { .. } => "install, next run".to_owned(),
-        Action::Keep { due } => context.moment(due.at),
+        Action::Keep { due } => context.moment(item.moment.map_or(due.at, |moment| moment.at)),
         Action::Gone { .. } => "never: not in config".to_owned(),
     }
 }
@@ -428,14 +434,18 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
         "next",
         match &item.action {
             Action::Keep { due } => {
+                let at = item.moment.map_or(due.at, |moment| moment.at);
                 format!(
                     "{} ({}): {}",
-                    context.moment(due.at),
-                    context.relative(due.at),
+                    context.moment(at),
+                    context.relative(at),
                     rule(due)
                 )
             }
-            _ => next(item, context),
+            _ => match &item.hold {
+                Some(hold) => format!("{}; {}", next(item, context), held(hold, context)),
+                None => next(item, context),
+            },
         },
     );
     for mark in entry

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tracing::Instrument;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::CaName;
+use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::plan::{self, Action, Stored};
 use waxwing_core::retry::ladder::Failed;
@@ -15,10 +16,12 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use super::{Job, Shift};
+use crate::budget;
 use crate::certificate::StoredVersion;
+use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
 use crate::history::{ClosedAttempt, ClosedResult, Sighting};
-use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
+use crate::report::{CaFailure, CertificateReport, Milestone, Outcome, Progress, Reached};
 use crate::session;
 
 /// Most CAs that are asked whether the network is there.
@@ -84,6 +87,7 @@ impl Shift<'_> {
             let failure = match attempt.instrument(span).await {
                 Ok(driven) => {
                     driven_once = true;
+                    self.count(&case, profile, &driven);
                     report.milestones.extend(driven.milestones);
                     report.notes.extend(driven.ending.notes);
                     report.owed = driven.ending.owed;
@@ -130,13 +134,37 @@ impl Shift<'_> {
         }
     }
 
+    /// Counts against the CA's limits what a run has used.
+    fn count(&self, case: &Case<'_>, profile: &CaProfile, driven: &Driven) {
+        let history = self.ports.history.as_ref();
+        let names = &case.job.certificate.domains;
+        let now = self.now();
+        let placed = |milestone: &Milestone| {
+            matches!(milestone.what, Reached::Ordered { resumed: false, .. })
+        };
+        for _order in driven.milestones.iter().filter(|one| placed(one)) {
+            budget::spend(history, profile, LimitKind::Orders, names, now);
+        }
+        match &driven.ending.result {
+            Ok(_issued) => budget::spend(history, profile, LimitKind::Duplicates, names, now),
+            Err(Failure::Validation { refused, .. }) => {
+                let refused: Vec<Identifier> =
+                    refused.iter().map(|(name, _)| name.clone()).collect();
+                let kind = LimitKind::FailedAuthorizations;
+                budget::spend(history, profile, kind, &refused, now);
+            }
+            Err(_) => {}
+        }
+    }
+
     fn choose<'s>(
         &'s self,
         list: &[CaName],
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
     ) -> choose::Choice<'s> {
-        let circumstances = self.circumstances();
+        let spent = self.spent(&case.job.certificate);
+        let circumstances = self.circumstances(&spent);
         let mut standings = if self.rehearsal {
             BTreeMap::new()
         } else {
@@ -218,7 +246,7 @@ impl Shift<'_> {
         profile: &CaProfile,
         fallback: bool,
         report: &mut CertificateReport,
-    ) -> Result<crate::driver::Driven, Failure> {
+    ) -> Result<Driven, Failure> {
         let here = |failed: &&Failed| failed.ca == profile.name;
         let refused = case.stored.failed.iter().rfind(here);
         let staging = refused

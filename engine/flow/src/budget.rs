@@ -1,0 +1,130 @@
+//! What is left of the limits that a CA states, as far as this machine has spent them.
+//!
+//! A CA counts for itself and says so when it is too late. What is counted here stops a run before
+//! that, and tells a person what one more certificate costs. Other machines with the same account are
+//! not seen, so the CA's own answer still counts.
+
+use std::collections::BTreeMap;
+
+use waxwing_core::budget::Limit;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::name::{CaName, Identifier};
+use waxwing_core::time::Timestamp;
+
+use crate::ports::{BudgetKey, History, StoreError};
+
+/// What is left of one limit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Left {
+    /// Whose limit.
+    pub ca: CaName,
+    /// What is counted.
+    pub kind: LimitKind,
+    /// How many may still come now.
+    pub left: u32,
+    /// The limit.
+    pub limit: Limit,
+    /// When the next one may come, if none may now.
+    pub until: Option<Timestamp>,
+}
+
+/// What is left at a CA for one more certificate with these names, for the limits that are counted
+/// here.
+pub fn left(
+    history: &dyn History,
+    profile: &CaProfile,
+    names: &[Identifier],
+    now: Timestamp,
+) -> Result<Vec<Left>, StoreError> {
+    let mut found = Vec::new();
+    for (kind, limit) in &profile.limits {
+        let mut least: Option<Left> = None;
+        for key in keys(&profile.name, *kind, names) {
+            let bucket = history.budget(&key)?.unwrap_or_else(|| limit.full(now));
+            let one = Left {
+                ca: profile.name.clone(),
+                kind: *kind,
+                left: limit.left(bucket, now),
+                limit: *limit,
+                until: limit.take(bucket, now).err(),
+            };
+            if least.as_ref().is_none_or(|least| one.left < least.left) {
+                least = Some(one);
+            }
+        }
+        found.extend(least);
+    }
+    Ok(found)
+}
+
+/// CAs of the list that may not be asked for a certificate with these names, and until when.
+pub(crate) fn spent(
+    history: &dyn History,
+    profiles: &BTreeMap<CaName, CaProfile>,
+    list: &[CaName],
+    names: &[Identifier],
+    now: Timestamp,
+) -> BTreeMap<CaName, Timestamp> {
+    let mut spent = BTreeMap::new();
+    for profile in list.iter().filter_map(|name| profiles.get(name)) {
+        match left(history, profile, names, now) {
+            Ok(all) => {
+                let until = all.into_iter().filter_map(|one| one.until).max();
+                spent.extend(until.map(|until| (profile.name.clone(), until)));
+            }
+            Err(error) => {
+                tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be read");
+            }
+        }
+    }
+    spent
+}
+
+/// Counts something that happened.
+pub(crate) fn spend(
+    history: &dyn History,
+    profile: &CaProfile,
+    kind: LimitKind,
+    names: &[Identifier],
+    now: Timestamp,
+) {
+    let Some(limit) = profile.limits.get(&kind) else {
+        return;
+    };
+    for key in keys(&profile.name, kind, names) {
+        let spent = history.budget(&key).and_then(|bucket| {
+            let bucket = bucket.unwrap_or_else(|| limit.full(now));
+            history.save_budget(&key, limit.spend(bucket, now))
+        });
+        if let Err(error) = spent {
+            tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
+        }
+    }
+}
+
+/// The buckets that a certificate with these names takes from. Limits by registered domain and by
+/// begun authorization are not counted: which domain is registered is in no name, and which
+/// authorizations are reused only the CA knows.
+fn keys(ca: &CaName, kind: LimitKind, names: &[Identifier]) -> Vec<BudgetKey> {
+    let key = |what: String| BudgetKey {
+        owner: ca.to_string(),
+        kind: kind.as_str().to_owned(),
+        what,
+    };
+    match kind {
+        LimitKind::Orders => vec![key("account".to_owned())],
+        LimitKind::Duplicates => {
+            let mut all: Vec<String> = names.iter().map(Identifier::to_wire).collect();
+            all.sort_unstable();
+            vec![key(all.join(" "))]
+        }
+        LimitKind::FailedAuthorizations => {
+            let mut all: Vec<String> = names.iter().map(|name| name.domain.to_string()).collect();
+            all.sort_unstable();
+            all.dedup();
+            all.into_iter().map(key).collect()
+        }
+        LimitKind::Certificates | LimitKind::Authorizations => Vec::new(),
+    }
+}
