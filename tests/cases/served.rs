@@ -33,9 +33,11 @@ fn what_is_served_is_looked_at_and_shown() {
     let status = rig.waxwing(&["status"]).expect(0).says("SERVED");
     assert!(status.stdout.contains(" yes\n"), "{}", status.stdout);
 
-    // Nothing is due, and yet it is looked at, once at each place.
+    // Nothing is due, and it was seen today: nobody is asked, unless a person wants to know.
     let visits = (web.visits(), mail.visits());
     rig.waxwing(&["renew"]).expect(0);
+    assert_eq!((web.visits(), mail.visits()), visits);
+    rig.waxwing(&["renew", "--now"]).expect(0);
     assert_eq!((web.visits(), mail.visits()), (visits.0 + 1, visits.1 + 1));
 
     // A newer version that nobody installs: both servers have the old one.

@@ -4,25 +4,18 @@
 //! Changed names take effect now; a changed CA or key at the next renewal; a certificate that left
 //! the configuration is listed until somebody forgets it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+pub mod hold;
 
-use crate::budget::Limit;
-use crate::ca::choose::{self, Haste, Next, Question, Standing};
+use std::collections::{BTreeMap, BTreeSet};
+
+use self::hold::Hold;
 use crate::due::{self, Due, Suggestion, Urgency};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, Identifier, PluginName};
-use crate::retry::ladder::{self, Deadline, Failed};
+use crate::retry::ladder::Failed;
 use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
 use crate::time::Timestamp;
-
-/// Most certificates that are issued under one name in a period, whoever asks and whichever CA
-/// signs: whatever goes wrong here or in a configuration must not end in a loop of orders.
-pub const MOST_ISSUED: Limit = Limit {
-    count: 5,
-    per: Duration::from_secs(7 * 24 * 60 * 60),
-};
 
 /// What is stored under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +32,7 @@ pub struct Stored {
     pub unfinished: bool,
     /// Failed attempts since it was last renewed, oldest first.
     pub failed: Vec<Failed>,
-    /// When certificates were issued under this name, as far back as [`MOST_ISSUED`] counts.
+    /// When certificates were issued under this name, as far back as [`hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
 }
 
@@ -132,57 +125,6 @@ pub struct Item {
     pub install: Vec<Install>,
     /// What else is worth knowing.
     pub notes: Vec<Note>,
-}
-
-/// Why a certificate that is to be ordered is not ordered now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Hold {
-    /// An off-peak window is waited for.
-    Window {
-        /// Its beginning, or a moment in it.
-        until: Timestamp,
-    },
-    /// It failed, and the next try is later.
-    Ladder {
-        /// Where it is tried next.
-        ca: CaName,
-        /// When.
-        until: Timestamp,
-        /// How often it failed there.
-        failures: u32,
-    },
-    /// The CA has asked for a wait, or what it allows is used up.
-    Asked {
-        /// Which.
-        ca: CaName,
-        /// Until then.
-        until: Timestamp,
-    },
-    /// So many were issued lately that something must be wrong.
-    TooMany {
-        /// When the next one may be.
-        until: Timestamp,
-        /// How many in the period of [`MOST_ISSUED`].
-        issued: usize,
-    },
-    /// No CA of the list may be asked.
-    NoCa {
-        /// Each, and why not.
-        passed_over: Vec<(CaName, String)>,
-    },
-}
-
-impl Hold {
-    /// When it ends; none if only the configuration can end it.
-    pub const fn until(&self) -> Option<Timestamp> {
-        match self {
-            Self::Window { until }
-            | Self::Ladder { until, .. }
-            | Self::Asked { until, .. }
-            | Self::TooMany { until, .. } => Some(*until),
-            Self::NoCa { .. } => None,
-        }
-    }
 }
 
 /// An act, and why.
@@ -409,8 +351,9 @@ pub fn item(
             (Some(current.ca.clone()), None)
         }
         _ => {
-            let (ca, hold) = asked(settings, certificate, stored, &action, circumstances);
-            let hold = held_back(certificate, stored, &action, moment, circumstances).or(hold);
+            let (ca, hold) = hold::asked(settings, certificate, stored, &action, circumstances);
+            let hold =
+                hold::held_back(certificate, stored, &action, moment, circumstances).or(hold);
             (ca.or_else(|| certificate.cas.first().cloned()), hold)
         }
     };
@@ -423,164 +366,6 @@ pub fn item(
         install,
         notes,
     }
-}
-
-/// The CA that would be asked, and what holds it.
-fn asked(
-    settings: &Settings,
-    certificate: &CertificateSettings,
-    stored: Option<&Stored>,
-    action: &Action,
-    circumstances: &Circumstances<'_>,
-) -> (Option<CaName>, Option<Hold>) {
-    let current = stored.and_then(|stored| stored.current.as_ref());
-    let list = choose::in_order(
-        &certificate.cas,
-        current.map(|current| &current.ca),
-        settings.failover.fail_back,
-    );
-    let standings = standings(&list, stored, action, circumstances);
-    let choice = choose::next(&Question {
-        list: &list,
-        profiles: &settings.cas,
-        names: &certificate.domains,
-        key: certificate.key,
-        standings: &standings,
-        policy: settings.failover,
-        haste: haste(action),
-        by_hand: circumstances.by_hand,
-        now: circumstances.now,
-    });
-    match choice.next {
-        Next::Ask { ca, .. } => (Some(ca.name.clone()), None),
-        Next::Wait { until, ca } => {
-            let standing = standings.get(&ca);
-            let hold = match standing.filter(|standing| standing.own_wait) {
-                Some(_) => Hold::Ladder {
-                    until,
-                    failures: failures(stored, &ca),
-                    ca: ca.clone(),
-                },
-                None => Hold::Asked {
-                    until,
-                    ca: ca.clone(),
-                },
-            };
-            (Some(ca), Some(hold))
-        }
-        Next::Nobody => {
-            let passed_over = choice.passed_over.into_iter();
-            let passed_over = passed_over.map(|(ca, why)| (ca, why.to_string())).collect();
-            (None, Some(Hold::NoCa { passed_over }))
-        }
-    }
-}
-
-/// What holds a certificate back whichever CA is asked.
-fn held_back(
-    certificate: &CertificateSettings,
-    stored: Option<&Stored>,
-    action: &Action,
-    moment: Option<Moment>,
-    circumstances: &Circumstances<'_>,
-) -> Option<Hold> {
-    let now = circumstances.now;
-    if let Some(hold) = too_many(stored.map_or(&[][..], |stored| &stored.issued), now) {
-        return Some(hold);
-    }
-    let Action::Renew { due, urgency, .. } = action else {
-        return None;
-    };
-    if circumstances.by_hand || *urgency >= Urgency::Emergency {
-        return None;
-    }
-    let later = moment.map(|moment| moment.at).filter(|at| *at > now);
-    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
-    until.map(|until| Hold::Window { until })
-}
-
-/// Whether so many were issued in the period of [`MOST_ISSUED`] that no more may be, not even by
-/// force.
-pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Hold> {
-    let count = usize::try_from(MOST_ISSUED.count).unwrap_or(usize::MAX);
-    let mut recent: Vec<_> = issued
-        .iter()
-        .filter(|at| now.since(**at) < MOST_ISSUED.per)
-        .collect();
-    recent.sort_unstable();
-    let first = recent.len().checked_sub(count)?;
-    recent.get(first).map(|at| Hold::TooMany {
-        until: **at + MOST_ISSUED.per,
-        issued: recent.len(),
-    })
-}
-
-/// How much time an act leaves.
-pub const fn haste(action: &Action) -> Haste {
-    match action {
-        Action::Renew {
-            due,
-            urgency: Urgency::None | Urgency::Due,
-            ..
-        }
-        | Action::Keep { due }
-        | Action::Install { due } => Haste::Until(due.safe_until),
-        Action::Renew { .. } | Action::Issue(_) | Action::Gone { .. } => Haste::Now,
-    }
-}
-
-/// How each CA of the list stands with a certificate.
-pub fn standings(
-    list: &[CaName],
-    stored: Option<&Stored>,
-    action: &Action,
-    circumstances: &Circumstances<'_>,
-) -> BTreeMap<CaName, Standing> {
-    let failed = stored.map_or(&[][..], |stored| &stored.failed);
-    let current = stored.and_then(|stored| stored.current.as_ref());
-    // What is ordered for other names has no deadline of its own.
-    let deadline = match (action, current) {
-        (Action::Renew { due, not_after, .. }, _) => Some(Deadline {
-            safe_until: due.safe_until,
-            not_after: *not_after,
-        }),
-        _ => None,
-    };
-    let standing = |ca: &CaName| {
-        let here = failed.iter().filter(|one| one.ca == *ca);
-        let troubles = ladder::troubles(here);
-        let version = current.map_or(0, |current| current.version);
-        let mut standing = Standing {
-            down_since: circumstances.down_since.get(ca).copied(),
-            ..Standing::default()
-        };
-        if let Some((all, theirs)) = troubles {
-            let salt = u64::from(all.failures).rotate_left(40);
-            let chance = stored.map_or(0, |s| schedule::chance(&s.name, version)) ^ salt;
-            let next = ladder::next_try(&all, deadline, chance);
-            standing.trouble = theirs;
-            // A network that was down is no reason to pass over a CA when there is no time.
-            let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
-            standing.not_before = (!at_once).then_some(next);
-            standing.own_wait = all.until.is_none_or(|until| until < next);
-        }
-        if let Some(until) = circumstances.spent.get(ca)
-            && standing.not_before.is_none_or(|before| before < *until)
-        {
-            standing.not_before = Some(*until);
-            standing.own_wait = false;
-        }
-        standing
-    };
-    let all = list.iter().map(|ca| (ca.clone(), standing(ca)));
-    all.filter(|(_, standing)| *standing != Standing::default())
-        .collect()
-}
-
-fn failures(stored: Option<&Stored>, ca: &CaName) -> u32 {
-    let failed = stored.map_or(&[][..], |stored| &stored.failed);
-    let count = failed.iter().filter(|one| one.ca == *ca).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Why the stored certificate will not do, though it is valid.

@@ -60,7 +60,7 @@ pub enum ClosedResult {
 pub struct Past {
     /// Failed attempts since it was last issued, oldest first.
     pub failed: Vec<Failed>,
-    /// When it was issued, oldest first, as far back as [`plan::MOST_ISSUED`] counts.
+    /// When it was issued, oldest first, as far back as [`plan::hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
     /// What its CA advises.
     pub advice: Option<Advice>,

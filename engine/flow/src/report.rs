@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waxwing_core::ca::choose::Because;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
-use waxwing_core::plan::Hold;
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 

@@ -10,7 +10,8 @@ use futures_util::stream;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
-use waxwing_core::plan::{self, Circumstances, Hold};
+use waxwing_core::plan::hold::{self, Hold};
+use waxwing_core::plan::{self, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
@@ -230,11 +231,11 @@ impl Shift<'_> {
             &circumstances,
         );
         // What is not due is not held either, but by force it may be too many.
-        let hold = item
+        let held = item
             .hold
-            .or_else(|| plan::too_many(&stored.issued, self.now()));
-        if let Some(hold) = hold.filter(|hold| self.holds(job, hold)) {
-            return Outcome::Held(hold);
+            .or_else(|| hold::too_many(&stored.issued, self.now()));
+        if let Some(held) = held.filter(|hold| self.holds(job, hold)) {
+            return Outcome::Held(held);
         }
         let case = Case {
             job,

@@ -17,7 +17,7 @@ use waxwing_core::budget::Bucket;
 use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
-use waxwing_core::plan;
+use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting};
@@ -178,7 +178,7 @@ impl SqliteHistory {
         for (name, failed) in failed {
             pasts.entry(name).or_default().failed.push(failed);
         }
-        let since = (now - plan::MOST_ISSUED.per).unix_ms();
+        let since = (now - hold::MOST_ISSUED.per).unix_ms();
         let issued = self.rows(ISSUED, params![name, since], |row| {
             Ok((certificate(row, 0)?, time(row, 1)?))
         })?;

@@ -76,7 +76,8 @@ pub(crate) fn run(
     }
     let looks = loaded.settings.certificates.iter().any(|one| {
         let asked = names.is_empty() || names.contains(&one.name);
-        asked && wants_a_look(one, before.inventory.get(&one.name), now)
+        let by_hand = asker == Asker::Person && !one.served_at.is_empty();
+        asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
     });
     let idle = !looks && is_idle(&before, &names, &orders, &store);
     let report = if idle {

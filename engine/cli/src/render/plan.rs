@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use waxwing_core::due::{Because, Due, Urgency};
 use waxwing_core::name::{CertificateName, DomainName, PluginName};
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{
-    Action, Hold, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
+    Action, Install, InstallReason, IssueReason, Item, LastFailure, Note, Plan,
 };
 use waxwing_core::plugin::GrantFiles;
 use waxwing_core::schedule::Placed;

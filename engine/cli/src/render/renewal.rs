@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use waxwing_core::ca::choose;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::failure::{CaError, Failure};
+use waxwing_flow::failure::Failure;
 use waxwing_flow::plugin::{DeployStep, PutBack, PutBackResult};
 use waxwing_flow::report::{
     CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
@@ -18,9 +17,11 @@ use super::plan::held;
 use super::table::{Align, Cell, Table};
 use super::time::took;
 
+mod causes;
 mod served;
 mod sum;
 
+use causes::{causes_of, failures, last_failure, stood_in};
 pub(super) use served::fingerprint;
 use sum::sum;
 
@@ -266,135 +267,6 @@ fn below<'r>(
     {
         page.plain(2, format!("The next renewal asks {first} first again."));
     }
-}
-
-/// Why another CA was asked, and that it was not this machine's network.
-fn stood_in(report: &CertificateReport) -> Option<String> {
-    let last = report.failures.last();
-    let elsewhere = last.and_then(|last| last.elsewhere.as_ref());
-    let network = elsewhere.map(|(ca, took)| {
-        format!(
-            "The network of this machine is fine: {ca} answered in {} ms.",
-            took.as_millis()
-        )
-    });
-    let rule = report.stands_in.as_ref().map(|(ca, because)| match because {
-        choose::Because::Failures(failures) => format!(
-            "{ca} has failed {failures} times in a row: the rule [failover] after-failures applies."
-        ),
-        choose::Because::Failing(time) => format!(
-            "{ca} has been failing for {}: the rule [failover] after applies.",
-            took(*time)
-        ),
-        choose::Because::Down(time) => format!(
-            "{ca} has been seen to be down for {}: the rule [failover] after applies.",
-            took(*time)
-        ),
-        choose::Because::Late(_) => {
-            format!("{ca} asks for more time than this certificate has.")
-        }
-        choose::Because::Haste => {
-            format!("There is no time to wait for {ca}, so the next CA of the list was asked.")
-        }
-    });
-    let said: Vec<String> = [network, rule].into_iter().flatten().collect();
-    (!said.is_empty()).then(|| said.join(" "))
-}
-
-/// Every cause at every CA. Certificates that failed for the same reasons share one account.
-fn failures<'r>(
-    report: &'r CertificateReport,
-    told: &mut Vec<(&'r CertificateName, Vec<String>)>,
-    page: &mut Page<'_>,
-) {
-    let all = every_failure(report);
-    if all.is_empty() {
-        return;
-    }
-    let causes: Vec<String> = all
-        .iter()
-        .flat_map(|failure| failure.lines())
-        .map(stable)
-        .collect();
-    if let Some((first, _)) = told.iter().find(|(_, known)| *known == causes) {
-        page.plain(2, format!("for the same reasons as {first}"));
-        return;
-    }
-    told.push((&report.certificate, causes));
-    for failure in &all {
-        causes_of(failure, page);
-    }
-    if let Some(hint) = all.iter().rev().find_map(|failure| failure.hint()) {
-        page.hint(2, &hint);
-    }
-}
-
-/// One failure: what it is, then each cause on a line of its own.
-fn causes_of(failure: &Failure, page: &mut Page<'_>) {
-    if let Failure::Offline { hosts } = failure {
-        let what = format!(
-            "This machine seems to be offline: {} failed in the same way, so no CA is to blame and \
-             no fallback was spent.",
-            count(hosts.len(), "unrelated host")
-        );
-        page.plain(2, what);
-        let mut table = Table::new(4, &[Align::Left, Align::Left]);
-        for (host, cause) in hosts {
-            let cause = match cause {
-                CaError::Transport(error) => error.to_string(),
-                CaError::Answer(error) => error.to_string(),
-            };
-            table.row(vec![Cell::plain(host), Cell::plain(cause)]);
-        }
-        table.lines().iter().for_each(|line| page.line(line));
-        return;
-    }
-    if let Failure::Directory { ca, tried } = failure {
-        page.line(&Line::indented(2).text(format!("{ca} did not answer:")));
-        let mut table = Table::new(4, &[Align::Left, Align::Left]);
-        for (url, cause) in tried {
-            let cause = match cause {
-                CaError::Transport(error) => error.to_string(),
-                CaError::Answer(error) => error.to_string(),
-            };
-            table.row(vec![Cell::plain(url), Cell::plain(cause)]);
-        }
-        table.lines().iter().for_each(|line| page.line(line));
-        return;
-    }
-    let lines = failure.lines();
-    let mut lines = lines.iter();
-    if let Some(first) = lines.next() {
-        let end = if lines.len() > 0 { ":" } else { "" };
-        page.line(&Line::indented(2).hang_here().text(format!("{first}{end}")));
-    }
-    for cause in lines {
-        page.line(&Line::indented(4).hang_here().text(cause));
-    }
-}
-
-/// A cause without its timings, so that equal causes are equal.
-fn stable(cause: String) -> String {
-    let mut words = cause.split(' ').peekable();
-    let mut kept: Vec<&str> = Vec::new();
-    while let Some(word) = words.next() {
-        let is_time = word.bytes().all(|b| b.is_ascii_digit())
-            && words.peek().is_some_and(|next| next.starts_with("ms"));
-        kept.push(if is_time { "#" } else { word });
-    }
-    kept.join(" ")
-}
-
-fn every_failure(report: &CertificateReport) -> Vec<&Failure> {
-    let mut all: Vec<&Failure> = report.failures.iter().map(|at_ca| &at_ca.failure).collect();
-    if let Outcome::Failed(Some(failure)) = &report.outcome {
-        all.push(failure);
-    }
-    all
-}
-
-fn last_failure(report: &CertificateReport) -> Option<&Failure> {
-    every_failure(report).pop()
 }
 
 /// What was reached, with times.

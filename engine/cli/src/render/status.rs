@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{Action, Hold, IssueReason, Item, Plan};
+use waxwing_core::plan::hold::Hold;
+use waxwing_core::plan::{Action, IssueReason, Item, Plan};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
 use waxwing_flow::ports::StoreError;

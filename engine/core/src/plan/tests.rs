@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::hold::Hold;
 use super::*;
 use crate::ca::CaProfile;
 use crate::ca::choose::FailOver;

@@ -10,7 +10,8 @@ use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::outage::{self, Contact, Verdict};
-use waxwing_core::plan::{self, Action, Stored};
+use waxwing_core::plan::hold;
+use waxwing_core::plan::{Action, Stored};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
@@ -168,7 +169,7 @@ impl Shift<'_> {
         let mut standings = if self.rehearsal {
             BTreeMap::new()
         } else {
-            plan::standings(list, Some(&case.stored), &case.action, &circumstances)
+            hold::standings(list, Some(&case.stored), &case.action, &circumstances)
         };
         for ca in tried {
             standings.entry(ca.clone()).or_default().tried = true;
@@ -183,7 +184,7 @@ impl Shift<'_> {
             haste: if self.rehearsal {
                 Haste::Now
             } else {
-                plan::haste(&case.action)
+                hold::haste(&case.action)
             },
             by_hand: self.by_hand,
             now: circumstances.now,

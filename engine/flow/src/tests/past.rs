@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
-use waxwing_core::plan;
+use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::time::Timestamp;
 
@@ -31,7 +31,7 @@ impl Memory {
             match &attempt.result {
                 ClosedResult::Issued { .. } => {
                     past.failed.clear();
-                    if now.since(attempt.ended) < plan::MOST_ISSUED.per {
+                    if now.since(attempt.ended) < hold::MOST_ISSUED.per {
                         past.issued.push(attempt.ended);
                     }
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waxwing_core::ca::choose::Because;
-use waxwing_core::plan::Hold;
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{CertificateSettings, Settings};
 
 use super::world::{Fault, World, certificate, profile, settings};

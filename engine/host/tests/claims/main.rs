@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod backups;
 mod commands;
 mod fairness;
 mod files;

@@ -7,7 +7,8 @@ use waxwing_flow::report::{InstallOutcome, Outcome};
 use super::super::outcome::exit_of;
 use super::super::page::{Context, Page, count};
 use super::super::time::stretch;
-use super::{RunView, last_failure};
+use super::RunView;
+use super::causes::last_failure;
 use crate::exit::Exit;
 
 /// The line that sums up.

@@ -1,0 +1,140 @@
+//! The answer of `plan`.
+
+use serde::Serialize;
+use waxwing_core::plan::hold::Hold;
+use waxwing_core::plan::{Action, InstallReason, IssueReason, Item, Note};
+
+use super::texts;
+use crate::render::plan::{PlanView, rule};
+
+/// The answer of `plan`.
+#[derive(Debug, Serialize)]
+pub(crate) struct PlanJson {
+    changes: bool,
+    certificates: Vec<ItemJson>,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ItemJson {
+    name: String,
+    /// `issue`, `renew`, `install`, `keep`, `gone`
+    action: &'static str,
+    ca: Option<String>,
+    /// `never-issued`, `names`, `staging`, `revoked`, `due`, `not-installed`, `not-due`, `not-configured`
+    reason: &'static str,
+    due: Option<String>,
+    rule: Option<String>,
+    /// When it is renewed: in a window, or spread.
+    planned: Option<String>,
+    /// `window`, `retry`, `ca-asked`, `too-many`, `no-ca`; none if nothing holds it.
+    held: Option<&'static str>,
+    held_until: Option<String>,
+    safe_until: Option<String>,
+    not_after: Option<String>,
+    names_added: Vec<String>,
+    names_removed: Vec<String>,
+    install: Vec<InstallJson>,
+    notes: Vec<NoteJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct InstallJson {
+    plugin: String,
+    /// `new-version`, `never`, `other-version`, `settings`
+    reason: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct NoteJson {
+    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `withheld`, `warning`
+    kind: &'static str,
+    text: Vec<String>,
+}
+
+/// The plan as data.
+pub(crate) fn plan(view: &PlanView<'_>) -> PlanJson {
+    PlanJson {
+        changes: view.items().any(|item| item.action.is_change()),
+        certificates: view.items().map(item).collect(),
+        warnings: view.warnings.to_vec(),
+    }
+}
+
+pub(super) fn item(item: &Item) -> ItemJson {
+    let (action, reason) = match &item.action {
+        Action::Issue(IssueReason::Never) => ("issue", "never-issued"),
+        Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
+        Action::Issue(IssueReason::Staging) => ("issue", "staging"),
+        Action::Issue(IssueReason::Revoked) => ("issue", "revoked"),
+        Action::Renew { .. } => ("renew", "due"),
+        Action::Install { .. } => ("install", "not-installed"),
+        Action::Keep { .. } => ("keep", "not-due"),
+        Action::Gone { .. } => ("gone", "not-configured"),
+    };
+    let due = match &item.action {
+        Action::Renew { due, .. } | Action::Install { due } | Action::Keep { due } => Some(due),
+        Action::Issue(_) | Action::Gone { .. } => None,
+    };
+    let not_after = match &item.action {
+        Action::Renew { not_after, .. } => Some(*not_after),
+        Action::Gone { not_after } => *not_after,
+        Action::Issue(_) | Action::Install { .. } | Action::Keep { .. } => None,
+    };
+    let (added, removed) = match &item.action {
+        Action::Issue(IssueReason::Names { added, removed }) => (texts(added), texts(removed)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    ItemJson {
+        name: item.name.to_string(),
+        action,
+        ca: item.ca.as_ref().map(ToString::to_string),
+        reason,
+        due: due.map(|due| due.at.to_string()),
+        rule: due.map(rule),
+        planned: item.moment.map(|moment| moment.at.to_string()),
+        held: item.hold.as_ref().map(|hold| match hold {
+            Hold::Window { .. } => "window",
+            Hold::Ladder { .. } => "retry",
+            Hold::Asked { .. } => "ca-asked",
+            Hold::TooMany { .. } => "too-many",
+            Hold::NoCa { .. } => "no-ca",
+        }),
+        held_until: item
+            .hold
+            .as_ref()
+            .and_then(Hold::until)
+            .map(|until| until.to_string()),
+        safe_until: due.map(|due| due.safe_until.to_string()),
+        not_after: not_after.map(|end| end.to_string()),
+        names_added: added,
+        names_removed: removed,
+        install: item
+            .install
+            .iter()
+            .map(|install| InstallJson {
+                plugin: install.plugin.to_string(),
+                reason: match install.because {
+                    InstallReason::NewVersion => "new-version",
+                    InstallReason::Never => "never",
+                    InstallReason::OtherVersion(_) => "other-version",
+                    InstallReason::Settings => "settings",
+                },
+            })
+            .collect(),
+        notes: item.notes.iter().map(note).collect(),
+    }
+}
+
+fn note(note: &Note) -> NoteJson {
+    let (kind, text) = match note {
+        Note::Key { from, to } => ("key", vec![from.to_string(), to.to_string()]),
+        Note::Ca { from, to } => ("ca", vec![from.to_string(), to.to_string()]),
+        Note::Fallback { first } => ("fallback", vec![first.to_string()]),
+        Note::Failure(failure) => ("failure", failure.causes.clone()),
+        Note::Unfinished => ("unfinished", Vec::new()),
+        Note::Withheld { by } => ("withheld", vec![by.to_string()]),
+        Note::Warning(warning) => ("warning", vec![warning.clone()]),
+    };
+    NoteJson { kind, text }
+}
