@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use wasmtime::Engine;
@@ -52,7 +53,7 @@ impl Cache {
         let mut bytes = Vec::new();
         file.take(CAP).read_to_end(&mut bytes).ok()?;
         let (seal, code) = bytes.split_at_checked(SEAL)?;
-        if hmac::verify(&self.key, &sealed(&name, code), seal).is_err() {
+        if verify_slices_are_equal(self.seal(&name, code).as_ref(), seal).is_err() {
             tracing::warn!(file = %name, "a compiled component is not as it was written; compiling it again");
             return None;
         }
@@ -77,9 +78,18 @@ impl Cache {
         let code = component
             .serialize()
             .map_err(|error| io::Error::other(error.to_string()))?;
-        let seal = hmac::sign(&self.key, &sealed(&name, &code));
+        let seal = self.seal(&name, &code);
         write_new(&self.dir, &name, &[seal.as_ref(), &code])?;
         self.prune()
+    }
+
+    /// The name is sealed too, so that one file cannot stand in for another.
+    fn seal(&self, name: &str, code: &[u8]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [name.as_bytes(), b"\0", code] {
+            context.update(part);
+        }
+        context.sign()
     }
 
     fn prune(&self) -> io::Result<()> {
@@ -110,11 +120,6 @@ fn name(engine: &Engine, wasm_sha256: &str) -> String {
     FORMAT.hash(&mut hasher);
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("{wasm_sha256}-{:016x}.cwasm", hasher.finish())
-}
-
-/// The name is sealed too, so that one file cannot stand in for another.
-fn sealed(name: &str, code: &[u8]) -> Vec<u8> {
-    [name.as_bytes(), b"\0", code].concat()
 }
 
 fn read_key(dir: &Path) -> io::Result<Vec<u8>> {

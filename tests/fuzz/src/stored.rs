@@ -7,43 +7,31 @@ use waxwing_io::store::format;
 
 /// `facts.toml` of a version.
 pub(crate) fn facts(bytes: &[u8]) {
-    same_again(
-        bytes,
-        |text| format::read_facts(text),
-        |(facts, origin)| format::write_facts(facts, origin),
-    );
+    same_again(bytes, format::read_facts, |(facts, origin)| {
+        format::write_facts(facts, origin)
+    });
 }
 
 /// `account.toml`.
 pub(crate) fn account(bytes: &[u8]) {
-    same_again(
-        bytes,
-        |text| format::read_account(text),
-        format::write_account,
-    );
+    same_again(bytes, format::read_account, format::write_account);
 }
 
 /// `installed/PLUGIN.toml`.
 pub(crate) fn installed(bytes: &[u8]) {
-    same_again(
-        bytes,
-        |text| format::read_installed(text),
-        format::write_installed,
-    );
+    same_again(bytes, format::read_installed, format::write_installed);
 }
 
 /// `last.toml`.
 pub(crate) fn last(bytes: &[u8]) {
-    same_again(bytes, |text| format::read_last(text), format::write_last);
+    same_again(bytes, format::read_last, format::write_last);
 }
 
 /// The journal of an open run.
 pub(crate) fn journal(bytes: &[u8]) {
-    same_again(
-        bytes,
-        |text| run::read(text),
-        |read| run::write(read).unwrap_or_else(|error| panic!("{error}: {read:?}")),
-    );
+    same_again(bytes, run::read, |read| {
+        run::write(read).unwrap_or_else(|error| panic!("{error}: {read:?}"))
+    });
 }
 
 /// What was read is written so that it is read the same again.

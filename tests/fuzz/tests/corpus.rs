@@ -2,6 +2,11 @@
 //!
 //! `WAXWING_FUZZ_SEED` repeats a run, `WAXWING_FUZZ_INPUTS` makes a longer one.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a failure is repeated from the seed that it shows"
+)]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -3,8 +3,8 @@
 //! A change that an older reader would misread gets a new number, and the fixture of the old one
 //! stays in `fixtures/` for as long as it is read.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, Identifier, PluginName};
 use waxwing_core::time::Timestamp;
@@ -53,7 +53,7 @@ pub struct AccountText {
 /// `facts.toml`.
 pub fn write_facts(facts: &CertificateFacts, origin: &Origin) -> String {
     text(&FactsFile {
-        format: FORMAT,
+        format: Stamp::OURS,
         certificate: FactsTable {
             names: facts.names.iter().map(Identifier::to_wire).collect(),
             serial: hex(&facts.serial),
@@ -121,7 +121,7 @@ pub fn read_facts(text: &str) -> Result<(CertificateFacts, Origin), Unreadable> 
 /// `installed/PLUGIN.toml`.
 pub fn write_installed(mark: &InstalledMark) -> String {
     text(&InstalledFile {
-        format: FORMAT,
+        format: Stamp::OURS,
         plugin: mark.plugin.to_string(),
         version: mark.version,
         leaf_sha256: mark.leaf_sha256.clone(),
@@ -164,7 +164,7 @@ pub fn write_last(last: &LastAttempt) -> String {
         }
     };
     text(&LastFile {
-        format: FORMAT,
+        format: Stamp::OURS,
         at: last.at.exact(),
         ca: last.ca.as_ref().map(CaName::to_string),
         result,
@@ -266,7 +266,7 @@ pub(super) fn read_revoked(text: &str) -> Result<RevokedMark, Unreadable> {
 /// `account.toml`.
 pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
-        format: FORMAT,
+        format: Stamp::OURS,
         directory: account.directory.clone(),
         kid: account.kid.clone(),
         contact: account.contact.clone(),
@@ -334,7 +334,7 @@ pub fn read_account(text: &str) -> Result<AccountText, Unreadable> {
 /// `cache/directories/CA.toml`.
 pub fn write_directory(content: &str, at: Timestamp) -> String {
     text(&DirectoryFile {
-        format: FORMAT,
+        format: Stamp::OURS,
         at: at.exact(),
         text: content.to_owned(),
     })
@@ -361,7 +361,7 @@ pub fn read_stamp(text: &str) -> Result<u32, Unreadable> {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct FactsFile {
-    format: u32,
+    format: Stamp,
     certificate: FactsTable,
     origin: OriginTable,
 }
@@ -394,7 +394,7 @@ struct OriginTable {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct InstalledFile {
-    format: u32,
+    format: Stamp,
     plugin: String,
     version: u32,
     leaf_sha256: String,
@@ -427,7 +427,7 @@ struct PlaceTable {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct LastFile {
-    format: u32,
+    format: Stamp,
     at: String,
     ca: Option<String>,
     result: ResultName,
@@ -449,7 +449,7 @@ enum ResultName {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct AccountFile {
-    format: u32,
+    format: Stamp,
     directory: String,
     kid: Option<String>,
     contact: Vec<String>,
@@ -495,23 +495,47 @@ struct TermsTable {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct DirectoryFile {
-    format: u32,
+    format: Stamp,
     at: String,
     text: String,
 }
 
-/// Read before the rest, since a newer file may have another shape.
+/// The number of a file, which is refused in a newer one.
+struct Stamp(u32);
+
+impl Stamp {
+    const OURS: Self = Self(FORMAT);
+}
+
+impl Serialize for Stamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Stamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match u32::deserialize(deserializer)? {
+            newer if newer > FORMAT => Err(D::Error::custom(format!("it has format {newer}"))),
+            known => Ok(Self(known)),
+        }
+    }
+}
+
+/// The rest of a file is of no interest when its number is looked for.
 #[derive(Deserialize)]
-struct Stamp {
+struct Stamped {
     format: u32,
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Unreadable> {
-    let stamp: Stamp = toml::from_str(text).map_err(one_line)?;
-    if stamp.format > FORMAT {
-        return Err(Unreadable::TooNew(stamp.format));
-    }
-    toml::from_str(text).map_err(one_line)
+    // A newer file may have another shape, so its number is asked for before anything is said about
+    // the shape. Only then: thousands of files are read that are good.
+    toml::from_str(text).map_err(|cause| match toml::from_str(text) {
+        Ok(Stamped { format }) if format > FORMAT => Unreadable::TooNew(format),
+        Ok(_) => one_line(cause),
+        Err(not_even_that) => one_line(not_even_that),
+    })
 }
 
 fn text<T: Serialize>(file: &T) -> String {
