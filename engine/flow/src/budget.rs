@@ -81,6 +81,40 @@ pub(crate) fn spent(
     spent
 }
 
+/// Takes what one more order needs.
+///
+/// # Errors
+/// The limit that is used up, and when it is not any more. A budget that cannot be read or kept
+/// holds nobody: the CA counts for itself.
+pub(crate) fn take_order(
+    history: &dyn History,
+    profile: &CaProfile,
+    now: Timestamp,
+) -> Result<(), (Limit, Timestamp)> {
+    let kind = LimitKind::Orders;
+    let Some(limit) = profile.limits.get(&kind) else {
+        return Ok(());
+    };
+    for key in keys(&profile.name, kind, &[]) {
+        // Nothing is awaited between reading and keeping, so that no other order comes between.
+        let taken = history.budget(&key).and_then(|bucket| {
+            let bucket = bucket.unwrap_or_else(|| limit.full(now));
+            match limit.take(bucket, now) {
+                Ok(rest) => history.save_budget(&key, rest).map(Ok),
+                Err(until) => Ok(Err(until)),
+            }
+        });
+        match taken {
+            Ok(Ok(())) => {}
+            Ok(Err(until)) => return Err((*limit, until)),
+            Err(error) => {
+                tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Counts something that happened.
 pub(crate) fn spend(
     history: &dyn History,

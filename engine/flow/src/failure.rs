@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use waxwing_acme::error::{AcmeError, AcmeErrorKind};
 use waxwing_acme::problem::Problem;
+use waxwing_core::budget::Limit;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{TransportError, TransportStage};
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
@@ -100,6 +101,15 @@ pub enum Failure {
         staging: CaName,
         /// Why it was refused there.
         failure: Box<Self>,
+    },
+    /// What the CA allows is used up, as far as this machine knows; nothing was asked of it.
+    Spent {
+        /// The CA.
+        ca: CaName,
+        /// The limit on orders.
+        limit: Limit,
+        /// When there is room again.
+        until: Timestamp,
     },
     /// A step at the CA failed.
     Ca {
@@ -217,7 +227,7 @@ impl Failure {
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
                 FailureClass::Transient
             }
-            Self::Parked { .. } => FailureClass::RateLimited,
+            Self::Parked { .. } | Self::Spent { .. } => FailureClass::RateLimited,
             Self::Account { class, .. } => *class,
             Self::NoDnsChallenge { .. }
             | Self::NoCa { .. }
@@ -242,6 +252,7 @@ impl Failure {
             Self::Directory { .. }
                 | Self::Ca { .. }
                 | Self::Rehearsal { .. }
+                | Self::Spent { .. }
                 | Self::Validation { .. }
                 | Self::OrderDeadline { .. }
                 | Self::Parked { .. }
@@ -282,6 +293,7 @@ impl Failure {
             }
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
+            Self::Spent { until, .. } => Some(*until),
             _ => None,
         }
     }
@@ -395,6 +407,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
+            Self::Spent { ca, limit, until } => write!(
+                f,
+                "nothing was ordered at {ca}: its limit of {limit} orders is used up until {until}"
+            ),
             Self::Offline { hosts } => write!(
                 f,
                 "this machine seems to be offline: {} unrelated hosts failed in the same way, so no \

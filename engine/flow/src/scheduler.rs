@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::hold::{self, Hold};
-use waxwing_core::plan::{self, Circumstances};
+use waxwing_core::plan::{self, Action, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
@@ -230,6 +230,10 @@ impl Shift<'_> {
             Some(&stored),
             &circumstances,
         );
+        let ordered = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
+        if !ordered && job.force == Force::No && !self.rehearsal {
+            return Outcome::Overtaken;
+        }
         // What is not due is not held either, but by force it may be too many.
         let held = item
             .hold

@@ -8,6 +8,7 @@ use waxwing_core::settings::CertificateSettings;
 
 use super::Shift;
 use crate::advice;
+use crate::budget;
 use crate::certificate::{CertificateFacts, StoredVersion};
 use crate::driver::{Driven, Work};
 use crate::failure::Failure;
@@ -66,6 +67,14 @@ impl Shift<'_> {
             }
             run.attempts = old.attempts;
             run.obligations = old.obligations;
+        }
+        if run.order_url.is_none() {
+            let taken = budget::take_order(self.ports.history.as_ref(), profile, self.now());
+            taken.map_err(|(limit, until)| Failure::Spent {
+                ca: profile.name.clone(),
+                limit,
+                until,
+            })?;
         }
         let work = Work {
             ports: self.ports,

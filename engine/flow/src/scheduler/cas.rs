@@ -22,7 +22,7 @@ use crate::certificate::StoredVersion;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
 use crate::history::{ClosedAttempt, ClosedResult, Sighting};
-use crate::report::{CaFailure, CertificateReport, Milestone, Outcome, Progress, Reached};
+use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
 use crate::session;
 
 /// Most CAs that are asked whether the network is there.
@@ -135,17 +135,12 @@ impl Shift<'_> {
         }
     }
 
-    /// Counts against the CA's limits what a run has used.
+    /// Counts against the CA's limits what came of an order; the order itself is counted before it
+    /// is placed.
     fn count(&self, case: &Case<'_>, profile: &CaProfile, driven: &Driven) {
         let history = self.ports.history.as_ref();
         let names = &case.job.certificate.domains;
         let now = self.now();
-        let placed = |milestone: &Milestone| {
-            matches!(milestone.what, Reached::Ordered { resumed: false, .. })
-        };
-        for _order in driven.milestones.iter().filter(|one| placed(one)) {
-            budget::spend(history, profile, LimitKind::Orders, names, now);
-        }
         match &driven.ending.result {
             Ok(_issued) => budget::spend(history, profile, LimitKind::Duplicates, names, now),
             Err(Failure::Validation { refused, .. }) => {

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use waxwing_core::budget::Limit;
 use waxwing_core::ca::choose::Because;
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{CertificateSettings, Settings};
 
@@ -260,4 +262,60 @@ async fn the_first_advice_comes_with_the_certificate() {
     assert_eq!(suggestion.window.start.to_string(), "2026-11-20T00:00:00Z");
     assert!(suggestion.window.start <= suggestion.chosen);
     assert!(suggestion.chosen <= suggestion.window.end);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_is_left_alone_before_its_limit_is_reached() {
+    let world = World::new(&["first"]);
+    let mut first = profile("first");
+    let limit = Limit {
+        count: 2,
+        per: HOUR * 2,
+    };
+    first.limits.insert(LimitKind::Orders, limit);
+    let names = ["a", "b", "c"];
+    let certificates =
+        names.map(|name| certificate(name, &[&format!("{name}.example")], &["first"]));
+    let settings = settings(vec![first], certificates.to_vec());
+    let report = timer(&world, &settings, Force::No).await;
+    let issued = |report: &RunReport| {
+        let certificates = report.certificates.iter();
+        let issued = certificates.filter(|one| matches!(one.outcome, Outcome::Issued { .. }));
+        issued.count()
+    };
+    assert_eq!(issued(&report), 2, "side by side, and yet not three");
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+    let spent = report.certificates.iter().flat_map(|one| &one.failures);
+    let spent: Vec<_> = spent.map(|one| one.failure.to_string()).collect();
+    assert_eq!(
+        spent,
+        [
+            "nothing was ordered at first: its limit of 2 per 2h orders is used up until \
+             2026-11-18T12:06:40Z"
+        ]
+    );
+    // It outlasts the run, and nobody overrules it.
+    let report = timer(&world, &settings, Force::Anyway).await;
+    assert_eq!(issued(&report), 0);
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+    let waits = report
+        .certificates
+        .iter()
+        .filter(|one| one.next_try.is_some());
+    assert!(
+        waits.count() >= 2,
+        "what is forced says when it may be tried"
+    );
+    Clock::sleep(&world, HOUR * 2).await;
+    let report = timer(&world, &settings, Force::No).await;
+    let third = report
+        .certificates
+        .iter()
+        .find(|one| one.certificate.as_str() == "c");
+    let third = third.expect("the one without a certificate");
+    assert!(
+        matches!(third.outcome, Outcome::Issued { .. }),
+        "{:?}",
+        third.outcome
+    );
 }
