@@ -86,6 +86,47 @@ fn status_needs_a_person_only_when_something_is_wrong() {
 }
 
 #[test]
+fn check_names_what_cannot_work_without_asking_anybody() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let config = rig.config_at(&judge, "names = { wildcard = false }");
+    let gone = config.replace("root.pem", "gone.pem");
+    rig.write_config(&format!("{gone}{}", certificate("one", &["*.example.com"])));
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("one: no CA of its list can be asked")
+        .says("it signs no wildcards")
+        .says("gone.pem, which is not there");
+}
+
+#[test]
+fn force_shows_what_is_left_of_a_limit_and_refuses_the_last_one() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let limits = "limits = { orders = \"3 per 9h\", duplicates = \"9 per 7d\" }";
+    rig.write_config(&format!(
+        "{}{}",
+        rig.config_at(&judge, limits),
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(0)
+        .says("one: 2 of 3 per 9h left at ")
+        .says("one: 8 of 9 per 7d left at ");
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(2)
+        .says("one: 1 of 3 per 9h left at ")
+        .says("waxwing renew one --force --yes");
+    assert_eq!(rig.versions("one"), 2);
+    rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(0);
+    // Now it is used up, and nobody overrules that.
+    let orders = judge.traffic().count(Class::NewOrder);
+    rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(5);
+    assert_eq!(judge.traffic().count(Class::NewOrder), orders);
+}
+
+#[test]
 fn check_finds_a_good_machine_good_and_asks_nobody_offline() {
     let (rig, judge) = rig();
     rig.waxwing(&["check", "--offline"])

@@ -36,6 +36,14 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     if others.contains(&Contact::Answered) {
         return Verdict::Theirs;
     }
+    // A request that could not even be made is a mistake in the configuration of that host.
+    let unmade = |other: &&Contact| {
+        matches!(
+            other,
+            Contact::Silent(TransportStage::Request | TransportStage::Address)
+        )
+    };
+    let others: Vec<Contact> = others.iter().filter(|o| !unmade(o)).copied().collect();
     // Somebody else who was found and refuses at another depth is a second, independent trouble,
     // unless all of it is the same layer of this machine's way out.
     let same = |other: &Contact| match other {
@@ -96,6 +104,7 @@ mod tests {
         check(Tls, &[Silent(Connect)], Verdict::Theirs);
         // Nobody to compare with.
         check(Connect, &[], Verdict::Unknown);
+        check(Connect, &[Silent(Request)], Verdict::Unknown);
         // It never left this machine.
         check(Request, &[Answered], Verdict::Local);
     }

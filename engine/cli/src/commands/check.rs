@@ -31,6 +31,7 @@ use crate::render::terminal::Terminal;
 use crate::render::time::took;
 use crate::wire::{self, Unusable, Wired};
 
+mod cas;
 mod install;
 mod view;
 
@@ -57,6 +58,8 @@ pub(crate) fn run(
     let now = start::now();
     let mut found = vec![config(&loaded)];
     found.extend(lifetimes(&loaded.settings, now));
+    found.extend(cas::roots(&loaded.settings));
+    found.extend(cas::nobody_signs(&loaded.settings, now));
     let programs = program_findings(&loaded.settings);
     let trusted = programs.is_empty();
     found.extend(programs);
@@ -215,6 +218,14 @@ fn rehearsals(settings: &Settings) -> Vec<Found> {
             .rehearse_at
             .as_ref()
             .filter(|stage| !used.contains(stage));
+        if ca.rehearse_at.is_none() && !ca.staging {
+            let text = format!(
+                "`renew --dry-run` cannot rehearse {}: it has no staging",
+                ca.name
+            );
+            let hint = format!("[ca.{}] rehearse-at = \"NAME\", if there is one", ca.name);
+            found.push(Found::new(Verdict::Ok, "CAs", text).hint(Some(hint)));
+        }
         let Some(stage) = stage.and_then(|stage| settings.cas.get(stage)) else {
             continue;
         };

@@ -5,7 +5,8 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::Action;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
@@ -158,6 +159,8 @@ fn last_of_a_limit(
         return None;
     }
     let mut refused = None;
+    // Every certificate of this run takes one from the same limit on orders.
+    let mut ordered: BTreeMap<&CaName, u32> = BTreeMap::new();
     for job in &orders.jobs {
         let certificate = &job.certificate;
         let first = certificate.cas.first();
@@ -165,16 +168,22 @@ fn last_of_a_limit(
             continue;
         };
         let left = budget::left(history, profile, &certificate.domains, start::now());
+        let before = ordered.entry(&profile.name).or_default();
         for one in left.unwrap_or_default() {
+            let used = if one.kind == LimitKind::Orders {
+                *before
+            } else {
+                0
+            };
+            let rest = one.left.saturating_sub(used);
             let text = format!(
-                "{}: {} of {} left at {} ({})",
+                "{}: {rest} of {} left at {} ({})",
                 certificate.name,
-                one.left,
                 one.limit,
                 one.ca,
                 one.kind.as_str()
             );
-            if one.left <= 1 && !arguments.yes {
+            if rest <= 1 && !arguments.yes {
                 let hint = format!("waxwing renew {} --force --yes", certificate.name);
                 terminal.fail(&text, Some(&hint));
                 refused = Some(Exit::Usage);
@@ -182,6 +191,7 @@ fn last_of_a_limit(
                 terminal.note(&text);
             }
         }
+        *before += 1;
     }
     refused
 }

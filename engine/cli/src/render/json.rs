@@ -269,6 +269,10 @@ struct StepJson {
 struct KeptJson {
     name: String,
     due: Option<String>,
+    /// True: it is due, and waits until `due`.
+    held: bool,
+    /// Why nothing was done, if it is not simply that it is not due.
+    why: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -323,6 +327,8 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
             .map(|kept| KeptJson {
                 name: kept.certificate.to_string(),
                 due: kept.until.map(|until| until.to_string()),
+                held: kept.held,
+                why: kept.why.clone(),
             })
             .collect(),
         requests: requests.collect(),

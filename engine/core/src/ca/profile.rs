@@ -486,6 +486,11 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
     if let Some(poll) = section.section("poll") {
         let mut time = |key: &'static str, field: &mut Duration| {
             if let Some(read) = poll.parsed(key, "\"30s\"", units::duration) {
+                // Without a wait the CA would be asked without a pause.
+                if read.value.is_zero() && key != "retry-after-cap" {
+                    let problem = poll.problem(&read.at, key, "a wait of nothing is none");
+                    poll.problems().add(problem.hint(format!("{key} = \"1s\"")));
+                }
                 *field = note.keep(&poll, key, read);
             }
         };

@@ -319,11 +319,17 @@ impl Shift<'_> {
                     return (failure, Some((witness.name.clone(), took)));
                 }
                 Err(Some(cause @ CaError::Transport(_))) => {
-                    if let CaError::Transport(error) = &cause {
+                    let url = witness.directories.first().map_or("", String::as_str);
+                    let host = host_of(url).to_owned();
+                    // Two services of one machine are not unrelated.
+                    let related =
+                        |known: &(String, CaError)| without_port(&known.0) == without_port(&host);
+                    if let CaError::Transport(error) = &cause
+                        && !hosts.iter().any(related)
+                    {
                         contacts.push(Contact::Silent(error.stage));
+                        hosts.push((host, cause));
                     }
-                    let host = witness.directories.first().map_or("", String::as_str);
-                    hosts.push((host_of(host).to_owned(), cause));
                 }
                 // An error page is an answer.
                 Err(_) => return (failure, None),
@@ -444,6 +450,14 @@ fn stage(profile: &CaProfile) -> Option<CaName> {
         Some(profile.name.clone())
     } else {
         profile.rehearse_at.clone()
+    }
+}
+
+/// A host without its port.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
     }
 }
 

@@ -11,6 +11,10 @@ use crate::render::time::took;
 
 /// Why another CA was asked, and that it was not this machine's network.
 pub(super) fn stood_in(report: &CertificateReport) -> Option<String> {
+    // Whoever was asked last, nobody was of use: the failure says it.
+    if let Outcome::Failed(Some(Failure::Offline { .. })) = &report.outcome {
+        return None;
+    }
     let last = report.failures.last();
     let elsewhere = last.and_then(|last| last.elsewhere.as_ref());
     let network = elsewhere.map(|(ca, took)| {

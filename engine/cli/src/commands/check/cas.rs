@@ -1,0 +1,61 @@
+//! What can be said of CAs without asking them: roots that are there, certificates that nobody signs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::settings::Settings;
+use waxwing_core::time::Timestamp;
+
+use crate::render::check::{Found, Verdict};
+
+/// Files with roots that are named and are not there.
+pub(super) fn roots(settings: &Settings) -> Vec<Found> {
+    let used = settings.used_cas();
+    let cas = used.iter().filter_map(|ca| settings.cas.get(ca));
+    let of_cas = cas.filter_map(|ca| Some((format!("[ca.{}] trust", ca.name), ca.trust.as_ref()?)));
+    let network = settings.network.trust.as_ref();
+    let of_network = network.map(|path| ("[network] trust".to_owned(), path));
+    let missing = |(key, path): (String, &std::path::PathBuf)| {
+        let why = unreadable(path)?;
+        let text = format!("{key} names {}, which {why}", path.display());
+        Some(Found::new(Verdict::Error, "CAs", text))
+    };
+    of_cas.chain(of_network).filter_map(missing).collect()
+}
+
+fn unreadable(path: &Path) -> Option<&'static str> {
+    if path.is_file() {
+        None
+    } else if path.exists() {
+        Some("is no file")
+    } else {
+        Some("is not there")
+    }
+}
+
+/// Certificates that no CA of their list signs.
+pub(super) fn nobody_signs(settings: &Settings, now: Timestamp) -> Vec<Found> {
+    let standings = BTreeMap::new();
+    let mut found = Vec::new();
+    for certificate in &settings.certificates {
+        let choice = choose::next(&Question {
+            list: &certificate.cas,
+            profiles: &settings.cas,
+            names: &certificate.domains,
+            key: certificate.key,
+            standings: &standings,
+            policy: settings.failover,
+            haste: Haste::Now,
+            by_hand: false,
+            now,
+        });
+        if choice.next == Next::Nobody {
+            let text = format!("{}: no CA of its list can be asked", certificate.name);
+            let causes = choice.passed_over.into_iter();
+            let causes = causes.map(|(ca, why)| format!("{ca}: {why}"));
+            found.push(Found::new(Verdict::Error, "CAs", text).causes(causes));
+        }
+    }
+    found
+}
