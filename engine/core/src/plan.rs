@@ -236,11 +236,16 @@ pub enum Note {
 impl Plan {
     /// True if a run would do something.
     pub fn has_changes(&self) -> bool {
-        self.items.iter().any(|item| item.action.is_change())
+        self.items.iter().any(Item::is_work)
     }
 }
 
 impl Item {
+    /// True if a run does something about it now.
+    pub const fn is_work(&self) -> bool {
+        self.action.is_change() && self.hold.is_none()
+    }
+
     /// True if a run orders a certificate now.
     pub const fn is_ordered(&self) -> bool {
         matches!(self.action, Action::Issue(_) | Action::Renew { .. }) && self.hold.is_none()

@@ -1,5 +1,7 @@
 //! `waxwing plan`: what the next run would do and why, without a network.
 
+use waxwing_core::plan::Item;
+
 use super::start;
 use crate::args::{Global, Plan};
 use crate::drift;
@@ -47,7 +49,7 @@ pub(crate) fn run(
     if !survey.broken.is_empty() {
         return Ok(Exit::NeedsPerson);
     }
-    let changes = view.items().any(|item| item.action.is_change());
+    let changes = view.items().any(Item::is_work);
     Ok(if changes && arguments.detailed_exitcode {
         Exit::CHANGES
     } else {

@@ -356,7 +356,7 @@ fn kept(
             Action::Issue(_) | Action::Renew { .. } => item.hold.as_ref().map(|hold| Kept {
                 certificate: item.name.clone(),
                 until: hold.until(),
-                why: Some(held(hold, context)),
+                why: Some(held(&item.name, hold, context)),
                 held: true,
             }),
             Action::Install { .. } => None,

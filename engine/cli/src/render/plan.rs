@@ -186,11 +186,11 @@ fn why(item: &Item, context: &Context) -> String {
 }
 
 /// What holds a certificate back that is to be ordered, and until when.
-pub(crate) fn held(hold: &Hold, context: &Context) -> String {
+pub(crate) fn held(name: &CertificateName, hold: &Hold, context: &Context) -> String {
     let at = |until| format!("{} ({})", context.moment(until), context.relative(until));
     match hold {
         Hold::Window { until } => format!(
-            "waits for its window until {}; `waxwing renew NAME` does not",
+            "waits for its window until {}; `waxwing renew {name}` does not",
             at(*until)
         ),
         Hold::Ladder {
@@ -198,7 +198,7 @@ pub(crate) fn held(hold: &Hold, context: &Context) -> String {
             until,
             failures,
         } => format!(
-            "failed {} at {ca}, tried again {}; `waxwing renew NAME` tries now",
+            "failed {} at {ca}, tried again {}; `waxwing renew {name}` tries now",
             count(usize::try_from(*failures).unwrap_or(usize::MAX), "time"),
             at(*until)
         ),
@@ -243,7 +243,11 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
             lines.push("the same key again (reuse-key)".to_owned());
         }
     }
-    lines.extend(item.hold.as_ref().map(|hold| held(hold, context)));
+    lines.extend(
+        item.hold
+            .as_ref()
+            .map(|hold| held(&item.name, hold, context)),
+    );
     for install in &item.install {
         lines.push(installer(view, item, install));
     }
@@ -399,13 +403,15 @@ fn batches(view: &PlanView<'_>) -> Option<String> {
 fn sum(view: &PlanView<'_>) -> String {
     let number = |wanted: &str| {
         view.items()
-            .filter(|item| act(&item.action).1 == wanted)
+            .filter(|item| act(&item.action).1 == wanted && item.hold.is_none())
             .count()
     };
+    let held = view.items().filter(|item| item.hold.is_some()).count();
     let parts = [
         (number("+ issue"), "to issue"),
         (number("~ renew"), "to renew"),
         (number("> install"), "to install"),
+        (held, "held back"),
         (number("= keep"), "kept"),
         (number("? gone"), "gone"),
     ];
@@ -515,6 +521,69 @@ mod tests {
                 ..Grants::default()
             },
         }
+    }
+
+    #[test]
+    fn what_is_held_back_says_by_what_and_until_when() {
+        let renew = || Action::Renew {
+            due: due(at(-30_000), Because::Suggested),
+            urgency: Urgency::Due,
+            not_after: days(30),
+        };
+        let held = |certificate: &str, hold: Hold| Item {
+            hold: Some(hold),
+            ..item(certificate, renew())
+        };
+        let why = "an order there may cost money, so it is never an automatic fallback".to_owned();
+        let plan = Plan {
+            items: vec![
+                held("night", Hold::Window { until: at(9_000) }),
+                held(
+                    "shop",
+                    Hold::Ladder {
+                        ca: ca("first"),
+                        until: at(6_000),
+                        failures: 3,
+                    },
+                ),
+                held(
+                    "busy",
+                    Hold::Asked {
+                        ca: ca("first"),
+                        until: days(1),
+                    },
+                ),
+                held(
+                    "loop",
+                    Hold::TooMany {
+                        until: days(6),
+                        issued: 5,
+                    },
+                ),
+                held(
+                    "paid",
+                    Hold::NoCa {
+                        passed_over: vec![(ca("second"), why)],
+                    },
+                ),
+                item("now", renew()),
+            ],
+        };
+        let names: Vec<_> = plan.items.iter().map(|item| item.name.clone()).collect();
+        let certificates: Vec<_> = names
+            .iter()
+            .map(|name| settings(name.as_str(), &["www.example.com"]))
+            .collect();
+        golden("plan-held.txt", |context| {
+            let view = PlanView {
+                plan: &plan,
+                only: &[],
+                certificates: &certificates,
+                plugins: &BTreeMap::new(),
+                warnings: &[],
+            };
+            render(&view, context)
+        });
     }
 
     #[test]

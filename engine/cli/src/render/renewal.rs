@@ -162,7 +162,7 @@ fn head(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> Ve
         Outcome::Held(hold) => vec![
             name,
             Cell::of(Ink::Quiet, "waiting"),
-            plain(held(hold, context)),
+            plain(held(&report.certificate, hold, context)),
         ],
         Outcome::Failed(_) => {
             let verdict = match last_failure(report) {

@@ -444,7 +444,11 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
                 )
             }
             _ => match &item.hold {
-                Some(hold) => format!("{}; {}", next(item, context), held(hold, context)),
+                Some(hold) => format!(
+                    "{}; {}",
+                    next(item, context),
+                    held(&item.name, hold, context)
+                ),
                 None => next(item, context),
             },
         },

@@ -55,7 +55,7 @@ struct NoteJson {
 /// The plan as data.
 pub(crate) fn plan(view: &PlanView<'_>) -> PlanJson {
     PlanJson {
-        changes: view.items().any(|item| item.action.is_change()),
+        changes: view.items().any(Item::is_work),
         certificates: view.items().map(item).collect(),
         warnings: view.warnings.to_vec(),
     }
