@@ -234,6 +234,11 @@ fn count_days(days: u32) -> String {
 /// What the act does, and what else is worth knowing, a line each.
 fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
     let mut lines = Vec::new();
+    lines.extend(
+        item.hold
+            .as_ref()
+            .map(|hold| held(&item.name, hold, context)),
+    );
     let certificate = view.certificate(&item.name);
     if let (Action::Issue(_) | Action::Renew { .. }, Some(certificate)) =
         (&item.action, certificate)
@@ -243,11 +248,6 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
             lines.push("the same key again (reuse-key)".to_owned());
         }
     }
-    lines.extend(
-        item.hold
-            .as_ref()
-            .map(|hold| held(&item.name, hold, context)),
-    );
     for install in &item.install {
         lines.push(installer(view, item, install));
     }
