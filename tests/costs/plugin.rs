@@ -63,6 +63,7 @@ pub(crate) fn rows() -> Vec<Row> {
 fn host(cache: &Path) -> PluginHost {
     PluginHost::new(HostOptions {
         cache_dir: Some(cache.to_owned()),
+        backups_dir: cache.join("backups"),
         http: Arc::new(Canned),
         clock: Arc::new(SystemClock),
         audit: Arc::new(AuditTrail::default()),
