@@ -3,6 +3,8 @@
 //! What a newcomer gets wrong: the records nearest to the name count alone, and for a wildcard
 //! `issuewild` replaces `issue` as soon as there is one.
 
+use crate::name::{DomainName, Identifier};
+
 /// One CAA record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CaaRecord {
@@ -12,6 +14,57 @@ pub struct CaaRecord {
     pub tag: String,
     /// The value as text.
     pub value: String,
+}
+
+/// The records that count for a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaaSet {
+    /// The name at which they were found: the one asked about or one above it.
+    pub at: DomainName,
+    /// All of them.
+    pub records: Vec<CaaRecord>,
+}
+
+/// Records that keep a CA from signing a name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the CAA records of {at} let only {} issue, so it would refuse {name}", self.allowed())]
+pub struct Forbidden {
+    /// The name that is to be signed.
+    pub name: Identifier,
+    /// Where the records are.
+    pub at: DomainName,
+    /// Who is allowed to; may be nobody.
+    pub issuers: Vec<String>,
+}
+
+impl Forbidden {
+    /// Who may issue, for people: `a.example, b.example` or `nobody`.
+    pub fn allowed(&self) -> String {
+        if self.issuers.is_empty() {
+            "nobody".to_owned()
+        } else {
+            self.issuers.join(", ")
+        }
+    }
+
+    /// The record that would let a CA issue which goes by `identity`, as it stands in a zone file.
+    pub fn remedy(&self, identity: &str) -> String {
+        let tag = if self.name.wildcard { "issuewild" } else { "issue" };
+        format!("{}. CAA 0 {tag} \"{identity}\"", self.at)
+    }
+}
+
+/// What keeps a CA that goes by one of `identities` from signing `name`, if anything does. A CA of
+/// which no identity is known is not judged.
+pub fn forbids(set: &CaaSet, name: &Identifier, identities: &[String]) -> Option<Forbidden> {
+    if identities.is_empty() || allows(&set.records, name.wildcard, identities) {
+        return None;
+    }
+    Some(Forbidden {
+        name: name.clone(),
+        at: set.at.clone(),
+        issuers: issuers(&set.records),
+    })
 }
 
 /// True if these records, the nearest to a name, let a CA issue that goes by one of `identities`.
@@ -124,6 +177,36 @@ mod tests {
             assert_eq!(allows(&parsed, false, &ours), *plain, "{records:?}");
             assert_eq!(allows(&parsed, true, &ours), *wildcard, "*. {records:?}");
         }
+    }
+
+    #[test]
+    fn a_ca_that_is_not_named_is_forbidden_and_the_record_to_add_is_known() {
+        let set = |value: &str| CaaSet {
+            at: DomainName::parse("example.com").expect("a name"),
+            records: vec![CaaRecord {
+                critical: false,
+                tag: "issue".to_owned(),
+                value: value.to_owned(),
+            }],
+        };
+        let name = |text| Identifier::parse(text).expect("a name");
+        let ours = ["ca.example".to_owned()];
+        let found = forbids(&set("other.example"), &name("*.www.example.com"), &ours);
+        let found = found.expect("forbidden");
+        assert_eq!(
+            found.to_string(),
+            "the CAA records of example.com let only other.example issue, so it would refuse \
+             *.www.example.com"
+        );
+        assert_eq!(
+            found.remedy("ca.example"),
+            "example.com. CAA 0 issuewild \"ca.example\""
+        );
+        let nobody = forbids(&set(";"), &name("example.com"), &ours).expect("forbidden");
+        assert_eq!(nobody.allowed(), "nobody");
+        assert_eq!(forbids(&set("ca.example"), &name("example.com"), &ours), None);
+        // Nothing is known of that CA, so nothing is said about it.
+        assert_eq!(forbids(&set("other.example"), &name("example.com"), &[]), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::settings::{CertificateSettings, Propagation};
 use waxwing_core::time::Timestamp;
 
+use crate::abandon;
 use crate::audit::AuditTrail;
 use crate::failure::Failure;
 use crate::journal;
@@ -251,6 +252,11 @@ impl Work<'_> {
             Effect::Download { url } => self.download(url).await,
             Effect::Save { pem, facts } => self.save(machine, &pem, &facts, pen),
             Effect::CleanUp(obligations) => Ok(self.clean_up(machine, obligations, pen).await),
+            Effect::Abandon { authorizations } => {
+                let clock = self.ports.session.clock.as_ref();
+                abandon::authorizations(self.session, clock, authorizations).await;
+                Ok(Event::Abandoned)
+            }
             // Handled by the loop.
             Effect::End(_) => Err(Failure::Stopped),
         };

@@ -224,6 +224,7 @@ impl Failure {
             Self::Offline { .. } => FailureClass::Transient,
             Self::Rehearsal { failure, .. } => failure.class(),
             Self::Validation { .. } => FailureClass::Rejected,
+            Self::Lookup(error) if error.bogus => FailureClass::NeedsPerson,
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
                 FailureClass::Transient
             }

@@ -27,6 +27,7 @@ pub mod scheduler;
 mod served;
 pub mod session;
 
+mod abandon;
 mod pace;
 mod propagation;
 mod settle;

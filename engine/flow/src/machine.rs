@@ -73,6 +73,10 @@ pub struct Machine {
     looks: u32,
     /// Returns to the order because something went wrong on the way.
     recoveries: u32,
+    /// Authorizations of the order that were last seen to be pending.
+    open: Vec<String>,
+    /// What clean-up has left, between clean-up and the end.
+    owed: Vec<PluginFailure>,
     /// The certificate between download and store.
     issued: Option<CertificateFacts>,
     /// How the run ends once the obligations are settled, and whether the order is kept.
@@ -91,6 +95,8 @@ enum Doing {
     /// Settling what an abandoned order left behind, before a new one is placed.
     Clearing,
     Settling,
+    /// Giving up what is open of an order that is of no use any more.
+    Abandoning,
     Other,
 }
 
@@ -108,6 +114,8 @@ impl Machine {
             polls: 0,
             looks: 0,
             recoveries: 0,
+            open: Vec::new(),
+            owed: Vec::new(),
             issued: None,
             ending: None,
             notes: Vec::new(),
@@ -158,6 +166,7 @@ impl Machine {
                 None => self.look_again(Failure::Stopped, now),
             },
             Event::CleanedUp { left, failed } => self.cleaned_up(left, failed, now),
+            Event::Abandoned => self.end(),
             Event::Failed(failure) => self.failed(failure, now),
             Event::Stopped => self.stopped(),
         };
@@ -169,6 +178,7 @@ impl Machine {
             Effect::Download { .. } => Doing::Download,
             Effect::CleanUp(_) if self.ending.is_none() => Doing::Clearing,
             Effect::CleanUp(_) => Doing::Settling,
+            Effect::Abandon { .. } => Doing::Abandoning,
             _ => Doing::Other,
         };
         (self, effect)
@@ -185,6 +195,7 @@ impl Machine {
         }
         self.run.stage = Stage::Planned;
         self.order = None;
+        self.open.clear();
         if self.owes() {
             Effect::CleanUp(self.run.obligations.clone())
         } else {
@@ -199,6 +210,9 @@ impl Machine {
         let status = order.status;
         let finalized = self.doing == Doing::Finalize;
         self.order = Some(order.clone());
+        if !matches!(status, OrderStatus::Pending | OrderStatus::Invalid) {
+            self.open.clear();
+        }
         match status {
             OrderStatus::Pending if self.run.stage < Stage::Validating => {
                 Effect::ReadAuthorizations {
@@ -293,6 +307,11 @@ impl Machine {
         let overall = order.and_then(|order| order.error.clone());
         let mut refused = Vec::new();
         let mut challenges = Vec::new();
+        let pending = |(_, authorization): &&(String, Authorization)| {
+            authorization.status == AuthorizationStatus::Pending
+        };
+        let pending = authorizations.iter().filter(pending);
+        self.open = pending.map(|(url, _)| url.clone()).collect();
         for (url, authorization) in authorizations {
             let identifier = authorization.covers();
             match authorization.status {
@@ -425,8 +444,21 @@ impl Machine {
             Effect::CleanUp(self.run.obligations.clone())
         } else {
             self.run.obligations.clear();
-            self.end(Vec::new())
+            self.leave(Vec::new())
         }
+    }
+
+    /// What is open of an order that nobody will go on with is given up at the CA, where it would
+    /// count and, at some, be tried again and again (RFC 8555 section 7.5.2).
+    fn leave(&mut self, owed: Vec<PluginFailure>) -> Effect {
+        self.owed = owed;
+        let failed = matches!(self.ending, Some((Err(_), _)));
+        if failed && self.run.order_url.is_none() && !self.open.is_empty() {
+            return Effect::Abandon {
+                authorizations: std::mem::take(&mut self.open),
+            };
+        }
+        self.end()
     }
 
     /// True if a record may be there that has to go away again.
@@ -442,7 +474,7 @@ impl Machine {
     ) -> Effect {
         self.run.obligations = left;
         if self.ending.is_some() {
-            return self.end(failed);
+            return self.leave(failed);
         }
         let late = failed
             .iter()
@@ -452,8 +484,9 @@ impl Machine {
         Effect::PlaceOrder { after: Wait::None }
     }
 
-    fn end(&mut self, owed: Vec<PluginFailure>) -> Effect {
+    fn end(&mut self) -> Effect {
         self.run.stage = Stage::Done;
+        let owed = std::mem::take(&mut self.owed);
         let (result, keep_order) = self.ending.take().unwrap_or((Err(Failure::Stopped), true));
         Effect::End(Box::new(Ending {
             result,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use waxwing_acme::jws::Signer;
 use waxwing_core::budget::Bucket;
+use waxwing_core::caa::CaaSet;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportError};
 use waxwing_core::key::KeyType;
@@ -162,6 +163,10 @@ pub struct ServerView {
 pub struct LookupError {
     /// The name asked about.
     pub name: String,
+    /// True if a resolver that validates has the answer and refuses to give it: the DNSSEC
+    /// signatures of the zone do not hold. Every CA refuses such a name (Baseline Requirements
+    /// section 3.2.2.4).
+    pub bogus: bool,
     /// The chain of causes, outermost first, the server asked among them.
     pub causes: Vec<String>,
     /// One line on what to do.
@@ -173,6 +178,10 @@ pub struct LookupError {
 pub trait PropagationProbe: Send + Sync {
     /// Follows CNAMEs from `_acme-challenge.<identifier>`. MUST end on loops.
     async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError>;
+    /// The CAA records that count for a name (RFC 8659 section 3): those nearest to it upwards, its
+    /// aliases followed; none if every CA may issue. An error means that a CA cannot look them up
+    /// either and refuses, whatever lies above.
+    async fn caa(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError>;
     /// One look at every server that counts. MUST NOT answer from a cache.
     async fn look(
         &self,

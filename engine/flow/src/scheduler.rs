@@ -30,6 +30,7 @@ mod accounts;
 mod attempt;
 mod cas;
 mod leftover;
+mod preflight;
 
 use cas::Case;
 
@@ -246,6 +247,7 @@ impl Shift<'_> {
             current: current.as_ref(),
             stored,
             action: item.action,
+            preflight: None,
         };
         let (outcome, driven) = self.at_cas(case, report).await;
         if !driven {

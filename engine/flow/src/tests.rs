@@ -8,6 +8,7 @@ mod keys;
 mod past;
 mod plugins;
 mod policy;
+mod preflight;
 mod world;
 
 mod accounts;

@@ -6,7 +6,8 @@
 //! ask another. Resolvers find the servers here; the servers give the verdict.
 
 mod ask;
-pub mod caa;
+mod caa;
+mod dnssec;
 mod servers;
 pub mod view;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hickory_resolver::TokioResolver;
+use waxwing_core::caa::CaaSet;
 use waxwing_core::name::DomainName;
 use waxwing_core::settings::{NetworkSettings, Propagation};
 use waxwing_flow::plugin::PropagationHint;
@@ -70,6 +72,14 @@ impl DnsProbe {
         }
     }
 
+    /// The resolvers that are asked.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        match self.resolvers.as_slice() {
+            [] => ask::system_servers(),
+            resolvers => resolvers.to_vec(),
+        }
+    }
+
     /// Which resolvers are meant, for messages.
     fn asked(&self) -> String {
         let list: Vec<String> = match self.resolvers.as_slice() {
@@ -100,6 +110,7 @@ impl DnsProbe {
         };
         LookupError {
             name: name.to_string(),
+            bogus: false,
             causes: vec![format!("{what} (asked {})", self.asked()), no.to_string()],
             hint,
         }
@@ -117,6 +128,7 @@ impl DnsProbe {
             if !seen.insert(at.clone()) || seen.len() > MOST_ALIASES {
                 return Err(LookupError {
                     name: name.to_string(),
+                    bogus: false,
                     causes: vec![format!(
                         "its CNAME records go on for more than {MOST_ALIASES} steps or in a circle, \
                          through {at}"
@@ -124,12 +136,19 @@ impl DnsProbe {
                     hint: Some(format!("look at the CNAME record of {name}")),
                 });
             }
-            let answer = ask::alias(resolver, &at).await;
-            match answer.map_err(|no| self.failed(&at, "its CNAME cannot be looked up", &no))? {
+            let target = match ask::alias(resolver, &at).await {
+                Ok(target) => target,
+                Err(no) => {
+                    let what = "its CNAME cannot be looked up";
+                    return Err(self.explained(&at, what, &no).await);
+                }
+            };
+            match target {
                 None => return Ok(at),
                 Some(target) => {
                     at = DomainName::parse(&target).map_err(|cause| LookupError {
                         name: at.to_string(),
+                        bogus: false,
                         causes: vec![format!("its CNAME is no name: {cause}")],
                         hint: Some(format!("look at the CNAME record of {at}")),
                     })?;
@@ -204,6 +223,10 @@ impl PropagationProbe for DnsProbe {
         }
     }
 
+    async fn caa(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
+        self.caa_set(name).await
+    }
+
     async fn look(
         &self,
         fqdn: &DomainName,
@@ -213,11 +236,7 @@ impl PropagationProbe for DnsProbe {
         match self.propagation {
             Propagation::Wait(_) => Ok(Vec::new()),
             Propagation::Resolvers => {
-                let resolvers = match self.resolvers.as_slice() {
-                    [] => ask::system_servers(),
-                    resolvers => resolvers.to_vec(),
-                };
-                let servers = resolvers.into_iter().map(Server::resolver).collect();
+                let servers = self.addresses().into_iter().map(Server::resolver).collect();
                 Ok(self.verdict(servers, Recursion::Wanted, fqdn, value).await)
             }
             Propagation::Authoritative => {
@@ -242,6 +261,7 @@ impl DnsProbe {
                 .await?
                 .ok_or_else(|| LookupError {
                     name: fqdn.to_string(),
+                    bogus: false,
                     causes: vec![
                         "no zone holds it: there is no SOA record up to the root".to_owned(),
                     ],
@@ -261,6 +281,7 @@ impl DnsProbe {
         if servers.is_empty() {
             return Err(LookupError {
                 name: fqdn.to_string(),
+                bogus: false,
                 causes: vec!["its zone has no name servers".to_owned()],
                 hint: Some(format!("check the delegation of the zone of {fqdn}")),
             });

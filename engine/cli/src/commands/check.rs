@@ -504,25 +504,15 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
                     }
                     continue;
                 };
-                if caa::allows(&set.records, identifier.wildcard, &profile.caa) {
+                let Some(forbidden) = caa::forbids(&set, identifier, &profile.caa) else {
                     continue;
-                }
-                let issuers = caa::issuers(&set.records);
-                let issuers = if issuers.is_empty() {
-                    "nobody".to_owned()
-                } else {
-                    issuers.join(", ")
-                };
-                let tag = if identifier.wildcard {
-                    "issuewild"
-                } else {
-                    "issue"
                 };
                 let text = format!(
-                    "{} lets only {issuers} issue: {ca} would refuse {identifier}",
-                    set.at
+                    "{} lets only {} issue: {ca} would refuse {identifier}",
+                    forbidden.at,
+                    forbidden.allowed()
                 );
-                let hint = format!("add  {}. CAA 0 {tag} \"{ours}\"", set.at);
+                let hint = format!("add  {}", forbidden.remedy(ours));
                 found.push(Found::new(Verdict::Error, "CAA", text).hint(Some(hint)));
             }
         }

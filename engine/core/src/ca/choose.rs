@@ -244,7 +244,9 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
 /// Whether the policy lets the next CA of the list stand in for one that is not asked now.
 fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because> {
     let Haste::Until(safe_until) = question.haste else {
-        return Some(Because::Haste);
+        // Where only this side failed, another CA would meet the same trouble.
+        let ours = standing.trouble.is_none() && standing.own_wait;
+        return (!ours || standing.not_before.is_none()).then_some(Because::Haste);
     };
     let policy = question.policy;
     if let Some(trouble) = standing.trouble {
@@ -523,6 +525,15 @@ mod tests {
         assert_eq!(
             ask(Haste::Now, false, &[("one", twice.clone())]),
             "two instead of one: Haste"
+        );
+        // Only this side failed: another CA would meet the same trouble.
+        let ours = Standing {
+            trouble: None,
+            ..twice.clone()
+        };
+        assert_eq!(
+            ask(Haste::Now, false, &[("one", ours)]),
+            "wait 60 min for one"
         );
         // It asked for more time than there is.
         let late = Standing {

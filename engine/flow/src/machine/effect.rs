@@ -63,6 +63,11 @@ pub enum Effect {
     },
     /// Remove these records.
     CleanUp(Vec<Obligation>),
+    /// Give up these authorizations of an order that is of no use any more. Nothing hangs on it.
+    Abandon {
+        /// Their URLs.
+        authorizations: Vec<String>,
+    },
     /// The run is over.
     End(Box<Ending>),
 }
@@ -83,6 +88,7 @@ impl Effect {
             Self::Download { .. } => "download the certificate",
             Self::Save { .. } => "store the certificate",
             Self::CleanUp(_) => "remove the records",
+            Self::Abandon { .. } => "give up the authorizations",
             Self::End(_) => "end",
         }
     }

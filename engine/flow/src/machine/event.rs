@@ -66,6 +66,8 @@ pub enum Event {
         /// Why.
         failed: Vec<PluginFailure>,
     },
+    /// What was open of the order was given up, as far as the CA took it.
+    Abandoned,
     /// The last effect failed.
     Failed(Failure),
     /// Somebody wants the run to stop.

@@ -62,6 +62,7 @@ impl Machine {
                 self.look_again(failure, now)
             }
             Doing::ReadOrder | Doing::Download if refusal.passes() => self.look_again(failure, now),
+            Doing::Abandoning => self.end(),
             Doing::Clearing | Doing::Settling => {
                 self.notes.push(failure.to_string());
                 let left = std::mem::take(&mut self.run.obligations);
@@ -151,8 +152,10 @@ impl Machine {
     }
 
     pub(super) fn stopped(&mut self) -> Effect {
-        if self.doing != Doing::Settling {
-            return self.fail(Failure::Stopped);
+        match self.doing {
+            Doing::Settling => {}
+            Doing::Abandoning => return self.end(),
+            _ => return self.fail(Failure::Stopped),
         }
         let owed = self.run.obligations.iter();
         let owed = owed
@@ -171,7 +174,8 @@ impl Machine {
                 causes: Vec::new(),
             })
             .collect();
-        self.end(owed)
+        self.owed = owed;
+        self.end()
     }
 }
 

@@ -7,6 +7,7 @@ use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
 use super::Shift;
+use crate::abandon;
 use crate::advice;
 use crate::budget;
 use crate::certificate::{CertificateFacts, StoredVersion};
@@ -60,7 +61,11 @@ impl Shift<'_> {
             obligations: Vec::new(),
         };
         if let Some(old) = old {
-            if run.terms.accept_order_of(&old.terms) && !self.is_spent(&old, &journal, current)? {
+            let fits = run.terms.accept_order_of(&old.terms);
+            if let Some(url) = old.order_url.as_deref().filter(|_| !fits) {
+                self.leave(&old, url).await;
+            }
+            if fits && !self.is_spent(&old, &journal, current)? {
                 run.order_url = old.order_url;
                 run.began = old.began;
                 run.stage = old.stage;
@@ -100,6 +105,20 @@ impl Shift<'_> {
             self.first_advice(name, session, &issued.facts).await;
         }
         Ok(driven)
+    }
+
+    /// Gives up an order of an earlier run with which nobody goes on, if its CA is being talked to:
+    /// for courtesy alone no other CA is asked.
+    async fn leave(&self, old: &Run, url: &str) {
+        let Some(profile) = self.settings.cas.get(&old.terms.ca) else {
+            return;
+        };
+        let counter = self.counter(profile).await;
+        if let Some(Ok(session)) = counter.session.get()
+            && session.account() == old.terms.account
+        {
+            abandon::order(session, self.ports.session.clock.as_ref(), url).await;
+        }
     }
 
     /// True if the order of an interrupted run has given the current version already. What is

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::Instrument;
 use waxwing_core::ca::CaProfile;
-use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::ca::choose::{self, Haste, Next, PassedOver, Question};
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, Identifier};
@@ -16,6 +16,7 @@ use waxwing_core::retry::ladder::Failed;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
+use super::preflight::Preflight;
 use super::{Job, Shift};
 use crate::budget;
 use crate::certificate::StoredVersion;
@@ -36,6 +37,8 @@ pub(super) struct Case<'a> {
     pub(super) stored: Stored,
     /// What the plan says of it.
     pub(super) action: Action,
+    /// What the DNS says; none before a CA is about to be asked.
+    pub(super) preflight: Option<Preflight>,
 }
 
 impl Shift<'_> {
@@ -71,6 +74,23 @@ impl Shift<'_> {
             if self.stop.is_requested() {
                 return (Outcome::Failed(Some(Failure::Stopped)), driven_once);
             }
+            if case.preflight.is_none() {
+                let mut preflight = tokio::select! {
+                    biased;
+                    () = self.stop.requested() => continue,
+                    found = self.preflight(certificate, &list) => found,
+                };
+                report.notes.append(&mut preflight.notes);
+                case.preflight = Some(preflight);
+                continue;
+            }
+            for (ca, why) in &choice.passed_over {
+                if let PassedOver::Forbidden(why) = why
+                    && report.failures.is_empty()
+                {
+                    report.notes.push(format!("{ca} was not asked: {why}"));
+                }
+            }
             if let (Some((from, _)), Some(last)) = (&instead_of, report.failures.last()) {
                 let progress = Progress::FailedOver {
                     from: from.clone(),
@@ -84,7 +104,13 @@ impl Shift<'_> {
             let started = self.now();
             let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
                 order = tracing::field::Empty);
-            let attempt = self.attempt(&case, profile, fallback, report);
+            let bogus = case.preflight.as_ref().and_then(|found| found.bogus.clone());
+            let attempt = async {
+                match bogus {
+                    Some(error) => Err(Failure::Lookup(error)),
+                    None => self.attempt(&case, profile, fallback, report).await,
+                }
+            };
             let failure = match attempt.instrument(span).await {
                 Ok(driven) => {
                     driven_once = true;
@@ -169,6 +195,9 @@ impl Shift<'_> {
         for ca in tried {
             standings.entry(ca.clone()).or_default().tried = true;
         }
+        for (ca, why) in case.preflight.iter().flat_map(|found| &found.forbidden) {
+            standings.entry(ca.clone()).or_default().forbidden = Some(why.clone());
+        }
         choose::next(&Question {
             list,
             profiles: &self.settings.cas,
@@ -191,7 +220,7 @@ impl Shift<'_> {
         &self,
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
-        passed_over: Vec<(CaName, choose::PassedOver)>,
+        passed_over: Vec<(CaName, PassedOver)>,
         report: &mut CertificateReport,
     ) -> Outcome {
         let passed_over: Vec<(CaName, String)> = passed_over

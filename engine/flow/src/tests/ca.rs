@@ -27,6 +27,8 @@ pub(crate) struct Ca {
     pub(crate) down: bool,
     /// These names are refused when they are looked at.
     pub(crate) refused: BTreeSet<String>,
+    /// These names are looked at for ever.
+    pub(crate) slow: BTreeSet<String>,
     /// Orders with `replaces` that came in.
     pub(crate) replaced: usize,
     /// The URL of its advice on renewal, if that is not on its own host.
@@ -76,6 +78,7 @@ impl Ca {
             issued: 0,
             down: false,
             refused: BTreeSet::new(),
+            slow: BTreeSet::new(),
             replaced: 0,
             wants_credentials: false,
             advice: None,
@@ -84,6 +87,12 @@ impl Ca {
             closed: BTreeSet::new(),
             revoked: BTreeMap::new(),
         }
+    }
+
+    /// The status of each authorization of an order.
+    pub(crate) fn proofs(&self, order: usize) -> Vec<&'static str> {
+        let proofs = self.orders[order].proofs.iter();
+        proofs.map(|proof| proof.status).collect()
     }
 
     /// Answers one request.
@@ -232,6 +241,10 @@ impl Ca {
                 } else {
                     self.progress(nth, dns, now);
                 }
+                let proof = &mut self.orders[nth].proofs[which];
+                if signed.payload["status"] == json!("deactivated") && proof.status == "pending" {
+                    proof.status = "deactivated";
+                }
                 let authorization = self.authorization(nth, which);
                 let body = match parts[0] {
                     "chall" => authorization["challenges"][0].to_string(),
@@ -379,7 +392,7 @@ impl Ca {
         let jwk = self.accounts[self.orders[nth].account].clone();
         let order = &mut self.orders[nth];
         for (name, proof) in order.names.iter().zip(&mut order.proofs) {
-            if !proof.answered || proof.status != "pending" {
+            if !proof.answered || proof.status != "pending" || self.slow.contains(name) {
                 continue;
             }
             let at = format!("_acme-challenge.{}", name.trim_start_matches("*."));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use waxwing_core::caa::{CaaRecord, CaaSet};
 use waxwing_core::name::{CertificateName, DomainName, PluginName};
 use waxwing_core::settings::served_at::ServedAt;
 
@@ -28,6 +29,10 @@ pub(crate) struct Dns {
     pub(crate) cleanup_fails: bool,
     /// Nobody sees anything.
     pub(crate) blind: bool,
+    /// The signatures of the zone do not hold.
+    pub(crate) bogus: bool,
+    /// The one CA that the owner of every name lets issue.
+    pub(crate) caa: Option<String>,
 }
 
 /// Which leaf is installed for each certificate.
@@ -146,6 +151,7 @@ impl DnsProvider for Provider {
 fn lookup_failed(name: &DomainName) -> LookupError {
     LookupError {
         name: name.to_string(),
+        bogus: false,
         causes: vec!["simulated".to_owned()],
         hint: None,
     }
@@ -161,6 +167,27 @@ impl PropagationProbe for Probe {
             fqdn: identifier.challenge_name(),
             zone: None,
         })
+    }
+
+    async fn caa(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
+        if self.0.gate("caa") != Gate::Open {
+            return Err(lookup_failed(name));
+        }
+        let state = self.0.state();
+        if state.dns.bogus {
+            return Err(LookupError {
+                bogus: true,
+                ..lookup_failed(name)
+            });
+        }
+        Ok(state.dns.caa.as_ref().map(|issuer| CaaSet {
+            at: name.clone(),
+            records: vec![CaaRecord {
+                critical: false,
+                tag: "issue".to_owned(),
+                value: issuer.clone(),
+            }],
+        }))
     }
 
     async fn look(

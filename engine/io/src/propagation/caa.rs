@@ -1,34 +1,25 @@
 //! Looks up CAA records as a CA does (RFC 8659 section 3): at the name, its aliases followed, then
 //! at each name above it.
 
-use waxwing_core::caa::CaaRecord;
+use waxwing_core::caa::CaaSet;
 use waxwing_core::name::DomainName;
 use waxwing_flow::ports::LookupError;
 
-use super::{DnsProbe, ask};
-
-/// The records that count for a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaaSet {
-    /// The name at which they were found: the one asked about or one above it.
-    pub at: DomainName,
-    /// All of them.
-    pub records: Vec<CaaRecord>,
-}
+use super::{DnsProbe, ask, dnssec};
 
 impl DnsProbe {
-    /// The CAA records that count for `name`, by the resolvers; none if every CA may issue.
-    ///
-    /// # Errors
-    /// When a name on the way up cannot be looked up: a CA then refuses, whatever lies above.
-    pub async fn caa(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
+    pub(super) async fn caa_set(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
         let resolver = self.resolver(name)?;
         let mut at = Some(name.clone());
         while let Some(candidate) = at {
             let target = self.follow(&resolver, candidate.clone()).await?;
-            let found = ask::caa(&resolver, &target).await;
-            let records = found
-                .map_err(|no| self.failed(&target, "its CAA records cannot be looked up", &no))?;
+            let records = match ask::caa(&resolver, &target).await {
+                Ok(records) => records,
+                Err(no) => {
+                    let what = "its CAA records cannot be looked up";
+                    return Err(self.explained(&target, what, &no).await);
+                }
+            };
             if !records.is_empty() {
                 return Ok(Some(CaaSet {
                     at: candidate,
@@ -38,5 +29,29 @@ impl DnsProbe {
             at = candidate.parent();
         }
         Ok(None)
+    }
+
+    /// A look-up that failed, with the reason if it is the zone's signatures.
+    pub(super) async fn explained(
+        &self,
+        name: &DomainName,
+        what: &str,
+        no: &ask::NoAnswer,
+    ) -> LookupError {
+        let mut error = self.failed(name, what, no);
+        if matches!(no, ask::NoAnswer::Code(_))
+            && let Some(resolver) = dnssec::rejects(&self.addresses(), name, self.patience).await
+        {
+            error.bogus = true;
+            error.causes.push(format!(
+                "{resolver} has an answer when it is asked not to validate: the DNSSEC signatures \
+                 do not hold, and every CA refuses such a name"
+            ));
+            error.hint = Some(format!(
+                "compare the DS record at the registrar with the keys of the zone of {name}, and \
+                 look for signatures that have run out"
+            ));
+        }
+        error
     }
 }

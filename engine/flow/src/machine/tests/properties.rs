@@ -88,6 +88,7 @@ fn answer_to(effect: &Effect, chance: u8) -> Event {
         (Effect::Present(_), None) => presented(),
         (Effect::Watch { .. }, None) => Event::Visible,
         (Effect::Answer(_), None) => Event::Answered(Vec::new()),
+        (Effect::Abandon { .. }, None) => Event::Abandoned,
         (Effect::MakeKey, None) => Event::KeyReady,
         (Effect::Download { .. }, None) => downloaded(),
         (Effect::Save { .. } | Effect::End(_), None) => Event::Saved(Some(1)),

@@ -1,0 +1,74 @@
+//! Giving up what is open of an order that nobody goes on with.
+//!
+//! A pending authorization counts at its CA until it expires, and some CAs try it again by
+//! themselves. Everything here is a courtesy: what fails is logged and never becomes the failure of
+//! a run.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use waxwing_acme::authorization::{
+    Authorization, AuthorizationStatus, DeactivateAuthorization, ReadAuthorization,
+};
+use waxwing_acme::order::{OrderStatus, ReadOrder};
+
+use crate::failure::Failure;
+use crate::ports::Clock;
+use crate::session::{CaSession, Repeat};
+
+/// Time for all of it.
+const COURTESY: Duration = Duration::from_secs(10);
+
+/// Gives up the pending authorizations of an order.
+pub(crate) async fn order(session: &CaSession, clock: &dyn Clock, url: &str) {
+    let read = async {
+        let call = ReadOrder {
+            url: url.to_owned(),
+        };
+        let state = session.call(&call, Repeat::Freely).await?;
+        if state.order.status != OrderStatus::Pending {
+            return Ok(());
+        }
+        let reads = state.order.authorizations.into_iter().map(async |url| {
+            let call = ReadAuthorization { url: url.clone() };
+            session.call(&call, Repeat::Freely).await.map(|it| (url, it))
+        });
+        let read: Vec<(String, Authorization)> =
+            join_all(reads).await.into_iter().collect::<Result<_, _>>()?;
+        let pending = read.into_iter().filter_map(|(url, authorization)| {
+            (authorization.status == AuthorizationStatus::Pending).then_some(url)
+        });
+        deactivate(session, pending.collect()).await;
+        Ok::<_, Failure>(())
+    };
+    match in_time(clock, read).await {
+        Some(Err(failure)) => {
+            tracing::info!(order = url, causes = ?failure.lines(), "could not be given up");
+        }
+        Some(Ok(())) | None => {}
+    }
+}
+
+/// Gives up these authorizations.
+pub(crate) async fn authorizations(session: &CaSession, clock: &dyn Clock, urls: Vec<String>) {
+    in_time(clock, deactivate(session, urls)).await;
+}
+
+async fn deactivate(session: &CaSession, urls: Vec<String>) {
+    let calls = urls.into_iter().map(async |url| {
+        let call = DeactivateAuthorization { url };
+        if let Err(failure) = session.call(&call, Repeat::IfUnseen).await {
+            let causes = failure.lines();
+            tracing::info!(authorization = call.url, ?causes, "could not be given up");
+        }
+    });
+    join_all(calls).await;
+}
+
+async fn in_time<T>(clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = clock.sleep(COURTESY) => None,
+    }
+}

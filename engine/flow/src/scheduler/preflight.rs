@@ -1,0 +1,72 @@
+//! What the DNS says before a CA is asked: which CAs the owner of a name lets sign it (CAA, RFC
+//! 8659), and whether anybody can believe what the zone says (DNSSEC).
+//!
+//! The look costs a few DNS questions; without it the same news costs an order and one of the few
+//! failed authorizations that a CA allows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use waxwing_core::caa::{self, CaaSet};
+use waxwing_core::name::{CaName, DomainName};
+use waxwing_core::settings::{CertificateSettings, Propagation};
+
+use super::Shift;
+use crate::ports::LookupError;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Preflight {
+    /// CAs that may not sign one of the names, and the record that would let them.
+    pub(super) forbidden: BTreeMap<CaName, String>,
+    /// A name whose signatures do not hold: no CA will sign it.
+    pub(super) bogus: Option<LookupError>,
+    /// Look-ups that failed otherwise. The CA's may do better, so that nothing hangs on them.
+    pub(super) notes: Vec<String>,
+}
+
+impl Shift<'_> {
+    /// Looks, once for each domain. In a closed network, where the operator waits blindly, what is to
+    /// be seen of the DNS is not what a CA sees: nothing is looked at.
+    pub(super) async fn preflight(
+        &self,
+        certificate: &CertificateSettings,
+        list: &[CaName],
+    ) -> Preflight {
+        if matches!(self.settings.network.propagation, Propagation::Wait(_)) {
+            return Preflight::default();
+        }
+        let names = &certificate.domains;
+        let domains: BTreeSet<&DomainName> = names.iter().map(|name| &name.domain).collect();
+        let looks = domains
+            .into_iter()
+            .map(async |domain| (domain, self.ports.probe.caa(domain).await));
+        let mut found = Preflight::default();
+        let mut sets: BTreeMap<&DomainName, CaaSet> = BTreeMap::new();
+        for (domain, look) in join_all(looks).await {
+            match look {
+                Ok(Some(set)) => {
+                    sets.insert(domain, set);
+                }
+                Ok(None) => {}
+                Err(error) if error.bogus => found.bogus = found.bogus.or(Some(error)),
+                Err(error) => found.notes.push(error.to_string()),
+            }
+        }
+        for ca in list {
+            let Some(profile) = self.settings.cas.get(ca) else {
+                continue;
+            };
+            let forbidden = names.iter().find_map(|name| {
+                let set = sets.get(&name.domain)?;
+                let forbidden = caa::forbids(set, name, &profile.caa)?;
+                let remedy = forbidden.remedy(profile.caa.first()?);
+                Some(format!("{forbidden} (what lets it: {remedy})"))
+            });
+            if let Some(why) = forbidden {
+                found.forbidden.insert(ca.clone(), why);
+            }
+        }
+        found
+    }
+}

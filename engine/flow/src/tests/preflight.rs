@@ -1,0 +1,155 @@
+//! What the DNS says decides before a CA is asked.
+
+use super::world::{World, certificate, profile, settings};
+use crate::driver::Stop;
+use crate::failure::Failure;
+use crate::report::{CertificateReport, Outcome};
+use crate::scheduler::{Force, Job};
+use waxwing_core::settings::{Propagation, Settings};
+
+fn shop(world: &World) -> Settings {
+    let _same_names = world;
+    let mut first = profile("first");
+    first.caa = vec!["first.example".to_owned()];
+    let mut second = profile("second");
+    second.caa = vec!["second.example".to_owned(), "old.example".to_owned()];
+    let names = ["shop.example", "*.shop.example"];
+    let cas = ["first", "second"];
+    settings(vec![first, second], vec![certificate("shop", &names, &cas)])
+}
+
+async fn run(world: &World, settings: &Settings) -> CertificateReport {
+    let job = Job {
+        certificate: settings.certificates[0].clone(),
+        seen: None,
+        force: Force::No,
+    };
+    let report = world.run_with(settings, vec![job], false, Stop::new().1);
+    report.await.expect("nothing crashes here").certificates[0].clone()
+}
+
+fn orders(world: &World, ca: &str) -> usize {
+    world.state().cas[ca].orders.len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_caa_forbids_is_not_asked_and_the_next_one_is() {
+    let world = World::new(&["first", "second"]);
+    let settings = shop(&world);
+    world.state().dns.caa = Some("old.example".to_owned());
+    let report = run(&world, &settings).await;
+    assert!(
+        matches!(&report.outcome, Outcome::Issued { ca, .. } if ca.as_str() == "second"),
+        "{report:?}"
+    );
+    assert_eq!(
+        report.notes,
+        ["first was not asked: the CAA records of shop.example let only old.example issue, so it \
+          would refuse shop.example (what lets it: shop.example. CAA 0 issue \"first.example\")"]
+    );
+    assert!(report.failures.is_empty(), "it did not fail");
+    assert_eq!(orders(&world, "first"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_caa_forbids_them_all_nothing_is_ordered_and_each_reason_is_told() {
+    let world = World::new(&["first", "second"]);
+    let settings = shop(&world);
+    world.state().dns.caa = Some("third.example".to_owned());
+    let report = run(&world, &settings).await;
+    let Outcome::Failed(Some(failure @ Failure::NoCa { .. })) = &report.outcome else {
+        panic!("{report:?}");
+    };
+    let lines = failure.lines();
+    assert!(lines[1].starts_with("first: the CAA records of shop.example let only third.example"));
+    assert!(lines[2].starts_with("second: the CAA records of shop.example"));
+    assert_eq!((orders(&world, "first"), orders(&world, "second")), (0, 0));
+    // The owner changes the records: nothing else stands in the way.
+    world.state().dns.caa = Some("first.example".to_owned());
+    let report = run(&world, &settings).await;
+    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_whose_signatures_do_not_hold_costs_no_order() {
+    let world = World::new(&["first", "second"]);
+    let settings = shop(&world);
+    world.state().dns.bogus = true;
+    let report = run(&world, &settings).await;
+    let Outcome::Failed(Some(Failure::Lookup(error))) = &report.outcome else {
+        panic!("{report:?}");
+    };
+    assert!(error.bogus);
+    assert!(report.next_try.is_some(), "it is tried again by itself");
+    assert_eq!((orders(&world, "first"), orders(&world, "second")), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_dns_is_closed_it_is_not_believed_either() {
+    let world = World::new(&["first", "second"]);
+    let mut settings = shop(&world);
+    settings.network.propagation = Propagation::Wait(std::time::Duration::from_secs(1));
+    world.state().dns.caa = Some("third.example".to_owned());
+    let report = run(&world, &settings).await;
+    assert!(
+        matches!(&report.outcome, Outcome::Issued { ca, .. } if ca.as_str() == "first"),
+        "{report:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_fails_is_told_and_stops_nothing() {
+    let world = World::new(&["first"]);
+    let settings = shop(&world);
+    world.state().always = Some(("caa", super::world::Fault::Fail));
+    let report = run(&world, &settings).await;
+    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+    assert!(
+        report.notes[0].starts_with("failed to look up shop.example"),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_of_an_order_that_is_refused_is_given_up() {
+    let world = World::new(&["first"]);
+    let mut settings = shop(&world);
+    settings.certificates = vec![certificate(
+        "shop",
+        &["a.example", "b.example"],
+        &["first"],
+    )];
+    // The second challenge is not taken up before the first one is refused.
+    {
+        let mut state = world.state();
+        let ca = state.cas.get_mut("first").expect("its name");
+        ca.refused.insert("a.example".to_owned());
+        ca.slow.insert("b.example".to_owned());
+    }
+    let report = run(&world, &settings).await;
+    assert!(
+        matches!(report.outcome, Outcome::Failed(_)) && report.failures.len() == 1,
+        "{report:?}"
+    );
+    let statuses = world.state().cas["first"].proofs(0);
+    assert_eq!(statuses, ["invalid", "deactivated"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_open_of_an_order_for_other_names_is_given_up() {
+    let world = World::new(&["first"]);
+    let mut settings = shop(&world);
+    world.state().dns.blind = true;
+    let report = run(&world, &settings).await;
+    assert!(matches!(report.outcome, Outcome::Failed(Some(_))), "{report:?}");
+    assert_eq!(world.state().cas["first"].proofs(0), ["pending", "pending"]);
+    world.state().dns.blind = false;
+    settings.certificates = vec![certificate("shop", &["other.example"], &["first"])];
+    let report = run(&world, &settings).await;
+    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+    assert_eq!(
+        world.state().cas["first"].proofs(0),
+        ["deactivated", "deactivated"]
+    );
+}
