@@ -49,7 +49,11 @@ impl Forbidden {
 
     /// The record that would let a CA issue which goes by `identity`, as it stands in a zone file.
     pub fn remedy(&self, identity: &str) -> String {
-        let tag = if self.name.wildcard { "issuewild" } else { "issue" };
+        let tag = if self.name.wildcard {
+            "issuewild"
+        } else {
+            "issue"
+        };
         format!("{}. CAA 0 {tag} \"{identity}\"", self.at)
     }
 }
@@ -204,9 +208,15 @@ mod tests {
         );
         let nobody = forbids(&set(";"), &name("example.com"), &ours).expect("forbidden");
         assert_eq!(nobody.allowed(), "nobody");
-        assert_eq!(forbids(&set("ca.example"), &name("example.com"), &ours), None);
+        assert_eq!(
+            forbids(&set("ca.example"), &name("example.com"), &ours),
+            None
+        );
         // Nothing is known of that CA, so nothing is said about it.
-        assert_eq!(forbids(&set("other.example"), &name("example.com"), &[]), None);
+        assert_eq!(
+            forbids(&set("other.example"), &name("example.com"), &[]),
+            None
+        );
     }
 
     #[test]

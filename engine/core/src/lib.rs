@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`settings`]: what the operator asked for.
 
+pub mod alert;
 pub mod budget;
 pub mod ca;
 pub mod caa;

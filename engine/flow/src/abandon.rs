@@ -31,10 +31,15 @@ pub(crate) async fn order(session: &CaSession, clock: &dyn Clock, url: &str) {
         }
         let reads = state.order.authorizations.into_iter().map(async |url| {
             let call = ReadAuthorization { url: url.clone() };
-            session.call(&call, Repeat::Freely).await.map(|it| (url, it))
+            session
+                .call(&call, Repeat::Freely)
+                .await
+                .map(|it| (url, it))
         });
-        let read: Vec<(String, Authorization)> =
-            join_all(reads).await.into_iter().collect::<Result<_, _>>()?;
+        let read: Vec<(String, Authorization)> = join_all(reads)
+            .await
+            .into_iter()
+            .collect::<Result<_, _>>()?;
         let pending = read.into_iter().filter_map(|(url, authorization)| {
             (authorization.status == AuthorizationStatus::Pending).then_some(url)
         });

@@ -29,10 +29,14 @@ use crate::session::CaSession;
 mod accounts;
 mod attempt;
 mod cas;
+mod desk;
 mod leftover;
 mod preflight;
 
 use cas::Case;
+use desk::Acme;
+
+pub(crate) use desk::{Desk, Wanted};
 
 pub use leftover::is_rehearsal;
 
@@ -77,18 +81,36 @@ pub struct Orders {
 
 /// Does it.
 pub async fn run(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
+    run_at(&Acme, ports, settings, orders, stop).await
+}
+
+/// Does it, with the CAs behind that desk.
+pub(crate) async fn run_at(
+    desk: &dyn Desk,
+    ports: &Ports,
+    settings: &Settings,
+    orders: Orders,
+    stop: &Stop,
+) -> RunReport {
     tokio::select! {
         biased;
-        report = work(ports, settings, orders, stop) => report,
+        report = work(desk, ports, settings, orders, stop) => report,
         never = stop.keep_time(ports.session.clock.as_ref()) => match never {},
     }
 }
 
-async fn work(ports: &Ports, settings: &Settings, orders: Orders, stop: &Stop) -> RunReport {
+async fn work(
+    desk: &dyn Desk,
+    ports: &Ports,
+    settings: &Settings,
+    orders: Orders,
+    stop: &Stop,
+) -> RunReport {
     let clock = Arc::clone(&ports.session.clock);
     let started = clock.now();
     let id = run_id(started, ports.session.entropy.number());
     let shift = Shift {
+        desk,
         ports,
         settings,
         id: &id,
@@ -150,7 +172,8 @@ struct Counter {
 }
 
 /// One run.
-struct Shift<'a> {
+pub(crate) struct Shift<'a> {
+    desk: &'a dyn Desk,
     ports: &'a Ports,
     settings: &'a Settings,
     id: &'a str,

@@ -234,6 +234,17 @@ impl Dns {
         Ok(())
     }
 
+    /// From now on the signatures of everything below this name do not hold: who validates answers
+    /// SERVFAIL, and gives the data only if asked not to check (RFC 4035 section 3.2.2).
+    ///
+    /// # Errors
+    /// When the name is no domain name.
+    pub fn bogus(&self, name: &str) -> Result<(), DnsError> {
+        let name = parse(name)?;
+        self.zones.with(|zones| zones.spoil(name));
+        Ok(())
+    }
+
     /// The questions so far.
     pub fn questions(&self) -> Vec<Question> {
         self.zones.with(|zones| zones.questions().to_vec())

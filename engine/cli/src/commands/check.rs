@@ -11,7 +11,7 @@ use waxwing_core::name::{CaName, CertificateName, DomainName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
-use waxwing_flow::ports::{CertificateStore, SecretSource as _};
+use waxwing_flow::ports::{CertificateStore, PropagationProbe as _, SecretSource as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
 use waxwing_io::propagation::DnsProbe;

@@ -1,12 +1,12 @@
 //! One certificate at one CA.
 
 use waxwing_acme::ari::RenewalInfo;
-use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
 use super::Shift;
+use super::desk::Wanted;
 use crate::abandon;
 use crate::advice;
 use crate::budget;
@@ -19,13 +19,13 @@ use crate::session::CaSession;
 
 impl Shift<'_> {
     /// One certificate at one CA, resumed if the journal has an order that still fits.
-    pub(super) async fn at_ca(
-        &self,
-        certificate: &CertificateSettings,
-        profile: &CaProfile,
-        fallback: bool,
-        current: Option<&StoredVersion>,
-    ) -> Result<Driven, Failure> {
+    pub(super) async fn at_ca(&self, wanted: Wanted<'_>) -> Result<Driven, Failure> {
+        let Wanted {
+            certificate,
+            profile,
+            fallback,
+            current,
+        } = wanted;
         let counter = self.counter(profile).await;
         let _room = counter.room.acquire().await;
         let opened = counter.session.get_or_init(async || {

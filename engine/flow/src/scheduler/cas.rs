@@ -17,14 +17,13 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use super::preflight::Preflight;
-use super::{Job, Shift};
+use super::{Job, Shift, Wanted};
 use crate::budget;
 use crate::certificate::StoredVersion;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
 use crate::history::{ClosedAttempt, ClosedResult, Sighting};
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
-use crate::session;
 
 /// Most CAs that are asked whether the network is there.
 const MOST_WITNESSES: usize = 2;
@@ -104,7 +103,10 @@ impl Shift<'_> {
             let started = self.now();
             let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
                 order = tracing::field::Empty);
-            let bogus = case.preflight.as_ref().and_then(|found| found.bogus.clone());
+            let bogus = case
+                .preflight
+                .as_ref()
+                .and_then(|found| found.bogus.clone());
             let attempt = async {
                 match bogus {
                     Some(error) => Err(Failure::Lookup(error)),
@@ -282,7 +284,13 @@ impl Shift<'_> {
         let certificate = &case.job.certificate;
         if let Some(staging) = staging {
             let rehearsal = self.rehearsing();
-            let outcome = rehearsal.at_ca(certificate, staging, true, None).await;
+            let wanted = Wanted {
+                certificate,
+                profile: staging,
+                fallback: true,
+                current: None,
+            };
+            let outcome = self.desk.obtain(&rehearsal, wanted).await;
             let failure = match outcome {
                 Ok(driven) => {
                     report.owed.extend(driven.ending.owed);
@@ -313,8 +321,13 @@ impl Shift<'_> {
                 )),
             }
         }
-        self.at_ca(certificate, profile, fallback, case.current)
-            .await
+        let wanted = Wanted {
+            certificate,
+            profile,
+            fallback,
+            current: case.current,
+        };
+        self.desk.obtain(self, wanted).await
     }
 
     /// Whether a CA that did not answer is down, or this machine is cut off. Also answers who else
@@ -387,14 +400,7 @@ impl Shift<'_> {
     async fn contact(&self, profile: &CaProfile) -> Result<Duration, Option<CaError>> {
         let counter = self.counter(profile).await;
         let contact = counter.contact.get_or_init(async || {
-            let greeting = session::greet(&self.ports.session, profile).await;
-            let result = match greeting {
-                Ok(greeting) => Ok(greeting.took),
-                Err(Failure::Directory { tried, .. }) => {
-                    Err(tried.into_iter().next().map(|(_, cause)| cause))
-                }
-                Err(_) => Err(None),
-            };
+            let result = self.desk.contact(self, profile).await;
             // What keeps a witness silent may be this machine.
             if let Ok(took) = &result {
                 self.sight(&profile.name, Ok(*took));

@@ -44,8 +44,10 @@ async fn a_ca_that_caa_forbids_is_not_asked_and_the_next_one_is() {
     );
     assert_eq!(
         report.notes,
-        ["first was not asked: the CAA records of shop.example let only old.example issue, so it \
-          would refuse shop.example (what lets it: shop.example. CAA 0 issue \"first.example\")"]
+        [
+            "first was not asked: the CAA records of shop.example let only old.example issue, so it \
+          would refuse shop.example (what lets it: shop.example. CAA 0 issue \"first.example\")"
+        ]
     );
     assert!(report.failures.is_empty(), "it did not fail");
     assert_eq!(orders(&world, "first"), 0);
@@ -67,7 +69,10 @@ async fn if_caa_forbids_them_all_nothing_is_ordered_and_each_reason_is_told() {
     // The owner changes the records: nothing else stands in the way.
     world.state().dns.caa = Some("first.example".to_owned());
     let report = run(&world, &settings).await;
-    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+    assert!(
+        matches!(report.outcome, Outcome::Issued { .. }),
+        "{report:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +108,10 @@ async fn a_look_that_fails_is_told_and_stops_nothing() {
     let settings = shop(&world);
     world.state().always = Some(("caa", super::world::Fault::Fail));
     let report = run(&world, &settings).await;
-    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+    assert!(
+        matches!(report.outcome, Outcome::Issued { .. }),
+        "{report:?}"
+    );
     assert!(
         report.notes[0].starts_with("failed to look up shop.example"),
         "{:?}",
@@ -115,11 +123,7 @@ async fn a_look_that_fails_is_told_and_stops_nothing() {
 async fn what_is_open_of_an_order_that_is_refused_is_given_up() {
     let world = World::new(&["first"]);
     let mut settings = shop(&world);
-    settings.certificates = vec![certificate(
-        "shop",
-        &["a.example", "b.example"],
-        &["first"],
-    )];
+    settings.certificates = vec![certificate("shop", &["a.example", "b.example"], &["first"])];
     // The second challenge is not taken up before the first one is refused.
     {
         let mut state = world.state();
@@ -142,12 +146,18 @@ async fn what_is_open_of_an_order_for_other_names_is_given_up() {
     let mut settings = shop(&world);
     world.state().dns.blind = true;
     let report = run(&world, &settings).await;
-    assert!(matches!(report.outcome, Outcome::Failed(Some(_))), "{report:?}");
+    assert!(
+        matches!(report.outcome, Outcome::Failed(Some(_))),
+        "{report:?}"
+    );
     assert_eq!(world.state().cas["first"].proofs(0), ["pending", "pending"]);
     world.state().dns.blind = false;
     settings.certificates = vec![certificate("shop", &["other.example"], &["first"])];
     let report = run(&world, &settings).await;
-    assert!(matches!(report.outcome, Outcome::Issued { .. }), "{report:?}");
+    assert!(
+        matches!(report.outcome, Outcome::Issued { .. }),
+        "{report:?}"
+    );
     assert_eq!(
         world.state().cas["first"].proofs(0),
         ["deactivated", "deactivated"]

@@ -257,3 +257,41 @@ async fn a_zone_that_fails_is_an_error_with_the_code() {
     let error = error.expect_err("servfail");
     assert_eq!(error.causes[1], "answers Server Failure");
 }
+
+#[tokio::test]
+async fn signatures_that_do_not_hold_are_told_from_a_server_that_fails() {
+    let world = world(1);
+    let probe = probe(&world, Propagation::Authoritative);
+    world.dns().bogus("example.org").expect("a name");
+    world.dns().servfail("broken.example.com").expect("a name");
+    let error = probe.caa(&name("www.example.org")).await;
+    let error = error.expect_err("nobody can believe it");
+    assert!(error.bogus, "{error:?}");
+    assert!(error.to_string().contains("DNSSEC"), "{error}");
+    assert!(error.hint.expect("a hint").contains("DS record"));
+    let error = probe.locate(&name("example.org")).await;
+    assert!(error.expect_err("nor this").bogus);
+    let error = probe.caa(&name("broken.example.com")).await;
+    let error = error.expect_err("it fails");
+    assert!(!error.bogus, "{error:?}");
+    assert_eq!(probe.caa(&name("example.com")).await, Ok(None));
+}
+
+#[tokio::test]
+async fn the_caa_records_nearest_to_the_name_count() {
+    let world = world(1);
+    let probe = probe(&world, Propagation::Authoritative);
+    let dns = world.dns();
+    dns.set_caa("example.com", "issue", "one.example")
+        .expect("set");
+    dns.set_caa("a.sub.example.com", "issue", "two.example")
+        .expect("set");
+    for (asked, at, issuer) in [
+        ("www.example.com", "example.com", "one.example"),
+        ("x.a.sub.example.com", "a.sub.example.com", "two.example"),
+    ] {
+        let set = probe.caa(&name(asked)).await.expect("looked up");
+        let set = set.expect("there are some");
+        assert_eq!((set.at, set.records[0].value.as_str()), (name(at), issuer));
+    }
+}

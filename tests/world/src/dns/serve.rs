@@ -170,6 +170,11 @@ fn answer(
             Manner::Fails => ResponseCode::ServFail,
             Manner::Refuses => ResponseCode::Refused,
             _ if query.query_class() != DNSClass::IN => ResponseCode::Refused,
+            _ if !asked.metadata.checking_disabled
+                && zones.with(|zones| zones.is_bogus(query.name())) =>
+            {
+                ResponseCode::ServFail
+            }
             _ => {
                 let said =
                     zones.with(|zones| zones.answer(server, query.name(), query.query_type(), tcp));

@@ -25,6 +25,7 @@ pub(crate) struct Zones {
     serial: u32,
     servers: Vec<Server>,
     broken: BTreeSet<Name>,
+    bogus: Vec<Name>,
     questions: Vec<Question>,
 }
 
@@ -61,6 +62,7 @@ impl Zones {
             serial: 1,
             servers: vec![Server::default(); servers],
             broken: BTreeSet::new(),
+            bogus: Vec::new(),
             questions: Vec::new(),
         }
     }
@@ -117,6 +119,15 @@ impl Zones {
 
     pub(crate) fn break_name(&mut self, name: Name) {
         self.broken.insert(name);
+    }
+
+    pub(crate) fn spoil(&mut self, name: Name) {
+        self.bogus.push(name);
+    }
+
+    /// Whether an answer about this name cannot be believed.
+    pub(crate) fn is_bogus(&self, name: &Name) -> bool {
+        self.bogus.iter().any(|apex| apex.zone_of(name))
     }
 
     pub(crate) fn questions(&self) -> &[Question] {

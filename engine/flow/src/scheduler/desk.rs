@@ -1,0 +1,64 @@
+//! What a run does at CAs, so that everything around it, the plan, the choice of the CA, the ladder
+//! and the budgets, can be tried without any.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::settings::CertificateSettings;
+
+use super::Shift;
+use crate::certificate::StoredVersion;
+use crate::driver::Driven;
+use crate::failure::{CaError, Failure};
+use crate::session;
+
+/// One certificate that is wanted of one CA.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) certificate: &'a CertificateSettings,
+    pub(crate) profile: &'a CaProfile,
+    /// True if the CA is not the first of the list.
+    pub(crate) fallback: bool,
+    pub(crate) current: Option<&'a StoredVersion>,
+}
+
+/// Where CAs are talked to.
+#[async_trait]
+pub(crate) trait Desk: Send + Sync {
+    /// Gets a certificate. An order of an earlier run is taken up if it fits; the budget for another
+    /// one MUST be taken before it is placed. What comes of it MUST be in the store when this
+    /// returns.
+    async fn obtain(&self, shift: &Shift<'_>, wanted: Wanted<'_>) -> Result<Driven, Failure>;
+
+    /// Whether a CA answers at all, and how fast; if not, why, as far as it can be told.
+    async fn contact(
+        &self,
+        shift: &Shift<'_>,
+        profile: &CaProfile,
+    ) -> Result<Duration, Option<CaError>>;
+}
+
+/// By ACME.
+pub(super) struct Acme;
+
+#[async_trait]
+impl Desk for Acme {
+    async fn obtain(&self, shift: &Shift<'_>, wanted: Wanted<'_>) -> Result<Driven, Failure> {
+        shift.at_ca(wanted).await
+    }
+
+    async fn contact(
+        &self,
+        shift: &Shift<'_>,
+        profile: &CaProfile,
+    ) -> Result<Duration, Option<CaError>> {
+        match session::greet(&shift.ports.session, profile).await {
+            Ok(greeting) => Ok(greeting.took),
+            Err(Failure::Directory { tried, .. }) => {
+                Err(tried.into_iter().next().map(|(_, cause)| cause))
+            }
+            Err(_) => Err(None),
+        }
+    }
+}
