@@ -11,6 +11,7 @@ pub mod budget;
 pub mod ca;
 pub mod caa;
 pub mod calendar;
+pub mod disturbance;
 pub mod document;
 pub mod due;
 pub mod failure;

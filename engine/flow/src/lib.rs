@@ -26,6 +26,7 @@ pub mod run;
 pub mod scheduler;
 mod served;
 pub mod session;
+pub mod simulate;
 
 mod abandon;
 mod pace;

@@ -21,7 +21,7 @@ use crate::driver::{Ports, Stop};
 use crate::failure::{CaError, Failure};
 use crate::history;
 use crate::install;
-use crate::ports::StoreErrorKind;
+use crate::ports::{History, StoreErrorKind};
 use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::served;
 use crate::session::CaSession;
@@ -194,7 +194,7 @@ fn down_since(ports: &Ports) -> BTreeMap<CaName, Timestamp> {
 }
 
 /// Planning a certificate here is not about installers.
-static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
+pub(crate) static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
 
 impl Shift<'_> {
     async fn certificate(&self, job: &Job) -> CertificateReport {
@@ -394,6 +394,11 @@ impl Shift<'_> {
             .iter()
             .map(|(name, counter)| (name.clone(), count(counter)))
             .collect()
+    }
+
+    /// What is known of the past.
+    pub(crate) fn history(&self) -> &dyn History {
+        self.ports.history.as_ref()
     }
 
     fn now(&self) -> Timestamp {

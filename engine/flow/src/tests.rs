@@ -9,7 +9,7 @@ mod past;
 mod plugins;
 mod policy;
 mod preflight;
-mod world;
+pub(crate) mod world;
 
 mod accounts;
 mod revocations;

@@ -1,0 +1,669 @@
+//! What is outside of a simulation: a store and a history in memory, and a clock that is set.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+use waxwing_acme::jws::Signer;
+use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::budget::Bucket;
+use waxwing_core::caa::CaaSet;
+use waxwing_core::disturbance::Dice;
+use waxwing_core::due::Suggestion;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::http::{Request, Response, TransportError, TransportStage};
+use waxwing_core::key::KeyType;
+use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
+use waxwing_core::plan::{Stored, hold};
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::secret::Secret;
+use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::settings::{CertificateSettings, SecretRef, Settings};
+use waxwing_core::time::{Timestamp, Window};
+
+use super::desk::{Market, OpenOrder};
+use super::judge::{Judge, LimitUse};
+use super::{Scenario, USUAL_LIFE};
+use crate::audit::AuditTrail;
+use crate::budget;
+use crate::certificate::{
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
+    Origin, RevokedMark, ServedLeaf, ServedMark, StoredVersion,
+};
+use crate::driver::Ports;
+use crate::history::{self, Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use crate::plugin::PropagationHint;
+use crate::ports::{
+    AccountRecord, BudgetKey, CertificateStore, Clock, CryptoError, DeploymentProbe, Entropy,
+    History, HttpClient, KeyMaker, Location, LockGuard, LookupError, Policy, PropagationProbe,
+    SecretError, SecretSource, ServerView, StoreError, StoreErrorKind, UnseenError,
+};
+use crate::report::{Observer, Progress};
+use crate::session::SessionPorts;
+
+/// What is known of one certificate.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) current: Option<InventoryVersion>,
+    past: Past,
+}
+
+/// A certificate that has just come.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) ca: CaName,
+    pub(super) fallback: bool,
+    /// The life of the one before.
+    pub(super) before: Option<Window>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    now: Timestamp,
+    pub(super) dice: Dice,
+    pub(super) kept: BTreeMap<CertificateName, Kept>,
+    budgets: BTreeMap<BudgetKey, Bucket>,
+    down: BTreeMap<CaName, Timestamp>,
+    /// Orders that wait to be gone on with.
+    pub(super) open: BTreeMap<CertificateName, OpenOrder>,
+    pub(super) finished: Vec<(CertificateName, Finished)>,
+    pub(super) judge: Judge,
+    pub(super) requests: BTreeMap<CaName, u64>,
+    serial: u64,
+}
+
+/// The world and everything that is asked of it.
+#[derive(Clone)]
+pub(super) struct World {
+    state: Arc<Mutex<State>>,
+    death: Arc<Notify>,
+    market: Arc<Market>,
+    lives: Arc<BTreeMap<CertificateName, Duration>>,
+    by_ca: Arc<BTreeMap<CaName, Duration>>,
+    profiles: Arc<BTreeMap<CaName, waxwing_core::ca::CaProfile>>,
+}
+
+impl World {
+    pub(super) fn new(settings: &Settings, scenario: &Scenario) -> Self {
+        let lives = settings.cas.values();
+        let lives = lives.map(|ca| {
+            (
+                ca.name.clone(),
+                ca.lifetime.expected().unwrap_or(USUAL_LIFE),
+            )
+        });
+        let state = State {
+            now: scenario.window.start,
+            dice: Dice(scenario.seed ^ 0x5eed),
+            kept: BTreeMap::new(),
+            budgets: BTreeMap::new(),
+            down: BTreeMap::new(),
+            open: BTreeMap::new(),
+            finished: Vec::new(),
+            judge: Judge::default(),
+            requests: BTreeMap::new(),
+            serial: 0,
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            death: Arc::new(Notify::new()),
+            market: Arc::new(Market {
+                disturbances: scenario.disturbances.clone(),
+                crash_rate: scenario.crash_rate,
+            }),
+            lives: Arc::new(scenario.lives.clone()),
+            by_ca: Arc::new(lives.collect()),
+            profiles: Arc::new(settings.cas.clone()),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn market(&self) -> &Market {
+        &self.market
+    }
+
+    pub(super) fn set(&self, now: Timestamp) {
+        self.state().now = now;
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.state().now
+    }
+
+    /// The life of a certificate from a CA.
+    pub(super) fn life(&self, name: &CertificateName, ca: &CaName) -> Duration {
+        let life = self.lives.get(name).or_else(|| self.by_ca.get(ca));
+        life.copied().unwrap_or(USUAL_LIFE)
+    }
+
+    /// Something that was issued before the beginning.
+    pub(super) fn plant(&self, certificate: &CertificateSettings, at: Timestamp) {
+        let Some(ca) = certificate.cas.first() else {
+            return;
+        };
+        self.issue(certificate, ca, false, at);
+        self.state().finished.clear();
+    }
+
+    /// Stores a new version of a certificate.
+    pub(super) fn issue(
+        &self,
+        certificate: &CertificateSettings,
+        ca: &CaName,
+        fallback: bool,
+        at: Timestamp,
+    ) -> InventoryVersion {
+        let name = &certificate.name;
+        let life = self.life(name, ca);
+        let mut state = self.state();
+        state.serial += 1;
+        let serial = state.serial;
+        let chance = state.dice.part();
+        let kept = state.kept.entry(name.clone()).or_default();
+        let before = kept.current.as_ref().map(|current| Window {
+            start: current.facts.not_before,
+            end: current.facts.not_after,
+        });
+        let mut names: Vec<Identifier> = certificate.domains.clone();
+        names.sort();
+        let facts = CertificateFacts {
+            names,
+            serial: serial.to_be_bytes().to_vec(),
+            authority_key_id: Some(vec![1]),
+            not_before: at,
+            not_after: at + life,
+            leaf_sha256: format!("{serial:x}"),
+            leaf_sha1: String::new(),
+            public_key_sha256: String::new(),
+            key_type: Some(certificate.key),
+            issuers: Vec::new(),
+        };
+        let advised = self.profiles.get(ca).is_some_and(|ca| ca.ari.enabled);
+        kept.past.advice = facts.ari_id().filter(|_| advised).map(|about| {
+            // About two thirds of the life, a fiftieth of it wide, as the larger CAs have it.
+            let start = at + life.mul_f64(0.66);
+            let window = Window {
+                start,
+                end: start + life / 50,
+            };
+            Advice {
+                about,
+                suggestion: Some(Suggestion {
+                    window,
+                    chosen: start + (life / 50).mul_f64(chance),
+                }),
+                explanation: None,
+                next: window.end,
+                failures: 0,
+                cause: None,
+            }
+        });
+        let version = InventoryVersion {
+            version: kept.current.as_ref().map_or(0, |current| current.version) + 1,
+            facts,
+            origin: Origin {
+                ca: ca.clone(),
+                account: "simulated".to_owned(),
+                issued_at: at,
+                fallback,
+                staging: false,
+            },
+            revoked: None,
+        };
+        kept.current = Some(version.clone());
+        let finished = Finished {
+            ca: ca.clone(),
+            fallback,
+            before,
+        };
+        state.finished.push((name.clone(), finished));
+        version
+    }
+
+    pub(super) fn finished(&self) -> Vec<(CertificateName, Finished)> {
+        std::mem::take(&mut self.state().finished)
+    }
+
+    pub(super) fn version(&self, name: &CertificateName) -> Option<u32> {
+        let state = self.state();
+        let current = state.kept.get(name)?.current.as_ref()?;
+        Some(current.version)
+    }
+
+    /// The life of what is in place, what the CA advises, and failures since it was issued.
+    pub(super) fn state_of(
+        &self,
+        name: &CertificateName,
+    ) -> (Option<Window>, Option<Suggestion>, u32) {
+        let state = self.state();
+        let Some(kept) = state.kept.get(name) else {
+            return (None, None, 0);
+        };
+        let life = kept.current.as_ref().map(|current| Window {
+            start: current.facts.not_before,
+            end: current.facts.not_after,
+        });
+        let suggestion = kept.past.advice.as_ref().and_then(|it| it.suggestion);
+        let failures = u32::try_from(kept.past.failed.len()).unwrap_or(u32::MAX);
+        (life, suggestion, failures)
+    }
+
+    pub(super) fn stored(&self, name: &CertificateName, now: Timestamp) -> Option<Stored> {
+        let state = self.state();
+        let kept = state.kept.get(name)?;
+        let past = recent(&kept.past, now);
+        Some(match &kept.current {
+            Some(_) => history::stored(&entry(name, kept), &past),
+            None => history::unstored(name, &past),
+        })
+    }
+
+    pub(super) fn down_since(&self) -> BTreeMap<CaName, Timestamp> {
+        self.state().down.clone()
+    }
+
+    pub(super) fn spent(
+        &self,
+        certificate: &CertificateSettings,
+        now: Timestamp,
+    ) -> BTreeMap<CaName, Timestamp> {
+        let list = &certificate.cas;
+        budget::spent(self, &self.profiles, list, &certificate.domains, now)
+    }
+
+    pub(super) fn ledger(&self) -> (Vec<LimitUse>, BTreeMap<CaName, u64>) {
+        let state = self.state();
+        (state.judge.uses(), state.requests.clone())
+    }
+
+    /// Ends the process, for whoever waits in [`World::died`].
+    pub(super) fn die(&self) {
+        self.death.notify_one();
+    }
+
+    pub(super) async fn died(&self) {
+        self.death.notified().await;
+    }
+
+    pub(super) fn ports(&self) -> Ports {
+        Ports {
+            session: SessionPorts {
+                clock: Arc::new(self.clone()),
+                entropy: Arc::new(self.clone()),
+                http: Arc::new(Nowhere),
+                keys: Arc::new(Nowhere),
+                store: Arc::new(self.clone()),
+                secrets: Arc::new(Nowhere),
+                user_agent: UserAgent::new("waxwing-simulation/1").expect("a literal name"),
+            },
+            history: Arc::new(self.clone()),
+            probe: Arc::new(Nowhere),
+            dns: BTreeMap::new(),
+            installers: BTreeMap::new(),
+            served: Arc::new(Nowhere),
+            audit: Arc::new(AuditTrail::default()),
+            observer: Arc::new(Nowhere),
+        }
+    }
+}
+
+fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
+    InventoryEntry {
+        certificate: name.clone(),
+        current: kept.current.clone(),
+        installed: Vec::new(),
+        last: None,
+        served: Vec::new(),
+        unfinished: false,
+    }
+}
+
+fn recent(past: &Past, now: Timestamp) -> Past {
+    let mut past = past.clone();
+    past.issued
+        .retain(|at| now.since(*at) < hold::MOST_ISSUED.per);
+    past
+}
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Self::now(self)
+    }
+
+    /// No wait within a run matters at the scale of days.
+    async fn sleep(&self, _wait: Duration) {}
+}
+
+impl Entropy for World {
+    fn number(&self) -> u64 {
+        self.state().dice.number()
+    }
+}
+
+struct Guard;
+
+impl LockGuard for Guard {}
+
+impl CertificateStore for World {
+    fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
+        let state = self.state();
+        let all = state.kept.iter().map(|(name, kept)| Ok(entry(name, kept)));
+        Ok(all.collect())
+    }
+
+    fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError> {
+        let state = self.state();
+        let kept = state.kept.get(name).filter(|kept| kept.current.is_some());
+        Ok(kept.map(|kept| entry(name, kept)))
+    }
+
+    fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
+        let state = self.state();
+        let current = state.kept.get(name).and_then(|kept| kept.current.clone());
+        Ok(current.map(|current| StoredVersion {
+            certificate: name.clone(),
+            version: current.version,
+            key: Secret::new(String::new()),
+            pem: ChainPem {
+                cert: String::new(),
+                chain: String::new(),
+                fullchain: String::new(),
+            },
+            facts: current.facts,
+            origin: current.origin,
+            revoked: None,
+        }))
+    }
+
+    fn save(
+        &self,
+        _name: &CertificateName,
+        _key: &Secret<String>,
+        _pem: &ChainPem,
+        _facts: &CertificateFacts,
+        _origin: &Origin,
+    ) -> Result<u32, StoreError> {
+        Err(absent("save"))
+    }
+
+    fn record_installed(&self, _: &CertificateName, _: &InstalledMark) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn record_served(&self, _: &CertificateName, _: &[ServedMark]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn record_revoked(&self, _: &CertificateName, _: &RevokedMark) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn record_attempt(&self, _: &CertificateName, _: &LastAttempt) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn journal(&self, _: &CertificateName) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    fn write_journal(&self, _: &CertificateName, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn close_journal(&self, _: &CertificateName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn save_pending_key(&self, _: &CertificateName, _: &Secret<String>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn pending_key(&self, _: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {
+        Ok(None)
+    }
+
+    fn account(&self, _: &CaName, _: &str) -> Result<Option<AccountRecord>, StoreError> {
+        Ok(None)
+    }
+
+    /// There is an account everywhere.
+    fn accounts(&self, _ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
+        Ok(vec![AccountRecord {
+            directory: String::new(),
+            kid: Some("simulated".to_owned()),
+            contact: Vec::new(),
+            terms: None,
+            key: Secret::new(String::new()),
+            next_key: None,
+            credentials: Vec::new(),
+            deactivated: None,
+        }])
+    }
+
+    fn save_account(&self, _: &CaName, _: &AccountRecord) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn directory(&self, _: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+        Ok(None)
+    }
+
+    fn save_directory(&self, _: &CaName, _: &str, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn lock_certificate(&self, _: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
+        Ok(Box::new(Guard))
+    }
+
+    fn lock_account(&self, _: &CaName) -> Result<Box<dyn LockGuard>, StoreError> {
+        Ok(Box::new(Guard))
+    }
+}
+
+impl History for World {
+    fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let kept = state.kept.entry(attempt.certificate.clone()).or_default();
+        let past = &mut kept.past;
+        match &attempt.result {
+            ClosedResult::Issued { .. } => {
+                past.failed.clear();
+                past.issued
+                    .retain(|at| attempt.ended.since(*at) < hold::MOST_ISSUED.per);
+                past.issued.push(attempt.ended);
+            }
+            ClosedResult::Failed {
+                class,
+                theirs,
+                local,
+                until,
+                ..
+            } => past.failed.push(Failed {
+                ca: attempt.ca.clone(),
+                at: attempt.ended,
+                theirs: *theirs,
+                rejected: *class == FailureClass::Rejected,
+                local: *local,
+                until: *until,
+            }),
+        }
+        Ok(())
+    }
+
+    fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError> {
+        let state = self.state();
+        let all = state.kept.iter();
+        Ok(all
+            .map(|(name, kept)| (name.clone(), recent(&kept.past, now)))
+            .collect())
+    }
+
+    fn past(&self, name: &CertificateName, now: Timestamp) -> Result<Past, StoreError> {
+        let state = self.state();
+        let kept = state.kept.get(name);
+        Ok(kept.map_or_else(Past::default, |kept| recent(&kept.past, now)))
+    }
+
+    fn save_advice(&self, name: &CertificateName, advice: &Advice) -> Result<(), StoreError> {
+        let mut state = self.state();
+        state.kept.entry(name.clone()).or_default().past.advice = Some(advice.clone());
+        Ok(())
+    }
+
+    fn sight(&self, sighting: &Sighting) -> Result<(), StoreError> {
+        let mut state = self.state();
+        match &sighting.result {
+            Ok(_) => {
+                state.down.remove(&sighting.ca);
+            }
+            Err(_) => {
+                let since = state.down.entry(sighting.ca.clone());
+                since.or_insert(sighting.at);
+            }
+        }
+        Ok(())
+    }
+
+    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+        Ok(Self::down_since(self))
+    }
+
+    fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {
+        Ok(self.state().budgets.get(key).copied())
+    }
+
+    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
+        self.state().budgets.insert(key.clone(), bucket);
+        Ok(())
+    }
+
+    fn prune(&self, _before: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// What a simulation has none of. Whoever asks is told so.
+struct Nowhere;
+
+fn absent(act: &'static str) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Io,
+        act,
+        path: "simulated".into(),
+        causes: vec!["a simulation has none of this".to_owned()],
+        hint: None,
+    }
+}
+
+fn no_crypto() -> CryptoError {
+    CryptoError {
+        what: "making a key".to_owned(),
+        causes: vec!["a simulation has none".to_owned()],
+    }
+}
+
+#[async_trait]
+impl HttpClient for Nowhere {
+    async fn send(&self, request: Request, _policy: &Policy) -> Result<Response, TransportError> {
+        Err(TransportError {
+            stage: TransportStage::Request,
+            method: request.method,
+            url: request.url,
+            address: None,
+            elapsed: Duration::ZERO,
+            causes: vec!["a simulation sends nothing".to_owned()],
+        })
+    }
+}
+
+impl KeyMaker for Nowhere {
+    fn account_key(&self) -> Result<Secret<String>, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn certificate_key(&self, _kind: KeyType) -> Result<Secret<String>, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn signer(&self, _key: &Secret<String>) -> Result<Arc<dyn Signer>, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn request(&self, _: &Secret<String>, _: &[Identifier]) -> Result<Vec<u8>, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn public_key_sha256(&self, _key: &Secret<String>) -> Result<String, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn kind(&self, _key: &Secret<String>) -> Result<Option<KeyType>, CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn read_chain(&self, _pem: &str) -> Result<(ChainPem, CertificateFacts), CryptoError> {
+        Err(no_crypto())
+    }
+
+    fn leaf_der(&self, _pem: &str) -> Result<Vec<u8>, CryptoError> {
+        Err(no_crypto())
+    }
+}
+
+impl SecretSource for Nowhere {
+    fn secret(&self, _reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+        Err(SecretError {
+            reference: "any".to_owned(),
+            causes: vec!["a simulation has none".to_owned()],
+            hint: None,
+        })
+    }
+}
+
+#[async_trait]
+impl PropagationProbe for Nowhere {
+    async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError> {
+        Ok(Location {
+            fqdn: identifier.challenge_name(),
+            zone: None,
+        })
+    }
+
+    /// Nobody forbids anything.
+    async fn caa(&self, _name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
+        Ok(None)
+    }
+
+    async fn look(
+        &self,
+        _fqdn: &DomainName,
+        _value: &str,
+        _hint: &PropagationHint,
+    ) -> Result<Vec<ServerView>, LookupError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl DeploymentProbe for Nowhere {
+    async fn look(&self, _place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
+        Err(UnseenError {
+            causes: vec!["a simulation has no servers".to_owned()],
+        })
+    }
+}
+
+impl Observer for Nowhere {
+    fn progress(&self, _certificate: &CertificateName, _progress: &Progress) {}
+}
