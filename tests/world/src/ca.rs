@@ -388,6 +388,14 @@ impl Ca {
         })
     }
 
+    /// How many authorizations wait for a client.
+    pub fn pending_authorizations(&self) -> usize {
+        self.office.ledger.with(|ledger| {
+            let all = ledger.authorizations.values();
+            all.filter(|one| one.status() == Status::Pending).count()
+        })
+    }
+
     /// All certificates, in no particular sequence.
     pub fn certificates(&self) -> Vec<Issued> {
         self.office.ledger.with(|ledger| {
