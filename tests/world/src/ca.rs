@@ -311,6 +311,12 @@ impl Ca {
         self.office.authority.root_pem(nth)
     }
 
+    /// Sorts the paths of its resources, as [`Fault`]s see them.
+    pub fn classifier(&self) -> impl Fn(&str) -> Class + Send + Sync + use<> {
+        let directory = self.office.options.directory_path.clone();
+        move |path| classify(&directory, &Method::GET, path)
+    }
+
     /// What it was asked.
     pub fn traffic(&self) -> &Traffic {
         self.https.traffic()
