@@ -37,6 +37,10 @@ const MOST_RECOVERIES: u32 = 4;
 /// leave an order pending although one of its names was refused.
 const LOOKS_BEFORE_DOUBT: u32 = 8;
 
+/// A certificate that is there and cannot be fetched is waited for so long, from the order on. Until
+/// then another order would give a second certificate.
+const FETCHING: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Looks at an order in one process, if the deadline never comes because the clock goes backwards.
 const MOST_LOOKS: u32 = 2_000;
 
@@ -63,6 +67,8 @@ pub struct Machine {
     doing: Doing,
     /// The order as last seen.
     order: Option<Order>,
+    /// True if this process has placed the order.
+    placed: bool,
     /// Challenges whose records are needed.
     challenges: Vec<DnsChallenge>,
     /// The records for them: who places each, and its key.
@@ -85,6 +91,7 @@ pub struct Machine {
 enum Doing {
     PlaceOrder,
     ReadOrder,
+    ReadAuthorizations,
     Answer,
     Finalize,
     Download,
@@ -103,6 +110,7 @@ impl Machine {
             since: now,
             doing: Doing::Other,
             order: None,
+            placed: false,
             challenges: Vec::new(),
             records: Vec::new(),
             polls: 0,
@@ -127,6 +135,7 @@ impl Machine {
             Event::OrderPlaced { url, order } => {
                 self.run.order_url = Some(url);
                 self.run.stage = Stage::Ordered;
+                self.placed = true;
                 self.follow(order, None, now)
             }
             Event::OrderSeen { order, retry_after } => self.follow(order, retry_after, now),
@@ -164,6 +173,7 @@ impl Machine {
         self.doing = match &effect {
             Effect::PlaceOrder { .. } => Doing::PlaceOrder,
             Effect::ReadOrder { .. } => Doing::ReadOrder,
+            Effect::ReadAuthorizations { .. } => Doing::ReadAuthorizations,
             Effect::Answer(_) => Doing::Answer,
             Effect::Finalize { .. } => Doing::Finalize,
             Effect::Download { .. } => Doing::Download,
@@ -203,6 +213,7 @@ impl Machine {
             OrderStatus::Pending if self.run.stage < Stage::Validating => {
                 Effect::ReadAuthorizations {
                     urls: order.authorizations,
+                    after: Wait::None,
                 }
             }
             OrderStatus::Pending => self.poll(status, retry_after, now),
@@ -239,6 +250,7 @@ impl Machine {
             // The reason is in the authorizations more often than in the order.
             OrderStatus::Invalid => Effect::ReadAuthorizations {
                 urls: order.authorizations,
+                after: Wait::None,
             },
         }
     }
@@ -269,6 +281,7 @@ impl Machine {
             {
                 Effect::ReadAuthorizations {
                     urls: order.authorizations.clone(),
+                    after: Wait::None,
                 }
             }
             _ => self.read_order(after),
