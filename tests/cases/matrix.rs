@@ -46,12 +46,21 @@ fn whatever_a_ca_gets_wrong_ends_well_or_is_told_with_a_time_for_the_next_try() 
         .iter()
         .flat_map(|one| one.wrong.iter().map(|what| format!("{}: {what}", one.cell)))
         .collect();
-    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     if std::env::var_os("WAXWING_BLESS").is_some() {
         std::fs::write(&path, &page).expect("a writable checkout");
     }
     let want = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(page, want.replace("\r\n", "\n"), "WAXWING_BLESS=1 writes it");
+    assert_eq!(
+        page,
+        want.replace("\r\n", "\n"),
+        "WAXWING_BLESS=1 writes it"
+    );
 }
 
 /// All cells, or those that `WAXWING_CELL` is a part of.
@@ -104,10 +113,7 @@ fn play_all(cells: &[Cell]) -> Vec<Played> {
 }
 
 /// Plays cells side by side until there are no more.
-fn work(
-    stage: &Stage<'_>,
-    next: impl Fn() -> Option<(usize, Cell)>,
-) -> Vec<(usize, Played)> {
+fn work(stage: &Stage<'_>, next: impl Fn() -> Option<(usize, Cell)>) -> Vec<(usize, Played)> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -122,7 +128,11 @@ fn work(
             }
             done
         });
-        futures_util::future::join_all(players).await.into_iter().flatten().collect()
+        futures_util::future::join_all(players)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
     })
 }
 

@@ -210,9 +210,7 @@ impl Ill {
             Self::Problem503Seconds => {
                 problem("rateLimited", StatusCode::SERVICE_UNAVAILABLE, seconds())
             }
-            Self::Problem503Date => {
-                problem("rateLimited", StatusCode::SERVICE_UNAVAILABLE, date())
-            }
+            Self::Problem503Date => problem("rateLimited", StatusCode::SERVICE_UNAVAILABLE, date()),
             Self::Error500After => What::After(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "something went wrong".to_owned(),
@@ -234,14 +232,6 @@ impl Ill {
                 body: String::new(),
             },
         })
-    }
-
-    /// How many requests in a row it strikes where it happens once.
-    pub(super) const fn times(self) -> usize {
-        match self {
-            Self::BadNonces => STREAK,
-            _ => 1,
-        }
     }
 
     /// True if a client notices it by waiting only.
@@ -288,6 +278,18 @@ pub(super) struct Cell {
     pub(super) course: Course,
 }
 
+impl Cell {
+    /// How many requests in a row it strikes where it happens once.
+    pub(super) const fn times(self) -> usize {
+        match (self.ill, self.endpoint) {
+            // Requests that nobody signs have no nonce.
+            (Ill::BadNonces, Endpoint::Directory | Endpoint::NewNonce | Endpoint::RenewalInfo) => 1,
+            (Ill::BadNonces, _) => STREAK,
+            _ => 1,
+        }
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = match self.course {
@@ -295,7 +297,12 @@ impl fmt::Display for Cell {
             Course::ForEver => "for ever",
             Course::WithSpare => "for ever, with another CA",
         };
-        write!(f, "{}: {}, {course}", self.endpoint.title(), self.ill.title())
+        write!(
+            f,
+            "{}: {}, {course}",
+            self.endpoint.title(),
+            self.ill.title()
+        )
     }
 }
 
