@@ -13,7 +13,8 @@ mod ports;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use waxwing_core::plugin::Manifest;
@@ -24,6 +25,7 @@ use waxwing_core::settings::{PluginSource, Settings};
 use waxwing_io::http::HttpSender;
 use waxwing_world::World;
 use waxwing_world::ca::{self, Ca, Finalize};
+use waxwing_world::pebble::{self, Front, Pebble};
 use waxwing_world::server::Closed;
 
 use cell::{Played, Stage, play};
@@ -36,10 +38,13 @@ const THREADS: usize = 3;
 /// Cells side by side on each.
 const WIDTH: usize = 8;
 
+/// The test before Pebble.
+const AT_PEBBLE: &str = "pebble_and_the_worlds_ca_make_a_run_end_alike";
+
 #[test]
 fn whatever_a_ca_gets_wrong_ends_well_or_is_told_with_a_time_for_the_next_try() {
-    let played = play_all(&cells());
-    let page = page::page(&played);
+    let played = at_the_world();
+    let page = page::page(played);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../FAULTS.md");
     page::print(&page);
     let wrong: Vec<String> = played
@@ -63,7 +68,59 @@ fn whatever_a_ca_gets_wrong_ends_well_or_is_told_with_a_time_for_the_next_try() 
     );
 }
 
-/// All cells, or those that `WAXWING_CELL` is a part of.
+#[test]
+fn pebble_and_the_worlds_ca_make_a_run_end_alike() {
+    let Some(program) = Pebble::find_or_skip(AT_PEBBLE) else {
+        return;
+    };
+    let cells: Vec<Cell> = cells().into_iter().filter(Cell::is_for_pebble).collect();
+    let world = World::start(&["example.com"]).expect("a world");
+    let pebble = Pebble::start(&world, &program, &pebble::Options::default());
+    let pebble = pebble.expect("Pebble starts");
+    let office =
+        |world: &World, _nth| Office::Pebble(Front::start(world, &pebble).expect("a front"));
+    let queue = Queue::of(&cells);
+    let at_pebble = work(&world, &queue, &office);
+    let mut wrong = Vec::new();
+    for (_, one) in &at_pebble {
+        wrong.extend(one.wrong.iter().map(|what| format!("{}: {what}", one.cell)));
+        let twin = at_the_world().iter().find(|twin| twin.cell == one.cell);
+        let twin = twin.map_or("", |twin| &twin.text);
+        if twin != one.text {
+            let text = format!("{}: {}; at the world's CA: {twin}", one.cell, one.text);
+            wrong.push(text);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// Every cell, played once for both tests.
+fn at_the_world() -> &'static [Played] {
+    static PLAYED: OnceLock<Vec<Played>> = OnceLock::new();
+    PLAYED.get_or_init(|| {
+        let cells = cells();
+        let queue = Queue::of(&cells);
+        let play = || {
+            let world = World::start(&["example.com"]).expect("a world");
+            work(&world, &queue, &office)
+        };
+        let mut played: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..THREADS).map(|_nth| scope.spawn(play)).collect();
+            let done = threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no cell panics"));
+            done.flatten().collect()
+        });
+        played.sort_by_key(|(nth, _)| *nth);
+        played.into_iter().map(|(_, played)| played).collect()
+    })
+}
+
 fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for endpoint in Endpoint::ALL {
@@ -83,37 +140,43 @@ fn cells() -> Vec<Cell> {
     cells
 }
 
-fn play_all(cells: &[Cell]) -> Vec<Played> {
-    let queue = Mutex::new(cells.iter().copied().enumerate());
-    let played = Mutex::new(Vec::new());
-    let closed = Closed::new().expect("a port");
-    thread::scope(|scope| {
-        for _nth in 0..THREADS {
-            scope.spawn(|| {
-                let world = World::start(&["example.com"]).expect("a world");
-                let folder = tempfile::TempDir::new().expect("a folder");
-                let root = folder.path().join("root.pem");
-                std::fs::write(&root, world.root_pem()).expect("written");
-                let settings = settings(&root);
-                let stage = Stage {
-                    world: &world,
-                    settings: &settings,
-                    sender: HttpSender::direct(),
-                    closed: closed.url(),
-                };
-                let next = || queue.lock().expect("nobody panics with it").next();
-                let done = work(&stage, next);
-                played.lock().expect("nobody panics with it").extend(done);
-            });
+/// Cells that are still to be played.
+struct Queue<'a> {
+    cells: &'a [Cell],
+    next: AtomicUsize,
+}
+
+impl<'a> Queue<'a> {
+    const fn of(cells: &'a [Cell]) -> Self {
+        Self {
+            cells,
+            next: AtomicUsize::new(0),
         }
-    });
-    let mut played = played.into_inner().expect("nobody panics with it");
-    played.sort_by_key(|(nth, _)| *nth);
-    played.into_iter().map(|(_, played)| played).collect()
+    }
+
+    fn next(&self) -> Option<(usize, Cell)> {
+        let nth = self.next.fetch_add(1, Ordering::Relaxed);
+        self.cells.get(nth).map(|cell| (nth, *cell))
+    }
 }
 
 /// Plays cells side by side until there are no more.
-fn work(stage: &Stage<'_>, next: impl Fn() -> Option<(usize, Cell)>) -> Vec<(usize, Played)> {
+fn work(
+    world: &World,
+    queue: &Queue<'_>,
+    office: &dyn Fn(&World, usize) -> Office,
+) -> Vec<(usize, Played)> {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let root = folder.path().join("root.pem");
+    std::fs::write(&root, world.root_pem()).expect("written");
+    let settings = settings(&root);
+    let closed = Closed::new().expect("a port");
+    let stage = Stage {
+        world,
+        settings: &settings,
+        sender: HttpSender::direct(),
+        closed: closed.url(),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -121,18 +184,15 @@ fn work(stage: &Stage<'_>, next: impl Fn() -> Option<(usize, Cell)>) -> Vec<(usi
     runtime.block_on(async {
         let players = (0..WIDTH).map(|_nth| async {
             let mut done = Vec::new();
-            while let Some((nth, cell)) = next() {
-                let first = office(stage.world, nth);
-                let spare = (cell.course == Course::WithSpare).then(|| office(stage.world, nth));
-                done.push((nth, play(stage, cell, nth, first, spare).await));
+            while let Some((nth, cell)) = queue.next() {
+                let first = office(world, nth);
+                let spare = (cell.course == Course::WithSpare).then(|| office(world, nth));
+                done.push((nth, play(&stage, cell, nth, first, spare).await));
             }
             done
         });
-        futures_util::future::join_all(players)
-            .await
-            .into_iter()
-            .flatten()
-            .collect()
+        let done = futures_util::future::join_all(players).await;
+        done.into_iter().flatten().collect()
     })
 }
 

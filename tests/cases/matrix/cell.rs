@@ -305,7 +305,7 @@ impl Play {
                 }
             }
         };
-        if self.first.revoked() != Some(1) && self.first.revoked().is_some() {
+        if self.first.revoked() != 1 {
             self.wrong.push("the CA has not revoked it".to_owned());
         }
         if !self.is_marked_revoked() {

@@ -2,11 +2,14 @@
 
 use waxwing_world::ca::Ca;
 use waxwing_world::fault::Faults;
+use waxwing_world::pebble::Front;
 use waxwing_world::traffic::Class;
 
 /// A CA that a cell talks to.
 pub(super) enum Office {
     World(Ca),
+    /// Pebble, behind a front of the cell's own.
+    Pebble(Front),
 }
 
 /// What a CA has done, by its own account.
@@ -25,18 +28,21 @@ impl Office {
     pub(super) fn url(&self) -> String {
         match self {
             Self::World(ca) => ca.url(),
+            Self::Pebble(front) => front.url(),
         }
     }
 
     pub(super) fn directory(&self) -> String {
         match self {
             Self::World(ca) => ca.directory(),
+            Self::Pebble(front) => front.directory(),
         }
     }
 
     pub(super) fn faults(&self) -> &Faults {
         match self {
             Self::World(ca) => ca.faults(),
+            Self::Pebble(front) => front.faults(),
         }
     }
 
@@ -44,6 +50,7 @@ impl Office {
     pub(super) fn classifier(&self) -> Box<dyn Fn(&str) -> Class + Send + Sync> {
         match self {
             Self::World(ca) => Box::new(ca.classifier()),
+            Self::Pebble(front) => Box::new(front.classifier()),
         }
     }
 
@@ -51,16 +58,18 @@ impl Office {
     pub(super) fn requests(&self) -> usize {
         match self {
             Self::World(ca) => ca.traffic().total(),
+            Self::Pebble(front) => front.traffic().total(),
         }
     }
 
-    /// How many certificates are revoked, where that can be known.
-    pub(super) fn revoked(&self) -> Option<usize> {
+    /// How many certificates are revoked.
+    pub(super) fn revoked(&self) -> usize {
         match self {
             Self::World(ca) => {
                 let all = ca.certificates();
-                Some(all.iter().filter(|one| one.revoked.is_some()).count())
+                all.iter().filter(|one| one.revoked.is_some()).count()
             }
+            Self::Pebble(front) => front.seen().revoked,
         }
     }
 
@@ -72,6 +81,16 @@ impl Office {
                 certificates: ca.certificates().into_iter().map(|one| one.pem).collect(),
                 pending: ca.pending_authorizations(),
             },
+            Self::Pebble(front) => {
+                let seen = front.seen();
+                Ledger {
+                    accounts: seen.accounts.len(),
+                    orders: seen.orders.len(),
+                    certificates: seen.certificates.into_values().collect(),
+                    // Pebble does not say.
+                    pending: 0,
+                }
+            }
         }
     }
 }

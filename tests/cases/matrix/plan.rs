@@ -279,6 +279,29 @@ pub(super) struct Cell {
 }
 
 impl Cell {
+    /// A part of the matrix: Pebble is slower, and most rows differ for the HTTP layer only.
+    pub(super) fn is_for_pebble(&self) -> bool {
+        match self.course {
+            Course::Once => matches!(
+                self.ill,
+                Ill::ResetBefore
+                    | Ill::ResetAfter
+                    | Ill::CutOff
+                    | Ill::Problem429Seconds
+                    | Ill::Problem503Date
+                    | Ill::Error500After
+                    | Ill::Problem403
+                    | Ill::Problem404
+                    | Ill::Page200
+                    | Ill::Half
+                    | Ill::BadNonces
+                    | Ill::Redirect
+            ),
+            Course::ForEver => matches!(self.ill, Ill::ResetAfter | Ill::Problem404),
+            Course::WithSpare => false,
+        }
+    }
+
     /// How many requests in a row it strikes where it happens once.
     pub(super) const fn times(self) -> usize {
         match (self.ill, self.endpoint) {
