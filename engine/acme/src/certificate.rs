@@ -5,13 +5,16 @@
 use serde_json::json;
 
 use crate::directory::Directory;
-use crate::error::AcmeError;
+use crate::error::{AcmeError, AcmeErrorKind};
 use crate::exchange::Exchange;
 use crate::jws::{SignError, Signer, base64url};
 use crate::link;
 use crate::problem::ProblemKind;
 use crate::session::{Call, Identity, Target};
 use crate::url;
+
+/// The header with a nonce for the next request.
+const REPLAY_NONCE: &str = "replay-nonce";
 
 /// The reply to [`DownloadCertificate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,24 +52,36 @@ impl Call for DownloadCertificate {
         let response = exchange.success()?;
         let pem = String::from_utf8(response.body.clone())
             .map_err(|_bytes| exchange.malformed("the certificate is not PEM"))?;
-        let mut blocks = pem
-            .lines()
-            .filter(|line| line.starts_with("-----BEGIN"))
-            .peekable();
-        if blocks.peek().is_none() {
-            return Err(exchange.malformed("the certificate is not PEM"));
-        }
-        // Servers that read the file would take a key or parameters from it just as well (RFC 8555
-        // section 11.4).
-        if !blocks.all(|line| line.trim_end() == "-----BEGIN CERTIFICATE-----") {
-            return Err(exchange.malformed("the PEM holds something besides certificates"));
-        }
+        check_blocks(&pem).map_err(|cause| exchange.malformed(cause))?;
         let alternates = link::targets(response, "alternate")
             .into_iter()
             .filter(|target| url::refusal(target).is_none())
             .collect();
         Ok(CertificateReply { pem, alternates })
     }
+}
+
+/// Why a text is not a chain of certificates.
+fn check_blocks(pem: &str) -> Result<(), &'static str> {
+    let mut marks = pem
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| line.starts_with("-----BEGIN") || line.starts_with("-----END"))
+        .peekable();
+    if marks.peek().is_none() {
+        return Err("the certificate is not PEM");
+    }
+    while let Some(begin) = marks.next() {
+        // Servers that read the file would take a key or parameters from it just as well (RFC 8555
+        // section 11.4).
+        if begin != "-----BEGIN CERTIFICATE-----" {
+            return Err("the PEM holds something besides certificates");
+        }
+        if marks.next() != Some("-----END CERTIFICATE-----") {
+            return Err("the PEM breaks off within a certificate");
+        }
+    }
+    Ok(())
 }
 
 /// Revokes a certificate. Credentials without an account sign with the certificate's own key.
@@ -108,6 +123,11 @@ impl Call for Revoke {
 
     fn read(&self, exchange: &Exchange<'_>) -> Result<Revocation, AcmeError> {
         match exchange.success() {
+            // A success has no body to know the CA by, and a page that some proxy puts in its place
+            // has the same status. The nonce is the CA's (RFC 8555 section 6.5).
+            Ok(response) if response.header(REPLAY_NONCE).is_none() => {
+                Err(exchange.error(AcmeErrorKind::MissingHeader { name: REPLAY_NONCE }))
+            }
             Ok(_) => Ok(Revocation::Done),
             Err(error) if error.is(&ProblemKind::AlreadyRevoked) => Ok(Revocation::DoneBefore),
             Err(error) => Err(error),
@@ -118,7 +138,6 @@ impl Call for Revoke {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::AcmeErrorKind;
     use crate::tests::fixture::{answered, opened, problem, reply, requested};
 
     fn download() -> DownloadCertificate {
@@ -149,6 +168,9 @@ mod tests {
             &format!("{CERTIFICATE}\n-----BEGIN CERTIFICATE REQUEST-----\n"),
             foreign,
         );
+        let broken = Err("the PEM breaks off within a certificate");
+        check(&CERTIFICATE[..40], broken);
+        check(&format!("{CERTIFICATE}\n{}", &CERTIFICATE[..33]), broken);
         let nothing = Err("the certificate is not PEM");
         check("", nothing);
         check("<html>busy</html>", nothing);
@@ -187,13 +209,29 @@ mod tests {
             certificate_der: vec![1],
             reason: None,
         };
-        assert_eq!(answered(&call, &reply(200, &[], "")), Ok(Revocation::Done));
+        let done = reply(200, &[("replay-nonce", "n1")], "");
+        assert_eq!(answered(&call, &done), Ok(Revocation::Done));
         let before = problem(400, "alreadyRevoked", "long ago");
         assert_eq!(answered(&call, &before), Ok(Revocation::DoneBefore));
         let refused = answered(&call, &problem(403, "unauthorized", "not yours"));
         assert_eq!(
             refused.map_err(|error| error.kind.clone()),
             Err(AcmeErrorKind::Refused)
+        );
+    }
+
+    #[test]
+    fn a_page_in_the_place_of_the_ca_revokes_nothing() {
+        let call = Revoke {
+            certificate_der: vec![1],
+            reason: None,
+        };
+        let page = answered(&call, &reply(200, &[], "<html>welcome to the hotel</html>"));
+        assert_eq!(
+            page.map_err(|error| error.kind.clone()),
+            Err(AcmeErrorKind::MissingHeader {
+                name: "replay-nonce"
+            })
         );
     }
 }

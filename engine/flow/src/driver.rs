@@ -237,7 +237,9 @@ impl Work<'_> {
         let result = match effect {
             Effect::PlaceOrder { after } => self.place_order(machine, after, pen).await,
             Effect::ReadOrder { url, after } => self.read_order(url, after).await,
-            Effect::ReadAuthorizations { urls } => self.read_authorizations(urls).await,
+            Effect::ReadAuthorizations { urls, after } => {
+                self.read_authorizations(urls, after).await
+            }
             Effect::Locate(challenges) => self.locate(&challenges).await,
             Effect::Present(obligations) => Ok(self.present(machine, obligations, pen).await),
             Effect::Watch { obligations, hint } => propagation::wait(self, &obligations, &hint)

@@ -52,6 +52,14 @@ impl CaError {
         }
     }
 
+    /// True if every nonce of a long row was refused, so that the CA was asked often enough.
+    pub fn is_for_want_of_a_nonce(&self) -> bool {
+        match self {
+            Self::Answer(error) => matches!(error.kind, AcmeErrorKind::BadNonces { .. }),
+            Self::Transport(_) => false,
+        }
+    }
+
     /// What the CA asks to wait before the next request.
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         match self {

@@ -37,6 +37,10 @@ const MOST_RECOVERIES: u32 = 4;
 /// leave an order pending although one of its names was refused.
 const LOOKS_BEFORE_DOUBT: u32 = 8;
 
+/// A certificate that is there and cannot be fetched is waited for so long, from the order on. Until
+/// then another order would give a second certificate.
+const FETCHING: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Looks at an order in one process, if the deadline never comes because the clock goes backwards.
 const MOST_LOOKS: u32 = 2_000;
 
@@ -63,6 +67,8 @@ pub struct Machine {
     doing: Doing,
     /// The order as last seen.
     order: Option<Order>,
+    /// True if this process has placed the order.
+    placed: bool,
     /// Challenges whose records are needed.
     challenges: Vec<DnsChallenge>,
     /// The records for them: who places each, and its key.
@@ -89,6 +95,7 @@ pub struct Machine {
 enum Doing {
     PlaceOrder,
     ReadOrder,
+    ReadAuthorizations,
     Answer,
     Finalize,
     Download,
@@ -109,6 +116,7 @@ impl Machine {
             since: now,
             doing: Doing::Other,
             order: None,
+            placed: false,
             challenges: Vec::new(),
             records: Vec::new(),
             polls: 0,
@@ -135,6 +143,7 @@ impl Machine {
             Event::OrderPlaced { url, order } => {
                 self.run.order_url = Some(url);
                 self.run.stage = Stage::Ordered;
+                self.placed = true;
                 self.follow(order, None, now)
             }
             Event::OrderSeen { order, retry_after } => self.follow(order, retry_after, now),
@@ -173,6 +182,7 @@ impl Machine {
         self.doing = match &effect {
             Effect::PlaceOrder { .. } => Doing::PlaceOrder,
             Effect::ReadOrder { .. } => Doing::ReadOrder,
+            Effect::ReadAuthorizations { .. } => Doing::ReadAuthorizations,
             Effect::Answer(_) => Doing::Answer,
             Effect::Finalize { .. } => Doing::Finalize,
             Effect::Download { .. } => Doing::Download,
@@ -217,6 +227,7 @@ impl Machine {
             OrderStatus::Pending if self.run.stage < Stage::Validating => {
                 Effect::ReadAuthorizations {
                     urls: order.authorizations,
+                    after: Wait::None,
                 }
             }
             OrderStatus::Pending => self.poll(status, retry_after, now),
@@ -253,6 +264,7 @@ impl Machine {
             // The reason is in the authorizations more often than in the order.
             OrderStatus::Invalid => Effect::ReadAuthorizations {
                 urls: order.authorizations,
+                after: Wait::None,
             },
         }
     }
@@ -283,6 +295,7 @@ impl Machine {
             {
                 Effect::ReadAuthorizations {
                     urls: order.authorizations.clone(),
+                    after: Wait::None,
                 }
             }
             _ => self.read_order(after),

@@ -492,8 +492,7 @@ fn names_no_endpoint(error: &CaError) -> bool {
 
 /// True if the same request may go better in a few seconds.
 fn passes(error: &CaError) -> bool {
-    matches!(
-        error.class(),
-        FailureClass::Transient | FailureClass::RateLimited
-    )
+    let class = error.class();
+    matches!(class, FailureClass::Transient | FailureClass::RateLimited)
+        && !error.is_for_want_of_a_nonce()
 }

@@ -311,6 +311,12 @@ impl Ca {
         self.office.authority.root_pem(nth)
     }
 
+    /// Sorts the paths of its resources, as [`Fault`]s see them.
+    pub fn classifier(&self) -> impl Fn(&str) -> Class + Send + Sync + use<> {
+        let directory = self.office.options.directory_path.clone();
+        move |path| classify(&directory, &Method::GET, path)
+    }
+
     /// What it was asked.
     pub fn traffic(&self) -> &Traffic {
         self.https.traffic()
@@ -385,6 +391,14 @@ impl Ca {
                 replaces: order.replaces.clone(),
             };
             ledger.orders.values().map(state).collect()
+        })
+    }
+
+    /// How many authorizations wait for a client.
+    pub fn pending_authorizations(&self) -> usize {
+        self.office.ledger.with(|ledger| {
+            let all = ledger.authorizations.values();
+            all.filter(|one| one.status() == Status::Pending).count()
         })
     }
 

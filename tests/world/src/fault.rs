@@ -45,8 +45,31 @@ pub enum What {
     After(StatusCode, String),
     /// Nothing is done and nothing is answered, until the client gives up.
     Hang,
+    /// It is done, and nothing is answered, until the client gives up.
+    HangAfter,
+    /// It is done, and the answer's body comes one byte at a time, with this pause before each.
+    Drip(Duration),
+    /// It is done, and the answer is spoilt on its way.
+    Spoilt(Spoilt),
     /// It is done after this wait.
     Slow(Duration),
+}
+
+/// What becomes of an answer whose status and other headers stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoilt {
+    /// It has no body.
+    Empty,
+    /// Its body is the first half of what it was; its length is right.
+    Half,
+    /// It is the first half of what it was, and then the connection is closed.
+    CutOff,
+    /// Its body is a text that nobody can parse.
+    Garbage,
+    /// So many spaces follow its body.
+    Padded(usize),
+    /// Its content type is this one.
+    Kind(String),
 }
 
 /// A fault and when it strikes.

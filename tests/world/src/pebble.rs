@@ -3,6 +3,8 @@
 //! It is a second opinion: a scenario that passes at [`crate::ca::Ca`] and fails here has found a
 //! mistake of the world. Where no Pebble is installed, tests skip aloud, see [`Pebble::find`].
 
+mod front;
+
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -27,6 +29,8 @@ use crate::guarded::Guarded;
 use crate::relay::Relay;
 use crate::runtime::Runtime;
 use crate::traffic::{Class, Traffic};
+
+pub use front::{Front, Seen};
 
 /// Names the folder that holds the programs, before `PATH` is searched.
 const FOLDER: &str = "WAXWING_PEBBLE";

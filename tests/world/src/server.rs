@@ -1,6 +1,7 @@
 //! HTTPS servers on loopback: real TLS, HTTP/2 and HTTP/1.1, counted and faulty on demand.
 
 pub mod odd;
+mod spoil;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -220,6 +221,18 @@ async fn pass(
             (status, body).into_response()
         }
         Some(What::Hang) => std::future::pending().await,
+        Some(What::HangAfter) => {
+            let _lost = next.run(request).await;
+            std::future::pending().await
+        }
+        Some(What::Drip(pause)) => {
+            let response = gate.finish(class, &method, next.run(request).await);
+            spoil::drip(response, pause).await
+        }
+        Some(What::Spoilt(how)) => {
+            let response = gate.finish(class, &method, next.run(request).await);
+            spoil::spoil(response, &how).await
+        }
         Some(What::Body(body)) => body.into_response(),
         Some(What::Html(status)) => html(status),
         Some(What::Status {
@@ -281,6 +294,31 @@ fn problem(kind: &str, status: StatusCode, detail: &str, retry: Option<String>) 
     )];
     headers.extend(retry.map(|retry| (header::RETRY_AFTER.to_string(), retry)));
     answer(status, &headers, body.to_string())
+}
+
+/// A port on loopback that refuses connections for as long as this lives, and that nobody else can
+/// take meanwhile.
+#[derive(Debug)]
+pub struct Closed {
+    address: SocketAddr,
+    _bound: TcpSocket,
+}
+
+impl Closed {
+    /// Takes a port and does not listen.
+    pub fn new() -> io::Result<Self> {
+        let bound = TcpSocket::new_v4()?;
+        bound.bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Ok(Self {
+            address: bound.local_addr()?,
+            _bound: bound,
+        })
+    }
+
+    /// `https://host:port`, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
 }
 
 /// An `https` URL on loopback whose port refuses connections.

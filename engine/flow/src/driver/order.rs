@@ -89,7 +89,12 @@ impl Work<'_> {
         self.ports.session.clock.sleep(wait).await;
     }
 
-    pub(super) async fn read_authorizations(&self, urls: Vec<String>) -> Result<Event, Failure> {
+    pub(super) async fn read_authorizations(
+        &self,
+        urls: Vec<String>,
+        after: Wait,
+    ) -> Result<Event, Failure> {
+        self.pause(after, "look at the names").await;
         let reads = urls.into_iter().map(async |url| {
             let call = ReadAuthorization { url: url.clone() };
             let authorization = self.session.call(&call, Repeat::Freely).await?;

@@ -28,6 +28,8 @@ pub enum Effect {
     ReadAuthorizations {
         /// Their URLs.
         urls: Vec<String>,
+        /// Wait so long first.
+        after: Wait,
     },
     /// Find out where the records go and who places them.
     Locate(Vec<DnsChallenge>),

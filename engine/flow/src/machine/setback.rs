@@ -2,7 +2,8 @@
 //! end of the run.
 //!
 //! An order is given up only when the CA or the certificate says that it is of no use. Trouble on
-//! our side, a plugin that crashes for one, leaves the order for the next run.
+//! our side, a plugin that crashes for one, leaves the order for the next run. So does an answer to a
+//! mere look at an order that was placed a moment ago: what was there then is there still.
 
 use std::time::Duration;
 
@@ -12,13 +13,21 @@ use waxwing_core::time::Timestamp;
 
 use crate::failure::{CaError, Failure};
 use crate::machine::effect::{Effect, Wait};
-use crate::machine::{Doing, MOST_RECOVERIES, Machine};
+use crate::machine::{Doing, FETCHING, MOST_RECOVERIES, Machine};
 use crate::plugin::{PluginFailure, PluginFailureKind};
 
 impl Machine {
     pub(super) fn failed(&mut self, failure: Failure, now: Timestamp) -> Effect {
         let refusal = Refusal::of(&failure);
         match self.doing {
+            Doing::Abandoning => self.end(),
+            Doing::Clearing | Doing::Settling => {
+                self.notes.push(failure.to_string());
+                let left = std::mem::take(&mut self.run.obligations);
+                self.cleaned_up(left, Vec::new(), now)
+            }
+            // So many requests were refused already that no other one is worth a try.
+            _ if refusal.is_for_want_of_a_nonce() => self.fail_with_the_order(failure),
             Doing::PlaceOrder
                 if refusal.is_for(&ProblemKind::InvalidProfile) && self.prefers_profile() =>
             {
@@ -61,39 +70,60 @@ impl Machine {
             {
                 self.look_again(failure, now)
             }
-            Doing::ReadOrder | Doing::Download if refusal.passes() => self.look_again(failure, now),
-            Doing::Abandoning => self.end(),
-            Doing::Clearing | Doing::Settling => {
-                self.notes.push(failure.to_string());
-                let left = std::mem::take(&mut self.run.obligations);
-                self.cleaned_up(left, Vec::new(), now)
+            Doing::Download if refusal.is_from_the_ca() => self.not_fetched(failure, now),
+            Doing::ReadOrder if refusal.passes() => self.look_again(failure, now),
+            Doing::ReadOrder | Doing::ReadAuthorizations
+                if refusal.is_from_the_ca() && self.placed =>
+            {
+                self.fail_with_the_order(failure)
             }
             _ => self.fail(failure),
         }
     }
 
     /// Some challenges may have been taken up although the answer is missing.
-    pub(super) fn answered(&mut self, failures: Vec<Failure>, now: Timestamp) -> Effect {
-        let mut failures = failures.into_iter();
-        let Some(failure) = failures.next() else {
+    pub(super) fn answered(&mut self, mut failures: Vec<Failure>, now: Timestamp) -> Effect {
+        // The one that asks for the longest wait speaks for all.
+        let weight = |failure: &Failure| {
+            let refusal = Refusal::of(failure);
+            (refusal.is_for_want_of_a_nonce(), refusal.retry_after(now))
+        };
+        failures.sort_by_key(weight);
+        let Some(failure) = failures.pop() else {
             return self.read_order(Wait::Poll { nth: 0 });
         };
         let authorizations = self
             .order
             .as_ref()
             .map(|order| order.authorizations.clone());
-        match authorizations {
-            Some(urls) if self.recoveries < MOST_RECOVERIES => {
+        let hopeless = Refusal::of(&failure).is_for_want_of_a_nonce();
+        match (authorizations, self.pause(&failure, now)) {
+            (Some(urls), Some(after)) if self.recoveries < MOST_RECOVERIES && !hopeless => {
                 self.recoveries += 1;
-                Effect::ReadAuthorizations { urls }
+                Effect::ReadAuthorizations { urls, after }
             }
             _ => {
                 for other in failures {
                     self.notes.push(other.lines().join(": "));
                 }
-                self.look_again(failure, now)
+                if hopeless {
+                    self.fail_with_the_order(failure)
+                } else {
+                    self.look_again(failure, now)
+                }
             }
         }
+    }
+
+    /// The certificate is there and was not to be had. The order says whether that is still so.
+    fn not_fetched(&mut self, failure: Failure, now: Timestamp) -> Effect {
+        if self.recoveries < MOST_RECOVERIES {
+            return self.look_again(failure, now);
+        }
+        if now.since(self.run.began) >= FETCHING {
+            self.run.order_url = None;
+        }
+        self.fail_with_the_order(failure)
     }
 
     /// Asks for the order because its state is unknown.
@@ -147,6 +177,11 @@ impl Machine {
         if order_is_lost {
             self.run.order_url = None;
         }
+        self.fail_with_the_order(failure)
+    }
+
+    /// The end of the run, but not of the order, if there is one.
+    fn fail_with_the_order(&mut self, failure: Failure) -> Effect {
         let keep = self.run.order_url.is_some();
         self.settle(Err(failure), keep)
     }
@@ -202,6 +237,14 @@ impl<'a> Refusal<'a> {
             Some(CaError::Answer(answer)) => answer.problem.as_ref().map(|problem| &problem.kind),
             _ => None,
         }
+    }
+
+    const fn is_from_the_ca(&self) -> bool {
+        self.0.is_some()
+    }
+
+    fn is_for_want_of_a_nonce(&self) -> bool {
+        self.0.is_some_and(CaError::is_for_want_of_a_nonce)
     }
 
     fn is_for(&self, kind: &ProblemKind) -> bool {

@@ -154,6 +154,16 @@ fn lost_answers_are_looked_into_before_anything_is_sent_again() {
     let taken_up = and(answered(vec![lost()]), vec![taken]);
     check(fresh(), taken_up, "read the order Poll { nth: 0 }");
 
+    // What the CA asks for holds for the look as well.
+    let busy = vec![lost(), refused(503, "rateLimited", Some("7"))];
+    check(fresh(), answered(busy), "read the authorizations Asked(7s)");
+    let long = vec![refused(429, "rateLimited", Some("61")), lost()];
+    check(
+        fresh(),
+        and(answered(long), vec![cleaned()]),
+        "end rate-limited, journal kept",
+    );
+
     check(fresh(), failed("key", lost()), "read the order None");
     check(
         fresh(),
@@ -167,6 +177,58 @@ fn lost_answers_are_looked_into_before_anything_is_sent_again() {
     );
     check(fresh(), failed("valid", lost()), "read the order None");
     check(fresh(), failed("processing", lost()), "read the order None");
+}
+
+#[test]
+fn a_look_that_fails_loses_no_order_that_was_there_a_moment_ago() {
+    let forbidden = || Event::Failed(refused(403, "unauthorized", None));
+    let at = |run, event, want| check(run, and(good(event), vec![forbidden()]), want);
+    at(fresh(), "placed", "end rejected, journal kept");
+    at(fresh(), "answered", "remove the records 2");
+    let looked = and(good("answered"), vec![forbidden(), cleaned()]);
+    check(fresh(), looked, "end rejected, journal kept");
+    // One of an earlier run may be out of date.
+    let open_run = vec![Event::Begin, seen(OrderStatus::Pending), forbidden()];
+    check(resumed(), open_run, "end rejected, journal closed");
+}
+
+#[test]
+fn a_certificate_that_is_there_is_fetched_for_a_day_before_another_one_is_ordered() {
+    let broken = || Event::Failed(refused(404, "malformed", None));
+    check(
+        fresh(),
+        and(good("valid"), vec![broken()]),
+        "read the order None",
+    );
+    let in_vain = |first: Vec<Event>| {
+        let mut events = and(first, vec![broken()]);
+        for _nth in 0..MOST_RECOVERIES {
+            events = and(events, vec![seen(OrderStatus::Valid), broken()]);
+        }
+        events
+    };
+    let today = and(in_vain(good("valid")), vec![cleaned()]);
+    check(fresh(), today, "end rejected, journal kept");
+    let yesterday = Run {
+        began: Timestamp::from_unix(START.unix() - 86_400),
+        ..resumed()
+    };
+    let late = in_vain(vec![Event::Begin, seen(OrderStatus::Valid)]);
+    check(yesterday, late, "end rejected, journal closed");
+}
+
+#[test]
+fn a_row_of_refused_nonces_is_the_end_of_the_run_and_not_of_the_order() {
+    let refusal = || refused(400, "badNonce", None);
+    for event in ["valid", "key", "answered"] {
+        let row = and(good(event), vec![Event::Failed(refusal()), cleaned()]);
+        check(fresh(), row, "end transient, journal kept");
+    }
+    let answers = Event::Answered(vec![refusal(), lost()]);
+    let row = and(good("visible"), vec![answers, cleaned()]);
+    check(fresh(), row, "end transient, journal kept");
+    let first = and(good("begin"), vec![Event::Failed(refusal())]);
+    check(fresh(), first, "end transient, journal closed");
 }
 
 #[test]

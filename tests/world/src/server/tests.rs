@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::fault::Fault;
+use crate::fault::{Fault, Spoilt};
 
 fn client(world: &World) -> reqwest::Client {
     let root = reqwest::Certificate::from_pem(world.root_pem().as_bytes()).expect("PEM");
@@ -192,4 +192,36 @@ async fn a_refused_port_refuses() {
     let world = World::start(&[]).expect("loopback");
     let refused = client(&world).get(refused().expect("a port")).send().await;
     assert!(refused.expect_err("nobody listens").is_connect());
+    let closed = Closed::new().expect("a port");
+    let refused = client(&world).get(closed.url()).send().await;
+    assert!(refused.expect_err("nobody listens").is_connect());
+}
+
+#[tokio::test]
+async fn an_answer_is_spoilt_as_asked_for_and_its_headers_stay() {
+    let world = World::start(&[]).expect("loopback");
+    let body = || async { ([("x-nonce", "n1")], "0123456789") };
+    let server = Https::start(&world, Router::new().fallback(body)).expect("loopback");
+    let client = client(&world);
+    let ask = async |what: What| {
+        server.faults().add(Fault::once(Class::Other, what));
+        let answer = client.get(server.url()).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["x-nonce"], "n1");
+        let kind = answer.headers()["content-type"].clone();
+        (answer.bytes().await, kind)
+    };
+    let read = async |how: Spoilt| ask(What::Spoilt(how)).await.0.expect("a body");
+    assert_eq!(read(Spoilt::Empty).await, "");
+    assert_eq!(read(Spoilt::Half).await, "01234");
+    assert_eq!(read(Spoilt::Padded(3)).await, "0123456789   ");
+    assert!(str::from_utf8(&read(Spoilt::Garbage).await).is_err());
+    ask(What::Spoilt(Spoilt::CutOff)).await.0.expect_err("cut");
+    let (body, kind) = ask(What::Spoilt(Spoilt::Kind("text/x-odd".to_owned()))).await;
+    assert_eq!(
+        (body.expect("a body"), kind),
+        ("0123456789".into(), "text/x-odd".parse().expect("a kind"))
+    );
+    let (body, _) = ask(What::Drip(Duration::from_millis(1))).await;
+    assert_eq!(body.expect("a body"), "0123456789");
 }

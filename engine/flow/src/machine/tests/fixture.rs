@@ -266,6 +266,9 @@ pub(super) fn words(effect: &Effect) -> String {
         Effect::PlaceOrder { after } | Effect::ReadOrder { after, .. } => {
             format!("{} {after:?}", effect.name())
         }
+        Effect::ReadAuthorizations { after, .. } if *after != Wait::None => {
+            format!("{} {after:?}", effect.name())
+        }
         Effect::Present(list) | Effect::CleanUp(list) => {
             format!("{} {}", effect.name(), list.len())
         }

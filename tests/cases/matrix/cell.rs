@@ -1,0 +1,583 @@
+//! One square of the matrix, played: a CA with a fault, runs at the stated times, and the CA's own
+//! ledger as the judge of what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::name::{CaName, CertificateName, Identifier};
+use waxwing_core::settings::Settings;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::advice;
+use waxwing_flow::audit::AuditTrail;
+use waxwing_flow::driver::{Ports, Stop};
+use waxwing_flow::failure::Failure;
+use waxwing_flow::history::Past;
+use waxwing_flow::ports::{Clock as _, History as _, KeyMaker as _};
+use waxwing_flow::report::{CertificateReport, Outcome};
+use waxwing_flow::revoke::{self, How};
+use waxwing_flow::scheduler::{self, Force, Job, Orders};
+use waxwing_flow::session::SessionPorts;
+use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::http::HttpSender;
+use waxwing_io::keys::LocalKeys;
+use waxwing_io::store::FileStore;
+use waxwing_world::World;
+use waxwing_world::fault::Fault;
+
+use super::judge::Office;
+use super::plan::{Cell, Course, Endpoint};
+use super::ports::{Leaps, Line, Middle, Nothing, Records, Trouble};
+
+/// No run may take longer in real time.
+const HANG: Duration = Duration::from_secs(60);
+
+/// Runs that are made while a fault lasts for ever.
+const TRIES: usize = 3;
+
+/// More requests than any run needs, whatever happens.
+const MOST_REQUESTS: usize = 80;
+
+/// What all cells of one thread share.
+pub(super) struct Stage<'a> {
+    pub(super) world: &'a World,
+    /// Settings with the CAs `first` and `spare` and one certificate.
+    pub(super) settings: &'a Settings,
+    pub(super) sender: HttpSender,
+    /// A port where nobody listens.
+    pub(super) closed: String,
+}
+
+/// What came of a cell.
+pub(super) struct Played {
+    pub(super) cell: Cell,
+    /// What stands in its square.
+    pub(super) text: String,
+    /// What must not be.
+    pub(super) wrong: Vec<String>,
+}
+
+/// Plays a cell. `nth` tells its names apart from those of all others.
+pub(super) async fn play(
+    stage: &Stage<'_>,
+    cell: Cell,
+    nth: usize,
+    first: Office,
+    spare: Option<Office>,
+) -> Played {
+    let mut play = Play::new(stage, cell, nth, first, spare);
+    let text = match cell.endpoint {
+        Endpoint::RenewalInfo => play.renewal_info().await,
+        Endpoint::Revoke => play.revoke().await,
+        _ => play.issue().await,
+    };
+    if play.line.struck.load(Ordering::Relaxed) == 0 {
+        play.wrong.push("the fault was never met".to_owned());
+    }
+    Played {
+        cell,
+        text,
+        wrong: play.wrong,
+    }
+}
+
+struct Play {
+    cell: Cell,
+    first: Office,
+    spare: Option<Office>,
+    settings: Settings,
+    name: CertificateName,
+    clock: Arc<Leaps>,
+    line: Arc<Line>,
+    records: Arc<Records>,
+    state: TempDir,
+    wrong: Vec<String>,
+}
+
+impl Play {
+    fn new(
+        stage: &Stage<'_>,
+        cell: Cell,
+        nth: usize,
+        first: Office,
+        spare: Option<Office>,
+    ) -> Self {
+        let clock = Arc::new(Leaps::new(SystemClock.now()));
+        let mut settings = stage.settings.clone();
+        let ca = |name| CaName::parse(name).expect("a literal name");
+        let cas = [(ca("first"), Some(&first)), (ca("spare"), spare.as_ref())];
+        let certificate = &mut settings.certificates[0];
+        certificate.cas.clear();
+        for (name, office) in cas {
+            match office {
+                Some(office) => {
+                    let profile = settings.cas.get_mut(&name).expect("in the settings");
+                    profile.directories = vec![office.directory()];
+                    certificate.cas.push(name);
+                }
+                None => drop(settings.cas.remove(&name)),
+            }
+        }
+        let domain = format!("c{nth}.example.com");
+        let identifier = |text: &str| Identifier::parse(text).expect("a name");
+        certificate.domains = vec![identifier(&domain), identifier(&format!("*.{domain}"))];
+        let name = certificate.name.clone();
+        let trouble = trouble(stage, cell, &first, &clock);
+        let classify = first.classifier();
+        let line = Line {
+            sender: stage.sender.clone(),
+            clock: Arc::clone(&clock),
+            ca: first.url(),
+            classify,
+            trouble: Mutex::new(trouble),
+            struck: AtomicUsize::new(0),
+        };
+        Self {
+            cell,
+            settings,
+            name,
+            clock,
+            line: Arc::new(line),
+            records: Arc::new(Records::new(stage.world.dns().txt_records())),
+            state: folder(),
+            first,
+            spare,
+            wrong: Vec::new(),
+        }
+    }
+
+    /// A certificate is wanted for the first time.
+    async fn issue(&mut self) -> String {
+        let report = self.run().await;
+        let text = match self.ended(&report) {
+            Ended::Issued { fallback: false } => "recovered".to_owned(),
+            Ended::Issued { fallback: true } => {
+                self.check_causes(&lines(&report));
+                "other CA".to_owned()
+            }
+            Ended::Parked { until, wait } => {
+                let text = format!("parked {wait}");
+                self.parked(&report, until).await;
+                self.resume(until).await;
+                text
+            }
+            Ended::Badly(what) => {
+                self.wrong.push(what.clone());
+                what
+            }
+        };
+        self.check_end(1);
+        match self.first.ledger().orders {
+            0 | 1 => text,
+            more => format!("{text}, {more} orders"),
+        }
+    }
+
+    /// Runs at the stated times until there is a certificate.
+    async fn resume(&mut self, mut until: Timestamp) {
+        let tries = match self.cell.course {
+            Course::Once => 1,
+            Course::ForEver | Course::WithSpare => TRIES,
+        };
+        for nth in 1..=tries {
+            if nth == tries {
+                self.mend();
+            }
+            self.clock.leap_to(until);
+            let report = self.run().await;
+            match self.ended(&report) {
+                Ended::Issued { .. } => return,
+                Ended::Parked { until: next, .. } if nth < tries => {
+                    if next <= until {
+                        self.wrong
+                            .push(format!("try {nth}: the next one is not later"));
+                    }
+                    self.check_causes(&lines(&report));
+                    until = next;
+                }
+                Ended::Parked { .. } => {
+                    let lines = lines(&report).join("\n");
+                    self.wrong
+                        .push(format!("parked again without a fault: {lines}"));
+                    return;
+                }
+                Ended::Badly(what) => {
+                    self.wrong.push(format!("try {nth}: {what}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What must hold between runs.
+    async fn parked(&mut self, report: &CertificateReport, until: Timestamp) {
+        self.check_causes(&lines(report));
+        self.check_records();
+        let before = self.first.requests();
+        let early = self.run().await;
+        match &early.outcome {
+            Outcome::Held(hold) if hold.until() == Some(until) => {}
+            other => self.wrong.push(format!(
+                "a run before the stated time {until} ended so: {other:?}"
+            )),
+        }
+        if self.first.requests() != before {
+            self.wrong
+                .push("a run before the stated time asked the CA".to_owned());
+        }
+    }
+
+    /// Advice is asked for when a certificate was issued, and later, and a renewal goes on without.
+    async fn renewal_info(&mut self) -> String {
+        let report = self.run().await;
+        if !matches!(self.ended(&report), Ended::Issued { fallback: false }) {
+            self.wrong
+                .push(format!("not issued: {}", lines(&report).join("\n")));
+            return "not issued".to_owned();
+        }
+        let Some(first) = self.past().advice else {
+            self.wrong.push("no advice and no cause is kept".to_owned());
+            return "nothing kept".to_owned();
+        };
+        let text = match &first.cause {
+            Some(cause) => {
+                self.check_causes(std::slice::from_ref(cause));
+                let wait = shown(first.next.since(self.clock.now()));
+                format!("issued; asked again in {wait}")
+            }
+            None => "issued; advised".to_owned(),
+        };
+        self.clock.leap_to(first.next);
+        self.ask_for_advice().await;
+        let second = self.past().advice;
+        match (self.cell.course, second) {
+            (Course::Once, Some(advice)) if advice.suggestion.is_none() => {
+                self.wrong
+                    .push(format!("still no advice: {:?}", advice.cause));
+            }
+            (_, None) => self.wrong.push("the advice was lost".to_owned()),
+            (_, Some(advice)) => {
+                if let Some(cause) = advice.cause.clone() {
+                    self.check_causes(&[cause]);
+                }
+            }
+        }
+        // What was advised or not: 61 days later it is time.
+        self.clock.leap(Duration::from_secs(61 * 24 * 60 * 60));
+        let report = self.run().await;
+        if !matches!(self.ended(&report), Ended::Issued { fallback: false }) {
+            self.wrong
+                .push(format!("not renewed: {}", lines(&report).join("\n")));
+        }
+        self.check_end(2);
+        text
+    }
+
+    /// A certificate that is there is revoked.
+    async fn revoke(&mut self) -> String {
+        let report = self.run().await;
+        if !matches!(self.ended(&report), Ended::Issued { fallback: false }) {
+            self.wrong
+                .push(format!("not issued: {}", lines(&report).join("\n")));
+            return "not issued".to_owned();
+        }
+        let text = match self.ask_to_revoke().await {
+            Ok(How::ByAccount) => "revoked".to_owned(),
+            Ok(How::ByKey) => "revoked by its key".to_owned(),
+            Ok(How::Before) => "revoked, as the second answer says".to_owned(),
+            Err(causes) => {
+                self.check_causes(&causes);
+                if self.is_marked_revoked() {
+                    self.wrong.push("it counts as revoked".to_owned());
+                }
+                self.mend();
+                match self.ask_to_revoke().await {
+                    Ok(_) => "told, revoked later".to_owned(),
+                    Err(causes) => {
+                        self.wrong
+                            .push(format!("not revoked: {}", causes.join("\n")));
+                        "not revoked".to_owned()
+                    }
+                }
+            }
+        };
+        if self.first.revoked() != 1 {
+            self.wrong.push("the CA has not revoked it".to_owned());
+        }
+        if !self.is_marked_revoked() {
+            self.wrong.push("it does not count as revoked".to_owned());
+        }
+        self.check_end(1);
+        text
+    }
+
+    /// One process, from start to end.
+    async fn run(&mut self) -> CertificateReport {
+        let ports = self.ports();
+        let current = ports.session.store.current(&self.name).expect("readable");
+        let job = Job {
+            certificate: self.settings.certificates[0].clone(),
+            seen: current.map(|version| version.version),
+            force: Force::No,
+        };
+        let orders = Orders {
+            jobs: vec![job],
+            install: Vec::new(),
+            rehearsal: false,
+            by_hand: false,
+        };
+        let before = self.first.requests();
+        let (_switch, stop) = Stop::new();
+        let run = scheduler::run(&ports, &self.settings, orders, &stop);
+        let mut report = match tokio::time::timeout(HANG, run).await {
+            Ok(report) => report,
+            Err(_late) => panic!("{}: a run hangs", self.cell),
+        };
+        let asked = self.first.requests() - before;
+        if asked > MOST_REQUESTS {
+            self.wrong.push(format!("{asked} requests in one run"));
+        }
+        report.certificates.remove(0)
+    }
+
+    fn ended(&self, report: &CertificateReport) -> Ended {
+        match &report.outcome {
+            Outcome::Issued { fallback, .. } => Ended::Issued {
+                fallback: *fallback,
+            },
+            Outcome::Failed(_) => match &report.next_try {
+                Some((until, _)) => Ended::Parked {
+                    until: *until,
+                    wait: shown(until.since(report.ended)),
+                },
+                None => Ended::Badly(format!("no next try: {}", lines(report).join("\n"))),
+            },
+            other => Ended::Badly(format!("{other:?}")),
+        }
+    }
+
+    async fn ask_for_advice(&self) {
+        let ports = self.ports();
+        let entries = ports.session.store.inventory().expect("readable");
+        let entries: Vec<_> = entries
+            .into_iter()
+            .map(|entry| entry.expect("readable"))
+            .collect();
+        let now = self.clock.now();
+        let pasts = ports.history.pasts(now).expect("readable");
+        let questions = advice::questions(&self.settings, &entries, &pasts, now);
+        assert_eq!(questions.len(), 1, "{}: it is time to ask", self.cell);
+        let asking = advice::ask(
+            &ports.session,
+            ports.history.as_ref(),
+            &self.settings,
+            questions,
+        );
+        let asked = tokio::time::timeout(HANG, asking).await;
+        asked.unwrap_or_else(|_late| panic!("{}: asking for advice hangs", self.cell));
+    }
+
+    async fn ask_to_revoke(&self) -> Result<How, Vec<String>> {
+        let wish = revoke::Wish {
+            certificate: self.name.clone(),
+            reason: None,
+            although_installed: false,
+        };
+        let ports = self.ports();
+        let asking = revoke::revoke(&ports.session, &self.settings, &wish);
+        match tokio::time::timeout(HANG, asking).await {
+            Ok(Ok(revoked)) => Ok(revoked.how),
+            Ok(Err(error)) => Err(error.lines()),
+            Err(_late) => panic!("{}: revoking hangs", self.cell),
+        }
+    }
+
+    /// The ports of a process that starts now.
+    fn ports(&self) -> Ports {
+        let root = self.state.path();
+        let store = FileStore::open(root, self.settings.state.keep_versions).expect("a state");
+        let history = SqliteHistory::open(root).expect("a history");
+        let plugin = &self.settings.certificates[0].validate[0].1;
+        Ports {
+            session: SessionPorts {
+                clock: self.clock.clone(),
+                entropy: Arc::new(Middle),
+                http: self.line.clone(),
+                keys: Arc::new(LocalKeys),
+                store: Arc::new(store),
+                secrets: Arc::new(Nothing),
+                user_agent: UserAgent::new("matrix/1").expect("a literal name"),
+            },
+            history: Arc::new(history),
+            probe: self.records.clone(),
+            dns: BTreeMap::from([(plugin.clone(), self.records.clone() as _)]),
+            installers: BTreeMap::new(),
+            served: Arc::new(Nothing),
+            audit: Arc::new(AuditTrail::default()),
+            observer: Arc::new(Nothing),
+        }
+    }
+
+    fn past(&self) -> Past {
+        let history = SqliteHistory::open(self.state.path()).expect("a history");
+        history
+            .past(&self.name, self.clock.now())
+            .expect("readable")
+    }
+
+    fn is_marked_revoked(&self) -> bool {
+        let current = self.ports().session.store.current(&self.name);
+        current
+            .expect("readable")
+            .is_some_and(|version| version.revoked.is_some())
+    }
+
+    fn mend(&self) {
+        self.line.mend();
+        self.first.faults().clear();
+    }
+
+    /// One line has to name the URL that failed and how it did.
+    fn check_causes(&mut self, lines: &[String]) {
+        let url = self.first.url();
+        let names = |line: &String| {
+            let signs = self.cell.ill.signs();
+            let of_the_endpoint = line.match_indices(&url).any(|(at, _)| {
+                let path = &line[at + url.len()..];
+                let end = path.find([' ', ':', ';']).unwrap_or(path.len());
+                (self.line.classify)(&path[..end]) == self.cell.endpoint.class()
+            });
+            of_the_endpoint && signs.iter().any(|sign| line.contains(sign))
+        };
+        if !lines.iter().any(names) {
+            self.wrong.push(format!("the cause is not told: {lines:?}"));
+        }
+    }
+
+    fn check_records(&mut self) {
+        let left = self.records.left();
+        if !left.is_empty() {
+            self.wrong.push(format!("records are left: {left:?}"));
+        }
+    }
+
+    /// What must hold when everything is over, with so many certificates from so many runs.
+    fn check_end(&mut self, versions: u32) {
+        self.check_records();
+        let (first, spare) = (
+            self.first.ledger(),
+            self.spare.as_ref().map(Office::ledger).unwrap_or_default(),
+        );
+        let mut wrong = Vec::new();
+        let wanted = usize::try_from(versions).expect("few");
+        let (here, there) = (first.certificates.len(), spare.certificates.len());
+        // One that could not be fetched may be left where the fault is when another CA has helped.
+        let fine = match there {
+            0 => here == wanted,
+            _ => there == wanted && here <= wanted,
+        };
+        if !fine {
+            wrong.push(format!(
+                "{here} and {there} certificates were issued, {wanted} wanted"
+            ));
+        }
+        if first.accounts > 1 || spare.accounts > 1 {
+            wrong.push(format!("{} accounts were made", first.accounts));
+        }
+        let given_up = first.orders.saturating_sub(here);
+        if first.pending > 2 * given_up {
+            wrong.push(format!("{} authorizations are left", first.pending));
+        }
+        let store = self.ports().session.store;
+        match store.current(&self.name).expect("readable") {
+            None => wrong.push("nothing is stored".to_owned()),
+            Some(current) => {
+                let all = first.certificates.iter().chain(&spare.certificates);
+                let same = |pem: &String| pem.trim() == current.pem.cert.trim();
+                if !all.into_iter().any(same) {
+                    wrong.push("what is stored was never issued".to_owned());
+                }
+                let key = LocalKeys.public_key_sha256(&current.key).expect("a key");
+                if key != current.facts.public_key_sha256 {
+                    wrong.push("the stored key is another".to_owned());
+                }
+                if current.version != versions {
+                    wrong.push(format!("version {} is stored", current.version));
+                }
+            }
+        }
+        let open = store.open_journals().expect("readable");
+        if !open.is_empty() {
+            wrong.push("a journal is open".to_owned());
+        }
+        self.wrong.append(&mut wrong);
+    }
+}
+
+/// How a run ended.
+enum Ended {
+    Issued { fallback: bool },
+    Parked { until: Timestamp, wait: String },
+    Badly(String),
+}
+
+/// Everything that a report says about failures.
+fn lines(report: &CertificateReport) -> Vec<String> {
+    let failures = report.failures.iter().map(|failed| &failed.failure);
+    let rest = match &report.outcome {
+        Outcome::Failed(failure) => failure.as_ref(),
+        _ => None,
+    };
+    failures.chain(rest).flat_map(Failure::lines).collect()
+}
+
+/// A wait as a reader remembers it; what chance added is left out.
+fn shown(wait: Duration) -> String {
+    let text = match wait.as_secs() {
+        45..=75 => "1 min",
+        200..=400 => "5 min",
+        450..=750 => "10 min",
+        1700..=1800 => "30 min",
+        4500..=7500 => "100 min",
+        21_600 => "6 h",
+        other => return format!("{other} s"),
+    };
+    text.to_owned()
+}
+
+fn trouble(stage: &Stage<'_>, cell: Cell, first: &Office, clock: &Arc<Leaps>) -> Trouble {
+    let times = match cell.course {
+        Course::Once => cell.times(),
+        Course::ForEver | Course::WithSpare => usize::MAX,
+    };
+    let what = cell.ill.what(clock.now());
+    let closed = what.is_none().then(|| stage.closed.clone());
+    let faults = first.faults().clone();
+    let arm = what.map(|what| {
+        let fault = Fault::always(cell.endpoint.class(), what).times(times);
+        let arm = move || faults.add(fault);
+        Box::new(arm) as Box<dyn FnOnce() + Send>
+    });
+    Trouble {
+        class: cell.endpoint.class(),
+        left: times,
+        waits_for_finalize: cell.endpoint == Endpoint::Poll,
+        closed,
+        slow: cell.ill.is_slow(),
+        arm,
+    }
+}
+
+/// A folder in memory, where there is one: every run syncs its files to the disk.
+fn folder() -> TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let folder = match memory.is_dir() {
+        true => TempDir::new_in(memory),
+        false => TempDir::new(),
+    };
+    folder.expect("a folder")
+}

@@ -1,0 +1,96 @@
+//! The CAs of the matrix, and what their ledgers say.
+
+use waxwing_world::ca::Ca;
+use waxwing_world::fault::Faults;
+use waxwing_world::pebble::Front;
+use waxwing_world::traffic::Class;
+
+/// A CA that a cell talks to.
+pub(super) enum Office {
+    World(Ca),
+    /// Pebble, behind a front of the cell's own.
+    Pebble(Front),
+}
+
+/// What a CA has done, by its own account.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) accounts: usize,
+    pub(super) orders: usize,
+    /// The leaves.
+    pub(super) certificates: Vec<String>,
+    /// Authorizations that wait for a client.
+    pub(super) pending: usize,
+}
+
+impl Office {
+    /// `https://host:port`.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::World(ca) => ca.url(),
+            Self::Pebble(front) => front.url(),
+        }
+    }
+
+    pub(super) fn directory(&self) -> String {
+        match self {
+            Self::World(ca) => ca.directory(),
+            Self::Pebble(front) => front.directory(),
+        }
+    }
+
+    pub(super) fn faults(&self) -> &Faults {
+        match self {
+            Self::World(ca) => ca.faults(),
+            Self::Pebble(front) => front.faults(),
+        }
+    }
+
+    /// Sorts requests by their paths.
+    pub(super) fn classifier(&self) -> Box<dyn Fn(&str) -> Class + Send + Sync> {
+        match self {
+            Self::World(ca) => Box::new(ca.classifier()),
+            Self::Pebble(front) => Box::new(front.classifier()),
+        }
+    }
+
+    /// How many requests it was sent.
+    pub(super) fn requests(&self) -> usize {
+        match self {
+            Self::World(ca) => ca.traffic().total(),
+            Self::Pebble(front) => front.traffic().total(),
+        }
+    }
+
+    /// How many certificates are revoked.
+    pub(super) fn revoked(&self) -> usize {
+        match self {
+            Self::World(ca) => {
+                let all = ca.certificates();
+                all.iter().filter(|one| one.revoked.is_some()).count()
+            }
+            Self::Pebble(front) => front.seen().revoked,
+        }
+    }
+
+    pub(super) fn ledger(&self) -> Ledger {
+        match self {
+            Self::World(ca) => Ledger {
+                accounts: ca.accounts(),
+                orders: ca.orders().len(),
+                certificates: ca.certificates().into_iter().map(|one| one.pem).collect(),
+                pending: ca.pending_authorizations(),
+            },
+            Self::Pebble(front) => {
+                let seen = front.seen();
+                Ledger {
+                    accounts: seen.accounts.len(),
+                    orders: seen.orders.len(),
+                    certificates: seen.certificates.into_values().collect(),
+                    // Pebble does not say.
+                    pending: 0,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What a run of the matrix acts through: the real HTTP client on a line with a fault, a clock that
+//! does not wait, and records that are placed at the world's name servers directly.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waxwing_core::http::{Request, Response, TransportError, TransportStage};
+use waxwing_core::name::{CertificateName, DomainName};
+use waxwing_core::secret::Secret;
+use waxwing_core::settings::SecretRef;
+use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::ServedLeaf;
+use waxwing_flow::plugin::{
+    Attempt, ChallengeRecord, Finding, Placed, PluginFailure, PresentReport, PropagationHint,
+    Removal, ZoneAnswer,
+};
+use waxwing_flow::ports::{
+    Clock, DeploymentProbe, DnsProvider, Entropy, HttpClient, Location, LookupError, Policy,
+    PropagationProbe, SecretError, SecretSource, ServerView, UnseenError,
+};
+use waxwing_flow::report::{Observer, Progress};
+use waxwing_io::http::HttpSender;
+use waxwing_world::dns::{RecordId, TxtRecords};
+use waxwing_world::traffic::Class;
+
+/// Longest real wait behind a simulated one. There is one at all because the world validates in
+/// real time.
+const GLANCE: Duration = Duration::from_millis(10);
+
+/// How long an answer is waited for where none will come.
+const NO_HOPE: Duration = Duration::from_millis(300);
+
+/// How long that takes by the simulated clock.
+const REPLY: Duration = Duration::from_secs(30);
+
+/// A clock that jumps over every wait.
+#[derive(Debug)]
+pub(super) struct Leaps(AtomicI64);
+
+impl Leaps {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self(AtomicI64::new(now.unix_ms()))
+    }
+
+    pub(super) fn leap(&self, wait: Duration) {
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_add(wait, Ordering::Relaxed);
+    }
+
+    pub(super) fn leap_to(&self, at: Timestamp) {
+        self.0.fetch_max(at.unix_ms(), Ordering::Relaxed);
+    }
+}
+
+#[async_trait]
+impl Clock for Leaps {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::Relaxed))
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        self.leap(wait);
+        tokio::time::sleep(wait.min(GLANCE)).await;
+    }
+}
+
+/// Chance that is always in the middle.
+pub(super) struct Middle;
+
+impl Entropy for Middle {
+    fn number(&self) -> u64 {
+        250
+    }
+}
+
+/// A line to CAs, on which requests of one class go wrong at one of them.
+pub(super) struct Line {
+    pub(super) sender: HttpSender,
+    pub(super) clock: Arc<Leaps>,
+    /// What the URLs of the CA begin with.
+    pub(super) ca: String,
+    /// Sorts its requests by URL.
+    pub(super) classify: Box<dyn Fn(&str) -> Class + Send + Sync>,
+    pub(super) trouble: Mutex<Trouble>,
+    /// Requests of the class that have come while the trouble lasted.
+    pub(super) struck: AtomicUsize,
+}
+
+/// What goes wrong.
+pub(super) struct Trouble {
+    pub(super) class: Class,
+    /// So many requests more.
+    pub(super) left: usize,
+    /// Only from the first finalize request on.
+    pub(super) waits_for_finalize: bool,
+    /// Where refused requests go instead.
+    pub(super) closed: Option<String>,
+    /// Whether the answers will not come in time.
+    pub(super) slow: bool,
+    /// Brings about what the server has to do.
+    pub(super) arm: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Trouble {
+    /// What this request meets: none if nothing, else where it is sent instead and whether to wait.
+    fn meet(&mut self, class: Class) -> Option<(Option<String>, bool)> {
+        if self.waits_for_finalize && class == Class::Finalize {
+            self.waits_for_finalize = false;
+        }
+        if self.waits_for_finalize || self.left == 0 {
+            return None;
+        }
+        if let Some(arm) = self.arm.take() {
+            arm();
+        }
+        if class != self.class {
+            return None;
+        }
+        if self.left != usize::MAX {
+            self.left -= 1;
+        }
+        Some((self.closed.clone(), self.slow))
+    }
+}
+
+impl Line {
+    /// Lets everything pass from now on.
+    pub(super) fn mend(&self) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.left = 0;
+        trouble.arm = None;
+    }
+}
+
+#[async_trait]
+impl HttpClient for Line {
+    async fn send(
+        &self,
+        mut request: Request,
+        policy: &Policy,
+    ) -> Result<Response, TransportError> {
+        let url = request.url.clone();
+        let met = match url.strip_prefix(&self.ca) {
+            Some(path) => {
+                let class = (self.classify)(path);
+                let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+                trouble.meet(class)
+            }
+            None => None,
+        };
+        let mut policy = policy.clone();
+        if let Some((elsewhere, slow)) = met {
+            self.struck.fetch_add(1, Ordering::Relaxed);
+            if let Some(elsewhere) = elsewhere {
+                request.url = url.replacen(&self.ca, &elsewhere, 1);
+            }
+            if slow {
+                policy.reply = NO_HOPE;
+            }
+        }
+        let result = self.sender.send(request, &policy).await;
+        result.map_err(|error| {
+            if error.stage == TransportStage::Timeout {
+                self.clock.leap(REPLY);
+            }
+            let url = waxwing_core::http::without_query(&url).to_owned();
+            TransportError { url, ..error }
+        })
+    }
+}
+
+/// Places records at the world's name servers.
+pub(super) struct Records {
+    pub(super) servers: TxtRecords,
+    placed: Mutex<BTreeMap<(String, String), RecordId>>,
+}
+
+impl Records {
+    pub(super) fn new(servers: TxtRecords) -> Self {
+        Self {
+            servers,
+            placed: Mutex::default(),
+        }
+    }
+
+    fn placed(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), RecordId>> {
+        self.placed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is there now.
+    pub(super) fn left(&self) -> Vec<(String, String)> {
+        self.placed().keys().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl DnsProvider for Records {
+    async fn validate(&self, _online: bool) -> Result<Vec<Finding>, PluginFailure> {
+        Ok(Vec::new())
+    }
+
+    async fn preflight(&self, _names: &[DomainName]) -> Result<Vec<ZoneAnswer>, PluginFailure> {
+        Ok(Vec::new())
+    }
+
+    async fn present(
+        &self,
+        _attempt: &Attempt,
+        records: &[ChallengeRecord],
+    ) -> Result<PresentReport, PluginFailure> {
+        let mut report = PresentReport::default();
+        for record in records {
+            let entry = (record.fqdn.to_string(), record.value.clone());
+            let mut placed = self.placed();
+            let created = !placed.contains_key(&entry);
+            if created {
+                let id = self.servers.add(&entry.0, &entry.1).expect("in a zone");
+                placed.insert(entry, id);
+            }
+            report.placed.push(Placed {
+                key: record.key.clone(),
+                receipt: "receipt".to_owned(),
+                created,
+            });
+        }
+        Ok(report)
+    }
+
+    async fn cleanup(
+        &self,
+        _attempt: &Attempt,
+        removals: &[Removal],
+    ) -> Result<Vec<(String, PluginFailure)>, PluginFailure> {
+        for removal in removals {
+            let record = &removal.record;
+            let entry = (record.fqdn.to_string(), record.value.clone());
+            if let Some(id) = self.placed().remove(&entry) {
+                self.servers.remove(id);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// The name servers show at once what was placed.
+#[async_trait]
+impl PropagationProbe for Records {
+    async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError> {
+        Ok(Location {
+            fqdn: identifier.challenge_name(),
+            zone: None,
+        })
+    }
+
+    async fn look(
+        &self,
+        fqdn: &DomainName,
+        value: &str,
+        _hint: &PropagationHint,
+    ) -> Result<Vec<ServerView>, LookupError> {
+        let entry = (fqdn.to_string(), value.to_owned());
+        Ok(vec![ServerView {
+            server: "the world's".to_owned(),
+            sees: Ok(self.placed().contains_key(&entry)),
+        }])
+    }
+}
+
+/// Nothing is served, watched or secret here.
+pub(super) struct Nothing;
+
+#[async_trait]
+impl DeploymentProbe for Nothing {
+    async fn look(&self, _place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
+        Err(UnseenError { causes: Vec::new() })
+    }
+}
+
+impl Observer for Nothing {
+    fn progress(&self, _certificate: &CertificateName, _progress: &Progress) {}
+}
+
+impl SecretSource for Nothing {
+    fn secret(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
+        Err(SecretError {
+            reference: format!("{reference:?}"),
+            causes: Vec::new(),
+            hint: None,
+        })
+    }
+}
