@@ -1,5 +1,10 @@
 //! Granted folders on Unix: every step is relative to an open folder and follows no link.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of granted folders"
+)]
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;

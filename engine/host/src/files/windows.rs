@@ -1,6 +1,11 @@
 //! Granted folders on Windows. Access is the folder's own, unless the grant has an `acl`, which is
 //! set with `icacls` on the new file before it takes the name.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of granted folders, and icacls sets their rights"
+)]
+
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};

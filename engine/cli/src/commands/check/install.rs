@@ -71,6 +71,7 @@ fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is judged here are files")]
 mod tests {
     use std::time::Duration;
 
