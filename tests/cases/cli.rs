@@ -189,6 +189,43 @@ fn check_names_the_line_for_a_network_that_cannot_ask_name_servers() {
         .says("the resolvers are asked, as [network] propagation says");
 }
 
+#[cfg(unix)]
+#[test]
+fn files_that_could_not_be_written_as_wanted_are_told_before() {
+    let (rig, judge) = rig();
+    let write = |lines: &str| {
+        rig.write_config(&format!(
+            "{}{}{}",
+            rig.config_at(&judge, ""),
+            rig.installer(lines),
+            certificate("one", &["www.example.com"])
+        ));
+    };
+    write("grants.files.certs.owner = \"nobody-here\"\ngrants.files.certs.group = \"none-here\"");
+    for (verb, code) in [(&["check", "--offline"][..], 1), (&["plan"], 0)] {
+        let run = rig.waxwing(verb).expect(code);
+        let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "has the owner \"nobody-here\", and this machine has no such user",
+            "has the group \"none-here\", and this machine has no such group",
+            "`getent group`",
+        ] {
+            assert!(said.contains(part), "{verb:?}: {said}");
+        }
+    }
+    write(
+        "settings.files = { \"../{name}.crt\" = \"fullchain.pem\", \"{nme}\" = \"privkey.pem\" }",
+    );
+    for verb in [&["check", "--offline"][..], &["plan"], &["renew"]] {
+        rig.waxwing(verb)
+            .expect(3)
+            .says("\"../{name}.crt\" cannot be a name here")
+            .says("unknown placeholder {nme} in \"{nme}\"; did you mean {name}?")
+            .says("hint: one file name, without a folder");
+    }
+    assert_eq!(judge.traffic().total(), 0);
+}
+
 #[test]
 fn check_names_each_thing_that_is_wrong() {
     let (rig, judge) = rig();

@@ -228,6 +228,17 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
+/// Owner and group of a grant that this machine does not have: the key and the name.
+pub(crate) fn unknown_owners(grant: &GrantFiles) -> Vec<(&'static str, &str)> {
+    let owner = grant.owner.as_deref().filter(|name| user(name).is_err());
+    let group = grant.group.as_deref().filter(|name| group(name).is_err());
+    let keyed = [("owner", owner), ("group", group)];
+    keyed
+        .into_iter()
+        .filter_map(|(key, name)| Some((key, name?)))
+        .collect()
+}
+
 fn user(name: &str) -> io::Result<u32> {
     if let Ok(number) = name.parse() {
         return Ok(number);
