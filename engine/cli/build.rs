@@ -3,6 +3,11 @@
 //! The guests are built by a cargo of their own, into one fixed folder: under `OUT_DIR` they would
 //! be built again for each of build, test, clippy and release.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a build script reads and writes what it builds"
+)]
+
 use std::env;
 use std::error::Error;
 use std::fmt::Write as _;

@@ -1,4 +1,7 @@
 //! The program from outside: arguments, exit code, and what it says.
+//!
+//! Where only the CA of the world is asked, no CA is asked for a certificate, or it has to answer
+//! wrongly, which Pebble does not.
 
 use std::fs;
 
@@ -6,19 +9,24 @@ use waxwing_world::ca;
 use waxwing_world::fault::{Fault, What};
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{CaSection, Judge, Rig, Run, certificate, finish};
+use crate::cases::rig::{CaSection, Judge, Rig, Run, certificate, finish, plain};
 
 /// A world whose CA has the certificate `one` to issue and install.
 fn rig() -> (Rig, Judge) {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
+    one(&rig, &judge);
+    (rig, judge)
+}
+
+/// A configuration with the certificate `one` to issue and install.
+fn one(rig: &Rig, judge: &Judge) {
     rig.write_config(&format!(
         "{}{}{}",
-        rig.config_at(&judge, ""),
+        rig.config_at(judge, ""),
         rig.installer(""),
         certificate("one", &["www.example.com"])
     ));
-    (rig, judge)
 }
 
 /// The program with these arguments and nothing else.
@@ -36,24 +44,27 @@ fn json(run: &Run, pointer: &str) -> serde_json::Value {
 
 #[test]
 fn plan_tells_a_script_whether_there_is_something_to_do() {
-    let (rig, judge) = rig();
-    rig.waxwing(&["plan"])
-        .expect(0)
-        .says("1 certificate: 1 to issue")
-        .says("never issued")
-        .says("server: one.crt, one.key in ");
-    rig.waxwing(&["plan", "--detailed-exitcode"]).expect(2);
-    let run = rig.waxwing(&["plan", "one", "--json"]).expect(0);
-    assert_eq!(json(&run, "/verb"), "plan");
-    assert_eq!(json(&run, "/result/changes"), true);
-    assert_eq!(judge.traffic().total(), 0, "no network");
-    rig.waxwing(&["renew"]).expect(0);
-    let run = rig.waxwing(&["plan", "--detailed-exitcode"]).expect(0);
-    assert!(run.says("= keep").stdout.contains("1 kept"));
-    rig.waxwing(&["plan", "two"])
-        .expect(2)
-        .says("no certificate \"two\"")
-        .says("hint: configured: one");
+    let test = "plan_tells_a_script_whether_there_is_something_to_do";
+    plain(test, |rig, judge| {
+        one(rig, judge);
+        rig.waxwing(&["plan"])
+            .expect(0)
+            .says("1 certificate: 1 to issue")
+            .says("never issued")
+            .says("server: one.crt, one.key in ");
+        rig.waxwing(&["plan", "--detailed-exitcode"]).expect(2);
+        let run = rig.waxwing(&["plan", "one", "--json"]).expect(0);
+        assert_eq!(json(&run, "/verb"), "plan");
+        assert_eq!(json(&run, "/result/changes"), true);
+        assert_eq!(judge.traffic().total(), 0, "no network");
+        rig.waxwing(&["renew"]).expect(0);
+        let run = rig.waxwing(&["plan", "--detailed-exitcode"]).expect(0);
+        assert!(run.says("= keep").stdout.contains("1 kept"));
+        rig.waxwing(&["plan", "two"])
+            .expect(2)
+            .says("no certificate \"two\"")
+            .says("hint: configured: one");
+    });
 }
 
 #[test]
@@ -101,29 +112,30 @@ fn check_names_what_cannot_work_without_asking_anybody() {
 
 #[test]
 fn force_shows_what_is_left_of_a_limit_and_refuses_the_last_one() {
-    let rig = Rig::new();
-    let judge = rig.ca(ca::Options::default());
-    let limits = "limits = { orders = \"3 per 9h\", duplicates = \"9 per 7d\" }";
-    rig.write_config(&format!(
-        "{}{}",
-        rig.config_at(&judge, limits),
-        certificate("one", &["www.example.com"])
-    ));
-    rig.waxwing(&["renew"]).expect(0);
-    rig.waxwing(&["renew", "one", "--force"])
-        .expect(0)
-        .says("one: 2 of 3 per 9h left at ")
-        .says("one: 8 of 9 per 7d left at ");
-    rig.waxwing(&["renew", "one", "--force"])
-        .expect(2)
-        .says("one: 1 of 3 per 9h left at ")
-        .says("waxwing renew one --force --yes");
-    assert_eq!(rig.versions("one"), 2);
-    rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(0);
-    // Now it is used up, and nobody overrules that.
-    let orders = judge.traffic().count(Class::NewOrder);
-    rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(5);
-    assert_eq!(judge.traffic().count(Class::NewOrder), orders);
+    let test = "force_shows_what_is_left_of_a_limit_and_refuses_the_last_one";
+    plain(test, |rig, judge| {
+        let limits = "limits = { orders = \"3 per 9h\", duplicates = \"9 per 7d\" }";
+        rig.write_config(&format!(
+            "{}{}",
+            rig.config_at(judge, limits),
+            certificate("one", &["www.example.com"])
+        ));
+        rig.waxwing(&["renew"]).expect(0);
+        rig.waxwing(&["renew", "one", "--force"])
+            .expect(0)
+            .says("one: 2 of 3 per 9h left at ")
+            .says("one: 8 of 9 per 7d left at ");
+        rig.waxwing(&["renew", "one", "--force"])
+            .expect(2)
+            .says("one: 1 of 3 per 9h left at ")
+            .says("waxwing renew one --force --yes");
+        assert_eq!(rig.versions("one"), 2);
+        rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(0);
+        // Now it is used up, and nobody overrules that.
+        let orders = judge.traffic().count(Class::NewOrder);
+        rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(5);
+        assert_eq!(judge.traffic().count(Class::NewOrder), orders);
+    });
 }
 
 #[test]
@@ -177,6 +189,43 @@ fn check_names_the_line_for_a_network_that_cannot_ask_name_servers() {
         .says("the resolvers are asked, as [network] propagation says");
 }
 
+#[cfg(unix)]
+#[test]
+fn files_that_could_not_be_written_as_wanted_are_told_before() {
+    let (rig, judge) = rig();
+    let write = |lines: &str| {
+        rig.write_config(&format!(
+            "{}{}{}",
+            rig.config_at(&judge, ""),
+            rig.installer(lines),
+            certificate("one", &["www.example.com"])
+        ));
+    };
+    write("grants.files.certs.owner = \"nobody-here\"\ngrants.files.certs.group = \"none-here\"");
+    for (verb, code) in [(&["check", "--offline"][..], 1), (&["plan"], 0)] {
+        let run = rig.waxwing(verb).expect(code);
+        let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "has the owner \"nobody-here\", and this machine has no such user",
+            "has the group \"none-here\", and this machine has no such group",
+            "`getent group`",
+        ] {
+            assert!(said.contains(part), "{verb:?}: {said}");
+        }
+    }
+    write(
+        "settings.files = { \"../{name}.crt\" = \"fullchain.pem\", \"{nme}\" = \"privkey.pem\" }",
+    );
+    for verb in [&["check", "--offline"][..], &["plan"], &["renew"]] {
+        rig.waxwing(verb)
+            .expect(3)
+            .says("\"../{name}.crt\" cannot be a name here")
+            .says("unknown placeholder {nme} in \"{nme}\"; did you mean {name}?")
+            .says("hint: one file name, without a folder");
+    }
+    assert_eq!(judge.traffic().total(), 0);
+}
+
 #[test]
 fn check_names_each_thing_that_is_wrong() {
     let (rig, judge) = rig();
@@ -203,37 +252,39 @@ fn check_names_each_thing_that_is_wrong() {
 #[cfg(unix)]
 #[test]
 fn a_program_that_others_can_change_is_not_run() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (rig, judge) = rig();
-    let program = rig.path("reload");
-    let witness = rig.path("witness");
-    fs::write(
-        &program,
-        format!("#!/bin/sh\ntouch {}\n", witness.display()),
-    )
-    .expect("written");
-    let text = format!(
-        "{}{}{}",
-        rig.config_at(&judge, ""),
-        rig.installer(&format!("grants.exec.reload.argv = [{:?}]", program)),
-        certificate("one", &["www.example.com"])
-    );
-    rig.write_config(&text);
-    let mode = |mode| {
-        let mode = fs::Permissions::from_mode(mode);
-        fs::set_permissions(&program, mode).expect("set");
-    };
-    mode(0o777);
-    rig.waxwing(&["check", "--offline"])
-        .expect(1)
-        .says("others can change ")
-        .says("plugin.server.grants.exec.reload");
-    rig.waxwing(&["renew"]).expect(3).says("others can change ");
-    assert_eq!(judge.traffic().total(), 0);
-    assert!(!witness.exists());
-    mode(0o755);
-    rig.waxwing(&["renew"]).expect(0);
-    assert!(witness.exists());
+    let test = "a_program_that_others_can_change_is_not_run";
+    plain(test, |rig, judge| {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = rig.path("reload");
+        let witness = rig.path("witness");
+        fs::write(
+            &program,
+            format!("#!/bin/sh\ntouch {}\n", witness.display()),
+        )
+        .expect("written");
+        let text = format!(
+            "{}{}{}",
+            rig.config_at(judge, ""),
+            rig.installer(&format!("grants.exec.reload.argv = [{:?}]", program)),
+            certificate("one", &["www.example.com"])
+        );
+        rig.write_config(&text);
+        let mode = |mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(&program, mode).expect("set");
+        };
+        mode(0o777);
+        rig.waxwing(&["check", "--offline"])
+            .expect(1)
+            .says("others can change ")
+            .says("plugin.server.grants.exec.reload");
+        rig.waxwing(&["renew"]).expect(3).says("others can change ");
+        assert_eq!(judge.traffic().total(), 0);
+        assert!(!witness.exists());
+        mode(0o755);
+        rig.waxwing(&["renew"]).expect(0);
+        assert!(witness.exists());
+    });
 }
 
 #[test]
@@ -347,21 +398,24 @@ fn version_needs_no_configuration() {
 
 #[test]
 fn a_certificate_is_handed_over_and_set_aside() {
-    let (rig, _judge) = rig();
-    rig.waxwing(&["renew"]).expect(0);
-    let out = rig.path("out");
-    let to = out.display().to_string();
-    rig.waxwing(&["export", "one", &to]).expect(0);
-    assert_eq!(rig.names_in(&out.join("cert.pem")), ["www.example.com"]);
-    rig.waxwing(&["export", "one", &to])
-        .expect(0)
-        .says("(replaced)");
-    rig.waxwing(&["export", "two", &to]).expect(2);
-    rig.waxwing(&["forget", "one"])
-        .expect(2)
-        .says("still in the configuration");
-    rig.waxwing(&["forget", "one", "--yes"]).expect(0);
-    rig.waxwing(&["plan"]).expect(0).says("never issued");
+    let test = "a_certificate_is_handed_over_and_set_aside";
+    plain(test, |rig, judge| {
+        one(rig, judge);
+        rig.waxwing(&["renew"]).expect(0);
+        let out = rig.path("out");
+        let to = out.display().to_string();
+        rig.waxwing(&["export", "one", &to]).expect(0);
+        assert_eq!(rig.names_in(&out.join("cert.pem")), ["www.example.com"]);
+        rig.waxwing(&["export", "one", &to])
+            .expect(0)
+            .says("(replaced)");
+        rig.waxwing(&["export", "two", &to]).expect(2);
+        rig.waxwing(&["forget", "one"])
+            .expect(2)
+            .says("still in the configuration");
+        rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+        rig.waxwing(&["plan"]).expect(0).says("never issued");
+    });
 }
 
 #[test]

@@ -10,22 +10,13 @@ use instant_acme::{
 use waxwing_world::traffic::{Class, Traffic};
 use waxwing_world::{ca, pebble};
 
-use crate::cases::rig::{Judge, Rig, both, certificate};
+use crate::cases::rig::{Judge, Rig, both, certificate, plain};
 
 /// One request at a time.
 const NARROW: &str = "rate = { concurrent-requests = 1, concurrent-orders = 1 }";
 
 /// Further looks at an order that one issuance may take when a judge is slow.
 const PATIENCE: usize = 2;
-
-fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
-    both(
-        test,
-        &ca::Options::default(),
-        &pebble::Options::default(),
-        claim,
-    );
-}
 
 /// A rig whose account exists, that keeps no copy of the directory, and whose counters start now,
 /// for these certificates.

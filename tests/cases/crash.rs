@@ -9,7 +9,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::pebble;
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, both, certificate, until};
+use crate::cases::rig::{Judge, Rig, both, certificate, plain, until};
 
 /// Longer than any test; whoever waits that long is killed.
 const AGES: &str = "poll = { first = \"300s\", max = \"300s\" }";
@@ -187,49 +187,50 @@ pub(super) fn with_test_command(rig: &Rig, judge: &Judge) {
 #[cfg(unix)]
 #[test]
 fn killed_while_the_new_files_are_being_tested() {
-    let rig = Rig::new();
-    let judge = rig.ca(ca::Options::default());
-    with_test_command(&rig, &judge);
-    rig.waxwing(&["renew"]).expect(0);
-    let installed = || fs::read(rig.path("tls/one.crt")).expect("it is installed");
-    let key = || fs::read(rig.path("tls/one.key")).expect("it is installed");
-    let (first, first_key) = (installed(), key());
-    let open = rig.path("state/backups/server/open");
-    assert!(!open.exists(), "a good batch leaves nothing behind");
+    let test = "killed_while_the_new_files_are_being_tested";
+    plain(test, |rig, judge| {
+        with_test_command(rig, judge);
+        rig.waxwing(&["renew"]).expect(0);
+        let installed = || fs::read(rig.path("tls/one.crt")).expect("it is installed");
+        let key = || fs::read(rig.path("tls/one.key")).expect("it is installed");
+        let (first, first_key) = (installed(), key());
+        let open = rig.path("state/backups/server/open");
+        assert!(!open.exists(), "a good batch leaves nothing behind");
 
-    fs::write(rig.path("hold"), "").expect("a file");
-    let mut child = rig
-        .command(&["renew", "one", "--force"])
-        .spawn()
-        .expect("the program starts");
-    until("the test", || {
-        fs::read_to_string(rig.path("held")).is_ok_and(|text| text.ends_with('\n'))
+        fs::write(rig.path("hold"), "").expect("a file");
+        let mut child = rig
+            .command(&["renew", "one", "--force"])
+            .spawn()
+            .expect("the program starts");
+        until("the test", || {
+            fs::read_to_string(rig.path("held")).is_ok_and(|text| text.ends_with('\n'))
+        });
+        assert_ne!(installed(), first, "the new file is in place, untested");
+        child.kill().expect("it still ran");
+        child.wait().expect("it is gone");
+        let orphan = fs::read_to_string(rig.path("held")).expect("its id");
+        let gone = std::process::Command::new("kill")
+            .arg(orphan.trim())
+            .status();
+        assert!(gone.expect("kill runs").success());
+        fs::remove_file(rig.path("hold")).expect("it was there");
+        assert_ne!(installed(), first, "nobody has put it back yet");
+
+        // Even if nothing works any more, the server finds what it had.
+        fs::write(rig.path("broken"), "").expect("a file");
+        rig.waxwing(&["renew"])
+            .expect(6)
+            .says("an earlier run was cut off while it installed")
+            .says("no such directive");
+        assert_eq!(installed(), first);
+        assert_eq!(key(), first_key);
+        assert!(!open.exists() || fs::read_dir(&open).expect("a folder").count() == 0);
+
+        fs::remove_file(rig.path("broken")).expect("it was there");
+        let run = rig.waxwing(&["renew"]).expect(0);
+        assert!(!run.stdout.contains("cut off"), "{}", run.stdout);
+        assert_ne!(installed(), first);
+        assert_eq!(rig.versions("one"), 2);
+        assert_eq!(judge.traffic().count(Class::NewOrder), 2);
     });
-    assert_ne!(installed(), first, "the new file is in place, untested");
-    child.kill().expect("it still ran");
-    child.wait().expect("it is gone");
-    let orphan = fs::read_to_string(rig.path("held")).expect("its id");
-    let gone = std::process::Command::new("kill")
-        .arg(orphan.trim())
-        .status();
-    assert!(gone.expect("kill runs").success());
-    fs::remove_file(rig.path("hold")).expect("it was there");
-    assert_ne!(installed(), first, "nobody has put it back yet");
-
-    // Even if nothing works any more, the server finds what it had.
-    fs::write(rig.path("broken"), "").expect("a file");
-    rig.waxwing(&["renew"])
-        .expect(6)
-        .says("an earlier run was cut off while it installed")
-        .says("no such directive");
-    assert_eq!(installed(), first);
-    assert_eq!(key(), first_key);
-    assert!(!open.exists() || fs::read_dir(&open).expect("a folder").count() == 0);
-
-    fs::remove_file(rig.path("broken")).expect("it was there");
-    let run = rig.waxwing(&["renew"]).expect(0);
-    assert!(!run.stdout.contains("cut off"), "{}", run.stdout);
-    assert_ne!(installed(), first);
-    assert_eq!(rig.versions("one"), 2);
-    assert_eq!(judge.traffic().count(Class::NewOrder), 2);
 }

@@ -9,16 +9,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::pebble;
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{CaSection, Judge, Rig, both, certificate, finish, until};
-
-fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
-    both(
-        test,
-        &ca::Options::default(),
-        &pebble::Options::default(),
-        claim,
-    );
-}
+use crate::cases::rig::{CaSection, Judge, Rig, both, certificate, finish, plain, until};
 
 /// Judges that never issue for anything below `blocked.example`.
 fn with_a_blocked_name(test: &str, claim: impl Fn(&Rig, &Judge)) {
@@ -76,6 +67,7 @@ fn a_refused_directory_is_named_and_the_next_ca_issues() {
 
 #[test]
 fn with_every_ca_down_each_cause_is_named() {
+    // Pebble is never down.
     let rig = Rig::new();
     let refusing = refusing(&rig);
     // Nobody listens there.
@@ -100,6 +92,7 @@ fn with_every_ca_down_each_cause_is_named() {
 #[test]
 fn a_page_that_asks_for_patience_is_obeyed() {
     const WAIT: Duration = Duration::from_secs(2);
+    // Pebble has no limits to ask patience for.
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
     if let Judge::World(ca) = &judge {
@@ -139,6 +132,7 @@ fn an_answer_that_is_lost_costs_no_certificate() {
         Class::Certificate,
     ];
     for class in lost {
+        // Pebble loses no answer.
         let rig = Rig::new();
         let judge = rig.ca(ca::Options::default());
         if let Judge::World(ca) = &judge {
@@ -200,6 +194,7 @@ fn a_validation_that_fails_is_told_name_by_name_and_leaves_no_record() {
 
 #[test]
 fn a_caa_record_for_another_ca_is_told() {
+    // Pebble asks for no CAA records.
     let rig = Rig::new();
     let judge = rig.ca(ca::Options {
         caa: vec!["ours.example".to_owned()],
@@ -358,21 +353,22 @@ fn a_staging_certificate_never_takes_the_place_of_a_real_one() {
 
 #[test]
 fn a_certificate_that_another_run_works_on_is_left_to_it() {
-    let rig = Rig::new();
-    let judge = rig.ca(ca::Options::default());
-    let config = rig.config_at(&judge, "");
-    rig.write_config(&format!(
-        "{config}{}",
-        certificate("one", &["www.example.com"])
-    ));
-    rig.provider
-        .fault(Fault::once(Class::Zone, What::Slow(Duration::from_secs(5))));
-    let first = rig.command(&["renew"]).spawn().expect("it starts");
-    until("the first run at work", || {
-        rig.provider.traffic().count(Class::Zone) > 0
+    let test = "a_certificate_that_another_run_works_on_is_left_to_it";
+    plain(test, |rig, judge| {
+        let config = rig.config_at(judge, "");
+        rig.write_config(&format!(
+            "{config}{}",
+            certificate("one", &["www.example.com"])
+        ));
+        rig.provider
+            .fault(Fault::once(Class::Zone, What::Slow(Duration::from_secs(5))));
+        let first = rig.command(&["renew"]).spawn().expect("it starts");
+        until("the first run at work", || {
+            rig.provider.traffic().count(Class::Zone) > 0
+        });
+        rig.waxwing(&["renew"]).expect(7);
+        finish(first).expect(0);
+        assert_eq!(judge.traffic().count(Class::NewOrder), 1);
+        assert_eq!(rig.versions("one"), 1);
     });
-    rig.waxwing(&["renew"]).expect(7);
-    finish(first).expect(0);
-    assert_eq!(judge.traffic().count(Class::NewOrder), 1);
-    assert_eq!(rig.versions("one"), 1);
 }

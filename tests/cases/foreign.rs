@@ -9,11 +9,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use waxwing_world::ca;
 use waxwing_world::dns::{RecordId, TxtRecords};
 use waxwing_world::server::Https;
 
-use crate::cases::rig::Rig;
+use crate::cases::rig::plain;
 
 const TOKEN: &str = "a-token-of-the-invented-provider";
 
@@ -121,57 +120,58 @@ async fn remove(
 #[test]
 fn a_foreign_plugin_works_when_pinned_and_granted_and_not_otherwise() {
     let component = template();
-    let rig = Rig::new();
-    let judge = rig.ca(ca::Options::default());
-    let provider = Arc::new(Provider {
-        dns: rig.world.dns().txt_records(),
-        records: Mutex::new(Vec::new()),
-    });
-    let router = Router::new()
-        .route("/v1/zones", get(zones))
-        .route("/v1/zones/{zone}/records", get(list).post(create))
-        .route("/v1/zones/{zone}/records/{id}", delete(remove))
-        .with_state(Arc::clone(&provider));
-    let api = Https::start(&rig.world, router).expect("the provider starts");
-    let sum = Command::new("sha256sum")
-        .arg(&component)
-        .output()
-        .expect("sha256sum runs");
-    let sum = String::from_utf8_lossy(&sum.stdout)
-        .split(' ')
-        .next()
-        .map(str::to_owned);
-    let sum = sum.expect("a digest");
-    rig.write_secret("token", TOKEN);
-    let config = |pin: &str, grant: &str| {
-        let base = rig.config_without_plugins(&[("first", &judge.directory())]);
-        format!(
-            "{base}[plugin.other]\nuses = \"{}\"\nsha256 = \"{pin}\"\n\
+    let test = "a_foreign_plugin_works_when_pinned_and_granted_and_not_otherwise";
+    plain(test, |rig, judge| {
+        let provider = Arc::new(Provider {
+            dns: rig.world.dns().txt_records(),
+            records: Mutex::new(Vec::new()),
+        });
+        let router = Router::new()
+            .route("/v1/zones", get(zones))
+            .route("/v1/zones/{zone}/records", get(list).post(create))
+            .route("/v1/zones/{zone}/records/{id}", delete(remove))
+            .with_state(Arc::clone(&provider));
+        let api = Https::start(&rig.world, router).expect("the provider starts");
+        let sum = Command::new("sha256sum")
+            .arg(&component)
+            .output()
+            .expect("sha256sum runs");
+        let sum = String::from_utf8_lossy(&sum.stdout)
+            .split(' ')
+            .next()
+            .map(str::to_owned);
+        let sum = sum.expect("a digest");
+        rig.write_secret("token", TOKEN);
+        let config = |pin: &str, grant: &str| {
+            let base = rig.config_without_plugins(&[("first", &judge.directory())]);
+            format!(
+                "{base}[plugin.other]\nuses = \"{}\"\nsha256 = \"{pin}\"\n\
              settings.endpoint = \"{}/v1\"\nsecrets.token = \"file:token\"\n{grant}\n\n\
              [[certificate]]\nname = \"shop\"\ndomains = [\"example.com\", \"*.example.com\"]\n",
-            component.display(),
-            api.url(),
-        )
-    };
-    let grant = format!(
-        "grants.http = {{ hosts = [\"{}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}",
-        api.url()
-    );
+                component.display(),
+                api.url(),
+            )
+        };
+        let grant = format!(
+            "grants.http = {{ hosts = [\"{}\"], private = [\"127.0.0.0/8\"], trust = \"root.pem\" }}",
+            api.url()
+        );
 
-    rig.write_config(&config(&"0".repeat(64), &grant));
-    let refused = rig.waxwing(&["renew"]).expect(3);
-    assert!(
-        refused.stderr.contains(&sum),
-        "names the digest it found:\n{}",
-        refused.stderr
-    );
+        rig.write_config(&config(&"0".repeat(64), &grant));
+        let refused = rig.waxwing(&["renew"]).expect(3);
+        assert!(
+            refused.stderr.contains(&sum),
+            "names the digest it found:\n{}",
+            refused.stderr
+        );
 
-    rig.write_config(&config(&sum, ""));
-    let refused = rig.waxwing(&["renew"]).expect(3);
-    assert!(refused.stderr.contains("grants.http"), "{}", refused.stderr);
+        rig.write_config(&config(&sum, ""));
+        let refused = rig.waxwing(&["renew"]).expect(3);
+        assert!(refused.stderr.contains("grants.http"), "{}", refused.stderr);
 
-    rig.write_config(&config(&sum, &grant));
-    rig.waxwing(&["renew"]).expect(0);
-    rig.verify("shop", &judge.root_pem(0));
-    assert_eq!(rig.world.dns().all_txt(), [], "no record is left behind");
+        rig.write_config(&config(&sum, &grant));
+        rig.waxwing(&["renew"]).expect(0);
+        rig.verify("shop", &judge.root_pem(0));
+        assert_eq!(rig.world.dns().all_txt(), [], "no record is left behind");
+    });
 }

@@ -8,17 +8,7 @@ use waxwing_world::ca::{self, Credentials, ExternalAccount, Profile};
 use waxwing_world::pebble;
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, both, certificate};
-
-/// Both judges as they come.
-fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
-    both(
-        test,
-        &ca::Options::default(),
-        &pebble::Options::default(),
-        claim,
-    );
-}
+use crate::cases::rig::{Judge, Rig, both, certificate, plain};
 
 /// The names in the stored certificate, sorted.
 fn names(rig: &Rig, name: &str) -> Vec<String> {
@@ -188,6 +178,7 @@ fn credentials_are_fetched_as_the_profile_says() {
         ),
     ];
     for (access_key, in_query, field, source) in ways {
+        // Pebble hands out no credentials.
         let rig = Rig::new();
         let judge = rig.ca(ca::Options {
             external_account: ExternalAccount::Required {

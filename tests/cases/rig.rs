@@ -57,10 +57,31 @@ pub(crate) fn both(
     at_pebble: &pebble::Options,
     claim: impl Fn(&Rig, &Judge),
 ) {
-    let rig = Rig::new();
+    in_each(test, Rig::new, at_world, at_pebble, claim);
+}
+
+/// The same claim before both judges as they come.
+pub(crate) fn plain(test: &str, claim: impl Fn(&Rig, &Judge)) {
+    plain_in(test, Rig::new, claim);
+}
+
+/// The same in worlds that are made like this.
+pub(crate) fn plain_in(test: &str, world: impl Fn() -> Rig, claim: impl Fn(&Rig, &Judge)) {
+    let (at_world, at_pebble) = (ca::Options::default(), pebble::Options::default());
+    in_each(test, world, &at_world, &at_pebble, claim);
+}
+
+fn in_each(
+    test: &str,
+    world: impl Fn() -> Rig,
+    at_world: &ca::Options,
+    at_pebble: &pebble::Options,
+    claim: impl Fn(&Rig, &Judge),
+) {
+    let rig = world();
     let judge = rig.ca(at_world.clone());
     claim(&rig, &judge);
-    let rig = Rig::new();
+    let rig = world();
     if let Some(judge) = rig.pebble(test, at_pebble) {
         claim(&rig, &judge);
     }
@@ -179,7 +200,7 @@ impl Rig {
 
     /// The sections that every configuration of a rig has, without any plugin.
     pub(crate) fn config_without_plugins(&self, cas: &[(&str, &str)]) -> String {
-        self.base(&plain(cas))
+        self.base(&sections(cas))
     }
 
     /// The same with the provider's plugin and one CA, called `first`, with more lines in its section.
@@ -415,7 +436,7 @@ pub(crate) fn section_at(plugin: &str, address: &str, secrets: &str) -> String {
     )
 }
 
-fn plain<'a>(cas: &[(&'a str, &str)]) -> Vec<CaSection<'a>> {
+fn sections<'a>(cas: &[(&'a str, &str)]) -> Vec<CaSection<'a>> {
     let section = |(name, directory): &(&'a str, &str)| CaSection {
         name,
         directory: (*directory).to_owned(),

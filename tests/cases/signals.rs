@@ -10,7 +10,7 @@ use waxwing_world::pebble;
 use waxwing_world::traffic::Class;
 
 use crate::cases::crash::with_test_command;
-use crate::cases::rig::{Judge, Rig, both, certificate, finish, until};
+use crate::cases::rig::{Judge, Rig, both, certificate, finish, plain, until};
 
 /// What a run that was asked to stop may take for its records.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -97,27 +97,28 @@ fn a_run_that_is_asked_twice_ends_at_once_and_the_next_one_cleans_up() {
 
 #[test]
 fn an_installation_that_a_stop_cuts_off_is_undone_and_done_again_later() {
-    let rig = Rig::new();
-    let judge = rig.ca(ca::Options::default());
-    with_test_command(&rig, &judge);
-    rig.waxwing(&["renew"]).expect(0);
-    let installed = || std::fs::read(rig.path("tls/one.crt")).expect("it is installed");
-    let first = installed();
-    std::fs::write(rig.path("hold"), "").expect("a file");
-    let child = rig.command(&["renew", "one", "--force"]).spawn();
-    let child = child.expect("it starts");
-    until("the test", || rig.path("held").exists());
-    let asked = Instant::now();
-    send("TERM", &child);
-    let run = finish(child);
-    assert!(asked.elapsed() < FAREWELL, "it took {:?}", asked.elapsed());
-    assert_eq!(run.code, Some(4), "{run:?}");
-    let run = run.says("What was done is undone; the files are as they were.");
-    assert_eq!(installed(), first, "{run:?}");
+    let test = "an_installation_that_a_stop_cuts_off_is_undone_and_done_again_later";
+    plain(test, |rig, judge| {
+        with_test_command(rig, judge);
+        rig.waxwing(&["renew"]).expect(0);
+        let installed = || std::fs::read(rig.path("tls/one.crt")).expect("it is installed");
+        let first = installed();
+        std::fs::write(rig.path("hold"), "").expect("a file");
+        let child = rig.command(&["renew", "one", "--force"]).spawn();
+        let child = child.expect("it starts");
+        until("the test", || rig.path("held").exists());
+        let asked = Instant::now();
+        send("TERM", &child);
+        let run = finish(child);
+        assert!(asked.elapsed() < FAREWELL, "it took {:?}", asked.elapsed());
+        assert_eq!(run.code, Some(4), "{run:?}");
+        let run = run.says("What was done is undone; the files are as they were.");
+        assert_eq!(installed(), first, "{run:?}");
 
-    std::fs::remove_file(rig.path("hold")).expect("it was there");
-    let run = rig.waxwing(&["renew"]).expect(0);
-    assert!(!run.stdout.contains("cut off"), "{}", run.stdout);
-    assert_ne!(installed(), first);
-    assert_eq!(judge.traffic().count(Class::NewOrder), 2, "no new order");
+        std::fs::remove_file(rig.path("hold")).expect("it was there");
+        let run = rig.waxwing(&["renew"]).expect(0);
+        assert!(!run.stdout.contains("cut off"), "{}", run.stdout);
+        assert_ne!(installed(), first);
+        assert_eq!(judge.traffic().count(Class::NewOrder), 2, "no new order");
+    });
 }

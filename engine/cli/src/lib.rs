@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod refusal;
 mod render;
+mod rights;
 mod survey;
 mod wire;
 

@@ -290,6 +290,7 @@ fn manifest(bytes: &[u8], source: &PluginSource) -> Result<Manifest, String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is judged here are files")]
 mod tests {
     use super::*;
 

@@ -4,6 +4,8 @@
 //! the texts anew; read the difference before it is committed. `manifests/` holds the plugins that
 //! are built in as far as the cases know, `manifests/foreign/` those that come from files.
 
+#![expect(clippy::disallowed_methods, reason = "the cases are files")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

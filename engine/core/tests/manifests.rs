@@ -1,5 +1,7 @@
 //! The manifests of the plugins that ship with the engine.
 
+#![expect(clippy::disallowed_methods, reason = "the manifests are files")]
+
 use std::fs;
 use std::path::Path;
 

@@ -2,6 +2,11 @@
 //! sealed with a key that only this user can read, and the seal is checked before the file is
 //! looked at. Any doubt means to compile again, never to fail.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "compiled components are files of this crate alone"
+)]
+
 use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, Read as _, Write as _};

@@ -168,6 +168,10 @@ pub(crate) enum RunError {
 ///
 /// Its end is the end of the command itself and not of its output: a service that it started in
 /// the background inherits the streams and keeps them open. Such a service is left alone.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of granted commands"
+)]
 pub(crate) async fn run(
     argv: Vec<String>,
     stdin: Vec<u8>,

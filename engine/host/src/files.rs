@@ -23,7 +23,7 @@ mod unix;
 mod windows;
 
 pub(crate) use self::name::FileName;
-pub(crate) use self::os::{Attributes, Folder, create_private};
+pub(crate) use self::os::{Attributes, Folder, create_private, unknown_owners};
 #[cfg(unix)]
 use self::unix as os;
 #[cfg(windows)]

@@ -39,6 +39,7 @@ mod policy;
 mod powers;
 mod rate;
 mod redact;
+pub mod rights;
 pub mod section;
 mod state;
 mod target;

@@ -1,5 +1,10 @@
 //! Where the configuration and the state are, and reading the configuration's files.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where the configuration comes from"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +48,11 @@ fn program_data() -> PathBuf {
     let root =
         std::env::var_os("ProgramData").map_or_else(|| r"C:\ProgramData".into(), PathBuf::from);
     root.join("Waxwing")
+}
+
+/// The file behind a path, whatever links lead to it; none if there is none.
+pub fn real_path(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
 }
 
 /// Reads a component; the text of the error is for the configuration's list of problems.

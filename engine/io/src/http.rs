@@ -338,6 +338,7 @@ fn fields(headers: &HeaderMap) -> (Vec<(String, String)>, usize) {
     (fields, size)
 }
 
+#[expect(clippy::disallowed_methods, reason = "roots are files")]
 fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, Failed> {
     let refuse = |cause: String| {
         let cause = format!("the roots in {} cannot be used: {cause}", path.display());

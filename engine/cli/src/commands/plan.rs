@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::plan::{PlanView, render};
 use crate::render::terminal::Terminal;
+use crate::rights;
 use crate::survey::{Asker, survey};
 
 /// Runs the verb.
@@ -33,6 +34,8 @@ pub(crate) fn run(
         // No plan depends on an account.
         Err(error) => warnings.push(error.to_string()),
     }
+    let unknown = rights::unknown(&loaded.settings).into_iter();
+    warnings.extend(unknown.map(|one| format!("{}; hint: {}", one.text, one.hint)));
     let view = PlanView {
         plan: &survey.plan,
         only: &only,

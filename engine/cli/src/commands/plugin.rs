@@ -168,13 +168,13 @@ fn inspect(global: &Global, meant: &str) -> Result<Inspected, Refusal> {
 
 /// The plugin of the configuration that uses this file.
 fn configured_file<'a>(settings: &'a Settings, path: &Path) -> Option<&'a PluginSettings> {
-    let wanted = std::fs::canonicalize(path).ok()?;
+    let wanted = waxwing_io::config::real_path(path)?;
     settings
         .plugins
         .values()
         .find(|plugin| match &plugin.source {
             PluginSource::File { path, .. } => {
-                std::fs::canonicalize(path).is_ok_and(|found| found == wanted)
+                waxwing_io::config::real_path(path).is_some_and(|found| found == wanted)
             }
             PluginSource::Embedded(_) => false,
         })

@@ -1,5 +1,10 @@
 //! Invented runs, and the comparison of texts with those in `golden/`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "golden texts are files, written anew when a variable says so"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

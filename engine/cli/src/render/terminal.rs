@@ -28,6 +28,10 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// The streams of the process.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what a terminal may show stands in the environment"
+    )]
     pub(crate) fn system(global: &Global) -> Self {
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = is_dumb();
@@ -98,6 +102,10 @@ impl Terminal {
 }
 
 /// True for a terminal that cannot move its cursor.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a terminal can show stands in the environment"
+)]
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|value| value == "dumb")
 }

@@ -244,7 +244,7 @@ fn bad_patterns(schema: &Json, bad: &mut Vec<String>) {
     {
         bad.push(text.clone());
     }
-    for key in ["items", "additionalProperties"] {
+    for key in ["items", "additionalProperties", "propertyNames"] {
         if let Some(inner) = fields.get(key) {
             bad_patterns(inner, bad);
         }

@@ -2,8 +2,8 @@
 //!
 //! The subset: `type` (one, or a list), `properties`, `required`, `additionalProperties` (a flag or
 //! a schema), `items`, `enum`, `minimum`, `maximum`, `minLength`, `maxLength`, `minItems`,
-//! `maxItems`, `pattern` (see [`pattern`]), `default`. Everything else is for
-//! people and forms and is not judged.
+//! `maxItems`, `pattern` (see [`pattern`]), `propertyNames` (its `pattern`, and in `x-placeholders`
+//! what may stand in braces), `default`. Everything else is for people and forms and is not judged.
 
 use serde_json::{Map, Value as Json};
 
@@ -111,6 +111,9 @@ fn object(schema: &Json, table: &Table, at: &Place, path: &KeyPath, problems: &P
     };
     let mut filled = Map::new();
     for entry in &table.entries {
+        if let Some(names) = schema.get("propertyNames") {
+            name(names, &entry.key, &entry.at, path, problems);
+        }
         let below = path.below(&entry.key);
         let inner = match (
             properties.get(&entry.key),
@@ -146,6 +149,48 @@ fn object(schema: &Json, table: &Table, at: &Place, path: &KeyPath, problems: &P
         }
     }
     Json::Object(filled)
+}
+
+/// A key that the operator makes up, such as the name of a file.
+fn name(schema: &Json, key: &str, at: &Place, path: &KeyPath, problems: &Problems) {
+    let wrong = |message: String| {
+        let problem = Problem::new(at.clone(), path.as_str(), message);
+        match schema.get("description") {
+            Some(Json::String(text)) => problem.hint(text),
+            _ => problem,
+        }
+    };
+    if let Some(Json::String(wanted)) = schema.get("pattern")
+        && pattern::matches(wanted, key) == Some(false)
+    {
+        problems.add(wrong(format!("{key:?} cannot be a name here")));
+    }
+    let Some(Json::Array(known)) = schema.get("x-placeholders") else {
+        return;
+    };
+    let known: Vec<&str> = known.iter().filter_map(Json::as_str).collect();
+    let open = key.split('{').skip(1);
+    for word in open.filter_map(|rest| rest.split_once('}').map(|(word, _)| word)) {
+        if known.contains(&word) {
+            continue;
+        }
+        let list = || {
+            known
+                .iter()
+                .map(|one| format!("{{{one}}}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        problems.add(wrong(match nearest(word, known.iter().copied()) {
+            Some(near) => {
+                format!("unknown placeholder {{{word}}} in {key:?}; did you mean {{{near}}}?")
+            }
+            None => format!(
+                "unknown placeholder {{{word}}} in {key:?} (there is {})",
+                list()
+            ),
+        }));
+    }
 }
 
 fn unknown(at: &Place, key: &str, path: &KeyPath, properties: &Map<String, Json>) -> Problem {

@@ -1,5 +1,10 @@
 //! Commands on Windows. Without SystemRoot most programs do not even start.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of granted commands"
+)]
+
 use std::process::Stdio;
 
 use tokio::process::Command;

@@ -9,6 +9,11 @@
 //!
 //! The contents may be private keys, so everything here is the owner's alone.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the ledger is the host's own record of what its files were"
+)]
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

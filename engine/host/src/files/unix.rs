@@ -1,5 +1,10 @@
 //! Granted folders on Unix: every step is relative to an open folder and follows no link.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of granted folders"
+)]
+
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
@@ -221,6 +226,17 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
 /// Makes the names in a folder outlast a crash.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Owner and group of a grant that this machine does not have: the key and the name.
+pub(crate) fn unknown_owners(grant: &GrantFiles) -> Vec<(&'static str, &str)> {
+    let owner = grant.owner.as_deref().filter(|name| user(name).is_err());
+    let group = grant.group.as_deref().filter(|name| group(name).is_err());
+    let keyed = [("owner", owner), ("group", group)];
+    keyed
+        .into_iter()
+        .filter_map(|(key, name)| Some((key, name?)))
+        .collect()
 }
 
 fn user(name: &str) -> io::Result<u32> {

@@ -41,6 +41,10 @@ impl Routes {
     }
 
     /// One proxy for everything but the hosts in `NO_PROXY`.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the exceptions from a proxy stand in the environment, as every client has them"
+    )]
     pub(super) fn through(proxy: &str) -> Result<Self, ProxyError> {
         // The matcher takes what it does not understand for no proxy at all.
         let url: http::Uri = proxy.parse().map_err(|_shape| ProxyError)?;

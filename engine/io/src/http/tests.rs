@@ -1,5 +1,10 @@
 //! The sender against servers on loopback that behave and misbehave.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "servers need threads and clients need roots in files"
+)]
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};

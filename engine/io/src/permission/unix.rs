@@ -1,5 +1,7 @@
 //! Mode bits. Every mode is set after creation too, so that no umask changes it.
 
+#![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
+
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{

@@ -4,6 +4,8 @@
 //! So these functions make files plainly and claim nothing about others. Who protects the state
 //! folder there is the access list of `%ProgramData%\Waxwing`.
 
+#![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;

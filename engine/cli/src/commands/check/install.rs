@@ -8,6 +8,7 @@ use waxwing_core::settings::Settings;
 use waxwing_io::permission;
 
 use crate::render::check::{Found, Verdict};
+use crate::rights;
 
 /// Granted folders and commands.
 pub(super) fn findings(settings: &Settings) -> Vec<Found> {
@@ -27,6 +28,13 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
             good.push(name);
         }
     }
+    let unknown = rights::unknown(settings);
+    good.retain(|name| !unknown.iter().any(|one| one.plugin.as_str() == *name));
+    found.extend(
+        unknown
+            .into_iter()
+            .map(|one| Found::new(Verdict::Error, "install", one.text).hint(Some(one.hint))),
+    );
     if !good.is_empty() {
         let text = format!(
             "{}: granted folders can be written, granted commands are there",
@@ -71,6 +79,7 @@ fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is judged here are files")]
 mod tests {
     use std::time::Duration;
 
