@@ -8,6 +8,7 @@
 
 mod desk;
 mod judge;
+mod nowhere;
 mod story;
 mod world;
 
