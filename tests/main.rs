@@ -16,6 +16,7 @@ mod cases {
     mod install;
     mod propagation;
     mod providers;
+    mod refusals;
     mod renew;
     pub(crate) mod rig;
     mod secrets;
