@@ -10,6 +10,7 @@ mod judge;
 mod page;
 mod plan;
 mod ports;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,6 +83,14 @@ fn pebble_and_the_worlds_ca_make_a_run_end_alike() {
     let queue = Queue::of(&cells);
     let at_pebble = work(&world, &queue, &office);
     let mut wrong = Vec::new();
+    // A certificate that no run knows of would be one too many.
+    let known: usize = at_pebble.iter().map(|(_, one)| one.issued).sum();
+    let issued = pebble.issued().expect("Pebble writes its log");
+    if issued != known {
+        wrong.push(format!(
+            "Pebble has issued {issued} certificates, the runs know of {known}"
+        ));
+    }
     for (_, one) in &at_pebble {
         wrong.extend(one.wrong.iter().map(|what| format!("{}: {what}", one.cell)));
         let twin = at_the_world().iter().find(|twin| twin.cell == one.cell);

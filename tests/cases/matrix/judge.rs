@@ -1,6 +1,6 @@
 //! The CAs of the matrix, and what their ledgers say.
 
-use waxwing_world::ca::Ca;
+use waxwing_world::ca::{Ca, OrderState, Status};
 use waxwing_world::fault::Faults;
 use waxwing_world::pebble::Front;
 use waxwing_world::traffic::Class;
@@ -17,8 +17,10 @@ pub(super) enum Office {
 pub(super) struct Ledger {
     pub(super) accounts: usize,
     pub(super) orders: usize,
-    /// The leaves.
+    /// The leaves that were made or named.
     pub(super) certificates: Vec<String>,
+    /// Orders whose finalization was accepted: each is a certificate, made or about to be.
+    pub(super) finalized: usize,
     /// Authorizations that wait for a client.
     pub(super) pending: usize,
 }
@@ -78,6 +80,12 @@ impl Office {
             Self::World(ca) => Ledger {
                 accounts: ca.accounts(),
                 orders: ca.orders().len(),
+                finalized: {
+                    let done = |order: &OrderState| {
+                        matches!(order.status, Status::Processing | Status::Valid)
+                    };
+                    ca.orders().iter().filter(|order| done(order)).count()
+                },
                 certificates: ca.certificates().into_iter().map(|one| one.pem).collect(),
                 pending: ca.pending_authorizations(),
             },
@@ -86,6 +94,7 @@ impl Office {
                 Ledger {
                     accounts: seen.accounts.len(),
                     orders: seen.orders.len(),
+                    finalized: seen.finalized.len(),
                     certificates: seen.certificates.into_values().collect(),
                     // Pebble does not say.
                     pending: 0,

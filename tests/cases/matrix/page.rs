@@ -24,6 +24,8 @@ request (refused nonces: for three), or for ever.
   records. The next try finds the order refused and the one after it places another order.
 - *other CA*: the second CA of the list has issued it in the same run. A certificate that the first one
   has made and does not hand out stays there.
+- *2 certificates*: the CA denies an order that it has finalized. A second look, in a later run, is
+  believed, and another order gives another certificate.
 - *2 orders*: so many were placed at the CA with the fault. Authorizations of orders that were given up
   stay pending there until they expire.
 - *issued; asked again in 6 h*: renewal information was not to be had. No certificate waits for it; the
@@ -33,8 +35,8 @@ request (refused nonces: for three), or for ever.
   without the fault has revoked it.
 
 Done means that the CA has done what was asked although its answer is lost or spoilt. Whatever happens:
-no run hangs or floods the CA; the CA's ledger has one certificate, which is the stored one, with its
-key; one account; no record is left at the DNS provider; no journal stays open.
+no run hangs or floods the CA; the CA's ledger has one certificate (unless the square says otherwise),
+which is the stored one, with its key; one account; no record is left at the DNS provider; no journal stays open.
 ";
 
 /// The whole page.

@@ -292,6 +292,19 @@ impl Cell {
         )
     }
 
+    /// True if the CA denies for ever to have an order that it has finalized. A second look, by a later
+    /// run, is believed, so that another order gives another certificate.
+    pub(super) const fn denies_a_finalized_order(&self) -> bool {
+        matches!(
+            (self.endpoint, self.ill, self.course),
+            (
+                Endpoint::Poll,
+                Ill::Problem403 | Ill::Problem404 | Ill::Problem405,
+                Course::ForEver
+            )
+        )
+    }
+
     /// How long the CA takes to look at records. Usually no time; where the records are gone when it
     /// looks, long enough for that.
     pub(super) const fn validation_delay(&self) -> Duration {

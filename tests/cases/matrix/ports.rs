@@ -35,6 +35,9 @@ const GLANCE: Duration = Duration::from_millis(10);
 /// How long an answer is waited for where none will come.
 const NO_HOPE: Duration = Duration::from_millis(300);
 
+/// How long an answer is waited for where another one of two requests at the same time was meant.
+const HOPE: Duration = Duration::from_secs(10);
+
 /// How long that takes by the simulated clock.
 const REPLY: Duration = Duration::from_secs(30);
 
@@ -107,8 +110,8 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// What this request meets: none if nothing, else where it is sent instead and whether to wait.
-    fn meet(&mut self, class: Class) -> Option<(Option<String>, bool)> {
+    /// What this request meets, if the trouble is meant for it.
+    fn meet(&mut self, class: Class) -> Option<Met> {
         if self.waits_for_finalize && class == Class::Finalize {
             self.waits_for_finalize = false;
         }
@@ -124,8 +127,20 @@ impl Trouble {
         if self.left != usize::MAX {
             self.left -= 1;
         }
-        Some((self.closed.clone(), self.slow))
+        Some(Met {
+            elsewhere: self.closed.clone(),
+            patience: self.slow.then_some(NO_HOPE),
+        })
     }
+}
+
+/// What a request meets.
+#[derive(Default)]
+struct Met {
+    /// Where it is sent instead.
+    elsewhere: Option<String>,
+    /// How long its answer is waited for.
+    patience: Option<Duration>,
 }
 
 impl Line {
@@ -153,16 +168,17 @@ impl HttpClient for Line {
             }
             None => None,
         };
-        let mut policy = policy.clone();
-        if let Some((elsewhere, slow)) = met {
+        if met.is_some() {
             self.struck.fetch_add(1, Ordering::Relaxed);
-            if let Some(elsewhere) = elsewhere {
-                request.url = url.replacen(&self.ca, &elsewhere, 1);
-            }
-            if slow {
-                policy.reply = NO_HOPE;
-            }
         }
+        let met = met.unwrap_or_default();
+        if let Some(elsewhere) = met.elsewhere {
+            request.url = url.replacen(&self.ca, &elsewhere, 1);
+        }
+        let policy = Policy {
+            reply: met.patience.unwrap_or(policy.reply.min(HOPE)),
+            ..policy.clone()
+        };
         let result = self.sender.send(request, &policy).await;
         result.map_err(|error| {
             if error.stage == TransportStage::Timeout {

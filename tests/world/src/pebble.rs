@@ -95,6 +95,7 @@ pub struct Pebble {
 struct Log {
     traffic: Traffic,
     marks: Guarded<usize>,
+    issued: Guarded<usize>,
     last: Guarded<String>,
 }
 
@@ -295,6 +296,16 @@ impl Pebble {
         Ok(&self.log.traffic)
     }
 
+    /// How many certificates it has issued, by its own log.
+    ///
+    /// # Errors
+    /// When Pebble no longer answers.
+    pub fn issued(&self) -> io::Result<usize> {
+        // What stands before the mark in the log has been read when the mark has.
+        self.traffic()?;
+        Ok(self.log.issued.with(|issued| *issued))
+    }
+
     /// The root of the default chain (0) or of an alternate one, as PEM.
     ///
     /// # Errors
@@ -356,6 +367,9 @@ impl Drop for Pebble {
 impl Log {
     fn read(&self, line: &str) {
         self.last.with(|last| line.clone_into(last));
+        if line.contains("Issued certificate serial ") {
+            self.issued.with(|issued| *issued += 1);
+        }
         let Some(request) = line.strip_suffix(" -> calling handler()") else {
             return;
         };

@@ -44,6 +44,8 @@ pub struct Seen {
     pub accounts: BTreeSet<String>,
     /// URLs of orders.
     pub orders: BTreeSet<String>,
+    /// Paths where an order was finalized.
+    pub finalized: BTreeSet<String>,
     /// The leaf, in PEM, of each certificate that an order has named; empty until it was fetched.
     pub certificates: BTreeMap<String, String>,
     /// Requests for revocation that were granted.
@@ -172,6 +174,9 @@ impl Behind {
                     seen.orders.insert(location);
                 }
                 Class::Order | Class::Finalize => {
+                    if class == Class::Finalize {
+                        seen.finalized.insert(path.to_owned());
+                    }
                     if let Some(url) = body["certificate"].as_str() {
                         let path = path_of(url).to_owned();
                         seen.certificates.entry(path).or_default();
