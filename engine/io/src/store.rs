@@ -16,6 +16,7 @@ pub mod format;
 mod layout;
 mod lock;
 mod read;
+mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -530,9 +531,9 @@ impl CertificateStore for FileStore {
     }
 
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
-        Ok(Box::new(lock::take(
-            &self.layout.lock("certificates", name.as_str()),
-        )?))
+        let held = lock::take(&self.layout.lock("certificates", name.as_str()))?;
+        sweep::journals(&self.layout.journals(), name.as_str());
+        Ok(Box::new(held))
     }
 
     fn lock_account(&self, ca: &CaName) -> Result<Box<dyn LockGuard>, StoreError> {

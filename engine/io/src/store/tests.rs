@@ -494,3 +494,18 @@ fn the_state_folder_of_format_1_can_be_read() {
     assert_eq!(format::write_directory(&text, at), read("directory.toml"));
     assert_eq!(format::read_stamp(&read("format")), Ok(1));
 }
+
+#[test]
+fn what_a_dead_process_left_of_a_key_is_gone_with_the_next_lock() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let folder = disk.root().join("journal");
+    atomic::create_dir(&folder).expect("a folder");
+    let (ours, theirs) = (".new-shop.key-4711-0", ".new-other.key-4711-0");
+    for file in [ours, theirs] {
+        atomic::create(&folder.join(file), b"half a key").expect("written");
+    }
+    drop(store.lock_certificate(&name()).expect("free"));
+    assert!(!folder.join(ours).exists());
+    assert!(folder.join(theirs).exists(), "its lock is not held");
+}
