@@ -14,6 +14,7 @@ mod cases {
     mod foreign;
     #[cfg(unix)]
     mod install;
+    mod kill;
     mod matrix;
     mod preflight;
     mod propagation;
