@@ -197,6 +197,43 @@ fn half_of_all_nonces_refused_stops_none_of_twenty_certificates() {
 }
 
 #[test]
+fn a_slow_and_moody_ca_stops_none_of_twenty_certificates() {
+    let test = "a_slow_and_moody_ca_stops_none_of_twenty_certificates";
+    let at_world = ca::Options {
+        nonce_reject: 50,
+        authz_reuse: 100,
+        validation_delay: Duration::from_millis(500),
+        finalize: Finalize::ProcessingReads(1),
+        retry_after: Some(RetryAfter::Seconds(1)),
+        ..ca::Options::default()
+    };
+    let at_pebble = pebble::Options {
+        nonce_reject: 50,
+        authz_reuse: 100,
+        sleep: Some(2),
+        retry_after: (1, 1),
+        ..pebble::Options::default()
+    };
+    both(test, &at_world, &at_pebble, |rig, judge| {
+        let mut config = rig.config_at(judge, "");
+        let names: Vec<String> = (0..20).map(|nth| format!("c{nth}")).collect();
+        for (nth, name) in names.iter().enumerate() {
+            // Each name of the second kind is in four certificates, and valid behind the first.
+            let shared = format!("s{}.example.com", nth / 4);
+            config += &certificate(name, &[&format!("{name}.example.com"), &shared]);
+        }
+        rig.write_config(&config);
+        rig.waxwing(&["renew"]).expect(0);
+        for name in &names {
+            rig.verify(name, &judge.root_pem(0));
+            assert_eq!(rig.versions(name), 1);
+        }
+        assert_eq!(judge.traffic().count(Class::NewOrder), names.len());
+        assert_eq!(rig.records(), []);
+    });
+}
+
+#[test]
 fn no_more_requests_than_another_client_needs_for_the_same_names() {
     let test = "no_more_requests_than_another_client_needs_for_the_same_names";
     let rig = Rig::new();
