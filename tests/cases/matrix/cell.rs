@@ -352,7 +352,25 @@ impl Play {
     }
 
     /// One process, from start to end.
+    ///
+    /// A child that another test of this process starts holds every lock until it becomes a program
+    /// of its own; what is locked by nobody else is tried again.
     async fn run(&mut self) -> CertificateReport {
+        let cell = self.cell;
+        let run = async {
+            loop {
+                let report = self.run_unless_locked().await;
+                if !matches!(report.outcome, Outcome::Locked(_)) {
+                    return report;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let report = tokio::time::timeout(HANG, run).await;
+        report.unwrap_or_else(|_late| panic!("{cell}: a run hangs"))
+    }
+
+    async fn run_unless_locked(&mut self) -> CertificateReport {
         let ports = self.ports();
         let current = ports.session.store.current(&self.name).expect("readable");
         let job = Job {
@@ -368,11 +386,7 @@ impl Play {
         };
         let before = self.first.requests();
         let (_switch, stop) = Stop::new();
-        let run = scheduler::run(&ports, &self.settings, orders, &stop);
-        let mut report = match tokio::time::timeout(HANG, run).await {
-            Ok(report) => report,
-            Err(_late) => panic!("{}: a run hangs", self.cell),
-        };
+        let mut report = scheduler::run(&ports, &self.settings, orders, &stop).await;
         let asked = self.first.requests() - before;
         if asked > MOST_REQUESTS {
             self.wrong.push(format!("{asked} requests in one run"));
