@@ -80,10 +80,13 @@ pub(crate) fn survey(
     let unstored = configured.filter(|name| !inventory.contains_key(*name));
     stored.extend(unstored.filter_map(|name| Some(history::unstored(name, pasts.get(name)?))));
     let down_since = history.down_since()?;
+    // What is limited for the whole account; limits on a set of names are for the run to see.
+    let cas: Vec<CaName> = loaded.settings.cas.keys().cloned().collect();
+    let spent = budget::spent(history, &loaded.settings.cas, &cas, &[], now);
     let circumstances = Circumstances {
         digests: &digests(&loaded.settings),
         down_since: &down_since,
-        spent: &BTreeMap::new(),
+        spent: &spent,
         by_hand: asker == Asker::Person,
         now,
     };
