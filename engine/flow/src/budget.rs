@@ -5,6 +5,7 @@
 //! not seen, so the CA's own answer still counts.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use waxwing_core::budget::Limit;
 use waxwing_core::ca::CaProfile;
@@ -13,6 +14,12 @@ use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::time::Timestamp;
 
 use crate::ports::{BudgetKey, History, StoreError};
+
+/// How often an account is made where a CA may have to stand in.
+const REGISTRATIONS: Limit = Limit {
+    count: 1,
+    per: Duration::from_secs(24 * 60 * 60),
+};
 
 /// What is left of one limit.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +86,27 @@ pub fn spent(
         }
     }
     spent
+}
+
+/// Whether an account may be made for the case that a CA has to stand in: once a day, so that a CA
+/// which is down, or wants something that nobody has, does not hold up every run.
+pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -> bool {
+    let key = BudgetKey {
+        owner: ca.to_string(),
+        kind: "registration".to_owned(),
+        what: "stand-in".to_owned(),
+    };
+    let taken = history.budget(&key).and_then(|bucket| {
+        let bucket = bucket.unwrap_or_else(|| REGISTRATIONS.full(now));
+        match REGISTRATIONS.take(bucket, now) {
+            Ok(rest) => history.save_budget(&key, rest).map(|()| true),
+            Err(_until) => Ok(false),
+        }
+    });
+    taken.unwrap_or_else(|error| {
+        tracing::warn!(ca = %ca, cause = %error, "a budget could not be kept");
+        true
+    })
 }
 
 /// Takes what one more order needs.

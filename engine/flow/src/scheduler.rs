@@ -16,7 +16,7 @@ use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
 use crate::budget;
-use crate::certificate::{AttemptResult, LastAttempt};
+use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt};
 use crate::driver::{Ports, Stop};
 use crate::failure::{CaError, Failure};
 use crate::history;
@@ -119,6 +119,7 @@ async fn work(
         down_since: down_since(ports),
         stop,
         sessions: Arc::default(),
+        fresh: Arc::default(),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     shift.settle_leftovers(&orders.jobs).await;
@@ -141,6 +142,7 @@ async fn work(
     } else {
         served::look(ports, &wanted, &installs, stop).await
     };
+    shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
     RunReport {
@@ -183,6 +185,8 @@ pub(crate) struct Shift<'a> {
     down_since: BTreeMap<CaName, Timestamp>,
     stop: &'a Stop,
     sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
+    /// Certificates that were issued in this run, and by whom.
+    fresh: Arc<std::sync::Mutex<Vec<(CertificateName, CaName, CertificateFacts)>>>,
 }
 
 /// Nobody's standing suffers if this cannot be read.
@@ -325,6 +329,7 @@ impl Shift<'_> {
             rehearsal: true,
             down_since: BTreeMap::new(),
             sessions: Arc::clone(&self.sessions),
+            fresh: Arc::default(),
             ..*self
         }
     }

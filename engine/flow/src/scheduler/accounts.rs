@@ -6,6 +6,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 
 use super::Shift;
+use crate::budget;
 use crate::failure::Failure;
 use crate::report::{CertificateReport, Outcome};
 use crate::session::CaSession;
@@ -25,6 +26,9 @@ impl Shift<'_> {
         }
         let mut registered = Vec::new();
         for profile in self.missing_accounts().await {
+            if !budget::may_register(self.history(), &profile.name, self.now()) {
+                continue;
+            }
             let ports = self.ports.session.clone();
             let opening = CaSession::open(ports, profile, &self.settings.account);
             let result = tokio::select! {

@@ -1,12 +1,16 @@
 //! One certificate at one CA.
 
+use std::sync::{Arc, PoisonError};
+
+use futures_util::{StreamExt as _, stream};
 use waxwing_acme::ari::RenewalInfo;
+use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
-use super::Shift;
 use super::desk::Wanted;
+use super::{Shift, WIDTH};
 use crate::abandon;
 use crate::advice;
 use crate::budget;
@@ -102,7 +106,7 @@ impl Shift<'_> {
         if let Ok(issued) = &driven.ending.result
             && issued.version.is_some()
         {
-            self.first_advice(name, session, &issued.facts).await;
+            self.fresh(name, profile, &issued.facts);
         }
         Ok(driven)
     }
@@ -203,8 +207,32 @@ impl Shift<'_> {
         })
     }
 
-    /// What the CA advises about the certificate that it has just issued. A CA that says nothing is
-    /// asked again later.
+    /// Keeps in mind that a certificate is new, and who issued it.
+    fn fresh(&self, name: &CertificateName, profile: &CaProfile, facts: &CertificateFacts) {
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        fresh.push((name.clone(), profile.name.clone(), facts.clone()));
+    }
+
+    /// What CAs advise about the certificates that they have just issued. Nothing waits for it; a CA
+    /// that says nothing is asked again later.
+    pub(super) async fn first_advices(&self) {
+        let fresh = {
+            let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *fresh)
+        };
+        let questions = fresh.iter().map(async |(name, ca, facts)| {
+            let counter = {
+                let counters = self.sessions.lock().await;
+                counters.get(ca).map(Arc::clone)
+            };
+            if let Some(Ok(session)) = counter.as_ref().and_then(|it| it.session.get()) {
+                self.first_advice(name, session, facts).await;
+            }
+        });
+        let all = stream::iter(questions).buffer_unordered(WIDTH);
+        all.collect::<()>().await;
+    }
+
     async fn first_advice(
         &self,
         name: &CertificateName,

@@ -319,3 +319,33 @@ async fn a_ca_is_left_alone_before_its_limit_is_reached() {
         third.outcome
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_a_ca_may_have_to_stand_in_an_account_is_tried_once_a_day() {
+    let world = World::new(&["first", "second"]);
+    let profiles = vec![profile("first"), profile("second")];
+    let settings = settings(profiles, shop(&["first", "second"]));
+    down(&world, "second", true);
+    let mut tried = Vec::new();
+    for hours in [0, 1, 10, 14] {
+        Clock::sleep(&world, HOUR * hours).await;
+        let report = timer(&world, &settings, Force::NotDue).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("first"));
+        tried.push(report.accounts.len());
+    }
+    assert_eq!(tried, [1, 0, 0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_ca_advises_is_asked_when_the_certificate_is_installed() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], shop(&["first"]));
+    timer(&world, &settings, Force::No).await;
+    let trace = world.state().trace.clone();
+    let place = |what: &str| {
+        let found = trace.iter().position(|call| call.contains(what));
+        found.unwrap_or_else(|| panic!("no {what} in {trace:?}"))
+    };
+    assert!(place("accept") < place("/ari/"), "{trace:?}");
+    assert!(place("/ari/") < place("keep the advice"), "{trace:?}");
+}
