@@ -31,7 +31,7 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 use crate::permission;
 
 /// The version of the tables, kept in `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -52,6 +52,7 @@ CREATE TABLE attempt (
     causes TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX attempt_by_certificate ON attempt (certificate, id);
+CREATE INDEX attempt_by_end ON attempt (ended);
 CREATE TABLE advice (
     certificate TEXT PRIMARY KEY,
     about TEXT NOT NULL,
@@ -80,6 +81,13 @@ CREATE TABLE budget (
     PRIMARY KEY (owner, kind, what)
 ) STRICT;
 ";
+
+/// What leads from each version to the next one, beginning with the first. Never changed, only added
+/// to; `fixtures` has a database of each version.
+const STEPS: [&str; 1] = [
+    // What is pruned and what is counted is asked for by its time.
+    "CREATE INDEX attempt_by_end ON attempt (ended);",
+];
 
 /// The failed attempts since the last one that gave a certificate.
 const FAILED: &str = "
@@ -352,11 +360,23 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let prepare = |connection: &mut Connection| -> rusqlite::Result<i64> {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        let before = version_of(connection)?;
+        if (1..SCHEMA).contains(&before) {
+            keep_copy(connection, path, before)?;
+        }
         let work =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let version: i64 = work.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        // Another process may have been here meanwhile.
+        let version = version_of(&work)?;
         if version == 0 {
             work.execute_batch(TABLES)?;
+        } else if version < SCHEMA {
+            let done = usize::try_from(version - 1).unwrap_or(usize::MAX);
+            for step in STEPS.iter().skip(done) {
+                work.execute_batch(step)?;
+            }
+        }
+        if version < SCHEMA {
             work.pragma_update(None, "user_version", SCHEMA)?;
         }
         work.commit()?;
@@ -375,6 +395,28 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     Ok(connection)
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Keeps the database as it was before it is brought to a newer version: `waxwing.db.1`. One that is
+/// there already was kept by somebody who was faster.
+fn keep_copy(connection: &Connection, path: &Path, version: i64) -> rusqlite::Result<()> {
+    let copy = path.with_extension(format!("db.{version}"));
+    if copy.exists() {
+        return Ok(());
+    }
+    let unfinished = path.with_extension(format!("db.{version}.new-{}", std::process::id()));
+    let _older = fs::remove_file(&unfinished);
+    // SQLite writes into an empty file; made here, only the owner can read it.
+    let _new = permission::open_private(&unfinished);
+    connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
+    let moved = fs::rename(&unfinished, &copy);
+    moved.map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))?;
+    tracing::info!(version, copy = %copy.display(), "the history is brought to a newer format");
+    Ok(())
 }
 
 /// Moves a damaged file away, under the next free name.
