@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use waxwing_world::ca;
 use waxwing_world::cloudflare::{self, Token};
 use waxwing_world::dns_made_easy;
 use waxwing_world::fault::{Fault, What};
@@ -416,4 +417,25 @@ fn an_api_that_nobody_vouches_for_gets_no_request() {
         assert_eq!(rig.provider.traffic().connections(), 0);
         run.says("certificate").says("dns-made-easy");
     });
+}
+
+#[test]
+fn what_a_run_has_used_of_a_providers_rate_the_next_one_does_not_use_again() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let config = rig.config_at(&judge, "");
+    // One look for the zone, and two requests for each name: 149 of 150 in five minutes.
+    let many: Vec<String> = (0..74).map(|nth| format!("n{nth}.example.com")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    rig.write_config(&format!("{config}{}", certificate("many", &many)));
+    rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(rig.provider.traffic().total(), 149);
+    let two = certificate("two", &["two.example.com"]);
+    rig.write_config(&format!("{config}{}{two}", certificate("many", &many)));
+    let run = rig.waxwing(&["renew"]).expect(5);
+    run.says("two.example.com").says("rate");
+    assert!(
+        rig.provider.traffic().total() <= 150,
+        "the provider refuses the next one"
+    );
 }

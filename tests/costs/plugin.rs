@@ -66,6 +66,7 @@ fn host(cache: &Path) -> PluginHost {
         backups_dir: cache.join("backups"),
         http: Arc::new(Canned),
         clock: Arc::new(SystemClock),
+        history: None,
         audit: Arc::new(AuditTrail::default()),
         pkcs12: Arc::new(NoFiles),
         run_id: "bench".to_owned(),

@@ -10,7 +10,7 @@ use waxwing_core::settings::PluginSettings;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
 use waxwing_flow::plugin::PluginFailure;
-use waxwing_flow::ports::{SecretError, SecretSource as _, StoreError};
+use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError};
 use waxwing_flow::report::Observer;
 use waxwing_flow::session::SessionPorts;
 use waxwing_host::host::{HostOptions, Loaded as LoadedPlugin, PluginHost};
@@ -119,6 +119,7 @@ pub(crate) fn wire(
         backups_dir: store.backups(),
         http: Arc::clone(&session.http),
         clock: Arc::clone(&session.clock),
+        history: Some(Arc::clone(&history) as Arc<dyn History>),
         audit: Arc::clone(&audit),
         pkcs12: Arc::new(Pkcs12Files),
         run_id: String::new(),

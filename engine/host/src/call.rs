@@ -164,11 +164,14 @@ where
     let turn = instance.turn().await;
     let instance = Arc::clone(instance);
     let guests = instance.host.engine.guests().clone();
+    let caller = Arc::clone(&instance);
     let call = Call::new(Arc::clone(&instance), phase, Handle::current(), artifacts);
     let task = Task(guests.spawn(async move {
         // Given back when the guest is gone, which is later than a caller that loses interest.
         let _turn = turn;
-        run(call, body, accept).await
+        let result = run(call, body, accept).await;
+        caller.keep_rate();
+        result
     }));
     match task.join().await {
         Ok(result) => result,

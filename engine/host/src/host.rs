@@ -10,7 +10,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::settings::{PluginSettings, PluginSource};
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{Clock, DnsProvider, HttpClient, Installer};
+use waxwing_flow::ports::{Clock, DnsProvider, History, HttpClient, Installer};
 
 use crate::cache::Cache;
 use crate::component::{self, Linkers, Prepared, Unfit};
@@ -21,7 +21,6 @@ use crate::install::InstallerPlugin;
 use crate::instance::{Instance, Shared};
 use crate::pkcs12::Pkcs12;
 use crate::powers::Powers;
-use crate::rate::Rate;
 use crate::redact::Redactor;
 use crate::section::{Inspection, LoadError, inspect};
 use crate::state::State;
@@ -37,6 +36,8 @@ pub struct HostOptions {
     pub http: Arc<dyn HttpClient>,
     /// The plugins' wall clock.
     pub clock: Arc<dyn Clock>,
+    /// Keeps what was used of providers' rates; none: each process begins anew.
+    pub history: Option<Arc<dyn History>>,
     /// Gets every request, file write and command.
     pub audit: Arc<AuditTrail>,
     /// Makes PKCS#12 files.
@@ -102,6 +103,7 @@ impl PluginHost {
                 engine,
                 http: options.http,
                 clock: options.clock,
+                history: options.history,
                 audit: options.audit,
                 pkcs12: options.pkcs12,
                 run_id: options.run_id,
@@ -216,7 +218,7 @@ impl PluginHost {
             rate: manifest
                 .dns
                 .rate
-                .map(|(requests, per)| Mutex::new(Rate::new(requests, per))),
+                .map(|(requests, per)| Mutex::new(self.shared.rate(&settings.name, requests, per))),
             host: Arc::clone(&self.shared),
             turns: one_at_a_time.then(Arc::default),
         }

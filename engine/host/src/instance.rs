@@ -8,7 +8,7 @@ use waxwing_core::name::PluginName;
 use waxwing_core::secret::Secret;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{Clock, HttpClient};
+use waxwing_flow::ports::{BudgetKey, Clock, History, HttpClient};
 
 use crate::engine::GuestEngine;
 use crate::files::Backups;
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) engine: GuestEngine,
     pub(crate) http: Arc<dyn HttpClient>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Keeps providers' rates over processes.
+    pub(crate) history: Option<Arc<dyn History>>,
     pub(crate) audit: Arc<AuditTrail>,
     pub(crate) pkcs12: Arc<dyn Pkcs12>,
     pub(crate) run_id: String,
@@ -47,6 +49,29 @@ pub(crate) struct Instance {
     pub(crate) turns: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
+/// Where the rate of a plugin's provider is kept.
+fn rate_key(plugin: &PluginName) -> BudgetKey {
+    BudgetKey {
+        owner: plugin.to_string(),
+        kind: "plugin-requests".to_owned(),
+        what: "all".to_owned(),
+    }
+}
+
+impl Shared {
+    /// The rate of a plugin's provider, as far as earlier processes have used it.
+    pub(crate) fn rate(&self, plugin: &PluginName, requests: u32, per: Duration) -> Rate {
+        let kept = self.history.as_ref().and_then(|history| {
+            let read = history.budget(&rate_key(plugin));
+            read.unwrap_or_else(|error| {
+                tracing::warn!(plugin = %plugin, cause = %error, "a budget could not be read");
+                None
+            })
+        });
+        Rate::resume(requests, per, kept, self.clock.now())
+    }
+}
+
 impl Instance {
     /// Waits until no other call is in progress, if the plugin wants it so.
     pub(crate) async fn turn(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
@@ -67,6 +92,21 @@ impl Instance {
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
             rate.turn(now, most)
         })
+    }
+
+    /// Lets the next process know what this one has used of the provider's rate.
+    pub(crate) fn keep_rate(&self) {
+        let Some(rate) = &self.rate else { return };
+        let now = self.host.clock.now();
+        let kept = rate
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .kept(now);
+        if let Some((history, bucket)) = self.host.history.as_ref().zip(kept)
+            && let Err(error) = history.save_budget(&rate_key(&self.name), bucket)
+        {
+            tracing::warn!(plugin = %self.name, cause = %error, "a budget could not be kept");
+        }
     }
 
     pub(crate) fn backups(&self) -> std::sync::MutexGuard<'_, Backups> {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use waxwing_core::budget::Bucket;
 use waxwing_core::time::Timestamp;
 
 /// Longest wait inside a call. Whoever needs longer is told so, and the engine decides.
@@ -34,6 +35,38 @@ impl Rate {
             per,
             sent: VecDeque::new(),
         }
+    }
+
+    /// Goes on where another process has stopped: what it had used counts as used at its last request.
+    pub(crate) fn resume(
+        requests: u32,
+        per: Duration,
+        kept: Option<Bucket>,
+        now: Timestamp,
+    ) -> Self {
+        let mut rate = Self::new(requests, per);
+        if let Some(kept) = kept.filter(|kept| kept.at + per > now) {
+            let left = kept.level.clamp(0.0, f64::from(requests));
+            let used = usize::try_from((f64::from(requests) - left).ceil() as u64);
+            // A clock that was set back must not hold anybody up for long.
+            let at = kept.at.min(now + PATIENCE);
+            let used = used.unwrap_or(rate.requests).min(rate.requests);
+            rate.sent.extend(std::iter::repeat_n(at, used));
+        }
+        rate
+    }
+
+    /// What another process has to know; none if nothing is used.
+    pub(crate) fn kept(&self, now: Timestamp) -> Option<Bucket> {
+        let at = self.sent.back().copied()?;
+        let used = self
+            .sent
+            .iter()
+            .filter(|sent| **sent + self.per > now)
+            .count();
+        let left = self.requests.saturating_sub(used);
+        let level = u32::try_from(left).map_or(f64::MAX, f64::from);
+        Some(Bucket { level, at })
     }
 
     /// The turn of a request that comes now and can wait for `most`.
@@ -75,6 +108,36 @@ mod tests {
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn another_process_goes_on_where_the_first_one_stopped() {
+        let per = Duration::from_secs(300);
+        let mut first = Rate::new(5, per);
+        assert_eq!(first.kept(second(0)), None, "nothing is used");
+        for at in [0, 1, 2] {
+            assert_eq!(first.turn(second(at), LONG), Turn::In(Duration::ZERO));
+        }
+        let kept = first.kept(second(2));
+        let mut next = Rate::resume(5, per, kept, second(10));
+        assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));
+        assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));
+        let wait = Duration::from_secs(292);
+        assert_eq!(next.turn(second(10), LONG), Turn::TooFar(wait));
+        // After the stretch all of it is there again.
+        let mut later = Rate::resume(5, per, kept, second(302));
+        for _ in 0..5 {
+            assert_eq!(later.turn(second(302), LONG), Turn::In(Duration::ZERO));
+        }
+        // A clock that was set back by a day holds nobody up for a day.
+        let mut back = Rate::resume(5, per, kept, second(-86_400));
+        for _ in 0..2 {
+            assert!(matches!(back.turn(second(-86_400), LONG), Turn::In(_)));
+        }
+        let Turn::TooFar(wait) = back.turn(second(-86_400), LONG) else {
+            panic!("five are used");
+        };
+        assert!(wait <= per + PATIENCE, "{wait:?}");
     }
 
     #[test]

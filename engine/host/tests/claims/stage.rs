@@ -221,6 +221,7 @@ impl Stage {
             backups_dir: self.backups.path().join("backups"),
             http: Arc::clone(&wire) as Arc<dyn HttpClient>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            history: None,
             audit: Arc::clone(&audit),
             pkcs12: Arc::new(Wrapping::default()),
             run_id: "run-1".to_owned(),
