@@ -6,41 +6,33 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
-use waxwing_acme::jws::Signer;
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::budget::Bucket;
-use waxwing_core::caa::CaaSet;
 use waxwing_core::disturbance::Dice;
 use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::http::{Request, Response, TransportError, TransportStage};
-use waxwing_core::key::KeyType;
-use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
+use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::{Stored, hold};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::secret::Secret;
-use waxwing_core::settings::served_at::ServedAt;
-use waxwing_core::settings::{CertificateSettings, SecretRef, Settings};
+use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
 
 use super::desk::{Market, OpenOrder};
 use super::judge::{Judge, LimitUse};
+use super::nowhere::{Nowhere, absent};
 use super::{Scenario, USUAL_LIFE};
 use crate::audit::AuditTrail;
 use crate::budget;
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, RevokedMark, ServedLeaf, ServedMark, StoredVersion,
+    Origin, RevokedMark, ServedMark, StoredVersion,
 };
 use crate::driver::Ports;
 use crate::history::{self, Advice, ClosedAttempt, ClosedResult, Past, Sighting};
-use crate::plugin::PropagationHint;
 use crate::ports::{
-    AccountRecord, BudgetKey, CertificateStore, Clock, CryptoError, DeploymentProbe, Entropy,
-    History, HttpClient, KeyMaker, Location, LockGuard, LookupError, Policy, PropagationProbe,
-    SecretError, SecretSource, ServerView, StoreError, StoreErrorKind, UnseenError,
+    AccountRecord, BudgetKey, CertificateStore, Clock, Entropy, History, LockGuard, StoreError,
 };
-use crate::report::{Observer, Progress};
 use crate::session::SessionPorts;
 
 /// What is known of one certificate.
@@ -55,6 +47,8 @@ pub(super) struct Kept {
 pub(super) struct Finished {
     pub(super) ca: CaName,
     pub(super) fallback: bool,
+    /// Until when it is valid.
+    pub(super) until: Timestamp,
     /// The life of the one before.
     pub(super) before: Option<Window>,
 }
@@ -141,13 +135,15 @@ impl World {
         life.copied().unwrap_or(USUAL_LIFE)
     }
 
-    /// Something that was issued before the beginning.
-    pub(super) fn plant(&self, certificate: &CertificateSettings, at: Timestamp) {
-        let Some(ca) = certificate.cas.first() else {
-            return;
-        };
-        self.issue(certificate, ca, false, at);
+    /// Something that was issued before the beginning; answers its life.
+    pub(super) fn plant(&self, certificate: &CertificateSettings, at: Timestamp) -> Option<Window> {
+        let ca = certificate.cas.first()?;
+        let facts = self.issue(certificate, ca, false, at).facts;
         self.state().finished.clear();
+        Some(Window {
+            start: facts.not_before,
+            end: facts.not_after,
+        })
     }
 
     /// Stores a new version of a certificate.
@@ -219,6 +215,7 @@ impl World {
         let finished = Finished {
             ca: ca.clone(),
             fallback,
+            until: at + life,
             before,
         };
         state.finished.push((name.clone(), finished));
@@ -551,119 +548,4 @@ impl History for World {
     fn prune(&self, _before: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
-}
-
-/// What a simulation has none of. Whoever asks is told so.
-struct Nowhere;
-
-fn absent(act: &'static str) -> StoreError {
-    StoreError {
-        kind: StoreErrorKind::Io,
-        act,
-        path: "simulated".into(),
-        causes: vec!["a simulation has none of this".to_owned()],
-        hint: None,
-    }
-}
-
-fn no_crypto() -> CryptoError {
-    CryptoError {
-        what: "making a key".to_owned(),
-        causes: vec!["a simulation has none".to_owned()],
-    }
-}
-
-#[async_trait]
-impl HttpClient for Nowhere {
-    async fn send(&self, request: Request, _policy: &Policy) -> Result<Response, TransportError> {
-        Err(TransportError {
-            stage: TransportStage::Request,
-            method: request.method,
-            url: request.url,
-            address: None,
-            elapsed: Duration::ZERO,
-            causes: vec!["a simulation sends nothing".to_owned()],
-        })
-    }
-}
-
-impl KeyMaker for Nowhere {
-    fn account_key(&self) -> Result<Secret<String>, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn certificate_key(&self, _kind: KeyType) -> Result<Secret<String>, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn signer(&self, _key: &Secret<String>) -> Result<Arc<dyn Signer>, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn request(&self, _: &Secret<String>, _: &[Identifier]) -> Result<Vec<u8>, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn public_key_sha256(&self, _key: &Secret<String>) -> Result<String, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn kind(&self, _key: &Secret<String>) -> Result<Option<KeyType>, CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn read_chain(&self, _pem: &str) -> Result<(ChainPem, CertificateFacts), CryptoError> {
-        Err(no_crypto())
-    }
-
-    fn leaf_der(&self, _pem: &str) -> Result<Vec<u8>, CryptoError> {
-        Err(no_crypto())
-    }
-}
-
-impl SecretSource for Nowhere {
-    fn secret(&self, _reference: &SecretRef) -> Result<Secret<String>, SecretError> {
-        Err(SecretError {
-            reference: "any".to_owned(),
-            causes: vec!["a simulation has none".to_owned()],
-            hint: None,
-        })
-    }
-}
-
-#[async_trait]
-impl PropagationProbe for Nowhere {
-    async fn locate(&self, identifier: &DomainName) -> Result<Location, LookupError> {
-        Ok(Location {
-            fqdn: identifier.challenge_name(),
-            zone: None,
-        })
-    }
-
-    /// Nobody forbids anything.
-    async fn caa(&self, _name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
-        Ok(None)
-    }
-
-    async fn look(
-        &self,
-        _fqdn: &DomainName,
-        _value: &str,
-        _hint: &PropagationHint,
-    ) -> Result<Vec<ServerView>, LookupError> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl DeploymentProbe for Nowhere {
-    async fn look(&self, _place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
-        Err(UnseenError {
-            causes: vec!["a simulation has no servers".to_owned()],
-        })
-    }
-}
-
-impl Observer for Nowhere {
-    fn progress(&self, _certificate: &CertificateName, _progress: &Progress) {}
 }
