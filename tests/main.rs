@@ -18,6 +18,7 @@ mod cases {
     mod preflight;
     mod propagation;
     mod providers;
+    mod refusals;
     mod renew;
     pub(crate) mod rig;
     mod secrets;

@@ -18,13 +18,6 @@ fn configured(rig: &Rig, judge: &Judge, more: &str) {
     ));
 }
 
-/// Puts other words into the configuration.
-fn edit(rig: &Rig, from: &str, to: &str) {
-    let text = fs::read_to_string(rig.path("waxwing.toml")).expect("a configuration");
-    assert!(text.contains(from), "{from}");
-    rig.write_config(&text.replace(from, to));
-}
-
 /// The words of an output, however it is wrapped.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -82,7 +75,7 @@ fn a_changed_address_is_noticed_and_brought_to_the_ca() {
     plain(test, |rig, judge| {
         configured(rig, judge, "");
         rig.waxwing(&["account", "register"]).expect(0);
-        edit(rig, "ops@example.com", "new@example.com");
+        rig.edit("ops@example.com", "new@example.com");
         let told = "the account at first has the contact ops@example.com, [account] email says \
                     new@example.com";
         let mends = "`waxwing account contact first`";
@@ -96,6 +89,9 @@ fn a_changed_address_is_noticed_and_brought_to_the_ca() {
         // Nobody but the operator changes it.
         let said = words(&rig.waxwing(&["renew"]).expect(0).stdout);
         assert!(said.contains(told) && said.contains(mends), "{said}");
+        // Nor does a run with nothing to do keep quiet about it.
+        let said = words(&rig.waxwing(&["renew"]).expect(0).stdout);
+        assert!(said.contains("1 not due") && said.contains(told), "{said}");
         assert_eq!(judge.traffic().count(Class::Account), 0);
         rig.waxwing(&["account", "contact"])
             .expect(0)
@@ -224,8 +220,7 @@ fn a_brought_key_is_noticed_and_taken_by_a_rollover() {
                 .expect("openssl runs");
             let key = String::from_utf8(output.stdout).expect("PEM");
             rig.write_secret("account-key.pem", &key);
-            edit(
-                rig,
+            rig.edit(
                 "agree-terms = true",
                 "agree-terms = true\nkey = \"file:account-key.pem\"",
             );

@@ -12,7 +12,7 @@ use waxwing_world::traffic::Class;
 use crate::cases::rig::{CaSection, Judge, Rig, Run, certificate, finish, plain};
 
 /// A world whose CA has the certificate `one` to issue and install.
-fn rig() -> (Rig, Judge) {
+pub(super) fn rig() -> (Rig, Judge) {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
     one(&rig, &judge);
@@ -189,43 +189,6 @@ fn check_names_the_line_for_a_network_that_cannot_ask_name_servers() {
         .says("the resolvers are asked, as [network] propagation says");
 }
 
-#[cfg(unix)]
-#[test]
-fn files_that_could_not_be_written_as_wanted_are_told_before() {
-    let (rig, judge) = rig();
-    let write = |lines: &str| {
-        rig.write_config(&format!(
-            "{}{}{}",
-            rig.config_at(&judge, ""),
-            rig.installer(lines),
-            certificate("one", &["www.example.com"])
-        ));
-    };
-    write("grants.files.certs.owner = \"nobody-here\"\ngrants.files.certs.group = \"none-here\"");
-    for (verb, code) in [(&["check", "--offline"][..], 1), (&["plan"], 0)] {
-        let run = rig.waxwing(verb).expect(code);
-        let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-        for part in [
-            "has the owner \"nobody-here\", and this machine has no such user",
-            "has the group \"none-here\", and this machine has no such group",
-            "`getent group`",
-        ] {
-            assert!(said.contains(part), "{verb:?}: {said}");
-        }
-    }
-    write(
-        "settings.files = { \"../{name}.crt\" = \"fullchain.pem\", \"{nme}\" = \"privkey.pem\" }",
-    );
-    for verb in [&["check", "--offline"][..], &["plan"], &["renew"]] {
-        rig.waxwing(verb)
-            .expect(3)
-            .says("\"../{name}.crt\" cannot be a name here")
-            .says("unknown placeholder {nme} in \"{nme}\"; did you mean {name}?")
-            .says("hint: one file name, without a folder");
-    }
-    assert_eq!(judge.traffic().total(), 0);
-}
-
 #[test]
 fn check_names_each_thing_that_is_wrong() {
     let (rig, judge) = rig();
@@ -314,36 +277,6 @@ fn rehearsals_that_need_credentials_are_named() {
 }
 
 #[test]
-fn rights_of_another_system_are_refused() {
-    let rig = Rig::new();
-    let (line, other, ours) = if cfg!(windows) {
-        (
-            "grants.files.certs.mode = \"0640\"",
-            "mode cannot be set on Windows",
-            "acl =",
-        )
-    } else {
-        (
-            "grants.files.certs.acl = [\"SYSTEM:full\"]",
-            "acl can be set on Windows only",
-            "mode =",
-        )
-    };
-    let judge = rig.ca(ca::Options::default());
-    rig.write_config(&format!(
-        "{}{}{}",
-        rig.config_at(&judge, ""),
-        rig.installer(line),
-        certificate("one", &["www.example.com"])
-    ));
-    rig.waxwing(&["plan"])
-        .expect(3)
-        .says("plugin.server.grants.files.certs")
-        .says(other)
-        .says(ours);
-}
-
-#[test]
 fn cas_are_listed_and_shown_with_the_origin_of_each_field() {
     let (rig, judge) = rig();
     rig.waxwing(&["ca", "list"])
@@ -410,6 +343,19 @@ fn a_certificate_is_handed_over_and_set_aside() {
             .expect(0)
             .says("(replaced)");
         rig.waxwing(&["export", "two", &to]).expect(2);
+        rig.edit(
+            "[[certificate]]",
+            "[[certificate]]\nname = \"new\"\ndomains = [\"new.example.com\"]\n\n[[certificate]]",
+        );
+        for verb in [
+            &["export", "new", &to][..],
+            &["forget", "new", "--yes"],
+            &["revoke", "new"],
+        ] {
+            rig.waxwing(verb)
+                .expect(2)
+                .says("no certificate is stored under new");
+        }
         rig.waxwing(&["forget", "one"])
             .expect(2)
             .says("still in the configuration");
@@ -470,47 +416,26 @@ fn included_files_are_read_as_if_they_stood_in_the_first() {
 }
 
 #[test]
-fn verbs_of_other_clients_lead_to_ours() {
-    let (rig, _judge) = rig();
-    for (verb, hint) in [
-        ("certonly", "`waxwing renew` issues what is missing"),
-        ("doctor", "`waxwing check`"),
-        ("unregister", "`waxwing account deactivate CA --yes`"),
-    ] {
-        rig.waxwing(&[verb])
-            .expect(2)
-            .says(&format!("no verb \"{verb}\""))
-            .says(hint);
-    }
-}
-
-#[test]
-fn a_wrong_command_line_is_two_and_a_wrong_configuration_three() {
-    let (rig, _judge) = rig();
-    for wrong in [
-        &["frobnicate"][..],
-        &["plan", "--no-such-option"],
-        &["renew", "--force"],
-        &["revoke"],
-        &["revoke", "one", "--reason", "boredom"],
-        &["account", "rollover"],
-        &["export", "one"],
-    ] {
-        let run = rig.waxwing(wrong).expect(2);
-        assert_eq!(run.stdout, "", "{wrong:?}");
-    }
-    rig.write_config("[account]\nemial = \"a@example.com\"\n");
-    for verb in [
-        &["plan"][..],
-        &["renew"],
-        &["check"],
-        &["status"],
-        &["account"],
-        &["revoke", "a"],
-        &["simulate"],
-    ] {
-        let run = rig.waxwing(verb).expect(3);
-        let run = run.says("nothing was done").says("did you mean `email`?");
-        assert_eq!(run.stdout, "", "{verb:?}");
-    }
+fn force_shows_the_limits_of_the_ca_that_it_will_ask() {
+    let rig = Rig::new();
+    let first = rig.ca(ca::Options::default());
+    let second = rig.ca(ca::Options::default());
+    let section = |name, judge: &Judge, more| CaSection {
+        name,
+        directory: judge.directory(),
+        more,
+    };
+    let no_wildcards = "limits = { orders = \"7 per 9h\" }\nnames = { wildcard = false }";
+    rig.write_config(&format!(
+        "{}{}",
+        rig.config_of(&[
+            section("first", &first, no_wildcards),
+            section("second", &second, "limits = { orders = \"5 per 9h\" }"),
+        ]),
+        certificate("one", &["*.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(0);
+    let run = rig.waxwing(&["renew", "one", "--force"]).expect(0);
+    let run = run.says("one: 4 of 5 per 9h left at second");
+    assert!(!run.stderr.contains("left at first"), "{}", run.stderr);
 }

@@ -78,7 +78,7 @@ fn pebble_and_the_worlds_ca_make_a_run_end_alike() {
     let pebble = Pebble::start(&world, &program, &pebble::Options::default());
     let pebble = pebble.expect("Pebble starts");
     let office =
-        |world: &World, _nth| Office::Pebble(Front::start(world, &pebble).expect("a front"));
+        |world: &World, _cell| Office::Pebble(Front::start(world, &pebble).expect("a front"));
     let queue = Queue::of(&cells);
     let at_pebble = work(&world, &queue, &office);
     let mut wrong = Vec::new();
@@ -164,7 +164,7 @@ impl<'a> Queue<'a> {
 fn work(
     world: &World,
     queue: &Queue<'_>,
-    office: &dyn Fn(&World, usize) -> Office,
+    office: &dyn Fn(&World, Cell) -> Office,
 ) -> Vec<(usize, Played)> {
     let folder = tempfile::TempDir::new().expect("a folder");
     let root = folder.path().join("root.pem");
@@ -185,8 +185,8 @@ fn work(
         let players = (0..WIDTH).map(|_nth| async {
             let mut done = Vec::new();
             while let Some((nth, cell)) = queue.next() {
-                let first = office(world, nth);
-                let spare = (cell.course == Course::WithSpare).then(|| office(world, nth));
+                let first = office(world, cell);
+                let spare = (cell.course == Course::WithSpare).then(|| office(world, cell));
                 done.push((nth, play(&stage, cell, nth, first, spare).await));
             }
             done
@@ -197,10 +197,10 @@ fn work(
 }
 
 /// A CA that takes its time with the certificate.
-fn office(world: &World, nth: usize) -> Office {
+fn office(world: &World, cell: Cell) -> Office {
     let options = ca::Options {
         finalize: Finalize::ProcessingReads(1),
-        seed: u64::try_from(nth).unwrap_or(0),
+        validation_delay: cell.validation_delay(),
         ..ca::Options::default()
     };
     Office::World(Ca::start(world, options).expect("a CA"))

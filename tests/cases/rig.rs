@@ -265,6 +265,13 @@ impl Rig {
         private(&path);
     }
 
+    /// Puts other words into the configuration, once.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path("waxwing.toml")).expect("a configuration");
+        assert!(text.contains(from), "{from}");
+        self.write_config(&text.replacen(from, to, 1));
+    }
+
     /// The program with these arguments and the rig's configuration, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.program(&["-c"]);

@@ -298,3 +298,29 @@ fn one_file_reads_pem_with_the_archived_crate() {
     assert_eq!(users.len(), 1, "{users:?}");
     assert!(users[0].ends_with("io/src/pem.rs"), "{users:?}");
 }
+
+#[test]
+fn what_is_asked_of_a_ca_has_a_source_and_a_date() {
+    let mut bare = Vec::new();
+    for path in files(&root().join("engine/core/profiles"), ".toml") {
+        // A server of one's own publishes nothing.
+        if path.ends_with("private.toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a readable profile");
+        for section in ["[ari]", "[rate]", "[poll]"] {
+            let lines = text.split_once(section).map_or("", |(_, rest)| rest);
+            let of_section = lines.split("\n[").next().unwrap_or_default();
+            let comments = of_section.lines().filter(|line| line.starts_with('#'));
+            let words = comments.flat_map(str::split_whitespace);
+            let mut dates = words.map(|word| word.trim_start_matches('('));
+            if !dates.any(|word| word.starts_with("202") && word.contains('-')) {
+                bare.push(format!("{}: {section}", path.display()));
+            }
+        }
+    }
+    assert!(
+        bare.is_empty(),
+        "say from where and when, or that nothing is published: {bare:#?}"
+    );
+}

@@ -63,25 +63,31 @@ impl Call for DownloadCertificate {
 
 /// Why a text is not a chain of certificates.
 fn check_blocks(pem: &str) -> Result<(), &'static str> {
-    let mut marks = pem
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| line.starts_with("-----BEGIN") || line.starts_with("-----END"))
-        .peekable();
-    if marks.peek().is_none() {
-        return Err("the certificate is not PEM");
-    }
-    while let Some(begin) = marks.next() {
-        // Servers that read the file would take a key or parameters from it just as well (RFC 8555
-        // section 11.4).
-        if begin != "-----BEGIN CERTIFICATE-----" {
-            return Err("the PEM holds something besides certificates");
+    const BROKEN: &str = "the PEM breaks off";
+    let mut lines = pem.lines().map(str::trim_end);
+    let mut blocks = 0_u32;
+    while let Some(begin) = lines.next() {
+        match begin {
+            "" => continue,
+            "-----BEGIN CERTIFICATE-----" => blocks += 1,
+            // Servers that read the file would take a key or parameters from it just as well (RFC
+            // 8555 section 11.4).
+            _ if begin.starts_with("-----BEGIN") && begin.ends_with("-----") => {
+                return Err("the PEM holds something besides certificates");
+            }
+            _ if blocks == 0 => return Err("the certificate is not PEM"),
+            _ => return Err(BROKEN),
         }
-        if marks.next() != Some("-----END CERTIFICATE-----") {
-            return Err("the PEM breaks off within a certificate");
+        // No text may stand between the blocks (RFC 8555 section 9.1), so the next mark ends this one.
+        match lines.find(|line| line.starts_with('-')) {
+            Some("-----END CERTIFICATE-----") => {}
+            _ => return Err(BROKEN),
         }
     }
-    Ok(())
+    match blocks {
+        0 => Err("the certificate is not PEM"),
+        _ => Ok(()),
+    }
 }
 
 /// Revokes a certificate. Credentials without an account sign with the certificate's own key.
@@ -168,8 +174,9 @@ mod tests {
             &format!("{CERTIFICATE}\n-----BEGIN CERTIFICATE REQUEST-----\n"),
             foreign,
         );
-        let broken = Err("the PEM breaks off within a certificate");
+        let broken = Err("the PEM breaks off");
         check(&CERTIFICATE[..40], broken);
+        check(&format!("{CERTIFICATE}\n{}", &CERTIFICATE[..14]), broken);
         check(&format!("{CERTIFICATE}\n{}", &CERTIFICATE[..33]), broken);
         let nothing = Err("the certificate is not PEM");
         check("", nothing);

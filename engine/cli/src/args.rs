@@ -243,7 +243,10 @@ pub(crate) enum PluginVerb {
 Examples:
   waxwing plan                       all certificates
   waxwing plan shop                  one of them
-  waxwing plan --detailed-exitcode   0: nothing to do, 2: something to do")]
+  waxwing plan --detailed-exitcode   0: nothing to do, 2: something to do
+
+Exit: 0 done, 1 a stored certificate cannot be read, 2 usage or, if asked for, something to do,
+      3 configuration, 5 the state cannot be read, 8 not allowed")]
 pub(crate) struct Plan {
     /// Only these certificates
     #[arg(value_name = "NAME")]

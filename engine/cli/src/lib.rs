@@ -40,15 +40,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             } else {
                 Exit::Done
             };
-            match foreign_verb(&error) {
+            let mut terminal = Terminal::plain();
+            match unknown_verb(&error) {
                 Some((verb, hint)) => {
-                    let mut terminal = Terminal::plain();
-                    terminal.fail(&format!("no verb \"{verb}\""), Some(hint));
+                    terminal.fail(&format!("no verb \"{verb}\""), Some(&hint));
                 }
-                // A broken pipe is all that can fail here.
-                None => drop(error.print()),
+                None => terminal.wrote(error.print()),
             }
-            return code.into();
+            return heard(code, &mut terminal).into();
         }
     };
     let mut terminal = Terminal::system(&cli.global);
@@ -82,15 +81,41 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),
     };
-    exit.unwrap_or_else(|exit| exit).into()
+    heard(exit.unwrap_or_else(|exit| exit), &mut terminal).into()
 }
 
-/// The verb of another client that was typed, and what to type instead.
-fn foreign_verb(error: &clap::Error) -> Option<(String, &'static str)> {
-    match error.get(ContextKind::InvalidSubcommand)? {
-        ContextValue::String(verb) => Some((verb.clone(), args::instead_of(verb)?)),
-        _ => None,
+/// The exit code, unless all was well but for an answer that could not be written.
+fn heard(exit: Exit, terminal: &mut Terminal) -> Exit {
+    match terminal.unwritten.take() {
+        Some(cause) => {
+            let hint = "stdout leads to a file or a device that takes no more";
+            terminal.fail(&format!("failed to write the answer: {cause}"), Some(hint));
+            if exit == Exit::Done {
+                Exit::SomeFailed
+            } else {
+                exit
+            }
+        }
+        None => exit,
     }
+}
+
+/// A verb that does not exist, and what to type instead.
+fn unknown_verb(error: &clap::Error) -> Option<(String, String)> {
+    let ContextValue::String(verb) = error.get(ContextKind::InvalidSubcommand)? else {
+        return None;
+    };
+    if let Some(hint) = args::instead_of(verb) {
+        return Some((verb.clone(), hint.to_owned()));
+    }
+    let hint = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(near)) if !near.is_empty() => {
+            format!("did you mean {}?", near.join(" or "))
+        }
+        Some(ContextValue::String(near)) => format!("did you mean {near}?"),
+        _ => "`waxwing --help` lists the verbs".to_owned(),
+    };
+    Some((verb.clone(), hint))
 }
 
 /// The exit code of a verb, after telling why it was not done.

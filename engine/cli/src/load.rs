@@ -214,8 +214,9 @@ fn list(paths: &[PathBuf]) -> String {
 /// Reads the configuration of this command line.
 fn read(global: &Global) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
-    let files = config::read_sources(&main).map_err(LoadError::File)?;
-    let raw = raw::parse(&files);
+    let sources = config::read_sources(&main).map_err(LoadError::File)?;
+    let mut raw = raw::parse(&sources.files);
+    raw.miss(&sources.missing);
     let mut components = BTreeMap::new();
     let mut manifests = embedded_manifests();
     for source in raw.plugin_sources() {

@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plan::{self, Action, Circumstances, Item, Plan, Stored};
-use waxwing_core::settings::Settings;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::{self, Next, Question};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::plan::{self, Action, Circumstances, Item, Plan, Stored, hold};
+use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
+use waxwing_flow::budget;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::{self, Past};
 use waxwing_flow::ports::{CertificateStore as _, History, StoreError};
@@ -25,6 +28,10 @@ pub(crate) struct Survey {
     pub(crate) inventory: BTreeMap<CertificateName, InventoryEntry>,
     /// What earlier runs have learnt, by name.
     pub(crate) pasts: BTreeMap<CertificateName, Past>,
+    /// What the plan was made from, by name.
+    pub(crate) stored: BTreeMap<CertificateName, Stored>,
+    /// Since when CAs have been seen to be down.
+    pub(crate) down_since: BTreeMap<CaName, Timestamp>,
     /// Certificates that cannot be read; a run leaves them alone.
     pub(crate) broken: Vec<StoreError>,
 }
@@ -72,9 +79,10 @@ pub(crate) fn survey(
     let configured = loaded.settings.certificates.iter().map(|one| &one.name);
     let unstored = configured.filter(|name| !inventory.contains_key(*name));
     stored.extend(unstored.filter_map(|name| Some(history::unstored(name, pasts.get(name)?))));
+    let down_since = history.down_since()?;
     let circumstances = Circumstances {
         digests: &digests(&loaded.settings),
-        down_since: &history.down_since()?,
+        down_since: &down_since,
         spent: &BTreeMap::new(),
         by_hand: asker == Asker::Person,
         now,
@@ -84,8 +92,54 @@ pub(crate) fn survey(
         plan,
         inventory,
         pasts,
+        stored: stored
+            .into_iter()
+            .map(|one| (one.name.clone(), one))
+            .collect(),
+        down_since,
         broken,
     })
+}
+
+/// The CA that a person's run would ask first for a certificate, chosen as the run chooses it; none
+/// if it would ask nobody.
+pub(crate) fn asked_first<'s>(
+    loaded: &'s Loaded,
+    survey: &Survey,
+    history: &dyn History,
+    certificate: &CertificateSettings,
+    now: Timestamp,
+) -> Option<&'s CaProfile> {
+    let settings = &loaded.settings;
+    let stored = survey.stored.get(&certificate.name);
+    let mut items = survey.plan.items.iter();
+    let action = &items.find(|item| item.name == certificate.name)?.action;
+    let entry = survey.inventory.get(&certificate.name);
+    let issuer = entry.and_then(|entry| Some(&entry.current.as_ref()?.origin.ca));
+    let list = choose::in_order(&certificate.cas, issuer, settings.failover.fail_back);
+    let circumstances = Circumstances {
+        digests: &BTreeMap::new(),
+        down_since: &survey.down_since,
+        spent: &budget::spent(history, &settings.cas, &list, &certificate.domains, now),
+        by_hand: true,
+        now,
+    };
+    let choice = choose::next(&Question {
+        list: &list,
+        profiles: &settings.cas,
+        names: &certificate.domains,
+        key: certificate.key,
+        standings: &hold::standings(&list, stored, action, &circumstances),
+        policy: settings.failover,
+        haste: hold::haste(action),
+        by_hand: true,
+        now,
+    });
+    match choice.next {
+        Next::Ask { ca, .. } => Some(ca),
+        // It says itself when it may be asked again.
+        Next::Wait { .. } | Next::Nobody => list.first().and_then(|ca| settings.cas.get(ca)),
+    }
 }
 
 /// Digest of each installer's configuration.

@@ -64,9 +64,16 @@ pub(crate) struct WireError {
     pub(crate) cause: String,
 }
 
+/// What to do about a state folder that cannot be used.
+const STATE_IS_ELSEWHERE: &str = "[state] dir, --state-dir or WAXWING_STATE names the state folder";
+
 /// Opens the state folder alone: all that verbs need which only look.
 pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
-    FileStore::open(&loaded.state, loaded.settings.state.keep_versions).map(Arc::new)
+    let opened = FileStore::open(&loaded.state, loaded.settings.state.keep_versions);
+    opened.map(Arc::new).map_err(|error| StoreError {
+        hint: error.hint.or_else(|| Some(STATE_IS_ELSEWHERE.to_owned())),
+        ..error
+    })
 }
 
 /// Opens what earlier runs have learnt.

@@ -1,6 +1,6 @@
 //! Trouble that a simulation is to meet: who is out of order, in which way, and when.
 //!
-//! `zerossl=2026-12-01..+14d` is how a person writes one; [`random`] draws many.
+//! `CA=2026-12-01..+14d` is how a person writes one; [`random`] draws many.
 
 use std::fmt;
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl fmt::Display for Disturbance {
 }
 
 impl Disturbance {
-    /// Reads `zerossl=2026-12-01..+14d`: a CA, `CA:slow`, `CA:rejects`, `dns`, `network` or
+    /// Reads `CA=2026-12-01..+14d`: a CA, `CA:slow`, `CA:rejects`, `dns`, `network` or
     /// `machine`, then a day or a moment, `..`, and another one or a length. Days are those of UTC,
     /// and the last one counts whole.
     ///
@@ -74,7 +74,7 @@ impl Disturbance {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not an outage as in internal=2026-12-01..+14d or machine=2026-12-24..2026-12-26"
+                "`{text}` is not an outage as in CA=2026-12-01..+14d or machine=2026-12-24..2026-12-26"
             )
         };
         let (who, range) = text.split_once('=').ok_or_else(wrong)?;

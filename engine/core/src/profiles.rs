@@ -19,7 +19,7 @@ use crate::name::CaName;
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
 
 /// The file whose fields every other one starts from.
-const TEMPLATE: &str = "private";
+pub const TEMPLATE: &str = "private";
 
 /// Every shipped profile, without the template.
 pub fn shipped() -> BTreeMap<CaName, CaProfile> {

@@ -59,7 +59,7 @@ pub fn left(
 }
 
 /// CAs of the list that may not be asked for a certificate with these names, and until when.
-pub(crate) fn spent(
+pub fn spent(
     history: &dyn History,
     profiles: &BTreeMap<CaName, CaProfile>,
     list: &[CaName],

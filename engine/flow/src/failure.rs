@@ -200,6 +200,15 @@ pub enum Failure {
         /// How long the run waited.
         waited: Duration,
     },
+    /// What came in the place of the certificate is none.
+    Unreadable {
+        /// The CA.
+        ca: CaName,
+        /// Where it came from.
+        url: String,
+        /// What is wrong with it.
+        error: CryptoError,
+    },
     /// What came is not what was ordered.
     Mismatch {
         /// The CA.
@@ -247,7 +256,7 @@ impl Failure {
                 .map(PluginFailure::class)
                 .max()
                 .unwrap_or(FailureClass::Bug),
-            Self::Mismatch { .. } | Self::Crypto(_) => FailureClass::Bug,
+            Self::Unreadable { .. } | Self::Mismatch { .. } | Self::Crypto(_) => FailureClass::Bug,
             Self::Store(error) => error.class(),
             Self::Secret(_) => FailureClass::Misconfigured,
             Self::Stopped => FailureClass::Cancelled,
@@ -267,6 +276,7 @@ impl Failure {
                 | Self::Parked { .. }
                 | Self::Account { .. }
                 | Self::NoDnsChallenge { .. }
+                | Self::Unreadable { .. }
                 | Self::Mismatch { .. }
         )
     }
@@ -341,6 +351,7 @@ impl Failure {
                 }
             }
             Self::Account { causes, .. } => lines.extend(causes.iter().cloned()),
+            Self::Unreadable { url, error, .. } => lines.push(format!("{url}: {error}")),
             Self::Plugins(failures) => {
                 lines.clear();
                 for failure in failures {
@@ -490,6 +501,7 @@ impl fmt::Display for Failure {
                     waited.as_secs()
                 )
             }
+            Self::Unreadable { ca, .. } => write!(f, "the certificate from {ca} cannot be read"),
             Self::Mismatch { ca, what } => {
                 write!(f, "the certificate from {ca} was not stored: {what}")
             }

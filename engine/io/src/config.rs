@@ -5,10 +5,11 @@
     reason = "this is where the configuration comes from"
 )]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use waxwing_core::settings::raw::{self, SourceFile};
+use waxwing_core::settings::raw::{self, MissingInclude, SourceFile};
 
 /// The file in its usual place is called this.
 pub const FILE_NAME: &str = "waxwing.toml";
@@ -60,61 +61,117 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
     fs::read(path).map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
 }
 
-/// Reads a configuration and the files it includes, the main one first, the others in the order
-/// of their names.
-pub fn read_sources(main: &Path) -> Result<Vec<SourceFile>, ConfigFileError> {
-    let failed = |path: &Path, cause: std::io::Error| ConfigFileError {
+/// The files of a configuration.
+#[derive(Debug)]
+pub struct Sources {
+    /// The main one first, the others in the order of their names.
+    pub files: Vec<SourceFile>,
+    /// What `include` names and could not be read.
+    pub missing: Vec<MissingInclude>,
+}
+
+/// Reads a configuration and the files it includes. Only the main file has to be there: what is
+/// wrong with the others is one mistake among those of the configuration.
+///
+/// # Errors
+/// When the main file cannot be read.
+pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
+    let failed = |path: &Path, cause: &std::io::Error| ConfigFileError {
         path: path.to_owned(),
-        hint: (cause.kind() == std::io::ErrorKind::NotFound)
-            .then(|| "name the file with -c FILE or WAXWING_CONFIG".to_owned()),
+        hint: match cause.kind() {
+            std::io::ErrorKind::NotFound => {
+                Some("name the file with -c FILE or WAXWING_CONFIG".to_owned())
+            }
+            std::io::ErrorKind::IsADirectory => {
+                let inside = path.join(FILE_NAME);
+                Some(format!("name the file in it: -c {}", inside.display()))
+            }
+            _ => hint(cause),
+        },
         cause: cause.to_string(),
     };
-    let main = std::path::absolute(main).map_err(|cause| failed(main, cause))?;
+    let main = std::path::absolute(main).map_err(|cause| failed(main, &cause))?;
     let folder = main.parent().unwrap_or(Path::new("")).to_owned();
-    let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).map_err(|cause| failed(&path, cause))?;
-        let shown = path.strip_prefix(&folder).unwrap_or(&path);
+    let read = |path: &Path| -> std::io::Result<SourceFile> {
+        // Windows says that access is denied to a folder, which is no help.
+        if path.is_dir() {
+            return Err(std::io::ErrorKind::IsADirectory.into());
+        }
+        let text = fs::read_to_string(path)?;
+        let shown = path.strip_prefix(&folder).unwrap_or(path);
         Ok(SourceFile {
             shown: shown.to_string_lossy().into_owned(),
-            path: path.clone(),
+            path: path.to_owned(),
             text,
         })
     };
-    let first = read(main.clone())?;
-    let mut paths = Vec::new();
+    let first = read(&main).map_err(|cause| failed(&main, &cause))?;
+    let mut missing = Vec::new();
+    // By its path: which pattern has found it.
+    let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
     for pattern in raw::includes(&first) {
+        let mut miss = |message: String, hint: Option<String>| {
+            missing.push(MissingInclude {
+                pattern: pattern.clone(),
+                message,
+                hint,
+            });
+        };
         // The folder is a name, not a pattern, whatever characters it has.
         let escaped = glob::Pattern::escape(&folder.to_string_lossy());
         let whole = Path::new(&escaped).join(&pattern);
-        let found = glob::glob(&whole.to_string_lossy()).map_err(|error| ConfigFileError {
-            path: main.clone(),
-            cause: format!("include pattern \"{pattern}\": {error}"),
-            hint: None,
-        })?;
+        let found = match glob::glob(&whole.to_string_lossy()) {
+            Ok(found) => found,
+            Err(error) => {
+                miss(format!("{pattern:?} is no pattern: {error}"), None);
+                continue;
+            }
+        };
         let before = paths.len();
+        let mut seen = 0;
         for path in found {
-            paths.push(
-                path.map_err(|error| {
-                    failed(error.path(), std::io::Error::other(error.to_string()))
-                })?,
-            );
+            seen += 1;
+            match path {
+                Ok(path) => {
+                    paths.entry(path).or_insert_with(|| pattern.clone());
+                }
+                Err(error) => miss(format!("{error}"), hint(error.error())),
+            }
         }
         // A pattern may match nothing; a file that is named and missing is a mistake.
-        if paths.len() == before && !pattern.contains(['*', '?', '[']) {
-            return Err(ConfigFileError {
-                path: folder.join(&pattern),
-                cause: "the file is named in `include` and is not there".to_owned(),
-                hint: None,
-            });
+        if seen == 0 && paths.len() == before && !pattern.contains(['*', '?', '[']) {
+            let all = Path::new(&pattern).with_file_name("*.toml");
+            miss(
+                format!("{} is not there", folder.join(&pattern).display()),
+                Some(format!(
+                    "a pattern such as {:?} may match nothing, a name may not",
+                    all.to_string_lossy()
+                )),
+            );
         }
     }
-    paths.sort();
-    paths.dedup();
     let mut files = vec![first];
-    for path in paths {
-        files.push(read(path)?);
+    for (path, pattern) in paths {
+        match read(&path) {
+            Ok(file) => files.push(file),
+            Err(cause) => missing.push(MissingInclude {
+                pattern,
+                message: format!("{} cannot be read: {cause}", path.display()),
+                hint: hint(&cause),
+            }),
+        }
     }
-    Ok(files)
+    Ok(Sources { files, missing })
+}
+
+/// What to do about a file that cannot be read.
+fn hint(cause: &std::io::Error) -> Option<String> {
+    let hint = match cause.kind() {
+        std::io::ErrorKind::InvalidData => "save the file as UTF-8 text",
+        std::io::ErrorKind::PermissionDenied => "let the user that runs this read it",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 #[cfg(test)]
@@ -123,26 +180,67 @@ mod tests {
 
     /// The files that a configuration with this `include` line reads, in a folder with odd
     /// characters that holds `certs.d/a.toml`.
-    fn check(include: &str) -> Result<Vec<String>, String> {
+    fn check(include: &str) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().expect("a folder");
         let folder = folder.path().join("[prod] *");
         fs::create_dir_all(folder.join("certs.d")).expect("folders");
         let main = folder.join(FILE_NAME);
         fs::write(&main, format!("include = [\"{include}\"]")).expect("a file");
         fs::write(folder.join("certs.d/a.toml"), "").expect("a file");
-        match read_sources(&main) {
-            Ok(files) => Ok(files.into_iter().map(|file| file.shown).collect()),
-            Err(error) => Err(error.cause),
-        }
+        fs::write(folder.join("latin.toml"), b"# caf\xe9").expect("a file");
+        let sources = read_sources(&main).expect("the main file is there");
+        let files = sources.files.into_iter().map(|file| file.shown).collect();
+        let missing = sources.missing.into_iter().map(|one| {
+            let shown = format!("{}/", folder.display());
+            let hint = one.hint.unwrap_or_default();
+            format!("{}; {hint}", one.message.replace(&shown, ""))
+        });
+        (files, missing.collect())
     }
 
     #[test]
     fn a_pattern_may_match_nothing_but_a_named_file_must_be_there() {
-        let both = vec![FILE_NAME.to_owned(), "certs.d/a.toml".to_owned()];
-        assert_eq!(check("certs.d/*.toml"), Ok(both.clone()));
-        assert_eq!(check("certs.d/a.toml"), Ok(both));
-        assert_eq!(check("other.d/*.toml"), Ok(vec![FILE_NAME.to_owned()]));
-        let missing = "the file is named in `include` and is not there".to_owned();
-        assert_eq!(check("certs.d/typo.toml"), Err(missing));
+        let main = || vec![FILE_NAME.to_owned()];
+        let both = || vec![FILE_NAME.to_owned(), "certs.d/a.toml".to_owned()];
+        let none = Vec::<String>::new;
+        assert_eq!(check("certs.d/*.toml"), (both(), none()));
+        assert_eq!(check("certs.d/a.toml"), (both(), none()));
+        assert_eq!(check("other.d/*.toml"), (main(), none()));
+        let missing = "certs.d/typo.toml is not there; a pattern such as \"certs.d/*.toml\" may \
+                       match nothing, a name may not";
+        assert_eq!(
+            check("certs.d/typo.toml"),
+            (main(), vec![missing.to_owned()])
+        );
+        let (files, missing) = check("latin.toml");
+        assert_eq!(files, main());
+        assert!(
+            missing[0].ends_with("; save the file as UTF-8 text"),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn a_main_file_that_cannot_be_read_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let latin = folder.path().join("latin.toml");
+        fs::write(&latin, b"# caf\xe9").expect("a file");
+        for (path, hint) in [
+            (
+                folder.path().join("none.toml"),
+                "name the file with -c FILE".to_owned(),
+            ),
+            (
+                folder.path().to_owned(),
+                format!("{}/{FILE_NAME}", folder.path().display()),
+            ),
+            (latin, "save the file as UTF-8 text".to_owned()),
+        ] {
+            let error = read_sources(&path).expect_err("it is no configuration");
+            assert!(
+                error.hint.as_ref().is_some_and(|text| text.contains(&hint)),
+                "{error:?}"
+            );
+        }
     }
 }

@@ -29,24 +29,48 @@ pub struct LocalSecrets;
 
 impl SecretSource for LocalSecrets {
     fn secret(&self, reference: &SecretRef) -> Result<Secret<String>, SecretError> {
-        let fetched = match reference {
-            SecretRef::File(path) => from_file(path),
-            SecretRef::Env(name) => from_environment(std::env::var_os(name)),
-            SecretRef::Credential(name) => {
-                from_credential(std::env::var_os("CREDENTIALS_DIRECTORY"), name)
-            }
-            SecretRef::Command(argv) => command::first_line(argv, command::PATIENCE),
-        };
-        let told = written(reference);
-        match fetched.and_then(|text| trim(&text, &told)) {
-            Ok(secret) => Ok(Secret::new(secret)),
-            Err(Missing { causes, hint }) => Err(SecretError {
-                reference: told,
-                causes,
-                hint,
-            }),
+        let fetched = fetch(reference)?;
+        if fetched.trimmed {
+            tracing::warn!(
+                secret = written(reference),
+                "white space at the edges of this secret is left out"
+            );
         }
+        Ok(fetched.secret)
     }
+}
+
+/// A secret and what was done to it.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The secret.
+    pub secret: Secret<String>,
+    /// True if it had more white space at its edges than the line end of a text file.
+    pub trimmed: bool,
+}
+
+/// Fetches a secret.
+///
+/// # Errors
+/// When it is not there, cannot be read, or is empty.
+pub fn fetch(reference: &SecretRef) -> Result<Fetched, SecretError> {
+    let fetched = match reference {
+        SecretRef::File(path) => from_file(path),
+        SecretRef::Env(name) => from_environment(std::env::var_os(name)),
+        SecretRef::Credential(name) => {
+            from_credential(std::env::var_os("CREDENTIALS_DIRECTORY"), name)
+        }
+        SecretRef::Command(argv) => command::first_line(argv, command::PATIENCE),
+    };
+    let Missing { causes, hint } = match fetched.and_then(|text| trim(&text)) {
+        Ok(fetched) => return Ok(fetched),
+        Err(missing) => missing,
+    };
+    Err(SecretError {
+        reference: written(reference),
+        causes,
+        hint,
+    })
 }
 
 /// What can be said about a reference without fetching the secret: that others can read it, or
@@ -157,21 +181,18 @@ fn from_credential(directory: Option<OsString>, name: &str) -> Result<String, Mi
 }
 
 /// Takes white space off the edges, where no secret has any.
-fn trim(text: &str, told: &str) -> Result<String, Missing> {
+fn trim(text: &str) -> Result<Fetched, Missing> {
     // Notepad begins a text file with a mark that is no part of it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let trimmed = text.trim();
-    if trimmed.is_empty() {
+    let secret = text.trim();
+    if secret.is_empty() {
         return Err(Missing::new("it is empty", None));
     }
-    // One final line break is how text files end, and no news.
-    if text.trim_end_matches(['\r', '\n']) != trimmed {
-        tracing::warn!(
-            secret = told,
-            "white space at the edges of this secret is left out"
-        );
-    }
-    Ok(trimmed.to_owned())
+    Ok(Fetched {
+        secret: Secret::new(secret.to_owned()),
+        // One final line break is how text files end, and no news.
+        trimmed: text.trim_end_matches(['\r', '\n']) != secret,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use waxwing_core::caa::CaaSet;
 use waxwing_core::http::{Request, Response, TransportError, TransportStage};
 use waxwing_core::name::{CertificateName, DomainName};
 use waxwing_core::secret::Secret;
@@ -254,6 +255,10 @@ impl PropagationProbe for Records {
             fqdn: identifier.challenge_name(),
             zone: None,
         })
+    }
+
+    async fn caa(&self, _name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
+        Ok(None)
     }
 
     async fn look(

@@ -440,6 +440,10 @@ impl Office {
         if class != Class::NewNonce && (*method != Method::POST || class == Class::Credentials) {
             return;
         }
+        // What is out of order here gives none either.
+        if class == Class::NewNonce && !response.status().is_success() {
+            return;
+        }
         let nonce = self.ledger.with(Ledger::fresh_nonce);
         if let Ok(nonce) = HeaderValue::try_from(nonce) {
             response.headers_mut().insert("replay-nonce", nonce);

@@ -51,6 +51,12 @@ pub(crate) fn run(
 
 /// The refusal of a CA that nobody has heard of.
 fn unknown(name: &str, known: &[Known]) -> Refusal {
+    if name == profiles::TEMPLATE {
+        let what = format!("{name} is no CA but what a CA of your own starts from");
+        return Refusal::new(Exit::Usage, what).hint(
+            "[ca.NAME] directories = [\"https://…\"], then `waxwing ca show NAME` shows every field",
+        );
+    }
     let names: Vec<&str> = known.iter().map(|ca| ca.profile.name.as_str()).collect();
     Refusal::new(Exit::Usage, format!("no CA is called \"{name}\""))
         .cause(format!("known here: {}", names.join(", ")))

@@ -11,11 +11,11 @@ use waxwing_core::name::{CaName, CertificateName, DomainName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
-use waxwing_flow::ports::{CertificateStore, PropagationProbe as _, SecretSource as _};
+use waxwing_flow::ports::{CertificateStore, PropagationProbe as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
 use waxwing_io::propagation::DnsProbe;
-use waxwing_io::secrets::{self, LocalSecrets};
+use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
 
 use super::start;
@@ -161,8 +161,16 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
         for warning in secrets::warnings(reference) {
             found.push(Found::new(Verdict::Warn, "secrets", warning));
         }
-        match LocalSecrets.secret(reference) {
-            Ok(_) => there += 1,
+        match secrets::fetch(reference) {
+            Ok(fetched) => {
+                there += 1;
+                if fetched.trimmed {
+                    let secret = secrets::written(reference);
+                    let text = format!("{secret} has white space at its edges, which is left out");
+                    let hint = format!("write {secret} without it, if {key} is refused");
+                    found.push(Found::new(Verdict::Warn, "secrets", text).hint(Some(hint)));
+                }
+            }
             Err(error) => {
                 let text = format!("{} cannot be read", error.reference);
                 found.push(

@@ -25,6 +25,7 @@ pub(crate) fn run(
     let Some(name) = names.first() else {
         return Ok(Exit::Usage);
     };
+    start::must_be_stored(name, &known, terminal)?;
     let files: Vec<PathBuf> = FILES.iter().map(|file| arguments.dir.join(file)).collect();
     let replaced: Vec<bool> = files.iter().map(|file| file.exists()).collect();
     let version = store

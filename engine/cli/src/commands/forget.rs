@@ -20,6 +20,7 @@ pub(crate) fn run(
     let Some(name) = names.first() else {
         return Ok(Exit::Usage);
     };
+    start::must_be_stored(name, &known, terminal)?;
     let configured = loaded.settings.certificates.iter();
     let mut configured = configured.map(|certificate| &certificate.name);
     let still_there = configured.any(|other| other == name);

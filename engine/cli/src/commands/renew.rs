@@ -21,6 +21,7 @@ use waxwing_io::store::FileStore;
 
 use super::{interrupt, start};
 use crate::args::{Global, Renew};
+use crate::drift;
 use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::json::{self, Document};
@@ -71,8 +72,15 @@ pub(crate) fn run(
     }
     let kept = kept(&before, &names, &orders, &terminal.context(now));
     let live = Arc::clone(&terminal.progress);
-    if let Some(refused) = last_of_a_limit(arguments, &loaded, &orders, history.as_ref(), terminal)
-    {
+    let refused = last_of_a_limit(
+        arguments,
+        &loaded,
+        &before,
+        &orders,
+        history.as_ref(),
+        terminal,
+    );
+    if let Some(refused) = refused {
         return Err(refused);
     }
     let looks = loaded.settings.certificates.iter().any(|one| {
@@ -128,6 +136,15 @@ pub(crate) fn run(
         // Distances are told from the end of the run, which may have taken a while.
         let text = render(&view, &terminal.context(report.ended));
         terminal.print(&text);
+        // A run that opened no session has not looked at any account.
+        let differs = if idle {
+            drift::drift(&loaded, &store)
+        } else {
+            Ok(Vec::new())
+        };
+        for one in differs.unwrap_or_default() {
+            terminal.print(&one.to_string());
+        }
     }
     Ok(exit_of(&report))
 }
@@ -151,6 +168,7 @@ const fn force(arguments: &Renew) -> Force {
 fn last_of_a_limit(
     arguments: &Renew,
     loaded: &Loaded,
+    survey: &Survey,
     orders: &Orders,
     history: &dyn History,
     terminal: &mut Terminal,
@@ -163,8 +181,8 @@ fn last_of_a_limit(
     let mut ordered: BTreeMap<&CaName, u32> = BTreeMap::new();
     for job in &orders.jobs {
         let certificate = &job.certificate;
-        let first = certificate.cas.first();
-        let Some(profile) = first.and_then(|ca| loaded.settings.cas.get(ca)) else {
+        let asked = survey::asked_first(loaded, survey, history, certificate, start::now());
+        let Some(profile) = asked else {
             continue;
         };
         let left = budget::left(history, profile, &certificate.domains, start::now());

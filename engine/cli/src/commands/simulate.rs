@@ -255,7 +255,7 @@ mod tests {
         let want = [
             "`secund=2026-12-01..+14d`: no `ca` list names secund; did you mean second?",
             "`elsewhere:slow=2026-12-01..+14d`: no `ca` list names elsewhere, only first, second",
-            "`dns=2026-12-01` is not an outage as in internal=2026-12-01..+14d or \
+            "`dns=2026-12-01` is not an outage as in CA=2026-12-01..+14d or \
              machine=2026-12-24..2026-12-26",
             "`machin=2026-12-01..+1d`: no `ca` list names machin; did you mean machine?",
         ];

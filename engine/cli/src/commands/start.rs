@@ -107,6 +107,23 @@ pub(crate) fn stored(
         .collect())
 }
 
+/// Refuses a name that is configured and under which nothing is stored yet.
+pub(crate) fn must_be_stored(
+    name: &CertificateName,
+    known: &BTreeSet<CertificateName>,
+    terminal: &mut Terminal,
+) -> Result<(), Exit> {
+    if known.contains(name) {
+        return Ok(());
+    }
+    let hint = format!("`waxwing renew {name}` issues it");
+    terminal.fail(
+        &format!("no certificate is stored under {name}"),
+        Some(&hint),
+    );
+    Err(Exit::Usage)
+}
+
 /// The certificates of the command line; each must be among `known` or configured.
 pub(crate) fn names(
     written: &[String],

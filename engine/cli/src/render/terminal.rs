@@ -24,6 +24,8 @@ pub(crate) struct Terminal {
     pub(crate) width: usize,
     /// Progress on stderr; whatever else is written there goes through it.
     pub(crate) progress: Arc<Live>,
+    /// Why data could not be written, if it could not.
+    pub(crate) unwritten: Option<io::Error>,
 }
 
 impl Terminal {
@@ -41,6 +43,7 @@ impl Terminal {
             json: global.json,
             width,
             progress: Arc::new(Live::new(io::stderr().is_terminal() && !dumb, global.json)),
+            unwritten: None,
         }
     }
 
@@ -51,6 +54,7 @@ impl Terminal {
             json: false,
             width: WIDEST,
             progress: Arc::new(Live::new(false, false)),
+            unwritten: None,
         }
     }
 
@@ -78,12 +82,22 @@ impl Terminal {
         read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 
-    /// Writes data, which brings its last line end along or gets one. A closed pipe ends the
-    /// output, not the work.
+    /// Writes data, which brings its last line end along or gets one.
     pub(crate) fn print(&mut self, text: &str) {
         let mut stdout = io::stdout().lock();
         let end = if text.ends_with('\n') { "" } else { "\n" };
-        let _closed = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+        let written = write!(stdout, "{text}{end}").and_then(|()| stdout.flush());
+        self.wrote(written);
+    }
+
+    /// Takes note of how writing data went. A closed pipe ends the output, not the work: whoever
+    /// reads has enough. A full disk is told in the end.
+    pub(crate) fn wrote(&mut self, written: io::Result<()>) {
+        if let Err(cause) = written
+            && cause.kind() != io::ErrorKind::BrokenPipe
+        {
+            self.unwritten = Some(cause);
+        }
     }
 
     /// Writes for people.

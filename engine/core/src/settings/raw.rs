@@ -41,6 +41,17 @@ pub fn includes(file: &SourceFile) -> Vec<String> {
     texts.collect()
 }
 
+/// Something that `include` names and that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingInclude {
+    /// As it stands in the list.
+    pub pattern: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do, on one line.
+    pub hint: Option<String>,
+}
+
 /// All files as one table, and what was wrong with them as TOML.
 #[derive(Debug, Clone)]
 pub struct Raw {
@@ -106,6 +117,24 @@ impl Raw {
         sources.sort();
         sources.dedup();
         sources
+    }
+
+    /// Adds what was wrong with included files, at the place that names them.
+    pub fn miss(&mut self, missing: &[MissingInclude]) {
+        let Some(Value::Array(items)) = self.table.get("include").map(|entry| &entry.node.value)
+        else {
+            return;
+        };
+        for one in missing {
+            let names =
+                |item: &&Node| matches!(&item.value, Value::String(text) if *text == one.pattern);
+            let at = items.iter().find(names).map_or(&self.main, |item| &item.at);
+            let problem = Problem::new(at.clone(), "include", one.message.clone());
+            self.problems.push(match &one.hint {
+                Some(hint) => problem.hint(hint),
+                None => problem,
+            });
+        }
     }
 
     /// The component of one `[plugin.NAME]`.

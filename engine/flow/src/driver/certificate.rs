@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use waxwing_acme::certificate::DownloadCertificate;
+use waxwing_core::http::without_query;
 use waxwing_core::name::Identifier;
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
@@ -77,15 +78,14 @@ impl Work<'_> {
         let keys = &self.ports.session.keys;
         let first = self
             .session
-            .call(&DownloadCertificate { url }, Repeat::Freely)
+            .call(&DownloadCertificate { url: url.clone() }, Repeat::Freely)
             .await?;
-        let read = |pem: &str| {
-            keys.read_chain(pem).map_err(|error| Failure::Mismatch {
-                ca: ca.clone(),
-                what: error.to_string(),
-            })
-        };
-        let (mut pem, mut facts) = read(&first.pem)?;
+        let read = keys.read_chain(&first.pem);
+        let (mut pem, mut facts) = read.map_err(|error| Failure::Unreadable {
+            ca: ca.clone(),
+            url: without_query(&url).to_owned(),
+            error,
+        })?;
         let mut note = None;
         if let Some(wanted) = &self.session.profile().preferred_chain
             && !facts.issuers.contains(wanted)

@@ -70,7 +70,11 @@ impl Machine {
             {
                 self.look_again(failure, now)
             }
-            Doing::Download if refusal.is_from_the_ca() => self.not_fetched(failure, now),
+            Doing::Download
+                if refusal.is_from_the_ca() || matches!(failure, Failure::Unreadable { .. }) =>
+            {
+                self.not_fetched(failure, now)
+            }
             Doing::ReadOrder if refusal.passes() => self.look_again(failure, now),
             Doing::ReadOrder | Doing::ReadAuthorizations
                 if refusal.is_from_the_ca() && self.placed =>

@@ -10,7 +10,7 @@ use waxwing_core::http::TransportStage;
 use self::fixture::*;
 use super::*;
 use crate::obligation::ObligationState;
-use crate::ports::{StoreError, StoreErrorKind};
+use crate::ports::{CryptoError, StoreError, StoreErrorKind};
 
 #[test]
 fn a_fresh_run_takes_each_step_once() {
@@ -200,6 +200,16 @@ fn a_certificate_that_is_there_is_fetched_for_a_day_before_another_one_is_ordere
         and(good("valid"), vec![broken()]),
         "read the order None",
     );
+    let unreadable = Event::Failed(Failure::Unreadable {
+        ca: ca(),
+        url: "https://ca.example/cert/1".to_owned(),
+        error: CryptoError {
+            what: "read the certificate chain".to_owned(),
+            causes: Vec::new(),
+        },
+    });
+    let again = and(good("valid"), vec![unreadable]);
+    check(fresh(), again, "read the order None");
     let in_vain = |first: Vec<Event>| {
         let mut events = and(first, vec![broken()]);
         for _nth in 0..MOST_RECOVERIES {

@@ -1,4 +1,4 @@
-//! What a simulation has none of: a network, keys, secrets, servers. Whoever asks is told so.
+//! What a simulation has none of: keys, secrets, servers, a network. Whoever asks is told so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::ports::{
 };
 use crate::report::{Observer, Progress};
 
-/// Stands behind every port that a simulation never uses.
+/// Every port that is never used.
 pub(super) struct Nowhere;
 
 pub(super) fn absent(act: &'static str) -> StoreError {

@@ -2,6 +2,7 @@
 
 use waxwing_core::alert::Step;
 use waxwing_core::budget::Limit;
+use waxwing_core::ca::choose::Because;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::disturbance::random;
 use waxwing_core::failure::FailureClass;
@@ -149,6 +150,25 @@ fn what_nobody_could_have_done_before_the_beginning_is_not_our_fault() {
     let expired = story.expired.first().expect("it ran out");
     assert_eq!((expired.life, expired.free), (life, Duration::ZERO));
     assert!(expired.until.is_some(), "{expired:?}");
+    kept(&story);
+}
+
+#[test]
+fn a_ca_that_was_down_once_is_not_down_for_ever() {
+    let outages = ["first=2027-01-29..+3d", "first=2027-04-01..+2d"];
+    let mut scenario = scenario(200, &outages);
+    let settings = world(40, &mut scenario);
+    let story = play(&settings, &scenario);
+    let longest = story.marks.iter().filter_map(|mark| match mark.what {
+        Marked::StoodIn {
+            because: Because::Down(long),
+            ..
+        } => Some(long),
+        _ => None,
+    });
+    let longest = longest.max().unwrap_or_default();
+    assert!(longest <= DAY * 3, "{longest:?}");
+    assert!(story.by_fallback() > 0);
     kept(&story);
 }
 

@@ -1,6 +1,7 @@
 //! The answer of `plan`.
 
 use serde::Serialize;
+use waxwing_core::name::PluginName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, InstallReason, IssueReason, Item, Note};
 
@@ -43,6 +44,9 @@ struct InstallJson {
     plugin: String,
     /// `new-version`, `never`, `other-version`, `settings`
     reason: &'static str,
+    /// Paths, as far as they are known without asking the plugin. Only in a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Vec<String>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +60,7 @@ struct NoteJson {
 pub(crate) fn plan(view: &PlanView<'_>) -> PlanJson {
     PlanJson {
         changes: view.items().any(Item::is_work),
-        certificates: view.items().map(item).collect(),
+        certificates: view.items().map(|one| with_files(view, one)).collect(),
         warnings: view.warnings.to_vec(),
     }
 }
@@ -120,10 +124,34 @@ pub(super) fn item(item: &Item) -> ItemJson {
                     InstallReason::OtherVersion(_) => "other-version",
                     InstallReason::Settings => "settings",
                 },
+                files: None,
             })
             .collect(),
         notes: item.notes.iter().map(note).collect(),
     }
+}
+
+fn with_files(view: &PlanView<'_>, one: &Item) -> ItemJson {
+    let mut json = item(one);
+    for (install, to) in one.install.iter().zip(&mut json.install) {
+        to.files = Some(files(view, one, &install.plugin));
+    }
+    json
+}
+
+/// With several folders only the plugin knows which file goes where.
+fn files(view: &PlanView<'_>, item: &Item, plugin: &PluginName) -> Vec<String> {
+    let Some(plugin) = view.plugins.get(plugin) else {
+        return Vec::new();
+    };
+    let mut folders = plugin.grants.files.values();
+    let (Some(grant), None) = (folders.next(), folders.next()) else {
+        return Vec::new();
+    };
+    let names = plugin.file_names(&item.name).into_iter();
+    names
+        .map(|name| grant.dir.join(name).display().to_string())
+        .collect()
 }
 
 fn note(note: &Note) -> NoteJson {

@@ -1,11 +1,12 @@
 use std::time::Duration;
 
 use super::super::fixture::{
-    CertificateFixture, at, ca, certificate, days, domain, golden, install, name, plugin,
-    plugin_failure, run, served, silent,
+    CertificateFixture, at, ca, certificate, days, domain, golden, golden_json, install, name,
+    plugin, plugin_failure, run, served, silent,
 };
 use waxwing_core::http::TransportStage;
 
+use super::super::json::{self, Document};
 use super::*;
 
 fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
@@ -262,4 +263,15 @@ fn what_servers_serve_is_part_of_the_timeline() {
     golden("renewal-served.txt", |context| {
         render(&view(&report, vec![kept("app", days(16))]), context)
     });
+}
+
+#[test]
+fn machines_get_what_people_read() {
+    let report = run(
+        vec![timeline(certificate("mail").issued("first", false)).done()],
+        vec![install("web", &["mail"]).done()],
+    );
+    let view = view(&report, vec![kept("shop", days(53))]);
+    let document = Document::new("renew", at(0), json::run(&view));
+    golden_json("renewal.json", &document.to_text());
 }

@@ -19,7 +19,7 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> ReadAccount {
         key: None,
     };
     let Some(section) = root.section("account") else {
-        if root.take("account").is_none() {
+        if root.take("account").is_none() && !root.is_misspelled("account") {
             problems.add(
                 root.problem(
                     &raw.main,

@@ -44,12 +44,14 @@ pub(super) fn read(
         None => Choice::default(),
     };
     let Some(entry) = root.take("certificate") else {
-        root.problems().add(
-            root.problem(&root.at, "certificate", "no certificate is asked for")
-                .hint(
-                    "[[certificate]], and below it domains = [\"example.com\", \"*.example.com\"]",
-                ),
-        );
+        if !root.is_misspelled("certificate") {
+            root.problems().add(
+                root.problem(&root.at, "certificate", "no certificate is asked for")
+                    .hint(
+                        "[[certificate]], and below it domains = [\"example.com\", \"*.example.com\"]",
+                    ),
+            );
+        }
         return Vec::new();
     };
     let Value::Array(items) = &entry.node.value else {

@@ -1,6 +1,8 @@
 //! `[network]`
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::document::section::Section;
 use crate::settings::raw::Raw;
@@ -8,6 +10,10 @@ use crate::settings::{NetworkSettings, Propagation, units};
 
 /// The port of DNS (RFC 1035 section 4.2).
 const DNS_PORT: u16 = 53;
+
+/// What may be waited for records without looking at them. A provider that takes hours shows them
+/// on its name servers, which can be asked.
+const WAITS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(6 * 60 * 60);
 
 pub(super) fn read(root: &Section<'_>, raw: &Raw) -> NetworkSettings {
     let mut network = NetworkSettings {
@@ -28,6 +34,18 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> NetworkSettings {
         .unwrap_or_default()
     {
         match address(resolver.value) {
+            Some(address) if address.port() == 0 => section.problems().add(
+                section
+                    .problem(
+                        &resolver.at,
+                        "resolvers",
+                        format!("`{}` has the port 0; it is from 1 to 65535", resolver.value),
+                    )
+                    .hint(format!(
+                        "resolvers = [\"{}\"]",
+                        SocketAddr::new(address.ip(), DNS_PORT)
+                    )),
+            ),
             Some(address) => network.resolvers.push(address),
             None => section.problems().add(
                 section
@@ -90,7 +108,13 @@ fn propagation(text: &str) -> Result<Propagation, String> {
         "authoritative" => Ok(Propagation::Authoritative),
         "resolvers" => Ok(Propagation::Resolvers),
         _ => match text.strip_prefix("wait ") {
-            Some(time) => units::duration(time).map(Propagation::Wait),
+            Some(time) => match units::duration(time)? {
+                wait if WAITS.contains(&wait) => Ok(Propagation::Wait(wait)),
+                _ => Err(format!(
+                    "`{text}` is out of range: a wait is from 1s to 6h, and an order does not wait \
+                     for ever"
+                )),
+            },
             None => Err(format!(
                 "`{text}` is none of \"authoritative\", \"resolvers\" and \"wait 120s\""
             )),

@@ -1,0 +1,180 @@
+//! What the program says when it cannot do as it was told, or would not do well.
+
+use std::fs;
+
+use waxwing_world::ca;
+
+use crate::cases::cli::rig;
+use crate::cases::rig::{Rig, certificate, finish};
+
+#[test]
+fn an_included_file_that_is_missing_hides_no_other_mistake() {
+    let (rig, _judge) = rig();
+    rig.edit("[account]", "include = [\"certs.d/typo.toml\"]\n[account]");
+    rig.edit("email = ", "emial = ");
+    rig.waxwing(&["plan"])
+        .expect(3)
+        .says("waxwing.toml:1:12  include")
+        .says("certs.d/typo.toml is not there")
+        .says("hint: a pattern such as \"certs.d/*.toml\" may match nothing")
+        .says("account.emial");
+}
+
+#[test]
+fn a_state_folder_that_is_none_says_where_it_is_named() {
+    let (rig, _judge) = rig();
+    fs::write(rig.path("state"), "a file").expect("written");
+    let run = rig.waxwing(&["plan"]).expect(5);
+    run.says("hint: [state] dir, --state-dir or WAXWING_STATE");
+}
+
+#[test]
+fn white_space_around_a_secret_is_told_by_check() {
+    let (rig, _judge) = rig();
+    let key = fs::read_to_string(rig.path("dme-api-key")).expect("a secret");
+    rig.write_secret("dme-api-key", &format!("{key}\n"));
+    let run = rig.waxwing(&["check", "--offline"]).expect(0);
+    assert!(!run.stdout.contains("white space"), "{}", run.stdout);
+    rig.write_secret("dme-api-key", &format!(" {key}\n"));
+    rig.waxwing(&["check", "--offline"])
+        .expect(0)
+        .says("dme-api-key has white space at its edges");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_no_success() {
+    let (rig, _judge) = rig();
+    for arguments in [&["plan"][..], &["plan", "--json"], &["--help"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full");
+        let mut command = rig.command(arguments);
+        command.stdout(full.expect("a device that is full"));
+        finish(command.spawn().expect("the program starts"))
+            .expect(4)
+            .says("failed to write the answer");
+    }
+}
+
+#[test]
+fn the_template_of_private_cas_is_no_ca_and_says_so() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["ca", "show", "private"])
+        .expect(2)
+        .says("private is no CA but what a CA of your own starts from")
+        .says("[ca.NAME] directories");
+}
+
+#[test]
+fn verbs_of_other_clients_lead_to_ours() {
+    let (rig, _judge) = rig();
+    for (verb, hint) in [
+        ("certonly", "`waxwing renew` issues what is missing"),
+        ("doctor", "`waxwing check`"),
+        ("unregister", "`waxwing account deactivate CA --yes`"),
+        ("stauts", "hint: did you mean status?"),
+        ("frobnicate", "hint: `waxwing --help` lists the verbs"),
+    ] {
+        rig.waxwing(&[verb])
+            .expect(2)
+            .says(&format!("no verb \"{verb}\""))
+            .says(hint);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_two_and_a_wrong_configuration_three() {
+    let (rig, _judge) = rig();
+    for wrong in [
+        &["frobnicate"][..],
+        &["plan", "--no-such-option"],
+        &["renew", "--force"],
+        &["revoke"],
+        &["revoke", "one", "--reason", "boredom"],
+        &["account", "rollover"],
+        &["export", "one"],
+    ] {
+        let run = rig.waxwing(wrong).expect(2);
+        assert_eq!(run.stdout, "", "{wrong:?}");
+    }
+    rig.write_config("[account]\nemial = \"a@example.com\"\n");
+    for verb in [
+        &["plan"][..],
+        &["renew"],
+        &["check"],
+        &["status"],
+        &["account"],
+        &["revoke", "a"],
+        &["simulate"],
+    ] {
+        let run = rig.waxwing(verb).expect(3);
+        let run = run.says("nothing was done").says("did you mean `email`?");
+        assert_eq!(run.stdout, "", "{verb:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn files_that_could_not_be_written_as_wanted_are_told_before() {
+    let (rig, judge) = rig();
+    let write = |lines: &str| {
+        rig.write_config(&format!(
+            "{}{}{}",
+            rig.config_at(&judge, ""),
+            rig.installer(lines),
+            certificate("one", &["www.example.com"])
+        ));
+    };
+    write("grants.files.certs.owner = \"nobody-here\"\ngrants.files.certs.group = \"none-here\"");
+    for (verb, code) in [(&["check", "--offline"][..], 1), (&["plan"], 0)] {
+        let run = rig.waxwing(verb).expect(code);
+        let said = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in [
+            "has the owner \"nobody-here\", and this machine has no such user",
+            "has the group \"none-here\", and this machine has no such group",
+            "`getent group`",
+        ] {
+            assert!(said.contains(part), "{verb:?}: {said}");
+        }
+    }
+    write(
+        "settings.files = { \"../{name}.crt\" = \"fullchain.pem\", \"{nme}\" = \"privkey.pem\" }",
+    );
+    for verb in [&["check", "--offline"][..], &["plan"], &["renew"]] {
+        rig.waxwing(verb)
+            .expect(3)
+            .says("\"../{name}.crt\" cannot be a name here")
+            .says("unknown placeholder {nme} in \"{nme}\"; did you mean {name}?")
+            .says("hint: one file name, without a folder");
+    }
+    assert_eq!(judge.traffic().total(), 0);
+}
+
+#[test]
+fn rights_of_another_system_are_refused() {
+    let rig = Rig::new();
+    let (line, other, ours) = if cfg!(windows) {
+        (
+            "grants.files.certs.mode = \"0640\"",
+            "mode cannot be set on Windows",
+            "acl =",
+        )
+    } else {
+        (
+            "grants.files.certs.acl = [\"SYSTEM:full\"]",
+            "acl can be set on Windows only",
+            "mode =",
+        )
+    };
+    let judge = rig.ca(ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(line),
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["plan"])
+        .expect(3)
+        .says("plugin.server.grants.files.certs")
+        .says(other)
+        .says(ours);
+}
