@@ -128,8 +128,11 @@ impl Context {
             if at >= window.end {
                 break;
             }
-            // A year is named once, at its first tick.
-            let form = match (days <= 70, year.replace(date.year()) == Some(date.year())) {
+            // A year is named where it begins.
+            let same = year
+                .replace(date.year())
+                .is_none_or(|year| year == date.year());
+            let form = match (days <= 70, same) {
                 (true, _) => "%-d %b",
                 (false, false) => "%b %Y",
                 (false, true) => "%b",
@@ -218,10 +221,10 @@ mod tests {
             names.join(" ")
         };
         assert_eq!(names(21), "24 Nov 1 Dec 8 Dec");
-        assert_eq!(names(120), "Dec 2026 Jan 2027 Feb Mar");
+        assert_eq!(names(120), "Dec Jan 2027 Feb Mar");
         assert_eq!(
             names(730),
-            "Dec 2026 Feb 2027 Apr Jun Aug Oct Dec Feb 2028 Apr Jun Aug Oct"
+            "Dec Feb 2027 Apr Jun Aug Oct Dec Feb 2028 Apr Jun Aug Oct"
         );
         assert_eq!(ticks(120)[0].0.to_string(), "2026-11-30T23:00:00Z");
         for days in [1, 70, 71, 365, 400, 1_500, 3_650, 7_300] {

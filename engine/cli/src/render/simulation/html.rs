@@ -20,6 +20,9 @@ const STYLE: &str = include_str!("html/style.css");
 /// Longer tables are cut.
 const ROWS: usize = 200;
 
+/// Longer tables are folded.
+const UNFOLDED: usize = 12;
+
 /// The page.
 pub(crate) fn page(view: &SimulationView<'_>, context: &Context) -> String {
     let mut html = Html::default();
@@ -207,8 +210,18 @@ fn number(text: impl ToString) -> Cell {
     ("n", text.to_string())
 }
 
-/// A table; heads that are figures end with `#`.
+/// A table, folded if it is long; heads that are figures end with `#`.
 fn table(html: &mut Html, caption: &str, heads: &[&str], rows: &[Vec<Cell>]) {
+    if rows.len() <= UNFOLDED {
+        return unfolded(html, caption, heads, rows);
+    }
+    let summary = format!("{caption}: {} rows", rows.len());
+    html.raw("<details>").element("summary", &summary);
+    unfolded(html, caption, heads, rows);
+    html.raw("</details>\n");
+}
+
+fn unfolded(html: &mut Html, caption: &str, heads: &[&str], rows: &[Vec<Cell>]) {
     html.raw("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"");
     html.text(caption).raw("\"><table>");
     html.element("caption", caption).raw("<thead><tr>");
@@ -253,9 +266,7 @@ fn weeks(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
     heads.extend(cas);
     heads.extend(["Failed#", "Messages#", "Ran out#"].map(str::to_owned));
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    html.raw("<details><summary>Week by week, in figures</summary>\n");
-    table(html, "Week by week", &heads, &rows);
-    html.raw("</details>\n");
+    table(html, "Week by week, in figures", &heads, &rows);
 }
 
 fn issued(view: &SimulationView<'_>, html: &mut Html) {
@@ -414,9 +425,7 @@ fn messages(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
             ]
         })
         .collect();
-    html.raw("<details><summary>Each of them</summary>\n");
-    table(html, "Messages", &["When", "About", "What"], &rows);
-    html.raw("</details>\n");
+    table(html, "Each message", &["When", "About", "What"], &rows);
 }
 
 fn assumed(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
@@ -470,12 +479,6 @@ fn assumed(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
         })
         .collect();
     let drawn = story.disturbances.len().saturating_sub(assumed.scripted);
-    html.raw("<details><summary>");
-    html.text(&format!(
-        "{}, {drawn} of them drawn",
-        count(story.disturbances.len(), "disturbance")
-    ));
-    html.raw("</summary>\n");
-    table(html, "Trouble", &["What", "From", "For", "Origin"], &rows);
-    html.raw("</details>\n");
+    let caption = format!("Trouble ({drawn} drawn)");
+    table(html, &caption, &["What", "From", "For", "Origin"], &rows);
 }
