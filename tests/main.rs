@@ -26,5 +26,6 @@ mod cases {
     mod served;
     #[cfg(unix)]
     mod signals;
+    mod simulate;
     mod tidy;
 }

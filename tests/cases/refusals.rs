@@ -104,6 +104,7 @@ fn a_wrong_command_line_is_two_and_a_wrong_configuration_three() {
         &["status"],
         &["account"],
         &["revoke", "a"],
+        &["simulate"],
     ] {
         let run = rig.waxwing(verb).expect(3);
         let run = run.says("nothing was done").says("did you mean `email`?");

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub(crate) mod simulate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,6 +53,8 @@ pub(crate) enum Verb {
     Renew(Renew),
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
+    /// Let the time ahead go by, with outages of your choice, and say what happens; no network
+    Simulate(simulate::Simulate),
     /// CAs: what is known of each, and where each fact comes from
     #[command(subcommand)]
     Ca(CaVerb),

@@ -73,6 +73,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             commands::revoke::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,
         ),
+        Verb::Simulate(arguments) => conclude(
+            commands::simulate::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
         Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),

@@ -20,6 +20,7 @@ pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod progress;
 pub(crate) mod renewal;
+pub(crate) mod simulation;
 pub(crate) mod status;
 
 pub(crate) mod json;

@@ -9,7 +9,6 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::name::CaName;
-use crate::settings::units;
 use crate::time::{self, Timestamp, Window};
 
 const MINUTE: u64 = 60;
@@ -100,7 +99,7 @@ impl Disturbance {
         let start = moment(from, false).ok_or_else(wrong)?;
         let end = match to.strip_prefix('+') {
             Some(long) => {
-                start + units::duration(long).map_err(|error| format!("`{text}`: {error}"))?
+                start + time::parse_stretch(long).map_err(|error| format!("`{text}`: {error}"))?
             }
             None => moment(to, true).ok_or_else(wrong)?,
         };
@@ -117,6 +116,11 @@ impl Disturbance {
     pub fn holds(&self, at: Timestamp) -> bool {
         self.during.start <= at && at < self.during.end
     }
+}
+
+/// Reads a moment, or a day of UTC, which stands for its beginning.
+pub fn beginning(text: &str) -> Option<Timestamp> {
+    moment(text, false)
 }
 
 /// A moment, or the beginning of a day, or its end.

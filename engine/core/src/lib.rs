@@ -18,7 +18,7 @@ pub mod failure;
 pub mod http;
 pub mod key;
 pub mod name;
-mod nearest;
+pub mod nearest;
 pub mod outage;
 pub mod plan;
 pub mod plugin;

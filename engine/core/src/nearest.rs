@@ -3,10 +3,7 @@
 /// The name that was probably meant, if one is near enough to say so.
 ///
 /// Dashes, underscores and capitals do not count, so `exampledns` is near `example-dns`.
-pub(crate) fn nearest<'a>(
-    wrong: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bare = |text: &str| text.replace(['-', '_'], "").to_ascii_lowercase();
     let wrong = bare(wrong);
     let measured = names.into_iter().map(|name| {

@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use crate::settings::units;
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, before or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -93,6 +95,15 @@ pub struct Window {
     pub start: Timestamp,
     /// The last moment; not before `start`.
     pub end: Timestamp,
+}
+
+/// Reads a stretch of time as in the configuration, and with weeks and years of 365 days: `90d`,
+/// `1y`, `2w3d`.
+///
+/// # Errors
+/// What is wrong with it, in one line.
+pub fn parse_stretch(text: &str) -> Result<Duration, String> {
+    units::long_duration(text)
 }
 
 /// A stretch of time as the configuration has it: `90d`, `15m`, `500ms`.

@@ -29,7 +29,7 @@ use crate::scheduler::{Force, Job, NO_DIGESTS, Orders, run_at};
 
 pub use judge::LimitUse;
 pub use story::{Alert, Closest, Expired, Mark, Marked, Story, Week};
-use world::World;
+use world::{Finished, World};
 
 /// The life of a certificate from a CA whose profile does not say.
 const USUAL_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -106,7 +106,9 @@ impl<'a> Play<'a> {
         let start = self.scenario.window.start;
         for certificate in &self.settings.certificates {
             if let Some(age) = self.scenario.ages.get(&certificate.name) {
-                self.world.plant(certificate, start - *age);
+                let life = self.world.plant(certificate, start - *age);
+                let in_place = &mut self.story.in_place;
+                in_place.extend(life.map(|life| (certificate.name.clone(), life)));
             }
             self.look_again(&certificate.name, start);
         }
@@ -167,7 +169,7 @@ impl<'a> Play<'a> {
             let Some((name, _)) = self.by_name.get_key_value(&name) else {
                 continue;
             };
-            self.renewed(name, version.ca, version.fallback, version.before, at);
+            self.renewed(name, &version, at);
         }
         match report {
             None => self.story.crashes += 1,
@@ -179,22 +181,15 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn renewed(
-        &mut self,
-        name: &'a CertificateName,
-        ca: waxwing_core::name::CaName,
-        fallback: bool,
-        before: Option<Window>,
-        at: Timestamp,
-    ) {
+    fn renewed(&mut self, name: &'a CertificateName, version: &Finished, at: Timestamp) {
         self.told.remove(name);
-        if let Some(before) = before {
+        if let Some(before) = version.before {
             self.story.close_call(name, before, at);
         }
         if let Some(since) = self.expired.remove(name) {
             self.story.back_again(name, since, at);
         }
-        self.story.renewed(name, &ca, fallback, at);
+        self.story.renewed(name, version, at);
     }
 
     fn reported(&mut self, report: &CertificateReport, at: Timestamp) {
@@ -249,10 +244,11 @@ impl<'a> Play<'a> {
     }
 
     /// The longest stretch in the last third of a life in which a CA that may be asked could have
-    /// issued: what is long enough makes an expiry our fault.
+    /// issued: what is long enough makes an expiry our fault. What was before the beginning does not
+    /// count.
     fn excuse(&self, certificate: &CertificateSettings, life: Window) -> Duration {
         let third = Window {
-            start: life.end - life.end.since(life.start) / 3,
+            start: (life.end - life.end.since(life.start) / 3).max(self.scenario.window.start),
             end: life.end,
         };
         let permitted = certificate.cas.iter().enumerate().filter(|(nth, ca)| {

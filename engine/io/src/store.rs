@@ -10,7 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
 
 mod accounts;
-mod atomic;
+pub(crate) mod atomic;
 mod failure;
 pub mod format;
 mod layout;
@@ -76,6 +76,24 @@ impl FileStore {
             }
         }
         Ok(store)
+    }
+
+    /// Opens a state folder only to look at it: nothing is made and nothing is written. None if there
+    /// is none.
+    ///
+    /// # Errors
+    /// When it cannot be read or was written by a newer version.
+    pub fn look(root: &Path) -> Result<Option<Self>, StoreError> {
+        let layout = Layout::new(root);
+        let stamp = layout.format();
+        let Some(text) = read::text(&stamp)? else {
+            return Ok(None);
+        };
+        format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
+        Ok(Some(Self {
+            layout,
+            keep_versions: u32::MAX,
+        }))
     }
 
     /// The state folder.

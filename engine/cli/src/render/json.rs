@@ -18,10 +18,12 @@ use super::status::{StatusView, served_at};
 
 mod plan;
 mod served;
+mod simulation;
 mod stages;
 
 pub(crate) use plan::plan;
 use plan::{ItemJson, item};
+pub(crate) use simulation::simulation;
 
 /// The version of all outputs together.
 const SCHEMA: u32 = 1;

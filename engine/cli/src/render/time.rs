@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::ZonedDateTime;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, Window};
 
 use super::page::Context;
 
@@ -58,6 +58,11 @@ impl Context {
         self.local(at).strftime("%a %-d %b %Y %H:%M %Z").to_string()
     }
 
+    /// `Sun 21 Feb 2027 22:40`, the day of the month in two columns.
+    pub(crate) fn minute_in_column(&self, at: Timestamp) -> String {
+        self.local(at).strftime("%a %e %b %Y %H:%M").to_string()
+    }
+
     /// `22:41:02`
     pub(crate) fn clock(&self, at: Timestamp) -> String {
         self.local(at).strftime("%H:%M:%S").to_string()
@@ -94,6 +99,48 @@ impl Context {
         } else {
             format!("expired {} ago", stretch(self.distance(at)))
         }
+    }
+
+    /// Beginnings of months, or of every seventh day of a short time, each with its name: at most
+    /// some fourteen.
+    pub(crate) fn ticks(&self, window: Window) -> Vec<(Timestamp, String)> {
+        let first = self.local(window.start).date();
+        let days = window.end.since(window.start).as_secs() / DAY;
+        let (first, span) = if days <= 70 {
+            (first.tomorrow().ok(), jiff::Span::new().days(7))
+        } else {
+            let months = [1, 2, 3, 6, 12, 24];
+            let fits = |months: &&i64| days <= 30 * 13 * months.unsigned_abs();
+            let step = months.iter().find(fits).copied().unwrap_or(60);
+            let next = first
+                .first_of_month()
+                .checked_add(jiff::Span::new().months(1));
+            (next.ok(), jiff::Span::new().months(step))
+        };
+        let mut ticks = Vec::new();
+        let mut year = None;
+        let mut day = first;
+        while let Some(date) = day {
+            let Ok(midnight) = self.zone.to_timestamp(date.at(0, 0, 0, 0)) else {
+                break;
+            };
+            let at = Timestamp::from_unix_ms(midnight.as_millisecond());
+            if at >= window.end {
+                break;
+            }
+            // A year is named where it begins.
+            let same = year
+                .replace(date.year())
+                .is_none_or(|year| year == date.year());
+            let form = match (days <= 70, same) {
+                (true, _) => "%-d %b",
+                (false, false) => "%b %Y",
+                (false, true) => "%b",
+            };
+            ticks.push((at, date.strftime(form).to_string()));
+            day = date.checked_add(span).ok();
+        }
+        ticks
     }
 
     fn distance(&self, at: Timestamp) -> Duration {
@@ -157,6 +204,36 @@ mod tests {
         );
         assert_eq!(context.relative(at(0)), "just now");
         assert_eq!(context.day_in_column(at(16)), "Wed  9 Dec 2026");
+    }
+
+    #[test]
+    fn an_axis_has_few_ticks_at_beginnings() {
+        let context = context(80, false);
+        let ticks = |days: i64| {
+            context.ticks(Window {
+                start: Timestamp::from_unix(NOW),
+                end: Timestamp::from_unix(NOW + days * 86_400),
+            })
+        };
+        let names = |days| {
+            let ticks = ticks(days);
+            let names: Vec<String> = ticks.into_iter().map(|(_, name)| name).collect();
+            names.join(" ")
+        };
+        assert_eq!(names(21), "24 Nov 1 Dec 8 Dec");
+        assert_eq!(names(120), "Dec Jan 2027 Feb Mar");
+        assert_eq!(
+            names(730),
+            "Dec Feb 2027 Apr Jun Aug Oct Dec Feb 2028 Apr Jun Aug Oct"
+        );
+        assert_eq!(ticks(120)[0].0.to_string(), "2026-11-30T23:00:00Z");
+        for days in [1, 70, 71, 365, 400, 1_500, 3_650, 7_300] {
+            assert!(
+                ticks(days).len() <= 14,
+                "{days} days: {}",
+                ticks(days).len()
+            );
+        }
     }
 
     #[test]

@@ -2,37 +2,53 @@
 
 use std::time::Duration;
 
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The units of the configuration.
+const USUAL: [(&str, Duration); 5] = [
+    ("ms", Duration::from_millis(1)),
+    ("s", SECOND),
+    ("m", Duration::from_secs(60)),
+    ("h", Duration::from_secs(60 * 60)),
+    ("d", DAY),
+];
+
+/// Units beyond those of the configuration.
+const LONG: [(&str, Duration); 2] = [("w", DAY.saturating_mul(7)), ("y", DAY.saturating_mul(365))];
+
 /// Reads `30s`, `15m`, `12h` or `2d`; also `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a time as in 30s, 15m, 12h or 2d");
+    read(text, &USUAL).ok_or_else(wrong)
+}
+
+/// The same with weeks and years of 365 days.
+pub(crate) fn long_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time as in 12h, 90d, 6w or 1y");
+    let units: Vec<_> = USUAL.into_iter().chain(LONG).collect();
+    read(text, &units).ok_or_else(wrong)
+}
+
+fn read(text: &str, units: &[(&str, Duration)]) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     if rest.is_empty() {
-        return Err(wrong());
+        return None;
     }
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u32 = rest[..digits].parse().map_err(|_not_a_number| wrong())?;
+        let number: u32 = rest[..digits].parse().ok()?;
         let unit_length = rest[digits..]
             .bytes()
             .take_while(u8::is_ascii_alphabetic)
             .count();
         let (unit, next) = rest[digits..].split_at(unit_length);
-        let unit = match unit {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(60 * 60),
-            "d" => Duration::from_secs(24 * 60 * 60),
-            _ => return Err(wrong()),
-        };
-        total = unit
-            .checked_mul(number)
-            .and_then(|part| total.checked_add(part))
-            .ok_or_else(wrong)?;
+        let (_, unit) = units.iter().find(|(name, _)| *name == unit)?;
+        total = total.checked_add(unit.checked_mul(number)?)?;
         rest = next;
     }
-    Ok(total)
+    Some(total)
 }
 
 /// Reads `512KiB`, `32MiB`, `1GiB` or `4096B`.
@@ -87,6 +103,17 @@ mod tests {
             "5µs",
         ] {
             assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn long_durations_take_weeks_and_years_too() {
+        let days = |text| long_duration(text).map(|d| d.as_secs() / 86_400).ok();
+        assert_eq!(days("1y"), Some(365));
+        assert_eq!(days("2w3d"), Some(17));
+        assert_eq!(days("48h"), Some(2));
+        for wrong in ["", "1", "y", "1mo", "99999999999y"] {
+            assert_eq!(days(wrong), None, "{wrong}");
         }
     }
 

@@ -15,6 +15,7 @@ use super::world::World;
 use crate::budget;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
+use crate::history::Sighting;
 use crate::machine::effect::{Ending, Issued};
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::scheduler::{Desk, Shift, Wanted};
@@ -118,6 +119,13 @@ impl Desk for Stage {
                 tried: vec![(url, cause)],
             });
         }
+        // Whoever could be talked to is not down any more, as a session notes it.
+        let seen = Sighting {
+            ca: ca.clone(),
+            at: now,
+            result: Ok(Duration::from_millis(200)),
+        };
+        shift.history().sight(&seen).map_err(Failure::Store)?;
         self.asked(ca, OPENING - 1);
         let names: Vec<String> = certificate
             .domains

@@ -13,6 +13,7 @@ use waxwing_core::time::{Timestamp, Window};
 
 use super::Scenario;
 use super::judge::LimitUse;
+use super::world::Finished;
 use crate::failure::Failure;
 
 /// Free for so long in the last third of a life, a CA has to have been asked.
@@ -34,6 +35,8 @@ pub struct Story {
     pub disturbances: Vec<Disturbance>,
     /// How many certificates there were.
     pub certificates: usize,
+    /// What was in place at the beginning: the life of each.
+    pub in_place: BTreeMap<CertificateName, Window>,
     /// Runs in which something was looked at, and those of them in which something was ordered.
     pub runs: u64,
     /// Runs that ordered something.
@@ -42,8 +45,8 @@ pub struct Story {
     pub crashes: u64,
     /// Certificates issued, by CA.
     pub issued: BTreeMap<CaName, u64>,
-    /// Of these, the ones from a CA that is not the first of its list.
-    pub by_fallback: u64,
+    /// Of these, the ones from a CA that is not the first of its list, by CA.
+    pub fallbacks: BTreeMap<CaName, u64>,
     /// Failed attempts by CA and class; without a CA where the trouble was this side's.
     pub failures: BTreeMap<(Option<CaName>, FailureClass), u64>,
     /// The first failure of each kind, with its whole chain.
@@ -144,6 +147,8 @@ pub enum Marked {
         ca: CaName,
         /// True if that is not the first of the list.
         fallback: bool,
+        /// Until when it is valid.
+        until: Timestamp,
     },
     /// Issued by a CA that stood in.
     StoodIn {
@@ -176,11 +181,12 @@ impl Story {
             seed: scenario.seed,
             disturbances: scenario.disturbances.clone(),
             certificates: settings.certificates.len(),
+            in_place: BTreeMap::new(),
             runs: 0,
             busy_runs: 0,
             crashes: 0,
             issued: BTreeMap::new(),
-            by_fallback: 0,
+            fallbacks: BTreeMap::new(),
             failures: BTreeMap::new(),
             examples: BTreeMap::new(),
             alerts: Vec::new(),
@@ -197,6 +203,11 @@ impl Story {
     /// Certificates issued in all.
     pub fn all_issued(&self) -> u64 {
         self.issued.values().sum()
+    }
+
+    /// Certificates from a CA that is not the first of its list, in all.
+    pub fn by_fallback(&self) -> u64 {
+        self.fallbacks.values().sum()
     }
 
     /// Requests to CAs for each certificate and year.
@@ -231,20 +242,26 @@ impl Story {
         }
     }
 
-    pub(super) fn renewed(
-        &mut self,
-        name: &CertificateName,
-        ca: &CaName,
-        fallback: bool,
-        at: Timestamp,
-    ) {
+    pub(super) fn renewed(&mut self, name: &CertificateName, version: &Finished, at: Timestamp) {
+        let Finished {
+            ca,
+            fallback,
+            until,
+            ..
+        } = version;
         *self.issued.entry(ca.clone()).or_default() += 1;
-        self.by_fallback += u64::from(fallback);
+        if *fallback {
+            *self.fallbacks.entry(ca.clone()).or_default() += 1;
+        }
         if let Some(week) = self.week(at) {
             *week.issued.entry(ca.clone()).or_default() += 1;
         }
-        let ca = ca.clone();
-        self.mark(at, name, Marked::Issued { ca, fallback });
+        let what = Marked::Issued {
+            ca: ca.clone(),
+            fallback: *fallback,
+            until: *until,
+        };
+        self.mark(at, name, what);
     }
 
     pub(super) fn stood_in(

@@ -2,6 +2,7 @@
 
 use waxwing_core::alert::Step;
 use waxwing_core::budget::Limit;
+use waxwing_core::ca::choose::Because;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::disturbance::random;
 use waxwing_core::failure::FailureClass;
@@ -87,7 +88,7 @@ fn a_quiet_year_renews_six_times_and_tells_nobody_anything() {
     let story = play(&settings, &scenario);
     // Every 59 to 61 days, as the CA advises.
     assert_eq!(story.issued, BTreeMap::from([(ca("first"), 7)]));
-    assert_eq!((story.alerts.len(), story.by_fallback), (0, 0));
+    assert_eq!((story.alerts.len(), story.by_fallback()), (0, 0));
     let closest = story.closest.clone().expect("a renewal");
     assert!(closest.left > DAY * 28, "{closest:?}");
     assert_eq!(story.requests, BTreeMap::from([(ca("first"), 7 * 9)]));
@@ -136,11 +137,47 @@ fn a_machine_that_is_off_for_too_long_is_not_our_fault_but_told() {
 }
 
 #[test]
+fn what_nobody_could_have_done_before_the_beginning_is_not_our_fault() {
+    // It ends in five days, and its only CA is down for six.
+    let mut scenario = scenario(30, &["first=2026-12-01..+6d"]);
+    let mut settings = world(1, &mut scenario);
+    settings.certificates[0].cas.truncate(1);
+    let name = settings.certificates[0].name.clone();
+    scenario.ages.insert(name.clone(), DAY * 85);
+    let story = play(&settings, &scenario);
+    let life = story.in_place.get(&name).copied().expect("it is in place");
+    assert_eq!(life.end, start() + DAY * 5);
+    let expired = story.expired.first().expect("it ran out");
+    assert_eq!((expired.life, expired.free), (life, Duration::ZERO));
+    assert!(expired.until.is_some(), "{expired:?}");
+    kept(&story);
+}
+
+#[test]
+fn a_ca_that_was_down_once_is_not_down_for_ever() {
+    let outages = ["first=2027-01-29..+3d", "first=2027-04-01..+2d"];
+    let mut scenario = scenario(200, &outages);
+    let settings = world(40, &mut scenario);
+    let story = play(&settings, &scenario);
+    let longest = story.marks.iter().filter_map(|mark| match mark.what {
+        Marked::StoodIn {
+            because: Because::Down(long),
+            ..
+        } => Some(long),
+        _ => None,
+    });
+    let longest = longest.max().unwrap_or_default();
+    assert!(longest <= DAY * 3, "{longest:?}");
+    assert!(story.by_fallback() > 0);
+    kept(&story);
+}
+
+#[test]
 fn a_network_that_is_cut_burns_no_fallback() {
     let mut scenario = scenario(120, &["network=2027-01-25..+7d"]);
     let settings = world(1, &mut scenario);
     let story = play(&settings, &scenario);
-    assert_eq!(story.by_fallback, 0);
+    assert_eq!(story.by_fallback(), 0);
     assert_eq!(story.issued, BTreeMap::from([(ca("first"), 2)]));
     kept(&story);
 }
@@ -212,7 +249,7 @@ fn five_hundred_certificates_live_through_two_years_of_random_trouble() {
     scenario.disturbances.extend(drawn);
     let story = play(&settings, &scenario);
     kept(&story);
-    assert!(story.by_fallback > 0 && story.crashes > 0);
+    assert!(story.by_fallback() > 0 && story.crashes > 0);
     told_once(&story);
     assert!(
         story.requests_a_year() < 400.0,
@@ -223,7 +260,7 @@ fn five_hundred_certificates_live_through_two_years_of_random_trouble() {
         "seed {seed}: {} issued, {} of them elsewhere, {} failed, {} told, {} ran out, closest {:?}, \
          {:.1} requests for each certificate and year",
         story.all_issued(),
-        story.by_fallback,
+        story.by_fallback(),
         story.failures.values().sum::<u64>(),
         story.alerts.len(),
         story.expired.len(),

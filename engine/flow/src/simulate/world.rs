@@ -47,6 +47,8 @@ pub(super) struct Kept {
 pub(super) struct Finished {
     pub(super) ca: CaName,
     pub(super) fallback: bool,
+    /// Until when it is valid.
+    pub(super) until: Timestamp,
     /// The life of the one before.
     pub(super) before: Option<Window>,
 }
@@ -133,13 +135,15 @@ impl World {
         life.copied().unwrap_or(USUAL_LIFE)
     }
 
-    /// Something that was issued before the beginning.
-    pub(super) fn plant(&self, certificate: &CertificateSettings, at: Timestamp) {
-        let Some(ca) = certificate.cas.first() else {
-            return;
-        };
-        self.issue(certificate, ca, false, at);
+    /// Something that was issued before the beginning; answers its life.
+    pub(super) fn plant(&self, certificate: &CertificateSettings, at: Timestamp) -> Option<Window> {
+        let ca = certificate.cas.first()?;
+        let facts = self.issue(certificate, ca, false, at).facts;
         self.state().finished.clear();
+        Some(Window {
+            start: facts.not_before,
+            end: facts.not_after,
+        })
     }
 
     /// Stores a new version of a certificate.
@@ -211,6 +215,7 @@ impl World {
         let finished = Finished {
             ca: ca.clone(),
             fallback,
+            until: at + life,
             before,
         };
         state.finished.push((name.clone(), finished));

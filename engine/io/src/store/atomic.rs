@@ -17,7 +17,7 @@ use crate::permission::{create_private_dir, open_private, sync_dir};
 pub(super) const UNFINISHED: &str = ".new-";
 
 /// Puts `content` at `path`, in the place of what was there. Only the owner can read it.
-pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let directory = parent(path);
     let beside = unused(path);
     let write = || -> io::Result<()> {

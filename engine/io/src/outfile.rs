@@ -1,0 +1,70 @@
+//! Files that an operator asks for, outside of the state folder: whole or not at all, and readable
+//! by their owner alone.
+
+use std::path::Path;
+
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+
+use crate::store::atomic;
+
+/// Looks whether a file could be written there, so that nobody works for one that cannot be.
+///
+/// # Errors
+/// When something else is there, or no folder to put it into.
+pub fn check(path: &Path) -> Result<(), StoreError> {
+    let refuse = |cause: &str, hint: &str| StoreError {
+        kind: StoreErrorKind::Io,
+        act: "write",
+        path: path.to_owned(),
+        causes: vec![cause.to_owned()],
+        hint: Some(hint.to_owned()),
+    };
+    if path.is_dir() {
+        return Err(refuse("it is a folder", "name a file in it"));
+    }
+    if path.exists() && !path.is_file() {
+        return Err(refuse("it is no file", "name a file"));
+    }
+    let folder = path.parent();
+    let missing = folder.is_some_and(|it| !it.as_os_str().is_empty() && !it.is_dir());
+    if missing || path.file_name().is_none() {
+        return Err(refuse("its folder is not there", "make the folder first"));
+    }
+    Ok(())
+}
+
+/// Writes the file, in the place of one that is there.
+///
+/// # Errors
+/// When it cannot be written; what was there before is there still.
+pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
+    check(path)?;
+    atomic::replace(path, text.as_bytes()).map_err(|error| {
+        let hint = match error.kind {
+            StoreErrorKind::Permission => Some("name a file in a folder of yours".to_owned()),
+            _ => error.hint,
+        };
+        StoreError { hint, ..error }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_a_folder_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("page.html");
+        for text in ["one", "two"] {
+            write(&file, text).expect("written");
+            assert_eq!(std::fs::read_to_string(&file).expect("text"), text);
+        }
+        let names = std::fs::read_dir(folder.path()).expect("a folder").count();
+        assert_eq!(names, 1, "nothing is left beside it");
+        let refused = |path: &Path| write(path, "three").expect_err("refused").to_string();
+        assert!(refused(folder.path()).contains("it is a folder"));
+        let nowhere = folder.path().join("none/page.html");
+        assert!(refused(&nowhere).contains("its folder is not there"));
+    }
+}
