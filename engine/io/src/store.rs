@@ -289,6 +289,13 @@ impl FileStore {
         Ok(numbers)
     }
 
+    fn make_current(&self, name: &CertificateName, number: u32) -> Result<(), StoreError> {
+        let current = format!("{}\n", version_name(number));
+        atomic::replace(&self.layout.current(name), current.as_bytes())?;
+        self.erase_old(name);
+        Ok(())
+    }
+
     /// Erases versions beyond what is kept, and what a crash has left half made.
     ///
     /// The new version is in use by now, so a failure here is no failure to save it; the next
@@ -411,12 +418,19 @@ impl CertificateStore for FileStore {
     ) -> Result<u32, StoreError> {
         let versions = self.layout.versions(name);
         atomic::create_dir(&versions)?;
-        let last = self
-            .versions(name)?
-            .last()
-            .copied()
-            .max(self.current_number(name)?);
-        let number = last.unwrap_or(0).saturating_add(1);
+        let (last, current) = (
+            self.versions(name)?.last().copied(),
+            self.current_number(name)?,
+        );
+        // Stored whole by a process that died before it was made current.
+        if let Some(number) = last.filter(|last| Some(*last) > current)
+            && let Ok((known, _)) = self.facts(name, number)
+            && known.leaf_sha256 == facts.leaf_sha256
+        {
+            self.make_current(name, number)?;
+            return Ok(number);
+        }
+        let number = last.max(current).unwrap_or(0).saturating_add(1);
         let unfinished = versions.join(format!("{}{}", atomic::UNFINISHED, version_name(number)));
         if unfinished.exists() {
             // Left by a crash.
@@ -438,9 +452,7 @@ impl CertificateStore for FileStore {
         }
         atomic::flush(&unfinished)?;
         atomic::rename(&unfinished, &self.layout.version(name, number))?;
-        let current = format!("{}\n", version_name(number));
-        atomic::replace(&self.layout.current(name), current.as_bytes())?;
-        self.erase_old(name);
+        self.make_current(name, number)?;
         Ok(number)
     }
 

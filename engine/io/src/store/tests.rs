@@ -509,3 +509,19 @@ fn what_a_dead_process_left_of_a_key_is_gone_with_the_next_lock() {
     assert!(!folder.join(ours).exists());
     assert!(folder.join(theirs).exists(), "its lock is not held");
 }
+
+#[test]
+fn a_version_that_a_dead_process_has_stored_whole_is_made_current_and_not_stored_again() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let (one, two) = (sample(KeyType::EcdsaP256), sample(KeyType::EcdsaP256));
+    let save = |it: &Sample| {
+        let saved = store.save(&name(), &it.key, &it.pem, &it.facts, &origin());
+        saved.expect("saved")
+    };
+    assert_eq!(save(&one), 1);
+    fs::remove_file(disk.root().join("certificates/shop/current")).expect("there");
+    assert_eq!(save(&one), 1, "the same certificate");
+    fs::remove_file(disk.root().join("certificates/shop/current")).expect("there");
+    assert_eq!(save(&two), 2, "another one");
+}
