@@ -24,6 +24,7 @@ mod plugin;
 #[expect(dead_code, reason = "the integration tests use all of it")]
 #[path = "../cases/rig.rs"]
 mod rig;
+mod simulate;
 
 use std::fs;
 
@@ -41,6 +42,8 @@ fn main() {
     let mut rows = vec![Row::new("program, stripped", mib(size)).target("30 MB")];
     eprintln!("plugin");
     rows.extend(plugin::rows());
+    eprintln!("simulate");
+    rows.extend(simulate::rows());
     match Pebble::find_or_skip("issuance and plan") {
         Some(pebble) => {
             let (issued, rig) = issuance::rows(&pebble);

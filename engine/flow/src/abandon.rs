@@ -46,11 +46,8 @@ pub(crate) async fn order(session: &CaSession, clock: &dyn Clock, url: &str) {
         deactivate(session, pending.collect()).await;
         Ok::<_, Failure>(())
     };
-    match in_time(clock, read).await {
-        Some(Err(failure)) => {
-            tracing::info!(order = url, causes = ?failure.lines(), "could not be given up");
-        }
-        Some(Ok(())) | None => {}
+    if let Some(Err(failure)) = in_time(clock, read).await {
+        tracing::info!(order = url, causes = ?failure.lines(), "could not be given up");
     }
 }
 

@@ -442,7 +442,7 @@ pub trait History: Send + Sync {
 }
 
 /// Which budget.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BudgetKey {
     /// Whose limit it is: a CA or a plugin, by its configured name.
     pub owner: String,

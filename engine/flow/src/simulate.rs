@@ -64,6 +64,7 @@ pub async fn simulate(settings: &Settings, scenario: &Scenario) -> Story {
     let world = World::new(settings, scenario);
     let mut play = Play {
         settings,
+        lists: lists(settings),
         scenario,
         by_name: settings
             .certificates
@@ -86,9 +87,31 @@ pub async fn simulate(settings: &Settings, scenario: &Scenario) -> Story {
     play.end()
 }
 
+/// The same settings with one certificate for each list of CAs.
+fn lists(settings: &Settings) -> Settings {
+    let mut seen = BTreeSet::new();
+    let certificates = settings.certificates.iter();
+    let certificates = certificates.filter(|certificate| seen.insert(&certificate.cas));
+    let certificates = certificates.cloned().collect();
+    Settings {
+        account: settings.account.clone(),
+        state: settings.state.clone(),
+        network: settings.network.clone(),
+        failover: settings.failover,
+        cas: settings.cas.clone(),
+        plugins: settings.plugins.clone(),
+        certificates,
+        files: Vec::new(),
+        warnings: Vec::new(),
+    }
+}
+
 /// The simulation while it runs.
 struct Play<'a> {
     settings: &'a Settings,
+    /// What a run looks at besides its jobs: with a fleet it would look for the same few CAs in
+    /// thousands of lists.
+    lists: Settings,
     scenario: &'a Scenario,
     by_name: BTreeMap<&'a CertificateName, &'a CertificateSettings>,
     /// Which certificates are looked at by which run.
@@ -161,7 +184,7 @@ impl<'a> Play<'a> {
         let report = tokio::select! {
             biased;
             () = self.world.died() => None,
-            report = run_at(&desk, &ports, self.settings, orders, &stop) => Some(report),
+            report = run_at(&desk, &ports, &self.lists, orders, &stop) => Some(report),
         };
         // What a process that died has finished is in the store all the same.
         let finished = self.world.finished();

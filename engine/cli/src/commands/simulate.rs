@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tracing::subscriber::{NoSubscriber, with_default};
 use waxwing_core::disturbance::{self, Disturbance, Trouble};
-use waxwing_core::name::CaName;
+use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::nearest::nearest;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Window;
@@ -95,6 +95,7 @@ pub(crate) fn run(
     let view = SimulationView {
         story: &story,
         assumed: &assumed,
+        version: env!("CARGO_PKG_VERSION"),
     };
     let context = terminal.context(now);
     if let Some(path) = &arguments.html {
@@ -179,7 +180,7 @@ fn beside(scripted: &[Disturbance], window: Window) -> Vec<String> {
 }
 
 /// Certificates that no other CA could stand in for.
-fn alone(settings: &Settings) -> BTreeSet<waxwing_core::name::CertificateName> {
+fn alone(settings: &Settings) -> BTreeSet<CertificateName> {
     let all = settings.certificates.iter();
     let alone = all.filter(|certificate| certificate.cas.len() < 2);
     alone.map(|certificate| certificate.name.clone()).collect()

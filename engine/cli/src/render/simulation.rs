@@ -38,6 +38,8 @@ pub(crate) struct SimulationView<'a> {
     pub(crate) story: &'a Story,
     /// What it started from.
     pub(crate) assumed: &'a Assumed,
+    /// Of this program.
+    pub(crate) version: &'static str,
 }
 
 /// What a simulation started from.

@@ -27,7 +27,8 @@ pub struct LimitUse {
 /// moment at which it will be full again.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
-    full_at: BTreeMap<(CaName, LimitKind, String), i64>,
+    /// The parts of a key that differ most come first, because there are many.
+    full_at: BTreeMap<(String, LimitKind, CaName), i64>,
     used: BTreeMap<(CaName, LimitKind), LimitUse>,
 }
 
@@ -45,7 +46,7 @@ impl Judge {
         };
         let per = i64::try_from(limit.per.as_millis()).unwrap_or(i64::MAX);
         let token = per / i64::from(limit.count.max(1));
-        let key = (profile.name.clone(), kind, what.to_owned());
+        let key = (what.to_owned(), kind, profile.name.clone());
         let full_at = self.full_at.entry(key).or_insert(i64::MIN);
         let now = now.unix_ms();
         let later = (*full_at).max(now).saturating_add(token);

@@ -234,6 +234,7 @@ fn ten_thousand_new_names_wait_for_the_limit_of_their_ca() {
 
 /// The simulation of the continuous integration: two years of trouble as the CAs have had it, for a
 /// fleet with four kinds of lives. What it claims is what Waxwing promises.
+#[expect(clippy::print_stdout, reason = "the figures are looked at")]
 #[test]
 fn five_hundred_certificates_live_through_two_years_of_random_trouble() {
     let seed = 1;

@@ -1,6 +1,6 @@
 //! What is outside of a simulation: a store and a history in memory, and a clock that is set.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ pub(super) struct State {
     now: Timestamp,
     pub(super) dice: Dice,
     pub(super) kept: BTreeMap<CertificateName, Kept>,
-    budgets: BTreeMap<BudgetKey, Bucket>,
+    /// Looked up only, never walked through.
+    budgets: HashMap<BudgetKey, Bucket>,
     down: BTreeMap<CaName, Timestamp>,
     /// Orders that wait to be gone on with.
     pub(super) open: BTreeMap<CertificateName, OpenOrder>,
@@ -92,7 +93,7 @@ impl World {
             now: scenario.window.start,
             dice: Dice(scenario.seed ^ 0x5eed),
             kept: BTreeMap::new(),
-            budgets: BTreeMap::new(),
+            budgets: HashMap::new(),
             down: BTreeMap::new(),
             open: BTreeMap::new(),
             finished: Vec::new(),

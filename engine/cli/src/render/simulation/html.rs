@@ -56,7 +56,7 @@ pub(crate) fn page(view: &SimulationView<'_>, context: &Context) -> String {
         assumed(view, context, html)
     });
     html.raw("<footer>");
-    html.text(&format!("Waxwing {}. ", env!("CARGO_PKG_VERSION")));
+    html.text(&format!("Waxwing {}. ", view.version));
     html.text(&format!("Left out: {}. {MODEL}", LEFT_OUT.join("; ")));
     html.raw("</footer>\n</main>\n</body>\n</html>\n");
     html.finish()

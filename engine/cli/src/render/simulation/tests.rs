@@ -214,6 +214,7 @@ fn a_quiet_time_is_told_in_few_lines() {
     let view = SimulationView {
         story: &story,
         assumed: &assumed,
+        version: "0.0.0",
     };
     golden("simulate-quiet.txt", |context| render(&view, context));
 }
@@ -224,6 +225,7 @@ fn trouble_is_told_with_its_causes_and_what_it_led_to() {
     let view = SimulationView {
         story: &story,
         assumed: &assumed,
+        version: "0.0.0",
     };
     golden("simulate.txt", |context| render(&view, context));
     let document = Document::new("simulate", at(0), json::simulation(&view));
@@ -236,6 +238,7 @@ fn the_page_stands_alone_and_shows_text_as_text() {
     let view = SimulationView {
         story: &story,
         assumed: &assumed,
+        version: "0.0.0",
     };
     let page = html::page(&view, &context(120, false));
     for foreign in [
@@ -257,7 +260,11 @@ fn the_page_stands_alone_and_shows_text_as_text() {
 #[test]
 fn every_verdict_has_its_hint() {
     let said = |story: &Story, assumed: &Assumed| {
-        let view = SimulationView { story, assumed };
+        let view = SimulationView {
+            story,
+            assumed,
+            version: "0.0.0",
+        };
         let verdict = verdict(&view);
         (verdict.ink, verdict.text, verdict.hint)
     };
