@@ -26,8 +26,8 @@ request (refused nonces: for three), or for ever.
   has made and does not hand out stays there.
 - *2 certificates*: the CA denies an order that it has finalized. A second look, in a later run, is
   believed, and another order gives another certificate.
-- *2 orders*: so many were placed at the CA with the fault. Authorizations of orders that were given up
-  stay pending there until they expire.
+- *2 orders*: so many were placed at the CA with the fault. An order whose URL is
+  lost is known to nobody: its authorizations stay pending there until they expire.
 - *issued; asked again in 6 h*: renewal information was not to be had. No certificate waits for it; the
   cause is kept, and the question is asked again then. 61 days later the certificate is renewed all the
   same.
