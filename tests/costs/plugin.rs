@@ -15,7 +15,7 @@ use waxwing_core::settings::{PluginSettings, PluginSource};
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::plugin::{Attempt, ChallengeRecord, Removal};
 use waxwing_flow::ports::{DnsProvider, HttpClient, Policy};
-use waxwing_host::host::{HostOptions, PluginHost};
+use waxwing_host::host::{CompileCache, HostOptions, PluginHost};
 use waxwing_host::pkcs12::{Pkcs12, Pkcs12Contents};
 use waxwing_io::clock::SystemClock;
 
@@ -62,7 +62,10 @@ pub(crate) fn rows() -> Vec<Row> {
 
 fn host(cache: &Path) -> PluginHost {
     PluginHost::new(HostOptions {
-        cache_dir: Some(cache.to_owned()),
+        cache: Some(CompileCache {
+            dir: cache.to_owned(),
+            key: cache.with_extension("key"),
+        }),
         backups_dir: cache.join("backups"),
         http: Arc::new(Canned),
         clock: Arc::new(SystemClock),

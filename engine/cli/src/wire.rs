@@ -13,7 +13,7 @@ use waxwing_flow::plugin::PluginFailure;
 use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError};
 use waxwing_flow::report::Observer;
 use waxwing_flow::session::SessionPorts;
-use waxwing_host::host::{HostOptions, Loaded as LoadedPlugin, PluginHost};
+use waxwing_host::host::{CompileCache, HostOptions, Loaded as LoadedPlugin, PluginHost};
 use waxwing_host::pkcs12::{Pkcs12, Pkcs12Contents, Pkcs12Profile};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::entropy::SystemEntropy;
@@ -115,7 +115,10 @@ pub(crate) fn wire(
     let audit = Arc::new(AuditTrail::default());
     let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {
-        cache_dir: store.cache("components").ok(),
+        cache: store.cache("components").ok().map(|dir| CompileCache {
+            dir,
+            key: store.components_key(),
+        }),
         backups_dir: store.backups(),
         http: Arc::clone(&session.http),
         clock: Arc::clone(&session.clock),

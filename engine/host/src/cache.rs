@@ -37,13 +37,14 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the folder, making it and its key if they are not there.
-    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+    /// Opens the folder, making it and the key if they are not there. The key lies elsewhere: whoever
+    /// gets a copy of the folder can seal nothing.
+    pub(crate) fn open(dir: &Path, key: &Path) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         os::check_folder(dir)?;
-        let key = match read_key(dir) {
+        let key = match read_key(key) {
             Ok(key) => key,
-            Err(_missing_or_doubtful) => make_key(dir)?,
+            Err(_missing_or_doubtful) => make_key(key)?,
         };
         Ok(Self {
             dir: dir.to_owned(),
@@ -127,8 +128,8 @@ fn name(engine: &Engine, wasm_sha256: &str) -> String {
     format!("{wasm_sha256}-{:016x}.cwasm", hasher.finish())
 }
 
-fn read_key(dir: &Path) -> io::Result<Vec<u8>> {
-    let file = open_regular(&dir.join("key"))?;
+fn read_key(path: &Path) -> io::Result<Vec<u8>> {
+    let file = open_regular(path)?;
     let mut key = Vec::new();
     file.take(SEAL_U64 + 1).read_to_end(&mut key)?;
     if key.len() == SEAL {
@@ -139,12 +140,16 @@ fn read_key(dir: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Whatever was sealed with another key is compiled again.
-fn make_key(dir: &Path) -> io::Result<Vec<u8>> {
+fn make_key(path: &Path) -> io::Result<Vec<u8>> {
     let mut key = vec![0; SEAL];
     SystemRandom::new()
         .fill(&mut key)
         .map_err(|_none| io::Error::other("the system has no randomness"))?;
-    write_new(dir, "key", &[&key])?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    fs::create_dir_all(folder)?;
+    write_new(folder, &name.to_string_lossy(), &[&key])?;
     Ok(key)
 }
 

@@ -25,10 +25,20 @@ use crate::redact::Redactor;
 use crate::section::{Inspection, LoadError, inspect};
 use crate::state::State;
 
+/// A folder for compiled components.
+#[derive(Debug, Clone)]
+pub struct CompileCache {
+    /// The folder, which may be deleted at any time.
+    pub dir: PathBuf,
+    /// The file with the key that seals what is in it. It SHOULD lie where a copy of the folder does
+    /// not go; made when it is not there.
+    pub key: PathBuf,
+}
+
 /// What a host needs from outside.
 pub struct HostOptions {
     /// Where compiled components are kept; none: each process compiles for itself.
-    pub cache_dir: Option<PathBuf>,
+    pub cache: Option<CompileCache>,
     /// The folder for what installers overwrite, kept until their batch has ended well: one folder
     /// for each plugin, made when it is needed, for the owner alone. It may hold private keys.
     pub backups_dir: PathBuf,
@@ -49,7 +59,7 @@ pub struct HostOptions {
 impl std::fmt::Debug for HostOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HostOptions")
-            .field("cache_dir", &self.cache_dir)
+            .field("cache", &self.cache)
             .field("run_id", &self.run_id)
             .finish_non_exhaustive()
     }
@@ -87,17 +97,14 @@ impl PluginHost {
         let broken = |error: wasmtime::Error| HostError(format!("{error:#}"));
         let engine = GuestEngine::new().map_err(broken)?;
         let linkers = Linkers::new(engine.wasmtime()).map_err(broken)?;
-        let cache = options
-            .cache_dir
-            .as_deref()
-            .and_then(|dir| match Cache::open(dir) {
-                Ok(cache) => Some(cache),
-                Err(error) => {
+        let cache = options.cache.and_then(|CompileCache { dir, key }| {
+            Cache::open(&dir, &key)
+                .inspect_err(|error| {
                     let dir = dir.display();
                     tracing::warn!("failed to use {dir} for compiled components: {error}");
-                    None
-                }
-            });
+                })
+                .ok()
+        });
         Ok(Self {
             shared: Arc::new(Shared {
                 engine,

@@ -69,7 +69,7 @@ impl FileStore {
                 store.check_owner()?;
             }
             None => {
-                refuse_foreign(root)?;
+                read::refuse_foreign(root)?;
                 atomic::create_dir(root)?;
                 store.check_owner()?;
                 atomic::replace(&stamp, format!("{}\n", format::FORMAT).as_bytes())?;
@@ -114,6 +114,11 @@ impl FileStore {
         let path = self.layout.cache(kind);
         atomic::create_dir(&path)?;
         Ok(path)
+    }
+
+    /// The key that seals compiled components: beside the cache, which may be shared or deleted.
+    pub fn components_key(&self) -> PathBuf {
+        self.layout.root().join("components.key")
     }
 
     /// Moves a certificate with all its versions to the archive. Answers where it is now.
@@ -576,22 +581,6 @@ impl CertificateStore for FileStore {
 /// An error of the operating system, for what else lies in the state folder.
 pub(crate) fn io_error(act: &'static str, path: &Path, cause: &std::io::Error) -> StoreError {
     failure::io(act, path, cause)
-}
-
-/// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
-fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
-    let foreign = read::children(root)?.into_iter().find(|path| {
-        !read::is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
-    });
-    let Some(foreign) = foreign else {
-        return Ok(());
-    };
-    let cause = format!("it is not a state folder, but holds {}", foreign.display());
-    Err(StoreError {
-        hint: Some("name an empty or missing folder in [state] dir".to_owned()),
-        act: "use",
-        ..failure::corrupt(root, cause)
-    })
 }
 
 #[cfg(test)]

@@ -242,9 +242,14 @@ async fn a_compiled_component_that_was_tampered_with_is_compiled_again() {
     }
 
     // A lost key makes a new one, and everything is compiled again.
-    fs::write(cache.join("key"), "short").expect("a file");
+    let key = dir.path().join("components.key");
+    fs::write(&key, "short").expect("a file");
     load().present().await.expect("success");
-    assert_eq!(fs::read(cache.join("key")).expect("a file").len(), 32);
+    assert_eq!(fs::read(&key).expect("a file").len(), 32);
+    // Whoever gets the folder alone can seal nothing.
+    let names = fs::read_dir(&cache).expect("a folder");
+    let mut names = names.map(|entry| entry.expect("an entry").file_name());
+    assert!(names.all(|name| name.to_string_lossy().ends_with(".cwasm")));
 }
 
 #[cfg(unix)]

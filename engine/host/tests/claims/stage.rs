@@ -20,7 +20,7 @@ use waxwing_flow::audit::{AuditEvent, AuditTrail};
 use waxwing_flow::certificate::{CertificateFacts, ChainPem, Origin, StoredVersion};
 use waxwing_flow::plugin::{Attempt, ChallengeRecord, InstallItem, PluginFailure, Removal};
 use waxwing_flow::ports::{Clock, DnsProvider, HttpClient, Installer, Policy};
-use waxwing_host::host::{HostOptions, Loaded, PluginHost};
+use waxwing_host::host::{CompileCache, HostOptions, Loaded, PluginHost};
 use waxwing_host::pkcs12::{Pkcs12, Pkcs12Contents};
 
 use crate::guest;
@@ -217,7 +217,10 @@ impl Stage {
         let audit = Arc::new(AuditTrail::default());
         let clock = Arc::new(Watch::default());
         let host = PluginHost::new(HostOptions {
-            cache_dir: self.cache_dir,
+            cache: self.cache_dir.map(|dir| CompileCache {
+                key: dir.with_extension("key"),
+                dir,
+            }),
             backups_dir: self.backups.path().join("backups"),
             http: Arc::clone(&wire) as Arc<dyn HttpClient>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
