@@ -334,6 +334,8 @@ fn list(kinds: &[KeyType]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::profiles;
 
@@ -575,6 +577,95 @@ mod tests {
             ..Standing::default()
         };
         assert_eq!(ask(calm, false, &[("one", forbidden)]), "two -one");
+    }
+
+    fn any_standing() -> impl Strategy<Value = Standing> {
+        let trouble = (1_u32..9, 0_u32..40);
+        let wait = proptest::option::of(0_u32..60);
+        (
+            proptest::option::of(trouble),
+            wait,
+            any::<bool>(),
+            proptest::option::of(0_u32..40),
+            proptest::bool::weighted(0.2),
+            proptest::bool::weighted(0.3),
+        )
+            .prop_map(
+                |(trouble, wait, own_wait, down, forbidden, tried)| Standing {
+                    trouble: trouble.map(|(failures, hours)| Trouble {
+                        failures,
+                        first: NOW - HOUR * hours,
+                        last: NOW,
+                        until: None,
+                        local: false,
+                    }),
+                    not_before: wait.map(|hours| NOW + HOUR * hours),
+                    own_wait,
+                    down_since: down.map(|hours| NOW - HOUR * hours),
+                    forbidden: forbidden.then(|| "forbidden".to_owned()),
+                    tried,
+                },
+            )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            rng_seed: proptest::test_runner::RngSeed::Fixed(9773),
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn nobody_is_asked_who_must_not_be(
+            order in Just(vec!["one", "paid", "two", "stage", "test", "plain", "three"]).prop_shuffle(),
+            standings in proptest::collection::vec(any_standing(), 7),
+            haste in any::<bool>(),
+            by_hand in any::<bool>(),
+        ) {
+            let profiles = profiles();
+            let list = names(&order.join(" "));
+            let standings: BTreeMap<CaName, Standing> =
+                list.iter().cloned().zip(standings).collect();
+            let identifiers = [Identifier::parse("*.example.com").expect("a literal name")];
+            let question = Question {
+                list: &list,
+                profiles: &profiles,
+                names: &identifiers,
+                key: KeyType::EcdsaP256,
+                standings: &standings,
+                policy: FailOver::default(),
+                haste: if haste { Haste::Now } else { Haste::Until(NOW + HOUR * 48) },
+                by_hand,
+                now: NOW,
+            };
+            let choice = next(&question);
+            prop_assert_eq!(&choice, &next(&question), "the same question, the same answer");
+            let place = |ca: &CaName| list.iter().position(|name| name == ca).expect("of the list");
+            match &choice.next {
+                Next::Ask { ca, instead_of } => {
+                    let standing = &standings[&ca.name];
+                    prop_assert!(!standing.tried && standing.forbidden.is_none());
+                    let waits = standing.not_before.is_some_and(|until| until > NOW);
+                    prop_assert!(!waits || (by_hand && standing.own_wait));
+                    prop_assert!(ca.names.wildcard);
+                    let first = place(&ca.name) == 0;
+                    prop_assert!(first || (!ca.may_charge && ca.fallback));
+                    if let Some((given_up, _)) = instead_of {
+                        prop_assert!(place(given_up) < place(&ca.name));
+                    }
+                    // Whoever stands before it is passed over, or given up for a reason.
+                    for name in &list[..place(&ca.name)] {
+                        let passed = choice.passed_over.iter().any(|(over, _)| over == name);
+                        prop_assert!(passed || instead_of.is_some());
+                    }
+                }
+                Next::Wait { until, ca } => {
+                    prop_assert_eq!(standings[ca].not_before, Some(*until));
+                    prop_assert!(standings[ca].forbidden.is_none());
+                }
+                Next::Nobody => {}
+            }
+        }
     }
 
     #[test]
