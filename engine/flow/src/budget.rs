@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use waxwing_core::budget::Limit;
+use waxwing_core::budget::{Bucket, Limit};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, Identifier};
@@ -86,6 +86,30 @@ pub fn spent(
         }
     }
     spent
+}
+
+/// What earlier runs have used of a CA's rate of requests; none if nothing is known.
+pub(crate) fn requests(history: &dyn History, ca: &CaName) -> Option<Bucket> {
+    let read = history.budget(&requests_key(ca));
+    read.unwrap_or_else(|error| {
+        tracing::warn!(ca = %ca, cause = %error, "a budget could not be read");
+        None
+    })
+}
+
+/// Keeps it for the next run.
+pub(crate) fn keep_requests(history: &dyn History, ca: &CaName, bucket: Bucket) {
+    if let Err(error) = history.save_budget(&requests_key(ca), bucket) {
+        tracing::warn!(ca = %ca, cause = %error, "a budget could not be kept");
+    }
+}
+
+fn requests_key(ca: &CaName) -> BudgetKey {
+    BudgetKey {
+        owner: ca.to_string(),
+        kind: "requests".to_owned(),
+        what: "account".to_owned(),
+    }
 }
 
 /// Whether an account may be made for the case that a CA has to stand in: once a day, so that a CA

@@ -389,8 +389,16 @@ impl Shift<'_> {
         }
     }
 
+    /// Requests to each CA. What they have used of its rate is kept for the next run.
     async fn requests(&self) -> BTreeMap<CaName, u64> {
         let counters = self.sessions.lock().await;
+        for (ca, counter) in counters.iter() {
+            if let Some(Ok(session)) = counter.session.get()
+                && let Some(kept) = session.kept_pace()
+            {
+                budget::keep_requests(self.history(), ca, kept);
+            }
+        }
         let count = |counter: &Counter| match counter.session.get() {
             Some(Ok(session)) => session.requests(),
             _ => 0,

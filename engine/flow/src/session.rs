@@ -21,6 +21,7 @@ use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::budget::Bucket;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportStage, without_query};
@@ -167,6 +168,28 @@ impl CaSession {
     /// Requests sent so far, look-ups of nonces included.
     pub fn requests(&self) -> u64 {
         self.with.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts the requests of an earlier run against the CA's rate.
+    pub(crate) fn resume_pace(&self, kept: Bucket) {
+        let now = self.with.ports.clock.now();
+        let mut pace = self
+            .with
+            .pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        pace.resume(kept, now);
+    }
+
+    /// What the next run has to count of this one's requests.
+    pub(crate) fn kept_pace(&self) -> Option<Bucket> {
+        let now = self.with.ports.clock.now();
+        let pace = self
+            .with
+            .pace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        pace.kept(now)
     }
 
     /// The key that signs for the account.

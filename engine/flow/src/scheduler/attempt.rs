@@ -36,7 +36,10 @@ impl Shift<'_> {
             let ports = self.ports.session.clone();
             let began = self.now();
             let opened = CaSession::open(ports, profile, &self.settings.account).await;
-            if opened.is_ok() {
+            if let Ok(session) = &opened {
+                if let Some(kept) = budget::requests(self.history(), &profile.name) {
+                    session.resume_pace(kept);
+                }
                 let took = self.now().since(began);
                 self.sight(&profile.name, Ok(took));
                 // Whoever asks later whether this CA can be reached need not ask again.
