@@ -274,6 +274,11 @@ impl Rig {
 
     /// The program with these arguments and the rig's configuration, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        if let ["renew", options @ ..] = arguments
+            && options.iter().all(|option| option.starts_with("--"))
+        {
+            compiled::lend(&self.path("state"));
+        }
         let mut command = self.program(&["-c"]);
         command.arg(self.path("waxwing.toml")).args(arguments);
         command
@@ -297,7 +302,9 @@ impl Rig {
     /// Runs the program to its end.
     pub(crate) fn waxwing(&self, arguments: &[&str]) -> Run {
         let child = self.command(arguments).spawn().expect("the program starts");
-        finish(child)
+        let run = finish(child);
+        compiled::learn(&self.path("state"));
+        run
     }
 
     /// Records at the provider, as (name, value) without quotes.
@@ -373,6 +380,86 @@ impl Rig {
     pub(crate) fn versions(&self, name: &str) -> usize {
         let versions = self.path("state/certificates").join(name).join("versions");
         fs::read_dir(versions).map_or(0, Iterator::count)
+    }
+}
+
+/// Compiled components, handed from one state folder to the next: compiling them anew for each test
+/// would be most of its time.
+mod compiled {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::{Mutex, PoisonError};
+
+    use tempfile::TempDir;
+
+    static KNOWN: Mutex<Option<TempDir>> = Mutex::new(None);
+
+    const KEY: &str = "components.key";
+    const CODE: &str = "cache/components";
+
+    /// Gives what is known to a state folder that is not there yet.
+    pub(super) fn lend(state: &Path) {
+        let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref().filter(|_| !state.exists()) {
+            for folder in ["", "cache", CODE] {
+                own(&state.join(folder));
+            }
+            for file in ["format", KEY] {
+                copy(&known.path().join(file), &state.join(file));
+            }
+            all(&known.path().join(CODE), &state.join(CODE));
+        }
+    }
+
+    /// Takes over what a run has compiled.
+    pub(super) fn learn(state: &Path) {
+        if !state.join(CODE).exists() || !state.join(KEY).exists() {
+            return;
+        }
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = known.get_or_insert_with(|| {
+            let folder = TempDir::new().expect("a folder");
+            fs::create_dir_all(folder.path().join(CODE)).expect("a folder");
+            for file in ["format", KEY] {
+                copy(&state.join(file), &folder.path().join(file));
+            }
+            folder
+        });
+        // What another key has sealed is of no use here.
+        let key = |folder: &Path| fs::read(folder.join(KEY)).expect("a key");
+        if key(state) == key(folder.path()) {
+            all(&state.join(CODE), &folder.path().join(CODE));
+        }
+    }
+
+    fn all(from: &Path, to: &Path) {
+        let entries = fs::read_dir(from).expect("a folder");
+        for path in entries.map(|entry| entry.expect("an entry").path()) {
+            let name = path.file_name().expect("a name");
+            let whole = path
+                .extension()
+                .is_some_and(|extension| extension == "cwasm");
+            if whole && !to.join(name).exists() {
+                copy(&path, &to.join(name));
+            }
+        }
+    }
+
+    fn copy(from: &Path, to: &Path) {
+        fs::copy(from, to).expect("a copy");
+        super::private(to);
+    }
+
+    #[cfg(unix)]
+    fn own(folder: &Path) {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let made = fs::DirBuilder::new().mode(0o700).create(folder);
+        made.expect("a folder");
+    }
+
+    #[cfg(not(unix))]
+    fn own(folder: &Path) {
+        fs::create_dir(folder).expect("a folder");
     }
 }
 
