@@ -1,10 +1,8 @@
 //! Giving up what is open of an order that nobody goes on with.
 //!
 //! A pending authorization counts at its CA until it expires, and some CAs try it again by
-//! themselves. Everything here is a courtesy: what fails is logged and never becomes the failure of
-//! a run.
-
-use std::time::Duration;
+//! themselves. Everything here is a courtesy: each request is sent once, and what fails is logged and
+//! never becomes the failure of a run.
 
 use futures_util::future::join_all;
 use waxwing_acme::authorization::{
@@ -13,28 +11,21 @@ use waxwing_acme::authorization::{
 use waxwing_acme::order::{OrderStatus, ReadOrder};
 
 use crate::failure::Failure;
-use crate::ports::Clock;
 use crate::session::{CaSession, Repeat};
 
-/// Time for all of it.
-const COURTESY: Duration = Duration::from_secs(10);
-
 /// Gives up the pending authorizations of an order.
-pub(crate) async fn order(session: &CaSession, clock: &dyn Clock, url: &str) {
+pub(crate) async fn order(session: &CaSession, url: &str) {
     let read = async {
         let call = ReadOrder {
             url: url.to_owned(),
         };
-        let state = session.call(&call, Repeat::Freely).await?;
+        let state = session.call(&call, Repeat::Never).await?;
         if state.order.status != OrderStatus::Pending {
             return Ok(());
         }
         let reads = state.order.authorizations.into_iter().map(async |url| {
             let call = ReadAuthorization { url: url.clone() };
-            session
-                .call(&call, Repeat::Freely)
-                .await
-                .map(|it| (url, it))
+            session.call(&call, Repeat::Never).await.map(|it| (url, it))
         });
         let read: Vec<(String, Authorization)> = join_all(reads)
             .await
@@ -46,31 +37,23 @@ pub(crate) async fn order(session: &CaSession, clock: &dyn Clock, url: &str) {
         deactivate(session, pending.collect()).await;
         Ok::<_, Failure>(())
     };
-    if let Some(Err(failure)) = in_time(clock, read).await {
+    if let Err(failure) = read.await {
         tracing::info!(order = url, causes = ?failure.lines(), "could not be given up");
     }
 }
 
 /// Gives up these authorizations.
-pub(crate) async fn authorizations(session: &CaSession, clock: &dyn Clock, urls: Vec<String>) {
-    in_time(clock, deactivate(session, urls)).await;
+pub(crate) async fn authorizations(session: &CaSession, urls: Vec<String>) {
+    deactivate(session, urls).await;
 }
 
 async fn deactivate(session: &CaSession, urls: Vec<String>) {
     let calls = urls.into_iter().map(async |url| {
         let call = DeactivateAuthorization { url };
-        if let Err(failure) = session.call(&call, Repeat::IfUnseen).await {
+        if let Err(failure) = session.call(&call, Repeat::Never).await {
             let causes = failure.lines();
             tracing::info!(authorization = call.url, ?causes, "could not be given up");
         }
     });
     join_all(calls).await;
-}
-
-async fn in_time<T>(clock: &dyn Clock, work: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = clock.sleep(COURTESY) => None,
-    }
 }

@@ -255,8 +255,7 @@ impl Work<'_> {
             Effect::Save { pem, facts } => self.save(machine, &pem, &facts, pen),
             Effect::CleanUp(obligations) => Ok(self.clean_up(machine, obligations, pen).await),
             Effect::Abandon { authorizations } => {
-                let clock = self.ports.session.clock.as_ref();
-                abandon::authorizations(self.session, clock, authorizations).await;
+                abandon::authorizations(self.session, authorizations).await;
                 Ok(Event::Abandoned)
             }
             // Handled by the loop.

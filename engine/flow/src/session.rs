@@ -103,6 +103,8 @@ pub enum Repeat {
     Freely,
     /// It changes something: only if the CA cannot have seen it.
     IfUnseen,
+    /// It does not matter enough.
+    Never,
 }
 
 impl CaSession {
@@ -325,6 +327,7 @@ impl Conversation {
             let may = match repeat {
                 Repeat::Freely => true,
                 Repeat::IfUnseen => !error.outcome_is_unknown(),
+                Repeat::Never => false,
             };
             if !may || !passes(&error) {
                 return Err(error);

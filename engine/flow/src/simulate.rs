@@ -3,7 +3,7 @@
 //!
 //! Only what is outside is made up: a store in memory, CAs that issue or do not, a clock that jumps
 //! from one run of the timer to the next. What a newcomer gets wrong: the CAs here keep their own
-//! count of what they allow ([`judge`]), apart from the budgets of the engine, so that a budget that
+//! count of what they allow (`judge`), apart from the budgets of the engine, so that a budget that
 //! is wrong is seen and not believed.
 
 mod desk;

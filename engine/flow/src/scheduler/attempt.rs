@@ -124,7 +124,7 @@ impl Shift<'_> {
         if let Some(Ok(session)) = counter.session.get()
             && session.account() == old.terms.account
         {
-            abandon::order(session, self.ports.session.clock.as_ref(), url).await;
+            abandon::order(session, url).await;
         }
     }
 
