@@ -159,13 +159,13 @@ fn why(item: &Item, context: &Context) -> String {
                 rule(due)
             )
         }
-        Action::Install { due } => {
+        Action::Install { due, .. } => {
             format!(
                 "stored, but not installed; needs no new order. Due {}",
                 context.moment(due.at)
             )
         }
-        Action::Keep { due } => match item.moment {
+        Action::Keep { due, .. } => match item.moment {
             Some(moment) if moment.placed == Placed::InWindow => format!(
                 "until {}: {}, in a window",
                 context.moment(moment.at),
@@ -643,6 +643,7 @@ mod tests {
                         "blog",
                         Action::Install {
                             due: due(days(53), Because::Suggested),
+                            not_after: days(83),
                         },
                     )
                 },
@@ -660,6 +661,7 @@ mod tests {
                         "app",
                         Action::Keep {
                             due: due(days(16), Because::Lifetime),
+                            not_after: days(26),
                         },
                     )
                 },

@@ -281,7 +281,7 @@ fn next(item: &Item, context: &Context) -> String {
             None => "renew, next run".to_owned(),
         },
         Action::Install { .. } => "install, next run".to_owned(),
-        Action::Keep { due } => context.moment(item.moment.map_or(due.at, |moment| moment.at)),
+        Action::Keep { due, .. } => context.moment(item.moment.map_or(due.at, |moment| moment.at)),
         Action::Gone { .. } => "never: not in config".to_owned(),
     }
 }
@@ -430,7 +430,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
     fact(
         "next",
         match &item.action {
-            Action::Keep { due } => {
+            Action::Keep { due, .. } => {
                 let at = item.moment.map_or(due.at, |moment| moment.at);
                 format!(
                     "{} ({}): {}",

@@ -24,7 +24,10 @@ fn due(at: waxwing_core::time::Timestamp) -> Due {
 }
 
 fn keep() -> Action {
-    Action::Keep { due: due(days(53)) }
+    Action::Keep {
+        due: due(days(53)),
+        not_after: days(90),
+    }
 }
 
 fn renew(urgency: Urgency, left: i64) -> Action {
@@ -217,7 +220,13 @@ fn the_worst_stands_first_and_says_what_to_do() {
         items: vec![
             item("mail", keep()),
             item("shop", keep()),
-            item("blog", Action::Install { due: due(days(53)) }),
+            item(
+                "blog",
+                Action::Install {
+                    due: due(days(53)),
+                    not_after: days(90),
+                },
+            ),
             item("late", renew(Urgency::Expired, -2)),
             item("new", Action::Issue(IssueReason::Never)),
             item(
