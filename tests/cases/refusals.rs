@@ -79,6 +79,26 @@ fn verbs_of_other_clients_lead_to_ours() {
             .says(&format!("no verb \"{verb}\""))
             .says(hint);
     }
+    for (wrong, hint) in [
+        (
+            ["account", "foo"],
+            "`waxwing account --help` lists the verbs",
+        ),
+        (["plugin", "add"], "`waxwing plugin --help` lists the verbs"),
+    ] {
+        rig.waxwing(&wrong).expect(2).says(hint);
+    }
+    let run = rig.waxwing(&["renew", "--foo"]).expect(2);
+    assert!(!run.stderr.contains("as a value"), "{}", run.stderr);
+}
+
+#[test]
+fn a_missing_secret_is_one_mistake() {
+    let (rig, _judge) = rig();
+    fs::remove_file(rig.path("dme-api-key")).expect("the secret was there");
+    let run = rig.waxwing(&["check", "--offline"]).expect(1);
+    let run = run.says("cannot be read").says("1 error");
+    assert!(!run.stdout.contains("is missing"), "{}", run.stdout);
 }
 
 #[test]

@@ -299,28 +299,69 @@ fn one_file_reads_pem_with_the_archived_crate() {
     assert!(users[0].ends_with("io/src/pem.rs"), "{users:?}");
 }
 
-#[test]
-fn what_is_asked_of_a_ca_has_a_source_and_a_date() {
+/// What a profile says on our own account: no CA publishes anything about these.
+const OURS: [&str; 4] = ["title", "rehearse-at", "default-rank", "fallback"];
+
+/// True if there is a day in the text, as 2026-11-25.
+fn has_day(text: &str) -> bool {
+    let is_day = |word: &str| {
+        let parts: Vec<&str> = word.trim_matches('-').split('-').collect();
+        let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+        lengths == [4, 2, 2] && word.starts_with("20")
+    };
+    text.split(|c: char| !c.is_ascii_digit() && c != '-')
+        .any(is_day)
+}
+
+/// The keys and tables of a profile that no comment with a day speaks of. A key outside of tables has
+/// one directly above it, a table has one above its head or within it.
+fn bare(profile: &str) -> Vec<String> {
     let mut bare = Vec::new();
+    let (mut table, mut dated, mut above) = (None::<String>, false, String::new());
+    for line in profile.lines().chain(["[end]"]) {
+        let key = line.split(" = ").next().unwrap_or_default();
+        if line.starts_with('#') {
+            above.push_str(line);
+            continue;
+        }
+        if line.starts_with('[') {
+            // A comment directly above a head belongs to what comes.
+            bare.extend(table.take().filter(|name| name != "[notes]" && !dated));
+            table = Some(line.to_owned());
+            dated = has_day(&above);
+        } else if table.is_none() && key.len() < line.len() && !OURS.contains(&key) {
+            bare.extend((!has_day(&above)).then(|| key.to_owned()));
+        } else {
+            dated |= has_day(&above);
+        }
+        above.clear();
+    }
+    bare
+}
+
+#[test]
+fn each_field_of_a_profile_has_a_source_and_a_day() {
+    let sample = "# Read 2026-11-25.\ntitle = \"A\"\n\ncaa = []\n# 2026-11-25\nstaging = true\n\n[eab]\n\
+                  # of 2026-04\nttl = 1\n\n# 2026-11-25\n[ari]\na = 1\n[rate]\n# (2026-11-25)\nb = 1\n[notes]\n";
+    assert_eq!(bare(sample), ["caa", "[eab]"]);
+    let mut found = Vec::new();
     for path in files(&root().join("engine/core/profiles"), ".toml") {
         // A server of one's own publishes nothing.
         if path.ends_with("private.toml") {
             continue;
         }
         let text = fs::read_to_string(&path).expect("a readable profile");
-        for section in ["[ari]", "[rate]", "[poll]"] {
-            let lines = text.split_once(section).map_or("", |(_, rest)| rest);
-            let of_section = lines.split("\n[").next().unwrap_or_default();
-            let comments = of_section.lines().filter(|line| line.starts_with('#'));
-            let words = comments.flat_map(str::split_whitespace);
-            let mut dates = words.map(|word| word.trim_start_matches('('));
-            if !dates.any(|word| word.starts_with("202") && word.contains('-')) {
-                bare.push(format!("{}: {section}", path.display()));
-            }
+        found.extend(
+            bare(&text)
+                .into_iter()
+                .map(|what| format!("{}: {what}", path.display())),
+        );
+        if !text.contains("\ndocumentation = ") {
+            found.push(format!("{}: notes.documentation", path.display()));
         }
     }
     assert!(
-        bare.is_empty(),
-        "say from where and when, or that nothing is published: {bare:#?}"
+        found.is_empty(),
+        "say from where and when, or that nothing is published: {found:#?}"
     );
 }

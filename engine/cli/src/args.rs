@@ -36,7 +36,8 @@ pub(crate) struct Global {
     /// The state folder; overrides [state] dir
     #[arg(long, global = true, env = "WAXWING_STATE", value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Print JSON with a versioned schema instead of text
+    /// Print JSON with a versioned schema instead of text; an error that prevents any answer is
+    /// still text on stderr
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Show more of what happens on stderr; twice for everything

@@ -34,7 +34,7 @@ pub use crate::exit::Exit;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
             let code = if error.use_stderr() {
                 Exit::Usage
             } else {
@@ -45,7 +45,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Some((verb, hint)) => {
                     terminal.fail(&format!("no verb \"{verb}\""), Some(&hint));
                 }
-                None => terminal.wrote(error.print()),
+                None => {
+                    keep_to_options(&mut error);
+                    terminal.wrote(error.print());
+                }
             }
             return heard(code, &mut terminal).into();
         }
@@ -113,9 +116,39 @@ fn unknown_verb(error: &clap::Error) -> Option<(String, String)> {
             format!("did you mean {}?", near.join(" or "))
         }
         Some(ContextValue::String(near)) => format!("did you mean {near}?"),
-        _ => "`waxwing --help` lists the verbs".to_owned(),
+        _ => format!("`{} --help` lists the verbs", level(error)),
     };
     Some((verb.clone(), hint))
+}
+
+/// The program and the verbs before the one that does not exist: `waxwing account`.
+fn level(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let words = usage
+        .split_whitespace()
+        .skip_while(|word| *word != "waxwing");
+    let verbs: Vec<&str> = words
+        .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect();
+    if verbs.is_empty() {
+        "waxwing".to_owned()
+    } else {
+        verbs.join(" ")
+    }
+}
+
+/// Takes back the advice to pass an unknown option as a value: no name here begins with a dash.
+fn keep_to_options(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested)
+        && tips
+            .iter()
+            .any(|tip| tip.to_string().contains("as a value"))
+    {
+        error.remove(ContextKind::Suggested);
+    }
 }
 
 /// The exit code of a verb, after telling why it was not done.

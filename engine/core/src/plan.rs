@@ -145,11 +145,15 @@ pub enum Action {
     Install {
         /// When the certificate itself is due.
         due: Due,
+        /// End of its validity.
+        not_after: Timestamp,
     },
     /// Nothing.
     Keep {
         /// When it is due.
         due: Due,
+        /// End of its validity.
+        not_after: Timestamp,
     },
     /// Nothing: it is stored, but no longer configured.
     Gone {
@@ -320,7 +324,10 @@ pub fn item(
                     urgency,
                     not_after: current.not_after,
                 },
-                None => Action::Keep { due },
+                None => Action::Keep {
+                    due,
+                    not_after: current.not_after,
+                },
             }
         }
     };
@@ -348,7 +355,9 @@ pub fn item(
         install.clear();
     }
     let action = match action {
-        Action::Keep { due } if !install.is_empty() => Action::Install { due },
+        Action::Keep { due, not_after } if !install.is_empty() => {
+            Action::Install { due, not_after }
+        }
         action => action,
     };
     let (ca, hold) = match (&action, current) {

@@ -16,3 +16,4 @@ mod revocations;
 mod runs;
 mod sessions;
 mod sweep;
+mod wrong;

@@ -58,7 +58,23 @@ pub fn real_path(path: &Path) -> Option<PathBuf> {
 
 /// Reads a component; the text of the error is for the configuration's list of problems.
 pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
-    fs::read(path).map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
+    regular(path)
+        .and_then(|()| fs::read(path))
+        .map_err(|cause| format!("{} cannot be read: {cause}", path.display()))
+}
+
+/// Refuses what is no file: reading a pipe that nobody writes to would never end.
+fn regular(path: &Path) -> std::io::Result<()> {
+    let found = fs::metadata(path)?;
+    // Windows says that access is denied to a folder, which is no help.
+    if found.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    if !found.is_file() {
+        let what = "it is a pipe, a socket or a device, not a file";
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what));
+    }
+    Ok(())
 }
 
 /// The files of a configuration.
@@ -66,7 +82,7 @@ pub fn read_component(path: &Path) -> Result<Vec<u8>, String> {
 pub struct Sources {
     /// The main one first, the others in the order of their names.
     pub files: Vec<SourceFile>,
-    /// What `include` names and could not be read.
+    /// What `include` names and is not read.
     pub missing: Vec<MissingInclude>,
 }
 
@@ -93,10 +109,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     let main = std::path::absolute(main).map_err(|cause| failed(main, &cause))?;
     let folder = main.parent().unwrap_or(Path::new("")).to_owned();
     let read = |path: &Path| -> std::io::Result<SourceFile> {
-        // Windows says that access is denied to a folder, which is no help.
-        if path.is_dir() {
-            return Err(std::io::ErrorKind::IsADirectory.into());
-        }
+        regular(path)?;
         let text = fs::read_to_string(path)?;
         let shown = path.strip_prefix(&folder).unwrap_or(path);
         Ok(SourceFile {
@@ -106,6 +119,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         })
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
+    let itself = real_path(&main);
     let mut missing = Vec::new();
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
@@ -132,6 +146,10 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         for path in found {
             seen += 1;
             match path {
+                Ok(path) if real_path(&path) == itself => miss(
+                    format!("{pattern:?} includes this file itself"),
+                    Some("keep the others in a folder: \"certs.d/*.toml\"".to_owned()),
+                ),
                 Ok(path) => {
                     paths.entry(path).or_insert_with(|| pattern.clone());
                 }
@@ -212,12 +230,30 @@ mod tests {
             check("certs.d/typo.toml"),
             (main(), vec![missing.to_owned()])
         );
+        let itself = "includes this file itself; keep the others in a folder: \"certs.d/*.toml\"";
+        for pattern in ["waxwing.*", "certs.d/../waxwing.toml"] {
+            let want = format!("{pattern:?} {itself}");
+            assert_eq!(check(pattern), (main(), vec![want]));
+        }
         let (files, missing) = check("latin.toml");
         assert_eq!(files, main());
         assert!(
             missing[0].ends_with("; save the file as UTF-8 text"),
             "{missing:?}"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_refused_instead_of_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("socket");
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        let what = "it is a pipe, a socket or a device, not a file";
+        let error = read_sources(&socket).expect_err("it is no configuration");
+        assert_eq!(error.cause, what);
+        let shown = format!("{} cannot be read: {what}", socket.display());
+        assert_eq!(read_component(&socket), Err(shown));
     }
 
     #[test]

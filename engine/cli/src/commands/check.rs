@@ -300,13 +300,11 @@ fn state(store: &FileStore) -> Found {
 async fn plugins(wired: &Wired, online: bool) -> Vec<Found> {
     let mut found = Vec::new();
     for why in &wired.unusable {
-        found.push(match why {
-            Unusable::Component(failure) => failed("plugins", failure),
-            Unusable::Secret { plugin, secret, .. } => {
-                let text = format!("{plugin} cannot be loaded: its secret {secret} is missing");
-                Found::new(Verdict::Error, "plugins", text)
-            }
-        });
+        match why {
+            Unusable::Component(failure) => found.push(failed("plugins", failure)),
+            // One mistake, which the look at the secrets has told already.
+            Unusable::Secret { .. } => {}
+        }
     }
     let mut good = Vec::new();
     for (name, plugin) in &wired.plugins {

@@ -353,7 +353,7 @@ fn kept(
         .filter(|item| asked(&item.name) && !worked_on(&item.name));
     items
         .filter_map(|item| match &item.action {
-            Action::Keep { due } => Some(Kept {
+            Action::Keep { due, .. } => Some(Kept {
                 certificate: item.name.clone(),
                 until: Some(item.moment.map_or(due.at, |moment| moment.at)),
                 why: None,
@@ -393,7 +393,7 @@ fn valid_until(survey: &Survey) -> BTreeMap<CertificateName, Timestamp> {
 fn next(survey: &Survey) -> Option<(Timestamp, CertificateName)> {
     let items = survey.plan.items.iter();
     let due = items.filter_map(|item| match &item.action {
-        Action::Keep { due } | Action::Install { due } => {
+        Action::Keep { due, .. } | Action::Install { due, .. } => {
             let at = item.moment.map_or(due.at, |moment| moment.at);
             Some((at, item.name.clone()))
         }

@@ -10,6 +10,14 @@ use waxwing_core::time::{Timestamp, stretch};
 use super::page::{Context, Ink, Line, Page, count, list as names};
 use super::table::{Align, Cell, Table};
 
+/// From this width on the list has room for reasons.
+const ROOMY: usize = 100;
+
+/// Columns of the list that can be left out.
+const TITLE: usize = 1;
+const CREDENTIALS: usize = 2;
+const ACCOUNT: usize = 3;
+
 /// A CA and what this machine has to do with it.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -48,9 +56,11 @@ pub(crate) fn list(known: &[Known], context: &Context) -> String {
             Cell::plain(&profile.title),
             Cell::plain(credentials(profile)),
             Cell::plain(if ca.account.is_some() { "yes" } else { "-" }),
-            Cell::plain(used_by(ca)),
+            Cell::plain(used_by(ca, context.width < ROOMY)),
         ]);
     }
+    // What is left out where it does not fit is in `show`.
+    table.fit(context.width, &[TITLE, ACCOUNT, CREDENTIALS]);
     for line in table.lines() {
         page.line(&line);
     }
@@ -85,16 +95,20 @@ fn credentials(profile: &CaProfile) -> &'static str {
     }
 }
 
-fn used_by(ca: &Known) -> String {
+/// The certificates that name it, and why it is none like the others; `short` where there is no room
+/// for a reason.
+fn used_by(ca: &Known, short: bool) -> String {
     let mut text = match ca.used_by.as_slice() {
         [] => "-".to_owned(),
         some => names(some, 3),
     };
-    if ca.profile.staging {
-        text.push_str(" (staging: nobody trusts it)");
-    } else if ca.profile.may_charge {
-        text.push_str(" (may charge: never a fallback)");
-    }
+    text.push_str(match (ca.profile.staging, ca.profile.may_charge, short) {
+        (true, _, false) => " (staging: nobody trusts it)",
+        (true, _, true) => " (staging)",
+        (false, true, false) => " (may charge: never a fallback)",
+        (false, true, true) => " (may charge)",
+        (false, false, _) => "",
+    });
     text
 }
 
@@ -339,7 +353,7 @@ fn shown(value: &Value) -> String {
 mod tests {
     use waxwing_core::profiles;
 
-    use super::super::fixture::{ca, days, golden, name};
+    use super::super::fixture::{ca, days, golden, golden_at, name};
     use super::*;
 
     fn known(text: &str) -> Known {
@@ -383,7 +397,9 @@ mod tests {
         dear.profile.may_charge = true;
         dear.profile.eab.required = true;
         let known = [used("first"), staging, dear];
-        golden("ca-list.txt", |context| list(&known, context));
+        golden_at("ca-list.txt", &[120, 100, 80, 60], |context| {
+            list(&known, context)
+        });
     }
 
     #[test]

@@ -28,12 +28,16 @@ use super::page::{Context, tests::context};
 /// Compares a text, made for several widths and with colour, with the golden file of that name.
 /// With `WAXWING_BLESS=1` the file is written instead; look at the difference before it is kept.
 pub(crate) fn golden(file: &str, make: impl Fn(&Context) -> String) {
+    golden_at(file, &[120, 80], make);
+}
+
+/// The same for terminals of these widths; the first one is shown in colour, too.
+pub(crate) fn golden_at(file: &str, widths: &[usize], make: impl Fn(&Context) -> String) {
     let mut found = String::new();
-    for (title, width, colour) in [
-        ("120 columns", 120, false),
-        ("80 columns", 80, false),
-        ("120 columns, in colour", 120, true),
-    ] {
+    let plain = widths.iter().map(|width| (*width, false));
+    for (width, colour) in plain.chain([(widths[0], true)]) {
+        let in_colour = if colour { ", in colour" } else { "" };
+        let title = format!("{width} columns{in_colour}");
         let text = make(&context(width, colour));
         assert!(
             text.lines().all(|line| !line.ends_with(' ')),

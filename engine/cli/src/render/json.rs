@@ -189,7 +189,8 @@ fn attempt(result: &AttemptResult) -> AttemptParts<'_> {
 /// The answer of `renew`.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunJson {
-    run: String,
+    /// Its number; none if there was nothing to do.
+    run: Option<String>,
     rehearsal: bool,
     stopped: bool,
     exit: u8,
@@ -313,7 +314,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         .iter()
         .map(|(ca, number)| (ca.to_string(), *number));
     RunJson {
-        run: report.id.clone(),
+        run: (!report.id.is_empty()).then(|| report.id.clone()),
         rehearsal: view.rehearsal,
         stopped: report.stopped,
         exit: exit_of(report) as u8,
@@ -501,6 +502,21 @@ mod tests {
 
     use super::super::fixture::{at, certificate, install, run as report};
     use super::*;
+
+    #[test]
+    fn a_run_without_work_has_no_number() {
+        let mut nothing = report(Vec::new(), Vec::new());
+        nothing.id.clear();
+        let view = RunView {
+            report: &nothing,
+            kept: Vec::new(),
+            before: BTreeMap::new(),
+            first_ca: BTreeMap::new(),
+            next: None,
+            rehearsal: false,
+        };
+        assert_eq!(run(&view).run, None);
+    }
 
     #[test]
     fn a_run_keeps_every_cause_and_its_exit_code() {

@@ -18,6 +18,9 @@ use super::table::{Align, Cell, Table};
 /// Names beyond this are counted, not listed.
 const NAMES_SHOWN: usize = 4;
 
+/// Where the time stands beside the sum, if there is room.
+const ASIDE: usize = 71;
+
 /// A plan and the settings it speaks of.
 #[derive(Debug)]
 pub(crate) struct PlanView<'a> {
@@ -51,14 +54,14 @@ impl PlanView<'_> {
 pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
     let mut page = Page::new(context);
     let head = format!("{}, no network used", context.stamp(context.now));
-    let sum = sum(view);
-    page.line(
-        &Line::indented(0)
-            .ink(Ink::Strong, &sum)
-            .column(71, 3)
-            .hang_here()
-            .text(head),
-    );
+    let sum = Line::indented(0).ink(Ink::Strong, sum(view));
+    let beside = sum.clone().column(ASIDE, 3).text(&head);
+    if beside.width() <= context.width {
+        page.line(&beside);
+    } else {
+        page.line(&sum);
+        page.plain(2, head);
+    }
     let mut table = Table::new(2, &[Align::Left; 4]);
     for item in view.items() {
         table.row(row(item, context));
@@ -156,13 +159,13 @@ fn why(item: &Item, context: &Context) -> String {
                 rule(due)
             )
         }
-        Action::Install { due } => {
+        Action::Install { due, .. } => {
             format!(
                 "stored, but not installed; needs no new order. Due {}",
                 context.moment(due.at)
             )
         }
-        Action::Keep { due } => match item.moment {
+        Action::Keep { due, .. } => match item.moment {
             Some(moment) if moment.placed == Placed::InWindow => format!(
                 "until {}: {}, in a window",
                 context.moment(moment.at),
@@ -438,7 +441,7 @@ mod tests {
     use waxwing_core::settings::{DaysAfterIssue, PluginSource};
     use waxwing_core::time::Timestamp;
 
-    use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
+    use super::super::fixture::{at, ca, days, golden, golden_at, golden_json, name, plugin};
     use super::super::json::{self, Document};
     use super::*;
 
@@ -640,6 +643,7 @@ mod tests {
                         "blog",
                         Action::Install {
                             due: due(days(53), Because::Suggested),
+                            not_after: days(83),
                         },
                     )
                 },
@@ -657,6 +661,7 @@ mod tests {
                         "app",
                         Action::Keep {
                             due: due(days(16), Because::Lifetime),
+                            not_after: days(26),
                         },
                     )
                 },
@@ -683,7 +688,9 @@ mod tests {
             plugins: &plugins,
             warnings: &warnings,
         };
-        golden("plan.txt", |context| render(&view, context));
+        golden_at("plan.txt", &[120, 100, 80, 60], |context| {
+            render(&view, context)
+        });
         let document = Document::new("plan", at(0), json::plan(&view));
         golden_json("plan.json", &document.to_text());
     }

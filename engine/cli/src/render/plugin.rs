@@ -13,8 +13,10 @@ use super::page::{Context, Ink, Line, Page, count, list as names};
 use super::table::{Align, Cell, Table};
 use super::time;
 
-/// From this width on the list has room for digests.
-const ROOMY: usize = 100;
+/// Columns of the list that can be left out.
+const KIND: usize = 2;
+const SHA256: usize = 3;
+const FROM: usize = 4;
 
 /// Where a component comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,19 +98,11 @@ pub(crate) fn list(plugins: &[Listed], context: &Context) -> String {
         count(configured, "plugin")
     );
     page.line(&Line::indented(0).ink(Ink::Strong, head));
-    let mut table = Table::new(2, &[Align::Left; 6][usize::from(context.width < ROOMY)..]).gap(2);
-    // What is left out where it does not fit is in `inspect`.
-    let roomy = context.width >= ROOMY;
-    let fit = |mut row: Vec<Cell>| {
-        if !roomy {
-            row.remove(3);
-        }
-        row
-    };
+    let mut table = Table::new(2, &[Align::Left; 6]).gap(2);
     let head = ["NAME", "COMPONENT", "KIND", "SHA256", "FROM", "USED BY"];
-    table.row(fit(head.map(|text| Cell::of(Ink::Quiet, text)).into()));
+    table.row(head.map(|text| Cell::of(Ink::Quiet, text)).into());
     for plugin in plugins {
-        table.row(fit(vec![
+        table.row(vec![
             Cell::plain(plugin.name.as_ref().map_or("-", PluginName::as_str)),
             Cell::plain(format!("{} {}", plugin.id, plugin.version)),
             Cell::plain(plugin.world.map_or("unreadable", kind)),
@@ -119,10 +113,19 @@ pub(crate) fn list(plugins: &[Listed], context: &Context) -> String {
                 (Some(_), []) => Cell::of(Ink::Warn, "no certificate"),
                 (Some(_), some) => Cell::plain(names(some, 3)),
             },
-        ]));
+        ]);
     }
-    for line in table.lines() {
-        page.line(&line);
+    // What is left out where it does not fit is in `inspect`; a file is told below its row.
+    let gone = table.fit(context.width, &[SHA256, FROM, KIND]);
+    let below = table.begin(1);
+    for (nth, line) in table.lines().iter().enumerate() {
+        page.line(line);
+        let plugin = nth.checked_sub(1).and_then(|nth| plugins.get(nth));
+        if let Some(Origin::File(path)) = plugin.map(|plugin| &plugin.from)
+            && gone.contains(&FROM)
+        {
+            page.plain(below, format!("from {}", path.display()));
+        }
     }
     page.hint(
         0,
@@ -557,7 +560,7 @@ pub(crate) mod tests {
 
     use waxwing_core::plugin::{GrantFiles, Limits};
 
-    use super::super::fixture::{golden, name, plugin as plugin_name};
+    use super::super::fixture::{golden, golden_at, name, plugin as plugin_name};
     use super::*;
 
     const DNS: &str = r#"manifest = 1
@@ -729,7 +732,9 @@ description = "File names, and what goes into each."
             ),
             listed(None, "example-dns", World::Dns, Origin::BuiltIn, &[]),
         ];
-        golden("plugin-list.txt", |context| list(&plugins, context));
+        golden_at("plugin-list.txt", &[120, 100, 80, 60], |context| {
+            list(&plugins, context)
+        });
     }
 
     #[test]

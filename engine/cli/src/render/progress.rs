@@ -7,7 +7,7 @@
 use std::io::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, DomainName};
 use waxwing_flow::report::{Observer, Progress, Reached};
 
 use super::page::{clean, count, list, width};
@@ -133,8 +133,14 @@ fn say(progress: &Progress) -> String {
                 format!("order of an earlier run at {ca} taken up")
             }
             Reached::Placed(records) => {
-                let names: Vec<_> = records.iter().map(|(fqdn, _)| fqdn).collect();
-                format!("TXT placed: {}", list(&names, 3))
+                // A name and its wildcard share the name of their records.
+                let mut names: Vec<&DomainName> = Vec::new();
+                for (fqdn, _) in records {
+                    if !names.contains(&fqdn) {
+                        names.push(fqdn);
+                    }
+                }
+                format!("{} TXT placed: {}", records.len(), list(&names, 3))
             }
             Reached::Seen { servers: None } => "waiting for the CA to look".to_owned(),
             Reached::Seen { servers: Some(_) } => "TXT seen, waiting for the CA to look".to_owned(),
@@ -217,7 +223,9 @@ fn fit(text: &str, columns: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::super::fixture::{ca, name};
+    use waxwing_flow::report::Milestone;
+
+    use super::super::fixture::{at, ca, domain, name, plugin};
     use super::*;
 
     #[test]
@@ -242,6 +250,26 @@ mod tests {
         assert_eq!(drawn.lines().count(), 9);
         assert!(drawn.lines().all(|line| width(line) < 30), "{drawn}");
         assert!(drawn.starts_with("… and 32 more at work\n"), "{drawn}");
+    }
+
+    #[test]
+    fn records_of_one_name_are_counted_and_named_once() {
+        let placed = |names: &[&str]| {
+            let record = |name: &&str| (domain(name), plugin("one-dns"));
+            say(&Progress::Reached(Milestone {
+                at: at(0),
+                took: Duration::ZERO,
+                what: Reached::Placed(names.iter().map(record).collect()),
+            }))
+        };
+        assert_eq!(
+            placed(&["_acme-challenge.example.com"; 2]),
+            "2 TXT placed: _acme-challenge.example.com"
+        );
+        assert_eq!(
+            placed(&["_acme-challenge.b.example", "_acme-challenge.a.example"]),
+            "2 TXT placed: _acme-challenge.b.example, _acme-challenge.a.example"
+        );
     }
 
     #[test]

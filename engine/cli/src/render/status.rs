@@ -19,10 +19,9 @@ mod served;
 
 pub(super) use served::{Seen, all as served_at};
 
-/// Below this width a column is left out.
-const NARROW: usize = 100;
-
-/// The column that is left out.
+/// Columns that can be left out.
+const CA: usize = 2;
+const VALID_UNTIL: usize = 3;
 const LAST_RUN: usize = 6;
 
 /// Everything that is known without asking anybody.
@@ -206,8 +205,6 @@ fn table(
     page: &mut Page<'_>,
 ) {
     use Align::{Left, Right};
-    // Where there is no room for all columns, the one goes that the lines below repeat if it matters.
-    let narrow = context.width < NARROW;
     // Only where somebody wants to know.
     let places = view
         .certificates
@@ -218,9 +215,6 @@ fn table(
     let mut table = Table::new(0, columns).gap(2);
     let mut row = |mut cells: Vec<Cell>| {
         cells.truncate(columns.len());
-        if narrow {
-            cells.remove(LAST_RUN);
-        }
         table.row(cells);
     };
     let heads = [
@@ -260,6 +254,8 @@ fn table(
             served::cell(view, item, context),
         ]);
     }
+    // Where there is no room for all columns, those go first that the lines below repeat if they matter.
+    table.fit(context.width, &[LAST_RUN, CA, VALID_UNTIL]);
     table.lines().iter().for_each(|line| page.line(line));
 }
 
@@ -285,7 +281,7 @@ fn next(item: &Item, context: &Context) -> String {
             None => "renew, next run".to_owned(),
         },
         Action::Install { .. } => "install, next run".to_owned(),
-        Action::Keep { due } => context.moment(item.moment.map_or(due.at, |moment| moment.at)),
+        Action::Keep { due, .. } => context.moment(item.moment.map_or(due.at, |moment| moment.at)),
         Action::Gone { .. } => "never: not in config".to_owned(),
     }
 }
@@ -434,7 +430,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
     fact(
         "next",
         match &item.action {
-            Action::Keep { due } => {
+            Action::Keep { due, .. } => {
                 let at = item.moment.map_or(due.at, |moment| moment.at);
                 format!(
                     "{} ({}): {}",

@@ -33,6 +33,10 @@ impl Cell {
     }
 }
 
+/// Columns that the last cell of a row is given before others are left out for it; what is longer
+/// wraps at its own beginning.
+const ROOM_FOR_LAST: usize = 30;
+
 /// Rows of cells. The last cell of a row wraps at its own beginning; in a row that ends early it
 /// may reach over the columns behind it.
 #[derive(Debug)]
@@ -64,6 +68,33 @@ impl Table {
     /// Adds a row.
     pub(crate) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
+    }
+
+    /// Leaves out columns, in this order, until the rest fits. Answers those that are gone.
+    pub(crate) fn fit(&mut self, room: usize, order: &[usize]) -> Vec<usize> {
+        let mut gone = Vec::new();
+        for &column in order {
+            if self.needs() <= room {
+                break;
+            }
+            // What is gone already has moved the rest to the left.
+            let at = column - gone.iter().filter(|earlier| **earlier < column).count();
+            self.align.remove(at);
+            for row in self.rows.iter_mut().filter(|row| at < row.len()) {
+                row.remove(at);
+            }
+            gone.push(column);
+        }
+        gone
+    }
+
+    /// Columns from the edge to the end of the last one.
+    fn needs(&self) -> usize {
+        let mut widths = self.widths();
+        if let Some(last) = widths.last_mut() {
+            *last = (*last).min(ROOM_FOR_LAST);
+        }
+        self.indent + widths.iter().sum::<usize>() + self.gap * widths.len().saturating_sub(1)
     }
 
     /// The rows as lines, in order.
@@ -128,6 +159,31 @@ impl Table {
 mod tests {
     use super::super::page::{Page, tests::context};
     use super::*;
+
+    #[test]
+    fn columns_are_left_out_in_order_until_the_rest_fits() {
+        let rows = |room, order: &[usize]| {
+            let mut table = Table::new(0, &[Align::Left; 4]).gap(1);
+            table.row(["aaaa", "bbb", "cc", "d"].map(Cell::plain).into());
+            table.row(["e", "f"].map(Cell::plain).into());
+            let gone = table.fit(room, order);
+            let context = context(80, false);
+            let mut page = Page::new(&context);
+            table.lines().iter().for_each(|line| page.line(line));
+            (gone, page.finish())
+        };
+        assert_eq!(
+            rows(13, &[0]),
+            (vec![], "aaaa bbb cc d\ne    f\n".to_owned())
+        );
+        assert_eq!(
+            rows(12, &[2, 0]),
+            (vec![2], "aaaa bbb d\ne    f\n".to_owned())
+        );
+        assert_eq!(rows(8, &[2, 0]), (vec![2, 0], "bbb d\nf\n".to_owned()));
+        assert_eq!(rows(8, &[0, 2]), (vec![0], "bbb cc d\nf\n".to_owned()));
+        assert_eq!(rows(1, &[0, 2]), (vec![0, 2], "bbb d\nf\n".to_owned()));
+    }
 
     #[test]
     fn columns_line_up_whatever_script_they_hold() {

@@ -169,8 +169,8 @@ pub const fn haste(action: &Action) -> Haste {
             urgency: Urgency::None | Urgency::Due,
             ..
         }
-        | Action::Keep { due }
-        | Action::Install { due } => Haste::Until(due.safe_until),
+        | Action::Keep { due, .. }
+        | Action::Install { due, .. } => Haste::Until(due.safe_until),
         Action::Renew { .. } | Action::Issue(_) | Action::Gone { .. } => Haste::Now,
     }
 }

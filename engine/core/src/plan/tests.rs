@@ -142,7 +142,7 @@ fn outcome(wanted: CertificateSettings, stored: Option<Stored>) -> String {
         Action::Issue(reason) => format!("issue {reason:?}"),
         Action::Renew { due, urgency, .. } => format!("renew {:?} {urgency:?}", due.because),
         Action::Install { .. } => "install".to_owned(),
-        Action::Keep { due } => format!("keep {:?}", due.because),
+        Action::Keep { due, .. } => format!("keep {:?}", due.because),
         Action::Gone { .. } => "gone".to_owned(),
     };
     let install: Vec<_> = item

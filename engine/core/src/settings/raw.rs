@@ -41,7 +41,7 @@ pub fn includes(file: &SourceFile) -> Vec<String> {
     texts.collect()
 }
 
-/// Something that `include` names and that could not be read.
+/// Something that `include` names and that is not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingInclude {
     /// As it stands in the list.

@@ -217,3 +217,118 @@ fn mismatch(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn names(names: &[&str]) -> Vec<Identifier> {
+        let parse = |name: &&str| Identifier::parse(name).expect("a literal name");
+        names.iter().map(parse).collect()
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix(1_795_000_000)
+    }
+
+    fn issued(to: &[&str], key: &str) -> CertificateFacts {
+        CertificateFacts {
+            names: names(to),
+            serial: vec![1],
+            authority_key_id: None,
+            not_before: now(),
+            not_after: now() + HOUR,
+            leaf_sha256: "leaf".to_owned(),
+            leaf_sha1: "leaf".to_owned(),
+            public_key_sha256: key.to_owned(),
+            key_type: None,
+            issuers: vec!["an issuer".to_owned()],
+        }
+    }
+
+    #[test]
+    fn what_was_not_ordered_is_told_apart() {
+        let other_key = Some("it is for another key than the one of this run");
+        let ordered = ["example.com", "*.example.com"];
+        let rows: [(&str, Option<&str>, CertificateFacts, Option<&str>); 9] = [
+            ("as ordered", Some("ours"), issued(&ordered, "ours"), None),
+            (
+                "in another order",
+                Some("ours"),
+                issued(&["*.example.com", "example.com"], "ours"),
+                None,
+            ),
+            (
+                "a name twice",
+                Some("ours"),
+                issued(&["example.com", "example.com", "*.example.com"], "ours"),
+                None,
+            ),
+            (
+                "another key",
+                Some("ours"),
+                issued(&ordered, "theirs"),
+                other_key,
+            ),
+            (
+                "no key of the run",
+                None,
+                issued(&ordered, "ours"),
+                other_key,
+            ),
+            (
+                "a name fewer",
+                Some("ours"),
+                issued(&["example.com"], "ours"),
+                Some("it is for example.com, ordered was example.com, *.example.com"),
+            ),
+            (
+                "a name more",
+                Some("ours"),
+                issued(&["example.com", "*.example.com", "example.org"], "ours"),
+                Some(
+                    "it is for example.com, *.example.com, example.org, ordered was example.com, \
+                     *.example.com",
+                ),
+            ),
+            (
+                "other names, as many",
+                Some("ours"),
+                issued(&["example.com", "www.example.com"], "ours"),
+                Some(
+                    "it is for example.com, www.example.com, ordered was example.com, *.example.com",
+                ),
+            ),
+            (
+                "over",
+                Some("ours"),
+                CertificateFacts {
+                    not_after: now(),
+                    ..issued(&ordered, "ours")
+                },
+                Some("it has expired on 2026-11-18T11:06:40Z"),
+            ),
+        ];
+        for (what, key, facts, want) in rows {
+            let found = mismatch(&names(&ordered), key, &facts, now());
+            assert_eq!(found.as_deref(), want, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_ca_whose_clock_is_ahead_has_issued_what_was_ordered() {
+        // Storing it loses nothing; refusing it would order another one that is no better.
+        let facts = CertificateFacts {
+            not_before: now() + HOUR / 2,
+            ..issued(&["example.com"], "ours")
+        };
+        assert_eq!(
+            mismatch(&names(&["example.com"]), Some("ours"), &facts, now()),
+            None
+        );
+    }
+}

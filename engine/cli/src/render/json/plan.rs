@@ -77,13 +77,17 @@ pub(super) fn item(item: &Item) -> ItemJson {
         Action::Gone { .. } => ("gone", "not-configured"),
     };
     let due = match &item.action {
-        Action::Renew { due, .. } | Action::Install { due } | Action::Keep { due } => Some(due),
+        Action::Renew { due, .. } | Action::Install { due, .. } | Action::Keep { due, .. } => {
+            Some(due)
+        }
         Action::Issue(_) | Action::Gone { .. } => None,
     };
     let not_after = match &item.action {
-        Action::Renew { not_after, .. } => Some(*not_after),
+        Action::Renew { not_after, .. }
+        | Action::Install { not_after, .. }
+        | Action::Keep { not_after, .. } => Some(*not_after),
         Action::Gone { not_after } => *not_after,
-        Action::Issue(_) | Action::Install { .. } | Action::Keep { .. } => None,
+        Action::Issue(_) => None,
     };
     let (added, removed) = match &item.action {
         Action::Issue(IssueReason::Names { added, removed }) => (texts(added), texts(removed)),

@@ -10,7 +10,7 @@ use waxwing_flow::certificate::{
 };
 use waxwing_flow::ports::StoreErrorKind;
 
-use super::super::fixture::{at, ca, days, golden, golden_json, locked, name, plugin};
+use super::super::fixture::{at, ca, days, golden, golden_at, golden_json, locked, name, plugin};
 use super::super::json::{self, Document};
 use super::*;
 
@@ -24,7 +24,10 @@ fn due(at: waxwing_core::time::Timestamp) -> Due {
 }
 
 fn keep() -> Action {
-    Action::Keep { due: due(days(53)) }
+    Action::Keep {
+        due: due(days(53)),
+        not_after: days(90),
+    }
 }
 
 fn renew(urgency: Urgency, left: i64) -> Action {
@@ -217,7 +220,13 @@ fn the_worst_stands_first_and_says_what_to_do() {
         items: vec![
             item("mail", keep()),
             item("shop", keep()),
-            item("blog", Action::Install { due: due(days(53)) }),
+            item(
+                "blog",
+                Action::Install {
+                    due: due(days(53)),
+                    not_after: days(90),
+                },
+            ),
             item("late", renew(Urgency::Expired, -2)),
             item("new", Action::Issue(IssueReason::Never)),
             item(
@@ -243,7 +252,9 @@ fn the_worst_stands_first_and_says_what_to_do() {
         broken: &broken,
         version: "0.0.0",
     };
-    golden("status.txt", |context| render(&view, context));
+    golden_at("status.txt", &[120, 100, 80, 60], |context| {
+        render(&view, context)
+    });
     golden("status-one.txt", |context| {
         render_one(&view, &plan.items[1], context)
     });
@@ -297,7 +308,9 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         broken: &[],
         version: "0.0.0",
     };
-    golden("status-served.txt", |context| render(&view, context));
+    golden_at("status-served.txt", &[120, 100, 80, 60], |context| {
+        render(&view, context)
+    });
     golden("status-served-one.txt", |context| {
         render_one(&view, &plan.items[1], context)
     });

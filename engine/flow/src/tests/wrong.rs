@@ -1,0 +1,102 @@
+//! A CA that hands out another certificate than the one ordered.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use waxwing_core::settings::Settings;
+
+use super::ca::Ca;
+use super::world::{World, certificate, profile, settings};
+use crate::failure::Failure;
+use crate::ports::CertificateStore;
+use crate::report::{CertificateReport, Outcome};
+
+/// Shop's first run at this CA, after `mail` got its certificate there.
+async fn run(wrong: impl FnOnce(&mut Ca), cas: &[&str]) -> (World, CertificateReport) {
+    let world = World::new(cas);
+    let mail = certificate("mail", &["mail.example"], cas);
+    let profiles = || cas.iter().map(|name| profile(name)).collect::<Vec<_>>();
+    let before = settings(profiles(), vec![mail.clone()]);
+    world.run(&before).await.expect("a run");
+    wrong(world.state().cas.get_mut("first").expect("its name"));
+    let shop = certificate("shop", &["shop.example", "www.shop.example"], cas);
+    let both: Settings = settings(profiles(), vec![mail, shop]);
+    let report = world.run(&both).await.expect("a run");
+    let of_shop = report
+        .certificates
+        .into_iter()
+        .find(|report| report.certificate.as_str() == "shop");
+    (world, of_shop.expect("shop was worked on"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_was_not_ordered_is_neither_stored_nor_installed() {
+    type Wrong = fn(&mut Ca);
+    let rows: [(Wrong, &str); 5] = [
+        (
+            |ca| ca.hands_out = Some(0),
+            "it is for another key than the one of this run",
+        ),
+        (
+            |ca| ca.says = BTreeMap::from([("key", json!("99 ecdsa-p256"))]),
+            "it is for another key than the one of this run",
+        ),
+        (
+            |ca| ca.says = BTreeMap::from([("names", json!(["shop.example"]))]),
+            "it is for shop.example, ordered was shop.example, www.shop.example",
+        ),
+        (
+            |ca| {
+                let names = json!(["other.example", "shop.example", "www.shop.example"]);
+                ca.says = BTreeMap::from([("names", names)]);
+            },
+            "it is for other.example, shop.example, www.shop.example, ordered was shop.example, \
+             www.shop.example",
+        ),
+        (
+            |ca| ca.says = BTreeMap::from([("not_after", json!(1_794_000_000_000_i64))]),
+            "it has expired on 2026-11-06T21:20:00Z",
+        ),
+    ];
+    for (wrong, want) in rows {
+        let (world, report) = run(wrong, &["first"]).await;
+        let [failed] = report.failures.as_slice() else {
+            panic!("{want}: one failure is told: {:?}", report.failures);
+        };
+        let Failure::Mismatch { ca, what } = &failed.failure else {
+            panic!("{want}: {:?}", failed.failure);
+        };
+        assert_eq!((ca.as_str(), what.as_str()), ("first", want));
+        assert!(
+            matches!(report.outcome, Outcome::Failed(_)),
+            "{want}: {:?}",
+            report.outcome
+        );
+        let stored = world
+            .current(&report.certificate)
+            .expect("a readable store");
+        assert_eq!(stored, None, "{want}");
+        let state = world.state();
+        assert!(
+            !state.installed.leaves.contains_key(&report.certificate),
+            "{want}"
+        );
+        assert!(state.dns.records.is_empty(), "{want}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_wrong_certificate_the_next_ca_is_asked() {
+    let (world, report) = run(|ca| ca.hands_out = Some(0), &["first", "second"]).await;
+    assert!(
+        matches!(report.failures[0].failure, Failure::Mismatch { .. }),
+        "{:?}",
+        report.failures
+    );
+    let stored = world
+        .current(&report.certificate)
+        .expect("a readable store");
+    let stored = stored.expect("the second CA issued one");
+    assert_eq!(stored.origin.ca.as_str(), "second");
+    assert_eq!(stored.facts.names.len(), 2);
+}
