@@ -29,6 +29,40 @@ fn a_state_folder_that_is_none_says_where_it_is_named() {
 }
 
 #[test]
+fn a_state_folder_that_is_not_there_is_not_made_by_looking() {
+    let (rig, _judge) = rig();
+    let out = rig.path("out").display().to_string();
+    let missing = format!(
+        "there is no state folder at {}: nothing was issued yet",
+        rig.path("state").display()
+    );
+    for (verb, code, says) in [
+        (&["plan"][..], 0, missing.as_str()),
+        (&["status"], 0, &missing),
+        (&["check", "--offline"], 0, "the first run makes it"),
+        (&["check"], 0, "the first run makes it"),
+        (&["account"], 0, "no account"),
+        (&["account", "contact", "first"], 2, "there is no account"),
+        (&["ca", "list"], 0, "first"),
+        (&["ca", "show", "first"], 0, "first"),
+        (&["plugin", "list"], 0, "dns-made-easy"),
+        (&["simulate", "--for", "2d"], 0, ""),
+        (&["renew", "nosuch"], 2, "no certificate \"nosuch\""),
+        (&["forget", "nosuch"], 2, "no certificate \"nosuch\""),
+        (&["forget", "one", "--yes"], 2, "is stored under one"),
+        (&["revoke", "one"], 2, "is stored under one"),
+        (&["export", "one", &out], 2, "is stored under one"),
+    ] {
+        rig.waxwing(verb).expect(code).says(says);
+        assert!(!rig.path("state").exists(), "{verb:?} made it");
+    }
+    rig.waxwing(&["renew"]).expect(0);
+    assert!(rig.path("state/waxwing.db").exists());
+    let run = rig.waxwing(&["plan"]).expect(0);
+    assert!(!run.stderr.contains("state folder"), "{}", run.stderr);
+}
+
+#[test]
 fn white_space_around_a_secret_is_told_by_check() {
     let (rig, _judge) = rig();
     let key = fs::read_to_string(rig.path("dme-api-key")).expect("a secret");

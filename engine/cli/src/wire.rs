@@ -67,18 +67,37 @@ pub(crate) struct WireError {
 /// What to do about a state folder that cannot be used.
 const STATE_IS_ELSEWHERE: &str = "[state] dir, --state-dir or WAXWING_STATE names the state folder";
 
-/// Opens the state folder alone: all that verbs need which only look.
+/// Opens the state folder to work with it, and makes it if it is not there.
 pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     let opened = FileStore::open(&loaded.state, loaded.settings.state.keep_versions);
+    named(opened)
+}
+
+/// Opens the state folder for a verb that only looks: nothing is made.
+pub(crate) fn look(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
+    named(FileStore::look(&loaded.state))
+}
+
+/// Says where the folder is named, unless there is something better to say.
+fn named(opened: Result<FileStore, StoreError>) -> Result<Arc<FileStore>, StoreError> {
     opened.map(Arc::new).map_err(|error| StoreError {
         hint: error.hint.or_else(|| Some(STATE_IS_ELSEWHERE.to_owned())),
         ..error
     })
 }
 
-/// Opens what earlier runs have learnt.
+/// Opens what earlier runs have learnt, to add to it.
 pub(crate) fn history(store: &FileStore) -> Result<Arc<SqliteHistory>, StoreError> {
     SqliteHistory::open(store.root()).map(Arc::new)
+}
+
+/// Where compiled components are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compiled {
+    /// In a folder of the state folder, which is made.
+    Kept,
+    /// Only if that folder is there already.
+    InPlace,
 }
 
 /// Everything that talking to a CA needs, without any plugin.
@@ -105,6 +124,7 @@ pub(crate) fn wire(
     loaded: &Loaded,
     store: Arc<FileStore>,
     history: Arc<SqliteHistory>,
+    compiled: Compiled,
     observer: Arc<dyn Observer>,
 ) -> Result<Wired, WireError> {
     let machine = |what, cause: &dyn std::fmt::Display| WireError {
@@ -115,7 +135,11 @@ pub(crate) fn wire(
     let audit = Arc::new(AuditTrail::default());
     let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {
-        cache: store.cache("components").ok().map(|dir| CompileCache {
+        cache: match compiled {
+            Compiled::Kept => store.cache("components").ok(),
+            Compiled::InPlace => store.cache_in_place("components"),
+        }
+        .map(|dir| CompileCache {
             dir,
             key: store.components_key(),
         }),

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use waxwing_core::budget::Bucket;
@@ -29,6 +30,8 @@ use waxwing_flow::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting}
 use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
+
+const FILE: &str = "waxwing.db";
 
 /// The version of the tables, kept in `user_version`.
 const SCHEMA: i64 = 2;
@@ -121,12 +124,34 @@ impl SqliteHistory {
     /// When the file cannot be made or read, or was written by a newer version. A damaged one is no
     /// error: it is set aside beside the new one, and the log says so.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
-        let path = state.join("waxwing.db");
+        let path = state.join(FILE);
         let connection = match connect(&path) {
             Err(error) if error.kind == StoreErrorKind::Corrupt => {
                 set_aside(&path)?;
                 tracing::error!(cause = %error, "the history was damaged and is begun anew");
                 connect(&path)?
+            }
+            other => other?,
+        };
+        Ok(Self {
+            path,
+            connection: Mutex::new(connection),
+        })
+    }
+
+    /// Looks at the history of a state folder: a private copy of it, brought to the version of today,
+    /// or an empty one if there is none. The file stays as it is, and what is written into the copy
+    /// is lost.
+    ///
+    /// # Errors
+    /// When the file cannot be read or was written by a newer version. A damaged one counts as empty,
+    /// and the log says so.
+    pub fn look(state: &Path) -> Result<Self, StoreError> {
+        let path = state.join(FILE);
+        let connection = match copy(&path) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                tracing::error!(cause = %error, "the history is damaged; the next run begins it anew");
+                empty(&path)?
             }
             other => other?,
         };
@@ -364,37 +389,88 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         if (1..SCHEMA).contains(&before) {
             keep_copy(connection, path, before)?;
         }
-        let work =
-            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        // Another process may have been here meanwhile.
-        let version = version_of(&work)?;
-        if version == 0 {
-            work.execute_batch(TABLES)?;
-        } else if version < SCHEMA {
-            let done = usize::try_from(version - 1).unwrap_or(usize::MAX);
-            for step in STEPS.iter().skip(done) {
-                work.execute_batch(step)?;
-            }
-        }
-        if version < SCHEMA {
-            work.pragma_update(None, "user_version", SCHEMA)?;
-        }
-        work.commit()?;
-        Ok(version.max(SCHEMA))
+        bring_forward(connection)
     };
     let version = prepare(&mut connection).map_err(|cause| error(&cause))?;
-    if version > SCHEMA {
+    refuse_newer(path, version)?;
+    Ok(connection)
+}
+
+/// Copies the file into memory; where there is none, an empty history.
+///
+/// It is opened for writing, though nothing is written: where a process was killed in the middle of a
+/// change, SQLite has to undo that before anybody can read. Without the right to write it reads.
+fn copy(path: &Path) -> Result<Connection, StoreError> {
+    let error = |cause: &rusqlite::Error| failed("read", path, cause);
+    if !path.exists() {
+        return empty(path);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let copy = || -> rusqlite::Result<(Connection, StepResult)> {
+        let file = Connection::open_with_flags(path, flags)?;
+        file.busy_timeout(PATIENCE)?;
+        let mut memory = Connection::open_in_memory()?;
+        let whole = Backup::new(&file, &mut memory)?.step(-1)?;
+        Ok((memory, whole))
+    };
+    let (mut memory, whole) = copy().map_err(|cause| error(&cause))?;
+    if !matches!(whole, StepResult::Done) {
         return Err(StoreError {
-            kind: StoreErrorKind::TooNew,
-            act: "open",
+            kind: StoreErrorKind::Locked,
+            act: "read",
             path: path.to_owned(),
-            causes: vec![format!(
-                "it has format {version}, written by a newer Waxwing"
-            )],
-            hint: Some("use the newer Waxwing for this state folder".to_owned()),
+            causes: vec!["another process is writing".to_owned()],
+            hint: Some("another Waxwing is writing; try again".to_owned()),
         });
     }
-    Ok(connection)
+    let version = bring_forward(&mut memory).map_err(|cause| error(&cause))?;
+    refuse_newer(path, version)?;
+    Ok(memory)
+}
+
+/// A history without a file.
+fn empty(path: &Path) -> Result<Connection, StoreError> {
+    let memory = Connection::open_in_memory().and_then(|mut memory| {
+        bring_forward(&mut memory)?;
+        Ok(memory)
+    });
+    memory.map_err(|cause| failed("begin", path, &cause))
+}
+
+/// Makes the tables, or changes those of an older version. Answers the version, which may be newer
+/// than today's.
+fn bring_forward(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let work = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    // Another process may have been here meanwhile.
+    let version = version_of(&work)?;
+    if version == 0 {
+        work.execute_batch(TABLES)?;
+    } else if version < SCHEMA {
+        let done = usize::try_from(version - 1).unwrap_or(usize::MAX);
+        for step in STEPS.iter().skip(done) {
+            work.execute_batch(step)?;
+        }
+    }
+    if version < SCHEMA {
+        work.pragma_update(None, "user_version", SCHEMA)?;
+    }
+    work.commit()?;
+    Ok(version.max(SCHEMA))
+}
+
+fn refuse_newer(path: &Path, version: i64) -> Result<(), StoreError> {
+    if version <= SCHEMA {
+        return Ok(());
+    }
+    Err(StoreError {
+        kind: StoreErrorKind::TooNew,
+        act: "open",
+        path: path.to_owned(),
+        causes: vec![format!(
+            "it has format {version}, written by a newer Waxwing"
+        )],
+        hint: Some("use the newer Waxwing for this state folder".to_owned()),
+    })
 }
 
 fn version_of(connection: &Connection) -> rusqlite::Result<i64> {

@@ -15,6 +15,7 @@ mod failure;
 pub mod format;
 mod layout;
 mod lock;
+mod open;
 mod read;
 mod sweep;
 
@@ -30,7 +31,6 @@ use waxwing_flow::certificate::{
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
-use crate::permission;
 use layout::{Layout, version_name, version_number};
 
 /// The file names of a version.
@@ -50,52 +50,6 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens a state folder, and makes it if it is missing or empty.
-    ///
-    /// `keep_versions` counts the current version, so that 0 means the same as 1.
-    ///
-    /// # Errors
-    /// When the folder holds something else, was written by a newer version, belongs to another
-    /// user, or can be written by others.
-    pub fn open(root: &Path, keep_versions: u32) -> Result<Self, StoreError> {
-        let store = Self {
-            layout: Layout::new(root),
-            keep_versions: keep_versions.max(1),
-        };
-        let stamp = store.layout.format();
-        match read::text(&stamp)? {
-            Some(text) => {
-                format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
-                store.check_owner()?;
-            }
-            None => {
-                read::refuse_foreign(root)?;
-                atomic::create_dir(root)?;
-                store.check_owner()?;
-                atomic::replace(&stamp, format!("{}\n", format::FORMAT).as_bytes())?;
-            }
-        }
-        Ok(store)
-    }
-
-    /// Opens a state folder only to look at it: nothing is made and nothing is written. None if there
-    /// is none.
-    ///
-    /// # Errors
-    /// When it cannot be read or was written by a newer version.
-    pub fn look(root: &Path) -> Result<Option<Self>, StoreError> {
-        let layout = Layout::new(root);
-        let stamp = layout.format();
-        let Some(text) = read::text(&stamp)? else {
-            return Ok(None);
-        };
-        format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
-        Ok(Some(Self {
-            layout,
-            keep_versions: u32::MAX,
-        }))
-    }
-
     /// The state folder.
     pub fn root(&self) -> &Path {
         self.layout.root()
@@ -104,21 +58,6 @@ impl FileStore {
     /// Where installers' backups go. It is made by who needs it.
     pub fn backups(&self) -> PathBuf {
         self.layout.backups()
-    }
-
-    /// A folder for things that can be made again, private to the owner.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn cache(&self, kind: &'static str) -> Result<PathBuf, StoreError> {
-        let path = self.layout.cache(kind);
-        atomic::create_dir(&path)?;
-        Ok(path)
-    }
-
-    /// The key that seals compiled components: beside the cache, which may be shared or deleted.
-    pub fn components_key(&self) -> PathBuf {
-        self.layout.root().join("components.key")
     }
 
     /// Moves a certificate with all its versions to the archive. Answers where it is now.
@@ -174,47 +113,6 @@ impl FileStore {
             path: self.layout.certificate(name),
             causes: vec!["no certificate is stored under this name".to_owned()],
             hint: Some("`waxwing status` lists the names".to_owned()),
-        }
-    }
-
-    /// Keys must not be written by one user into the folder of another, and nobody else may put
-    /// keys there.
-    fn check_owner(&self) -> Result<(), StoreError> {
-        let root = self.root();
-        let writable = permission::others_can_write_within(root);
-        if writable.map_err(|cause| failure::io("check", root, &cause))? {
-            let hint = format!("chmod go-w {}", root.display());
-            return Err(failure::permission(
-                "use",
-                root,
-                "others can write to it",
-                hint,
-            ));
-        }
-        let probe = root.join(format!(
-            "{}owner-{}",
-            atomic::UNFINISHED,
-            std::process::id()
-        ));
-        let owned = permission::open_private(&probe)
-            .and_then(|file| permission::belongs_to_us(root, &file));
-        let _gone = fs::remove_file(&probe);
-        match owned {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                let hint = format!("run as the owner of {}, or chown it", root.display());
-                Err(failure::permission(
-                    "use",
-                    root,
-                    "it belongs to another user",
-                    hint,
-                ))
-            }
-            Err(cause) => match failure::io("use", root, &cause) {
-                // What is there can still be looked at; a write will say what is wrong.
-                full if full.kind == StoreErrorKind::NoSpace => Ok(()),
-                refused => Err(refused),
-            },
         }
     }
 

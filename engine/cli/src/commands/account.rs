@@ -28,33 +28,29 @@ pub(crate) fn run(
 ) -> Result<Exit, Refusal> {
     let loaded = load::load(global)?;
     load::refuse_foreign_programs(&loaded.settings)?;
-    let store = wire::store(&loaded)?;
-    let desk = Desk {
-        ports: wire::session(&loaded, Arc::clone(&store))?,
-        loaded: &loaded,
-        store,
-    };
+    let desk = Desk::to_look(&loaded)?;
     let (verb, changes) = match &arguments.verb {
         None | Some(AccountVerb::List) => return desk.list(terminal),
         Some(AccountVerb::Register { cas }) => {
             let profiles = desk.profiles(cas)?;
-            let changes = start::runtime()?.block_on(desk.register(&profiles));
+            let desk = desk.opened()?;
+            let changes = start::runtime()?.block_on(desk.opened()?.register(&profiles));
             ("account register", changes)
         }
         Some(AccountVerb::Contact { cas }) => {
             let accounts = desk.accounts(cas)?;
-            let changes = start::runtime()?.block_on(desk.contact(&accounts));
+            let changes = start::runtime()?.block_on(desk.opened()?.contact(&accounts));
             ("account contact", changes)
         }
         Some(AccountVerb::Rollover { ca }) => {
             let accounts = desk.accounts(std::slice::from_ref(ca))?;
-            let changes = start::runtime()?.block_on(desk.roll_over(&accounts));
+            let changes = start::runtime()?.block_on(desk.opened()?.roll_over(&accounts));
             ("account rollover", changes)
         }
         Some(AccountVerb::Deactivate { ca, yes }) => {
             let accounts = desk.accounts(std::slice::from_ref(ca))?;
             agree(ca, *yes, terminal)?;
-            let changes = start::runtime()?.block_on(desk.deactivate(&accounts));
+            let changes = start::runtime()?.block_on(desk.opened()?.deactivate(&accounts));
             ("account deactivate", changes)
         }
     };
@@ -89,8 +85,26 @@ struct Desk<'a> {
 /// One account and the profile of its CA.
 type Held<'a> = (&'a CaProfile, AccountRecord);
 
-impl Desk<'_> {
-    const fn settings(&self) -> &Settings {
+impl<'a> Desk<'a> {
+    /// A desk that only looks.
+    fn to_look(loaded: &'a Loaded) -> Result<Self, Refusal> {
+        Self::at(loaded, wire::look(loaded)?)
+    }
+
+    /// The same with a state folder that is there and ours, to change accounts.
+    fn opened(&self) -> Result<Self, Refusal> {
+        Self::at(self.loaded, wire::store(self.loaded)?)
+    }
+
+    fn at(loaded: &'a Loaded, store: Arc<FileStore>) -> Result<Self, Refusal> {
+        Ok(Self {
+            ports: wire::session(loaded, Arc::clone(&store))?,
+            loaded,
+            store,
+        })
+    }
+
+    const fn settings(&self) -> &'a Settings {
         &self.loaded.settings
     }
 
@@ -141,7 +155,7 @@ impl Desk<'_> {
     }
 
     /// The CAs of the command line, or every CA of a `ca` list.
-    fn profiles(&self, written: &[String]) -> Result<Vec<&CaProfile>, Refusal> {
+    fn profiles(&self, written: &[String]) -> Result<Vec<&'a CaProfile>, Refusal> {
         let cas = &self.settings().cas;
         if written.is_empty() {
             let used = self.settings().used_cas();
@@ -156,7 +170,7 @@ impl Desk<'_> {
     }
 
     /// The accounts in use at the CAs of the command line, or all; it is refused to find none.
-    fn accounts(&self, written: &[String]) -> Result<Vec<Held<'_>>, Refusal> {
+    fn accounts(&self, written: &[String]) -> Result<Vec<Held<'a>>, Refusal> {
         let profiles = if written.is_empty() {
             self.settings().cas.values().collect()
         } else {

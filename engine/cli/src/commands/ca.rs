@@ -98,10 +98,7 @@ fn users(settings: &Settings, ca: &CaName) -> Vec<CertificateName> {
 /// The account at the CA. A state folder that cannot be read hides it, which is no reason to hide
 /// the profile.
 fn account(loaded: &Loaded, ca: &CaName) -> Option<KnownAccount> {
-    if !loaded.state.exists() {
-        return None;
-    }
-    let accounts = wire::store(loaded).ok()?.accounts(ca).ok()?;
+    let accounts = wire::look(loaded).ok()?.accounts(ca).ok()?;
     let record = accounts
         .into_iter()
         .find(|record| record.usable().is_some())?;

@@ -29,10 +29,11 @@ use crate::render::json::Document;
 use crate::render::page::count;
 use crate::render::terminal::Terminal;
 use crate::render::time::took;
-use crate::wire::{self, Unusable, Wired};
+use crate::wire::{self, Compiled, Unusable, Wired};
 
 mod cas;
 mod install;
+mod state;
 mod view;
 
 /// A clock that is further off than this may be refused by a CA or a provider.
@@ -52,9 +53,7 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
     let loaded = start::load(global, terminal)?;
-    // Opening makes a folder that is missing, which has to be said.
-    let made = !loaded.state.exists();
-    let store = wire::store(&loaded).map_err(|error| start::store_failed(&error, terminal))?;
+    let store = wire::look(&loaded).map_err(|error| start::store_failed(&error, terminal))?;
     let now = start::now();
     let mut found = vec![config(&loaded)];
     found.extend(lifetimes(&loaded.settings, now));
@@ -66,11 +65,7 @@ pub(crate) fn run(
     if trusted {
         found.extend(secret_findings(&loaded.settings));
     }
-    found.push(if made {
-        state_made(&store)
-    } else {
-        state(&store)
-    });
+    found.push(state::finding(&store));
     if trusted {
         found.extend(account_findings(&loaded, &store));
         found.extend(rehearsals(&loaded.settings));
@@ -98,9 +93,15 @@ fn outside(
     offline: bool,
     terminal: &mut Terminal,
 ) -> Result<Vec<Found>, Exit> {
-    let history = start::history(store, terminal)?;
-    let wired = wire::wire(loaded, Arc::clone(store), history, Arc::new(Silent))
-        .map_err(|error| Refusal::from(error).show(terminal))?;
+    let history = start::look_at_history(store, terminal)?;
+    let wired = wire::wire(
+        loaded,
+        Arc::clone(store),
+        history,
+        Compiled::InPlace,
+        Arc::new(Silent),
+    )
+    .map_err(|error| Refusal::from(error).show(terminal))?;
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     Ok(runtime.block_on(async {
         let mut found = plugins(&wired, !offline).await;
@@ -251,49 +252,6 @@ fn rehearsals(settings: &Settings) -> Vec<Found> {
         }
     }
     found
-}
-
-/// A state folder in the wrong place looks like one that is new.
-fn state_made(store: &FileStore) -> Found {
-    let text = format!(
-        "{} was missing and is made now, empty",
-        store.root().display()
-    );
-    let hint = "if there is one elsewhere, name it: [state] dir, --state-dir or WAXWING_STATE";
-    Found::new(Verdict::Warn, "state", text).hint(Some(hint.to_owned()))
-}
-
-fn state(store: &FileStore) -> Found {
-    let root = store.root().display();
-    match (store.inventory(), store.open_journals()) {
-        (Ok(entries), Ok(open)) => {
-            let broken: Vec<String> = entries
-                .iter()
-                .filter_map(|entry| entry.as_ref().err().map(ToString::to_string))
-                .collect();
-            let text = format!("{root} holds {}", count(entries.len(), "certificate"));
-            if !broken.is_empty() {
-                return Found::new(Verdict::Error, "state", text).causes(broken);
-            }
-            if open.is_empty() {
-                return Found::new(
-                    Verdict::Ok,
-                    "state",
-                    format!("{text}; no run is unfinished"),
-                );
-            }
-            let names: Vec<&str> = open.iter().map(CertificateName::as_str).collect();
-            let text = format!(
-                "{text}; unfinished, or with records still to remove: {}",
-                names.join(", ")
-            );
-            Found::new(Verdict::Warn, "state", text)
-                .hint(Some("`waxwing renew` finishes them".to_owned()))
-        }
-        (Err(error), _) | (_, Err(error)) => {
-            Found::new(Verdict::Error, "state", error.to_string()).hint(error.hint)
-        }
-    }
 }
 
 /// What each plugin says of its settings and, online, of its credentials.

@@ -17,7 +17,7 @@ pub(crate) fn run(
     arguments: &Export,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
+    let (loaded, store) = start::look(global, terminal)?;
     let now = start::now();
     let known = start::stored(&store, terminal)?;
     let written = std::slice::from_ref(&arguments.name);

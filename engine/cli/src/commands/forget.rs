@@ -12,7 +12,7 @@ pub(crate) fn run(
     arguments: &Forget,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
+    let (loaded, store) = start::look(global, terminal)?;
     let now = start::now();
     let known = start::stored(&store, terminal)?;
     let written = std::slice::from_ref(&arguments.name);
@@ -35,7 +35,7 @@ pub(crate) fn run(
         terminal.fail(&text, Some(&hint));
         return Ok(Exit::Usage);
     }
-    let kept = store
+    let kept = start::open(&loaded, terminal)?
         .forget(name)
         .map_err(|error| start::store_failed(&error, terminal))?;
     if terminal.json {

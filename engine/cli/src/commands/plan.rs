@@ -18,8 +18,9 @@ pub(crate) fn run(
     arguments: &Plan,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open(global, terminal)?;
-    let history = start::history(&store, terminal)?;
+    let (loaded, store) = start::look(global, terminal)?;
+    let history = start::look_at_history(&store, terminal)?;
+    start::say_if_missing(&store, terminal);
     let now = start::now();
     let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;

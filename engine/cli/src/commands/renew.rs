@@ -32,7 +32,7 @@ use crate::render::progress::Live;
 use crate::render::renewal::{Kept, RunView, render};
 use crate::render::terminal::Terminal;
 use crate::survey::{self, Asker, Survey, Wish};
-use crate::wire::{self, Unusable, WireError};
+use crate::wire::{self, Compiled, Unusable, WireError};
 
 /// Attempts and sightings of CAs are kept for so long.
 const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -49,13 +49,14 @@ pub(crate) fn run(
     arguments: &Renew,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, store) = start::open_to_run(global, terminal)?;
+    let (loaded, seen) = start::look_to_run(global, terminal)?;
+    let known = start::stored(&seen, terminal)?;
+    let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
+    let store = start::open(&loaded, terminal)?;
     let history = start::history(&store, terminal)?;
     let now = start::now();
     let asker = asker(arguments);
     let mut before = survey_or_say(&loaded, &store, history.as_ref(), asker, now, terminal)?;
-    let known = before.inventory.keys().cloned().collect();
-    let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     let only = names.iter().cloned().collect();
     let wish = Wish {
         names: &only,
@@ -96,6 +97,7 @@ pub(crate) fn run(
             &loaded,
             Arc::clone(&store),
             Arc::clone(&history),
+            Compiled::Kept,
             live.clone(),
         )
         .map_err(|error| wire_failed(&error, terminal))?;

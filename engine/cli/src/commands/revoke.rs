@@ -1,7 +1,5 @@
 //! `waxwing revoke`: revokes the current version of a certificate at its CA.
 
-use std::sync::Arc;
-
 use waxwing_flow::failure::Failure;
 use waxwing_flow::revoke::{self, RevokeError, Wish};
 
@@ -23,9 +21,9 @@ pub(crate) fn run(
 ) -> Result<Exit, Refusal> {
     let loaded = load::load(global)?;
     load::refuse_foreign_programs(&loaded.settings)?;
-    let store = wire::store(&loaded)?;
+    let seen = wire::look(&loaded)?;
     let settings = &loaded.settings;
-    let known = match start::stored(&store, terminal) {
+    let known = match start::stored(&seen, terminal) {
         Ok(known) => known,
         Err(exit) => return Ok(exit),
     };
@@ -37,7 +35,10 @@ pub(crate) fn run(
     let Some(name) = names.into_iter().next() else {
         return Ok(Exit::Usage);
     };
-    let ports = wire::session(&loaded, Arc::clone(&store))?;
+    if let Err(exit) = start::must_be_stored(&name, &known, terminal) {
+        return Ok(exit);
+    }
+    let ports = wire::session(&loaded, wire::store(&loaded)?)?;
     let runtime = start::runtime()?;
     let mut wish = Wish {
         certificate: name,

@@ -190,11 +190,11 @@ fn alone(settings: &Settings) -> BTreeSet<CertificateName> {
 fn in_place(settings: &Settings, state: &Path, scenario: &mut Scenario) -> Beginning {
     let entries = match FileStore::look(state) {
         Err(error) => return Beginning::Nothing(error.to_string()),
-        Ok(None) => {
+        Ok(store) if !store.is_there() => {
             let path = state.display();
             return Beginning::Nothing(format!("there is no state folder at {path}"));
         }
-        Ok(Some(store)) => store.inventory(),
+        Ok(store) => store.inventory(),
     };
     let entries = match entries {
         Err(error) => return Beginning::Nothing(error.to_string()),

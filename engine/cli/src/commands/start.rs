@@ -6,7 +6,9 @@ use std::sync::Arc;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::ports::{CertificateStore as _, Clock as _, StoreError, StoreErrorKind};
+use waxwing_flow::scheduler;
 use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
@@ -38,14 +40,30 @@ pub(crate) fn load(global: &Global, terminal: &mut Terminal) -> Result<Loaded, E
     })
 }
 
-/// Reads the configuration and opens the state folder.
-pub(crate) fn open(
+/// Reads the configuration and the state folder, for verbs that only look. One that is not there is
+/// not made.
+pub(crate) fn look(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(Loaded, Arc<FileStore>), Exit> {
     let loaded = load(global, terminal)?;
-    let store = wire::store(&loaded).map_err(|error| store_failed(&error, terminal))?;
+    let store = wire::look(&loaded).map_err(|error| store_failed(&error, terminal))?;
     Ok((loaded, store))
+}
+
+/// Says that there is no state folder: it may stand elsewhere.
+pub(crate) fn say_if_missing(store: &FileStore, terminal: &mut Terminal) {
+    if !store.is_there() {
+        let root = store.root().display();
+        terminal.note(&format!(
+            "there is no state folder at {root}: nothing was issued yet"
+        ));
+    }
+}
+
+/// Opens the state folder to change what is in it.
+pub(crate) fn open(loaded: &Loaded, terminal: &mut Terminal) -> Result<Arc<FileStore>, Exit> {
+    wire::store(loaded).map_err(|error| store_failed(&error, terminal))
 }
 
 /// Opens what earlier runs have learnt.
@@ -56,8 +74,19 @@ pub(crate) fn history(
     wire::history(store).map_err(|error| store_failed(&error, terminal))
 }
 
-/// The same for verbs that run what the configuration names: refused if others can change it.
-pub(crate) fn open_to_run(
+/// Looks at what earlier runs have learnt.
+pub(crate) fn look_at_history(
+    store: &FileStore,
+    terminal: &mut Terminal,
+) -> Result<Arc<SqliteHistory>, Exit> {
+    let seen = SqliteHistory::look(store.root());
+    seen.map(Arc::new)
+        .map_err(|error| store_failed(&error, terminal))
+}
+
+/// The same as [`look`] for verbs that run what the configuration names: refused if others can
+/// change it.
+pub(crate) fn look_to_run(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(Loaded, Arc<FileStore>), Exit> {
@@ -65,7 +94,7 @@ pub(crate) fn open_to_run(
     if let Err(refused) = load::refuse_foreign_programs(&loaded.settings) {
         return Err(Refusal::from(refused).show(terminal));
     }
-    let store = wire::store(&loaded).map_err(|error| store_failed(&error, terminal))?;
+    let store = wire::look(&loaded).map_err(|error| store_failed(&error, terminal))?;
     Ok((loaded, store))
 }
 
@@ -100,9 +129,14 @@ pub(crate) fn stored(
     let entries = store
         .inventory()
         .map_err(|error| store_failed(&error, terminal))?;
+    // The journal of a rehearsal is no certificate.
+    let is_one = |entry: &InventoryEntry| {
+        entry.current.is_some() || !scheduler::is_rehearsal(&entry.certificate)
+    };
     Ok(entries
         .into_iter()
         .flatten()
+        .filter(is_one)
         .map(|entry| entry.certificate)
         .collect())
 }

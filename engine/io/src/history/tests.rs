@@ -247,3 +247,36 @@ fn nobody_else_can_read_it() {
     let others = permission::others_can_read(&folder.path().join("waxwing.db"));
     assert_eq!(others.ok(), Some(false));
 }
+
+#[test]
+fn to_look_at_a_history_changes_nothing_whatever_its_version() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(FILE);
+    let nothing = SqliteHistory::look(folder.path()).expect("an empty one");
+    assert_eq!(nothing.pasts(NOW), Ok(BTreeMap::new()));
+    assert!(!path.exists());
+    let fixture = include_str!("../../fixtures/history-1.sql");
+    let old = Connection::open(&path).expect("a new one");
+    old.execute_batch(fixture).expect("well written");
+    drop(old);
+    let before = fs::read(&path).expect("a file");
+    let seen = SqliteHistory::look(folder.path()).expect("looked at");
+    let now = Timestamp::from_unix(1_795_004_000);
+    let past = seen.past(&name("shop"), now).expect("read");
+    assert_eq!((past.issued.len(), past.failed.len()), (1, 1));
+    // What is written into the copy goes with it.
+    let advice = past.advice.expect("there");
+    seen.save_advice(&name("mail"), &advice).expect("written");
+    drop(seen);
+    assert_eq!(fs::read(&path).expect("a file"), before);
+    let files = fs::read_dir(folder.path()).expect("a folder").count();
+    assert_eq!(files, 1);
+    fs::write(
+        &path,
+        b"this is no database, whatever its name says, not at all",
+    )
+    .expect("written");
+    let damaged = SqliteHistory::look(folder.path()).expect("taken for empty");
+    assert_eq!(damaged.pasts(NOW), Ok(BTreeMap::new()));
+    assert!(path.exists(), "setting it aside is for a run");
+}

@@ -61,22 +61,6 @@ pub(super) fn is_unfinished(path: &Path) -> bool {
     name.is_some_and(|name| name.starts_with(atomic::UNFINISHED))
 }
 
-/// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
-pub(super) fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
-    let foreign = children(root)?.into_iter().find(|path| {
-        !is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
-    });
-    let Some(foreign) = foreign else {
-        return Ok(());
-    };
-    let cause = format!("it is not a state folder, but holds {}", foreign.display());
-    Err(StoreError {
-        hint: Some("name an empty or missing folder in [state] dir".to_owned()),
-        act: "use",
-        ..failure::corrupt(root, cause)
-    })
-}
-
 /// A version whose parts do not belong together was not written by us.
 pub(super) fn check_fits(
     directory: &Path,

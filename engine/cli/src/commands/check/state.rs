@@ -1,0 +1,113 @@
+//! Whether the state folder is there and can be used. Nothing is made and nothing is written to find
+//! out.
+
+use std::path::Path;
+
+use waxwing_core::name::CertificateName;
+use waxwing_flow::ports::CertificateStore as _;
+use waxwing_io::permission;
+use waxwing_io::store::FileStore;
+
+use crate::render::check::{Found, Verdict};
+use crate::render::page::count;
+
+const TOPIC: &str = "state";
+
+/// What is to be said of the state folder.
+pub(super) fn finding(store: &FileStore) -> Found {
+    let root = store.root();
+    if !store.is_there() {
+        return missing(root);
+    }
+    if let Some(found) = not_ours(root) {
+        return found;
+    }
+    let root = root.display();
+    match (store.inventory(), store.open_journals()) {
+        (Ok(entries), Ok(open)) => {
+            let broken: Vec<String> = entries
+                .iter()
+                .filter_map(|entry| entry.as_ref().err().map(ToString::to_string))
+                .collect();
+            let text = format!("{root} holds {}", count(entries.len(), "certificate"));
+            if !broken.is_empty() {
+                return Found::new(Verdict::Error, TOPIC, text).causes(broken);
+            }
+            if open.is_empty() {
+                return Found::new(Verdict::Ok, TOPIC, format!("{text}; no run is unfinished"));
+            }
+            let names: Vec<&str> = open.iter().map(CertificateName::as_str).collect();
+            let text = format!(
+                "{text}; unfinished, or with records still to remove: {}",
+                names.join(", ")
+            );
+            Found::new(Verdict::Warn, TOPIC, text)
+                .hint(Some("`waxwing renew` finishes them".to_owned()))
+        }
+        (Err(error), _) | (_, Err(error)) => {
+            Found::new(Verdict::Error, TOPIC, error.to_string()).hint(error.hint)
+        }
+    }
+}
+
+/// A state folder in the wrong place looks like one that is new.
+fn missing(root: &Path) -> Found {
+    let shown = root.display();
+    let mut above = root.ancestors();
+    // A relative path ends in the empty one, which is where we are.
+    let there = above.find(|path| path.is_dir() || path.as_os_str().is_empty());
+    let there = there.filter(|path| !path.as_os_str().is_empty());
+    let there = there.unwrap_or(Path::new("."));
+    if let Err(cause) = permission::may_write_within(there) {
+        let text = format!("{shown} is not there and cannot be made");
+        let why = format!("{} cannot be written: {cause}", there.display());
+        let hint = "make it for the user that renews, or name another: [state] dir, --state-dir or \
+                    WAXWING_STATE";
+        return Found::new(Verdict::Error, TOPIC, text)
+            .causes([why])
+            .hint(Some(hint.to_owned()));
+    }
+    let text = format!("{shown} is not there; the first run makes it");
+    let hint = "if there is one elsewhere, name it: [state] dir, --state-dir or WAXWING_STATE";
+    Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned()))
+}
+
+/// A folder in which this user must not or cannot write: a run would be refused.
+fn not_ours(root: &Path) -> Option<Found> {
+    let text = format!("{} cannot be used by this user", root.display());
+    let why = if permission::belongs_to_others(root).unwrap_or(false) {
+        "it belongs to another user".to_owned()
+    } else {
+        permission::may_write_within(root).err()?.to_string()
+    };
+    let hint = format!("run this as the owner of {}, or chown it", root.display());
+    Some(
+        Found::new(Verdict::Error, TOPIC, text)
+            .causes([why])
+            .hint(Some(hint)),
+    )
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "what is judged here are folders")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_made() {
+        let home = tempfile::tempdir().expect("a folder");
+        let state = home.path().join("var/state");
+        let store = FileStore::look(&state).expect("looked at");
+        let found = finding(&store);
+        assert_eq!(found.verdict, Verdict::Warn);
+        assert_eq!(
+            found.text,
+            format!("{} is not there; the first run makes it", state.display())
+        );
+        assert_eq!(std::fs::read_dir(home.path()).expect("listed").count(), 0);
+        // Below a file nothing can be made.
+        std::fs::write(home.path().join("var"), "").expect("written");
+        let below = FileStore::look(&state);
+        assert!(below.is_err(), "{below:?}");
+    }
+}

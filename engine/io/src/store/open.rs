@@ -1,0 +1,160 @@
+//! Opening a state folder: to work with it, which makes it, or only to look at it, which changes
+//! nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+
+use super::layout::Layout;
+use super::{FileStore, atomic, failure, format, read};
+use crate::permission;
+
+impl FileStore {
+    /// Opens a state folder, and makes it if it is missing or empty.
+    ///
+    /// `keep_versions` counts the current version, so that 0 means the same as 1.
+    ///
+    /// # Errors
+    /// When the folder holds something else, was written by a newer version, belongs to another
+    /// user, or can be written by others.
+    pub fn open(root: &Path, keep_versions: u32) -> Result<Self, StoreError> {
+        let store = Self {
+            layout: Layout::new(root),
+            keep_versions: keep_versions.max(1),
+        };
+        if store.read_stamp()? {
+            store.check_owner()?;
+        } else {
+            atomic::create_dir(root)?;
+            store.check_owner()?;
+            let stamp = format!("{}\n", format::FORMAT);
+            atomic::replace(&store.layout.format(), stamp.as_bytes())?;
+        }
+        Ok(store)
+    }
+
+    /// Opens a state folder only to look at it: nothing is made and nothing is written, as long as
+    /// nobody calls what writes. One that is missing or empty looks like one in which nothing is
+    /// stored.
+    ///
+    /// # Errors
+    /// When it cannot be read, holds something else, was written by a newer version, or can be
+    /// written by others.
+    pub fn look(root: &Path) -> Result<Self, StoreError> {
+        let store = Self {
+            layout: Layout::new(root),
+            keep_versions: u32::MAX,
+        };
+        if store.read_stamp()? {
+            store.check_others()?;
+        }
+        Ok(store)
+    }
+
+    /// False for a folder that was looked at and is not there, or empty.
+    pub fn is_there(&self) -> bool {
+        self.layout.format().exists()
+    }
+
+    /// A folder for things that can be made again, private to the owner.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn cache(&self, kind: &'static str) -> Result<PathBuf, StoreError> {
+        let path = self.layout.cache(kind);
+        atomic::create_dir(&path)?;
+        Ok(path)
+    }
+
+    /// The key that seals compiled components: beside the cache, which may be shared or deleted.
+    pub fn components_key(&self) -> PathBuf {
+        self.layout.root().join("components.key")
+    }
+
+    /// The same folder if it is there already, and ours.
+    pub fn cache_in_place(&self, kind: &'static str) -> Option<PathBuf> {
+        let path = self.layout.cache(kind);
+        let ours = path.is_dir() && !permission::belongs_to_others(&path).unwrap_or(true);
+        ours.then_some(path)
+    }
+
+    /// Whether the folder has a stamp that can be read. Without one it has to be empty: a wrong
+    /// `[state] dir` must not scatter keys.
+    fn read_stamp(&self) -> Result<bool, StoreError> {
+        let stamp = self.layout.format();
+        match read::text(&stamp)? {
+            Some(text) => {
+                format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
+                Ok(true)
+            }
+            None => {
+                refuse_foreign(self.root())?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Nobody else may put keys there.
+    fn check_others(&self) -> Result<(), StoreError> {
+        let root = self.root();
+        let writable = permission::others_can_write_within(root);
+        if writable.map_err(|cause| failure::io("check", root, &cause))? {
+            let hint = format!("chmod go-w {}", root.display());
+            return Err(failure::permission(
+                "use",
+                root,
+                "others can write to it",
+                hint,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Keys must not be written by one user into the folder of another.
+    fn check_owner(&self) -> Result<(), StoreError> {
+        self.check_others()?;
+        let root = self.root();
+        let probe = root.join(format!(
+            "{}owner-{}",
+            atomic::UNFINISHED,
+            std::process::id()
+        ));
+        let owned = permission::open_private(&probe)
+            .and_then(|file| permission::belongs_to_us(root, &file));
+        let _gone = fs::remove_file(&probe);
+        match owned {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let hint = format!("run as the owner of {}, or chown it", root.display());
+                Err(failure::permission(
+                    "use",
+                    root,
+                    "it belongs to another user",
+                    hint,
+                ))
+            }
+            Err(cause) => match failure::io("use", root, &cause) {
+                // What is there can still be looked at; a write will say what is wrong.
+                full if full.kind == StoreErrorKind::NoSpace => Ok(()),
+                refused => Err(refused),
+            },
+        }
+    }
+}
+
+/// A folder without the stamp has to be empty: a wrong `[state] dir` must not scatter keys.
+fn refuse_foreign(root: &Path) -> Result<(), StoreError> {
+    let foreign = read::children(root)?.into_iter().find(|path| {
+        !read::is_unfinished(path) && path.file_name().is_none_or(|name| name != "lost+found")
+    });
+    let Some(foreign) = foreign else {
+        return Ok(());
+    };
+    let cause = format!("it is not a state folder, but holds {}", foreign.display());
+    Err(StoreError {
+        hint: Some("name an empty or missing folder in [state] dir".to_owned()),
+        act: "use",
+        ..failure::corrupt(root, cause)
+    })
+}
