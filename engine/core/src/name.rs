@@ -242,6 +242,17 @@ macro_rules! label {
         }
     };
 }
+/// How the journal of a rehearsal is told from that of a run: the certificate's name and this.
+pub const REHEARSAL: &str = ".dry-run";
+
+impl CertificateName {
+    /// True for what is called like the journal of a rehearsal, in whatever capitals: some disks do not
+    /// tell them apart.
+    pub fn is_of_rehearsal(&self) -> bool {
+        self.0.to_ascii_lowercase().ends_with(REHEARSAL)
+    }
+}
+
 label!(CertificateName);
 label!(PluginName);
 label!(CaName);

@@ -6,6 +6,7 @@
 mod effective;
 pub mod host_pattern;
 pub mod manifest;
+pub mod placeholder;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
+use waxwing_core::plugin::placeholder::{PATH, Piece, names, pieces};
 use waxwing_core::plugin::{GrantExec, WantExec};
 
 #[cfg(unix)]
@@ -45,19 +46,6 @@ pub(crate) enum ArgumentError {
     Path(String, String),
 }
 
-/// The placeholders of a command line, each once, in the order of their first occurrence.
-pub(crate) fn placeholders(argv: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for piece in argv.iter().flat_map(|argument| pieces(argument)) {
-        if let Piece::Placeholder(name) = piece
-            && !names.iter().any(|known| known == name)
-        {
-            names.push(name.to_owned());
-        }
-    }
-    names
-}
-
 /// Fills in a command line. `path` turns the value of a `path:` placeholder into a path.
 pub(crate) fn fill(
     grant: &GrantExec,
@@ -65,7 +53,7 @@ pub(crate) fn fill(
     values: &[(String, String)],
     path: impl Fn(&str) -> Result<PathBuf, String>,
 ) -> Result<Vec<String>, ArgumentError> {
-    let names = placeholders(&grant.argv);
+    let names = names(&grant.argv);
     for (at, (name, _)) in values.iter().enumerate() {
         let shown = || crate::parts::shown(name);
         if !names.contains(name) {
@@ -79,7 +67,7 @@ pub(crate) fn fill(
         let Some((_, value)) = values.iter().find(|(known, _)| known == name) else {
             return Err(ArgumentError::Missing(name.to_owned()));
         };
-        if name.starts_with("path:") {
+        if name.starts_with(PATH) {
             let path = path(value).map_err(|why| ArgumentError::Path(name.to_owned(), why))?;
             return Ok(path.display().to_string());
         }
@@ -111,37 +99,6 @@ pub(crate) fn fill(
         argv.push(filled);
     }
     Ok(argv)
-}
-
-enum Piece<'a> {
-    Text(&'a str),
-    Placeholder(&'a str),
-}
-
-/// Braces around anything but a name are text, as in `awk '{print}'` with a space in it.
-fn pieces(argument: &str) -> Vec<Piece<'_>> {
-    let is_name = |name: &str| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':'))
-    };
-    let mut pieces = Vec::new();
-    let mut rest = argument;
-    let mut from = 0;
-    while let Some(open) = rest[from..].find('{').map(|at| at + from) {
-        match rest[open..].find('}').map(|at| at + open) {
-            Some(close) if is_name(&rest[open + 1..close]) => {
-                pieces.push(Piece::Text(&rest[..open]));
-                pieces.push(Piece::Placeholder(&rest[open + 1..close]));
-                rest = &rest[close + 1..];
-                from = 0;
-            }
-            _ => from = open + 1,
-        }
-    }
-    pieces.push(Piece::Text(rest));
-    pieces
 }
 
 /// What a command left behind.
@@ -403,12 +360,6 @@ mod tests {
             &[("site", "-rf")],
             Err(ArgumentError::Option(name("site"))),
         );
-    }
-
-    #[test]
-    fn placeholders_are_listed_once_in_order() {
-        let argv = ["import", "{path:pfx}", "{sha1}/{path:pfx}"].map(str::to_owned);
-        assert_eq!(placeholders(&argv), ["path:pfx", "sha1"]);
     }
 
     #[cfg(unix)]

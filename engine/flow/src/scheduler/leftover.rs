@@ -1,6 +1,6 @@
 //! What an interrupted run has left: its journal, and the records that it still owes.
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, REHEARSAL};
 use waxwing_core::settings::CertificateSettings;
 
 use super::{Job, Shift};
@@ -11,12 +11,10 @@ use crate::ports::{StoreError, StoreErrorKind};
 use crate::run::Run;
 use crate::settle::settle;
 
-/// How the journal of a rehearsal is told from that of a run.
-const REHEARSAL: &str = ".dry-run";
-
-/// True if a journal of that name belongs to a rehearsal and not to a certificate.
+/// True if a journal of that name belongs to a rehearsal and not to a certificate: no certificate of
+/// a configuration can be called like this.
 pub fn is_rehearsal(journal: &CertificateName) -> bool {
-    journal.as_str().ends_with(REHEARSAL)
+    journal.is_of_rehearsal()
 }
 
 impl Shift<'_> {

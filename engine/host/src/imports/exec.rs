@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use waxwing_core::plugin::placeholder;
 use waxwing_flow::audit::AuditEvent;
 
 use crate::bindings::installer::waxwing::host::exec::{ExecError, Host, Output};
@@ -24,7 +25,7 @@ impl Host for Call {
     async fn placeholders(&mut self, grant: String) -> wasmtime::Result<Vec<String>> {
         let granted = self.instance.powers.exec.get(&grant);
         Ok(granted
-            .map(|(grant, _)| command::placeholders(&grant.argv))
+            .map(|(grant, _)| placeholder::names(&grant.argv))
             .unwrap_or_default())
     }
 

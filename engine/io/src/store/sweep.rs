@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 
+use waxwing_core::name::REHEARSAL;
+
 use super::{atomic, read};
 
 /// Takes away unfinished journals and keys of one certificate, in the folder of journals. The caller
@@ -36,7 +38,7 @@ fn is_unfinished_of(file: &str, certificate: &str) -> bool {
     }
     let written = parts.next().and_then(|name| name.rsplit_once('.'));
     written.is_some_and(|(stem, kind)| {
-        let whose = stem.strip_suffix(".dry-run").unwrap_or(stem);
+        let whose = stem.strip_suffix(REHEARSAL).unwrap_or(stem);
         (kind == "toml" || kind == "key") && whose == certificate
     })
 }

@@ -374,6 +374,16 @@ fn name(
             return None;
         }
     };
+    if name.is_of_rehearsal() {
+        let message = format!(
+            "{name:?} ends as the journals of rehearsals do, so `renew --dry-run` of another \
+             certificate could disturb this one",
+            name = name.as_str()
+        );
+        let hint = "name = \"shop\", or anything else that does not end in .dry-run";
+        problems.add(section.problem(&at, "name", message).hint(hint));
+        return None;
+    }
     // Two names that differ in capitals only are one folder on Windows and macOS.
     let folded = CertificateName::parse(&name.as_str().to_ascii_lowercase()).ok()?;
     if let Some(first) = seen.names.get(&folded) {

@@ -1,18 +1,26 @@
 //! `grants`: what the operator lets one plugin touch.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::document::problem::Problem;
 use crate::document::section::{At, Section};
 use crate::nearest::nearest;
-use crate::plugin::{GrantExec, GrantFiles, GrantHttp, Grants, HostPattern, Limits, Manifest};
+use crate::plugin::placeholder::{self, Piece};
+use crate::plugin::{
+    GrantExec, GrantFiles, GrantHttp, Grants, HostPattern, Limits, Manifest, WantExec,
+};
 use crate::settings::raw::Raw;
 use crate::settings::{PluginSource, path, units};
 
 /// Time for a granted command unless the operator says else.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What the operator may say: a command that takes longer would hold up every installation.
+const COMMAND_TIMEOUTS: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60 * 60);
 
 pub(super) fn read(
     plugin: &Section<'_>,
@@ -26,10 +34,12 @@ pub(super) fn read(
         if let Some(http) = section.section("http") {
             grants.http = Some(http_grant(http, manifest, raw));
         }
-        grants.files = by_purpose(section, "files", manifest.files.keys(), |one| {
+        grants.files = by_purpose(section, "files", &manifest.files, |one, _want| {
             files_grant(one, raw)
         });
-        grants.exec = by_purpose(section, "exec", manifest.exec.keys(), exec_grant);
+        grants.exec = by_purpose(section, "exec", &manifest.exec, |one, want| {
+            exec_grant(one, want, !manifest.files.is_empty())
+        });
         if let Some(limits) = section.section("limits") {
             grants.limits = limits_grant(limits);
         }
@@ -69,11 +79,11 @@ pub(super) fn read(
 }
 
 /// One grant for each purpose; the purposes are the manifest's.
-fn by_purpose<'m, T>(
+fn by_purpose<W, T>(
     grants: &Section<'_>,
     kind: &'static str,
-    purposes: impl Iterator<Item = &'m String> + Clone,
-    read: impl Fn(Section<'_>) -> Option<T>,
+    wants: &BTreeMap<String, W>,
+    read: impl Fn(Section<'_>, &W) -> Option<T>,
 ) -> BTreeMap<String, T> {
     let mut found = BTreeMap::new();
     let Some(section) = grants.section(kind) else {
@@ -81,8 +91,8 @@ fn by_purpose<'m, T>(
     };
     for entry in section.named_entries() {
         let path = section.path.below(&entry.key);
-        let names = || purposes.clone().map(String::as_str);
-        if !names().any(|name| name == entry.key) {
+        let names = || wants.keys().map(String::as_str);
+        let Some(want) = wants.get(&entry.key) else {
             let list: Vec<_> = names().collect();
             let message = match nearest(&entry.key, names()) {
                 Some(near) => format!("unknown purpose; did you mean `{near}`?"),
@@ -96,9 +106,9 @@ fn by_purpose<'m, T>(
                 .problems()
                 .add(Problem::new(entry.at.clone(), path.as_str(), message));
             continue;
-        }
+        };
         let inner = Section::of_entry(entry, path, grants.problems());
-        if let Some(grant) = inner.and_then(&read) {
+        if let Some(grant) = inner.and_then(|inner| read(inner, want)) {
             found.insert(entry.key.clone(), grant);
         }
     }
@@ -172,7 +182,8 @@ fn account_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn exec_grant(section: Section<'_>) -> Option<GrantExec> {
+/// `with_files` says that the plugin has files whose paths a command line can hold.
+fn exec_grant(section: Section<'_>, want: &WantExec, with_files: bool) -> Option<GrantExec> {
     let argv = section.texts("argv", r#"["/usr/bin/systemctl", "reload", "nginx"]"#);
     if section.take("argv").is_none() && !section.is_misspelled("argv") {
         section.problems().add(
@@ -181,8 +192,11 @@ fn exec_grant(section: Section<'_>) -> Option<GrantExec> {
                 .hint("argv = [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]"),
         );
     }
-    let timeout = section.parsed("timeout", "\"30s\"", units::duration);
-    let argv = argv.and_then(|argv| absolute_command(&section, argv));
+    let timeout = section.parsed("timeout", "\"30s\"", command_timeout);
+    let argv = argv.and_then(|argv| {
+        known_placeholders(&section, &argv, want, with_files);
+        absolute_command(&section, argv)
+    });
     section.finish(&[
         (
             "command",
@@ -197,6 +211,52 @@ fn exec_grant(section: Section<'_>) -> Option<GrantExec> {
         argv: argv?,
         timeout: timeout.map_or(COMMAND_TIMEOUT, |at| at.value),
     })
+}
+
+fn command_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = units::duration(text)?;
+    if COMMAND_TIMEOUTS.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err(format!(
+            "`{text}` is out of bounds; 100ms to 1h are allowed"
+        ))
+    }
+}
+
+/// A placeholder that nobody fills would be found out behind the order.
+fn known_placeholders(
+    section: &Section<'_>,
+    argv: &At<Vec<At<&str>>>,
+    want: &WantExec,
+    with_files: bool,
+) {
+    let known = || want.parameters.keys().map(String::as_str);
+    for word in &argv.value {
+        for piece in placeholder::pieces(word.value) {
+            let Piece::Placeholder(name) = piece else {
+                continue;
+            };
+            let of_a_file = with_files && name.starts_with(placeholder::PATH);
+            if of_a_file || known().any(|one| one == name) {
+                continue;
+            }
+            let mut there: Vec<_> = known().map(|one| format!("{{{one}}}")).collect();
+            if with_files {
+                there.push("{path:EXTENSION}".to_owned());
+            }
+            let message = match nearest(name, known()) {
+                Some(near) => format!("unknown placeholder {{{name}}}; did you mean {{{near}}}?"),
+                None => format!("unknown placeholder {{{name}}}"),
+            };
+            let hint = match there.as_slice() {
+                [] => "this command has no placeholders".to_owned(),
+                there => format!("the plugin fills {}", there.join(", ")),
+            };
+            let problem = section.problem(&word.at, "argv", message);
+            section.problems().add(problem.hint(hint));
+        }
+    }
 }
 
 fn absolute_command(section: &Section<'_>, argv: At<Vec<At<&str>>>) -> Option<Vec<String>> {
