@@ -117,9 +117,9 @@ pub(crate) fn asked_first<'s>(
     let stored = survey.stored.get(&certificate.name);
     let mut items = survey.plan.items.iter();
     let action = &items.find(|item| item.name == certificate.name)?.action;
-    let entry = survey.inventory.get(&certificate.name);
-    let issuer = entry.and_then(|entry| Some(&entry.current.as_ref()?.origin.ca));
-    let list = choose::in_order(&certificate.cas, issuer, settings.failover.fail_back);
+    let current = stored.and_then(|stored| stored.current.as_ref());
+    let stood_in = current.and_then(plan::Current::stood_in);
+    let list = choose::in_order(&certificate.cas, stood_in, settings.failover.fail_back);
     let circumstances = Circumstances {
         digests: &BTreeMap::new(),
         down_since: &survey.down_since,

@@ -61,6 +61,13 @@ pub struct Current {
     pub suggestion: Option<Suggestion>,
 }
 
+impl Current {
+    /// The CA that issued it, if it stood in for another one.
+    pub fn stood_in(&self) -> Option<&CaName> {
+        (self.fallback && !self.staging).then_some(&self.ca)
+    }
+}
+
 /// What one installer has put in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {

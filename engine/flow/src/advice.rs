@@ -67,7 +67,9 @@ pub fn questions<'a>(
             .get(&entry.certificate)
             .and_then(|past| past.advice.clone())
             .filter(|advice| advice.about == id);
-        let time = known.as_ref().is_none_or(|advice| advice.next <= now);
+        // No question is put off for longer than a day: later is from a clock that was wrong.
+        let due = |advice: &Advice| advice.next <= now || advice.next > now + RenewalInfo::LATEST;
+        let time = known.as_ref().is_none_or(due);
         if asked && valid && time && wanted(&entry.certificate) {
             questions.push(Question {
                 name: entry.certificate.clone(),

@@ -268,12 +268,13 @@ fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because>
     late.map(Because::Late)
 }
 
-/// The list in the order in which it is asked: with [`FailBack::Never`] the CA that issued the
-/// certificate in place comes first.
-pub fn in_order(list: &[CaName], issuer: Option<&CaName>, fail_back: FailBack) -> Vec<CaName> {
+/// The list in the order in which it is asked: with [`FailBack::Never`] the CA that stood in for the
+/// certificate in place comes first, `stood_in`. One that the operator has put elsewhere in the list, or
+/// that nobody trusts, did not stand in.
+pub fn in_order(list: &[CaName], stood_in: Option<&CaName>, fail_back: FailBack) -> Vec<CaName> {
     let mut ordered = list.to_vec();
     if fail_back == FailBack::Never
-        && let Some(place) = issuer.and_then(|issuer| ordered.iter().position(|ca| ca == issuer))
+        && let Some(place) = stood_in.and_then(|issuer| ordered.iter().position(|ca| ca == issuer))
     {
         let first = ordered.remove(place);
         ordered.insert(0, first);

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Circumstances, Stored};
+use super::{Action, Circumstances, Current, Stored};
 use crate::budget::Limit;
 use crate::ca::choose::{self, Haste, Next, Question, Standing};
-use crate::due::Urgency;
+use crate::due::{self, Urgency};
 use crate::name::CaName;
 use crate::retry::ladder::{self, Deadline};
 use crate::schedule::{self, Moment};
@@ -82,7 +82,7 @@ pub(super) fn asked(
     let current = stored.and_then(|stored| stored.current.as_ref());
     let list = choose::in_order(
         &certificate.cas,
-        current.map(|current| &current.ca),
+        current.and_then(Current::stood_in),
         settings.failover.fail_back,
     );
     let standings = standings(&list, stored, action, circumstances);
@@ -137,7 +137,12 @@ pub(super) fn held_back(
     let Action::Renew { due, urgency, .. } = action else {
         return None;
     };
-    if circumstances.by_hand || *urgency >= Urgency::Emergency {
+    let current = stored.and_then(|stored| stored.current.as_ref());
+    let suggestion = current.and_then(|current| current.suggestion);
+    // So a CA says that it revokes (RFC 9773 section 4.2).
+    let at_once =
+        due.because == due::Because::Suggested && suggestion.is_some_and(|it| it.window.end <= now);
+    if circumstances.by_hand || at_once || *urgency >= Urgency::Emergency {
         return None;
     }
     let later = moment.map(|moment| moment.at).filter(|at| *at > now);
@@ -149,9 +154,10 @@ pub(super) fn held_back(
 /// force.
 pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Hold> {
     let count = usize::try_from(MOST_ISSUED.count).unwrap_or(usize::MAX);
+    // What is later than now is from a clock that was wrong.
     let mut recent: Vec<_> = issued
         .iter()
-        .filter(|at| now.since(**at) < MOST_ISSUED.per)
+        .filter(|at| **at <= now && now.since(**at) < MOST_ISSUED.per)
         .collect();
     recent.sort_unstable();
     let first = recent.len().checked_sub(count)?;
@@ -194,7 +200,8 @@ pub fn standings(
     };
     let standing = |ca: &CaName| {
         let here = failed.iter().filter(|one| one.ca == *ca);
-        let troubles = ladder::troubles(here);
+        let here: Vec<_> = here.map(|one| one.as_of(circumstances.now)).collect();
+        let troubles = ladder::troubles(&here);
         let version = current.map_or(0, |current| current.version);
         let mut standing = Standing {
             down_since: circumstances.down_since.get(ca).copied(),

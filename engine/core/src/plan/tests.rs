@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::hold::Hold;
 use super::*;
 use crate::ca::CaProfile;
-use crate::ca::choose::FailOver;
+use crate::ca::choose::{FailBack, FailOver};
 use crate::profiles;
 use crate::settings::{
     AccountSettings, DaysAfterIssue, NetworkSettings, Propagation, StateSettings,
@@ -461,4 +461,39 @@ fn what_is_due_may_be_held_and_says_by_what() {
         held(&shop, &aged(76, Vec::new()), false, noon),
         "first: now"
     );
+    // Nor does what the CA is about to revoke: the window that it suggests has passed.
+    let mut revoked = aged(20, Vec::new());
+    let window = crate::time::Window {
+        start: noon - DAY * 4,
+        end: noon - DAY * 3,
+    };
+    if let Some(current) = &mut revoked.current {
+        current.suggestion = Some(Suggestion {
+            window,
+            chosen: window.start + HOUR,
+        });
+    }
+    assert_eq!(held(&shop, &revoked, false, noon), "first: now");
+}
+
+#[test]
+fn a_ca_that_stood_in_stays_and_one_that_the_operator_has_put_aside_does_not() {
+    let mut settings = settings(vec![wanted("shop")]);
+    settings.failover.fail_back = FailBack::Never;
+    let asked = |by: &str, fallback, staging| {
+        let mut stored = good("shop");
+        if let Some(current) = &mut stored.current {
+            current.ca = ca(by);
+            current.fallback = fallback;
+            current.staging = staging;
+            current.not_before = NOW - DAY * 60;
+            current.not_after = NOW + DAY * 30;
+        }
+        let plan = planned(&settings, &[stored], true, NOW);
+        plan.items[0].ca.as_ref().map(ToString::to_string)
+    };
+    assert_eq!(asked("second", true, false).as_deref(), Some("second"));
+    // It was the first of the list when it issued.
+    assert_eq!(asked("second", false, false).as_deref(), Some("first"));
+    assert_eq!(asked("second", true, true).as_deref(), Some("first"));
 }

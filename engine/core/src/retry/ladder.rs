@@ -47,6 +47,27 @@ pub struct Failed {
     pub until: Option<Timestamp>,
 }
 
+/// Longest time for which a CA is left alone because it asked for it. Longer is no wait but a mistake,
+/// and a certificate must not run out over it.
+const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+impl Failed {
+    /// The attempt as it counts at `now`. One that seems to lie ahead was written by a clock that was
+    /// wrong, and counts as if it were made now; so does what it was asked to wait.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        let at = self.at.min(now);
+        let until = self
+            .until
+            .map(|until| at + until.since(self.at).min(LONGEST_ASKED));
+        Self {
+            at,
+            until,
+            ..self.clone()
+        }
+    }
+}
+
 /// Sums up attempts at one CA, oldest first: all of them, which the ladder counts, and those that
 /// were the CA's own, which the policy of fail-over counts. None if there are none.
 pub fn troubles<'a>(
@@ -156,6 +177,42 @@ mod tests {
             until: until.map(|wait| START + wait),
             local: false,
         }
+    }
+
+    #[test]
+    fn what_a_wrong_clock_has_written_counts_as_made_now() {
+        let now = Timestamp::from_unix(1_795_000_000);
+        let year = Duration::from_secs(365 * 86_400);
+        let failed = |at, until| Failed {
+            ca: CaName::parse("one").expect("a literal name"),
+            at,
+            theirs: true,
+            rejected: false,
+            local: false,
+            until,
+        };
+        let check = |at, until, want_at, want_until| {
+            let seen = failed(at, until).as_of(now);
+            assert_eq!((seen.at, seen.until), (want_at, want_until));
+        };
+        let earlier = now - HOUR;
+        check(earlier, None, earlier, None);
+        check(earlier, Some(now + HOUR), earlier, Some(now + HOUR));
+        // A clock that was years ahead.
+        check(now + year * 9, None, now, None);
+        check(
+            now + year * 9,
+            Some(now + year * 9 + HOUR),
+            now,
+            Some(now + HOUR),
+        );
+        // A wait that is none.
+        check(
+            earlier,
+            Some(now + year * 70),
+            earlier,
+            Some(earlier + LONGEST_ASKED),
+        );
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Shift<'_> {
         if let Some(old) = old {
             let fits = run.terms.accept_order_of(&old.terms);
             if let Some(url) = old.order_url.as_deref().filter(|_| !fits) {
-                self.leave(&old, url).await;
+                self.leave(session, &old, url).await;
             }
             if fits && !self.is_spent(&old, &journal, current)? {
                 run.order_url = old.order_url;
@@ -114,16 +114,10 @@ impl Shift<'_> {
         Ok(driven)
     }
 
-    /// Gives up an order of an earlier run with which nobody goes on, if its CA is being talked to:
-    /// for courtesy alone no other CA is asked.
-    async fn leave(&self, old: &Run, url: &str) {
-        let Some(profile) = self.settings.cas.get(&old.terms.ca) else {
-            return;
-        };
-        let counter = self.counter(profile).await;
-        if let Some(Ok(session)) = counter.session.get()
-            && session.account() == old.terms.account
-        {
+    /// Gives up an order of an earlier run at this CA with which nobody goes on. One at another CA is
+    /// left: that CA has just been given up for not answering well.
+    async fn leave(&self, session: &CaSession, old: &Run, url: &str) {
+        if old.terms.ca == session.profile().name && old.terms.account == session.account() {
             abandon::order(session, url).await;
         }
     }

@@ -252,7 +252,10 @@ impl Shift<'_> {
         let profiles = &self.settings.cas;
         let list = choose::in_order(
             &certificate.cas,
-            current.map(|current| &current.origin.ca),
+            current
+                .map(|current| &current.origin)
+                .filter(|origin| origin.fallback && !origin.staging)
+                .map(|origin| &origin.ca),
             self.settings.failover.fail_back,
         );
         if !self.rehearsal {
