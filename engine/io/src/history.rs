@@ -385,6 +385,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let prepare = |connection: &mut Connection| -> rusqlite::Result<i64> {
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        sound(connection)?;
         let before = version_of(connection)?;
         if (1..SCHEMA).contains(&before) {
             keep_copy(connection, path, before)?;
@@ -410,6 +411,7 @@ fn copy(path: &Path) -> Result<Connection, StoreError> {
         let file = Connection::open_with_flags(path, flags)?;
         file.busy_timeout(PATIENCE)?;
         let mut memory = Connection::open_in_memory()?;
+        sound(&file)?;
         let whole = Backup::new(&file, &mut memory)?.step(-1)?;
         Ok((memory, whole))
     };
@@ -426,6 +428,17 @@ fn copy(path: &Path) -> Result<Connection, StoreError> {
     let version = bring_forward(&mut memory).map_err(|cause| error(&cause))?;
     refuse_newer(path, version)?;
     Ok(memory)
+}
+
+/// Looks through the whole file: damage behind its first page would otherwise be met by a question in
+/// the middle of a run, and by every run after it.
+fn sound(connection: &Connection) -> rusqlite::Result<()> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(verdict)))
 }
 
 /// A history without a file.

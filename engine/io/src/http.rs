@@ -344,6 +344,10 @@ fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, Failed> {
         let cause = format!("the roots in {} cannot be used: {cause}", path.display());
         Failed::new(TransportStage::Request, cause)
     };
+    // A pipe that nobody writes to would be waited for.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(refuse("it is no regular file".to_owned()));
+    }
     let text = std::fs::read_to_string(path).map_err(|cause| refuse(cause.to_string()))?;
     let roots = pem::roots(&text).map_err(|cause| refuse(cause.to_string()))?;
     let parsed: Result<Vec<_>, _> = roots

@@ -119,7 +119,13 @@ pub fn written(reference: &SecretRef) -> String {
 }
 
 fn from_file(path: &Path) -> Result<String, Missing> {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
+    let metadata = std::fs::metadata(path);
+    // A pipe that nobody writes to would be waited for.
+    if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
+        let hint = format!("write the secret to a file at {}", path.display());
+        return Err(Missing::new("it is no regular file", Some(hint)));
+    }
+    let length = metadata.map(|metadata| metadata.len());
     if length.is_ok_and(|length| length > LONGEST) {
         return Err(Missing::new(
             format!("the file is longer than {LONGEST} bytes"),

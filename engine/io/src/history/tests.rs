@@ -189,6 +189,32 @@ fn a_damaged_file_is_set_aside_and_a_newer_one_is_refused() {
 }
 
 #[test]
+fn damage_behind_the_first_page_is_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("waxwing.db");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    for hours in 0..200 {
+        let attempt = attempt(
+            "shop",
+            "one",
+            hours,
+            failed_with(FailureClass::Transient, None),
+        );
+        history.record(&attempt).expect("written");
+    }
+    drop(history);
+    let mut bytes = fs::read(&path).expect("there");
+    assert!(bytes.len() > 8192);
+    bytes[4096..].fill(0xff);
+    fs::write(&path, bytes).expect("written");
+    let looked = SqliteHistory::look(folder.path()).expect("taken for empty");
+    assert_eq!(looked.pasts(NOW), Ok(BTreeMap::new()));
+    let history = SqliteHistory::open(folder.path()).expect("begun anew");
+    assert_eq!(history.pasts(NOW), Ok(BTreeMap::new()));
+    assert!(folder.path().join("waxwing.db.damaged-1").exists());
+}
+
+#[test]
 fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("waxwing.db");
