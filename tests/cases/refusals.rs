@@ -232,3 +232,23 @@ fn rights_of_another_system_are_refused() {
         .says(other)
         .says(ours);
 }
+
+#[test]
+fn what_a_plugin_may_not_reach_is_told_without_asking_anybody() {
+    let rig = Rig::new();
+    let config = rig.config_without_plugins(&[("first", "https://ca.example.com/directory")]);
+    let plugin = "[plugin.dns-made-easy]\nsettings.endpoint = \"https://localhost:9443/V2.0\"\n\
+                  secrets = { api-key = \"file:dme-api-key\", secret-key = \"file:dme-secret-key\" }\n";
+    let one = certificate("one", &["www.example.com"]);
+    let with = |grant: &str| rig.write_config(&format!("{config}{plugin}{grant}\n{one}"));
+    with("");
+    let run = rig.waxwing(&["check", "--offline"]).expect(1);
+    run.says("may not reach https://localhost:9443, which its settings.endpoint names")
+        .says("grants.http = { hosts = [\"https://localhost:9443\"] }");
+    let hosts = "grants.http = { hosts = [\"https://localhost:9443\"], private = [\"127.0.0.0/8\"]";
+    with(&format!("{hosts}, trust = \"none.pem\" }}"));
+    let run = rig.waxwing(&["check", "--offline"]).expect(1);
+    run.says("[plugin.dns-made-easy] grants.http.trust names");
+    with(&format!("{hosts}, trust = \"root.pem\" }}"));
+    rig.waxwing(&["check", "--offline"]).expect(0);
+}

@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::args::{Cli, Verb};
 use crate::refusal::Refusal;
@@ -105,6 +105,9 @@ fn heard(exit: Exit, terminal: &mut Terminal) -> Exit {
 
 /// A verb that does not exist, and what to type instead.
 fn unknown_verb(error: &clap::Error) -> Option<(String, String)> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
     let ContextValue::String(verb) = error.get(ContextKind::InvalidSubcommand)? else {
         return None;
     };

@@ -39,7 +39,11 @@ pub(crate) fn run(
         }
         Some(AccountVerb::Contact { cas }) => {
             let accounts = desk.accounts(cas)?;
-            let changes = start::runtime()?.block_on(desk.opened()?.contact(&accounts));
+            let changes = if accounts.is_empty() {
+                Vec::new()
+            } else {
+                start::runtime()?.block_on(desk.opened()?.contact(&accounts))
+            };
             ("account contact", changes)
         }
         Some(AccountVerb::Rollover { ca }) => {

@@ -33,6 +33,7 @@ use crate::wire::{self, Compiled, Unusable, Wired};
 
 mod cas;
 mod install;
+mod reach;
 mod state;
 mod view;
 
@@ -71,6 +72,7 @@ pub(crate) fn run(
         found.extend(rehearsals(&loaded.settings));
         found.extend(outside(&loaded, &store, arguments.offline, terminal)?);
     }
+    found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
     if terminal.json {
         terminal.print(&Document::new("check", now, check::json(&found)).to_text());

@@ -62,14 +62,23 @@ pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
         page.line(&sum);
         page.plain(2, head);
     }
-    let mut table = Table::new(2, &[Align::Left; 4]);
+    // Where a name leaves no room for the reason beside it, the reason stands below.
+    let longest = view.items().map(|item| item.name.as_str().len());
+    let folded = longest.max().unwrap_or(0) + REASON > context.width;
+    let mut table = Table::new(2, &[Align::Left; 4][usize::from(folded)..]);
     for item in view.items() {
-        table.row(row(item, context));
+        let mut row = row(item, context);
+        if folded {
+            row.pop();
+        }
+        table.row(row);
     }
-    let below = table.begin(2);
+    let below = table.begin(if folded { 1 } else { 2 });
     for (line, item) in table.lines().iter().zip(view.items()) {
         page.line(line);
-        for detail in details(view, item, context) {
+        let reason = folded.then(|| why(item, context));
+        let reason = reason.filter(|reason| !reason.is_empty());
+        for detail in reason.into_iter().chain(details(view, item, context)) {
             // A detail of a detail wraps below itself.
             let deeper = detail.len() - detail.trim_start().len();
             page.line(&Line::indented(below + deeper).text(detail.trim_start()));
@@ -89,6 +98,9 @@ pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
     }
     page.finish()
 }
+
+/// Room for a verb, a CA and a reason beside a name.
+const REASON: usize = 40;
 
 /// The verb, its sign and its meaning.
 fn act(action: &Action) -> (Ink, &'static str) {
@@ -578,6 +590,28 @@ mod tests {
             .map(|name| settings(name.as_str(), &["www.example.com"]))
             .collect();
         golden("plan-held.txt", |context| {
+            let view = PlanView {
+                plan: &plan,
+                only: &[],
+                certificates: &certificates,
+                plugins: &BTreeMap::new(),
+                warnings: &[],
+            };
+            render(&view, context)
+        });
+    }
+
+    #[test]
+    fn a_long_name_leaves_the_reason_a_line_of_its_own() {
+        let long = "payments-gateway.eu-west-1.internal.example.com";
+        let plan = Plan {
+            items: vec![
+                item(long, Action::Issue(IssueReason::Never)),
+                item("shop", Action::Issue(IssueReason::Never)),
+            ],
+        };
+        let certificates = [long, "shop"].map(|name| settings(name, &["www.example.com"]));
+        golden_at("plan-long.txt", &[120, 80], |context| {
             let view = PlanView {
                 plan: &plan,
                 only: &[],

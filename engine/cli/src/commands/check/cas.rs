@@ -16,12 +16,18 @@ pub(super) fn roots(settings: &Settings) -> Vec<Found> {
     let of_cas = cas.filter_map(|ca| Some((format!("[ca.{}] trust", ca.name), ca.trust.as_ref()?)));
     let network = settings.network.trust.as_ref();
     let of_network = network.map(|path| ("[network] trust".to_owned(), path));
+    let plugins = settings.plugins.values();
+    let of_plugins = plugins.filter_map(|plugin| {
+        let key = format!("[plugin.{}] grants.http.trust", plugin.name);
+        Some((key, plugin.grants.http.as_ref()?.trust.as_ref()?))
+    });
     let missing = |(key, path): (String, &std::path::PathBuf)| {
         let why = unreadable(path)?;
         let text = format!("{key} names {}, which {why}", path.display());
-        Some(Found::new(Verdict::Error, "CAs", text))
+        Some(Found::new(Verdict::Error, "trust", text))
     };
-    of_cas.chain(of_network).filter_map(missing).collect()
+    let all = of_cas.chain(of_network).chain(of_plugins);
+    all.filter_map(missing).collect()
 }
 
 fn unreadable(path: &Path) -> Option<&'static str> {
