@@ -1,14 +1,14 @@
 //! What the DNS says decides before a CA is asked.
 
+use waxwing_core::settings::{Propagation, Settings};
+
 use super::world::{World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::report::{CertificateReport, Outcome};
 use crate::scheduler::{Force, Job};
-use waxwing_core::settings::{Propagation, Settings};
 
-fn shop(world: &World) -> Settings {
-    let _same_names = world;
+fn shop() -> Settings {
     let mut first = profile("first");
     first.caa = vec!["first.example".to_owned()];
     let mut second = profile("second");
@@ -35,7 +35,7 @@ fn orders(world: &World, ca: &str) -> usize {
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_caa_forbids_is_not_asked_and_the_next_one_is() {
     let world = World::new(&["first", "second"]);
-    let settings = shop(&world);
+    let settings = shop();
     world.state().dns.caa = Some("old.example".to_owned());
     let report = run(&world, &settings).await;
     assert!(
@@ -56,7 +56,7 @@ async fn a_ca_that_caa_forbids_is_not_asked_and_the_next_one_is() {
 #[tokio::test(start_paused = true)]
 async fn if_caa_forbids_them_all_nothing_is_ordered_and_each_reason_is_told() {
     let world = World::new(&["first", "second"]);
-    let settings = shop(&world);
+    let settings = shop();
     world.state().dns.caa = Some("third.example".to_owned());
     let report = run(&world, &settings).await;
     let Outcome::Failed(Some(failure @ Failure::NoCa { .. })) = &report.outcome else {
@@ -78,7 +78,7 @@ async fn if_caa_forbids_them_all_nothing_is_ordered_and_each_reason_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_zone_whose_signatures_do_not_hold_costs_no_order() {
     let world = World::new(&["first", "second"]);
-    let settings = shop(&world);
+    let settings = shop();
     world.state().dns.bogus = true;
     let report = run(&world, &settings).await;
     let Outcome::Failed(Some(Failure::Lookup(error))) = &report.outcome else {
@@ -92,7 +92,7 @@ async fn a_zone_whose_signatures_do_not_hold_costs_no_order() {
 #[tokio::test(start_paused = true)]
 async fn where_the_dns_is_closed_it_is_not_believed_either() {
     let world = World::new(&["first", "second"]);
-    let mut settings = shop(&world);
+    let mut settings = shop();
     settings.network.propagation = Propagation::Wait(std::time::Duration::from_secs(1));
     world.state().dns.caa = Some("third.example".to_owned());
     let report = run(&world, &settings).await;
@@ -105,7 +105,7 @@ async fn where_the_dns_is_closed_it_is_not_believed_either() {
 #[tokio::test(start_paused = true)]
 async fn a_look_that_fails_is_told_and_stops_nothing() {
     let world = World::new(&["first"]);
-    let settings = shop(&world);
+    let settings = shop();
     world.state().always = Some(("caa", super::world::Fault::Fail));
     let report = run(&world, &settings).await;
     assert!(
@@ -122,7 +122,7 @@ async fn a_look_that_fails_is_told_and_stops_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_is_open_of_an_order_that_is_refused_is_given_up() {
     let world = World::new(&["first"]);
-    let mut settings = shop(&world);
+    let mut settings = shop();
     settings.certificates = vec![certificate("shop", &["a.example", "b.example"], &["first"])];
     // The second challenge is not taken up before the first one is refused.
     {
@@ -143,7 +143,7 @@ async fn what_is_open_of_an_order_that_is_refused_is_given_up() {
 #[tokio::test(start_paused = true)]
 async fn what_is_open_of_an_order_for_other_names_is_given_up() {
     let world = World::new(&["first"]);
-    let mut settings = shop(&world);
+    let mut settings = shop();
     world.state().dns.blind = true;
     let report = run(&world, &settings).await;
     assert!(
