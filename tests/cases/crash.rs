@@ -234,3 +234,22 @@ fn killed_while_the_new_files_are_being_tested() {
         assert_eq!(judge.traffic().count(Class::NewOrder), 2);
     });
 }
+
+#[test]
+fn the_key_that_a_closing_cut_off_has_left_is_taken_away() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, "");
+    rig.waxwing(&["renew"]).expect(0);
+    let key = fs::read(rig.stored("one").join("privkey.pem")).expect("stored");
+    let left = ["one", "one.dry-run", "forgotten"].map(|n| format!("state/journal/{n}.key"));
+    for path in &left {
+        fs::write(rig.path(path), &key).expect("written");
+    }
+    // Nothing is due.
+    rig.waxwing(&["renew"]).expect(0);
+    for path in &left {
+        assert!(!rig.path(path).exists(), "{path}");
+    }
+    assert_eq!(rig.versions("one"), 1);
+}

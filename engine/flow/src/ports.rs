@@ -386,7 +386,8 @@ pub trait CertificateStore: Send + Sync {
     fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError>;
     /// Forgets the journal and the pending key.
     fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError>;
-    /// Names with an open journal.
+    /// Names with an open journal, and those whose journal was being closed when the process died:
+    /// their pending key is still there, and MUST be listed so that somebody takes it away.
     fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError>;
     /// Keeps the key of the open run.
     fn save_pending_key(

@@ -253,6 +253,12 @@ fn journal(
         unfinished,
     );
     open().close_journal(name)?;
+    open().save_pending_key(name, key)?;
+    claims.hold(
+        "a key that a closing cut off has left is listed",
+        open().open_journals()? == names,
+    );
+    open().close_journal(name)?;
     open().close_journal(other)?;
     let closed = open().journal(name)?.is_none() && open().pending_key(name)?.is_none();
     claims.hold("a closed journal is gone, and its key", closed);

@@ -415,10 +415,13 @@ impl CertificateStore for FileStore {
         let paths = read::children(&self.layout.journals())?;
         let mut names: Vec<_> = paths
             .iter()
-            .filter_map(|path| path.file_name()?.to_str()?.strip_suffix(".toml"))
+            .filter(|path| !read::is_unfinished(path))
+            .filter_map(|path| path.file_name()?.to_str())
+            .filter_map(|file| file.strip_suffix(".toml").or(file.strip_suffix(".key")))
             .filter_map(|name| CertificateName::parse(name).ok())
             .collect();
         names.sort();
+        names.dedup();
         Ok(names)
     }
 

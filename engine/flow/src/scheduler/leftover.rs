@@ -42,7 +42,7 @@ impl Shift<'_> {
             let worked_on = jobs
                 .iter()
                 .any(|job| self.journal_name(&job.certificate.name) == name);
-            if !worked_on && let Err(failure) = self.settle_leftover(&name).await {
+            if let Err(failure) = self.settle_leftover(&name, worked_on).await {
                 // No report speaks of certificates that this run does not touch.
                 tracing::error!(certificate = %name, cause = %failure.lines().join(": "),
                     "what an earlier run left behind is still there");
@@ -50,18 +50,33 @@ impl Shift<'_> {
         }
     }
 
-    async fn settle_leftover(&self, journal: &CertificateName) -> Result<(), Failure> {
-        let Some(run) = self.read_journal(journal)? else {
-            return Ok(());
+    /// A journal that a job of this run works on is left to the job.
+    async fn settle_leftover(
+        &self,
+        journal: &CertificateName,
+        worked_on: bool,
+    ) -> Result<(), Failure> {
+        let run = match self.read_journal(journal) {
+            Ok(Some(_)) | Err(_) if worked_on => return Ok(()),
+            read => read?,
         };
         // A rehearsal has a journal of its own and the lock of the certificate.
+        let of_journal = journal.as_str().trim_end_matches(REHEARSAL);
+        let owner = match &run {
+            Some(run) => run.certificate.clone(),
+            None => CertificateName::parse(of_journal).unwrap_or_else(|_| journal.clone()),
+        };
         let store = &self.ports.session.store;
-        let _lock = match store.lock_certificate(&run.certificate) {
+        let _lock = match store.lock_certificate(&owner) {
             Ok(lock) => lock,
             // Another run is at it: nothing is left over.
             Err(error) if error.kind == StoreErrorKind::Locked => return Ok(()),
             Err(error) => return Err(Failure::Store(error)),
         };
+        if self.read_journal(journal)?.is_none() {
+            // The run was over and died while it closed its journal. Its key is still there.
+            return store.close_journal(journal).map_err(Failure::Store);
+        }
         self.settle_journal(journal).await
     }
 

@@ -201,7 +201,9 @@ impl CertificateStore for World {
 
     fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
         self.disk("list", "journals", |state| {
-            state.disk.journals.keys().cloned().collect()
+            let names = state.disk.journals.keys().chain(state.disk.pending.keys());
+            let names: std::collections::BTreeSet<_> = names.cloned().collect();
+            names.into_iter().collect()
         })
     }
 
