@@ -244,11 +244,52 @@ fn what_a_plugin_may_not_reach_is_told_without_asking_anybody() {
     with("");
     let run = rig.waxwing(&["check", "--offline"]).expect(1);
     run.says("may not reach https://localhost:9443, which its settings.endpoint names")
-        .says("grants.http = { hosts = [\"https://localhost:9443\"] }");
+        .says("grants.http = { hosts = [\"https://localhost:9443\"], private");
     let hosts = "grants.http = { hosts = [\"https://localhost:9443\"], private = [\"127.0.0.0/8\"]";
     with(&format!("{hosts}, trust = \"none.pem\" }}"));
     let run = rig.waxwing(&["check", "--offline"]).expect(1);
     run.says("[plugin.dns-made-easy] grants.http.trust names");
     with(&format!("{hosts}, trust = \"root.pem\" }}"));
     rig.waxwing(&["check", "--offline"]).expect(0);
+}
+
+#[test]
+fn what_is_in_the_place_of_the_history_is_named_with_what_to_do() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    fs::remove_file(rig.path("state/waxwing.db")).expect("there");
+    fs::create_dir(rig.path("state/waxwing.db")).expect("a folder");
+    for verb in [&["renew"][..], &["plan"], &["status"]] {
+        let run = rig.waxwing(verb).expect(5).says("waxwing.db");
+        let run = run.says("it is a folder, and the file of the history must be there");
+        run.says("hint: move it away: the next run begins a new history");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_configuration_and_says_what_to_do() {
+    let (rig, _judge) = rig();
+    let mut device = rig.program(&["-c", "/dev/null", "plan"]);
+    let run = finish(device.spawn().expect("the program starts")).expect(3);
+    let run = run.says("it is a pipe, a socket or a device, not a file");
+    run.says("hint: name a file");
+}
+
+#[test]
+fn a_ca_that_is_written_wrongly_leads_to_the_right_one() {
+    let (rig, _judge) = rig();
+    for verb in [
+        &["account", "deactivate", "frist", "--yes"][..],
+        &["account", "contact", "frist"],
+        &["account", "register", "frist"],
+        &["account", "rollover", "frist"],
+        &["ca", "show", "frist"],
+    ] {
+        let run = rig
+            .waxwing(verb)
+            .expect(2)
+            .says("no CA is called \"frist\"");
+        run.says("hint: did you mean first?");
+    }
 }

@@ -187,6 +187,9 @@ fn hint(cause: &std::io::Error) -> Option<String> {
     let hint = match cause.kind() {
         std::io::ErrorKind::InvalidData => "save the file as UTF-8 text",
         std::io::ErrorKind::PermissionDenied => "let the user that runs this read it",
+        std::io::ErrorKind::InvalidInput => {
+            "name a file: a configuration is read more than once, and who can write it is looked at"
+        }
         _ => return None,
     };
     Some(hint.to_owned())

@@ -31,6 +31,8 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
+mod place;
+
 const FILE: &str = "waxwing.db";
 
 /// The version of the tables, kept in `user_version`.
@@ -373,6 +375,7 @@ impl History for SqliteHistory {
 /// Opens the file, private to its owner, with its tables.
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let error = |cause: &rusqlite::Error| failed("open", path, cause);
+    place::must_be_a_file("open", path)?;
     match permission::open_private(path) {
         Ok(_new) => {}
         Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
@@ -403,6 +406,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 /// change, SQLite has to undo that before anybody can read. Without the right to write it reads.
 fn copy(path: &Path) -> Result<Connection, StoreError> {
     let error = |cause: &rusqlite::Error| failed("read", path, cause);
+    place::must_be_a_file("read", path)?;
     if !path.exists() {
         return empty(path);
     }

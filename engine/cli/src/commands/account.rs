@@ -10,7 +10,7 @@ use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
 use waxwing_flow::session::{AccountFrom, CaSession, SessionPorts};
 use waxwing_io::store::FileStore;
 
-use super::start;
+use super::{ca, start};
 use crate::args::{Account, AccountVerb, Global};
 use crate::exit::Exit;
 use crate::load::{self, Loaded};
@@ -197,8 +197,7 @@ impl<'a> Desk<'a> {
 
     fn unknown(&self, name: &str) -> Refusal {
         let names: Vec<&str> = self.settings().cas.keys().map(CaName::as_str).collect();
-        Refusal::new(Exit::Usage, format!("no CA is called \"{name}\""))
-            .cause(format!("known here: {}", names.join(", ")))
+        ca::unknown_ca(name, &names)
     }
 
     async fn register(&self, profiles: &[&CaProfile]) -> Vec<Change> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::nearest::nearest;
 use waxwing_core::profiles;
 use waxwing_core::settings::Settings;
 use waxwing_flow::ports::CertificateStore as _;
@@ -51,18 +52,31 @@ pub(crate) fn run(
 
 /// The refusal of a CA that nobody has heard of.
 fn unknown(name: &str, known: &[Known]) -> Refusal {
+    unknown_ca(
+        name,
+        &known
+            .iter()
+            .map(|ca| ca.profile.name.as_str())
+            .collect::<Vec<_>>(),
+    )
+}
+
+/// The refusal of a name that is none of these CAs, with the one that was probably meant.
+pub(super) fn unknown_ca(name: &str, known: &[&str]) -> Refusal {
     if name == profiles::TEMPLATE {
         let what = format!("{name} is no CA but what a CA of your own starts from");
         return Refusal::new(Exit::Usage, what).hint(
             "[ca.NAME] directories = [\"https://…\"], then `waxwing ca show NAME` shows every field",
         );
     }
-    let names: Vec<&str> = known.iter().map(|ca| ca.profile.name.as_str()).collect();
-    Refusal::new(Exit::Usage, format!("no CA is called \"{name}\""))
-        .cause(format!("known here: {}", names.join(", ")))
-        .hint(format!(
+    let refusal = Refusal::new(Exit::Usage, format!("no CA is called \"{name}\""))
+        .cause(format!("known here: {}", known.join(", ")));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => refusal.hint(format!("did you mean {near}?")),
+        None => refusal.hint(format!(
             "a CA of your own: [ca.{name}] directories = [\"https://…\"]"
-        ))
+        )),
+    }
 }
 
 /// Every CA with what this machine knows about it, those in use first, in their order.

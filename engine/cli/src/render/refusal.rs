@@ -5,8 +5,19 @@ use crate::refusal::Refusal;
 
 /// For people.
 pub(crate) fn text(refusal: &Refusal, context: &Context) -> String {
+    let hint = refusal.hint.as_deref();
+    failure(&refusal.message, &refusal.causes, hint, context)
+}
+
+/// What went wrong, why, and what to do, wrapped at its indentation.
+pub(super) fn failure(
+    message: &str,
+    causes: &[String],
+    hint: Option<&str>,
+    context: &Context,
+) -> String {
     let mut page = Page::new(context);
-    let mut lines = refusal.message.lines();
+    let mut lines = message.lines();
     let first = Line::indented(0).ink(Ink::Bad, "error:").text(" ");
     page.line(&first.hang_here().text(lines.next().unwrap_or_default()));
     for line in lines {
@@ -16,10 +27,10 @@ pub(crate) fn text(refusal: &Refusal, context: &Context) -> String {
             None => page.plain(indent, line.trim_start()),
         }
     }
-    for cause in &refusal.causes {
+    for cause in causes {
         page.plain(2, cause);
     }
-    if let Some(hint) = &refusal.hint {
+    if let Some(hint) = hint {
         page.hint(2, hint);
     }
     page.finish()

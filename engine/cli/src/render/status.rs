@@ -19,6 +19,9 @@ mod served;
 
 pub(super) use served::{Seen, all as served_at};
 
+/// The column that is folded where a name is long.
+const NAME: usize = 1;
+
 /// Columns that can be left out.
 const CA: usize = 2;
 const VALID_UNTIL: usize = 3;
@@ -255,7 +258,14 @@ fn table(
         ]);
     }
     // Where there is no room for all columns, those go first that the lines below repeat if they matter.
+    let mut folded = table.clone();
     table.fit(context.width, &[LAST_RUN, CA, VALID_UNTIL]);
+    if !table.fits(context.width) {
+        // A long name on a line of its own leaves room for more.
+        folded.fold(context.width, NAME);
+        folded.fit(context.width, &[LAST_RUN, CA, VALID_UNTIL]);
+        table = folded;
+    }
     table.lines().iter().for_each(|line| page.line(line));
 }
 

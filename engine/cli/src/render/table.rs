@@ -37,9 +37,12 @@ impl Cell {
 /// wraps at its own beginning.
 const ROOM_FOR_LAST: usize = 30;
 
+/// A column is not folded to less than this.
+const NARROWEST: usize = 8;
+
 /// Rows of cells. The last cell of a row wraps at its own beginning; in a row that ends early it
 /// may reach over the columns behind it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     indent: usize,
     align: Vec<Align>,
@@ -74,7 +77,7 @@ impl Table {
     pub(crate) fn fit(&mut self, room: usize, order: &[usize]) -> Vec<usize> {
         let mut gone = Vec::new();
         for &column in order {
-            if self.needs() <= room {
+            if self.fits(room) {
                 break;
             }
             // What is gone already has moved the rest to the left.
@@ -86,6 +89,33 @@ impl Table {
             gone.push(column);
         }
         gone
+    }
+
+    /// True if no row needs more than this.
+    pub(crate) fn fits(&self, room: usize) -> bool {
+        self.needs() <= room
+    }
+
+    /// Where the rows still do not fit: cells of this column that are too long for it get a line of
+    /// their own, and the rest of the row follows below.
+    pub(crate) fn fold(&mut self, room: usize, column: usize) {
+        let over = self.needs().saturating_sub(room);
+        let widest = self.widths().get(column).copied().unwrap_or(0);
+        let most = widest.saturating_sub(over).max(NARROWEST);
+        if over == 0 || widest <= most {
+            return;
+        }
+        for mut row in std::mem::take(&mut self.rows) {
+            let long = row.get(column).is_some_and(|cell| width(&cell.text) > most);
+            if long && column + 1 < row.len() {
+                let rest = row.split_off(column + 1);
+                let below = (0..=column).map(|_| Cell::plain(""));
+                let below = below.chain(rest).collect();
+                self.rows.extend([row, below]);
+            } else {
+                self.rows.push(row);
+            }
+        }
     }
 
     /// Columns from the edge to the end of the last one.
@@ -183,6 +213,24 @@ mod tests {
         assert_eq!(rows(8, &[2, 0]), (vec![2, 0], "bbb d\nf\n".to_owned()));
         assert_eq!(rows(8, &[0, 2]), (vec![0], "bbb cc d\nf\n".to_owned()));
         assert_eq!(rows(1, &[0, 2]), (vec![0, 2], "bbb d\nf\n".to_owned()));
+    }
+
+    #[test]
+    fn a_cell_that_is_too_long_gets_a_line_of_its_own() {
+        let shown = |room| {
+            let mut table = Table::new(0, &[Align::Left; 3]).gap(1);
+            table.row(["!", "a-very-long-name", "yes"].map(Cell::plain).into());
+            table.row(["", "short", "no"].map(Cell::plain).into());
+            table.fold(room, 1);
+            let context = context(80, false);
+            let mut page = Page::new(&context);
+            table.lines().iter().for_each(|line| page.line(line));
+            page.finish()
+        };
+        let flat = "! a-very-long-name yes\n  short            no\n";
+        assert_eq!(shown(22), flat);
+        assert_eq!(shown(21), "! a-very-long-name\n        yes\n  short no\n");
+        assert_eq!(shown(1), shown(21));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use waxwing_core::time::Timestamp;
 
 use super::page::{Context, WIDEST};
 use super::progress::Live;
+use super::refusal;
 use crate::args::Global;
+use crate::commands::start;
 
 /// Rows of a terminal that does not say how many it has.
 const USUAL_HEIGHT: usize = 24;
@@ -106,12 +108,11 @@ impl Terminal {
         self.progress.aside(format!("{text}{end}").as_bytes());
     }
 
-    /// Says that something went wrong and, if that is known, what to do about it.
+    /// Says that something went wrong and, if that is known, what to do about it. Later lines of the
+    /// text keep their indentation.
     pub(crate) fn fail(&mut self, text: &str, hint: Option<&str>) {
-        match hint {
-            Some(hint) => self.note(&format!("error: {text}\n  hint: {hint}")),
-            None => self.note(&format!("error: {text}")),
-        }
+        let context = self.context(start::now());
+        self.note(&refusal::failure(text, &[], hint, &context));
     }
 }
 

@@ -33,7 +33,7 @@ pub fn pieces(argument: &str) -> Vec<Piece<'_>> {
         !name.is_empty()
             && name
                 .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':'))
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b':' | b'.'))
     };
     let mut pieces = Vec::new();
     let mut rest = argument;

@@ -228,12 +228,12 @@ fn bound(
     let count = count as u64;
     if let Some(least) = limit("min").filter(|least| count < *least) {
         problems.add(wrong(format!(
-            "{count} {noun} are too few; {least} are needed"
+            "too few {noun}: {count}, and at least {least} must be here"
         )));
     }
     if let Some(most) = limit("max").filter(|most| count > *most) {
         problems.add(wrong(format!(
-            "{count} {noun} are too many; {most} are allowed"
+            "too many {noun}: {count}, and at most {most} may be here"
         )));
     }
 }

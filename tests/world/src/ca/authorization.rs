@@ -180,7 +180,7 @@ impl Office {
         for server in &self.name_servers {
             let answer = ask(*server, &at, RecordType::TXT)
                 .await
-                .map_err(|failed| dns_problem(format!("{server} about TXT of {at}: {failed}")))?;
+                .map_err(|failed| txt_problem(format!("{server} about TXT of {at}: {failed}")))?;
             let found = answer.txt();
             match answer.code {
                 _ if found.contains(&expected) => {}
@@ -198,7 +198,7 @@ impl Office {
                     )));
                 }
                 code => {
-                    return Err(dns_problem(format!("{server} about TXT of {at}: {code}")));
+                    return Err(txt_problem(format!("{server} about TXT of {at}: {code}")));
                 }
             }
         }
@@ -327,6 +327,11 @@ fn replace(ledger: &mut Ledger, authorization: &str, challenge: &Challenge) {
             held.clone_from(challenge);
         }
     }
+}
+
+/// As Pebble says it; Boulder says `dns` here, too.
+fn txt_problem(detail: String) -> Problem {
+    Problem::unauthorized(format!("a DNS look-up failed: {detail}"))
 }
 
 fn dns_problem(detail: String) -> Problem {

@@ -1,5 +1,7 @@
 //! Whether plugins may reach the addresses that their settings name.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 use waxwing_core::plugin::HostPattern;
 use waxwing_core::settings::{PluginSettings, Settings};
@@ -34,11 +36,34 @@ fn denied(plugin: &PluginSettings) -> Vec<Found> {
         };
         if !may {
             let text = format!("{name} may not reach {origin}, which its {key} names");
-            let hint = format!("[plugin.{name}] grants.http = {{ hosts = [{origin:?}] }}");
+            let hint = format!(
+                "[plugin.{name}] grants.http = {{ hosts = [{origin:?}]{} }}",
+                more_for(&origin)
+            );
             found.push(Found::new(Verdict::Error, "plugins", text).hint(Some(hint)));
         }
     }
     found
+}
+
+/// What else a grant needs for a host inside: plugins reach no private addresses unless they may, and
+/// such a server seldom has a public certificate.
+fn more_for(origin: &str) -> String {
+    let host = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    let host = match host.strip_prefix('[') {
+        Some(literal) => literal.split(']').next().unwrap_or(literal),
+        None => host.split(':').next().unwrap_or(host),
+    };
+    let range = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) if ip.is_loopback() => "127.0.0.0/8".to_owned(),
+        Ok(IpAddr::V6(ip)) if ip.is_loopback() => "::1/128".to_owned(),
+        Ok(IpAddr::V4(ip)) if ip.is_private() => format!("{ip}/32"),
+        Ok(IpAddr::V6(ip)) if ip.is_unique_local() => format!("{ip}/128"),
+        Ok(_) => return String::new(),
+        Err(_name) if host.eq_ignore_ascii_case("localhost") => "127.0.0.0/8".to_owned(),
+        Err(_name) => return String::new(),
+    };
+    format!(", private = [{range:?}], trust = \"ca.pem\"")
 }
 
 /// Whether a pattern with a wildcard means an origin.
@@ -72,5 +97,31 @@ fn collect<'s>(value: &'s Value, at: &str, urls: &mut Vec<(String, &'s str)>) {
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_inside_needs_more_than_its_name() {
+        let loopback = r#", private = ["127.0.0.0/8"], trust = "ca.pem""#;
+        for (origin, more) in [
+            ("https://localhost:9443", loopback),
+            ("https://127.0.0.1", loopback),
+            (
+                "https://[::1]:1",
+                r#", private = ["::1/128"], trust = "ca.pem""#,
+            ),
+            (
+                "https://10.1.2.3:8443",
+                r#", private = ["10.1.2.3/32"], trust = "ca.pem""#,
+            ),
+            ("https://api.example", ""),
+            ("https://192.0.2.1", ""),
+        ] {
+            assert_eq!(more_for(origin), more, "{origin}");
+        }
     }
 }

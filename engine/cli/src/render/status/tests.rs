@@ -342,3 +342,26 @@ fn when_all_is_well_the_first_line_says_so() {
     golden("status-good.txt", |context| render(&view, context));
     assert!(!view.needs_person());
 }
+
+#[test]
+fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
+    let long = "payments-gateway.eu-west-1.internal.example.com";
+    let inventory: BTreeMap<_, _> = [long, "mail"]
+        .map(|name| entry(name, "first", 90, AttemptResult::Renewed))
+        .map(|e| (e.certificate.clone(), e))
+        .into();
+    let plan = Plan {
+        items: vec![item(long, keep()), item("mail", keep())],
+    };
+    let certificates = [long, "mail"].map(|name| settings(name, &["web"]));
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &certificates,
+        broken: &[],
+        version: "0.0.0",
+    };
+    golden_at("status-long.txt", &[120, 80, 60], |context| {
+        render(&view, context)
+    });
+}

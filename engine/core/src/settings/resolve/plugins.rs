@@ -74,7 +74,7 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw, catalog: &Catalog) -> Plugins 
         };
         let settings = settings(&section, manifest);
         let secrets = secrets(&section, &name, manifest, raw);
-        let grants = grants::read(&section, &source, manifest, raw);
+        let grants = grants::read(&section, &source, manifest, &settings, raw);
         section.finish(&[
             ("config", "settings = { ... }"),
             ("credentials", "secrets = { ... }"),

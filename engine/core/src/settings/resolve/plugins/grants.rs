@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use crate::document::problem::Problem;
 use crate::document::section::{At, Section};
 use crate::nearest::nearest;
@@ -26,6 +28,7 @@ pub(super) fn read(
     plugin: &Section<'_>,
     source: &PluginSource,
     manifest: &Manifest,
+    settings: &Json,
     raw: &Raw,
 ) -> Grants {
     let mut grants = Grants::default();
@@ -38,7 +41,7 @@ pub(super) fn read(
             files_grant(one, raw)
         });
         grants.exec = by_purpose(section, "exec", &manifest.exec, |one, want| {
-            exec_grant(one, want, !manifest.files.is_empty())
+            exec_grant(one, want, files_in_commands(manifest, settings).as_deref())
         });
         if let Some(limits) = section.section("limits") {
             grants.limits = limits_grant(limits);
@@ -182,8 +185,24 @@ fn account_name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// `with_files` says that the plugin has files whose paths a command line can hold.
-fn exec_grant(section: Section<'_>, want: &WantExec, with_files: bool) -> Option<GrantExec> {
+/// The files whose paths a command line can hold: none for a plugin that asks for no folder, and an
+/// empty name for one whose settings do not say which files it writes.
+fn files_in_commands(manifest: &Manifest, settings: &Json) -> Option<Vec<String>> {
+    if manifest.files.is_empty() {
+        return None;
+    }
+    match settings.get("files") {
+        Some(Json::Object(files)) => Some(files.keys().cloned().collect()),
+        _ => Some(vec![String::new()]),
+    }
+}
+
+/// `files` are those whose paths a command line can hold.
+fn exec_grant(
+    section: Section<'_>,
+    want: &WantExec,
+    files: Option<&[String]>,
+) -> Option<GrantExec> {
     let argv = section.texts("argv", r#"["/usr/bin/systemctl", "reload", "nginx"]"#);
     if section.take("argv").is_none() && !section.is_misspelled("argv") {
         section.problems().add(
@@ -194,7 +213,7 @@ fn exec_grant(section: Section<'_>, want: &WantExec, with_files: bool) -> Option
     }
     let timeout = section.parsed("timeout", "\"30s\"", command_timeout);
     let argv = argv.and_then(|argv| {
-        known_placeholders(&section, &argv, want, with_files);
+        known_placeholders(&section, &argv, want, files);
         absolute_command(&section, argv)
     });
     section.finish(&[
@@ -229,7 +248,7 @@ fn known_placeholders(
     section: &Section<'_>,
     argv: &At<Vec<At<&str>>>,
     want: &WantExec,
-    with_files: bool,
+    files: Option<&[String]>,
 ) {
     let known = || want.parameters.keys().map(String::as_str);
     for word in &argv.value {
@@ -237,12 +256,19 @@ fn known_placeholders(
             let Piece::Placeholder(name) = piece else {
                 continue;
             };
-            let of_a_file = with_files && name.starts_with(placeholder::PATH);
-            if of_a_file || known().any(|one| one == name) {
+            if known().any(|one| one == name) {
+                continue;
+            }
+            if let (Some(files), Some(extension)) = (files, name.strip_prefix(placeholder::PATH)) {
+                if let Err((message, hint)) = one_file(files, extension) {
+                    let message = format!("{{{name}}}: {message}");
+                    let problem = section.problem(&word.at, "argv", message);
+                    section.problems().add(problem.hint(hint));
+                }
                 continue;
             }
             let mut there: Vec<_> = known().map(|one| format!("{{{one}}}")).collect();
-            if with_files {
+            if files.is_some() {
                 there.push("{path:EXTENSION}".to_owned());
             }
             let message = match nearest(name, known()) {
@@ -256,6 +282,39 @@ fn known_placeholders(
             let problem = section.problem(&word.at, "argv", message);
             section.problems().add(problem.hint(hint));
         }
+    }
+}
+
+/// Whether exactly one file has that extension; else why not and what to do.
+fn one_file(files: &[String], extension: &str) -> Result<(), (String, String)> {
+    let is_word = |text: &str| !text.is_empty() && !text.contains(':');
+    if !is_word(extension) {
+        let hint = "{path:pem} is the path of the file whose name ends in .pem";
+        return Err(("an extension belongs here".to_owned(), hint.to_owned()));
+    }
+    if files.iter().any(String::is_empty) {
+        return Ok(());
+    }
+    let ending = format!(".{extension}");
+    let with: Vec<&str> = files
+        .iter()
+        .map(String::as_str)
+        .filter(|file| file.ends_with(&ending))
+        .collect();
+    match with.as_slice() {
+        [_] => Ok(()),
+        [] if files.is_empty() => Err((
+            "settings.files names no file".to_owned(),
+            "a command without files has no paths; leave the placeholder out".to_owned(),
+        )),
+        [] => Err((
+            format!("no file of settings.files ends in {ending}"),
+            format!("the files are {}", files.join(", ")),
+        )),
+        several => Err((
+            format!("{} end in {ending}", several.join(" and ")),
+            "give the files of settings.files different extensions".to_owned(),
+        )),
     }
 }
 
