@@ -9,6 +9,7 @@ use waxwing_core::settings::{CertificateSettings, Settings};
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
+use crate::history::ClosedDeploy;
 use crate::journal;
 use crate::ports::Clock;
 use crate::report::{
@@ -563,4 +564,56 @@ async fn what_is_installed_is_looked_at_until_it_is_served() {
     let report = again().await.expect("no crash");
     assert_eq!(served(&world, &report), (vec!["old"], 1));
     assert_eq!(report.served[0].seen.as_ref().expect("a leaf").sha256, old);
+
+    // Every installation and what came of it; but not that all was as the day before.
+    let deploys = world.state().memory.deploys.clone();
+    let rows: Vec<String> = deploys.iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            "1 files: well",
+            "1 shop.example:443: well",
+            "1 shop.example:443: served: simulated",
+            "2 files: well",
+            "2 shop.example:443: served: simulated",
+            "2 shop.example:443: served: another certificate is served, with SHA-256 of last year",
+        ]
+    );
+}
+
+/// An installation of the history.
+fn row(deploy: &ClosedDeploy) -> String {
+    let ended = deploy.failed.as_ref().map_or_else(
+        || "well".to_owned(),
+        |failed| format!("{}: {}", failed.stage, failed.causes.join(" / ")),
+    );
+    let version = deploy.version.unwrap_or(0);
+    format!("{version} {}: {ended}", deploy.target)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_fails_is_in_the_history_of_each_certificate() {
+    let world = World::new(&["first"]);
+    world.state().always = Some(("install", Fault::Fail));
+    let settings = settings(vec![profile("first")], many(2, &["first"]));
+    world.run(&settings).await.expect("no crash");
+    let rows = || {
+        let deploys = world.state().memory.deploys.clone();
+        deploys.iter().map(row).collect::<Vec<_>>()
+    };
+    let failed = "1 files: install: plugin files failed to install: simulated [test.simulated]";
+    assert_eq!(rows(), [failed, failed]);
+    world.state().always = None;
+    let again = world.run_with(&settings, Vec::new(), false, Stop::new().1);
+    again.await.expect("no crash");
+    assert_eq!(rows()[2..], ["1 files: well", "1 files: well"]);
+    // A rehearsal installs nothing.
+    let jobs = settings
+        .certificates
+        .iter()
+        .map(|c| job(c, Some(1)))
+        .collect();
+    let rehearsal = world.run_with(&settings, jobs, true, Stop::new().1);
+    rehearsal.await.expect("no crash");
+    assert_eq!(rows().len(), 4);
 }
