@@ -15,6 +15,7 @@ mod cases {
     #[cfg(unix)]
     mod install;
     mod kill;
+    mod look;
     mod matrix;
     mod preflight;
     mod propagation;

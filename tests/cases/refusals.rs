@@ -39,6 +39,8 @@ fn a_state_folder_that_is_not_there_is_not_made_by_looking() {
     for (verb, code, says) in [
         (&["plan"][..], 0, missing.as_str()),
         (&["status"], 0, &missing),
+        (&["history"], 0, &missing),
+        (&["explain", "one"], 0, "one was never issued"),
         (&["check", "--offline"], 0, "the first run makes it"),
         (&["check"], 0, "the first run makes it"),
         (&["account"], 0, "no account"),

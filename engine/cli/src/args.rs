@@ -54,6 +54,10 @@ pub(crate) enum Verb {
     Renew(Renew),
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
+    /// Say why a certificate is due or not, what happens next, when, and at which CA; no network
+    Explain(Explain),
+    /// Show what was tried and what came of it, newest first
+    History(History),
     /// Let the time ahead go by, with outages of your choice, and say what happens; no network
     Simulate(simulate::Simulate),
     /// CAs: what is known of each, and where each fact comes from
@@ -298,6 +302,45 @@ pub(crate) struct Status {
     pub(crate) name: Option<String>,
 }
 
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  waxwing explain shop
+
+Exit: 0 done, 1 it cannot be read, 2 usage, 3 configuration, 5 the state cannot be read,
+      8 not allowed")]
+pub(crate) struct Explain {
+    /// Which certificate
+    pub(crate) name: String,
+}
+
+/// Arguments of `history`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waxwing history                    the last 20 lines
+  waxwing history shop --full        one certificate, with every cause
+  waxwing history --since 30d --failed
+
+Exit: 0 done, 2 usage, 3 configuration, 5 the history cannot be read, 8 not allowed")]
+pub(crate) struct History {
+    /// Only this certificate
+    pub(crate) name: Option<String>,
+    /// Every cause of what failed, and the run it was in
+    #[arg(long)]
+    pub(crate) full: bool,
+    /// Only what failed
+    #[arg(long)]
+    pub(crate) failed: bool,
+    /// Only what ended within this time: 12h, 30d, 1y
+    #[arg(long, value_name = "TIME", value_parser = simulate::back)]
+    pub(crate) since: Option<std::time::Duration>,
+    /// So many lines at most
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) limit: u32,
+}
+
 /// What to type instead of a verb that other clients have.
 pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
     Some(match verb {
@@ -309,6 +352,8 @@ pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
         "install" | "deploy" | "install-cert" => {
             "`waxwing renew` installs what is not installed; [plugin.NAME] says where"
         }
+        "log" | "logs" | "journal" | "events" => "`waxwing history`",
+        "why" => "`waxwing explain NAME`",
         "list" | "ls" | "certificates" | "show" | "info" => "`waxwing status`",
         "test" | "dry-run" | "staging" => "`waxwing renew --dry-run`",
         "delete" | "remove" => {

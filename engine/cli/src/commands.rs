@@ -3,8 +3,10 @@
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod forget;
+pub(crate) mod history;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod renew;

@@ -76,6 +76,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             commands::revoke::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,
         ),
+        Verb::Explain(arguments) => commands::explain::run(&cli.global, &arguments, &mut terminal),
+        Verb::History(arguments) => commands::history::run(&cli.global, &arguments, &mut terminal),
         Verb::Simulate(arguments) => conclude(
             commands::simulate::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,

@@ -23,6 +23,8 @@ pub(crate) mod renewal;
 pub(crate) mod simulation;
 pub(crate) mod status;
 
+pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod json;
 
 pub(crate) mod terminal;

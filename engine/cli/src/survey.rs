@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_core::ca::CaProfile;
-use waxwing_core::ca::choose::{self, Next, Question};
+use waxwing_core::ca::choose::{self, Choice, Next, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::{self, Action, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -104,15 +104,26 @@ pub(crate) fn survey(
     })
 }
 
-/// The CA that a person's run would ask first for a certificate, chosen as the run chooses it; none
-/// if it would ask nobody.
-pub(crate) fn asked_first<'s>(
+/// How the CAs of a certificate's list stand, and which of them would be asked, chosen as a run
+/// chooses it.
+#[derive(Debug)]
+pub(crate) struct Asking<'s> {
+    /// The CAs in the order in which they are asked.
+    pub(crate) list: Vec<CaName>,
+    /// How each stands with the certificate.
+    pub(crate) standings: BTreeMap<CaName, Standing>,
+    /// Who would be asked, and who is passed over.
+    pub(crate) choice: Choice<'s>,
+}
+
+/// Asks the policy about one certificate. None if it is not planned.
+pub(crate) fn asking<'s>(
     loaded: &'s Loaded,
     survey: &Survey,
     history: &dyn History,
     certificate: &CertificateSettings,
-    now: Timestamp,
-) -> Option<&'s CaProfile> {
+    (asker, now): (Asker, Timestamp),
+) -> Option<Asking<'s>> {
     let settings = &loaded.settings;
     let stored = survey.stored.get(&certificate.name);
     let mut items = survey.plan.items.iter();
@@ -120,28 +131,49 @@ pub(crate) fn asked_first<'s>(
     let current = stored.and_then(|stored| stored.current.as_ref());
     let stood_in = current.and_then(plan::Current::stood_in);
     let list = choose::in_order(&certificate.cas, stood_in, settings.failover.fail_back);
+    let by_hand = asker == Asker::Person;
     let circumstances = Circumstances {
         digests: &BTreeMap::new(),
         down_since: &survey.down_since,
         spent: &budget::spent(history, &settings.cas, &list, &certificate.domains, now),
-        by_hand: true,
+        by_hand,
         now,
     };
+    let standings = hold::standings(&list, stored, action, &circumstances);
     let choice = choose::next(&Question {
         list: &list,
         profiles: &settings.cas,
         names: &certificate.domains,
         key: certificate.key,
-        standings: &hold::standings(&list, stored, action, &circumstances),
+        standings: &standings,
         policy: settings.failover,
         haste: hold::haste(action),
-        by_hand: true,
+        by_hand,
         now,
     });
-    match choice.next {
+    Some(Asking {
+        choice,
+        standings,
+        list,
+    })
+}
+
+/// The CA that a person's run would ask first for a certificate; none if it would ask nobody.
+pub(crate) fn asked_first<'s>(
+    loaded: &'s Loaded,
+    survey: &Survey,
+    history: &dyn History,
+    certificate: &CertificateSettings,
+    now: Timestamp,
+) -> Option<&'s CaProfile> {
+    let asking = asking(loaded, survey, history, certificate, (Asker::Person, now))?;
+    match asking.choice.next {
         Next::Ask { ca, .. } => Some(ca),
         // It says itself when it may be asked again.
-        Next::Wait { .. } | Next::Nobody => list.first().and_then(|ca| settings.cas.get(ca)),
+        Next::Wait { .. } | Next::Nobody => asking
+            .list
+            .first()
+            .and_then(|ca| loaded.settings.cas.get(ca)),
     }
 }
 

@@ -49,6 +49,19 @@ pub struct Due {
     pub warning: Option<String>,
 }
 
+/// What each rule says of one certificate, whichever of them decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// So many days after issue.
+    pub days_after_issue: Timestamp,
+    /// Two thirds of its life, or half of a short one.
+    pub lifetime: Timestamp,
+    /// The CA's suggestion, if there is one, and whether it counts: it has to end in time.
+    pub suggested: Option<(Suggestion, bool)>,
+    /// The last moment that leaves time for trouble.
+    pub safe_until: Timestamp,
+}
+
 /// How much a renewal matters at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
@@ -77,6 +90,24 @@ impl Due {
     }
 }
 
+/// What each rule says of a certificate with that validity.
+pub fn rules(
+    not_before: Timestamp,
+    not_after: Timestamp,
+    days: DaysAfterIssue,
+    suggestion: Option<&Suggestion>,
+) -> Rules {
+    let life = not_after.since(not_before);
+    let safe_until = not_before + life.saturating_sub(safe_floor(life));
+    let counts = |s: &Suggestion| s.window.start < s.window.end && s.window.end <= safe_until;
+    Rules {
+        days_after_issue: not_before + DAY.saturating_mul(days.days),
+        lifetime: not_before + renewed_after(life),
+        suggested: suggestion.map(|suggestion| (*suggestion, counts(suggestion))),
+        safe_until,
+    }
+}
+
 /// Decides when a certificate with that validity is due.
 pub fn due(
     not_before: Timestamp,
@@ -85,12 +116,15 @@ pub fn due(
     suggestion: Option<&Suggestion>,
 ) -> Due {
     let life = not_after.since(not_before);
-    let safe_until = not_before + life.saturating_sub(safe_floor(life));
-    let lifetime = not_before + renewed_after(life);
-    let wanted = not_before + DAY.saturating_mul(days.days);
-    let suggested = suggestion
-        .filter(|s| s.window.start < s.window.end && s.window.end <= safe_until)
-        .map(|s| s.chosen.max(s.window.start).min(s.window.end));
+    let Rules {
+        days_after_issue: wanted,
+        lifetime,
+        suggested,
+        safe_until,
+    } = rules(not_before, not_after, days, suggestion);
+    let suggested = suggested
+        .filter(|(_, counts)| *counts)
+        .map(|(s, _)| s.chosen.max(s.window.start).min(s.window.end));
     let (at, because) = match suggested {
         Some(at) if days.written && wanted < at => (wanted, Because::DaysAfterIssue(days.days)),
         Some(at) => (at, Because::Suggested),
@@ -119,8 +153,13 @@ pub fn safe_floor(life: Duration) -> Duration {
     (life / 6).max(DAY * 7).min(life / 3)
 }
 
+/// True if a life is so short that half of it counts instead of two thirds.
+pub fn renewed_at_half(life: Duration) -> bool {
+    life < SHORT_LIFE
+}
+
 fn renewed_after(life: Duration) -> Duration {
-    if life < SHORT_LIFE {
+    if renewed_at_half(life) {
         life / 2
     } else {
         life / 3 * 2

@@ -32,6 +32,11 @@ pub struct CertificateFacts {
 }
 
 impl CertificateFacts {
+    /// How long it is valid in all.
+    pub fn life(&self) -> std::time::Duration {
+        self.not_after.since(self.not_before)
+    }
+
     /// The identifier under which the CA knows it (RFC 9773 section 4.1); none if the certificate
     /// does not name its authority's key.
     pub fn ari_id(&self) -> Option<String> {

@@ -107,6 +107,53 @@ pub struct FailedDeploy {
     pub causes: Vec<String>,
 }
 
+/// One line of the history, as it is read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The run's id.
+    pub run: String,
+    /// Which certificate.
+    pub certificate: CertificateName,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What was done.
+    pub what: Recorded,
+    /// The version that was stored or brought somewhere, if one was.
+    pub version: Option<u32>,
+    /// Why it failed, if it did.
+    pub failed: Option<RecordedFailure>,
+}
+
+/// What a line of the history is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// An attempt to get a certificate.
+    Attempt {
+        /// At which CA.
+        ca: CaName,
+        /// If that CA stood in for another: for which, and why in the words of that time.
+        stands_in: Option<(CaName, String)>,
+    },
+    /// An installation, or a look at what is served.
+    Deploy {
+        /// The installer or the place, as it was called then.
+        target: String,
+    },
+}
+
+/// A failure of which the history knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedFailure {
+    /// The class of a failed attempt, or the stage of a failed installation, by its stable name.
+    pub kind: String,
+    /// The whole chain, outermost first.
+    pub causes: Vec<String>,
+    /// Until when the CA asked to be left alone.
+    pub until: Option<Timestamp>,
+}
+
 /// What is known of one certificate besides what the store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Past {

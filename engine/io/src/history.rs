@@ -32,8 +32,10 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 use crate::permission;
 
 mod place;
+mod records;
 mod schema;
 
+pub use records::Wanted;
 use schema::{SCHEMA, bring_forward, keep_copy, refuse_newer, version_of};
 
 const FILE: &str = "waxwing.db";

@@ -82,6 +82,11 @@ fn long(text: &str) -> Result<Duration, String> {
     within(text, DAY, LONGEST, "it has to be from 1d to 20y")
 }
 
+/// How far back somebody looks.
+pub(super) fn back(text: &str) -> Result<Duration, String> {
+    within(text, MINUTE, LONGEST, "it has to be from 1m to 20y")
+}
+
 fn every(text: &str) -> Result<Duration, String> {
     within(text, MINUTE, 30 * DAY, "it has to be from 1m to 30d")
 }

@@ -302,9 +302,22 @@ fn installer(view: &PlanView<'_>, item: &Item, install: &Install) -> String {
         InstallReason::OtherVersion(_) => " (has an older version)",
         InstallReason::Settings => " (its settings have changed)",
     };
+    let steps = steps(view.plugins, &item.name, &install.plugin);
+    match steps.is_empty() {
+        true => format!("{}{because}", install.plugin),
+        false => format!("{}{because}: {}", install.plugin, steps.join(", ")),
+    }
+}
+
+/// What an installer does for a certificate, one step after the other; nothing if it is not known.
+pub(crate) fn steps(
+    plugins: &BTreeMap<PluginName, PluginSettings>,
+    certificate: &CertificateName,
+    installer: &PluginName,
+) -> Vec<String> {
     let mut said = Vec::new();
-    if let Some(plugin) = view.plugins.get(&install.plugin) {
-        let names = plugin.file_names(&item.name);
+    if let Some(plugin) = plugins.get(installer) {
+        let names = plugin.file_names(certificate);
         // With several folders only the plugin knows which file goes where.
         let names = match (names.is_empty(), plugin.grants.files.len()) {
             (false, 1) => list(&names, NAMES_SHOWN),
@@ -328,10 +341,7 @@ fn installer(view: &PlanView<'_>, item: &Item, install: &Install) -> String {
             said.push(format!("then {what}"));
         }
     }
-    match said.is_empty() {
-        true => format!("{}{because}", install.plugin),
-        false => format!("{}{because}: {}", install.plugin, said.join(", ")),
-    }
+    said
 }
 
 /// ` (0640 root:nginx)`, as far as it is written.

@@ -2,7 +2,7 @@
 
 use waxwing_core::ca::choose::Because;
 use waxwing_core::name::PluginName;
-use waxwing_flow::history::{FailedDeploy, Target};
+use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
 
 use super::*;
 
@@ -367,4 +367,93 @@ fn to_look_at_a_history_changes_nothing_whatever_its_version() {
     let damaged = SqliteHistory::look(folder.path()).expect("taken for empty");
     assert_eq!(damaged.pasts(NOW), Ok(BTreeMap::new()));
     assert!(path.exists(), "setting it aside is for a run");
+}
+
+#[test]
+fn the_history_is_read_newest_first_with_every_cause() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    assert_eq!(history.begins(), Ok(None));
+    let until = Some(NOW + HOUR * 9);
+    let mut stood_in = attempt("shop", "two", 1, ClosedResult::Issued { version: 3 });
+    stood_in.stands_in = Some((ca_name("one"), Because::Failures(3)));
+    for attempt in [
+        attempt(
+            "shop",
+            "one",
+            0,
+            failed_with(FailureClass::RateLimited, until),
+        ),
+        stood_in,
+        attempt("mail", "one", 2, ClosedResult::Issued { version: 1 }),
+    ] {
+        history.record(&attempt).expect("written");
+    }
+    let deploy = |plugin: &str, failed: Option<FailedDeploy>| ClosedDeploy {
+        run: "r1".to_owned(),
+        certificate: name("shop"),
+        version: Some(3),
+        target: Target::Installer(PluginName::parse(plugin).expect("a literal name")),
+        started: NOW + HOUR,
+        ended: NOW + HOUR,
+        failed,
+    };
+    let failed = FailedDeploy {
+        stage: "install",
+        causes: vec!["outer".to_owned(), "inner".to_owned()],
+    };
+    history
+        .record_deploy(&deploy("web", None))
+        .expect("written");
+    history
+        .record_deploy(&deploy("mta", Some(failed)))
+        .expect("written");
+
+    let seen = |certificate: Option<&CertificateName>, since, most, failed| {
+        let wanted = Wanted {
+            certificate,
+            since,
+            failed,
+            most,
+        };
+        let records = history.records(&wanted).expect("readable");
+        let one = |record: Record| {
+            let what = match record.what {
+                Recorded::Attempt { ca, stands_in } => match stands_in {
+                    Some((other, why)) => format!("{ca} for {other}, {why}"),
+                    None => ca.to_string(),
+                },
+                Recorded::Deploy { target } => target,
+            };
+            let failed = record.failed.map(|failed| {
+                format!(
+                    "{} {:?} {}",
+                    failed.kind,
+                    failed.causes,
+                    failed.until.is_some()
+                )
+            });
+            format!(
+                "{} {what} {:?} {failed:?}",
+                record.certificate, record.version
+            )
+        };
+        records.into_iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        seen(None, NOW, 9, false),
+        [
+            "mail one Some(1) None",
+            "shop mta Some(3) Some(\"install [\\\"outer\\\", \\\"inner\\\"] false\")",
+            "shop web Some(3) None",
+            "shop two for one, failed 3 times in a row Some(3) None",
+            "shop one None Some(\"rate-limited [\\\"no \\\\\\\"answer\\\\\\\"\\\", \\\"refused\\\"] true\")",
+        ]
+    );
+    assert_eq!(seen(Some(&name("mail")), NOW, 9, false).len(), 1);
+    assert_eq!(seen(None, NOW + HOUR, 9, false).len(), 4);
+    assert_eq!(seen(None, NOW, 2, false).len(), 2);
+    assert_eq!(seen(None, NOW, 9, true).len(), 2);
+    assert_eq!(history.names(), Ok(vec![name("mail"), name("shop")]));
+    assert_eq!(history.begins(), Ok(Some(NOW)));
 }

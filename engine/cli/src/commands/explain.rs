@@ -1,0 +1,97 @@
+//! `waxwing explain`: why a certificate is due or not, what happens next, when, and at which CA.
+
+use waxwing_core::due;
+use waxwing_flow::budget;
+use waxwing_flow::history::Past;
+
+use super::start;
+use crate::args::{Explain, Global};
+use crate::exit::Exit;
+use crate::render::explain::{CaView, ExplainView, json, render};
+use crate::render::json::Document;
+use crate::render::terminal::Terminal;
+use crate::survey::{self, Asker, survey};
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Explain,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let (loaded, store) = start::look(global, terminal)?;
+    let history = start::look_at_history(&store, terminal)?;
+    start::say_if_missing(&store, terminal);
+    let now = start::now();
+    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+        .map_err(|error| start::store_failed(&error, terminal))?;
+    let known = survey.inventory.keys().cloned().collect();
+    let written = std::slice::from_ref(&arguments.name);
+    let names = start::names(written, &loaded.settings, &known, terminal)?;
+    let mut items = survey.plan.items.iter();
+    let Some(item) = items.find(|item| names.contains(&item.name)) else {
+        for error in &survey.broken {
+            terminal.fail(&error.to_string(), error.hint.as_deref());
+        }
+        return Ok(Exit::NeedsPerson);
+    };
+    let settings = &loaded.settings;
+    let mut certificates = settings.certificates.iter();
+    let certificate = certificates.find(|one| one.name == item.name);
+    let entry = survey.inventory.get(&item.name);
+    let current = entry.and_then(|entry| entry.current.as_ref());
+    let none = Past::default();
+    let past = survey.pasts.get(&item.name).unwrap_or(&none);
+    let stored = survey.stored.get(&item.name);
+    let suggestion = stored
+        .and_then(|stored| stored.current.as_ref())
+        .and_then(|current| current.suggestion);
+    let rules = current.zip(certificate).map(|(current, certificate)| {
+        due::rules(
+            current.facts.not_before,
+            current.facts.not_after,
+            certificate.days_after_issue,
+            suggestion.as_ref(),
+        )
+    });
+    let asking = certificate.and_then(|certificate| {
+        let who = (Asker::Timer, now);
+        survey::asking(&loaded, &survey, history.as_ref(), certificate, who)
+    });
+    let cas = asking.iter().flat_map(|asking| {
+        asking.list.iter().map(|name| {
+            let profile = settings.cas.get(name);
+            let names = certificate.map_or(&[][..], |certificate| &certificate.domains);
+            let left = profile.map(|profile| budget::left(history.as_ref(), profile, names, now));
+            CaView {
+                name: name.clone(),
+                standing: asking.standings.get(name).cloned().unwrap_or_default(),
+                passed_over: asking
+                    .choice
+                    .passed_over
+                    .iter()
+                    .find(|(other, _)| other == name)
+                    .map(|(_, why)| why.to_string()),
+                left: left.and_then(Result::ok).unwrap_or_default(),
+            }
+        })
+    });
+    let cas: Vec<CaView> = cas.collect();
+    let view = ExplainView {
+        item,
+        certificate,
+        current,
+        rules,
+        advice: past.advice.as_ref(),
+        failed: &past.failed,
+        cas: &cas,
+        next: asking.as_ref().map(|asking| &asking.choice.next),
+        failover: settings.failover,
+        plugins: &settings.plugins,
+    };
+    if terminal.json {
+        terminal.print(&Document::new("explain", now, json(&view)).to_text());
+    } else {
+        terminal.print(&render(&view, &terminal.context(now)));
+    }
+    Ok(Exit::Done)
+}

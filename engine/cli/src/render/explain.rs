@@ -1,0 +1,509 @@
+//! What `explain` says: one certificate, why it is due or not, and everything that follows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+use waxwing_core::ca::choose::{FailBack, FailOver, Next, Standing};
+use waxwing_core::due::{self, Because, Due, Rules};
+use waxwing_core::name::{CaName, PluginName};
+use waxwing_core::plan::{Action, IssueReason, Item};
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::schedule::Placed;
+use waxwing_core::settings::{CertificateSettings, PluginSettings};
+use waxwing_flow::budget::Left;
+use waxwing_flow::certificate::InventoryVersion;
+use waxwing_flow::history::Advice;
+
+use super::page::{Context, Ink, Line, Page, count, list};
+use super::plan::{held, steps};
+use super::time::stretch;
+
+/// Where the words behind a label begin.
+const WORDS: usize = 12;
+
+/// Everything that is known of one certificate without asking anybody.
+#[derive(Debug)]
+pub(crate) struct ExplainView<'a> {
+    /// What a timer's run would do.
+    pub(crate) item: &'a Item,
+    /// What is configured; none for one that left the configuration.
+    pub(crate) certificate: Option<&'a CertificateSettings>,
+    /// What is stored.
+    pub(crate) current: Option<&'a InventoryVersion>,
+    /// What each rule says of it.
+    pub(crate) rules: Option<Rules>,
+    /// What its CA advises.
+    pub(crate) advice: Option<&'a Advice>,
+    /// Failed attempts since it was last issued, oldest first.
+    pub(crate) failed: &'a [Failed],
+    /// The CAs in the order in which they are asked.
+    pub(crate) cas: &'a [CaView],
+    /// Who would be asked now.
+    pub(crate) next: Option<&'a Next<'a>>,
+    /// `[failover]`
+    pub(crate) failover: FailOver,
+    /// The configured plugins.
+    pub(crate) plugins: &'a BTreeMap<PluginName, PluginSettings>,
+}
+
+/// One CA of the list.
+#[derive(Debug)]
+pub(crate) struct CaView {
+    /// Which.
+    pub(crate) name: CaName,
+    /// How it stands with this certificate.
+    pub(crate) standing: Standing,
+    /// Why it is not asked, if it never is.
+    pub(crate) passed_over: Option<String>,
+    /// What its limits leave for one more certificate like this.
+    pub(crate) left: Vec<Left>,
+}
+
+/// For people.
+pub(crate) fn render(view: &ExplainView<'_>, context: &Context) -> String {
+    let mut page = Page::new(context);
+    page.line(&verdict(view, context));
+    labelled("issued", issued(view, context), &mut page);
+    rules(view, context, &mut page);
+    let mut say = |label: &str, lines: Vec<String>| labelled(label, lines, &mut page);
+    say("", afterwards(view, context));
+    if view.certificate.is_some() {
+        say("by whom", by_whom(view, context));
+        say("failed", failures(view, context));
+        say("if not", if_not(view, context));
+        say("then", then(view));
+    }
+    page.finish()
+}
+
+/// Lines behind a label.
+fn labelled(label: &str, lines: Vec<String>, page: &mut Page<'_>) {
+    for (nth, text) in lines.into_iter().enumerate() {
+        let label = if nth == 0 { label } else { "" };
+        let line = Line::indented(2).ink(Ink::Quiet, label).column(WORDS, 2);
+        page.line(&line.hang_here().text(text));
+    }
+}
+
+fn verdict(view: &ExplainView<'_>, context: &Context) -> Line {
+    let name = &view.item.name;
+    let at = |moment| {
+        format!(
+            "on {}, {}",
+            context.moment(moment),
+            context.relative(moment)
+        )
+    };
+    let (ink, text) = match &view.item.action {
+        Action::Keep { due, .. } => {
+            let moment = view.item.moment.map_or(due.at, |moment| moment.at);
+            (
+                Ink::Good,
+                format!("{name} is not due. It will be renewed {}.", at(moment)),
+            )
+        }
+        Action::Install { .. } => (
+            Ink::Warn,
+            format!("{name} is issued, but not installed everywhere: the next run installs it."),
+        ),
+        Action::Gone { .. } => (
+            Ink::Plain,
+            format!("{name} is not in the configuration any more: nothing renews it."),
+        ),
+        Action::Renew { .. } | Action::Issue(_) => {
+            let why = match &view.item.action {
+                Action::Issue(IssueReason::Never) => "was never issued",
+                Action::Issue(IssueReason::Names { .. }) => {
+                    "is stored with other names than the configuration wants"
+                }
+                Action::Issue(IssueReason::Staging) => "comes from a staging CA that nobody trusts",
+                Action::Issue(IssueReason::Revoked) => "is revoked",
+                _ => "is due",
+            };
+            match &view.item.hold {
+                None => (Ink::Warn, format!("{name} {why}: the next run orders it.")),
+                Some(hold) => (
+                    Ink::Warn,
+                    format!("{name} {why}, but it {}.", held(name, hold, context)),
+                ),
+            }
+        }
+    };
+    Line::indented(0).ink(ink, text)
+}
+
+fn issued(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let Some(current) = view.current else {
+        return vec!["never".to_owned()];
+    };
+    let (facts, origin) = (&current.facts, &current.origin);
+    let first = view.cas.first().map(|ca| &ca.name);
+    let role = match (origin.staging, origin.fallback, first) {
+        (true, ..) => " (staging: nobody trusts it)".to_owned(),
+        (_, true, Some(first)) if *first != origin.ca => format!(" (fallback of {first})"),
+        (_, true, _) => " (as a fallback)".to_owned(),
+        _ => String::new(),
+    };
+    let life = facts.life() + Duration::from_secs(60);
+    vec![format!(
+        "{} by {}{role}, version {}; it lives {}, until {}",
+        context.day(origin.issued_at),
+        origin.ca,
+        current.version,
+        stretch(life),
+        context.until(facts.not_after),
+    )]
+}
+
+/// When it is due, if it is stored.
+fn due<'a>(view: &ExplainView<'a>) -> Option<&'a Due> {
+    match &view.item.action {
+        Action::Renew { due, .. } | Action::Install { due, .. } | Action::Keep { due, .. } => {
+            Some(due)
+        }
+        Action::Issue(_) | Action::Gone { .. } => None,
+    }
+}
+
+/// What each rule says, and which of them decides.
+fn rules(view: &ExplainView<'_>, context: &Context, page: &mut Page<'_>) {
+    let (Some(rules), Some(due)) = (view.rules, due(view)) else {
+        return;
+    };
+    let days = view.certificate.map_or(0, |one| one.days_after_issue.days);
+    let mut rows: Vec<(String, String, bool)> = vec![(
+        format!(
+            "{} after issue",
+            count(usize::try_from(days).unwrap_or(0), "day")
+        ),
+        context.moment(rules.days_after_issue),
+        matches!(due.because, Because::DaysAfterIssue(_)),
+    )];
+    let suggested = match (rules.suggested, view.advice) {
+        (Some((suggestion, counts)), _) => {
+            let window = suggestion.window;
+            let late = if counts {
+                ""
+            } else {
+                " (ends too late to count)"
+            };
+            format!(
+                "{} .. {}{late}",
+                context.moment(window.start),
+                context.moment(window.end)
+            )
+        }
+        (None, Some(advice)) => match &advice.cause {
+            Some(cause) => format!(
+                "no answer ({cause}); asked again {}",
+                context.moment(advice.next)
+            ),
+            None => format!("not asked yet; asked {}", context.moment(advice.next)),
+        },
+        (None, None) => "its CA was not asked, or gives no advice".to_owned(),
+    };
+    rows.push((
+        "asked by the CA (ARI)".to_owned(),
+        suggested,
+        due.because == Because::Suggested,
+    ));
+    let part = match view.current {
+        Some(current) if due::renewed_at_half(current.facts.life()) => "1/2 of its life",
+        _ => "2/3 of its life",
+    };
+    rows.push((
+        part.to_owned(),
+        context.moment(rules.lifetime),
+        due.because == Because::Lifetime,
+    ));
+    let kept = view.current.map_or(Duration::ZERO, |current| {
+        current.facts.not_after.since(rules.safe_until) + Duration::from_secs(60)
+    });
+    rows.push((
+        format!("safe floor ({} left)", stretch(kept)),
+        format!(
+            "{}, where windows and blackout dates end",
+            context.moment(rules.safe_until)
+        ),
+        false,
+    ));
+    let wide = rows.iter().map(|(rule, ..)| rule.len()).max().unwrap_or(0);
+    for (nth, (rule, at, decides)) in rows.into_iter().enumerate() {
+        let label = if nth == 0 { "why then" } else { "" };
+        let line = Line::indented(2).ink(Ink::Quiet, label).column(WORDS, 2);
+        let line = line.text(rule).column(WORDS + wide + 2, 2).hang_here();
+        let ink = if decides { Ink::Strong } else { Ink::Plain };
+        let mark = if decides { "   <- decides" } else { "" };
+        page.line(&line.ink(ink, format!("{at}{mark}")));
+    }
+}
+
+/// What is made of what the rules say.
+fn afterwards(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Some(due) = due(view) else {
+        return lines;
+    };
+    if let Some(moment) = view.item.moment.filter(|moment| moment.at != due.at) {
+        let how = match moment.placed {
+            Placed::Spread => "a little earlier by chance, so that not all come at once",
+            Placed::InWindow => "moved into an off-peak window",
+            Placed::WithoutWindow => "no off-peak window is left in time, so none counts",
+        };
+        lines.push(format!("renewed {}: {how}", context.moment(moment.at)));
+    }
+    lines.extend(due.warning.clone());
+    lines
+}
+
+fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (nth, ca) in view.cas.iter().enumerate() {
+        let standing = &ca.standing;
+        let mut said = Vec::new();
+        if let Some(why) = &ca.passed_over {
+            said.push(why.clone());
+        }
+        if let Some(since) = standing.down_since {
+            said.push(format!("has not answered since {}", context.moment(since)));
+        }
+        if let Some(trouble) = &standing.trouble {
+            let failures = usize::try_from(trouble.failures).unwrap_or(usize::MAX);
+            said.push(format!(
+                "failed {} in a row since {}",
+                count(failures, "time"),
+                context.moment(trouble.first)
+            ));
+        }
+        if let Some(until) = standing.not_before.filter(|until| *until > context.now) {
+            let who = if standing.own_wait {
+                "tried"
+            } else {
+                "may be asked"
+            };
+            said.push(format!("{who} again {}", context.moment(until)));
+        }
+        let left: Vec<String> = ca
+            .left
+            .iter()
+            .map(|left| format!("{} of {} {}", left.left, left.limit, left.kind.as_str()))
+            .collect();
+        if !left.is_empty() && ca.passed_over.is_none() {
+            said.push(format!("left: {}", left.join(", ")));
+        }
+        let role = if nth == 0 {
+            ", asked first"
+        } else {
+            ", stands in"
+        };
+        let role = if ca.passed_over.is_some() {
+            ", never asked"
+        } else {
+            role
+        };
+        let said = match said.is_empty() {
+            true => String::new(),
+            false => format!(": {}", said.join("; ")),
+        };
+        lines.push(format!("{}{role}{said}", ca.name));
+    }
+    if view
+        .cas
+        .iter()
+        .filter(|ca| ca.passed_over.is_none())
+        .count()
+        > 1
+    {
+        let FailOver {
+            after_failures,
+            after,
+            fail_back,
+        } = view.failover;
+        let back = match fail_back {
+            FailBack::NextRenewal => "the first of the list is asked again at the next renewal",
+            FailBack::Never => "the one that stood in stays first",
+        };
+        lines.push(format!(
+            "the next one stands in after {} in a row, {} of failures, or behind the safe floor; {back}",
+            count(usize::try_from(after_failures).unwrap_or(usize::MAX), "failure"),
+            stretch(after),
+        ));
+    }
+    if let Some(Next::Ask {
+        ca,
+        instead_of: Some((first, because)),
+    }) = view.next
+    {
+        lines.push(format!(
+            "now {} instead of {first}, which {because}",
+            ca.name
+        ));
+    }
+    lines
+}
+
+fn failures(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let Some(last) = view.failed.last() else {
+        return Vec::new();
+    };
+    let times = count(view.failed.len(), "time");
+    let name = &view.item.name;
+    vec![format!(
+        "{times} since it was last issued, the last time {} at {}; every cause: waxwing history {name} --full",
+        context.moment(last.at),
+        last.ca
+    )]
+}
+
+fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let floor = view.rules.map(|rules| rules.safe_until);
+    let faster = match floor {
+        Some(floor) if floor > context.now => format!(", faster from {}", context.moment(floor)),
+        Some(_) => ", faster now: the safe floor is passed".to_owned(),
+        None => String::new(),
+    };
+    vec![format!(
+        "tried again after 1, 10 and 100 minutes, then daily{faster}; `waxwing renew {}` tries now",
+        view.item.name
+    )]
+}
+
+fn then(view: &ExplainView<'_>) -> Vec<String> {
+    let Some(certificate) = view.certificate else {
+        return Vec::new();
+    };
+    if certificate.install.is_empty() {
+        return vec!["only stored: no installer".to_owned()];
+    }
+    let mut lines: Vec<String> = certificate
+        .install
+        .iter()
+        .map(|plugin| {
+            let steps = steps(view.plugins, &certificate.name, plugin);
+            match steps.is_empty() {
+                true => plugin.to_string(),
+                false => format!("{plugin}: {}", steps.join(", ")),
+            }
+        })
+        .collect();
+    if !certificate.served_at.is_empty() {
+        lines.push(format!("look at {}", list(&certificate.served_at, 5)));
+    }
+    lines
+}
+
+/// The answer for machines.
+#[derive(Debug, Serialize)]
+pub(crate) struct ExplainJson {
+    certificate: String,
+    action: &'static str,
+    renewed_at: Option<String>,
+    decided_by: Option<&'static str>,
+    rules: Option<RulesJson>,
+    held_until: Option<String>,
+    failures: usize,
+    cas: Vec<CaJson>,
+    asked: Option<String>,
+    instead_of: Option<String>,
+    because: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct RulesJson {
+    days_after_issue: String,
+    lifetime: String,
+    safe_until: String,
+    suggested_start: Option<String>,
+    suggested_end: Option<String>,
+    suggestion_counts: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct CaJson {
+    ca: String,
+    passed_over: Option<String>,
+    failures: u32,
+    down_since: Option<String>,
+    not_before: Option<String>,
+    left: Vec<LeftJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct LeftJson {
+    kind: &'static str,
+    left: u32,
+    limit: String,
+    until: Option<String>,
+}
+
+/// For machines.
+pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
+    let due = due(view);
+    let (asked, stands_in) = match view.next {
+        Some(Next::Ask { ca, instead_of }) => (Some(ca.name.to_string()), instead_of.as_ref()),
+        Some(Next::Wait { ca, .. }) => (Some(ca.to_string()), None),
+        Some(Next::Nobody) | None => (None, None),
+    };
+    let ca = |ca: &CaView| CaJson {
+        ca: ca.name.to_string(),
+        passed_over: ca.passed_over.clone(),
+        failures: ca
+            .standing
+            .trouble
+            .as_ref()
+            .map_or(0, |trouble| trouble.failures),
+        down_since: ca.standing.down_since.map(|at| at.to_string()),
+        not_before: ca.standing.not_before.map(|at| at.to_string()),
+        left: ca
+            .left
+            .iter()
+            .map(|left| LeftJson {
+                kind: left.kind.as_str(),
+                left: left.left,
+                limit: left.limit.to_string(),
+                until: left.until.map(|at| at.to_string()),
+            })
+            .collect(),
+    };
+    ExplainJson {
+        certificate: view.item.name.to_string(),
+        action: match &view.item.action {
+            Action::Issue(_) => "issue",
+            Action::Renew { .. } => "renew",
+            Action::Install { .. } => "install",
+            Action::Keep { .. } => "keep",
+            Action::Gone { .. } => "gone",
+        },
+        renewed_at: due
+            .map(|due| view.item.moment.map_or(due.at, |moment| moment.at))
+            .map(|at| at.to_string()),
+        decided_by: due.map(|due| match due.because {
+            Because::Suggested => "ari",
+            Because::DaysAfterIssue(_) => "days-after-issue",
+            Because::Lifetime => "lifetime",
+        }),
+        rules: view.rules.map(|rules| RulesJson {
+            days_after_issue: rules.days_after_issue.to_string(),
+            lifetime: rules.lifetime.to_string(),
+            safe_until: rules.safe_until.to_string(),
+            suggested_start: rules.suggested.map(|(s, _)| s.window.start.to_string()),
+            suggested_end: rules.suggested.map(|(s, _)| s.window.end.to_string()),
+            suggestion_counts: rules.suggested.map(|(_, counts)| counts),
+        }),
+        held_until: view
+            .item
+            .hold
+            .as_ref()
+            .and_then(|hold| hold.until())
+            .map(|at| at.to_string()),
+        failures: view.failed.len(),
+        cas: view.cas.iter().map(ca).collect(),
+        asked,
+        instead_of: stands_in.map(|(first, _)| first.to_string()),
+        because: stands_in.map(|(_, because)| because.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

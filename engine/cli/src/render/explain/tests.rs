@@ -1,0 +1,242 @@
+use std::collections::BTreeMap;
+
+use waxwing_core::ca::CaProfile;
+use waxwing_core::due::{self, Suggestion};
+use waxwing_core::key::KeyType;
+use waxwing_core::name::Identifier;
+use waxwing_core::plan::hold::Hold;
+use waxwing_core::profiles;
+use waxwing_core::retry::ladder::Trouble;
+use waxwing_core::schedule::Moment;
+use waxwing_core::settings::DaysAfterIssue;
+use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::time::Window;
+use waxwing_flow::certificate::{CertificateFacts, Origin};
+
+use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
+use super::super::json::Document;
+use super::*;
+
+const USUAL: DaysAfterIssue = DaysAfterIssue {
+    days: 55,
+    written: false,
+};
+
+fn settings() -> CertificateSettings {
+    CertificateSettings {
+        name: name("shop"),
+        domains: vec![Identifier::parse("example.com").expect("a literal name")],
+        cas: vec![ca("first"), ca("second"), ca("third")],
+        key: KeyType::EcdsaP256,
+        reuse_key: false,
+        validate: Vec::new(),
+        install: vec![plugin("web"), plugin("proxy")],
+        served_at: vec![ServedAt::parse("example.com:443").expect("a literal place")],
+        days_after_issue: USUAL,
+        calendar: std::sync::Arc::default(),
+    }
+}
+
+fn current(left: i64, fallback: bool) -> InventoryVersion {
+    InventoryVersion {
+        version: 7,
+        facts: CertificateFacts {
+            names: vec![Identifier::parse("example.com").expect("a literal name")],
+            serial: vec![0x04],
+            authority_key_id: None,
+            not_before: days(left - 90),
+            not_after: days(left),
+            leaf_sha256: "0d7a41".to_owned(),
+            leaf_sha1: "41".to_owned(),
+            public_key_sha256: "ff".to_owned(),
+            key_type: Some(KeyType::EcdsaP256),
+            issuers: Vec::new(),
+        },
+        origin: Origin {
+            ca: ca(if fallback { "second" } else { "first" }),
+            account: "https://ca.example/acct/1".to_owned(),
+            issued_at: days(left - 90),
+            fallback,
+            staging: false,
+        },
+        revoked: None,
+    }
+}
+
+fn item(action: Action, hold: Option<Hold>) -> Item {
+    Item {
+        name: name("shop"),
+        action,
+        ca: Some(ca("first")),
+        moment: None,
+        hold,
+        install: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn cas() -> Vec<CaView> {
+    let clean = |name: &str| CaView {
+        name: ca(name),
+        standing: Standing::default(),
+        passed_over: None,
+        left: Vec::new(),
+    };
+    let mut third = clean("third");
+    third.passed_over = Some("an order there may cost money".to_owned());
+    vec![clean("first"), clean("second"), third]
+}
+
+#[test]
+fn one_that_is_not_due_says_which_rule_decides() {
+    let (certificate, current) = (settings(), current(85, true));
+    let facts = &current.facts;
+    let window = Window {
+        start: days(59),
+        end: days(61),
+    };
+    let suggestion = Suggestion {
+        window,
+        chosen: days(60),
+    };
+    let rules = |suggestion| due::rules(facts.not_before, facts.not_after, USUAL, suggestion);
+    let due = |suggestion| due::due(facts.not_before, facts.not_after, USUAL, suggestion);
+    let keep = |due: Due, moment| Item {
+        moment,
+        ..item(
+            Action::Keep {
+                due,
+                not_after: facts.not_after,
+            },
+            None,
+        )
+    };
+    let in_window = Moment {
+        at: days(48),
+        placed: Placed::InWindow,
+    };
+    let advised = keep(due(Some(&suggestion)), None);
+    let unadvised = keep(due(None), Some(in_window));
+    let advice = Advice {
+        about: "a.b".to_owned(),
+        suggestion: None,
+        explanation: None,
+        next: at(3_600),
+        failures: 1,
+        cause: Some("404 at https://first.example/ari".to_owned()),
+    };
+    let plugins = BTreeMap::new();
+    let cas = cas();
+    let mut view = ExplainView {
+        item: &advised,
+        certificate: Some(&certificate),
+        current: Some(&current),
+        rules: Some(rules(Some(&suggestion))),
+        advice: None,
+        failed: &[],
+        cas: &cas,
+        next: None,
+        failover: FailOver::default(),
+        plugins: &plugins,
+    };
+    golden("explain-advised.txt", |context| render(&view, context));
+    golden_json(
+        "explain.json",
+        &Document::new("explain", at(0), json(&view)).to_text(),
+    );
+    view.item = &unadvised;
+    view.rules = Some(rules(None));
+    view.advice = Some(&advice);
+    golden("explain.txt", |context| render(&view, context));
+}
+
+#[test]
+fn one_that_fails_says_what_holds_it_and_who_stands_in() {
+    let (certificate, current) = (settings(), current(20, false));
+    let facts = &current.facts;
+    let due = due::due(facts.not_before, facts.not_after, USUAL, None);
+    let renew = Action::Renew {
+        urgency: due.urgency(at(0), facts.not_after),
+        not_after: facts.not_after,
+        due,
+    };
+    let held = item(
+        renew,
+        Some(Hold::Ladder {
+            ca: ca("first"),
+            until: at(6_000),
+            failures: 3,
+        }),
+    );
+    let failed = [Failed {
+        ca: ca("first"),
+        at: at(-600),
+        rejected: false,
+        theirs: true,
+        local: false,
+        until: None,
+    }];
+    let mut cas = cas();
+    cas[0].standing = Standing {
+        trouble: Some(Trouble {
+            failures: 3,
+            first: at(-7_200),
+            last: at(-600),
+            until: None,
+            local: false,
+        }),
+        not_before: Some(at(6_000)),
+        own_wait: true,
+        down_since: Some(at(-7_200)),
+        ..Standing::default()
+    };
+    let profile: CaProfile = profiles::shipped()
+        .into_values()
+        .next()
+        .expect("one is shipped");
+    let next = Next::Ask {
+        ca: &profile,
+        instead_of: Some((ca("first"), waxwing_core::ca::choose::Because::Failures(3))),
+    };
+    let plugins = BTreeMap::new();
+    let view = ExplainView {
+        item: &held,
+        certificate: Some(&certificate),
+        current: Some(&current),
+        rules: Some(due::rules(facts.not_before, facts.not_after, USUAL, None)),
+        advice: None,
+        failed: &failed,
+        cas: &cas,
+        next: Some(&next),
+        failover: FailOver::default(),
+        plugins: &plugins,
+    };
+    golden("explain-failing.txt", |context| {
+        render(&view, context).replace(profile.name.as_str(), "second")
+    });
+}
+
+#[test]
+fn one_that_is_not_configured_is_not_explained_further() {
+    let current = current(41, false);
+    let gone = item(
+        Action::Gone {
+            not_after: Some(days(41)),
+        },
+        None,
+    );
+    let plugins = BTreeMap::new();
+    let view = ExplainView {
+        item: &gone,
+        certificate: None,
+        current: Some(&current),
+        rules: None,
+        advice: None,
+        failed: &[],
+        cas: &[],
+        next: None,
+        failover: FailOver::default(),
+        plugins: &plugins,
+    };
+    golden("explain-gone.txt", |context| render(&view, context));
+}

@@ -1,0 +1,373 @@
+//! What `history` says: a line for each thing that was tried, newest first.
+
+use serde::Serialize;
+use waxwing_core::name::CertificateName;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::history::{Record, Recorded};
+
+use super::page::{Context, Ink, Line, Page, count};
+use super::table::{Align, Cell, Table};
+use super::time::took;
+
+/// Columns that can be left out where there is no room.
+const TOOK: usize = 4;
+
+/// What was found.
+#[derive(Debug)]
+pub(crate) struct HistoryView<'a> {
+    /// Only this certificate was asked for.
+    pub(crate) only: Option<&'a CertificateName>,
+    /// Newest first.
+    pub(crate) records: &'a [Record],
+    /// When the history begins.
+    pub(crate) begins: Option<Timestamp>,
+    /// Every cause.
+    pub(crate) full: bool,
+    /// Only failures were asked for.
+    pub(crate) failed: bool,
+    /// Nothing older was asked for.
+    pub(crate) since: Option<Timestamp>,
+    /// No more were asked for.
+    pub(crate) most: u32,
+}
+
+/// For people.
+pub(crate) fn render(view: &HistoryView<'_>, context: &Context) -> String {
+    let mut page = Page::new(context);
+    page.line(&verdict(view, context));
+    if view.records.is_empty() {
+        return page.finish();
+    }
+    let columns = [
+        Align::Left,
+        Align::Left,
+        Align::Left,
+        Align::Left,
+        Align::Right,
+        Align::Left,
+    ];
+    let mut table = Table::new(2, &columns).gap(2);
+    let heads = ["WHEN", "NAME", "WHAT", "WHERE", "TOOK", "RESULT"];
+    table.row(heads.map(|head| Cell::of(Ink::Quiet, head)).into());
+    for record in view.records {
+        let (what, place) = subject(record);
+        let (ink, result) = result(record);
+        table.row(vec![
+            Cell::plain(context.moment(record.ended)),
+            Cell::of(Ink::Strong, record.certificate.as_str()),
+            Cell::of(ink, what),
+            Cell::plain(place),
+            Cell::plain(took(record.ended.since(record.started))),
+            Cell::plain(result),
+        ]);
+    }
+    table.fit(context.width, &[TOOK]);
+    let mut lines = table.lines().into_iter();
+    lines.next().iter().for_each(|head| page.line(head));
+    for (line, record) in lines.zip(view.records) {
+        page.line(&line);
+        details(record, view.full, context, &mut page);
+    }
+    let more = |record: &Record| record.failed.as_ref().is_some_and(|f| f.causes.len() > 1);
+    if !view.full && view.records.iter().any(more) {
+        let name = view.only.map_or("NAME", CertificateName::as_str);
+        page.hint(2, &format!("waxwing history {name} --full"));
+    }
+    page.finish()
+}
+
+fn verdict(view: &HistoryView<'_>, context: &Context) -> Line {
+    let of = view
+        .only
+        .map(|name| format!("{name}: "))
+        .unwrap_or_default();
+    let Some(begins) = view.begins else {
+        return Line::indented(0).text(format!("{of}nothing was tried yet"));
+    };
+    let since = view.since.map_or(begins, |since| since.max(begins));
+    let since = context.day(since);
+    let kind = if view.failed {
+        "nothing failed"
+    } else {
+        "nothing was tried"
+    };
+    if view.records.is_empty() {
+        return Line::indented(0).text(format!("{of}{kind} since {since}"));
+    }
+    let failed = view.records.iter().filter(|one| one.failed.is_some());
+    let (all, failed) = (view.records.len(), failed.count());
+    let cut = u32::try_from(all).is_ok_and(|all| all == view.most);
+    let shown = if cut {
+        format!("the last {}", count(all, "line"))
+    } else {
+        format!("{} since {since}", count(all, "line"))
+    };
+    let (ink, failed) = match failed {
+        0 => (Ink::Good, "all went well".to_owned()),
+        some => (Ink::Warn, format!("{some} failed")),
+    };
+    Line::indented(0).ink(ink, format!("{of}{shown}, {failed}"))
+}
+
+/// What was done, and where.
+fn subject(record: &Record) -> (&'static str, String) {
+    let failed = record.failed.is_some();
+    match &record.what {
+        Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
+        Recorded::Attempt { ca, .. } => ("issued", ca.to_string()),
+        Recorded::Deploy { target } if is_place(record) && failed => ("not served", target.clone()),
+        Recorded::Deploy { target } if is_place(record) => ("served", target.clone()),
+        Recorded::Deploy { target } if failed => ("not installed", target.clone()),
+        Recorded::Deploy { target } => ("installed", target.clone()),
+    }
+}
+
+/// A place has a port, an installer has none.
+fn is_place(record: &Record) -> bool {
+    matches!(&record.what, Recorded::Deploy { target } if target.contains(':'))
+}
+
+/// In a few words.
+fn result(record: &Record) -> (Ink, String) {
+    match &record.failed {
+        Some(failed) => (Ink::Bad, word(&failed.kind).to_owned()),
+        None => {
+            let version = record.version.map(|version| format!("version {version}"));
+            (Ink::Good, version.unwrap_or_default())
+        }
+    }
+}
+
+/// A class or a stage in plain words.
+fn word(kind: &str) -> &str {
+    match kind {
+        "transient" => "passing trouble",
+        "rate-limited" => "too many requests for the CA",
+        "rejected" => "refused by the CA",
+        "misconfigured" => "the configuration or an account is wrong",
+        "needs-person" => "a person has to do something",
+        "cancelled" => "stopped",
+        "bug" => "a fault of Waxwing or a plugin",
+        "read" => "it could not be read",
+        "plan" => "the installer did not agree",
+        "install" => "not put in place",
+        "verify" => "not found in place",
+        "undo" => "not put back either",
+        "note" => "done, but not noted",
+        "served" => "another one is served, or none",
+        other => other,
+    }
+}
+
+/// The cause that says most, which is the innermost one, or the whole chain and the run.
+fn details(record: &Record, full: bool, context: &Context, page: &mut Page<'_>) {
+    if let Recorded::Attempt {
+        stands_in: Some((other, why)),
+        ..
+    } = &record.what
+    {
+        page.plain(6, format!("instead of {other}, which {why}"));
+    }
+    if let Some(failed) = &record.failed {
+        let skipped = if full {
+            0
+        } else {
+            failed.causes.len().saturating_sub(1)
+        };
+        for cause in failed.causes.iter().skip(skipped) {
+            page.plain(6, cause.trim());
+        }
+        if let Some(until) = failed.until {
+            page.plain(
+                6,
+                format!("asked to be left alone until {}", context.moment(until)),
+            );
+        }
+    }
+    if full {
+        let began = context.clock(record.started);
+        let text = format!("run {}, begun at {began}", record.run);
+        page.line(&Line::indented(6).ink(Ink::Quiet, text));
+    }
+}
+
+/// The answer for machines.
+#[derive(Debug, Serialize)]
+pub(crate) struct HistoryJson {
+    begins: Option<String>,
+    records: Vec<RecordJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct RecordJson {
+    certificate: String,
+    what: &'static str,
+    ca: Option<String>,
+    instead_of: Option<String>,
+    because: Option<String>,
+    target: Option<String>,
+    version: Option<u32>,
+    started: String,
+    ended: String,
+    took_ms: u64,
+    run: String,
+    ok: bool,
+    kind: Option<String>,
+    causes: Vec<String>,
+    until: Option<String>,
+}
+
+/// For machines.
+pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
+    let record = |record: &Record| {
+        let (what, ca, stands_in, target) = match &record.what {
+            Recorded::Attempt { ca, stands_in } => ("issue", Some(ca), stands_in.as_ref(), None),
+            Recorded::Deploy { target } if is_place(record) => ("serve", None, None, Some(target)),
+            Recorded::Deploy { target } => ("install", None, None, Some(target)),
+        };
+        let failed = record.failed.as_ref();
+        RecordJson {
+            certificate: record.certificate.to_string(),
+            what,
+            ca: ca.map(ToString::to_string),
+            instead_of: stands_in.map(|(other, _)| other.to_string()),
+            because: stands_in.map(|(_, why)| why.clone()),
+            target: target.cloned(),
+            version: record.version,
+            started: record.started.to_string(),
+            ended: record.ended.to_string(),
+            took_ms: u64::try_from(record.ended.since(record.started).as_millis())
+                .unwrap_or(u64::MAX),
+            run: record.run.clone(),
+            ok: failed.is_none(),
+            kind: failed.map(|failed| failed.kind.clone()),
+            causes: failed
+                .map(|failed| failed.causes.clone())
+                .unwrap_or_default(),
+            until: failed
+                .and_then(|failed| failed.until)
+                .map(|at| at.to_string()),
+        }
+    };
+    HistoryJson {
+        begins: view.begins.map(|at| at.to_string()),
+        records: view.records.iter().map(record).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use waxwing_core::name::CaName;
+    use waxwing_flow::history::RecordedFailure;
+
+    use super::super::fixture::{at as moment, days};
+    use super::super::fixture::{golden_at, golden_json};
+    use super::*;
+    use crate::render::json::Document;
+
+    fn record(name: &str, hours: u32, what: Recorded, failed: Option<(&str, &[&str])>) -> Record {
+        let ended = moment(-3600 * i64::from(hours));
+        Record {
+            run: format!("r{hours}"),
+            certificate: CertificateName::parse(name).expect("a literal name"),
+            started: ended - Duration::from_secs(41),
+            ended,
+            what,
+            version: failed.is_none().then_some(3),
+            failed: failed.map(|(kind, causes)| RecordedFailure {
+                kind: kind.to_owned(),
+                causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
+                until: (kind == "rate-limited").then_some(moment(3600)),
+            }),
+        }
+    }
+
+    fn at(ca: &str, instead_of: Option<&str>) -> Recorded {
+        let parse = |name: &str| CaName::parse(name).expect("a literal name");
+        let why = "failed 3 times in a row".to_owned();
+        Recorded::Attempt {
+            ca: parse(ca),
+            stands_in: instead_of.map(|other| (parse(other), why)),
+        }
+    }
+
+    fn to(target: &str) -> Recorded {
+        Recorded::Deploy {
+            target: target.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_tried_is_told_with_its_cause() {
+        let refused: &[&str] = &[
+            "first did not answer with a directory",
+            "https://acme.first.example/directory: connect to 198.51.100.7:443 refused after 7 ms",
+        ];
+        let test: &[&str] = &[
+            "plugin web failed to install: the test failed",
+            "exit code 1: unknown directive \"htp2\" in site.conf:14",
+        ];
+        let records = [
+            record("shop", 1, to("shop.example.com:443"), None),
+            record("shop", 2, to("web"), None),
+            record("shop", 2, at("second", Some("first")), None),
+            record("shop", 3, at("first", None), Some(("transient", refused))),
+            record("mail", 40, to("web"), Some(("install", test))),
+            record(
+                "mail",
+                40,
+                at("first", None),
+                Some(("rate-limited", refused)),
+            ),
+        ];
+        let view = HistoryView {
+            only: None,
+            records: &records,
+            begins: Some(days(-9)),
+            full: false,
+            failed: false,
+            since: None,
+            most: 20,
+        };
+        golden_at("history.txt", &[120, 80], |context| render(&view, context));
+        golden_json(
+            "history.json",
+            &Document::new("history", moment(0), json(&view)).to_text(),
+        );
+        let shop = CertificateName::parse("shop").expect("a literal name");
+        let full = HistoryView {
+            only: Some(&shop),
+            records: &records[..4],
+            full: true,
+            most: 4,
+            ..view
+        };
+        golden_at("history-full.txt", &[120, 80], |context| {
+            render(&full, context)
+        });
+    }
+
+    #[test]
+    fn where_nothing_was_tried_it_is_said() {
+        let view = HistoryView {
+            only: None,
+            records: &[],
+            begins: None,
+            full: false,
+            failed: false,
+            since: None,
+            most: 20,
+        };
+        let context = super::super::page::tests::context(80, false);
+        assert_eq!(render(&view, &context), "nothing was tried yet\n");
+        let quiet = HistoryView {
+            begins: Some(moment(0)),
+            failed: true,
+            ..view
+        };
+        let text = render(&quiet, &context);
+        assert!(text.starts_with("nothing failed since "), "{text}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Reading the history as somebody wants to see it: newest first.
+
+use rusqlite::{Row, params};
+use waxwing_core::name::CertificateName;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::history::{Record, Recorded, RecordedFailure};
+use waxwing_flow::ports::StoreError;
+
+use super::{SqliteHistory, ca, certificate, maybe_time, time};
+
+/// Attempts and installations in one list. `?1` is a certificate or null, `?2` the earliest end, `?3`
+/// the most lines, `?4` whether only failures are wanted.
+const RECORDS: &str = "
+SELECT run, certificate, started, ended, version, ca, instead_of, because, NULL AS target,
+       class AS kind, until, causes, id, 0 AS later
+FROM attempt WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR class IS NOT NULL)
+UNION ALL
+SELECT run, certificate, started, ended, version, NULL, NULL, NULL, target,
+       stage, NULL, causes, id, 1
+FROM deploy WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR stage IS NOT NULL)
+ORDER BY ended DESC, later DESC, id DESC LIMIT ?3";
+
+/// Which lines of the history are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Of this certificate only; none for all.
+    pub certificate: Option<&'a CertificateName>,
+    /// None that ended before.
+    pub since: Timestamp,
+    /// Only failures.
+    pub failed: bool,
+    /// So many at most, the newest.
+    pub most: u32,
+}
+
+impl SqliteHistory {
+    /// Attempts and installations, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn records(&self, wanted: &Wanted<'_>) -> Result<Vec<Record>, StoreError> {
+        let values = params![
+            wanted.certificate.map(CertificateName::as_str),
+            wanted.since.unix_ms(),
+            wanted.most,
+            wanted.failed
+        ];
+        self.rows(RECORDS, values, record)
+    }
+
+    /// Every certificate of which something was tried.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn names(&self) -> Result<Vec<CertificateName>, StoreError> {
+        let sql = "SELECT certificate FROM attempt UNION SELECT certificate FROM deploy";
+        self.rows(sql, [], |row| certificate(row, 0))
+    }
+
+    /// When the oldest line was written; none if there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn begins(&self) -> Result<Option<Timestamp>, StoreError> {
+        let sql = "SELECT min(at) FROM (SELECT min(ended) AS at FROM attempt
+                   UNION ALL SELECT min(ended) FROM deploy)";
+        let found = self.rows(sql, [], |row| maybe_time(row, 0))?;
+        Ok(found.into_iter().flatten().next())
+    }
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let at = row.get::<_, Option<String>>(5)?;
+    let what = match at {
+        Some(_) => Recorded::Attempt {
+            ca: ca(row, 5)?,
+            stands_in: match row.get::<_, Option<String>>(6)? {
+                Some(_) => Some((
+                    ca(row, 6)?,
+                    row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+                )),
+                None => None,
+            },
+        },
+        None => Recorded::Deploy {
+            target: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
+        },
+    };
+    let kind: Option<String> = row.get(9)?;
+    let causes: String = row.get(11)?;
+    let until = maybe_time(row, 10)?;
+    Ok(Record {
+        run: row.get(0)?,
+        certificate: certificate(row, 1)?,
+        started: time(row, 2)?,
+        ended: time(row, 3)?,
+        version: row.get(4)?,
+        what,
+        failed: kind.map(|kind| RecordedFailure {
+            kind,
+            // What cannot be read as a list is shown as it is.
+            causes: serde_json::from_str(&causes).unwrap_or_else(|_| vec![causes.clone()]),
+            until,
+        }),
+    })
+}

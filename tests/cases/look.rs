@@ -1,0 +1,134 @@
+//! What is told afterwards: `history` and `explain`.
+
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::traffic::Class;
+
+use crate::cases::cli::rig;
+use crate::cases::rig::{Judge, Rig, Run, certificate, plain};
+
+#[track_caller]
+fn json(run: &Run, pointer: &str) -> serde_json::Value {
+    let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
+    assert_eq!(document["schema"], 1);
+    document.pointer(pointer).cloned().unwrap_or_default()
+}
+
+#[test]
+fn what_was_tried_is_read_again_with_every_cause() {
+    let (rig, judge) = rig();
+    let Judge::World(ca) = &judge else {
+        panic!("the world's CA was asked for");
+    };
+    rig.waxwing(&["history"])
+        .expect(0)
+        .says("nothing was tried yet");
+    ca.fault(Fault::once(
+        Class::NewOrder,
+        What::Problem {
+            kind: "rejectedIdentifier".to_owned(),
+            status: http::StatusCode::FORBIDDEN,
+            detail: "not here".to_owned(),
+            retry_after: None,
+        },
+    ));
+    rig.waxwing(&["renew"]).expect(5);
+    rig.waxwing(&["renew", "--now"]).expect(0);
+    let run = rig.waxwing(&["history"]).expect(0);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert!(lines[0].starts_with("3 lines since "), "{}", run.stdout);
+    assert!(lines[0].ends_with(", 1 failed"), "{}", run.stdout);
+    for (line, words) in [
+        (2, ["one", "installed", "server", "version 1"]),
+        (3, ["one", "issued", "first", "version 1"]),
+        (4, ["one", "not issued", "first", ""]),
+    ] {
+        for word in words {
+            assert!(lines[line].contains(word), "{word}: {}", run.stdout);
+        }
+    }
+    run.says("not here");
+    let full = rig
+        .waxwing(&["history", "one", "--full", "--failed"])
+        .expect(0);
+    let full = full.says("one: 1 line since").says("rejectedIdentifier");
+    assert!(!full.stdout.contains("version 1"), "{}", full.stdout);
+    let run = rig
+        .waxwing(&["history", "--json", "--limit", "2"])
+        .expect(0);
+    assert_eq!(json(&run, "/verb"), "history");
+    let records = json(&run, "/result/records");
+    assert_eq!(records.as_array().map(Vec::len), Some(2));
+    assert_eq!(json(&run, "/result/records/0/what"), "install");
+    assert_eq!(json(&run, "/result/records/1/ca"), "first");
+    assert_eq!(json(&run, "/result/records/1/ok"), true);
+    rig.waxwing(&["history", "nosuch"])
+        .expect(2)
+        .says("no certificate \"nosuch\"");
+    rig.waxwing(&["history", "--since", "soon"]).expect(2);
+    // It outlives the configuration and the store.
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(""),
+        certificate("other", &["www.example.com"])
+    ));
+    rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    rig.waxwing(&["history", "one"])
+        .expect(0)
+        .says("one: 3 lines");
+}
+
+#[test]
+fn a_failed_installation_is_in_the_history() {
+    let (rig, judge) = rig();
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer("grants.exec.test = { argv = [\"/bin/false\"] }\n"),
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(6);
+    rig.waxwing(&["history"])
+        .expect(0)
+        .says("not installed")
+        .says("1 failed");
+}
+
+#[test]
+fn explain_says_why_and_when_and_at_which_ca() {
+    let test = "explain_says_why_and_when_and_at_which_ca";
+    plain(test, |rig, judge| {
+        configure(rig, judge);
+        rig.waxwing(&["explain", "one"])
+            .expect(0)
+            .says("one was never issued: the next run orders it.")
+            .says("first, asked first");
+        rig.waxwing(&["renew"]).expect(0);
+        let asked = judge.traffic().total();
+        let run = rig.waxwing(&["explain", "one"]).expect(0);
+        let run = run.says("one is not due. It will be renewed on ");
+        let run = run
+            .says("<- decides")
+            .says("safe floor (")
+            .says("server: one.crt, one.key");
+        assert_eq!(run.stdout.matches("<- decides").count(), 1);
+        let run = rig.waxwing(&["explain", "one", "--json"]).expect(0);
+        assert_eq!(json(&run, "/result/action"), "keep");
+        let plan = rig.waxwing(&["plan", "--json"]).expect(0);
+        assert!(json(&plan, "/result").to_string().contains("keep"));
+        assert_eq!(judge.traffic().total(), asked, "no network");
+        rig.waxwing(&["explain", "two"])
+            .expect(2)
+            .says("no certificate \"two\"");
+        rig.waxwing(&["explain"]).expect(2);
+    });
+}
+
+fn configure(rig: &Rig, judge: &Judge) {
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(judge, ""),
+        rig.installer(""),
+        certificate("one", &["www.example.com"])
+    ));
+}
