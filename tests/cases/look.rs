@@ -132,3 +132,40 @@ fn configure(rig: &Rig, judge: &Judge) {
         certificate("one", &["www.example.com"])
     ));
 }
+
+#[test]
+fn the_health_of_a_ca_is_that_of_all_looks() {
+    let (rig, judge) = rig();
+    let Judge::World(ca) = &judge else {
+        panic!("the world's CA was asked for");
+    };
+    rig.waxwing(&["ca", "health"])
+        .expect(0)
+        .says("1 CA in use, nobody has looked yet")
+        .says("hint: waxwing ca health --now");
+    rig.waxwing(&["ca", "health", "--now"])
+        .expect(0)
+        .says("1 CA in use, it answers");
+    let asked = judge.traffic().total();
+    assert_eq!(judge.traffic().count(Class::Directory), 1);
+    rig.waxwing(&["ca", "health", "first"]).expect(0);
+    assert_eq!(judge.traffic().total(), asked, "no network");
+    ca.fault(Fault::always(
+        Class::Directory,
+        What::Problem {
+            kind: "serverInternal".to_owned(),
+            status: http::StatusCode::INTERNAL_SERVER_ERROR,
+            detail: "out of order".to_owned(),
+            retry_after: None,
+        },
+    ));
+    let run = rig.waxwing(&["ca", "health", "--now"]).expect(1);
+    run.says("1 of 1 CA in use does not answer: first")
+        .says("out of order");
+    let run = rig.waxwing(&["ca", "health", "--json"]).expect(1);
+    assert_eq!(json(&run, "/result/cas/0/ca"), "first");
+    assert!(json(&run, "/result/cas/0/down_since").is_string());
+    rig.waxwing(&["ca", "health", "frist"])
+        .expect(2)
+        .says("did you mean first?");
+}

@@ -219,6 +219,20 @@ impl Reason {
 pub(crate) enum CaVerb {
     /// Every CA, those in use first
     List,
+    /// How the CAs in use have answered in the last 30 days; no network without --now
+    #[command(after_help = "\
+Each sign is a day, the lowest bar the quickest: ! it did not answer for a while, . nobody looked.
+Runs look when they talk to a CA, the daemon looks by itself.
+
+Exit: 0 done, 1 one of them does not answer, 2 usage, 3 configuration, 5 the history cannot be read")]
+    Health {
+        /// Only these; without, every CA of a `ca` list
+        #[arg(value_name = "CA")]
+        cas: Vec<String>,
+        /// Ask for the directories now, and keep what comes of it
+        #[arg(long)]
+        now: bool,
+    },
     /// One CA with the origin of each field
     Show {
         /// The name as in `ca = [...]`

@@ -17,6 +17,7 @@ pub mod history;
 pub mod install;
 pub mod journal;
 pub mod machine;
+pub mod monitor;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;

@@ -9,6 +9,8 @@ use waxwing_core::profiles;
 use waxwing_core::settings::Settings;
 use waxwing_flow::ports::CertificateStore as _;
 
+mod health;
+
 use super::start;
 use crate::args::{CaVerb, Global};
 use crate::exit::Exit;
@@ -25,6 +27,9 @@ pub(crate) fn run(
     verb: &CaVerb,
     terminal: &mut Terminal,
 ) -> Result<Exit, Refusal> {
+    if let CaVerb::Health { cas, now } = verb {
+        return health::run(global, cas, *now, terminal);
+    }
     let loaded = load::load_if_any(global)?;
     let known = known(loaded.as_ref());
     let now = start::now();
@@ -34,6 +39,7 @@ pub(crate) fn run(
             Document::new("ca list", now, ca::list_json(&known)).to_text()
         }
         CaVerb::List => ca::list(&known, &context),
+        CaVerb::Health { .. } => String::new(),
         CaVerb::Show { name } => {
             let found = known
                 .iter()

@@ -7,6 +7,8 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::CertificateName;
 use waxwing_core::time::{Timestamp, stretch};
 
+pub(crate) mod health;
+
 use super::page::{Context, Ink, Line, Page, count, list as names};
 use super::table::{Align, Cell, Table};
 

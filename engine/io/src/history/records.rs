@@ -1,9 +1,11 @@
 //! Reading the history as somebody wants to see it: newest first.
 
+use std::time::Duration;
+
 use rusqlite::{Row, params};
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::history::{Record, Recorded, RecordedFailure};
+use waxwing_flow::history::{Record, Recorded, RecordedFailure, Sighting};
 use waxwing_flow::ports::StoreError;
 
 use super::{SqliteHistory, ca, certificate, maybe_time, time};
@@ -55,6 +57,27 @@ impl SqliteHistory {
     pub fn names(&self) -> Result<Vec<CertificateName>, StoreError> {
         let sql = "SELECT certificate FROM attempt UNION SELECT certificate FROM deploy";
         self.rows(sql, [], |row| certificate(row, 0))
+    }
+
+    /// What came of talking to a CA, oldest first, no older than `since`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn sightings(&self, name: &CaName, since: Timestamp) -> Result<Vec<Sighting>, StoreError> {
+        let sql =
+            "SELECT ca, at, took, cause FROM sighting WHERE ca = ?1 AND at >= ?2 ORDER BY at, id";
+        let values = params![name.as_str(), since.unix_ms()];
+        self.rows(sql, values, |row| {
+            let took: Option<i64> = row.get(2)?;
+            Ok(Sighting {
+                ca: ca(row, 0)?,
+                at: time(row, 1)?,
+                result: match took {
+                    Some(ms) => Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+                    None => Err(row.get::<_, Option<String>>(3)?.unwrap_or_default()),
+                },
+            })
+        })
     }
 
     /// When the oldest line was written; none if there is none.

@@ -457,3 +457,27 @@ fn the_history_is_read_newest_first_with_every_cause() {
     assert_eq!(history.names(), Ok(vec![name("mail"), name("shop")]));
     assert_eq!(history.begins(), Ok(Some(NOW)));
 }
+
+#[test]
+fn sightings_of_a_ca_are_read_oldest_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let sighting = |ca: &str, hours: u32, result: Result<u64, &str>| Sighting {
+        ca: ca_name(ca),
+        at: NOW + HOUR * hours,
+        result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
+    };
+    let all = [
+        sighting("one", 0, Ok(240)),
+        sighting("two", 1, Ok(7)),
+        sighting("one", 2, Err("refused")),
+        sighting("one", 3, Ok(250)),
+    ];
+    for one in &all {
+        history.sight(one).expect("written");
+    }
+    let seen = history.sightings(&ca_name("one"), NOW + HOUR);
+    assert_eq!(seen, Ok(all[2..].to_vec()));
+    let seen = history.sightings(&ca_name("three"), NOW);
+    assert_eq!(seen, Ok(Vec::new()));
+}

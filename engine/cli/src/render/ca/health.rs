@@ -1,0 +1,290 @@
+//! How the CAs have answered: a line for each, with a sign for each day.
+
+use serde_json::{Value, json as value};
+use waxwing_core::name::CaName;
+use waxwing_flow::monitor::{Health, Look, Part};
+
+use crate::render::page::{Context, Ink, Line, Page, count};
+use crate::render::table::{Align, Cell, Table};
+use crate::render::time::took;
+
+/// Days that are shown.
+pub(crate) const DAYS: u32 = 30;
+
+/// Bars by the time to answer.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Columns that can be left out.
+const UP: usize = 2;
+const MEDIAN: usize = 4;
+
+/// One CA.
+#[derive(Debug)]
+pub(crate) struct Watched<'a> {
+    /// Which.
+    pub(crate) ca: CaName,
+    /// What all looks say together.
+    pub(crate) health: Health,
+    /// The look of now, if one was asked for.
+    pub(crate) look: Option<&'a Look>,
+}
+
+/// For people.
+pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
+    let mut page = Page::new(context);
+    page.line(&verdict(watched));
+    if watched.iter().all(|one| one.health.last.is_none()) {
+        page.hint(2, "waxwing ca health --now");
+        return page.finish();
+    }
+    let columns = [
+        Align::Left,
+        Align::Left,
+        Align::Right,
+        Align::Left,
+        Align::Right,
+    ];
+    let mut table = Table::new(2, &columns).gap(2);
+    let days = format!("LAST {DAYS} DAYS");
+    let heads = ["CA", "NOW", "UP", &days, "MEDIAN"];
+    table.row(heads.map(|head| Cell::of(Ink::Quiet, head)).into());
+    for one in watched {
+        let health = &one.health;
+        let (ink, now) = match (&health.last, health.down_since) {
+            (None, _) => (Ink::Quiet, "not looked at".to_owned()),
+            (Some(_), Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
+            (Some(last), None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
+        };
+        let up = health.up.map(|up| percent(up));
+        table.row(vec![
+            Cell::of(Ink::Strong, one.ca.as_str()),
+            Cell::of(ink, now),
+            Cell::plain(up.unwrap_or_else(|| "-".to_owned())),
+            Cell::plain(spark(&health.parts)),
+            Cell::plain(health.median.map_or_else(|| "-".to_owned(), took)),
+        ]);
+    }
+    table.fit(context.width, &[MEDIAN, UP]);
+    table.lines().iter().for_each(|line| page.line(line));
+    for one in watched {
+        troubles(one, context, &mut page);
+    }
+    page.finish()
+}
+
+fn verdict(watched: &[Watched<'_>]) -> Line {
+    let all = count(watched.len(), "CA");
+    let down: Vec<&str> = watched
+        .iter()
+        .filter(|one| one.health.down_since.is_some())
+        .map(|one| one.ca.as_str())
+        .collect();
+    let unseen = watched
+        .iter()
+        .filter(|one| one.health.last.is_none())
+        .count();
+    if !down.is_empty() {
+        let does = if down.len() == 1 { "does" } else { "do" };
+        return Line::indented(0).ink(
+            Ink::Bad,
+            format!(
+                "{} of {all} in use {does} not answer: {}",
+                down.len(),
+                down.join(", ")
+            ),
+        );
+    }
+    match (watched.len(), unseen) {
+        (all_of_them, unseen) if unseen == all_of_them => {
+            Line::indented(0).text(format!("{all} in use, nobody has looked yet"))
+        }
+        (1, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, it answers")),
+        (_, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, all answer")),
+        (_, unseen) => Line::indented(0).ink(
+            Ink::Good,
+            format!("{all} in use, none is down; at {unseen} nobody has looked yet"),
+        ),
+    }
+}
+
+/// `99.2 %`, and 100 only if it is all.
+fn percent(part: f64) -> String {
+    let tenths = (part * 1000.0).floor() / 10.0;
+    if tenths >= 100.0 {
+        "100 %".to_owned()
+    } else {
+        format!("{tenths:.1} %")
+    }
+}
+
+/// A sign for each part of the time.
+fn spark(parts: &[Part]) -> String {
+    let slowest = parts.iter().filter_map(|part| part.median).max();
+    let sign = |part: &Part| match (part.down, part.median, slowest) {
+        (1.., _, _) => '!',
+        (0, Some(median), Some(slowest)) => {
+            let level = median.as_secs_f64() / slowest.as_secs_f64().max(f64::MIN_POSITIVE);
+            let steps = BARS.len() - 1;
+            // The highest bar is for the slowest day, if it is slow at all.
+            let top = if slowest.as_millis() < 1_000 {
+                steps / 2
+            } else {
+                steps
+            };
+            let nth = (0..=top)
+                .rev()
+                .find(|nth| level * top as f64 >= *nth as f64);
+            BARS[nth.unwrap_or(0)]
+        }
+        _ => '.',
+    };
+    parts.iter().map(sign).collect()
+}
+
+fn troubles(one: &Watched<'_>, context: &Context, page: &mut Page<'_>) {
+    if let Some((window, cause)) = &one.health.trouble {
+        let when = match one.health.down_since {
+            Some(since) => format!("since {}", context.moment(since)),
+            None if window.start == window.end => context.moment(window.start),
+            None => format!(
+                "{} until {}",
+                context.moment(window.start),
+                context.moment(window.end)
+            ),
+        };
+        page.plain(2, format!("{}: no answer {when}: {cause}", one.ca));
+    }
+    let Some(look) = one.look else {
+        return;
+    };
+    for change in &look.changes {
+        page.plain(2, format!("{} has changed {change}", one.ca));
+    }
+}
+
+/// For machines.
+pub(crate) fn json(watched: &[Watched<'_>]) -> Value {
+    let one = |one: &Watched<'_>| {
+        let health = &one.health;
+        let last = health.last.as_ref();
+        let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let days: Vec<Value> = health
+            .parts
+            .iter()
+            .map(|part| {
+                value!({
+                    "up": part.up,
+                    "down": part.down,
+                    "median_ms": part.median.map(ms),
+                })
+            })
+            .collect();
+        value!({
+            "ca": one.ca.as_str(),
+            "last": last.map(|last| value!({
+                "at": last.at.to_string(),
+                "took_ms": last.result.clone().ok().map(ms),
+                "cause": last.result.clone().err(),
+            })),
+            "down_since": health.down_since.map(|at| at.to_string()),
+            "up": health.up,
+            "median_ms": health.median.map(ms),
+            "trouble": health.trouble.as_ref().map(|(window, cause)| value!({
+                "from": window.start.to_string(),
+                "until": window.end.to_string(),
+                "cause": cause,
+            })),
+            "days": days,
+            "changes": one.look.map(|look| {
+                let changes = look.changes.iter();
+                changes
+                    .map(|change| value!({
+                        "field": change.field,
+                        "from": change.from,
+                        "to": change.to,
+                    }))
+                    .collect::<Vec<_>>()
+            }),
+        })
+    };
+    value!({ "cas": watched.iter().map(one).collect::<Vec<_>>() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use waxwing_core::time::Window;
+    use waxwing_flow::history::Sighting;
+    use waxwing_flow::monitor::{Change, health};
+
+    use super::*;
+    use crate::render::fixture::{at, ca, days, golden, golden_json};
+    use crate::render::json::Document;
+
+    fn watched<'a>(
+        name: &str,
+        looks: &[(i64, Result<u64, &str>)],
+        look: Option<&'a Look>,
+    ) -> Watched<'a> {
+        let sighting = |(ago, result): &(i64, Result<u64, &str>)| Sighting {
+            ca: ca(name),
+            at: at(-3600 * ago),
+            result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
+        };
+        let sightings: Vec<Sighting> = looks.iter().map(sighting).collect();
+        let over = Window {
+            start: days(-i64::from(DAYS)),
+            end: at(0),
+        };
+        Watched {
+            ca: ca(name),
+            health: health(&sightings, over, DAYS),
+            look,
+        }
+    }
+
+    #[test]
+    fn a_line_for_each_ca_says_how_it_has_answered() {
+        let steady: Vec<_> = (0..28)
+            .rev()
+            .map(|day| (day * 24, Ok(200 + day as u64 * 9)))
+            .collect();
+        let look = Look {
+            ca: ca("first"),
+            result: Ok(Duration::from_millis(200)),
+            changes: vec![Change {
+                field: "termsOfService",
+                from: Some("https://first.example/v1".to_owned()),
+                to: Some("https://first.example/v2".to_owned()),
+            }],
+        };
+        let refused = "https://second.example/directory: connect to 198.51.100.7:443 refused";
+        let all = [
+            watched("first", &steady, Some(&look)),
+            watched(
+                "second",
+                &[
+                    (60, Ok(90)),
+                    (40, Ok(2_000)),
+                    (5, Err(refused)),
+                    (2, Err(refused)),
+                ],
+                None,
+            ),
+            watched(
+                "third",
+                &[(50, Err("timed out after 10 s")), (40, Ok(80)), (1, Ok(90))],
+                None,
+            ),
+            watched("fourth", &[], None),
+        ];
+        golden("ca-health.txt", |context| render(&all, context));
+        golden_json(
+            "ca-health.json",
+            &Document::new("ca health", at(0), json(&all[1..3])).to_text(),
+        );
+        golden("ca-health-good.txt", |context| render(&all[..1], context));
+        golden("ca-health-none.txt", |context| render(&all[3..], context));
+    }
+}

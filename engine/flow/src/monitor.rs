@@ -1,0 +1,354 @@
+//! The CAs' endpoints, watched: one look at a directory, what has changed there since the last look,
+//! and what many looks say together.
+//!
+//! What a newcomer gets wrong: a look says how it was at one moment. Between two looks the state is
+//! taken to be that of the earlier one, but only for [`HOLDS`]; behind that nobody knows.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use waxwing_acme::directory::Directory;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::name::CaName;
+use waxwing_core::time::{Timestamp, Window};
+
+use crate::failure::Failure;
+use crate::history::Sighting;
+use crate::ports::History;
+use crate::session::{SessionPorts, greet, stored_directory};
+
+/// For so long a look says how a CA is doing.
+const HOLDS: Duration = Duration::from_secs(26 * 60 * 60);
+
+/// One look at a CA.
+#[derive(Debug)]
+pub struct Look {
+    /// Which.
+    pub ca: CaName,
+    /// How long the directory took, or every cause of every candidate.
+    pub result: Result<Duration, Failure>,
+    /// What is not as it was at the last look.
+    pub changes: Vec<Change>,
+}
+
+/// Something that a CA has changed in its directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The field as RFC 8555 section 7.1.1 calls it.
+    pub field: &'static str,
+    /// Before; none if it was not there.
+    pub from: Option<String>,
+    /// Now; none if it is gone.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_owned());
+        write!(
+            f,
+            "{}: {} -> {}",
+            self.field,
+            word(&self.from),
+            word(&self.to)
+        )
+    }
+}
+
+/// Looks at the directory of a CA, notes what came of it and keeps a copy. Nothing else is asked.
+pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfile) -> Look {
+    let before = stored_directory(ports, profile, &profile.directories);
+    let seen = greet(ports, profile).await;
+    let (result, mut differs) = (seen.as_ref().map(|greeting| greeting.took), Vec::new());
+    if let Ok(greeting) = &seen {
+        if let Some(before) = before {
+            differs = changes(&before.directory, &greeting.directory);
+        }
+        let (text, now) = (greeting.directory.to_stored(), ports.clock.now());
+        if let Err(error) = ports.store.save_directory(&profile.name, &text, now) {
+            tracing::warn!(ca = %profile.name, cause = %error, "no copy of the directory was kept");
+        }
+    }
+    let sighting = Sighting {
+        ca: profile.name.clone(),
+        at: ports.clock.now(),
+        result: result.map_err(|failure| failure.lines().join(": ")),
+    };
+    if let Err(error) = history.sight(&sighting) {
+        tracing::warn!(ca = %profile.name, cause = %error, "the look could not be noted");
+    }
+    Look {
+        ca: profile.name.clone(),
+        result: seen.map(|greeting| greeting.took),
+        changes: differs,
+    }
+}
+
+/// Looks at several CAs at the same time.
+pub async fn look_at_all(
+    ports: &SessionPorts,
+    history: &dyn History,
+    profiles: &[&CaProfile],
+) -> Vec<Look> {
+    let looks = profiles.iter().map(|profile| look(ports, history, profile));
+    join_all(looks).await
+}
+
+/// What is not the same in two directories, as far as Waxwing or its operator goes by it.
+pub fn changes(before: &Directory, after: &Directory) -> Vec<Change> {
+    let fields = |of: &Directory| {
+        let some = |text: &str| Some(text.to_owned());
+        [
+            ("newNonce", some(&of.new_nonce)),
+            ("newAccount", some(&of.new_account)),
+            ("newOrder", some(&of.new_order)),
+            ("revokeCert", of.revoke_cert.clone()),
+            ("keyChange", of.key_change.clone()),
+            ("renewalInfo", of.renewal_info.clone()),
+            ("termsOfService", of.meta.terms_of_service.clone()),
+            ("caaIdentities", {
+                let all = of.meta.caa_identities.join(", ");
+                (!all.is_empty()).then_some(all)
+            }),
+            (
+                "externalAccountRequired",
+                some(&of.meta.external_account_required.to_string()),
+            ),
+            ("profiles", {
+                let all: Vec<&str> = of.meta.profiles.keys().map(String::as_str).collect();
+                (!all.is_empty()).then(|| all.join(", "))
+            }),
+        ]
+    };
+    let pairs = fields(before).into_iter().zip(fields(after));
+    pairs
+        .filter(|((_, from), (_, to))| from != to)
+        .map(|((field, from), (_, to))| Change { field, from, to })
+        .collect()
+}
+
+/// What many looks at one CA say together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Health {
+    /// The last look.
+    pub last: Option<Sighting>,
+    /// Since when every look has failed, if the last one did.
+    pub down_since: Option<Timestamp>,
+    /// The part of the time of which something is known in which it answered: 0 to 1.
+    pub up: Option<f64>,
+    /// The middle one of all times to answer.
+    pub median: Option<Duration>,
+    /// The last time in which it did not answer, and why it did not at its end.
+    pub trouble: Option<(Window, String)>,
+    /// The time in parts of the same length, oldest first.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Part {
+    /// Looks that were answered.
+    pub up: u32,
+    /// Looks that were not.
+    pub down: u32,
+    /// The middle one of the times to answer.
+    pub median: Option<Duration>,
+}
+
+/// Sums up looks at one CA, oldest first, over a time that is cut into `parts`.
+pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
+    let within: Vec<&Sighting> = sightings
+        .iter()
+        .filter(|one| over.start <= one.at && one.at <= over.end)
+        .collect();
+    let (mut known, mut answered) = (Duration::ZERO, Duration::ZERO);
+    let mut trouble: Option<(Window, String)> = None;
+    let mut down_since = None;
+    for (nth, one) in within.iter().enumerate() {
+        let next = within.get(nth + 1).map_or(over.end, |next| next.at);
+        let time = next.since(one.at).min(HOLDS);
+        known += time;
+        match &one.result {
+            Ok(_) => {
+                answered += time;
+                if let (Some(_), Some((window, _))) = (down_since.take(), &mut trouble) {
+                    window.end = one.at;
+                }
+            }
+            Err(cause) => {
+                let start = *down_since.get_or_insert(one.at);
+                let window = Window { start, end: one.at };
+                trouble = Some((window, cause.clone()));
+            }
+        }
+    }
+    let up = (known > Duration::ZERO).then(|| answered.as_secs_f64() / known.as_secs_f64());
+    let length = over.end.since(over.start) / parts.max(1);
+    let part = |nth: u32| {
+        let (start, end) = (over.start + length * nth, over.start + length * (nth + 1));
+        let last = nth + 1 == parts;
+        let here = within
+            .iter()
+            .filter(|one| start <= one.at && (one.at < end || (last && one.at <= over.end)));
+        let mut took: Vec<Duration> = Vec::new();
+        let mut part = Part::default();
+        for one in here {
+            match &one.result {
+                Ok(time) => {
+                    part.up += 1;
+                    took.push(*time);
+                }
+                Err(_) => part.down += 1,
+            }
+        }
+        part.median = median(took);
+        part
+    };
+    Health {
+        last: within.last().map(|one| (*one).clone()),
+        down_since,
+        up,
+        median: median(
+            within
+                .iter()
+                .filter_map(|one| one.result.clone().ok())
+                .collect(),
+        ),
+        trouble,
+        parts: (0..parts).map(part).collect(),
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Option<Duration> {
+    times.sort_unstable();
+    times.get(times.len().saturating_sub(1) / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FROM: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn over(hours: u32) -> Window {
+        Window {
+            start: FROM,
+            end: FROM + HOUR * hours,
+        }
+    }
+
+    fn seen(looks: &[(u32, Result<u64, &str>)]) -> Vec<Sighting> {
+        let one = |(hours, result): &(u32, Result<u64, &str>)| Sighting {
+            ca: CaName::parse("first").expect("a literal name"),
+            at: FROM + HOUR * *hours,
+            result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
+        };
+        looks.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_state_between_two_looks_is_that_of_the_earlier_one() {
+        let table: &[(
+            &[(u32, Result<u64, &str>)],
+            Option<f64>,
+            Option<u32>,
+            Option<(u32, u32)>,
+        )] = &[
+            (&[], None, None, None),
+            (&[(0, Ok(7))], Some(1.0), None, None),
+            (
+                &[(0, Ok(7)), (6, Err("no")), (9, Ok(9))],
+                Some(0.75),
+                None,
+                Some((6, 9)),
+            ),
+            (
+                &[(0, Err("no")), (6, Err("nope"))],
+                Some(0.0),
+                Some(0),
+                Some((0, 6)),
+            ),
+            (
+                &[(0, Err("no")), (3, Ok(1)), (9, Err("nope"))],
+                Some(0.5),
+                Some(9),
+                Some((9, 9)),
+            ),
+        ];
+        for (looks, up, down, trouble) in table {
+            let found = health(&seen(looks), over(12), 4);
+            assert_eq!(found.up, *up, "{looks:?}");
+            assert_eq!(
+                found.down_since,
+                down.map(|hours| FROM + HOUR * hours),
+                "{looks:?}"
+            );
+            let window = found.trouble.map(|(window, _)| window);
+            let want = trouble.map(|(from, to)| Window {
+                start: FROM + HOUR * from,
+                end: FROM + HOUR * to,
+            });
+            assert_eq!(window, want, "{looks:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_knows_how_it_was_long_after_a_look() {
+        // 26 of 100 hours are known, all of them good; then 26 bad ones.
+        let found = health(&seen(&[(0, Ok(1)), (100, Err("no"))]), over(200), 1);
+        assert_eq!(found.up, Some(0.5));
+    }
+
+    #[test]
+    fn each_look_counts_in_its_part_of_the_time() {
+        let looks = seen(&[
+            (0, Ok(4)),
+            (1, Ok(9)),
+            (2, Ok(5)),
+            (6, Err("no")),
+            (12, Ok(8)),
+        ]);
+        let found = health(&looks, over(12), 4);
+        let shown: Vec<_> = found.parts.iter().map(|p| (p.up, p.down)).collect();
+        assert_eq!(shown, [(3, 0), (0, 0), (0, 1), (1, 0)]);
+        let ms = Duration::from_millis;
+        assert_eq!(found.parts[0].median, Some(ms(5)));
+        assert_eq!(found.median, Some(ms(5)));
+        assert_eq!(found.last.map(|last| last.at), Some(FROM + HOUR * 12));
+        // What lies outside does not count.
+        assert_eq!(health(&looks, over(1), 1).parts[0].up, 2);
+    }
+
+    #[test]
+    fn what_a_ca_has_changed_is_named() {
+        let mut before = Directory {
+            url: "https://a.example/directory".to_owned(),
+            new_nonce: "https://a.example/nonce".to_owned(),
+            new_account: "https://a.example/account".to_owned(),
+            new_order: "https://a.example/order".to_owned(),
+            new_authz: None,
+            revoke_cert: None,
+            key_change: None,
+            renewal_info: None,
+            meta: waxwing_acme::directory::Meta::default(),
+        };
+        assert_eq!(changes(&before, &before), []);
+        let mut after = before.clone();
+        before.meta.terms_of_service = Some("https://a.example/v1".to_owned());
+        after.meta.terms_of_service = Some("https://a.example/v2".to_owned());
+        after.renewal_info = Some("https://ari.example".to_owned());
+        let found: Vec<String> = changes(&before, &after)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "renewalInfo: none -> https://ari.example",
+                "termsOfService: https://a.example/v1 -> https://a.example/v2"
+            ]
+        );
+    }
+}
