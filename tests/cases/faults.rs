@@ -309,7 +309,9 @@ fn a_rehearsal_asks_the_staging_ca_and_stores_nothing() {
                 rig.installer(""),
                 certificate("one", &["www.example.com"]),
             ));
-            rig.waxwing(&["renew", "--dry-run"]).expect(0);
+            rig.waxwing(&["renew", "--dry-run"])
+                .expect(0)
+                .says("server: would: 2 files");
             assert_eq!(real.traffic().total(), 0);
             assert_eq!(judge.traffic().count(Class::Certificate), 1);
             assert!(
@@ -318,8 +320,20 @@ fn a_rehearsal_asks_the_staging_ca_and_stores_nothing() {
             );
             assert_eq!(rig.records(), []);
             assert_eq!(rig.versions("one"), 0);
-            let installed = fs::read_dir(rig.path("tls")).expect("a folder").count();
-            assert_eq!(installed, 0);
+            let installed = || fs::read_dir(rig.path("tls")).expect("a folder").count();
+            assert_eq!(installed(), 0);
+            // What cannot be installed is found before it matters.
+            fs::remove_dir(rig.path("tls")).expect("an empty folder");
+            rig.waxwing(&["renew", "--dry-run"])
+                .expect(6)
+                .says(&rig.path("tls").display().to_string());
+            fs::create_dir(rig.path("tls")).expect("a folder");
+            // A renewal would bring other files than those in place.
+            rig.waxwing(&["renew"]).expect(0);
+            rig.waxwing(&["renew", "--dry-run"])
+                .expect(0)
+                .says("would: ");
+            assert_eq!(installed(), 2);
         },
     );
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use waxwing_world::ca;
+use waxwing_world::traffic::Class;
 
 use crate::cases::cli::rig;
 use crate::cases::rig::{Rig, certificate, finish};
@@ -126,6 +127,25 @@ fn verbs_of_other_clients_lead_to_ours() {
     }
     let run = rig.waxwing(&["renew", "--foo"]).expect(2);
     assert!(!run.stderr.contains("as a value"), "{}", run.stderr);
+}
+
+#[test]
+fn a_plugin_that_cannot_be_loaded_costs_no_order_and_is_told_by_its_own_cause() {
+    let (rig, judge) = rig();
+    let key = fs::read_to_string(rig.path("dme-api-key")).expect("a secret");
+    fs::remove_file(rig.path("dme-api-key")).expect("the secret was there");
+    let run = rig.waxwing(&["renew", "--json"]).expect(5);
+    assert!(run.stdout.contains("secrets.api-key"), "{}", run.stdout);
+    let run = rig.waxwing(&["renew"]).expect(5);
+    let run = run.says("dme-api-key").says("hint: ");
+    assert!(!run.stdout.contains("still to be removed"), "{}", run.stdout);
+    assert!(!run.stdout.contains("not in the configuration"), "{}", run.stdout);
+    assert!(!run.stderr.contains("dme-api-key"), "twice: {}", run.stderr);
+    rig.waxwing(&["status"]).expect(1).says("dme-api-key");
+    assert_eq!(judge.traffic().count(Class::NewOrder), 0);
+    rig.write_secret("dme-api-key", &key);
+    // A timer tries again at once: no CA was asked, so none is left alone.
+    rig.waxwing(&["renew"]).expect(0);
 }
 
 #[test]

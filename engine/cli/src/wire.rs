@@ -9,7 +9,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::settings::PluginSettings;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
-use waxwing_flow::plugin::PluginFailure;
+use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
 use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError};
 use waxwing_flow::report::Observer;
 use waxwing_flow::session::SessionPorts;
@@ -36,6 +36,40 @@ pub(crate) struct Wired {
     pub(crate) plugins: BTreeMap<PluginName, LoadedPlugin>,
     /// Plugins that cannot be used, and why: only the certificates that need them fail.
     pub(crate) unusable: Vec<Unusable>,
+}
+
+impl Unusable {
+    /// The same for the report of a run.
+    fn failure(&self) -> PluginFailure {
+        match self {
+            Self::Component(failure) => failure.clone(),
+            Self::Secret {
+                plugin,
+                secret,
+                error,
+            } => PluginFailure {
+                plugin: plugin.clone(),
+                call: "load".to_owned(),
+                kind: PluginFailureKind::Load,
+                code: "plugin.secret".to_owned(),
+                message: format!("secrets.{secret}: {error}"),
+                hint: error.hint.clone(),
+                http_status: None,
+                details: Vec::new(),
+                retry_after: None,
+                account_wide: false,
+                causes: Vec::new(),
+            },
+        }
+    }
+
+    /// Which plugin.
+    pub(crate) const fn plugin(&self) -> &PluginName {
+        match self {
+            Self::Component(failure) => &failure.plugin,
+            Self::Secret { plugin, .. } => plugin,
+        }
+    }
 }
 
 /// A plugin that cannot be used.
@@ -177,7 +211,13 @@ pub(crate) fn wire(
             Some((name.clone(), configured))
         })
         .collect();
+    let mut reasons: BTreeMap<PluginName, Vec<PluginFailure>> = BTreeMap::new();
+    for why in &unusable {
+        let of_plugin = reasons.entry(why.plugin().clone()).or_default();
+        of_plugin.push(why.failure());
+    }
     let ports = Ports {
+        unusable: reasons,
         session,
         history,
         probe: Arc::new(probe),

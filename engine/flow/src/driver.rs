@@ -18,11 +18,13 @@ use waxwing_core::time::Timestamp;
 
 use crate::abandon;
 use crate::audit::AuditTrail;
+use crate::certificate::StoredVersion;
 use crate::failure::Failure;
 use crate::journal;
 use crate::machine::Machine;
 use crate::machine::effect::{Effect, Ending};
 use crate::machine::event::Event;
+use crate::plugin::PluginFailure;
 use crate::ports::{
     Clock, DeploymentProbe, DnsProvider, History, Installer, PropagationProbe, StoreError,
     StoreErrorKind,
@@ -51,6 +53,8 @@ pub struct Ports {
     pub dns: BTreeMap<PluginName, Arc<dyn DnsProvider>>,
     /// Installers by their configured names.
     pub installers: BTreeMap<PluginName, ConfiguredInstaller>,
+    /// Plugins that are configured and cannot be used, and every reason.
+    pub unusable: BTreeMap<PluginName, Vec<PluginFailure>>,
     /// Shows what servers serve.
     pub served: Arc<dyn DeploymentProbe>,
     /// What plugins did.
@@ -157,6 +161,8 @@ pub(crate) struct Work<'a> {
 pub(crate) struct Driven {
     pub(crate) ending: Ending,
     pub(crate) milestones: Vec<Milestone>,
+    /// What a rehearsal has received and nobody stores, for installers to plan with.
+    pub(crate) rehearsed: Option<StoredVersion>,
 }
 
 impl Work<'_> {
@@ -165,6 +171,7 @@ impl Work<'_> {
         let mut pen = Pen {
             last: self.now(),
             milestones: Vec::new(),
+            rehearsed: None,
         };
         let mut written = None;
         let mut key = None;
@@ -189,6 +196,7 @@ impl Work<'_> {
                 return Driven {
                     ending,
                     milestones: pen.milestones,
+                    rehearsed: pen.rehearsed,
                 };
             }
             if let Err(failure) = self.write_journal(&machine, &mut written) {
@@ -329,4 +337,5 @@ impl Work<'_> {
 struct Pen {
     last: Timestamp,
     milestones: Vec<Milestone>,
+    rehearsed: Option<StoredVersion>,
 }

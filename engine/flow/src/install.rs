@@ -9,14 +9,16 @@ use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
-use crate::certificate::{AttemptResult, InstalledMark, InventoryEntry, LastAttempt};
+use crate::certificate::{
+    AttemptResult, InstalledMark, InventoryEntry, LastAttempt, StoredVersion,
+};
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
 use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
 use crate::ports::{LockGuard, StoreError};
 use crate::report::{InstallOutcome, InstallReport, StageReport};
-use crate::settle::not_configured;
+use crate::settle::unavailable;
 
 mod deploy;
 
@@ -45,15 +47,24 @@ struct Batch<'a> {
     _locks: Vec<Box<dyn LockGuard>>,
 }
 
-/// Installs what is stored and not installed among `certificates`; with `rehearsal` only plans it.
+/// What is to be done.
+pub(crate) enum Mode {
+    /// What is stored and not installed is installed.
+    Real,
+    /// What was received and not stored is planned, and nothing is done.
+    Rehearsal(Vec<StoredVersion>),
+}
+
+/// Installs what is stored and not installed among `certificates`, or only plans it.
 pub(crate) async fn install(
     ports: &Ports,
     run: &str,
     certificates: &[&CertificateSettings],
-    rehearsal: bool,
+    mode: &Mode,
     put_back: &[PutBack],
     stop: &Stop,
 ) -> Vec<InstallReport> {
+    let rehearsal = matches!(mode, Mode::Rehearsal(_));
     let mut wanted: BTreeMap<&PluginName, Vec<&CertificateName>> = BTreeMap::new();
     let mut order: Vec<&PluginName> = Vec::new();
     for certificate in certificates {
@@ -80,7 +91,7 @@ pub(crate) async fn install(
             stages,
             outcome,
         };
-        let (batch, unreadable) = gather(ports, plugin, &names, rehearsal);
+        let (batch, unreadable) = gather(ports, plugin, &names, mode);
         for (name, failure) in unreadable {
             if !rehearsal {
                 let failed = FailedDeploy {
@@ -145,7 +156,7 @@ fn gather<'a>(
     ports: &'a Ports,
     plugin: &'a PluginName,
     names: &[&CertificateName],
-    rehearsal: bool,
+    mode: &Mode,
 ) -> (Batch<'a>, Vec<(CertificateName, Failure)>) {
     let configured = ports.installers.get(plugin);
     let settings = configured.map_or("", |installer| installer.settings.as_str());
@@ -157,8 +168,11 @@ fn gather<'a>(
     };
     let mut failed = Vec::new();
     for &name in names {
-        let wanted = |entry: &InventoryEntry| rehearsal || is_needed(entry, plugin, settings);
-        match item(ports, plugin, settings, name, wanted) {
+        let found = match mode {
+            Mode::Real => item(ports, plugin, settings, name),
+            Mode::Rehearsal(received) => rehearsed(ports, plugin, settings, name, received),
+        };
+        match found {
             Ok(None) => {}
             Ok(Some(locked)) => {
                 batch.items.push(locked.item);
@@ -182,9 +196,9 @@ fn item(
     plugin: &PluginName,
     settings: &str,
     name: &CertificateName,
-    wanted: impl Fn(&InventoryEntry) -> bool,
 ) -> Result<Option<Locked>, StoreError> {
     let store = &ports.session.store;
+    let wanted = |entry: &InventoryEntry| is_needed(entry, plugin, settings);
     if !store.entry(name)?.as_ref().is_some_and(&wanted) {
         return Ok(None);
     }
@@ -195,15 +209,51 @@ fn item(
     let Some(version) = store.current(name)? else {
         return Ok(None);
     };
-    let mark = entry.installed.iter().find(|mark| mark.plugin == *plugin);
     Ok(Some(Locked {
-        item: InstallItem {
-            version,
-            previous: mark.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone())),
-            reconfigured: mark.is_some_and(|mark| mark.settings != settings),
-        },
+        item: install_item(version, Some(&entry), plugin, settings),
         lock,
     }))
+}
+
+/// What a rehearsal has received for one certificate, in the place of the version that a real run
+/// would have stored.
+fn rehearsed(
+    ports: &Ports,
+    plugin: &PluginName,
+    settings: &str,
+    name: &CertificateName,
+    received: &[StoredVersion],
+) -> Result<Option<Locked>, StoreError> {
+    let store = &ports.session.store;
+    let Some(version) = received.iter().find(|version| version.certificate == *name) else {
+        return Ok(None);
+    };
+    let lock = store.lock_certificate(name)?;
+    let entry = store.entry(name)?;
+    let last = entry.as_ref().and_then(|entry| entry.current.as_ref());
+    let version = StoredVersion {
+        version: last.map_or(0, |last| last.version).saturating_add(1),
+        ..version.clone()
+    };
+    Ok(Some(Locked {
+        item: install_item(version, entry.as_ref(), plugin, settings),
+        lock,
+    }))
+}
+
+fn install_item(
+    version: StoredVersion,
+    entry: Option<&InventoryEntry>,
+    plugin: &PluginName,
+    settings: &str,
+) -> InstallItem {
+    let mut marks = entry.iter().flat_map(|entry| &entry.installed);
+    let mark = marks.find(|mark| mark.plugin == *plugin);
+    InstallItem {
+        version,
+        previous: mark.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone())),
+        reconfigured: mark.is_some_and(|mark| mark.settings != settings),
+    }
 }
 
 /// One batch from its plan to the note that it is in place.
@@ -215,7 +265,7 @@ async fn carry_out(
     stop: &Stop,
 ) -> (Vec<DeployStep>, Vec<StageReport>, InstallOutcome) {
     let Some(configured) = batch.configured else {
-        let failure = Failure::Plugins(vec![not_configured(batch.plugin, "install")]);
+        let failure = Failure::Plugins(unavailable(ports, batch.plugin, "install"));
         return (Vec::new(), Vec::new(), InstallOutcome::Failed(failure));
     };
     let clock = ports.session.clock.as_ref();

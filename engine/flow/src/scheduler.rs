@@ -2,7 +2,7 @@
 //! `ca` list, then one batch for each installer.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -16,7 +16,7 @@ use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
 use crate::budget;
-use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt};
+use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt, StoredVersion};
 use crate::driver::{Ports, Stop};
 use crate::failure::{CaError, Failure};
 use crate::history;
@@ -120,6 +120,7 @@ async fn work(
         stop,
         sessions: Arc::default(),
         fresh: Arc::default(),
+        rehearsed: Arc::default(),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     shift.settle_leftovers(&orders.jobs).await;
@@ -136,7 +137,16 @@ async fn work(
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
     let rehearsal = orders.rehearsal;
-    let installs = install::install(ports, &id, &wanted, rehearsal, &put_back, stop).await;
+    let mode = if rehearsal {
+        let mut received = shift
+            .rehearsed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        install::Mode::Rehearsal(std::mem::take(&mut *received))
+    } else {
+        install::Mode::Real
+    };
+    let installs = install::install(ports, &id, &wanted, &mode, &put_back, stop).await;
     let served = if rehearsal {
         Vec::new()
     } else {
@@ -187,6 +197,8 @@ pub(crate) struct Shift<'a> {
     sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
     /// Certificates that were issued in this run, and by whom.
     fresh: Arc<std::sync::Mutex<Vec<(CertificateName, CaName, CertificateFacts)>>>,
+    /// What a rehearsal has received.
+    rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
 }
 
 /// Nobody's standing suffers if this cannot be read.
@@ -330,6 +342,7 @@ impl Shift<'_> {
             down_since: BTreeMap::new(),
             sessions: Arc::clone(&self.sessions),
             fresh: Arc::default(),
+            rehearsed: Arc::default(),
             ..*self
         }
     }

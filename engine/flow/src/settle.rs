@@ -30,8 +30,11 @@ pub(crate) async fn settle(ports: &Ports, attempt: &Attempt, owed: Vec<Obligatio
                 .filter_map(Obligation::removal)
                 .collect();
             let result = match ports.dns.get(plugin) {
-                Some(provider) => provider.cleanup(attempt, &removals).await,
-                None => Err(not_configured(plugin, "cleanup")),
+                Some(provider) => {
+                    let cleaned = provider.cleanup(attempt, &removals).await;
+                    cleaned.map_err(|failure| vec![failure])
+                }
+                None => Err(unavailable(ports, plugin, "cleanup")),
             };
             (plugin, result)
         });
@@ -46,10 +49,10 @@ pub(crate) async fn settle(ports: &Ports, attempt: &Attempt, owed: Vec<Obligatio
                     failed.push(failure);
                 }
             }
-            Err(failure) => {
+            Err(failures) => {
                 let of_plugin = owed.iter().filter(|o| o.plugin == *plugin);
                 left.extend(of_plugin.map(|o| o.record.key.clone()));
-                failed.push(failure);
+                failed.extend(failures);
             }
         }
     }
@@ -78,8 +81,17 @@ pub(crate) fn by_plugin(obligations: &[Obligation]) -> BTreeMap<&PluginName, Vec
     groups
 }
 
+/// Why a plugin is not there: the configuration has it and it cannot be used, for every reason that
+/// was found, or the configuration does not have it.
+pub(crate) fn unavailable(ports: &Ports, plugin: &PluginName, call: &str) -> Vec<PluginFailure> {
+    match ports.unusable.get(plugin) {
+        Some(reasons) => reasons.clone(),
+        None => vec![not_configured(plugin, call)],
+    }
+}
+
 /// The failure of a call to a plugin that the configuration does not have.
-pub(crate) fn not_configured(plugin: &PluginName, call: &str) -> PluginFailure {
+fn not_configured(plugin: &PluginName, call: &str) -> PluginFailure {
     PluginFailure {
         plugin: plugin.clone(),
         call: call.to_owned(),

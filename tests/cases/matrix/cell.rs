@@ -453,6 +453,7 @@ impl Play {
         let history = SqliteHistory::open(root).expect("a history");
         let plugin = &self.settings.certificates[0].validate[0].1;
         Ports {
+            unusable: BTreeMap::new(),
             session: SessionPorts {
                 clock: self.clock.clone(),
                 entropy: Arc::new(Middle),

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::ca::limits::LimitKind;
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::Action;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
+use waxwing_flow::failure::Failure;
 use waxwing_flow::ports::{CertificateStore as _, History};
-use waxwing_flow::report::RunReport;
+use waxwing_flow::report::{InstallOutcome, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_flow::{advice, budget};
 use waxwing_io::history::SqliteHistory;
@@ -90,6 +91,7 @@ pub(crate) fn run(
         asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
     });
     let idle = !looks && is_idle(&before, &names, &orders, &store);
+    let mut unusable = Vec::new();
     let report = if idle {
         nothing(now)
     } else {
@@ -101,15 +103,19 @@ pub(crate) fn run(
             live.clone(),
         )
         .map_err(|error| wire_failed(&error, terminal))?;
-        for why in &wired.unusable {
-            say_unusable(why, terminal);
-        }
+        unusable = wired.unusable;
         live.begin(orders.jobs.iter().map(|job| &job.certificate.name));
         work(&wired.ports, &loaded, orders, &live)
             .inspect_err(|_| live.clear())
             .map_err(|cause| no_runtime(&cause, terminal))?
     };
     live.clear();
+    // One that this run needed is in its report.
+    for why in &unusable {
+        if !is_reported(&report, why.plugin()) {
+            say_unusable(why, terminal);
+        }
+    }
     if !advised && !arguments.dry_run && !report.stopped {
         ask_for_advice(&loaded, &store, &history, &before, terminal)?;
     }
@@ -415,6 +421,27 @@ fn wire_failed(error: &WireError, terminal: &mut Terminal) -> Exit {
 
 /// A plugin that cannot be used fails only the certificates that need it, so it is said and the run
 /// goes on.
+/// True if a failure of the report is that plugin's.
+fn is_reported(report: &RunReport, plugin: &PluginName) -> bool {
+    let of_certificates = report
+        .certificates
+        .iter()
+        .filter_map(|one| match &one.outcome {
+            Outcome::Failed(failure) => failure.as_ref(),
+            _ => None,
+        });
+    let of_installs = report.installs.iter().filter_map(|one| match &one.outcome {
+        InstallOutcome::Failed(failure) => Some(failure),
+        _ => None,
+    });
+    of_certificates
+        .chain(of_installs)
+        .any(|failure| match failure {
+            Failure::Plugins(failures) => failures.iter().any(|one| one.plugin == *plugin),
+            _ => false,
+        })
+}
+
 fn say_unusable(why: &Unusable, terminal: &mut Terminal) {
     match why {
         Unusable::Secret {

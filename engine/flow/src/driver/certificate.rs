@@ -146,10 +146,6 @@ impl Work<'_> {
     ) -> Result<Event, Failure> {
         let terms = &machine.run().terms;
         let store = &self.ports.session.store;
-        if terms.rehearsal {
-            self.reach(pen, Reached::Received);
-            return Ok(Event::Saved(None));
-        }
         let profile = self.session.profile();
         let origin = Origin {
             ca: profile.name.clone(),
@@ -170,6 +166,19 @@ impl Work<'_> {
                     hint: None,
                 })
             })?;
+        if terms.rehearsal {
+            pen.rehearsed = Some(StoredVersion {
+                certificate: self.certificate.clone(),
+                version: 0,
+                key,
+                pem: pem.clone(),
+                facts: facts.clone(),
+                origin,
+                revoked: None,
+            });
+            self.reach(pen, Reached::Received);
+            return Ok(Event::Saved(None));
+        }
         let version = store
             .save(&self.certificate, &key, pem, facts, &origin)
             .map_err(Failure::Store)?;

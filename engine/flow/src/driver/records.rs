@@ -14,7 +14,7 @@ use crate::machine::event::Event;
 use crate::obligation::{Obligation, ObligationState};
 use crate::plugin::{Attempt, ChallengeRecord, PluginFailure, PluginFailureKind, PropagationHint};
 use crate::report::Reached;
-use crate::settle::{by_plugin, not_configured, settle};
+use crate::settle::{by_plugin, settle, unavailable};
 
 impl Work<'_> {
     /// Finds the name to write for each challenge, each domain looked up once.
@@ -83,8 +83,11 @@ impl Work<'_> {
                     .map(|obligation| obligation.record.clone())
                     .collect();
                 let answer = match self.ports.dns.get(plugin) {
-                    Some(provider) => provider.present(&attempt, &records).await,
-                    None => Err(not_configured(plugin, "present")),
+                    Some(provider) => {
+                        let presented = provider.present(&attempt, &records).await;
+                        presented.map_err(|failure| vec![failure])
+                    }
+                    None => Err(unavailable(self.ports, plugin, "present")),
                 };
                 (plugin.clone(), answer)
             });
@@ -94,9 +97,9 @@ impl Work<'_> {
         for (plugin, answer) in answers {
             let of_plugin = obligations.iter_mut().filter(|o| o.plugin == plugin);
             match answer {
-                Err(failure) => {
+                Err(failures) => {
                     of_plugin.for_each(Obligation::in_doubt);
-                    failed.push(failure);
+                    failed.extend(failures);
                 }
                 Ok(report) => {
                     for obligation in of_plugin {

@@ -106,6 +106,13 @@ impl Shift<'_> {
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
         driven.ending.notes.splice(0..0, notes);
+        if let Some(received) = driven.rehearsed.take() {
+            let mut all = self
+                .rehearsed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            all.push(received);
+        }
         if let Ok(issued) = &driven.ending.result
             && issued.version.is_some()
         {

@@ -49,6 +49,9 @@ impl Shift<'_> {
     ) -> (Outcome, bool) {
         let certificate = &case.job.certificate;
         let name = &certificate.name;
+        if let Some(failure) = self.unusable_plugins(certificate) {
+            return (Outcome::Failed(Some(failure)), false);
+        }
         let mut driven_once = false;
         let mut tried: BTreeSet<CaName> = BTreeSet::new();
         let list = self.candidates(certificate, case.current);
@@ -161,6 +164,21 @@ impl Shift<'_> {
                 elsewhere,
             });
         }
+    }
+
+    /// Why plugins that are to place records cannot be used. An order would only be lost, and no CA is
+    /// to blame, so none is asked and none is held off: the next run tries again.
+    fn unusable_plugins(&self, certificate: &CertificateSettings) -> Option<Failure> {
+        let plugins: BTreeSet<_> = certificate
+            .domains
+            .iter()
+            .filter_map(|identifier| certificate.validator(&identifier.domain))
+            .collect();
+        let reasons = plugins
+            .into_iter()
+            .filter_map(|plugin| self.ports.unusable.get(plugin));
+        let reasons: Vec<_> = reasons.flatten().cloned().collect();
+        (!reasons.is_empty()).then_some(Failure::Plugins(reasons))
     }
 
     /// Counts against the CA's limits what came of an order; the order itself is counted before it

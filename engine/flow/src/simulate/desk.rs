@@ -220,6 +220,7 @@ impl Desk for Stage {
 
 fn ended(result: Result<Issued, Failure>) -> Driven {
     Driven {
+        rehearsed: None,
         ending: Ending {
             result,
             owed: Vec::new(),

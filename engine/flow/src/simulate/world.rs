@@ -290,6 +290,7 @@ impl World {
 
     pub(super) fn ports(&self) -> Ports {
         Ports {
+            unusable: BTreeMap::new(),
             session: SessionPorts {
                 clock: Arc::new(self.clone()),
                 entropy: Arc::new(self.clone()),

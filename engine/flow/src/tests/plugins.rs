@@ -66,7 +66,7 @@ pub(crate) struct Provider(pub(crate) World);
 pub(crate) struct Probe(pub(crate) World);
 pub(crate) struct Target(pub(crate) World);
 
-fn failure(plugin: &str, call: &str) -> PluginFailure {
+pub(crate) fn failure(plugin: &str, call: &str) -> PluginFailure {
     PluginFailure {
         plugin: PluginName::parse(plugin).expect("a literal name"),
         call: call.to_owned(),

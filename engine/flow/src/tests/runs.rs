@@ -1,16 +1,19 @@
 //! Whole runs over several certificates and CAs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use waxwing_core::name::CaName;
+use waxwing_core::name::{CaName, PluginName};
 use waxwing_core::settings::{CertificateSettings, Settings};
 
+use super::plugins::failure as simulated;
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::journal;
+use crate::plugin::PluginFailureKind;
 use crate::ports::Clock;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
+use crate::report::{CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport};
 use crate::scheduler::{Force, Job};
 
 pub(super) fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
@@ -240,6 +243,7 @@ async fn a_rehearsal_stores_nothing_and_keeps_the_real_order() {
         .await
         .expect("no crash");
     assert_eq!(issued_by(only(&report)), Some("stage"));
+    assert_eq!(planned(&report), ["files: c0"], "with what was received");
     {
         let state = world.state();
         assert!(state.disk.versions.is_empty() && state.installed.leaves.is_empty());
@@ -255,6 +259,73 @@ async fn a_rehearsal_stores_nothing_and_keeps_the_real_order() {
     let report = world.run(&settings).await.expect("no crash");
     assert_eq!(issued_by(only(&report)), Some("first"));
     assert_eq!(world.state().cas["first"].orders.len(), 1);
+}
+
+/// What installers have planned: each and its certificates.
+fn planned(report: &RunReport) -> Vec<String> {
+    let planned = report
+        .installs
+        .iter()
+        .filter(|one| matches!(one.outcome, InstallOutcome::Planned) && !one.steps.is_empty());
+    let of = |one: &InstallReport| {
+        let names: Vec<&str> = one.certificates.iter().map(|name| name.as_str()).collect();
+        format!("{}: {}", one.plugin, names.join(" "))
+    };
+    planned.map(of).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rehearsal_plans_to_install_what_it_has_received() {
+    let world = World::new(&["first", "stage"]);
+    let (mut first, mut stage) = (profile("first"), profile("stage"));
+    stage.staging = true;
+    first.rehearse_at = Some(stage.name.clone());
+    let settings = settings(vec![first, stage], many(1, &["first"]));
+    world.run(&settings).await.expect("no crash");
+    let installed = world.state().installed.leaves.clone();
+    // Everything is in place already, but a renewal would bring another one.
+    let jobs = vec![job(&settings.certificates[0], Some(1))];
+    let rehearsal = world.run_with(&settings, jobs, true, Stop::new().1);
+    let report = rehearsal.await.expect("no crash");
+    assert_eq!(planned(&report), ["files: c0"]);
+    assert_eq!(world.state().installed.leaves, installed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plugin_that_cannot_be_loaded_costs_no_order_and_is_told_by_its_own_cause() {
+    let world = World::new(&["first", "second"]);
+    let cas = vec![profile("first"), profile("second")];
+    let settings = settings(cas, many(1, &["first", "second"]));
+    let broken = |plugin: &str, message: &str| {
+        let mut failure = simulated(plugin, "load");
+        failure.kind = PluginFailureKind::Load;
+        failure.message = message.to_owned();
+        let plugin = PluginName::parse(plugin).expect("a literal name");
+        (plugin, vec![failure])
+    };
+    world.state().unusable = BTreeMap::from([broken("dns", "no secret")]);
+    for _ in 0..3 {
+        let report = world.run(&settings).await.expect("no crash");
+        let report = only(&report);
+        let Outcome::Failed(Some(failure)) = &report.outcome else {
+            panic!("{:?}", report.outcome);
+        };
+        assert!(failure.to_string().contains("no secret"), "{failure}");
+        assert!(report.owed.is_empty() && report.failures.is_empty());
+    }
+    {
+        let state = world.state();
+        assert_eq!(state.memory.attempts.len(), 0, "no CA is held off");
+        assert!(state.cas.values().all(|ca| ca.orders.is_empty()));
+    }
+    // It is tried again as soon as it works.
+    world.state().unusable = BTreeMap::from([broken("files", "no password")]);
+    let report = world.run(&settings).await.expect("no crash");
+    assert_eq!(issued_by(only(&report)), Some("first"));
+    let InstallOutcome::Failed(failure) = &report.installs[0].outcome else {
+        panic!("{:?}", report.installs[0].outcome);
+    };
+    assert!(failure.to_string().contains("no password"), "{failure}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -30,6 +30,7 @@ use super::past::Memory;
 use super::plugins::{Dns, Installed, Probe, Provider, Target};
 use crate::audit::AuditTrail;
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
+use crate::plugin::PluginFailure;
 use crate::ports::{Clock, Entropy, HttpClient, Policy, SecretError, SecretSource};
 use crate::report::{Observer, Progress, RunReport};
 use crate::scheduler::{self, Force, Job, Orders};
@@ -80,6 +81,8 @@ pub(crate) struct State {
     pub(crate) dns: Dns,
     pub(crate) cas: BTreeMap<String, Ca>,
     pub(crate) installed: Installed,
+    /// Plugins that are configured and could not be loaded.
+    pub(crate) unusable: BTreeMap<PluginName, Vec<PluginFailure>>,
     pub(crate) keys_made: u32,
     /// Secrets in the environment.
     pub(crate) secrets: BTreeMap<String, String>,
@@ -124,6 +127,7 @@ impl World {
             dns: Dns::default(),
             cas: cas.collect(),
             installed: Installed::default(),
+            unusable: BTreeMap::new(),
             keys_made: 0,
             secrets: BTreeMap::new(),
             progress: Vec::new(),
@@ -180,7 +184,9 @@ impl World {
 
     pub(crate) fn ports(&self) -> Ports {
         let of = |name: &str| PluginName::parse(name).expect("a literal name");
-        Ports {
+        let unusable = self.state().unusable.clone();
+        let mut ports = Ports {
+            unusable: BTreeMap::new(),
             session: SessionPorts {
                 clock: Arc::new(self.clone()),
                 entropy: Arc::new(self.clone()),
@@ -203,7 +209,13 @@ impl World {
             served: Arc::new(Target(self.clone())),
             audit: Arc::new(AuditTrail::default()),
             observer: Arc::new(self.clone()),
-        }
+        };
+        ports.dns.retain(|name, _| !unusable.contains_key(name));
+        ports
+            .installers
+            .retain(|name, _| !unusable.contains_key(name));
+        ports.unusable = unusable;
+        ports
     }
 
     /// One run of the program for all certificates: what has no version yet is ordered, and
