@@ -246,6 +246,7 @@ fn settings(root: &Path) -> Settings {
         manifests: BTreeMap::from([(source, manifest)]),
         zones: jiff::tz::TimeZoneDatabase::bundled(),
         here: jiff::tz::TimeZone::UTC,
+        real: |_| None,
     };
     resolve(&raw::parse(&[file]), &catalog).expect("a good configuration")
 }

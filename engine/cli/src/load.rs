@@ -238,6 +238,7 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
         manifests,
         zones: jiff::tz::TimeZoneDatabase::from_env(),
         here: jiff::tz::TimeZone::system(),
+        real: config::real_path,
     };
     let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
     let state = global

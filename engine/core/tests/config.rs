@@ -225,6 +225,7 @@ fn settings(cases: &Path, text: String) -> Result<Settings, ConfigErrors> {
         manifests,
         zones: jiff::tz::TimeZoneDatabase::bundled(),
         here: jiff::tz::TimeZone::UTC,
+        real: |_| None,
     };
     resolve(&raw, &catalog)
 }

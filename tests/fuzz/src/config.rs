@@ -37,6 +37,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         manifests: BTreeMap::from(MANIFESTS.map(manifest)),
         zones: jiff::tz::TimeZoneDatabase::bundled(),
         here: jiff::tz::TimeZone::UTC,
+        real: |_| None,
     }
 });
 

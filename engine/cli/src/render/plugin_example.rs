@@ -315,6 +315,7 @@ grants.files.certs = { dir = "/path/to/folder" }
                 manifests: embedded_manifests(),
                 zones: jiff::tz::TimeZoneDatabase::bundled(),
                 here: jiff::tz::TimeZone::UTC,
+                real: |_| None,
             };
             if let Err(errors) = resolve(&raw::parse(&[file]), &catalog) {
                 panic!("{id}: {errors}\n{text}");

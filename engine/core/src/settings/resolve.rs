@@ -13,6 +13,7 @@ mod renewal;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
@@ -38,6 +39,9 @@ pub struct Catalog {
     pub zones: TimeZoneDatabase,
     /// The time zone of windows that name none: this machine's.
     pub here: TimeZone,
+    /// Where a folder really is, behind links; none if it cannot be known. Two names of one folder
+    /// must not hide that two installers write one file.
+    pub real: fn(&Path) -> Option<PathBuf>,
 }
 
 impl Catalog {
@@ -110,7 +114,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
     let failover = renewal::failover(&root);
     cas::check_use(&cas, &certificates, &account, &problems);
-    collisions::check(&certificates, &plugins, &problems);
+    collisions::check(&certificates, &plugins, catalog.real, &problems);
 
     for (key, instead) in LATER {
         if let Some(entry) = root.take(key) {
@@ -205,6 +209,7 @@ use = ["hmac-sha1"]
             )]),
             zones: TimeZoneDatabase::bundled(),
             here: TimeZone::UTC,
+            real: |_| None,
         }
     }
 
