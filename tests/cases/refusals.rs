@@ -138,8 +138,16 @@ fn a_plugin_that_cannot_be_loaded_costs_no_order_and_is_told_by_its_own_cause() 
     assert!(run.stdout.contains("secrets.api-key"), "{}", run.stdout);
     let run = rig.waxwing(&["renew"]).expect(5);
     let run = run.says("dme-api-key").says("hint: ");
-    assert!(!run.stdout.contains("still to be removed"), "{}", run.stdout);
-    assert!(!run.stdout.contains("not in the configuration"), "{}", run.stdout);
+    assert!(
+        !run.stdout.contains("still to be removed"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        !run.stdout.contains("not in the configuration"),
+        "{}",
+        run.stdout
+    );
     assert!(!run.stderr.contains("dme-api-key"), "twice: {}", run.stderr);
     rig.waxwing(&["status"]).expect(1).says("dme-api-key");
     assert_eq!(judge.traffic().count(Class::NewOrder), 0);
@@ -314,4 +322,17 @@ fn a_ca_that_is_written_wrongly_leads_to_the_right_one() {
             .says("no CA is called \"frist\"");
         run.says("hint: did you mean first?");
     }
+}
+
+#[test]
+fn terms_are_found_before_anybody_has_agreed_to_them() {
+    let (rig, _judge) = rig();
+    rig.edit("agree-terms = true", "agree-terms = false");
+    rig.waxwing(&["plan"])
+        .expect(3)
+        .says("hint: agree-terms = true (`waxwing ca list` links the terms)");
+    rig.waxwing(&["ca", "list"])
+        .expect(0)
+        .says("letsencrypt: terms https://letsencrypt.org/")
+        .says("the configuration has mistakes");
 }

@@ -14,7 +14,7 @@ mod health;
 use super::start;
 use crate::args::{CaVerb, Global};
 use crate::exit::Exit;
-use crate::load::{self, Loaded};
+use crate::load::{self, LoadError, Loaded};
 use crate::refusal::Refusal;
 use crate::render::ca::{self, Known, KnownAccount};
 use crate::render::json::Document;
@@ -30,7 +30,14 @@ pub(crate) fn run(
     if let CaVerb::Health { cas, now } = verb {
         return health::run(global, cas, *now, terminal);
     }
-    let loaded = load::load_if_any(global)?;
+    let loaded = match load::load_if_any(global) {
+        // Whoever has not agreed to terms yet has to find them.
+        Err(LoadError::Config(_)) if matches!(verb, CaVerb::List) => {
+            terminal.note("the configuration has mistakes, which `waxwing check` names: only what ships is shown");
+            None
+        }
+        loaded => loaded?,
+    };
     let known = known(loaded.as_ref());
     let now = start::now();
     let context = terminal.context(now);

@@ -78,6 +78,10 @@ pub(crate) fn list(known: &[Known], context: &Context) -> String {
                 context.day(*at)
             );
             page.plain(0, agreed);
+        } else if let Some(terms) = ca.profile.notes.get("terms")
+            && (!ca.used_by.is_empty() || used == 0)
+        {
+            page.plain(0, format!("{}: terms {terms}", ca.profile.name));
         }
     }
     page.hint(
