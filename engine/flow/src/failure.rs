@@ -110,6 +110,18 @@ pub enum Failure {
         /// Why it was refused there.
         failure: Box<Self>,
     },
+    /// The CA refused it before, and its staging, which has to be asked first, could not be asked; so
+    /// nothing was ordered.
+    Unrehearsed {
+        /// The CA.
+        ca: CaName,
+        /// Its staging.
+        staging: CaName,
+        /// Not tried again before; none if the ladder alone says when.
+        until: Option<Timestamp>,
+        /// Why it could not be asked.
+        failure: Box<Self>,
+    },
     /// What the CA allows is used up, as far as this machine knows; nothing was asked of it.
     Spent {
         /// The CA.
@@ -239,7 +251,7 @@ impl Failure {
                 .unwrap_or(FailureClass::Misconfigured),
             Self::Ca { error, .. } => error.class(),
             Self::Offline { .. } => FailureClass::Transient,
-            Self::Rehearsal { failure, .. } => failure.class(),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.class(),
             Self::Validation { .. } => FailureClass::Rejected,
             Self::Lookup(error) if error.bogus => FailureClass::NeedsPerson,
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
@@ -303,7 +315,7 @@ impl Failure {
         }
     }
 
-    /// Until when the CA asked to be left alone.
+    /// Until when the CA, or whoever else is to blame, asked to be left alone.
     pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Directory { tried, .. } => {
@@ -313,6 +325,7 @@ impl Failure {
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
             Self::Spent { until, .. } => Some(*until),
+            Self::Unrehearsed { until, .. } => *until,
             _ => None,
         }
     }
@@ -334,7 +347,9 @@ impl Failure {
                     CaError::Answer(error) => format!("{host}: {error}"),
                 }));
             }
-            Self::Rehearsal { failure, .. } => lines.extend(failure.lines()),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
+                lines.extend(failure.lines())
+            }
             Self::Validation { refused, .. } => {
                 // A refusal of the whole order is the same for each name: once is enough.
                 match refused.as_slice() {
@@ -389,7 +404,7 @@ impl Failure {
                 "`waxwing check` tests the way out; [network] resolvers or proxy set another"
                     .to_owned(),
             ),
-            Self::Rehearsal { failure, .. } => failure.hint(),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Lookup(error) => error.hint.clone(),
@@ -440,6 +455,11 @@ impl fmt::Display for Failure {
             Self::Rehearsal { ca, staging, .. } => write!(
                 f,
                 "nothing was ordered at {ca}, which refused it last time: {staging} refuses it too"
+            ),
+            Self::Unrehearsed { ca, staging, .. } => write!(
+                f,
+                "nothing was ordered at {ca}, which refused it before: {staging} could not be asked \
+                 first, and there is time"
             ),
             Self::Validation { ca, refused } => {
                 let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();

@@ -46,6 +46,9 @@ pub enum ClosedResult {
         /// The version.
         version: u32,
     },
+    /// Nothing was asked of the CA yet: its staging, which had to be asked first, had nothing against
+    /// the names.
+    Rehearsed,
     /// None was.
     Failed {
         /// What can be done about it.

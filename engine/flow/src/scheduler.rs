@@ -32,6 +32,7 @@ mod cas;
 mod desk;
 mod leftover;
 mod preflight;
+mod rehearsal;
 
 use cas::Case;
 use desk::Acme;

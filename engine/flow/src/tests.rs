@@ -13,7 +13,7 @@ pub(crate) mod world;
 
 mod accounts;
 mod installs;
-
+mod rehearsals;
 mod revocations;
 mod runs;
 mod sessions;

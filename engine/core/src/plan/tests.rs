@@ -395,6 +395,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         rejected: false,
         local: false,
         until: until.map(|wait| NOW + wait),
+        rehearsed: false,
     };
     let aged = |days: u32, failed: Vec<Failed>| {
         let mut stored = good("shop");

@@ -14,6 +14,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::{Stored, hold};
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::rehearsal;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
@@ -481,6 +482,7 @@ impl History for World {
                     .retain(|at| attempt.ended.since(*at) < hold::MOST_ISSUED.per);
                 past.issued.push(attempt.ended);
             }
+            ClosedResult::Rehearsed => rehearsal::went_well(&mut past.failed, &attempt.ca),
             ClosedResult::Failed {
                 class,
                 theirs,
@@ -494,6 +496,7 @@ impl History for World {
                 rejected: *class == FailureClass::Rejected,
                 local: *local,
                 until: *until,
+                rehearsed: false,
             }),
         }
         Ok(())

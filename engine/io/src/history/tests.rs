@@ -76,6 +76,31 @@ fn failures_count_since_the_last_certificate_and_for_their_own_name() {
 }
 
 #[test]
+fn a_rehearsal_that_went_well_answers_what_was_refused_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let rejected = || failed_with(FailureClass::Rejected, None);
+    for attempt in [
+        attempt("shop", "one", 0, rejected()),
+        attempt("shop", "two", 1, rejected()),
+        attempt("shop", "one", 2, ClosedResult::Rehearsed),
+        attempt("mail", "one", 2, rejected()),
+        attempt("shop", "one", 3, rejected()),
+    ] {
+        history.record(&attempt).expect("written");
+    }
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    let seen: Vec<_> = past
+        .failed
+        .iter()
+        .map(|f| (f.ca.as_str(), f.rehearsed))
+        .collect();
+    assert_eq!(seen, [("one", true), ("two", false), ("one", false)]);
+    let mail = history.past(&name("mail"), NOW + HOUR * 5).expect("read");
+    assert!(!mail.failed[0].rehearsed);
+}
+
+#[test]
 fn advice_is_replaced_and_comes_back_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = SqliteHistory::open(folder.path()).expect("a new one");
