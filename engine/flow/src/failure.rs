@@ -14,6 +14,10 @@ use waxwing_core::time::Timestamp;
 use crate::plugin::PluginFailure;
 use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
 
+/// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
+/// run out over what a plugin has misread.
+const LONGEST_OF_PROVIDERS: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A request to a CA that did not succeed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CaError {
@@ -326,6 +330,10 @@ impl Failure {
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
             Self::Spent { until, .. } => Some(*until),
             Self::Unrehearsed { until, .. } => *until,
+            Self::Plugins(failures) => {
+                let asked = failures.iter().filter_map(|failure| failure.retry_after);
+                asked.max().map(|wait| now + wait.min(LONGEST_OF_PROVIDERS))
+            }
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use waxwing_core::settings::CertificateSettings;
 use super::desk::Wanted;
 use super::{Shift, WIDTH};
 use crate::abandon;
-use crate::advice;
+use crate::advice::{self, Trouble};
 use crate::budget;
 use crate::certificate::{CertificateFacts, StoredVersion};
 use crate::driver::{Driven, Work};
@@ -237,13 +237,13 @@ impl Shift<'_> {
         facts: &CertificateFacts,
     ) {
         let Some(id) = facts.ari_id() else { return };
-        let answer: Result<RenewalInfo, _> = tokio::select! {
+        let answer: Result<RenewalInfo, Trouble> = tokio::select! {
             biased;
             () = self.stop.requested() => return,
             answer = session.renewal_info(facts) => match answer {
                 Ok(Some(info)) => Ok(info),
                 Ok(None) => return,
-                Err(error) => Err(advice::trouble(&error)),
+                Err(error) => Err(error.into()),
             },
         };
         let ports = &self.ports.session;

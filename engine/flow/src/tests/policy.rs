@@ -184,6 +184,37 @@ async fn a_fresh_copy_saves_the_question() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_dns_provider_asks_for_is_kept_and_hands_nothing_to_another_ca() {
+    // While there is time, and behind the safe floor.
+    for (rest, asks, waits) in [
+        (Duration::ZERO, HOUR * 3, HOUR * 3),
+        (Duration::ZERO, DAY * 400, DAY),
+        (DAY * 75, HOUR * 5, HOUR * 5),
+    ] {
+        let (world, settings) = due(&["first", "second"]).await;
+        Clock::sleep(&world, rest).await;
+        world.state().dns.busy = Some(asks);
+        let report = timer(&world, &settings, Force::No).await;
+        let (at, ca) = only(&report).next_try.clone().expect("a next try");
+        assert_eq!(ca.as_str(), "first");
+        let wait = at.since(world.now());
+        assert!((waits - HOUR / 60..=waits).contains(&wait), "{wait:?}");
+        Clock::sleep(&world, waits - HOUR / 2).await;
+        let report = timer(&world, &settings, Force::No).await;
+        let outcome = &only(&report).outcome;
+        assert!(
+            matches!(outcome, Outcome::Held(Hold::Ladder { .. })),
+            "{outcome:?}"
+        );
+        assert_eq!(world.state().cas["second"].orders.len(), 0);
+        Clock::sleep(&world, HOUR / 2).await;
+        world.state().dns.busy = None;
+        let report = timer(&world, &settings, Force::No).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_good_run_registers_where_it_may_have_to_go_one_day() {
     let (world, _) = due(&["first", "second"]).await;
     assert_eq!(world.state().cas["second"].accounts.len(), 1);
