@@ -6,6 +6,7 @@ use std::time::Duration;
 use waxwing_acme::error::{AcmeError, AcmeErrorKind};
 use waxwing_acme::problem::Problem;
 use waxwing_core::budget::Limit;
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{TransportError, TransportStage};
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
@@ -130,7 +131,9 @@ pub enum Failure {
     Spent {
         /// The CA.
         ca: CaName,
-        /// The limit on orders.
+        /// What is counted.
+        kind: LimitKind,
+        /// The limit.
         limit: Limit,
         /// When there is room again.
         until: Timestamp,
@@ -450,9 +453,15 @@ impl fmt::Display for Failure {
         match self {
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
-            Self::Spent { ca, limit, until } => write!(
+            Self::Spent {
+                ca,
+                kind,
+                limit,
+                until,
+            } => write!(
                 f,
-                "nothing was ordered at {ca}: its limit of {limit} orders is used up until {until}"
+                "nothing was ordered at {ca}: its limit on {} ({limit}) is used up until {until}",
+                kind.as_str()
             ),
             Self::Offline { hosts } => write!(
                 f,

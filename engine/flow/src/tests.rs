@@ -12,6 +12,7 @@ mod preflight;
 pub(crate) mod world;
 
 mod accounts;
+mod budgets;
 mod installs;
 mod rehearsals;
 mod revocations;

@@ -179,7 +179,7 @@ fn last_of_a_limit(
         return None;
     }
     let mut refused = None;
-    // Every certificate of this run takes one from the same limit on orders.
+    // Every certificate of this run takes from the same limits of the account.
     let mut ordered: BTreeMap<&CaName, u32> = BTreeMap::new();
     for job in &orders.jobs {
         let certificate = &job.certificate;
@@ -190,11 +190,8 @@ fn last_of_a_limit(
         let left = budget::left(history, profile, &certificate.domains, start::now());
         let before = ordered.entry(&profile.name).or_default();
         for one in left.unwrap_or_default() {
-            let used = if one.kind == LimitKind::Orders {
-                *before
-            } else {
-                0
-            };
+            let shared = matches!(one.kind, LimitKind::Orders | LimitKind::Authorizations);
+            let used = if shared { *before } else { 0 };
             let rest = one.left.saturating_sub(used);
             let text = format!(
                 "{}: {rest} of {} left at {} ({})",

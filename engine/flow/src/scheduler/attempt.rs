@@ -80,13 +80,9 @@ impl Shift<'_> {
             run.attempts = old.attempts;
             run.obligations = old.obligations;
         }
-        if run.order_url.is_none() {
-            let taken = budget::take_order(self.ports.history.as_ref(), profile, self.now());
-            taken.map_err(|(limit, until)| Failure::Spent {
-                ca: profile.name.clone(),
-                limit,
-                until,
-            })?;
+        let paid = run.order_url.is_none();
+        if paid {
+            budget::take_order(self.history(), profile, &certificate.domains, self.now())?;
         }
         let work = Work {
             ports: self.ports,
@@ -98,6 +94,7 @@ impl Shift<'_> {
             observer: self.ports.observer.as_ref(),
             stop: self.stop,
             fallback,
+            paid,
         };
         let patience = Patience {
             order: profile.poll.order,

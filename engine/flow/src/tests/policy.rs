@@ -283,7 +283,7 @@ async fn a_ca_is_left_alone_before_its_limit_is_reached() {
     assert_eq!(
         spent,
         [
-            "nothing was ordered at first: its limit of 2 per 2h orders is used up until \
+            "nothing was ordered at first: its limit on orders (2 per 2h) is used up until \
              2026-11-18T12:06:40Z"
         ]
     );
