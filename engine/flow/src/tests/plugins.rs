@@ -101,6 +101,14 @@ impl DnsProvider for Provider {
         records: &[ChallengeRecord],
     ) -> Result<PresentReport, PluginFailure> {
         tokio::task::yield_now().await;
+        for record in records {
+            let state = self.0.state();
+            let mut journals = state.disk.journals.values();
+            assert!(
+                journals.any(|journal| journal.contains(&record.value)),
+                "no obligation is on disk for {record:?}"
+            );
+        }
         let gate = self.0.gate("present");
         if gate == Gate::Fail {
             return Err(failure("dns", "present"));
