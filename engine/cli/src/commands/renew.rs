@@ -110,15 +110,22 @@ pub(crate) fn run(
             .map_err(|cause| no_runtime(&cause, terminal))?
     };
     live.clear();
-    if !advised && !arguments.dry_run && !report.stopped {
-        ask_for_advice(&loaded, &store, &history, &before, terminal)?;
+    // What comes next may have changed; if that cannot be read the report is still worth showing.
+    let look = || survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
+    let mut after = look();
+    // Of what was renewed the new certificate is asked about, and only if the run has not done so.
+    if !advised
+        && !arguments.dry_run
+        && !report.stopped
+        && let Some(seen) = &after
+        && ask_for_advice(&loaded, &store, &history, seen, terminal)?
+    {
+        after = look();
     }
     if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
         tracing::warn!(cause = %error, "the history was not pruned");
     }
 
-    // What comes next may have changed; if that cannot be read the report is still worth showing.
-    let after = survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
     let view = RunView {
         report: &report,
         kept,
