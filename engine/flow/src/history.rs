@@ -197,6 +197,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
     Stored {
         name: entry.certificate.clone(),
         current,
+        damaged: entry.damage.is_some(),
         installed: installed.collect(),
         failure,
         unfinished: entry.unfinished,
@@ -210,6 +211,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
     Stored {
         name: name.clone(),
         current: None,
+        damaged: false,
         installed: Vec::new(),
         failure: None,
         unfinished: false,

@@ -458,7 +458,13 @@ fn failed(act: &'static str, path: &Path, cause: &rusqlite::Error) -> StoreError
     };
     let hint = match kind {
         StoreErrorKind::Locked => Some("another Waxwing is writing; try again".to_owned()),
-        StoreErrorKind::NoSpace => Some(format!("make room on the disk of {}", path.display())),
+        StoreErrorKind::NoSpace => Some(crate::store::room(
+            match cause.sqlite_error_code() {
+                Some(ErrorCode::ReadOnly) => std::io::ErrorKind::ReadOnlyFilesystem,
+                _ => std::io::ErrorKind::StorageFull,
+            },
+            path,
+        )),
         _ => None,
     };
     StoreError {

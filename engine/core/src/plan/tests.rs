@@ -72,6 +72,7 @@ fn good(called: &str) -> Stored {
             revoked: false,
             suggestion: None,
         }),
+        damaged: false,
         installed: vec![mark("web"), mark("mail")],
         failure: None,
         unfinished: false,

@@ -1,6 +1,7 @@
 //! What is outside of a simulation: a store and a history in memory, and a clock that is set.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -313,6 +314,7 @@ impl World {
 
 fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
     InventoryEntry {
+        damage: None,
         certificate: name.clone(),
         current: kept.current.clone(),
         installed: Vec::new(),
@@ -413,6 +415,10 @@ impl CertificateStore for World {
 
     fn write_journal(&self, _: &CertificateName, _: &str) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn set_journal_aside(&self, _: &CertificateName) -> Result<PathBuf, StoreError> {
+        Ok(PathBuf::new())
     }
 
     fn close_journal(&self, _: &CertificateName) -> Result<(), StoreError> {

@@ -199,6 +199,39 @@ fn budgets_come_back_as_they_were_left() {
 }
 
 #[test]
+fn a_full_disk_is_told_and_what_was_there_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let record = |hours| {
+        let failed = failed_with(FailureClass::Transient, None);
+        history.record(&attempt("shop", "one", hours, failed))
+    };
+    record(0).expect("written");
+    let most = |pages: i64| {
+        let connection = history.connection();
+        let set = connection.pragma_update(None, "max_page_count", pages);
+        set.expect("set");
+    };
+    let pages: i64 = history
+        .connection()
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .expect("a number");
+    most(pages);
+    let error = (1..1000).find_map(|hours| record(hours).err());
+    let error = error.expect("the disk is full");
+    assert_eq!(error.kind, StoreErrorKind::NoSpace);
+    assert!(error.hint.expect("a hint").starts_with("make room"));
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    let before = past.failed.len();
+    assert!(before >= 1, "what was there stays");
+    most(1_000_000);
+    record(2000).expect("written");
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    assert_eq!(past.failed.len(), before + 1);
+    drop(SqliteHistory::open(folder.path()).expect("sound"));
+}
+
+#[test]
 fn a_damaged_file_is_set_aside_and_a_newer_one_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("waxwing.db");
