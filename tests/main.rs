@@ -10,6 +10,7 @@ mod cases {
     mod cli;
     mod counts;
     mod crash;
+    mod damage;
     mod faults;
     mod foreign;
     #[cfg(unix)]

@@ -269,6 +269,25 @@ fn the_chain_of_another_root_is_taken_if_it_is_preferred() {
 }
 
 #[test]
+fn advice_is_asked_about_the_certificate_that_was_renewed_and_not_about_the_old_one() {
+    let test = "advice_is_asked_about_the_certificate_that_was_renewed_and_not_about_the_old_one";
+    plain(test, |rig, judge| {
+        let config = rig.config_at(judge, "");
+        let shop = certificate("shop", &["shop.example.com"]);
+        rig.write_config(&format!("{config}{shop}"));
+        rig.waxwing(&["renew"]).expect(0);
+        // So nothing is known of the old one when it is renewed.
+        fs::remove_file(rig.path("state/waxwing.db")).expect("a history");
+        judge.traffic().reset();
+        rig.waxwing(&["renew", "shop", "--force", "--yes"])
+            .expect(0);
+        assert_eq!(rig.versions("shop"), 2);
+        let counts = judge.traffic().counts();
+        assert_eq!(counts.get(&Class::RenewalInfo), Some(&1), "{counts:?}");
+    });
+}
+
+#[test]
 fn a_renewal_tells_the_ca_what_it_replaces() {
     plain("a_renewal_tells_the_ca_what_it_replaces", |rig, judge| {
         let domains = certificate("one", &["www.example.com"]);

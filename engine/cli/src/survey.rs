@@ -32,7 +32,8 @@ pub(crate) struct Survey {
     pub(crate) stored: BTreeMap<CertificateName, Stored>,
     /// Since when CAs have been seen to be down.
     pub(crate) down_since: BTreeMap<CaName, Timestamp>,
-    /// Certificates that cannot be read; a run leaves them alone.
+    /// What of certificates cannot be read. A run leaves those alone that a newer version has written,
+    /// and issues those anew that are damaged.
     pub(crate) broken: Vec<StoreError>,
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn survey(
             Ok(entry) if entry.current.is_none() && scheduler::is_rehearsal(&entry.certificate) => {
             }
             Ok(entry) => {
+                broken.extend(entry.damage.clone());
                 inventory.insert(entry.certificate.clone(), entry);
             }
             Err(error) => broken.push(error),

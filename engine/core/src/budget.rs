@@ -87,15 +87,38 @@ impl Limit {
     /// # Errors
     /// The moment at which there will be one.
     pub fn take(&self, bucket: Bucket, now: Timestamp) -> Result<Bucket, Timestamp> {
+        self.take_many(bucket, 1, now)
+    }
+
+    /// Takes so many tokens, or all of a full bucket if it holds fewer.
+    ///
+    /// # Errors
+    /// The moment at which there will be as many.
+    pub fn take_many(
+        &self,
+        bucket: Bucket,
+        number: u32,
+        now: Timestamp,
+    ) -> Result<Bucket, Timestamp> {
         let bucket = self.refilled(bucket, now);
-        if bucket.level + ROUNDING >= 1.0 {
+        let wanted = f64::from(number.min(self.count));
+        if bucket.level + ROUNDING >= wanted {
             return Ok(Bucket {
-                level: (bucket.level - 1.0).max(0.0),
+                level: (bucket.level - wanted).max(0.0),
                 ..bucket
             });
         }
-        let missing = (1.0 - bucket.level) / f64::from(self.count.max(1));
+        let missing = (wanted - bucket.level) / f64::from(self.count.max(1));
         Err(now + self.per.mul_f64(missing) + Duration::from_millis(1))
+    }
+
+    /// Gives back tokens that were taken and not needed.
+    pub fn give_back(&self, bucket: Bucket, number: u32, now: Timestamp) -> Bucket {
+        let bucket = self.refilled(bucket, now);
+        Bucket {
+            level: (bucket.level + f64::from(number)).min(f64::from(self.count)),
+            ..bucket
+        }
     }
 
     /// Counts something that happened whether there was a token for it or not.
@@ -142,6 +165,33 @@ mod tests {
         assert_eq!(until.since(NOW).as_secs(), 33 * 3600 + 36 * 60);
         assert!(limit.take(bucket, until).is_ok());
         assert_eq!(limit.left(bucket, NOW + HOUR * 24 * 30), 5);
+    }
+
+    #[test]
+    fn many_are_taken_together_and_what_was_not_needed_comes_back() {
+        let limit = Limit {
+            count: 10,
+            per: HOUR,
+        };
+        let check = |level: f64, number, want: Result<f64, u64>| {
+            let bucket = Bucket { level, at: NOW };
+            let taken = limit.take_many(bucket, number, NOW);
+            let seen = taken.map(|rest| rest.level);
+            let seen = seen.map_err(|until| until.since(NOW).as_secs());
+            assert_eq!(seen, want, "{number} of {level}");
+        };
+        check(10.0, 4, Ok(6.0));
+        check(4.0, 4, Ok(0.0));
+        check(3.0, 4, Err(360));
+        // More than there can ever be waits for a full bucket, and not for ever.
+        check(10.0, 40, Ok(0.0));
+        check(9.0, 40, Err(360));
+        let half = Bucket {
+            level: 5.0,
+            at: NOW,
+        };
+        assert!((limit.give_back(half, 3, NOW).level - 8.0).abs() < ROUNDING);
+        assert!((limit.give_back(half, 30, NOW).level - 10.0).abs() < ROUNDING);
     }
 
     #[test]

@@ -131,7 +131,9 @@ pub fn due(
         None if wanted <= lifetime => (wanted, Because::DaysAfterIssue(days.days)),
         None => (lifetime, Because::Lifetime),
     };
-    let broken = days.written && wanted > safe_until;
+    // What is due before the wish, because the CA asks for it, does not break it.
+    let clamped = because == Because::Lifetime;
+    let broken = days.written && (clamped || wanted > safe_until);
     Due {
         at,
         because,
@@ -236,6 +238,10 @@ mod tests {
             Because::Suggested,
             false,
         );
+        // Before the safe floor, and yet later than is sound: it is said, and not done in silence.
+        check(90.0, days(60, true), None, 60.0, by_days(60), false);
+        check(90.0, days(70, true), None, 60.0, Because::Lifetime, true);
+        check(90.0, days(70, false), None, 60.0, Because::Lifetime, false);
         // A life that shrank under the setting.
         check(
             64.0,

@@ -24,6 +24,8 @@ pub struct Stored {
     pub name: CertificateName,
     /// The current version; none if none was ever issued.
     pub current: Option<Current>,
+    /// True if there is a version that is damaged, so that it counts as not there.
+    pub damaged: bool,
     /// What installers have put in place.
     pub installed: Vec<Installed>,
     /// The last failure, if nothing has succeeded since.
@@ -174,6 +176,8 @@ pub enum Action {
 pub enum IssueReason {
     /// There is none.
     Never,
+    /// What is stored is damaged, so that it cannot be used.
+    Damaged,
     /// It covers other names than the configuration wants.
     Names {
         /// Names that the stored one lacks.
@@ -303,6 +307,7 @@ pub fn item(
     }
     let current = stored.and_then(|stored| stored.current.as_ref());
     let action = match current {
+        None if stored.is_some_and(|stored| stored.damaged) => Action::Issue(IssueReason::Damaged),
         None => Action::Issue(IssueReason::Never),
         Some(current) => {
             notes.extend(changes(certificate, current));

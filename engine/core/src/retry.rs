@@ -4,6 +4,7 @@
 //! is still wrong after that is a later run's business, and [`ladder`] says which run's.
 
 pub mod ladder;
+pub mod rehearsal;
 
 use std::time::Duration;
 

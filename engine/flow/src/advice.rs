@@ -11,9 +11,11 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use waxwing_acme::ari::{self, RenewalInfo, Term};
 use waxwing_acme::directory::Directory;
+use waxwing_acme::error::AcmeError;
+use waxwing_acme::retry_after::RetryAfter;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::due::Suggestion;
-use waxwing_core::http::without_query;
+use waxwing_core::http::{TransportError, without_query};
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::{Timestamp, Window};
@@ -109,7 +111,7 @@ pub async fn ask(
             };
             let answer = match offices.get(&question.ca).map(AsRef::as_ref) {
                 Some(Ok(base)) => fetch(ports, profile, base, &id).await,
-                Some(Err(cause)) => Err((Term::LongTerm, cause.clone())),
+                Some(Err(cause)) => Err(Trouble::unasked(cause.clone())),
                 None => return,
             };
             let chance = ports.entropy.number();
@@ -132,7 +134,7 @@ pub(crate) fn keep(history: &dyn History, name: &CertificateName, advice: &Advic
 pub fn after(
     about: String,
     known: Option<&Advice>,
-    answer: Result<RenewalInfo, (Term, String)>,
+    answer: Result<RenewalInfo, Trouble>,
     now: Timestamp,
     chance: u64,
 ) -> Advice {
@@ -154,22 +156,84 @@ pub fn after(
                 explanation: info.explanation_url,
             }
         }
-        Err((term, cause)) => {
+        Err(trouble) => {
             let failures = known.map_or(0, |known| known.failures).saturating_add(1);
-            let wait = match term {
-                Term::LongTerm => ari::LONG_TERM_WAIT,
-                Term::Temporary => FIRST_WAIT
-                    .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
-                    .min(RenewalInfo::LATEST),
-            };
             Advice {
                 about,
                 suggestion: known.and_then(|known| known.suggestion),
                 explanation: known.and_then(|known| known.explanation.clone()),
-                next: now + wait,
+                next: now + trouble.wait(failures, now),
                 failures,
-                cause: Some(cause),
+                cause: Some(trouble.cause),
             }
+        }
+    }
+}
+
+/// Why a question gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// How long it is likely to last.
+    term: Term,
+    /// When the CA asks to come back.
+    retry_after: Option<RetryAfter>,
+    /// The cause.
+    cause: String,
+}
+
+impl Trouble {
+    /// A question that cannot be asked.
+    const fn unasked(cause: String) -> Self {
+        Self {
+            term: Term::LongTerm,
+            retry_after: None,
+            cause,
+        }
+    }
+
+    /// How long nothing is asked after so many failures in a row. What the CA asks for counts within
+    /// the bounds of an answer (RFC 9773 section 4.3.2), but shortens no wait that grows.
+    fn wait(&self, failures: u32, now: Timestamp) -> Duration {
+        let asked = self.retry_after.map(|retry_after| {
+            let wait = retry_after.wait(now);
+            wait.clamp(RenewalInfo::SOONEST, RenewalInfo::LATEST)
+        });
+        match self.term {
+            Term::LongTerm => asked.unwrap_or(ari::LONG_TERM_WAIT),
+            Term::Temporary => {
+                let doublings = failures.saturating_sub(1).min(16);
+                let own = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(doublings));
+                asked.unwrap_or_default().max(own.min(RenewalInfo::LATEST))
+            }
+        }
+    }
+}
+
+impl From<AcmeError> for Trouble {
+    fn from(error: AcmeError) -> Self {
+        Self {
+            term: Term::of(&error),
+            retry_after: error.retry_after,
+            cause: error.to_string(),
+        }
+    }
+}
+
+impl From<TransportError> for Trouble {
+    fn from(error: TransportError) -> Self {
+        Self {
+            term: Term::of_transport(&error),
+            retry_after: None,
+            cause: CaError::Transport(error).to_string(),
+        }
+    }
+}
+
+impl From<CaError> for Trouble {
+    fn from(error: CaError) -> Self {
+        match error {
+            CaError::Transport(error) => error.into(),
+            CaError::Answer(error) => error.into(),
         }
     }
 }
@@ -210,33 +274,15 @@ async fn fetch(
     profile: &CaProfile,
     base: &str,
     id: &str,
-) -> Result<RenewalInfo, (Term, String)> {
+) -> Result<RenewalInfo, Trouble> {
     let request = ari::request(base, id, &ports.user_agent);
     let url = request.url.clone();
-    match ports.http.send(request, &session::policy(profile)).await {
-        Err(error) => {
-            let cause = CaError::Transport(error.clone()).to_string();
-            Err((Term::of_transport(&error), cause))
-        }
-        Ok(response) => {
-            ari::read(&url, &response).map_err(|error| (Term::of(&error), error.to_string()))
-        }
-    }
-}
-
-/// The term and the text of an error of a session's request.
-pub(crate) fn trouble(error: &CaError) -> (Term, String) {
-    let term = match error {
-        CaError::Transport(error) => Term::of_transport(error),
-        CaError::Answer(error) => Term::of(error),
-    };
-    (term, error.to_string())
+    let response = ports.http.send(request, &session::policy(profile)).await?;
+    Ok(ari::read(&url, &response)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use waxwing_acme::retry_after::RetryAfter;
-
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
@@ -280,8 +326,15 @@ mod tests {
         assert_eq!(wait(&answered(Some(Duration::ZERO))), 60);
         assert_eq!(wait(&answered(Some(HOUR * 99))), 24 * 3600);
         assert_eq!(wait(&answered(None)), 6 * 3600);
-        let failed =
-            |known: &Advice, term| after(id(), Some(known), Err((term, "no".to_owned())), NOW, 0);
+        let asked = |known: &Advice, term, retry_after: Option<u64>| {
+            let trouble = Trouble {
+                term,
+                retry_after: retry_after.map(|wait| RetryAfter::After(Duration::from_secs(wait))),
+                cause: "no".to_owned(),
+            };
+            after(id(), Some(known), Err(trouble), NOW, 0)
+        };
+        let failed = |known: &Advice, term| asked(known, term, None);
         let mut advice = answered(Some(HOUR));
         let mut waits = Vec::new();
         for _nth in 0..12 {
@@ -292,5 +345,14 @@ mod tests {
         assert_eq!(waits[11], 24 * 60);
         assert!(advice.suggestion.is_some(), "the last good answer stays");
         assert_eq!(wait(&failed(&advice, Term::LongTerm)), 6 * 3600);
+        // What the CA asks for, within the bounds of an answer.
+        let advice = answered(Some(HOUR));
+        let waits = |term| {
+            let all = [1, 900, 7200, 999_999].into_iter();
+            all.map(|asks| wait(&asked(&advice, term, Some(asks))))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(waits(Term::LongTerm), [60, 900, 7200, 86_400]);
+        assert_eq!(waits(Term::Temporary), [300, 900, 7200, 86_400]);
     }
 }

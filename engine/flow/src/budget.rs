@@ -13,6 +13,7 @@ use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::time::Timestamp;
 
+use crate::failure::Failure;
 use crate::ports::{BudgetKey, History, StoreError};
 
 /// How often an account is made where a CA may have to stand in.
@@ -28,7 +29,7 @@ pub struct Left {
     pub ca: CaName,
     /// What is counted.
     pub kind: LimitKind,
-    /// How many may still come now.
+    /// How many certificates like this one may still come now.
     pub left: u32,
     /// The limit.
     pub limit: Limit,
@@ -46,15 +47,16 @@ pub fn left(
 ) -> Result<Vec<Left>, StoreError> {
     let mut found = Vec::new();
     for (kind, limit) in &profile.limits {
+        let need = need(*kind, names);
         let mut least: Option<Left> = None;
         for key in keys(&profile.name, *kind, names) {
             let bucket = history.budget(&key)?.unwrap_or_else(|| limit.full(now));
             let one = Left {
                 ca: profile.name.clone(),
                 kind: *kind,
-                left: limit.left(bucket, now),
+                left: limit.left(bucket, now) / need.min(limit.count),
                 limit: *limit,
-                until: limit.take(bucket, now).err(),
+                until: limit.take_many(bucket, need, now).err(),
             };
             if least.as_ref().is_none_or(|least| one.left < least.left) {
                 least = Some(one);
@@ -133,38 +135,59 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
     })
 }
 
-/// Takes what one more order needs.
+/// Takes what one more order with these names needs: all of it, or nothing. Every name may have to be
+/// authorized anew; see [`spare`].
 ///
 /// # Errors
-/// The limit that is used up, and when it is not any more. A budget that cannot be read or kept
-/// holds nobody: the CA counts for itself.
+/// The limit that is used up, and until when. A budget that cannot be read or kept holds nobody: the
+/// CA counts for itself.
 pub(crate) fn take_order(
     history: &dyn History,
     profile: &CaProfile,
+    names: &[Identifier],
     now: Timestamp,
-) -> Result<(), (Limit, Timestamp)> {
-    let kind = LimitKind::Orders;
-    let Some(limit) = profile.limits.get(&kind) else {
-        return Ok(());
-    };
-    for key in keys(&profile.name, kind, &[]) {
-        // Nothing is awaited between reading and keeping, so that no other order comes between.
-        let taken = history.budget(&key).and_then(|bucket| {
+) -> Result<(), Failure> {
+    let mut taken: Vec<(BudgetKey, Bucket)> = Vec::new();
+    // Nothing is awaited between reading and keeping, so that no other order comes between.
+    for kind in [LimitKind::Orders, LimitKind::Authorizations] {
+        let Some(limit) = profile.limits.get(&kind) else {
+            continue;
+        };
+        for key in keys(&profile.name, kind, names) {
+            let bucket = history.budget(&key).unwrap_or_else(|error| {
+                tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be read");
+                None
+            });
             let bucket = bucket.unwrap_or_else(|| limit.full(now));
-            match limit.take(bucket, now) {
-                Ok(rest) => history.save_budget(&key, rest).map(Ok),
-                Err(until) => Ok(Err(until)),
-            }
-        });
-        match taken {
-            Ok(Ok(())) => {}
-            Ok(Err(until)) => return Err((*limit, until)),
-            Err(error) => {
-                tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
-            }
+            let rest = limit.take_many(bucket, need(kind, names), now);
+            let rest = rest.map_err(|until| Failure::Spent {
+                ca: profile.name.clone(),
+                kind,
+                limit: *limit,
+                until,
+            })?;
+            taken.push((key, rest));
+        }
+    }
+    for (key, rest) in taken {
+        if let Err(error) = history.save_budget(&key, rest) {
+            tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
         }
     }
     Ok(())
+}
+
+/// Gives back what an order has taken for authorizations that need not be begun, because the CA still
+/// had them.
+pub(crate) fn spare(history: &dyn History, profile: &CaProfile, number: u32, now: Timestamp) {
+    change(
+        history,
+        profile,
+        LimitKind::Authorizations,
+        &[],
+        |limit, bucket| limit.give_back(bucket, number, now),
+        now,
+    );
 }
 
 /// Counts something that happened.
@@ -175,23 +198,48 @@ pub(crate) fn spend(
     names: &[Identifier],
     now: Timestamp,
 ) {
+    change(
+        history,
+        profile,
+        kind,
+        names,
+        |limit, bucket| limit.spend(bucket, now),
+        now,
+    );
+}
+
+fn change(
+    history: &dyn History,
+    profile: &CaProfile,
+    kind: LimitKind,
+    names: &[Identifier],
+    how: impl Fn(&Limit, Bucket) -> Bucket,
+    now: Timestamp,
+) {
     let Some(limit) = profile.limits.get(&kind) else {
         return;
     };
     for key in keys(&profile.name, kind, names) {
-        let spent = history.budget(&key).and_then(|bucket| {
+        let changed = history.budget(&key).and_then(|bucket| {
             let bucket = bucket.unwrap_or_else(|| limit.full(now));
-            history.save_budget(&key, limit.spend(bucket, now))
+            history.save_budget(&key, how(limit, bucket))
         });
-        if let Err(error) = spent {
+        if let Err(error) = changed {
             tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
         }
     }
 }
 
-/// The buckets that a certificate with these names takes from. Limits by registered domain and by
-/// begun authorization are not counted: which domain is registered is in no name, and which
-/// authorizations are reused only the CA knows.
+/// How many tokens one more certificate with these names needs.
+fn need(kind: LimitKind, names: &[Identifier]) -> u32 {
+    match kind {
+        LimitKind::Authorizations => u32::try_from(names.len()).unwrap_or(u32::MAX).max(1),
+        _ => 1,
+    }
+}
+
+/// The buckets that a certificate with these names takes from. Limits by registered domain are not
+/// counted: which domain is registered is in no name.
 fn keys(ca: &CaName, kind: LimitKind, names: &[Identifier]) -> Vec<BudgetKey> {
     let key = |what: String| BudgetKey {
         owner: ca.to_string(),
@@ -199,7 +247,7 @@ fn keys(ca: &CaName, kind: LimitKind, names: &[Identifier]) -> Vec<BudgetKey> {
         what,
     };
     match kind {
-        LimitKind::Orders => vec![key("account".to_owned())],
+        LimitKind::Orders | LimitKind::Authorizations => vec![key("account".to_owned())],
         LimitKind::Duplicates => {
             let mut all: Vec<String> = names.iter().map(Identifier::to_wire).collect();
             all.sort_unstable();
@@ -211,6 +259,6 @@ fn keys(ca: &CaName, kind: LimitKind, names: &[Identifier]) -> Vec<BudgetKey> {
             all.dedup();
             all.into_iter().map(key).collect()
         }
-        LimitKind::Certificates | LimitKind::Authorizations => Vec::new(),
+        LimitKind::Certificates => Vec::new(),
     }
 }

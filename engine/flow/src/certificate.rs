@@ -6,6 +6,8 @@ use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 
+use crate::ports::StoreError;
+
 /// What can be read from an issued chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CertificateFacts {
@@ -114,6 +116,8 @@ pub struct Origin {
 /// What the store knows about one certificate, without its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryEntry {
+    /// Why the current version cannot be used, if there is one that is damaged. Then `current` is none.
+    pub damage: Option<StoreError>,
     /// Its name.
     pub certificate: CertificateName,
     /// The current version, if one was ever issued.

@@ -18,6 +18,7 @@ use waxwing_core::time::Timestamp;
 
 use crate::abandon;
 use crate::audit::AuditTrail;
+use crate::budget;
 use crate::certificate::StoredVersion;
 use crate::failure::Failure;
 use crate::journal;
@@ -155,6 +156,8 @@ pub(crate) struct Work<'a> {
     pub(crate) stop: &'a Stop,
     /// True if the CA is not the first of the list.
     pub(crate) fallback: bool,
+    /// True if what the first order needs is taken from the CA's budgets already.
+    pub(crate) paid: bool,
 }
 
 /// What a driven run leaves behind.
@@ -169,6 +172,8 @@ impl Work<'_> {
     /// Drives the machine to its end.
     pub(crate) async fn drive(&self, mut machine: Machine) -> Driven {
         let mut pen = Pen {
+            paid: self.paid,
+            ordered: 0,
             last: self.now(),
             milestones: Vec::new(),
             rehearsed: None,
@@ -246,7 +251,7 @@ impl Work<'_> {
             Effect::PlaceOrder { after } => self.place_order(machine, after, pen).await,
             Effect::ReadOrder { url, after } => self.read_order(url, after).await,
             Effect::ReadAuthorizations { urls, after } => {
-                self.read_authorizations(urls, after).await
+                self.read_authorizations(urls, after, pen).await
             }
             Effect::Locate(challenges) => self.locate(&challenges).await,
             Effect::Present(obligations) => Ok(self.present(machine, obligations, pen).await),
@@ -288,6 +293,11 @@ impl Work<'_> {
             .write_journal(&self.journal, &text)
             .map_err(Failure::Store)?;
         *written = Some(machine.run().clone());
+        // What a run has sent counts for the next one even if it is killed.
+        if let Some(pace) = self.session.pace_to_keep() {
+            let ca = &self.session.profile().name;
+            budget::keep_requests(self.ports.history.as_ref(), ca, pace);
+        }
         Ok(())
     }
 
@@ -335,6 +345,10 @@ impl Work<'_> {
 
 /// Writes the timeline.
 struct Pen {
+    /// What the next order needs is taken from the CA's budgets.
+    paid: bool,
+    /// Names that are to be authorized for an order of this run at which nobody has looked yet.
+    ordered: usize,
     last: Timestamp,
     milestones: Vec<Milestone>,
     rehearsed: Option<StoredVersion>,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use waxwing_acme::error::{AcmeError, AcmeErrorKind};
 use waxwing_acme::problem::Problem;
 use waxwing_core::budget::Limit;
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{TransportError, TransportStage};
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
@@ -13,6 +14,10 @@ use waxwing_core::time::Timestamp;
 
 use crate::plugin::PluginFailure;
 use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
+
+/// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
+/// run out over what a plugin has misread.
+const LONGEST_OF_PROVIDERS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A request to a CA that did not succeed.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,11 +115,25 @@ pub enum Failure {
         /// Why it was refused there.
         failure: Box<Self>,
     },
+    /// The CA refused it before, and its staging, which has to be asked first, could not be asked; so
+    /// nothing was ordered.
+    Unrehearsed {
+        /// The CA.
+        ca: CaName,
+        /// Its staging.
+        staging: CaName,
+        /// Not tried again before; none if the ladder alone says when.
+        until: Option<Timestamp>,
+        /// Why it could not be asked.
+        failure: Box<Self>,
+    },
     /// What the CA allows is used up, as far as this machine knows; nothing was asked of it.
     Spent {
         /// The CA.
         ca: CaName,
-        /// The limit on orders.
+        /// What is counted.
+        kind: LimitKind,
+        /// The limit.
         limit: Limit,
         /// When there is room again.
         until: Timestamp,
@@ -239,7 +258,7 @@ impl Failure {
                 .unwrap_or(FailureClass::Misconfigured),
             Self::Ca { error, .. } => error.class(),
             Self::Offline { .. } => FailureClass::Transient,
-            Self::Rehearsal { failure, .. } => failure.class(),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.class(),
             Self::Validation { .. } => FailureClass::Rejected,
             Self::Lookup(error) if error.bogus => FailureClass::NeedsPerson,
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
@@ -303,7 +322,7 @@ impl Failure {
         }
     }
 
-    /// Until when the CA asked to be left alone.
+    /// Until when the CA, or whoever else is to blame, asked to be left alone.
     pub fn until(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Directory { tried, .. } => {
@@ -313,6 +332,11 @@ impl Failure {
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
             Self::Spent { until, .. } => Some(*until),
+            Self::Unrehearsed { until, .. } => *until,
+            Self::Plugins(failures) => {
+                let asked = failures.iter().filter_map(|failure| failure.retry_after);
+                asked.max().map(|wait| now + wait.min(LONGEST_OF_PROVIDERS))
+            }
             _ => None,
         }
     }
@@ -334,7 +358,9 @@ impl Failure {
                     CaError::Answer(error) => format!("{host}: {error}"),
                 }));
             }
-            Self::Rehearsal { failure, .. } => lines.extend(failure.lines()),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
+                lines.extend(failure.lines())
+            }
             Self::Validation { refused, .. } => {
                 // A refusal of the whole order is the same for each name: once is enough.
                 match refused.as_slice() {
@@ -389,7 +415,7 @@ impl Failure {
                 "`waxwing check` tests the way out; [network] resolvers or proxy set another"
                     .to_owned(),
             ),
-            Self::Rehearsal { failure, .. } => failure.hint(),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Lookup(error) => error.hint.clone(),
@@ -427,9 +453,15 @@ impl fmt::Display for Failure {
         match self {
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
-            Self::Spent { ca, limit, until } => write!(
+            Self::Spent {
+                ca,
+                kind,
+                limit,
+                until,
+            } => write!(
                 f,
-                "nothing was ordered at {ca}: its limit of {limit} orders is used up until {until}"
+                "nothing was ordered at {ca}: its limit on {} ({limit}) is used up until {until}",
+                kind.as_str()
             ),
             Self::Offline { hosts } => write!(
                 f,
@@ -440,6 +472,11 @@ impl fmt::Display for Failure {
             Self::Rehearsal { ca, staging, .. } => write!(
                 f,
                 "nothing was ordered at {ca}, which refused it last time: {staging} refuses it too"
+            ),
+            Self::Unrehearsed { ca, staging, .. } => write!(
+                f,
+                "nothing was ordered at {ca}, which refused it before: {staging} could not be asked \
+                 first, and there is time"
             ),
             Self::Validation { ca, refused } => {
                 let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();

@@ -46,6 +46,9 @@ pub enum ClosedResult {
         /// The version.
         version: u32,
     },
+    /// Nothing was asked of the CA yet: its staging, which had to be asked first, had nothing against
+    /// the names.
+    Rehearsed,
     /// None was.
     Failed {
         /// What can be done about it.
@@ -241,6 +244,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
     Stored {
         name: entry.certificate.clone(),
         current,
+        damaged: entry.damage.is_some(),
         installed: installed.collect(),
         failure,
         unfinished: entry.unfinished,
@@ -254,6 +258,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
     Stored {
         name: name.clone(),
         current: None,
+        damaged: false,
         installed: Vec::new(),
         failure: None,
         unfinished: false,

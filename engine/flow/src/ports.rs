@@ -384,6 +384,8 @@ pub trait CertificateStore: Send + Sync {
     fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError>;
     /// Writes the journal through to the disk.
     fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError>;
+    /// Moves a damaged journal and its key to where they are kept for people. Answers where.
+    fn set_journal_aside(&self, name: &CertificateName) -> Result<PathBuf, StoreError>;
     /// Forgets the journal and the pending key.
     fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError>;
     /// Names with an open journal, and those whose journal was being closed when the process died:

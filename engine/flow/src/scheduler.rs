@@ -32,6 +32,7 @@ mod cas;
 mod desk;
 mod leftover;
 mod preflight;
+mod rehearsal;
 
 use cas::Case;
 use desk::Acme;
@@ -242,12 +243,23 @@ impl Shift<'_> {
             Err(error) if error.kind == StoreErrorKind::Locked => return Outcome::Locked(error),
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
-        let current = match store.current(name) {
-            Ok(current) => current,
+        let (current, damage) = match store.current(name) {
+            Ok(current) => (current, None),
+            Err(error) if error.kind == StoreErrorKind::Corrupt => (None, Some(error)),
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
-        if current.as_ref().map(|version| version.version) != job.seen {
+        // What is damaged was seen, or not; nobody has been faster.
+        if damage.is_none() && current.as_ref().map(|version| version.version) != job.seen {
             return Outcome::Overtaken;
+        }
+        match self.mend_journal(&self.journal_name(name)) {
+            Ok(told) => report.notes.extend(told),
+            Err(failure) => return Outcome::Failed(Some(failure)),
+        }
+        if let Some(error) = &damage {
+            report.notes.push(format!(
+                "what is stored cannot be used and is replaced: {error}"
+            ));
         }
         // What another run has met meanwhile counts, too.
         let past = self.ports.history.past(name, self.now());
@@ -258,7 +270,13 @@ impl Shift<'_> {
             history::Past::default()
         });
         let stored = match store.entry(name) {
-            Ok(Some(entry)) => history::stored(&entry, &past),
+            Ok(Some(mut entry)) => {
+                if damage.is_some() {
+                    entry.current = None;
+                    entry.damage = damage;
+                }
+                history::stored(&entry, &past)
+            }
             Ok(None) => history::unstored(name, &past),
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };

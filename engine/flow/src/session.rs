@@ -61,6 +61,9 @@ pub struct SessionPorts {
     pub user_agent: UserAgent,
 }
 
+/// After so many requests what is left of the CA's rate is written down: about once for each order.
+const KEPT_EVERY: u64 = 8;
+
 /// An open conversation with a CA, in the name of an account.
 pub struct CaSession {
     with: Conversation,
@@ -79,6 +82,8 @@ pub(crate) struct Conversation {
     pace: Mutex<Pace>,
     in_flight: Semaphore,
     requests: AtomicU64,
+    /// How many of them the next run would know of if this one were killed now.
+    kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
     copied: AtomicBool,
     /// What should be looked at although the conversation is open: a directory that did not answer.
@@ -192,6 +197,18 @@ impl CaSession {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         pace.kept(now)
+    }
+
+    /// The same, if it is worth writing down while the run goes on: so many requests were sent of
+    /// which nobody else knows.
+    pub(crate) fn pace_to_keep(&self) -> Option<Bucket> {
+        let sent = self.requests();
+        let kept = self.with.kept.load(Ordering::Relaxed);
+        if sent.saturating_sub(kept) < KEPT_EVERY {
+            return None;
+        }
+        self.with.kept.store(sent, Ordering::Relaxed);
+        self.kept_pace()
     }
 
     /// The key that signs for the account.

@@ -12,8 +12,9 @@ mod preflight;
 pub(crate) mod world;
 
 mod accounts;
+mod budgets;
 mod installs;
-
+mod rehearsals;
 mod revocations;
 mod runs;
 mod sessions;

@@ -25,6 +25,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::rehearsal;
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
@@ -43,7 +44,8 @@ const FILE: &str = "waxwing.db";
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The failed attempts since the last one that gave a certificate.
+/// The failed attempts since the last one that gave a certificate, and among them, without a class,
+/// rehearsals that went well.
 const FAILED: &str = "
 SELECT certificate, ca, ended, class, theirs, local, until FROM attempt AS one
 WHERE version IS NULL
@@ -161,11 +163,18 @@ impl SqliteHistory {
                 theirs: row.get(4)?,
                 local: row.get(5)?,
                 until: maybe_time(row, 6)?,
+                rehearsed: false,
             };
-            Ok((certificate(row, 0)?, failed))
+            let class: Option<String> = row.get(3)?;
+            Ok((certificate(row, 0)?, class.is_some(), failed))
         })?;
-        for (name, failed) in failed {
-            pasts.entry(name).or_default().failed.push(failed);
+        for (name, has_failed, failed) in failed {
+            let past = pasts.entry(name).or_default();
+            if has_failed {
+                past.failed.push(failed);
+            } else {
+                rehearsal::went_well(&mut past.failed, &failed.ca);
+            }
         }
         let since = (now - hold::MOST_ISSUED.per).unix_ms();
         let issued = self.rows(ISSUED, params![name, since], |row| {
@@ -185,6 +194,7 @@ impl History for SqliteHistory {
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
         let (version, class, theirs, local, until, causes) = match &attempt.result {
             ClosedResult::Issued { version } => (Some(*version), None, false, false, None, None),
+            ClosedResult::Rehearsed => (None, None, false, false, None, None),
             ClosedResult::Failed {
                 class,
                 theirs,
@@ -453,7 +463,13 @@ fn failed(act: &'static str, path: &Path, cause: &rusqlite::Error) -> StoreError
     };
     let hint = match kind {
         StoreErrorKind::Locked => Some("another Waxwing is writing; try again".to_owned()),
-        StoreErrorKind::NoSpace => Some(format!("make room on the disk of {}", path.display())),
+        StoreErrorKind::NoSpace => Some(crate::store::room(
+            match cause.sqlite_error_code() {
+                Some(ErrorCode::ReadOnly) => std::io::ErrorKind::ReadOnlyFilesystem,
+                _ => std::io::ErrorKind::StorageFull,
+            },
+            path,
+        )),
         _ => None,
     };
     StoreError {

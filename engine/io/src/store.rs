@@ -15,6 +15,7 @@ mod failure;
 pub mod format;
 mod layout;
 mod lock;
+mod mend;
 mod open;
 mod read;
 mod sweep;
@@ -26,8 +27,8 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, RevokedMark, ServedMark, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
+    ServedMark, StoredVersion,
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -113,18 +114,6 @@ impl FileStore {
             path: self.layout.certificate(name),
             causes: vec!["no certificate is stored under this name".to_owned()],
             hint: Some("`waxwing status` lists the names".to_owned()),
-        }
-    }
-
-    /// The number in `current`.
-    fn current_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
-        let path = self.layout.current(name);
-        let Some(text) = read::text(&path)? else {
-            return Ok(None);
-        };
-        match version_number(text.trim()) {
-            Some(number) => Ok(Some(number)),
-            None => Err(failure::corrupt(&path, "it names no version")),
         }
     }
 
@@ -261,22 +250,15 @@ impl CertificateStore for FileStore {
         if !unfinished && !self.layout.certificate(name).is_dir() {
             return Ok(None);
         }
-        let current = match self.current_number(name)? {
-            None => None,
-            Some(version) => {
-                let (facts, origin) = self.facts(name, version)?;
-                Some(InventoryVersion {
-                    version,
-                    facts,
-                    origin,
-                    revoked: self.revoked(name, version)?,
-                })
-            }
+        let (current, damage) = match self.current_facts(name)? {
+            Ok(current) => (current, None),
+            Err(damage) => (None, Some(damage)),
         };
         let last = read::note(name, &self.layout.last(name), format::read_last)?;
         let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
         Ok(Some(InventoryEntry {
+            damage,
             certificate: name.clone(),
             current,
             installed,
@@ -333,7 +315,7 @@ impl CertificateStore for FileStore {
             self.make_current(name, number)?;
             return Ok(number);
         }
-        let number = last.max(current).unwrap_or(0).saturating_add(1);
+        let number = self.next_number(name)?;
         let unfinished = versions.join(format!("{}{}", atomic::UNFINISHED, version_name(number)));
         if unfinished.exists() {
             // Left by a crash.
@@ -404,6 +386,10 @@ impl CertificateStore for FileStore {
         atomic::replace(&path, text.as_bytes())
     }
 
+    fn set_journal_aside(&self, name: &CertificateName) -> Result<PathBuf, StoreError> {
+        self.keep_journal(name)
+    }
+
     fn close_journal(&self, name: &CertificateName) -> Result<(), StoreError> {
         // In this order: a key without a journal is nothing, a journal without its key is a run
         // that cannot be finished.
@@ -469,6 +455,7 @@ impl CertificateStore for FileStore {
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
         let held = lock::take(&self.layout.lock("certificates", name.as_str()))?;
         sweep::journals(&self.layout.journals(), name.as_str());
+        self.mend_current(name)?;
         Ok(Box::new(held))
     }
 
@@ -482,6 +469,11 @@ impl CertificateStore for FileStore {
 /// An error of the operating system, for what else lies in the state folder.
 pub(crate) fn io_error(act: &'static str, path: &Path, cause: &std::io::Error) -> StoreError {
     failure::io(act, path, cause)
+}
+
+/// What helps where nothing can be written.
+pub(crate) fn room(kind: std::io::ErrorKind, path: &Path) -> String {
+    failure::room(kind, path)
 }
 
 #[cfg(test)]

@@ -68,6 +68,18 @@ pub const TARGETS: &[Target] = &[
         read: stored::last,
     },
     Target {
+        name: "served",
+        read: stored::served,
+    },
+    Target {
+        name: "revoked",
+        read: stored::revoked,
+    },
+    Target {
+        name: "stored-directory",
+        read: stored::stored_directory,
+    },
+    Target {
         name: "journal",
         read: stored::journal,
     },

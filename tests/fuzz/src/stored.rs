@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use waxwing_acme::directory::Directory;
 use waxwing_flow::journal as run;
 use waxwing_io::store::format;
 
@@ -25,6 +26,32 @@ pub(crate) fn installed(bytes: &[u8]) {
 /// `last.toml`.
 pub(crate) fn last(bytes: &[u8]) {
     same_again(bytes, format::read_last, format::write_last);
+}
+
+/// `served.toml`.
+pub(crate) fn served(bytes: &[u8]) {
+    same_again(bytes, format::read_served, |seen| {
+        format::write_served(seen)
+    });
+}
+
+/// `revoked.toml`.
+pub(crate) fn revoked(bytes: &[u8]) {
+    same_again(bytes, format::read_revoked, format::write_revoked);
+}
+
+/// The copy of a CA's directory, and the directory in it.
+pub(crate) fn stored_directory(bytes: &[u8]) {
+    same_again(bytes, format::read_directory, |(text, at)| {
+        format::write_directory(text, *at)
+    });
+    if let Ok((text, _)) = format::read_directory(&crate::text(bytes)) {
+        same_again(
+            text.as_bytes(),
+            Directory::from_stored,
+            Directory::to_stored,
+        );
+    }
 }
 
 /// The journal of an open run.

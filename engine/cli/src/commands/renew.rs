@@ -116,15 +116,22 @@ pub(crate) fn run(
             say_unusable(why, terminal);
         }
     }
-    if !advised && !arguments.dry_run && !report.stopped {
-        ask_for_advice(&loaded, &store, &history, &before, terminal)?;
+    // What comes next may have changed; if that cannot be read the report is still worth showing.
+    let look = || survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
+    let mut after = look();
+    // Of what was renewed the new certificate is asked about, and only if the run has not done so.
+    if !advised
+        && !arguments.dry_run
+        && !report.stopped
+        && let Some(seen) = &after
+        && ask_for_advice(&loaded, &store, &history, seen, terminal)?
+    {
+        after = look();
     }
     if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
         tracing::warn!(cause = %error, "the history was not pruned");
     }
 
-    // What comes next may have changed; if that cannot be read the report is still worth showing.
-    let after = survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
     let view = RunView {
         report: &report,
         kept,
@@ -185,7 +192,7 @@ fn last_of_a_limit(
         return None;
     }
     let mut refused = None;
-    // Every certificate of this run takes one from the same limit on orders.
+    // Every certificate of this run takes from the same limits of the account.
     let mut ordered: BTreeMap<&CaName, u32> = BTreeMap::new();
     for job in &orders.jobs {
         let certificate = &job.certificate;
@@ -196,11 +203,8 @@ fn last_of_a_limit(
         let left = budget::left(history, profile, &certificate.domains, start::now());
         let before = ordered.entry(&profile.name).or_default();
         for one in left.unwrap_or_default() {
-            let used = if one.kind == LimitKind::Orders {
-                *before
-            } else {
-                0
-            };
+            let shared = matches!(one.kind, LimitKind::Orders | LimitKind::Authorizations);
+            let used = if shared { *before } else { 0 };
             let rest = one.left.saturating_sub(used);
             let text = format!(
                 "{}: {rest} of {} left at {} ({})",

@@ -52,7 +52,8 @@ pub struct Standing {
     pub trouble: Option<Trouble>,
     /// It may not be asked before: its ladder, what it asked for, or a budget.
     pub not_before: Option<Timestamp>,
-    /// True if only our own ladder says so, which a person may overrule.
+    /// True if it is not this CA that says so, but our own ladder or somebody whom every CA needs, such
+    /// as a DNS provider. A person may overrule that, and no other CA is asked for it.
     pub own_wait: bool,
     /// Since when its endpoints have been seen to be down, whatever this certificate has met.
     pub down_since: Option<Timestamp>,
@@ -278,8 +279,11 @@ fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because>
             return Some(Because::Down(down));
         }
     }
-    let late = standing.not_before.filter(|until| *until > safe_until);
-    late.map(Because::Late)
+    // Another CA has to wait for what is not this one's just as long.
+    let theirs = standing.not_before.filter(|_| !standing.own_wait);
+    theirs
+        .filter(|until| *until > safe_until)
+        .map(Because::Late)
 }
 
 /// The list in the order in which it is asked: with [`FailBack::Never`] the CA that stood in for the
@@ -555,9 +559,18 @@ mod tests {
         // It asked for more time than there is.
         let late = Standing {
             not_before: Some(NOW + HOUR * 24 * 30),
+            own_wait: false,
             ..failed(1, 0, None)
         };
-        assert!(ask(calm, false, &[("one", late)]).starts_with("two instead of one: Late"));
+        let asked = ask(calm, false, &[("one", late.clone())]);
+        assert!(asked.starts_with("two instead of one: Late"));
+        // A DNS provider did: the other CA would have to wait for it as well.
+        let provider = Standing {
+            own_wait: true,
+            ..late
+        };
+        let asked = ask(calm, false, &[("one", provider)]);
+        assert_eq!(asked, "wait 43200 min for one");
         // It has been seen to be down for long enough, though this certificate has just met it.
         let down = Standing {
             down_since: Some(NOW - HOUR * 13),

@@ -211,11 +211,12 @@ pub fn standings(
             let salt = u64::from(all.failures).rotate_left(40);
             let chance = stored.map_or(0, |s| schedule::chance(&s.name, version)) ^ salt;
             let next = ladder::next_try(&all, deadline, chance);
+            let asked = theirs.and_then(|theirs| theirs.until);
             standing.trouble = theirs;
             // A network that was down is no reason to pass over a CA when there is no time.
             let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
             standing.not_before = (!at_once).then_some(next);
-            standing.own_wait = all.until.is_none_or(|until| until < next);
+            standing.own_wait = asked.is_none_or(|until| until < next);
         }
         if let Some(until) = circumstances.spent.get(ca)
             && standing.not_before.is_none_or(|before| before < *until)

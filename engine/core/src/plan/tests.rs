@@ -72,6 +72,7 @@ fn good(called: &str) -> Stored {
             revoked: false,
             suggestion: None,
         }),
+        damaged: false,
         installed: vec![mark("web"), mark("mail")],
         failure: None,
         unfinished: false,
@@ -395,6 +396,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         rejected: false,
         local: false,
         until: until.map(|wait| NOW + wait),
+        rehearsed: false,
     };
     let aged = |days: u32, failed: Vec<Failed>| {
         let mut stored = good("shop");

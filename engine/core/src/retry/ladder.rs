@@ -43,8 +43,11 @@ pub struct Failed {
     pub rejected: bool,
     /// True if it was this machine's network.
     pub local: bool,
-    /// Until when the CA asked to be left alone.
+    /// Until when somebody asked to be left alone: the CA, or if the trouble was not the CA's, whoever
+    /// it was that every CA needs.
     pub until: Option<Timestamp>,
+    /// True if a rehearsal for this CA has gone well since.
+    pub rehearsed: bool,
 }
 
 /// Longest time for which a CA is left alone because it asked for it. Longer is no wait but a mistake,
@@ -104,7 +107,7 @@ pub struct Trouble {
     pub first: Timestamp,
     /// The last of them.
     pub last: Timestamp,
-    /// Until when the CA asked to be left alone.
+    /// Until when somebody asked to be left alone.
     pub until: Option<Timestamp>,
     /// True if the last one was this machine's network: nobody was bothered, so it is looked at
     /// again soon.
@@ -190,6 +193,7 @@ mod tests {
             rejected: false,
             local: false,
             until,
+            rehearsed: false,
         };
         let check = |at, until, want_at, want_until| {
             let seen = failed(at, until).as_of(now);
@@ -262,6 +266,7 @@ mod tests {
             rejected: false,
             local,
             until: until.map(|minutes| START + MINUTE * minutes),
+            rehearsed: false,
         };
         let list = [
             failed(0, true, false, Some(90)),

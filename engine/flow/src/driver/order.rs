@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use waxwing_acme::authorization::ReadAuthorization;
+use waxwing_acme::authorization::{AuthorizationStatus, ReadAuthorization};
 use waxwing_acme::challenge::AnswerChallenge;
 use waxwing_acme::order::{Finalize, NewOrder, ReadOrder};
 use waxwing_core::retry;
 use waxwing_core::secret::Secret;
 
 use super::{Pen, Work};
+use crate::budget;
 use crate::failure::Failure;
 use crate::machine::Machine;
 use crate::machine::effect::{DnsChallenge, Wait};
@@ -26,6 +27,13 @@ impl Work<'_> {
         pen: &mut Pen,
     ) -> Result<Event, Failure> {
         self.pause(after, "take the order").await;
+        // Every order counts at the CA, also one that is placed again.
+        if !std::mem::take(&mut pen.paid) {
+            let history = self.ports.history.as_ref();
+            let names = &self.settings.domains;
+            budget::take_order(history, self.session.profile(), names, self.now())?;
+        }
+        pen.ordered = self.settings.domains.len();
         let terms = &machine.run().terms;
         let call = NewOrder {
             identifiers: terms.names.clone(),
@@ -93,6 +101,7 @@ impl Work<'_> {
         &self,
         urls: Vec<String>,
         after: Wait,
+        pen: &mut Pen,
     ) -> Result<Event, Failure> {
         self.pause(after, "look at the names").await;
         let reads = urls.into_iter().map(async |url| {
@@ -104,6 +113,15 @@ impl Work<'_> {
             .await
             .into_iter()
             .collect::<Result<Vec<_>, Failure>>()?;
+        let began = authorizations
+            .iter()
+            .filter(|(_, one)| one.status == AuthorizationStatus::Pending)
+            .count();
+        let spared = std::mem::take(&mut pen.ordered).saturating_sub(began);
+        if let Ok(spared @ 1..) = u32::try_from(spared) {
+            let history = self.ports.history.as_ref();
+            budget::spare(history, self.session.profile(), spared, self.now());
+        }
         Ok(Event::AuthorizationsSeen(authorizations))
     }
 

@@ -12,7 +12,7 @@ use waxwing_core::settings::CertificateSettings;
 use super::desk::Wanted;
 use super::{Shift, WIDTH};
 use crate::abandon;
-use crate::advice;
+use crate::advice::{self, Trouble};
 use crate::budget;
 use crate::certificate::{CertificateFacts, StoredVersion};
 use crate::driver::{Driven, Work};
@@ -80,13 +80,9 @@ impl Shift<'_> {
             run.attempts = old.attempts;
             run.obligations = old.obligations;
         }
-        if run.order_url.is_none() {
-            let taken = budget::take_order(self.ports.history.as_ref(), profile, self.now());
-            taken.map_err(|(limit, until)| Failure::Spent {
-                ca: profile.name.clone(),
-                limit,
-                until,
-            })?;
+        let paid = run.order_url.is_none();
+        if paid {
+            budget::take_order(self.history(), profile, &certificate.domains, self.now())?;
         }
         let work = Work {
             ports: self.ports,
@@ -98,6 +94,7 @@ impl Shift<'_> {
             observer: self.ports.observer.as_ref(),
             stop: self.stop,
             fallback,
+            paid,
         };
         let patience = Patience {
             order: profile.poll.order,
@@ -244,13 +241,13 @@ impl Shift<'_> {
         facts: &CertificateFacts,
     ) {
         let Some(id) = facts.ari_id() else { return };
-        let answer: Result<RenewalInfo, _> = tokio::select! {
+        let answer: Result<RenewalInfo, Trouble> = tokio::select! {
             biased;
             () = self.stop.requested() => return,
             answer = session.renewal_info(facts) => match answer {
                 Ok(Some(info)) => Ok(info),
                 Ok(None) => return,
-                Err(error) => Err(advice::trouble(&error)),
+                Err(error) => Err(error.into()),
             },
         };
         let ports = &self.ports.session;

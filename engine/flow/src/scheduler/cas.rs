@@ -17,6 +17,7 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use super::preflight::Preflight;
+use super::rehearsal::stage;
 use super::{Job, Shift, Wanted};
 use crate::budget;
 use crate::certificate::StoredVersion;
@@ -113,7 +114,7 @@ impl Shift<'_> {
             let attempt = async {
                 match bogus {
                     Some(error) => Err(Failure::Lookup(error)),
-                    None => self.attempt(&case, profile, fallback, report).await,
+                    None => self.attempt(&mut case, profile, fallback, report).await,
                 }
             };
             let failure = match attempt.instrument(span).await {
@@ -286,64 +287,17 @@ impl Shift<'_> {
         stages
     }
 
-    /// A CA that refused a name is asked again only if its staging has nothing against it: failed
-    /// validations are few at the real one.
+    /// Asks one CA, or before that its staging.
     async fn attempt(
         &self,
-        case: &Case<'_>,
+        case: &mut Case<'_>,
         profile: &CaProfile,
         fallback: bool,
         report: &mut CertificateReport,
     ) -> Result<Driven, Failure> {
-        let here = |failed: &&Failed| failed.ca == profile.name;
-        let refused = case.stored.failed.iter().rfind(here);
-        let staging = refused
-            .filter(|failed| failed.rejected && !self.rehearsal)
-            .and_then(|_| stage(profile))
-            .and_then(|stage| self.settings.cas.get(&stage))
-            .filter(|staging| staging.name != profile.name);
-        let certificate = &case.job.certificate;
-        if let Some(staging) = staging {
-            let rehearsal = self.rehearsing();
-            let wanted = Wanted {
-                certificate,
-                profile: staging,
-                fallback: true,
-                current: None,
-            };
-            let outcome = self.desk.obtain(&rehearsal, wanted).await;
-            let failure = match outcome {
-                Ok(driven) => {
-                    report.owed.extend(driven.ending.owed);
-                    driven.ending.result.err()
-                }
-                Err(failure) => Some(failure),
-            };
-            match failure {
-                None => report.notes.push(format!(
-                    "{} refused it last time; {} had nothing against it, so it was ordered again",
-                    profile.name, staging.name
-                )),
-                Some(failure) if failure.class() == FailureClass::Rejected => {
-                    return Err(Failure::Rehearsal {
-                        ca: profile.name.clone(),
-                        staging: staging.name.clone(),
-                        failure: Box::new(failure),
-                    });
-                }
-                Some(failure) if failure.class() == FailureClass::Cancelled => {
-                    return Err(failure);
-                }
-                // Whatever is the matter with the staging says nothing about the CA.
-                Some(failure) => report.notes.push(format!(
-                    "not rehearsed at {} first: {}",
-                    staging.name,
-                    failure.lines().join(": ")
-                )),
-            }
-        }
+        self.rehearse_first(case, profile, report).await?;
         let wanted = Wanted {
-            certificate,
+            certificate: &case.job.certificate,
             profile,
             fallback,
             current: case.current,
@@ -353,7 +307,7 @@ impl Shift<'_> {
 
     /// Whether a CA that did not answer is down, or this machine is cut off. Also answers who else
     /// was reached.
-    async fn whose(
+    pub(super) async fn whose(
         &self,
         profile: &CaProfile,
         failure: Failure,
@@ -463,6 +417,7 @@ impl Shift<'_> {
             rejected: class == FailureClass::Rejected,
             local: matches!(failure, Failure::Offline { .. }),
             until: failure.until(now),
+            rehearsed: false,
         };
         if failed.theirs && class == FailureClass::Transient {
             self.sight(&profile.name, Err(failure.lines().join(": ")));
@@ -478,7 +433,7 @@ impl Shift<'_> {
         case.stored.failed.push(failed);
     }
 
-    fn record(
+    pub(super) fn record(
         &self,
         case: &Case<'_>,
         profile: &CaProfile,
@@ -500,15 +455,6 @@ impl Shift<'_> {
             tracing::warn!(certificate = %certificate, cause = %error,
                 "the attempt could not be noted");
         }
-    }
-}
-
-/// Where a renewal at that CA is rehearsed.
-fn stage(profile: &CaProfile) -> Option<CaName> {
-    if profile.staging {
-        Some(profile.name.clone())
-    } else {
-        profile.rehearse_at.clone()
     }
 }
 

@@ -4,6 +4,7 @@ use waxwing_core::name::{CertificateName, REHEARSAL};
 use waxwing_core::settings::CertificateSettings;
 
 use super::{Job, Shift};
+use crate::certificate::StoredVersion;
 use crate::failure::Failure;
 use crate::journal;
 use crate::plugin::Attempt;
@@ -58,6 +59,7 @@ impl Shift<'_> {
     ) -> Result<(), Failure> {
         let run = match self.read_journal(journal) {
             Ok(Some(_)) | Err(_) if worked_on => return Ok(()),
+            Err(failure) if is_damage(&failure) => None,
             read => read?,
         };
         // A rehearsal has a journal of its own and the lock of the certificate.
@@ -73,11 +75,48 @@ impl Shift<'_> {
             Err(error) if error.kind == StoreErrorKind::Locked => return Ok(()),
             Err(error) => return Err(Failure::Store(error)),
         };
+        if let Some(told) = self.mend_journal(journal)? {
+            tracing::error!(certificate = %owner, "{told}");
+            return Ok(());
+        }
         if self.read_journal(journal)?.is_none() {
             // The run was over and died while it closed its journal. Its key is still there.
             return store.close_journal(journal).map_err(Failure::Store);
         }
         self.settle_journal(journal).await
+    }
+
+    /// Sets a damaged journal aside, so that it keeps nobody from a certificate, and answers what is to
+    /// be told about it. The certificate is locked.
+    pub(super) fn mend_journal(
+        &self,
+        journal: &CertificateName,
+    ) -> Result<Option<String>, Failure> {
+        let failure = match self.read_journal(journal) {
+            Err(failure) if is_damage(&failure) => failure,
+            Ok(_) => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let store = &self.ports.session.store;
+        let kept = store.set_journal_aside(journal).map_err(Failure::Store)?;
+        Ok(Some(format!(
+            "the journal of {journal} was damaged and is kept in {}: the order of its run is \
+             forgotten, and `_acme-challenge` records that it placed may be left at the DNS provider \
+             ({})",
+            kept.display(),
+            failure.lines().join(": ")
+        )))
+    }
+
+    /// The current version, if it can be used; one that is damaged counts as not there.
+    pub(super) fn usable(
+        &self,
+        name: &CertificateName,
+    ) -> Result<Option<StoredVersion>, StoreError> {
+        match self.ports.session.store.current(name) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => Ok(None),
+            current => current,
+        }
     }
 
     pub(super) fn read_journal(&self, journal: &CertificateName) -> Result<Option<Run>, Failure> {
@@ -106,7 +145,7 @@ impl Shift<'_> {
             () = self.stop.over() => return Err(Failure::Stopped),
         };
         run.obligations = settled.left;
-        let current = store.current(&run.certificate).map_err(Failure::Store)?;
+        let current = self.usable(&run.certificate).map_err(Failure::Store)?;
         let wanted = |certificate: &CertificateSettings| certificate.name == run.certificate;
         let abandoned = !self.settings.certificates.iter().any(wanted);
         if abandoned || self.is_spent(&run, journal, current.as_ref())? {
@@ -128,6 +167,10 @@ impl Shift<'_> {
     }
 }
 
+fn is_damage(failure: &Failure) -> bool {
+    matches!(failure, Failure::Store(error) if error.kind == StoreErrorKind::Corrupt)
+}
+
 fn unreadable(name: &CertificateName, error: &journal::JournalError) -> Failure {
     Failure::Store(StoreError {
         kind: match error {
@@ -137,8 +180,6 @@ fn unreadable(name: &CertificateName, error: &journal::JournalError) -> Failure 
         act: "read the journal of",
         path: name.as_str().into(),
         causes: vec![error.to_string()],
-        hint: Some(format!(
-            "look at journal/{name}.toml in the state folder; moving it away forgets the open order"
-        )),
+        hint: None,
     })
 }

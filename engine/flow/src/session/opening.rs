@@ -222,6 +222,7 @@ impl<'a> Opening<'a> {
                     .max(1),
             ),
             requests: AtomicU64::new(u64::from(!copied)),
+            kept: AtomicU64::new(0),
             copied: AtomicBool::new(copied),
             note,
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),

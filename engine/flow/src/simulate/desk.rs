@@ -135,16 +135,18 @@ impl Desk for Stage {
         let open = self.open_at(name, ca);
         let issued = open.as_ref().is_some_and(|open| open.issued);
         if open.is_none() {
-            let taken = budget::take_order(shift.history(), profile, now);
-            taken.map_err(|(limit, until)| Failure::Spent {
-                ca: ca.clone(),
-                limit,
-                until,
-            })?;
+            budget::take_order(shift.history(), profile, &certificate.domains, now)?;
             self.asked(ca, 1);
             let mut state = self.0.state();
             if !state.judge.take(profile, LimitKind::Orders, "account", now) {
                 return Err(refused(profile, "place the order", 429));
+            }
+            // No authorization of another order is taken up.
+            for _name in &names {
+                let kind = LimitKind::Authorizations;
+                if !state.judge.take(profile, kind, "account", now) {
+                    return Err(refused(profile, "place the order", 429));
+                }
             }
             let order = OpenOrder {
                 ca: ca.clone(),

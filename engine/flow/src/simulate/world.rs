@@ -1,6 +1,7 @@
 //! What is outside of a simulation: a store and a history in memory, and a clock that is set.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::{Stored, hold};
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::rehearsal;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
@@ -313,6 +315,7 @@ impl World {
 
 fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
     InventoryEntry {
+        damage: None,
         certificate: name.clone(),
         current: kept.current.clone(),
         installed: Vec::new(),
@@ -415,6 +418,10 @@ impl CertificateStore for World {
         Ok(())
     }
 
+    fn set_journal_aside(&self, _: &CertificateName) -> Result<PathBuf, StoreError> {
+        Ok(PathBuf::new())
+    }
+
     fn close_journal(&self, _: &CertificateName) -> Result<(), StoreError> {
         Ok(())
     }
@@ -482,6 +489,7 @@ impl History for World {
                     .retain(|at| attempt.ended.since(*at) < hold::MOST_ISSUED.per);
                 past.issued.push(attempt.ended);
             }
+            ClosedResult::Rehearsed => rehearsal::went_well(&mut past.failed, &attempt.ca),
             ClosedResult::Failed {
                 class,
                 theirs,
@@ -495,6 +503,7 @@ impl History for World {
                 rejected: *class == FailureClass::Rejected,
                 local: *local,
                 until: *until,
+                rehearsed: false,
             }),
         }
         Ok(())

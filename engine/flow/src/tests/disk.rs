@@ -1,6 +1,7 @@
 //! The state folder in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
@@ -89,6 +90,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         return None;
     }
     Some(InventoryEntry {
+        damage: None,
         certificate: name.clone(),
         current: current.map(|version| InventoryVersion {
             version: version.version,
@@ -189,6 +191,14 @@ impl CertificateStore for World {
     fn write_journal(&self, name: &CertificateName, text: &str) -> Result<(), StoreError> {
         self.disk("write the journal of", name.as_str(), |state| {
             state.disk.journals.insert(name.clone(), text.to_owned());
+        })
+    }
+
+    fn set_journal_aside(&self, name: &CertificateName) -> Result<PathBuf, StoreError> {
+        self.disk("set aside the journal of", name.as_str(), |state| {
+            state.disk.journals.remove(name);
+            state.disk.pending.remove(name);
+            PathBuf::from("archive")
         })
     }
 

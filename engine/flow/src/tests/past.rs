@@ -7,6 +7,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::rehearsal;
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
@@ -36,6 +37,7 @@ impl Memory {
                         past.issued.push(attempt.ended);
                     }
                 }
+                ClosedResult::Rehearsed => rehearsal::went_well(&mut past.failed, &attempt.ca),
                 ClosedResult::Failed {
                     class,
                     theirs,
@@ -49,6 +51,7 @@ impl Memory {
                     rejected: *class == FailureClass::Rejected,
                     local: *local,
                     until: *until,
+                    rehearsed: false,
                 }),
             }
         }

@@ -1,6 +1,7 @@
 //! A DNS provider, the view of the DNS, and an installer.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use waxwing_core::caa::{CaaRecord, CaaSet};
@@ -27,6 +28,8 @@ pub(crate) struct Dns {
     pub(crate) cleanup_hangs: bool,
     /// Clean-up fails.
     pub(crate) cleanup_fails: bool,
+    /// The provider places nothing and asks to come back after this.
+    pub(crate) busy: Option<Duration>,
     /// Nobody sees anything.
     pub(crate) blind: bool,
     /// The signatures of the zone do not hold.
@@ -98,9 +101,23 @@ impl DnsProvider for Provider {
         records: &[ChallengeRecord],
     ) -> Result<PresentReport, PluginFailure> {
         tokio::task::yield_now().await;
+        for record in records {
+            let state = self.0.state();
+            let mut journals = state.disk.journals.values();
+            assert!(
+                journals.any(|journal| journal.contains(&record.value)),
+                "no obligation is on disk for {record:?}"
+            );
+        }
         let gate = self.0.gate("present");
         if gate == Gate::Fail {
             return Err(failure("dns", "present"));
+        }
+        if let Some(wait) = self.0.state().dns.busy {
+            return Err(PluginFailure {
+                retry_after: Some(wait),
+                ..failure("dns", "present")
+            });
         }
         let mut report = PresentReport::default();
         for record in records {

@@ -16,15 +16,15 @@ use crate::ports::Clock;
 use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::scheduler::{Force, Job};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn shop(cas: &[&str]) -> Vec<CertificateSettings> {
+pub(super) fn shop(cas: &[&str]) -> Vec<CertificateSettings> {
     vec![certificate("shop", &["shop.example"], cas)]
 }
 
 /// What a timer starts.
-async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
+pub(super) async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
     let jobs = settings.certificates.iter().map(|certificate| Job {
         certificate: certificate.clone(),
         seen: world
@@ -41,11 +41,11 @@ async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
     report.expect("nothing crashes here")
 }
 
-fn only(report: &RunReport) -> &CertificateReport {
+pub(super) fn only(report: &RunReport) -> &CertificateReport {
     &report.certificates[0]
 }
 
-fn issued_by(report: &RunReport) -> Option<String> {
+pub(super) fn issued_by(report: &RunReport) -> Option<String> {
     match &only(report).outcome {
         Outcome::Issued { ca, .. } => Some(ca.to_string()),
         _ => None,
@@ -53,7 +53,7 @@ fn issued_by(report: &RunReport) -> Option<String> {
 }
 
 /// A world with two CAs in which the first has issued, and the CA's own window has come.
-async fn due(cas: &[&str]) -> (World, Settings) {
+pub(super) async fn due(cas: &[&str]) -> (World, Settings) {
     let world = World::new(cas);
     let profiles = cas.iter().map(|name| profile(name)).collect();
     let settings = settings(profiles, shop(cas));
@@ -64,7 +64,7 @@ async fn due(cas: &[&str]) -> (World, Settings) {
     (world, settings)
 }
 
-fn down(world: &World, ca: &str, down: bool) {
+pub(super) fn down(world: &World, ca: &str, down: bool) {
     world.state().cas.get_mut(ca).expect("its name").down = down;
 }
 
@@ -184,46 +184,34 @@ async fn a_fresh_copy_saves_the_question() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_name_is_rehearsed_before_the_ca_is_asked_again() {
-    let world = World::new(&["first", "stage"]);
-    let (mut first, mut stage) = (profile("first"), profile("stage"));
-    stage.staging = true;
-    first.rehearse_at = Some(stage.name.clone());
-    let settings = settings(vec![first, stage], shop(&["first"]));
-    let refuse = |ca: &str, refuse: bool| {
-        let mut state = world.state();
-        let refused = &mut state.cas.get_mut(ca).expect("its name").refused;
-        if refuse {
-            refused.insert("shop.example".to_owned());
-        } else {
-            refused.clear();
-        }
-    };
-    refuse("first", true);
-    refuse("stage", true);
-    timer(&world, &settings, Force::No).await;
-    assert_eq!(world.state().cas["first"].orders.len(), 1);
-    Clock::sleep(&world, HOUR).await;
-    let report = timer(&world, &settings, Force::No).await;
-    let failure = &only(&report).failures[0].failure;
-    assert!(matches!(failure, Failure::Rehearsal { .. }), "{failure:?}");
-    assert_eq!(
-        world.state().cas["first"].orders.len(),
-        1,
-        "nothing was spent"
-    );
-    // What was wrong is mended.
-    refuse("first", false);
-    refuse("stage", false);
-    Clock::sleep(&world, HOUR * 3).await;
-    let report = timer(&world, &settings, Force::No).await;
-    assert_eq!(issued_by(&report).as_deref(), Some("first"));
-    assert_eq!(world.state().cas["stage"].orders.len(), 2);
-    assert!(world.state().dns.records.is_empty());
-    // From now on nothing is rehearsed any more.
-    Clock::sleep(&world, DAY * 5).await;
-    timer(&world, &settings, Force::No).await;
-    assert_eq!(world.state().cas["stage"].orders.len(), 2);
+async fn what_a_dns_provider_asks_for_is_kept_and_hands_nothing_to_another_ca() {
+    // While there is time, and behind the safe floor.
+    for (rest, asks, waits) in [
+        (Duration::ZERO, HOUR * 3, HOUR * 3),
+        (Duration::ZERO, DAY * 400, DAY),
+        (DAY * 75, HOUR * 5, HOUR * 5),
+    ] {
+        let (world, settings) = due(&["first", "second"]).await;
+        Clock::sleep(&world, rest).await;
+        world.state().dns.busy = Some(asks);
+        let report = timer(&world, &settings, Force::No).await;
+        let (at, ca) = only(&report).next_try.clone().expect("a next try");
+        assert_eq!(ca.as_str(), "first");
+        let wait = at.since(world.now());
+        assert!((waits - HOUR / 60..=waits).contains(&wait), "{wait:?}");
+        Clock::sleep(&world, waits - HOUR / 2).await;
+        let report = timer(&world, &settings, Force::No).await;
+        let outcome = &only(&report).outcome;
+        assert!(
+            matches!(outcome, Outcome::Held(Hold::Ladder { .. })),
+            "{outcome:?}"
+        );
+        assert_eq!(world.state().cas["second"].orders.len(), 0);
+        Clock::sleep(&world, HOUR / 2).await;
+        world.state().dns.busy = None;
+        let report = timer(&world, &settings, Force::No).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -295,7 +283,7 @@ async fn a_ca_is_left_alone_before_its_limit_is_reached() {
     assert_eq!(
         spent,
         [
-            "nothing was ordered at first: its limit of 2 per 2h orders is used up until \
+            "nothing was ordered at first: its limit on orders (2 per 2h) is used up until \
              2026-11-18T12:06:40Z"
         ]
     );

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use waxwing_core::name::{CaName, PluginName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::settings::{CertificateSettings, Settings};
 
 use super::plugins::failure as simulated;
@@ -371,6 +371,29 @@ async fn an_order_that_was_stored_before_a_crash_is_not_taken_for_the_next_renew
         leaves,
         ["https://first.example 1", "https://first.example 2"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_journal_keeps_nobody_from_a_certificate() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], many(2, &["first"]));
+    let name = settings.certificates[0].name.clone();
+    let stranger = CertificateName::parse("gone").expect("a literal name");
+    for name in [&name, &stranger] {
+        let damaged = (name.clone(), "this is no journal".to_owned());
+        world.state().disk.journals.extend([damaged]);
+    }
+    let report = world.run(&settings).await.expect("no crash");
+    for one in &report.certificates {
+        assert_eq!(issued_by(one), Some("first"));
+    }
+    let notes = report.certificates[0].notes.join(" ");
+    assert!(
+        notes.contains("records that it placed may be left"),
+        "{notes}"
+    );
+    assert!(report.certificates[1].notes.is_empty());
+    assert!(world.state().disk.journals.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

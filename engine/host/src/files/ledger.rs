@@ -339,3 +339,51 @@ fn failed(error: &io::Error) -> PutBackResult {
 fn odd(why: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A write over a file of two lines, entered on this system.
+    fn entered() -> Vec<u8> {
+        let shape = json!({ "owner": 1, "group": 2, "mode": 0o640, "acl": ["Users:read"] });
+        let prior = Prior {
+            content: Secret::new(b"old\nkey".to_vec()),
+            attributes: Attributes::from_json(&shape).expect("attributes of this system"),
+            modified_unix_ms: 0,
+        };
+        let entry = Entry {
+            dir: Path::new("/etc/tls"),
+            name: &FileName::parse("shop.key").expect("a literal name"),
+            prior: Some(&prior),
+            written: "aa",
+        };
+        entry.to_bytes()
+    }
+
+    #[test]
+    fn a_damaged_entry_is_refused_or_gives_back_what_was_there() {
+        let sound = entered();
+        let left = Left::parse(&sound).expect("as it was entered");
+        assert_eq!((left.name.as_str(), &*left.written), ("shop.key", "aa"));
+        let check = |bytes: &[u8]| {
+            if let Ok(left) = Left::parse(bytes)
+                && let Some((content, _)) = left.before
+            {
+                assert_eq!(content.expose(), b"old\nkey", "{bytes:?}");
+            }
+        };
+        check(&sound);
+        for place in 0..sound.len() {
+            check(&sound[..place]);
+            for byte in 0..=u8::MAX {
+                let mut damaged = sound.clone();
+                damaged[place] = byte;
+                check(&damaged);
+            }
+            let mut longer = sound.clone();
+            longer.insert(place, b'\n');
+            check(&longer);
+        }
+    }
+}

@@ -76,6 +76,31 @@ fn failures_count_since_the_last_certificate_and_for_their_own_name() {
 }
 
 #[test]
+fn a_rehearsal_that_went_well_answers_what_was_refused_before_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let rejected = || failed_with(FailureClass::Rejected, None);
+    for attempt in [
+        attempt("shop", "one", 0, rejected()),
+        attempt("shop", "two", 1, rejected()),
+        attempt("shop", "one", 2, ClosedResult::Rehearsed),
+        attempt("mail", "one", 2, rejected()),
+        attempt("shop", "one", 3, rejected()),
+    ] {
+        history.record(&attempt).expect("written");
+    }
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    let seen: Vec<_> = past
+        .failed
+        .iter()
+        .map(|f| (f.ca.as_str(), f.rehearsed))
+        .collect();
+    assert_eq!(seen, [("one", true), ("two", false), ("one", false)]);
+    let mail = history.past(&name("mail"), NOW + HOUR * 5).expect("read");
+    assert!(!mail.failed[0].rehearsed);
+}
+
+#[test]
 fn advice_is_replaced_and_comes_back_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = SqliteHistory::open(folder.path()).expect("a new one");
@@ -171,6 +196,39 @@ fn budgets_come_back_as_they_were_left() {
     };
     history.save_budget(&key, bucket).expect("written");
     assert_eq!(history.budget(&key), Ok(Some(bucket)));
+}
+
+#[test]
+fn a_full_disk_is_told_and_what_was_there_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let record = |hours| {
+        let failed = failed_with(FailureClass::Transient, None);
+        history.record(&attempt("shop", "one", hours, failed))
+    };
+    record(0).expect("written");
+    let most = |pages: i64| {
+        let connection = history.connection();
+        let set = connection.pragma_update(None, "max_page_count", pages);
+        set.expect("set");
+    };
+    let pages: i64 = history
+        .connection()
+        .pragma_query_value(None, "page_count", |row| row.get(0))
+        .expect("a number");
+    most(pages);
+    let error = (1..1000).find_map(|hours| record(hours).err());
+    let error = error.expect("the disk is full");
+    assert_eq!(error.kind, StoreErrorKind::NoSpace);
+    assert!(error.hint.expect("a hint").starts_with("make room"));
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    let before = past.failed.len();
+    assert!(before >= 1, "what was there stays");
+    most(1_000_000);
+    record(2000).expect("written");
+    let past = history.past(&name("shop"), NOW + HOUR * 5).expect("read");
+    assert_eq!(past.failed.len(), before + 1);
+    drop(SqliteHistory::open(folder.path()).expect("sound"));
 }
 
 #[test]

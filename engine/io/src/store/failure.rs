@@ -20,7 +20,7 @@ pub(super) fn io(act: &'static str, path: &Path, cause: &io::Error) -> StoreErro
         StoreErrorKind::Permission => {
             Some("run as the user that the state folder belongs to".to_owned())
         }
-        StoreErrorKind::NoSpace => Some(format!("make room on the disk of {}", path.display())),
+        StoreErrorKind::NoSpace => Some(room(cause.kind(), path)),
         _ => None,
     };
     StoreError {
@@ -29,6 +29,19 @@ pub(super) fn io(act: &'static str, path: &Path, cause: &io::Error) -> StoreErro
         path: path.to_owned(),
         causes: vec![cause.to_string()],
         hint,
+    }
+}
+
+/// What helps where nothing can be written.
+pub(super) fn room(kind: io::ErrorKind, path: &Path) -> String {
+    let path = path.display();
+    match kind {
+        io::ErrorKind::ReadOnlyFilesystem => {
+            format!(
+                "the disk of {path} is mounted read-only: look at the log of the machine for why"
+            )
+        }
+        _ => format!("make room on the disk of {path}"),
     }
 }
 

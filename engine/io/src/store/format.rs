@@ -207,7 +207,7 @@ pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
 }
 
 /// `served.toml`.
-pub(super) fn write_served(seen: &[ServedMark]) -> String {
+pub fn write_served(seen: &[ServedMark]) -> String {
     let place = |mark: &ServedMark| PlaceTable {
         place: mark.place.clone(),
         at: mark.at.exact(),
@@ -226,7 +226,7 @@ pub(super) fn write_served(seen: &[ServedMark]) -> String {
 }
 
 /// The inverse of [`write_served`].
-pub(super) fn read_served(text: &str) -> Result<Vec<ServedMark>, Unreadable> {
+pub fn read_served(text: &str) -> Result<Vec<ServedMark>, Unreadable> {
     let file: ServedFile = parse(text)?;
     let mark = |table: PlaceTable| {
         let end = table.not_after.map(|end| Timestamp::parse(&end));
@@ -244,7 +244,7 @@ pub(super) fn read_served(text: &str) -> Result<Vec<ServedMark>, Unreadable> {
 }
 
 /// `revoked.toml`.
-pub(super) fn write_revoked(mark: &RevokedMark) -> String {
+pub fn write_revoked(mark: &RevokedMark) -> String {
     text(&RevokedFile {
         format: FORMAT,
         version: mark.version,
@@ -254,7 +254,7 @@ pub(super) fn write_revoked(mark: &RevokedMark) -> String {
 }
 
 /// The inverse of [`write_revoked`].
-pub(super) fn read_revoked(text: &str) -> Result<RevokedMark, Unreadable> {
+pub fn read_revoked(text: &str) -> Result<RevokedMark, Unreadable> {
     let file: RevokedFile = parse(text)?;
     Ok(RevokedMark {
         version: file.version,

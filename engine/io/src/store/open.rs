@@ -84,6 +84,12 @@ impl FileStore {
     fn read_stamp(&self) -> Result<bool, StoreError> {
         let stamp = self.layout.format();
         match read::text(&stamp)? {
+            // A machine that loses power can leave a file of nothing but zeros. Any other text that is
+            // no stamp may be that of a newer layout.
+            Some(text) if text.bytes().all(|byte| byte == 0) && self.looks_like_ours() => {
+                tracing::error!(path = %stamp.display(), "the stamp of the state folder is lost");
+                Ok(false)
+            }
             Some(text) => {
                 format::read_stamp(&text).map_err(|cause| failure::unreadable(&stamp, cause))?;
                 Ok(true)
@@ -93,6 +99,11 @@ impl FileStore {
                 Ok(false)
             }
         }
+    }
+
+    fn looks_like_ours(&self) -> bool {
+        let layout = &self.layout;
+        layout.certificates().is_dir() || layout.journals().is_dir()
     }
 
     /// Nobody else may put keys there.

@@ -12,6 +12,8 @@ use super::*;
 use crate::contract::{self, Sample};
 use crate::keys::LocalKeys;
 
+mod damage;
+
 fn sample(kind: KeyType) -> Sample {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -294,53 +296,6 @@ fn the_one_account_of_earlier_versions_is_found_and_moves_at_its_next_change() {
     let files: Vec<String> = disk.files().into_keys().collect();
     assert!(!files.contains(&"accounts/some-ca/account.toml".to_owned()));
     assert!(!files.contains(&"accounts/some-ca/key-2.pem".to_owned()));
-}
-
-#[test]
-fn one_broken_certificate_is_an_error_of_its_own() {
-    let disk = Disk::new();
-    let store = disk.open();
-    let sample = sample(KeyType::EcdsaP256);
-    save(&store, &sample).expect("saved");
-    let good = CertificateName::parse("good").expect("a name");
-    store
-        .save(&good, &sample.key, &sample.pem, &sample.facts, &origin())
-        .expect("saved");
-    let version = disk.root().join("certificates/shop/versions/0001");
-    let table: [(PathBuf, &[u8], StoreErrorKind); 5] = [
-        (version.join("facts.toml"), b"", StoreErrorKind::Corrupt),
-        (
-            version.join("facts.toml"),
-            b"format = 1\n[certificate]\n",
-            StoreErrorKind::Corrupt,
-        ),
-        (
-            version.join("facts.toml"),
-            b"\xff\xfe",
-            StoreErrorKind::Corrupt,
-        ),
-        (
-            version.join("facts.toml"),
-            b"format = 2\nshape = \"new\"\n",
-            StoreErrorKind::TooNew,
-        ),
-        (
-            disk.root().join("certificates/shop/current"),
-            b"00",
-            StoreErrorKind::Corrupt,
-        ),
-    ];
-    for (path, content, want) in table {
-        let before = fs::read(&path).expect("there");
-        fs::write(&path, content).expect("written");
-        let inventory = store.inventory().expect("a list");
-        let kinds: Vec<_> = inventory
-            .into_iter()
-            .map(|entry| entry.map(|e| e.certificate).map_err(|e| e.kind))
-            .collect();
-        assert_eq!(kinds, [Ok(good.clone()), Err(want)], "{}", path.display());
-        fs::write(&path, before).expect("written");
-    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(crate) fn plan(view: &PlanView<'_>) -> PlanJson {
 pub(super) fn item(item: &Item) -> ItemJson {
     let (action, reason) = match &item.action {
         Action::Issue(IssueReason::Never) => ("issue", "never-issued"),
+        Action::Issue(IssueReason::Damaged) => ("issue", "damaged"),
         Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
         Action::Issue(IssueReason::Staging) => ("issue", "staging"),
         Action::Issue(IssueReason::Revoked) => ("issue", "revoked"),

@@ -83,6 +83,7 @@ fn mark(by: PluginName, version: u32) -> InstalledMark {
 
 fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> InventoryEntry {
     InventoryEntry {
+        damage: None,
         certificate: name(certificate),
         current: Some(InventoryVersion {
             version: 7,

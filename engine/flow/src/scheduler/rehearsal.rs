@@ -1,0 +1,110 @@
+//! The staging of a CA that refused a name is asked first; only what goes well there spends an
+//! attempt at the CA itself.
+
+use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::Haste;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::CaName;
+use waxwing_core::plan::hold;
+use waxwing_core::retry::rehearsal::{self, Rehearsed, Verdict};
+
+use super::cas::Case;
+use super::{Force, Shift, Wanted};
+use crate::failure::Failure;
+use crate::history::ClosedResult;
+use crate::report::CertificateReport;
+
+impl Shift<'_> {
+    /// Rehearses if that is owed. An error means that the CA is not to be asked now.
+    pub(super) async fn rehearse_first(
+        &self,
+        case: &mut Case<'_>,
+        profile: &CaProfile,
+        report: &mut CertificateReport,
+    ) -> Result<(), Failure> {
+        if self.rehearsal || !rehearsal::is_owed(&case.stored.failed, &profile.name) {
+            return Ok(());
+        }
+        let staging = stage(profile).and_then(|stage| self.settings.cas.get(&stage));
+        let Some(staging) = staging.filter(|staging| staging.name != profile.name) else {
+            return Ok(());
+        };
+        let started = self.now();
+        let wanted = Wanted {
+            certificate: &case.job.certificate,
+            profile: staging,
+            fallback: true,
+            current: None,
+        };
+        let obtained = self.desk.obtain(&self.rehearsing(), wanted).await;
+        let mut failure = match obtained {
+            Ok(driven) => {
+                report.owed.extend(driven.ending.owed);
+                driven.ending.result.err()
+            }
+            Err(failure) => Some(failure),
+        };
+        if let Some(silent) = failure.take() {
+            failure = Some(self.whose(staging, silent).await.0);
+        }
+        let rehearsed = match &failure {
+            None => Rehearsed::Well,
+            // What is not the staging's own trouble would be met at the CA as well.
+            Some(failure) if !failure.is_about_the_ca() => return Err(failure.clone()),
+            Some(failure) if failure.class() == FailureClass::Rejected => Rehearsed::Refused,
+            Some(failure) => Rehearsed::NotAtAll {
+                until: failure.until(self.now()),
+            },
+        };
+        // Somebody who wants it whatever holds it has been told what that may cost.
+        let haste = if case.job.force == Force::Anyway {
+            Haste::Now
+        } else {
+            hold::haste(&case.action)
+        };
+        let because = |failure: Option<Failure>| Box::new(failure.unwrap_or(Failure::Stopped));
+        match rehearsal::judge(rehearsed, haste) {
+            Verdict::Ask => {
+                // Whatever comes next, it need not be rehearsed again.
+                self.record(case, profile, report, started, ClosedResult::Rehearsed);
+                rehearsal::went_well(&mut case.stored.failed, &profile.name);
+                report.notes.push(format!(
+                    "{} refused it before; {} had nothing against it, so it was ordered again",
+                    profile.name, staging.name
+                ));
+                Ok(())
+            }
+            Verdict::AskUnrehearsed => {
+                let causes = failure.map(|failure| failure.lines().join(": "));
+                report.notes.push(format!(
+                    "{} refused it before, and it was ordered again without a rehearsal, because \
+                     there is no time to wait for {}: {}",
+                    profile.name,
+                    staging.name,
+                    causes.unwrap_or_default()
+                ));
+                Ok(())
+            }
+            Verdict::Leave => Err(Failure::Rehearsal {
+                ca: profile.name.clone(),
+                staging: staging.name.clone(),
+                failure: because(failure),
+            }),
+            Verdict::Park { until } => Err(Failure::Unrehearsed {
+                ca: profile.name.clone(),
+                staging: staging.name.clone(),
+                until,
+                failure: because(failure),
+            }),
+        }
+    }
+}
+
+/// Where a renewal at that CA is rehearsed.
+pub(super) fn stage(profile: &CaProfile) -> Option<CaName> {
+    if profile.staging {
+        Some(profile.name.clone())
+    } else {
+        profile.rehearse_at.clone()
+    }
+}

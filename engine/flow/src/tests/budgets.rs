@@ -1,0 +1,91 @@
+//! What is counted against the limits of a CA, and that it is known to the next run.
+
+use waxwing_core::budget::Limit;
+use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::settings::Settings;
+
+use super::policy::{HOUR, issued_by, timer};
+use super::world::{Fault, World, certificate, profile, settings};
+use crate::scheduler::Force;
+
+const LIMIT: Limit = Limit {
+    count: 10,
+    per: HOUR.saturating_mul(1000),
+};
+
+/// A certificate with two names at a CA with a limit.
+fn limited(kind: LimitKind) -> (World, Settings) {
+    let mut first = profile("first");
+    first.limits.insert(kind, LIMIT);
+    let shop = certificate("shop", &["shop.example", "www.shop.example"], &["first"]);
+    (World::new(&["first"]), settings(vec![first], vec![shop]))
+}
+
+/// How many were counted.
+fn counted(world: &World, kind: &str) -> u32 {
+    let state = world.state();
+    let mut found = state.memory.budgets.iter();
+    let found = found.find(|(key, _)| key.kind == kind);
+    found.map_or(0, |(_, bucket)| 10 - LIMIT.left(*bucket, bucket.at))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_that_is_placed_again_counts_again() {
+    let (world, settings) = limited(LimitKind::Orders);
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    assert_eq!(counted(&world, "orders"), 1);
+
+    // The answer to the first newOrder is lost.
+    let (world, settings) = limited(LimitKind::Orders);
+    world.state().always = Some(("example/order", Fault::Lose));
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+    assert_eq!(counted(&world, "orders"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn authorizations_are_counted_as_they_are_begun() {
+    let (world, settings) = limited(LimitKind::Authorizations);
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(counted(&world, "authorizations"), 2);
+
+    // What the CA has still authorized costs nothing.
+    let (world, settings) = limited(LimitKind::Authorizations);
+    let proved = ["shop.example".to_owned()].into_iter().collect();
+    world.state().cas.get_mut("first").expect("its name").proved = proved;
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(counted(&world, "authorizations"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_waits_until_all_of_its_names_can_be_authorized() {
+    let (world, mut settings) = limited(LimitKind::Authorizations);
+    let names = ["a", "b", "c", "d", "e", "f"].map(|name| format!("{name}.example"));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut two = vec![certificate("one", &names, &["first"])];
+    two.push(certificate("two", &names[1..], &["first"]));
+    settings.certificates = two;
+    timer(&world, &settings, Force::No).await;
+    assert_eq!(
+        world.state().cas["first"].orders.len(),
+        1,
+        "6 and 5 are more than 10"
+    );
+    assert!([5, 6].contains(&counted(&world, "authorizations")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_run_has_sent_is_known_to_the_next_one() {
+    let (world, mut settings) = limited(LimitKind::Orders);
+    for profile in settings.cas.values_mut() {
+        profile.rate.per_second = Some(1.0);
+        profile.rate.burst = 30;
+    }
+    world.state().always = Some(("finalize/0", Fault::CrashBefore));
+    assert!(world.run(&settings).await.is_none(), "it died");
+    let budgets = world.state().memory.budgets.clone();
+    let mut kept = budgets.iter().filter(|(key, _)| key.kind == "requests");
+    let (_, kept) = kept.next().expect("written down");
+    assert!((10.0..25.0).contains(&kept.level), "{kept:?}");
+}

@@ -1,0 +1,139 @@
+//! What to do about damage: it is set aside or counts as not there, so that nobody has to repair
+//! anything by hand.
+//!
+//! What a newcomer gets wrong: an older version never takes the place of a damaged one. It would be
+//! installed over the newer certificate that is served. Only a damaged `current` is worked out again.
+
+use std::path::{Path, PathBuf};
+
+use waxwing_core::name::CertificateName;
+use waxwing_flow::certificate::InventoryVersion;
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+
+use super::layout::{version_name, version_number};
+use super::{CERT, CHAIN, FULLCHAIN, FileStore, KEY, atomic, failure, read};
+use crate::x509;
+
+/// Where damaged things are kept, below `archive`.
+const KEPT: &str = "damaged";
+
+impl FileStore {
+    /// The number of the version in use. A damaged `current` counts as the newest version that there
+    /// is: numbers only grow, and a version is complete before it has one.
+    pub(super) fn current_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
+        match self.named_number(name) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {
+                tracing::error!(certificate = %name, cause = %error,
+                    "which version is in use was worked out again");
+                Ok(self.versions(name)?.last().copied())
+            }
+            number => number,
+        }
+    }
+
+    /// The number in `current`.
+    fn named_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
+        let path = self.layout.current(name);
+        let Some(text) = read::text(&path)? else {
+            return Ok(None);
+        };
+        match version_number(text.trim()) {
+            Some(number) => Ok(Some(number)),
+            None => Err(failure::corrupt(&path, "it names no version")),
+        }
+    }
+
+    /// Puts a `current` that can be read in the place of a damaged one, which is kept. The
+    /// certificate is locked.
+    pub(super) fn mend_current(&self, name: &CertificateName) -> Result<(), StoreError> {
+        match self.named_number(name) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => {}
+            _ => return Ok(()),
+        }
+        let newest = self.versions(name)?.last().copied();
+        let kept = self.set_aside(&self.layout.current(name), KEPT, name.as_str())?;
+        tracing::error!(certificate = %name, kept = %kept.display(), version = newest,
+            "`current` was damaged and is written anew");
+        match newest {
+            Some(number) => {
+                let current = format!("{}\n", version_name(number));
+                atomic::replace(&self.layout.current(name), current.as_bytes())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The number of the next version: above every one that was ever given, also of those that are
+    /// gone, so that no note about an old version is taken for one about the new.
+    pub(super) fn next_number(&self, name: &CertificateName) -> Result<u32, StoreError> {
+        let newest = self.versions(name)?.last().copied();
+        let current = self.current_number(name)?;
+        let installed = self.installed(name)?;
+        let installed = installed.iter().map(|mark| mark.version).max();
+        let last = newest.max(current).max(installed);
+        Ok(last.unwrap_or(0).saturating_add(1))
+    }
+
+    /// The current version, or why it cannot be used. What only its key would show is not looked at:
+    /// that is found out by who reads it whole.
+    pub(super) fn current_facts(
+        &self,
+        name: &CertificateName,
+    ) -> Result<Result<Option<InventoryVersion>, StoreError>, StoreError> {
+        let Some(version) = self.current_number(name)? else {
+            return Ok(Ok(None));
+        };
+        let found = || -> Result<InventoryVersion, StoreError> {
+            let (facts, origin) = self.facts(name, version)?;
+            looks_whole(&self.layout.version(name, version), &facts.leaf_sha256)?;
+            Ok(InventoryVersion {
+                version,
+                facts,
+                origin,
+                revoked: self.revoked(name, version)?,
+            })
+        };
+        match found() {
+            Ok(found) => Ok(Ok(Some(found))),
+            Err(damage) if damage.kind == StoreErrorKind::Corrupt => Ok(Err(StoreError {
+                hint: Some(
+                    "`waxwing renew` gets a new one; what is served stays as it is".to_owned(),
+                ),
+                ..damage
+            })),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps a damaged journal, with the key of its run.
+    pub(super) fn keep_journal(&self, name: &CertificateName) -> Result<PathBuf, StoreError> {
+        let key = self.layout.pending_key(name);
+        if key.exists() {
+            self.set_aside(&key, KEPT, name.as_str())?;
+        }
+        self.set_aside(&self.layout.journal(name), KEPT, name.as_str())
+    }
+}
+
+/// Every file is there, and the certificate is the one that the facts are about.
+fn looks_whole(directory: &Path, leaf_sha256: &str) -> Result<(), StoreError> {
+    for file in [KEY, CHAIN, FULLCHAIN] {
+        let path = directory.join(file);
+        let there = std::fs::metadata(&path).is_ok_and(|file| file.is_file());
+        // A chain may be empty: a root may have signed the certificate itself.
+        if !there {
+            return Err(failure::corrupt(&path, "it is missing"));
+        }
+    }
+    let path = directory.join(CERT);
+    let cert = read::required(&path)?;
+    let leaf = x509::leaf_der(&cert).map_err(|cause| failure::corrupt(&path, cause))?;
+    if x509::sha256_hex(&leaf) == leaf_sha256 {
+        Ok(())
+    } else {
+        Err(failure::corrupt(
+            &path,
+            "it is not the certificate of its facts",
+        ))
+    }
+}

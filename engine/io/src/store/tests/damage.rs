@@ -1,0 +1,164 @@
+//! Damage of every kind: it counts as not there, or is set aside, and nobody has to repair anything.
+
+use waxwing_core::name::PluginName;
+
+use super::*;
+
+#[test]
+fn one_broken_certificate_is_an_error_of_its_own() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    let good = CertificateName::parse("good").expect("a name");
+    store
+        .save(&good, &sample.key, &sample.pem, &sample.facts, &origin())
+        .expect("saved");
+    let version = disk.root().join("certificates/shop/versions/0001");
+    let facts = version.join("facts.toml");
+    // Damage counts as not there; what a newer version has written is left alone.
+    let table: [(PathBuf, &[u8], StoreErrorKind); 6] = [
+        (facts.clone(), b"", StoreErrorKind::Corrupt),
+        (
+            facts.clone(),
+            b"format = 1\n[certificate]\n",
+            StoreErrorKind::Corrupt,
+        ),
+        (facts.clone(), b"\xff\xfe", StoreErrorKind::Corrupt),
+        (version.join("cert.pem"), b"\0\0", StoreErrorKind::Corrupt),
+        (
+            facts,
+            b"format = 2\nshape = \"new\"\n",
+            StoreErrorKind::TooNew,
+        ),
+        (
+            disk.root().join("certificates/shop/current"),
+            b"0002\n",
+            StoreErrorKind::Corrupt,
+        ),
+    ];
+    for (path, content, want) in table {
+        let before = fs::read(&path).expect("there");
+        fs::write(&path, content).expect("written");
+        let inventory = store.inventory().expect("a list");
+        let seen: Vec<_> = inventory
+            .into_iter()
+            .map(|entry| match entry {
+                Ok(entry) => (entry.current.is_some(), entry.damage.map(|e| e.kind)),
+                Err(error) => (false, Some(error.kind)),
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [(true, None), (false, Some(want))],
+            "{}",
+            path.display()
+        );
+        fs::write(&path, before).expect("written");
+    }
+}
+
+#[test]
+fn a_damaged_current_is_worked_out_again_and_kept() {
+    let disk = Disk::new();
+    let store = disk.open();
+    save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+    let second = sample(KeyType::EcdsaP256);
+    save(&store, &second).expect("saved");
+    let path = disk.root().join("certificates/shop/current");
+    for content in [&b""[..], b"00", b"\xff\xfe", b"../0001\n"] {
+        fs::write(&path, content).expect("written");
+        // Whoever only looks changes nothing.
+        let looked = FileStore::look(&disk.root()).expect("looked at");
+        let version = looked.current(&name()).expect("read").expect("there");
+        assert_eq!((version.version, &version.pem), (2, &second.pem));
+        assert_eq!(fs::read(&path).expect("there"), content);
+        drop(store.lock_certificate(&name()).expect("locked"));
+        assert_eq!(fs::read(&path).expect("there"), b"0002\n");
+    }
+    let kept = fs::read_dir(disk.root().join("archive/damaged/shop")).expect("kept");
+    assert_eq!(kept.count(), 4);
+}
+
+#[test]
+fn a_number_is_never_given_twice() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let first = sample(KeyType::EcdsaP256);
+    save(&store, &first).expect("saved");
+    save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+    let mark = InstalledMark {
+        plugin: PluginName::parse("files").expect("a name"),
+        version: 2,
+        leaf_sha256: "aa".to_owned(),
+        leaf_sha1: "bb".to_owned(),
+        settings: "d1".to_owned(),
+        at: Timestamp::from_unix(1_795_000_000),
+        receipt: String::new(),
+        staging: false,
+    };
+    store.record_installed(&name(), &mark).expect("noted");
+    // All that is left is the note of what was installed.
+    let folder = disk.root().join("certificates/shop");
+    fs::remove_file(folder.join("current")).expect("removed");
+    fs::remove_dir_all(folder.join("versions")).expect("removed");
+    assert_eq!(save(&store, &first).expect("saved"), 3);
+}
+
+#[test]
+fn a_damaged_journal_is_kept_with_its_key() {
+    let disk = Disk::new();
+    let store = disk.open();
+    store.write_journal(&name(), "no journal").expect("written");
+    let key = sample(KeyType::EcdsaP256).key;
+    store.save_pending_key(&name(), &key).expect("written");
+    let kept = store.set_journal_aside(&name()).expect("kept");
+    assert_eq!(fs::read(&kept).expect("there"), b"no journal");
+    assert_eq!(store.open_journals(), Ok(Vec::new()));
+    let beside = kept.parent().expect("a folder");
+    assert_eq!(fs::read_dir(beside).expect("a folder").count(), 2);
+}
+
+#[test]
+fn a_stamp_of_zeros_is_made_again_and_an_unknown_one_is_refused() {
+    let disk = Disk::new();
+    save(&disk.open(), &sample(KeyType::EcdsaP256)).expect("saved");
+    let stamp = disk.root().join("format");
+    for zeros in [&b""[..], b"\0\0"] {
+        fs::write(&stamp, zeros).expect("written");
+        let looked = FileStore::look(&disk.root()).expect("looked at");
+        assert!(looked.current(&name()).expect("read").is_some());
+        assert!(disk.open().current(&name()).expect("read").is_some());
+        assert_eq!(fs::read(&stamp).expect("there"), b"1\n");
+    }
+    fs::write(&stamp, b"one\n").expect("written");
+    let refused = FileStore::open(&disk.root(), 3).map(drop);
+    assert_eq!(
+        refused.map_err(|error| error.kind),
+        Err(StoreErrorKind::Corrupt)
+    );
+}
+
+#[test]
+fn what_helps_fits_what_is_wrong() {
+    let check = |kind, want_kind, hint: &str| {
+        let error = failure::io("write", Path::new("/state"), &std::io::Error::from(kind));
+        assert_eq!(error.kind, want_kind, "{kind:?}");
+        assert_eq!(error.hint.as_deref(), Some(hint), "{kind:?}");
+    };
+    check(
+        std::io::ErrorKind::StorageFull,
+        StoreErrorKind::NoSpace,
+        "make room on the disk of /state",
+    );
+    check(
+        std::io::ErrorKind::ReadOnlyFilesystem,
+        StoreErrorKind::NoSpace,
+        "the disk of /state is mounted read-only: look at the log of the machine for why",
+    );
+    check(
+        std::io::ErrorKind::PermissionDenied,
+        StoreErrorKind::Permission,
+        "run as the user that the state folder belongs to",
+    );
+}

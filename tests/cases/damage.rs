@@ -1,0 +1,85 @@
+//! Damage in the state folder stops nobody: what is served stays, and the next run makes up for it.
+
+use std::fs;
+
+use crate::cases::rig::{Judge, Rig, certificate, plain};
+
+/// Two certificates, issued and installed.
+fn issued(rig: &Rig, judge: &Judge) {
+    let domains = |name: &str| certificate(name, &[&format!("{name}.example.com")]);
+    let config = rig.config_at(judge, "");
+    rig.write_config(&format!("{config}{}{}", domains("mail"), domains("shop")));
+    rig.waxwing(&["renew"]).expect(0);
+}
+
+fn damage(rig: &Rig, file: &str) {
+    fs::write(rig.path(file), "\0\0damage\0").expect("written");
+}
+
+#[test]
+fn a_damaged_version_is_told_and_issued_anew() {
+    plain("a_damaged_version_is_told_and_issued_anew", |rig, judge| {
+        issued(rig, judge);
+        for file in ["facts.toml", "cert.pem"] {
+            let before = rig.versions("shop");
+            let version = format!("state/certificates/shop/versions/{before:04}");
+            damage(rig, &format!("{version}/{file}"));
+            let plan = rig.waxwing(&["plan"]).expect(1);
+            plan.says("what is stored is damaged").says(file);
+            rig.waxwing(&["renew"]).expect(0);
+            assert_eq!(rig.versions("shop"), before + 1);
+            assert_eq!(rig.versions("mail"), 1);
+            rig.verify("shop", &judge.root_pem(0));
+            rig.waxwing(&["plan"]).expect(0);
+        }
+        // A key is read when it matters.
+        damage(rig, "state/certificates/shop/versions/0003/privkey.pem");
+        let run = rig
+            .waxwing(&["renew", "shop", "--force", "--yes"])
+            .expect(0);
+        run.says("what is stored cannot be used and is replaced");
+        assert_eq!(rig.versions("shop"), 3, "the oldest is erased");
+        rig.verify("shop", &judge.root_pem(0));
+    });
+}
+
+#[test]
+fn a_damaged_current_names_the_newest_version() {
+    plain(
+        "a_damaged_current_names_the_newest_version",
+        |rig, judge| {
+            issued(rig, judge);
+            damage(rig, "state/certificates/shop/current");
+            rig.waxwing(&["plan"]).expect(0);
+            rig.waxwing(&["renew"]).expect(0);
+            assert_eq!(rig.versions("shop"), 1);
+            rig.waxwing(&["renew", "shop", "--force", "--yes"])
+                .expect(0);
+            assert_eq!(rig.versions("shop"), 2);
+            let current = fs::read_to_string(rig.path("state/certificates/shop/current"));
+            assert_eq!(current.expect("readable"), "0002\n");
+            assert!(rig.path("state/archive/damaged/shop/0001").exists());
+        },
+    );
+}
+
+#[test]
+fn a_damaged_journal_is_set_aside_aloud() {
+    plain("a_damaged_journal_is_set_aside_aloud", |rig, judge| {
+        issued(rig, judge);
+        damage(rig, "state/journal/shop.toml");
+        let run = rig
+            .waxwing(&["renew", "shop", "--force", "--yes"])
+            .expect(0);
+        run.says("the journal of shop was damaged")
+            .says("may be left at the DNS provider");
+        assert_eq!(rig.versions("shop"), 2);
+        assert!(!rig.path("state/journal/shop.toml").exists());
+        // One of a certificate that has nothing to do.
+        damage(rig, "state/journal/mail.toml");
+        let run = rig.waxwing(&["renew"]).expect(0);
+        run.says("the journal of mail was damaged");
+        assert!(!rig.path("state/journal/mail.toml").exists());
+        assert_eq!(rig.versions("mail"), 1);
+    });
+}
