@@ -4,16 +4,20 @@
 //! newcomer gets wrong: losing all of it loses no certificate. A ladder begins at its foot again, the
 //! advice is asked for again, and that is all.
 
+use std::fmt;
 use std::time::Duration;
 
+use waxwing_core::ca::choose::Because;
 use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{AttemptResult, InventoryEntry};
+use crate::ports::History;
 
 /// An attempt to get one certificate from one CA, after it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub struct ClosedAttempt {
     pub certificate: CertificateName,
     /// At which CA.
     pub ca: CaName,
+    /// If that CA stood in for another: for which, and by which rule.
+    pub stands_in: Option<(CaName, Because)>,
     /// When it began.
     pub started: Timestamp,
     /// When it ended.
@@ -53,6 +59,52 @@ pub enum ClosedResult {
         /// The whole chain, outermost first, one line each.
         causes: Vec<String>,
     },
+}
+
+/// An installation of one certificate, or a look at what is served, after it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedDeploy {
+    /// The run's id.
+    pub run: String,
+    /// Which certificate.
+    pub certificate: CertificateName,
+    /// Which version; none if it could not be read.
+    pub version: Option<u32>,
+    /// Where it was brought, or looked for.
+    pub target: Target,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Why it failed, if it did.
+    pub failed: Option<FailedDeploy>,
+}
+
+/// Where a certificate is brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By this installer.
+    Installer(PluginName),
+    /// It is to be served here.
+    Place(ServedAt),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Installer(plugin) => plugin.fmt(f),
+            Self::Place(place) => place.fmt(f),
+        }
+    }
+}
+
+/// Why a certificate is not where it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedDeploy {
+    /// The stage that failed: one of an installation, `read` before it, `note` or `served` behind it.
+    pub stage: &'static str,
+    /// The whole chain, outermost first, one line each.
+    pub causes: Vec<String>,
 }
 
 /// What is known of one certificate besides what the store holds.
@@ -92,6 +144,14 @@ pub struct Sighting {
     pub at: Timestamp,
     /// How long it took to answer, or why it did not.
     pub result: Result<Duration, String>,
+}
+
+/// Writes down how an installation ended; without that the state is still right.
+pub(crate) fn keep_deploy(history: &dyn History, deploy: &ClosedDeploy) {
+    if let Err(error) = history.record_deploy(deploy) {
+        tracing::warn!(certificate = %deploy.certificate, cause = %error,
+            "how the installation ended could not be noted");
+    }
 }
 
 /// What planning needs to know of an entry of the store and its past.

@@ -12,6 +12,7 @@ use waxwing_core::time::Timestamp;
 use crate::certificate::{AttemptResult, InstalledMark, InventoryEntry, LastAttempt};
 use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
+use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
 use crate::ports::{LockGuard, StoreError};
 use crate::report::{InstallOutcome, InstallReport, StageReport};
@@ -81,6 +82,20 @@ pub(crate) async fn install(
         };
         let (batch, unreadable) = gather(ports, plugin, &names, rehearsal);
         for (name, failure) in unreadable {
+            if !rehearsal {
+                let failed = FailedDeploy {
+                    stage: "read",
+                    causes: failure.lines(),
+                };
+                record(
+                    ports,
+                    run,
+                    plugin,
+                    (name.clone(), None),
+                    started,
+                    Some(failed),
+                );
+            }
             reports.push(report(
                 vec![name],
                 Vec::new(),
@@ -110,6 +125,14 @@ pub(crate) async fn install(
             && !rehearsal
         {
             note_failure(ports, plugin, &certificates, failure);
+        }
+        if !rehearsal {
+            let failed = failed(&stages, &outcome);
+            for item in &batch.items {
+                let version = &item.version;
+                let of = (version.certificate.clone(), Some(version.version));
+                record(ports, run, plugin, of, started, failed.clone());
+            }
         }
         reports.push(report(certificates, steps, stages, outcome));
     }
@@ -266,6 +289,40 @@ fn note_failure(
     for certificate in certificates {
         note(ports, certificate, &last);
     }
+}
+
+/// Which stage failed, and why; none if it ended well. What had to be undone failed before that.
+fn failed(stages: &[StageReport], outcome: &InstallOutcome) -> Option<FailedDeploy> {
+    let InstallOutcome::Failed(failure) = outcome else {
+        return None;
+    };
+    let stage = stages.iter().find(|stage| stage.ended.is_err());
+    Some(FailedDeploy {
+        // All stages ended well: it could not be noted.
+        stage: stage.map_or("note", |stage| stage.stage.as_str()),
+        causes: failure.lines(),
+    })
+}
+
+/// Writes down how it ended; without that the state is still right.
+fn record(
+    ports: &Ports,
+    run: &str,
+    plugin: &PluginName,
+    (certificate, version): (CertificateName, Option<u32>),
+    started: Timestamp,
+    failed: Option<FailedDeploy>,
+) {
+    let deploy = ClosedDeploy {
+        run: run.to_owned(),
+        certificate,
+        version,
+        target: Target::Installer(plugin.clone()),
+        started,
+        ended: ports.session.clock.now(),
+        failed,
+    };
+    history::keep_deploy(ports.history.as_ref(), &deploy);
 }
 
 /// Notes that what was missing is installed, unless there is something worse or better to know.

@@ -23,7 +23,7 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
     ServedLeaf, ServedMark, StoredVersion,
 };
-use crate::history::{Advice, ClosedAttempt, Past, Sighting};
+use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
@@ -424,6 +424,8 @@ pub trait CertificateStore: Send + Sync {
 pub trait History: Send + Sync {
     /// Writes down how an attempt ended.
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError>;
+    /// Writes down how an installation, or a look at what is served, ended.
+    fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError>;
     /// What is known of every certificate of which something is known, at `now`.
     fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError>;
     /// What is known of one certificate at `now`.
@@ -438,7 +440,7 @@ pub trait History: Send + Sync {
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError>;
     /// Keeps what is left of a budget.
     fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError>;
-    /// Forgets attempts and sightings from before `before`, but none that still counts.
+    /// Forgets attempts, installations and sightings from before `before`, but none that still counts.
     fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
 }
 

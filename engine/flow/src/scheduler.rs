@@ -140,7 +140,7 @@ async fn work(
     let served = if rehearsal {
         Vec::new()
     } else {
-        served::look(ports, &wanted, &installs, stop).await
+        served::look(ports, &id, &wanted, &installs, stop).await
     };
     shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;

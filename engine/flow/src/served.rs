@@ -11,6 +11,7 @@ use waxwing_core::settings::served_at::ServedAt;
 
 use crate::certificate::ServedMark;
 use crate::driver::{Ports, Stop};
+use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::report::{InstallOutcome, InstallReport, ServedReport};
 
 /// Pauses between looks at a place that something new was installed for: servers take a while to
@@ -30,6 +31,7 @@ const WIDTH: usize = 16;
 /// while. Notes what was seen.
 pub(crate) async fn look(
     ports: &Ports,
+    run: &str,
     certificates: &[&CertificateSettings],
     installs: &[InstallReport],
     stop: &Stop,
@@ -44,15 +46,21 @@ pub(crate) async fn look(
         // A certificate that cannot be read is told of elsewhere; nothing can be compared with it.
         let entry = ports.session.store.entry(&certificate.name).ok().flatten();
         if let Some(current) = entry.and_then(|entry| entry.current) {
-            let wanted = current.facts.leaf_sha256;
+            let wanted = (current.version, current.facts.leaf_sha256);
             let places_of = certificate.served_at.iter();
             places.extend(places_of.map(|place| (&certificate.name, place, wanted.clone())));
         }
     }
     let looking = stream::iter(places)
-        .map(async |(name, place, wanted)| {
-            let pauses: &[Duration] = if fresh.contains(name) { &PAUSES } else { &[] };
-            look_at(ports, name, place, &wanted, pauses).await
+        .map(async |(name, place, (version, wanted))| {
+            let fresh = fresh.contains(name);
+            let pauses: &[Duration] = if fresh { &PAUSES } else { &[] };
+            let report = look_at(ports, name, place, &wanted, pauses).await;
+            // That all is as it was the day before is nothing to write down.
+            if fresh || !report.current {
+                history::keep_deploy(ports.history.as_ref(), &closed(run, version, &report));
+            }
+            report
         })
         .buffered(WIDTH)
         .collect::<Vec<_>>();
@@ -63,6 +71,30 @@ pub(crate) async fn look(
     };
     note(ports, &reports);
     reports
+}
+
+/// A look as the end of an installation: what is not served is not deployed.
+fn closed(run: &str, version: u32, report: &ServedReport) -> ClosedDeploy {
+    let causes = match &report.seen {
+        _ if report.current => None,
+        Ok(leaf) => Some(vec![format!(
+            "another certificate is served, with SHA-256 {}",
+            leaf.sha256
+        )]),
+        Err(error) => Some(error.causes.clone()),
+    };
+    ClosedDeploy {
+        run: run.to_owned(),
+        certificate: report.certificate.clone(),
+        version: Some(version),
+        target: Target::Place(report.place.clone()),
+        started: report.at - report.took,
+        ended: report.at,
+        failed: causes.map(|causes| FailedDeploy {
+            stage: "served",
+            causes,
+        }),
+    }
 }
 
 async fn look_at(

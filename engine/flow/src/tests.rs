@@ -12,6 +12,8 @@ mod preflight;
 pub(crate) mod world;
 
 mod accounts;
+mod installs;
+
 mod revocations;
 mod runs;
 mod sessions;

@@ -26,71 +26,19 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::time::{Timestamp, Window};
-use waxwing_flow::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use waxwing_flow::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
-const FILE: &str = "waxwing.db";
+mod schema;
 
-/// The version of the tables, kept in `user_version`.
-const SCHEMA: i64 = 2;
+use schema::{SCHEMA, bring_forward, keep_copy, refuse_newer, version_of};
+
+const FILE: &str = "waxwing.db";
 
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const TABLES: &str = "
-CREATE TABLE attempt (
-    id INTEGER PRIMARY KEY,
-    run TEXT NOT NULL,
-    certificate TEXT NOT NULL,
-    ca TEXT NOT NULL,
-    started INTEGER NOT NULL,
-    ended INTEGER NOT NULL,
-    version INTEGER,
-    class TEXT,
-    theirs INTEGER NOT NULL DEFAULT 0,
-    local INTEGER NOT NULL DEFAULT 0,
-    until INTEGER,
-    causes TEXT NOT NULL DEFAULT '[]'
-) STRICT;
-CREATE INDEX attempt_by_certificate ON attempt (certificate, id);
-CREATE INDEX attempt_by_end ON attempt (ended);
-CREATE TABLE advice (
-    certificate TEXT PRIMARY KEY,
-    about TEXT NOT NULL,
-    starts INTEGER,
-    ends INTEGER,
-    chosen INTEGER,
-    explanation TEXT,
-    next INTEGER NOT NULL,
-    failures INTEGER NOT NULL,
-    cause TEXT
-) STRICT;
-CREATE TABLE sighting (
-    id INTEGER PRIMARY KEY,
-    ca TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    took INTEGER,
-    cause TEXT
-) STRICT;
-CREATE INDEX sighting_by_ca ON sighting (ca, id);
-CREATE TABLE budget (
-    owner TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    what TEXT NOT NULL,
-    level REAL NOT NULL,
-    at INTEGER NOT NULL,
-    PRIMARY KEY (owner, kind, what)
-) STRICT;
-";
-
-/// What leads from each version to the next one, beginning with the first. Never changed, only added
-/// to; `fixtures` has a database of each version.
-const STEPS: [&str; 1] = [
-    // What is pruned and what is counted is asked for by its time.
-    "CREATE INDEX attempt_by_end ON attempt (ended);",
-];
 
 /// The failed attempts since the last one that gave a certificate.
 const FAILED: &str = "
@@ -249,14 +197,13 @@ impl History for SqliteHistory {
                 Some(causes),
             ),
         };
-        let causes = causes.map_or_else(
-            || "[]".to_owned(),
-            |causes| serde_json::Value::from(causes.clone()).to_string(),
-        );
+        let causes = causes.map_or_else(|| "[]".to_owned(), |causes| list(causes));
+        let stands_in = attempt.stands_in.as_ref();
         self.write(
             "INSERT INTO attempt
-             (run, certificate, ca, started, ended, version, class, theirs, local, until, causes)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             (run, certificate, ca, started, ended, version, class, theirs, local, until, causes,
+              instead_of, because)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 attempt.run,
                 attempt.certificate.as_str(),
@@ -269,6 +216,26 @@ impl History for SqliteHistory {
                 local,
                 until,
                 causes,
+                stands_in.map(|(ca, _)| ca.as_str()),
+                stands_in.map(|(_, because)| because.to_string()),
+            ],
+        )
+    }
+
+    fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {
+        let failed = deploy.failed.as_ref();
+        self.write(
+            "INSERT INTO deploy (run, certificate, version, target, started, ended, stage, causes)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            params![
+                deploy.run,
+                deploy.certificate.as_str(),
+                deploy.version,
+                deploy.target.to_string(),
+                deploy.started.unix_ms(),
+                deploy.ended.unix_ms(),
+                failed.map(|failed| failed.stage),
+                failed.map_or_else(|| "[]".to_owned(), |failed| list(&failed.causes)),
             ],
         )
     }
@@ -366,8 +333,14 @@ impl History for SqliteHistory {
              AND id < (SELECT coalesce(max(id), 0) FROM sighting AS other
                        WHERE other.ca = sighting.ca AND other.cause IS NULL)",
             [before.unix_ms()],
-        )
+        )?;
+        self.write("DELETE FROM deploy WHERE ended < ?1", [before.unix_ms()])
     }
+}
+
+/// Causes in one column.
+fn list(causes: &[String]) -> String {
+    serde_json::Value::from(causes.to_vec()).to_string()
 }
 
 /// Opens the file, private to its owner, with its tables.
@@ -448,64 +421,6 @@ fn empty(path: &Path) -> Result<Connection, StoreError> {
         Ok(memory)
     });
     memory.map_err(|cause| failed("begin", path, &cause))
-}
-
-/// Makes the tables, or changes those of an older version. Answers the version, which may be newer
-/// than today's.
-fn bring_forward(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let work = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    // Another process may have been here meanwhile.
-    let version = version_of(&work)?;
-    if version == 0 {
-        work.execute_batch(TABLES)?;
-    } else if version < SCHEMA {
-        let done = usize::try_from(version - 1).unwrap_or(usize::MAX);
-        for step in STEPS.iter().skip(done) {
-            work.execute_batch(step)?;
-        }
-    }
-    if version < SCHEMA {
-        work.pragma_update(None, "user_version", SCHEMA)?;
-    }
-    work.commit()?;
-    Ok(version.max(SCHEMA))
-}
-
-fn refuse_newer(path: &Path, version: i64) -> Result<(), StoreError> {
-    if version <= SCHEMA {
-        return Ok(());
-    }
-    Err(StoreError {
-        kind: StoreErrorKind::TooNew,
-        act: "open",
-        path: path.to_owned(),
-        causes: vec![format!(
-            "it has format {version}, written by a newer Waxwing"
-        )],
-        hint: Some("use the newer Waxwing for this state folder".to_owned()),
-    })
-}
-
-fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.pragma_query_value(None, "user_version", |row| row.get(0))
-}
-
-/// Keeps the database as it was before it is brought to a newer version: `waxwing.db.1`. One that is
-/// there already was kept by somebody who was faster.
-fn keep_copy(connection: &Connection, path: &Path, version: i64) -> rusqlite::Result<()> {
-    let copy = path.with_extension(format!("db.{version}"));
-    if copy.exists() {
-        return Ok(());
-    }
-    let unfinished = path.with_extension(format!("db.{version}.new-{}", std::process::id()));
-    let _older = fs::remove_file(&unfinished);
-    // SQLite writes into an empty file; made here, only the owner can read it.
-    let _new = permission::open_private(&unfinished);
-    connection.execute("VACUUM INTO ?1", [unfinished.display().to_string()])?;
-    let moved = fs::rename(&unfinished, &copy);
-    moved.map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))?;
-    tracing::info!(version, copy = %copy.display(), "the history is brought to a newer format");
-    Ok(())
 }
 
 /// Moves a damaged file away, under the next free name.

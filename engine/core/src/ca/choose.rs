@@ -6,6 +6,7 @@
 //! often or long enough, or because there is no time to wait.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::CaProfile;
@@ -153,6 +154,19 @@ pub enum Because {
     Late(Timestamp),
     /// There is no time to wait for it.
     Haste,
+}
+
+/// For the history; what a person reads is put into sentences elsewhere.
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failures(failures) => write!(f, "failed {failures} times in a row"),
+            Self::Failing(time) => write!(f, "failing for {} s", time.as_secs()),
+            Self::Down(time) => write!(f, "down for {} s", time.as_secs()),
+            Self::Late(until) => write!(f, "asks to wait until {until}"),
+            Self::Haste => f.write_str("no time to wait"),
+        }
+    }
 }
 
 /// The next CA, and those that were passed over on the way to it.

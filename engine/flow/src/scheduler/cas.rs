@@ -124,7 +124,7 @@ impl Shift<'_> {
                         Ok(issued) => {
                             if let Some(version) = issued.version {
                                 let result = ClosedResult::Issued { version };
-                                self.record(&case, profile, started, result);
+                                self.record(&case, profile, report, started, result);
                             }
                             let issued = Outcome::Issued {
                                 ca: profile.name.clone(),
@@ -145,7 +145,7 @@ impl Shift<'_> {
             }
             let (failure, elsewhere) = self.whose(profile, failure).await;
             let theirs = failure.is_about_the_ca();
-            self.note_failure(&mut case, profile, started, &failure);
+            self.note_failure(&mut case, profile, report, started, &failure);
             tried.insert(profile.name.clone());
             if !theirs {
                 let choice = self.choose(&list, &case, &tried);
@@ -429,6 +429,7 @@ impl Shift<'_> {
         &self,
         case: &mut Case<'_>,
         profile: &CaProfile,
+        report: &CertificateReport,
         started: Timestamp,
         failure: &Failure,
     ) {
@@ -455,7 +456,7 @@ impl Shift<'_> {
             until: failed.until,
             causes: failure.lines(),
         };
-        self.record(case, profile, started, result);
+        self.record(case, profile, report, started, result);
         case.stored.failed.push(failed);
     }
 
@@ -463,6 +464,7 @@ impl Shift<'_> {
         &self,
         case: &Case<'_>,
         profile: &CaProfile,
+        report: &CertificateReport,
         started: Timestamp,
         result: ClosedResult,
     ) {
@@ -470,6 +472,7 @@ impl Shift<'_> {
             run: self.id.to_owned(),
             certificate: case.job.certificate.name.clone(),
             ca: profile.name.clone(),
+            stands_in: report.stands_in.clone(),
             started,
             ended: self.now(),
             result,

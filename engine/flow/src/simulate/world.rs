@@ -29,7 +29,7 @@ use crate::certificate::{
     Origin, RevokedMark, ServedMark, StoredVersion,
 };
 use crate::driver::Ports;
-use crate::history::{self, Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use crate::history::{self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use crate::ports::{
     AccountRecord, BudgetKey, CertificateStore, Clock, Entropy, History, LockGuard, StoreError,
 };
@@ -496,6 +496,10 @@ impl History for World {
                 until: *until,
             }),
         }
+        Ok(())
+    }
+
+    fn record_deploy(&self, _: &ClosedDeploy) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -10,12 +10,13 @@ use waxwing_core::retry::ladder::Failed;
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
-use crate::history::{Advice, ClosedAttempt, ClosedResult, Past, Sighting};
+use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use crate::ports::{BudgetKey, History, StoreError};
 
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) attempts: Vec<ClosedAttempt>,
+    pub(crate) deploys: Vec<ClosedDeploy>,
     pub(crate) advice: BTreeMap<CertificateName, Advice>,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) budgets: BTreeMap<BudgetKey, Bucket>,
@@ -62,6 +63,16 @@ impl History for World {
             attempt.certificate.as_str(),
             |state| {
                 state.memory.attempts.push(attempt.clone());
+            },
+        )
+    }
+
+    fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {
+        self.disk(
+            "record an installation of",
+            deploy.certificate.as_str(),
+            |state| {
+                state.memory.deploys.push(deploy.clone());
             },
         )
     }

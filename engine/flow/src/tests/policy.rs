@@ -96,6 +96,11 @@ async fn a_valid_certificate_waits_for_its_ca_until_the_policy_gives_it_up() {
         .clone()
         .map(|(ca, why)| (ca.to_string(), why));
     assert_eq!(because, Some(("first".to_owned(), Because::Failures(3))));
+    // The history says it too, of the attempt that it is about.
+    let attempts = world.state().memory.attempts.clone();
+    let stood_in: Vec<bool> = attempts.iter().map(|one| one.stands_in.is_some()).collect();
+    assert_eq!(stood_in, [false, false, false, false, true]);
+    assert_eq!(attempts[4].stands_in, only(&report).stands_in);
     let elsewhere = only(&report).failures[0].elsewhere.clone();
     assert_eq!(
         elsewhere.map(|(ca, _)| ca.to_string()).as_deref(),

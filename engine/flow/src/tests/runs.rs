@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use waxwing_core::name::CaName;
-use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::settings::{CertificateSettings, Settings};
 
 use super::world::{Fault, World, certificate, profile, settings};
@@ -11,12 +10,10 @@ use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::journal;
 use crate::ports::Clock;
-use crate::report::{
-    CertificateReport, InstallOutcome, Outcome, RunReport, ServedReport, StageReport,
-};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
 use crate::scheduler::{Force, Job};
 
-fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
+pub(super) fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
     Job {
         certificate: certificate.clone(),
         seen,
@@ -24,31 +21,31 @@ fn job(certificate: &CertificateSettings, seen: Option<u32>) -> Job {
     }
 }
 
-fn only(report: &RunReport) -> &CertificateReport {
+pub(super) fn only(report: &RunReport) -> &CertificateReport {
     assert_eq!(report.certificates.len(), 1);
     &report.certificates[0]
 }
 
-fn issued_by(report: &CertificateReport) -> Option<&str> {
+pub(super) fn issued_by(report: &CertificateReport) -> Option<&str> {
     match &report.outcome {
         Outcome::Issued { ca, .. } => Some(ca.as_str()),
         _ => None,
     }
 }
 
-fn count(world: &World, call: &str) -> usize {
+pub(super) fn count(world: &World, call: &str) -> usize {
     let state = world.state();
     state.trace.iter().filter(|made| *made == call).count()
 }
 
 /// Certificates `c0`, `c1`, … with a name each.
-fn many(number: usize, cas: &[&str]) -> Vec<CertificateSettings> {
+pub(super) fn many(number: usize, cas: &[&str]) -> Vec<CertificateSettings> {
     (0..number)
         .map(|n| certificate(&format!("c{n}"), &[&format!("c{n}.example")], cas))
         .collect()
 }
 
-async fn forced(world: &World, settings: &Settings, seen: Option<u32>) -> RunReport {
+pub(super) async fn forced(world: &World, settings: &Settings, seen: Option<u32>) -> RunReport {
     let jobs = settings.certificates.iter().map(|c| job(c, seen)).collect();
     let report = world.run_with(settings, jobs, false, Stop::new().1).await;
     report.expect("nothing crashes here")
@@ -368,7 +365,7 @@ async fn a_refused_replaces_is_left_out_once() {
 }
 
 /// A stop after `wait`; the report and how long the run took.
-async fn stopped_after(
+pub(super) async fn stopped_after(
     world: &World,
     settings: &Settings,
     jobs: Vec<Job>,
@@ -407,160 +404,4 @@ async fn the_time_to_stop_counts_from_the_wish_and_not_from_each_clean_up() {
     let (report, took) = stopped_after(&world, &settings, jobs(), wait).await;
     assert!(report.stopped);
     assert_eq!(took, Duration::from_secs(40));
-}
-
-fn stages(report: &RunReport) -> Vec<(&'static str, bool)> {
-    let [install] = report.installs.as_slice() else {
-        panic!("one batch: {:?}", report.installs);
-    };
-    let ended = |stage: &StageReport| (stage.stage.as_str(), stage.ended.is_ok());
-    install.stages.iter().map(ended).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_installation_that_a_stop_cuts_off_is_undone_in_the_same_time() {
-    for (rollback_hangs, took_at_most) in [(false, 35), (true, 40)] {
-        let world = World::new(&["first"]);
-        {
-            let mut state = world.state();
-            state.installed.hangs = true;
-            state.installed.rollback_hangs = rollback_hangs;
-        }
-        let settings = settings(vec![profile("first")], many(2, &["first"]));
-        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
-        let wait = Duration::from_secs(30);
-        let (report, took) = stopped_after(&world, &settings, jobs, wait).await;
-        assert_eq!(took, Duration::from_secs(took_at_most));
-        assert_eq!(
-            stages(&report),
-            [
-                ("plan", true),
-                ("install", false),
-                ("undo", !rollback_hangs)
-            ]
-        );
-        let [install] = report.installs.as_slice() else {
-            panic!("one batch");
-        };
-        assert!(matches!(
-            install.outcome,
-            InstallOutcome::Failed(Failure::Stopped)
-        ));
-        assert!(world.state().disk.marks.is_empty());
-        assert_eq!(
-            world.state().installed.leaves.len(),
-            if rollback_hangs { 2 } else { 0 }
-        );
-
-        // What could not be undone is the first thing that the next run does.
-        world.state().installed.hangs = false;
-        let report = world.run(&settings).await.expect("no crash");
-        assert_eq!(report.put_back.len(), usize::from(rollback_hangs));
-        assert_eq!(world.state().installed.leaves.len(), 2);
-        assert_eq!(
-            stages(&report),
-            [("plan", true), ("install", true), ("verify", true)]
-        );
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
-    let world = World::new(&["first"]);
-    let settings = settings(vec![profile("first")], many(1, &["first"]));
-    forced(&world, &settings, None).await;
-    let before = world.state().installed.leaves.clone();
-    world.state().installed.fades = true;
-    let report = forced(&world, &settings, Some(1)).await;
-    assert_eq!(issued_by(only(&report)), Some("first"));
-    assert_eq!(
-        stages(&report),
-        [
-            ("plan", true),
-            ("install", true),
-            ("verify", false),
-            ("undo", true)
-        ]
-    );
-    let InstallOutcome::Failed(Failure::Plugins(problems)) = &report.installs[0].outcome else {
-        panic!("{:?}", report.installs[0].outcome);
-    };
-    assert_eq!(problems[0].call, "verify");
-    assert_eq!(
-        world.state().installed.leaves,
-        before,
-        "the old one is back"
-    );
-    assert_eq!(world.state().cas["first"].orders.len(), 2);
-
-    world.state().installed.fades = false;
-    let report = world
-        .run_with(&settings, Vec::new(), false, Stop::new().1)
-        .await
-        .expect("no crash");
-    let outcome = &report.installs[0].outcome;
-    assert!(
-        matches!(outcome, InstallOutcome::Done { changed: true }),
-        "{outcome:?}"
-    );
-    assert_ne!(world.state().installed.leaves, before);
-    assert_eq!(world.state().cas["first"].orders.len(), 2);
-}
-
-/// What was seen, in one word for each place, and how many looks it took.
-fn served(world: &World, report: &RunReport) -> (Vec<&'static str>, usize) {
-    let word = |one: &ServedReport| match (&one.seen, one.current) {
-        (Ok(_), true) => "yes",
-        (Ok(_), false) => "old",
-        (Err(_), _) => "no answer",
-    };
-    let looks = count(world, "look at shop.example:443");
-    (report.served.iter().map(word).collect(), looks)
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_installed_is_looked_at_until_it_is_served() {
-    let world = World::new(&["first"]);
-    let mut shop = certificate("shop", &["shop.example"], &["first"]);
-    shop.served_at = vec![ServedAt::parse("shop.example").expect("a literal place")];
-    let settings = settings(vec![profile("first")], vec![shop]);
-    let again = || world.run_with(&settings, Vec::new(), false, Stop::new().1);
-
-    world.state().installed.late = 4;
-    let began = world.now();
-    let report = forced(&world, &settings, None).await;
-    assert_eq!(served(&world, &report), (vec!["yes"], 4));
-    let took = world.now().since(began);
-    assert!((7..20).contains(&took.as_secs()), "1, 2 and 4 s: {took:?}");
-    let name = &settings.certificates[0].name;
-    let marks = world.state().disk.served[name].clone();
-    assert_eq!(marks[0].place, "shop.example:443");
-    assert!(marks[0].seen.is_ok());
-
-    // Nothing new: one look.
-    let report = again().await.expect("no crash");
-    assert_eq!(served(&world, &report), (vec!["yes"], 1));
-    world.state().installed.late = 9;
-    let report = again().await.expect("no crash");
-    assert_eq!(served(&world, &report), (vec!["no answer"], 1));
-
-    // Half a minute is enough for everybody.
-    let began = world.now();
-    world.state().installed.late = 100;
-    let report = forced(&world, &settings, Some(1)).await;
-    assert_eq!(served(&world, &report), (vec!["no answer"], 6));
-    assert!(world.now().since(began) < Duration::from_secs(45));
-    let marks = world.state().disk.served[name].clone();
-    assert_eq!(marks[0].seen, Err(vec!["simulated".to_owned()]));
-
-    world.state().installed.late = 0;
-    let old = "of last year".to_owned();
-    world
-        .state()
-        .installed
-        .leaves
-        .insert(name.clone(), old.clone());
-    let report = again().await.expect("no crash");
-    assert_eq!(served(&world, &report), (vec!["old"], 1));
-    assert_eq!(report.served[0].seen.as_ref().expect("a leaf").sha256, old);
 }

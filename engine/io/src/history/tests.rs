@@ -1,5 +1,9 @@
 //! What is written is what is read, by several processes, and a damaged file is no end.
 
+use waxwing_core::ca::choose::Because;
+use waxwing_core::name::PluginName;
+use waxwing_flow::history::{FailedDeploy, Target};
+
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
@@ -18,6 +22,7 @@ fn attempt(certificate: &str, ca: &str, hours: u32, result: ClosedResult) -> Clo
         run: "r1".to_owned(),
         certificate: name(certificate),
         ca: ca_name(ca),
+        stands_in: None,
         started: NOW + HOUR * hours,
         ended: NOW + HOUR * hours,
         result,
@@ -215,10 +220,66 @@ fn damage_behind_the_first_page_is_damage() {
 }
 
 #[test]
+fn the_history_says_who_stood_in_for_whom_and_what_was_not_installed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let alone = attempt("shop", "one", 0, ClosedResult::Issued { version: 1 });
+    let mut stood_in = attempt("shop", "two", 1, ClosedResult::Issued { version: 2 });
+    stood_in.stands_in = Some((ca_name("one"), Because::Failures(3)));
+    for attempt in [&alone, &stood_in] {
+        history.record(attempt).expect("written");
+    }
+    let text = |sql: &str| {
+        let row = history.connection();
+        row.query_row(sql, [], |row| row.get::<_, String>(0))
+            .expect("one row")
+    };
+    assert_eq!(
+        text(
+            "SELECT group_concat(ca || ' for ' || instead_of || ': ' || because)
+             FROM attempt WHERE instead_of IS NOT NULL"
+        ),
+        "two for one: failed 3 times in a row"
+    );
+    let mut deploy = ClosedDeploy {
+        run: "r1".to_owned(),
+        certificate: name("shop"),
+        version: Some(2),
+        target: Target::Installer(PluginName::parse("files").expect("a literal name")),
+        started: NOW,
+        ended: NOW + HOUR,
+        failed: Some(FailedDeploy {
+            stage: "verify",
+            causes: vec!["no \"reload\"".to_owned()],
+        }),
+    };
+    history.record_deploy(&deploy).expect("written");
+    deploy.failed = None;
+    deploy.ended = NOW + HOUR * 2;
+    history.record_deploy(&deploy).expect("written");
+    let failed = "SELECT group_concat(certificate || version || target || stage || causes)
+        FROM deploy WHERE stage IS NOT NULL";
+    assert_eq!(text(failed), "shop2filesverify[\"no \\\"reload\\\"\"]");
+    history.prune(NOW + HOUR * 2).expect("pruned");
+    assert_eq!(text("SELECT count(*) || '' FROM deploy"), "1");
+}
+
+#[test]
 fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
+    for (version, fixture) in FIXTURES {
+        bring_one_forward(version, fixture);
+    }
+}
+
+/// A database of each older version.
+const FIXTURES: [(i64, &str); 2] = [
+    (1, include_str!("../../fixtures/history-1.sql")),
+    (2, include_str!("../../fixtures/history-2.sql")),
+];
+
+fn bring_one_forward(version: i64, fixture: &str) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("waxwing.db");
-    let fixture = include_str!("../../fixtures/history-1.sql");
     let old = Connection::open(&path).expect("a new one");
     old.execute_batch(fixture).expect("well written");
     drop(old);
@@ -247,8 +308,9 @@ fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
     let fresh = tempfile::tempdir().expect("a folder");
     let new = SqliteHistory::open(fresh.path()).expect("a new one");
     assert_eq!(tables(&history.connection()), tables(&new.connection()));
-    let copy = Connection::open(folder.path().join("waxwing.db.1")).expect("kept");
-    assert_eq!(version_of(&copy).ok(), Some(1));
+    let copy = folder.path().join(format!("waxwing.db.{version}"));
+    let copy = Connection::open(copy).expect("kept");
+    assert_eq!(version_of(&copy).ok(), Some(version));
     // Once is enough.
     drop(history);
     drop(SqliteHistory::open(folder.path()).expect("the same"));
@@ -281,7 +343,7 @@ fn to_look_at_a_history_changes_nothing_whatever_its_version() {
     let nothing = SqliteHistory::look(folder.path()).expect("an empty one");
     assert_eq!(nothing.pasts(NOW), Ok(BTreeMap::new()));
     assert!(!path.exists());
-    let fixture = include_str!("../../fixtures/history-1.sql");
+    let (_, fixture) = FIXTURES[0];
     let old = Connection::open(&path).expect("a new one");
     old.execute_batch(fixture).expect("well written");
     drop(old);

@@ -1,0 +1,220 @@
+//! Installations: cut off, undone, tried again, looked at, written down.
+
+use std::time::Duration;
+
+use waxwing_core::settings::served_at::ServedAt;
+
+use super::runs::{count, forced, issued_by, job, many, only, stopped_after};
+use super::world::{Fault, World, certificate, profile, settings};
+use crate::driver::Stop;
+use crate::failure::Failure;
+use crate::history::ClosedDeploy;
+use crate::report::{InstallOutcome, RunReport, ServedReport, StageReport};
+
+fn stages(report: &RunReport) -> Vec<(&'static str, bool)> {
+    let [install] = report.installs.as_slice() else {
+        panic!("one batch: {:?}", report.installs);
+    };
+    let ended = |stage: &StageReport| (stage.stage.as_str(), stage.ended.is_ok());
+    install.stages.iter().map(ended).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_a_stop_cuts_off_is_undone_in_the_same_time() {
+    for (rollback_hangs, took_at_most) in [(false, 35), (true, 40)] {
+        let world = World::new(&["first"]);
+        {
+            let mut state = world.state();
+            state.installed.hangs = true;
+            state.installed.rollback_hangs = rollback_hangs;
+        }
+        let settings = settings(vec![profile("first")], many(2, &["first"]));
+        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
+        let wait = Duration::from_secs(30);
+        let (report, took) = stopped_after(&world, &settings, jobs, wait).await;
+        assert_eq!(took, Duration::from_secs(took_at_most));
+        assert_eq!(
+            stages(&report),
+            [
+                ("plan", true),
+                ("install", false),
+                ("undo", !rollback_hangs)
+            ]
+        );
+        let [install] = report.installs.as_slice() else {
+            panic!("one batch");
+        };
+        assert!(matches!(
+            install.outcome,
+            InstallOutcome::Failed(Failure::Stopped)
+        ));
+        assert!(world.state().disk.marks.is_empty());
+        assert_eq!(
+            world.state().installed.leaves.len(),
+            if rollback_hangs { 2 } else { 0 }
+        );
+
+        // What could not be undone is the first thing that the next run does.
+        world.state().installed.hangs = false;
+        let report = world.run(&settings).await.expect("no crash");
+        assert_eq!(report.put_back.len(), usize::from(rollback_hangs));
+        assert_eq!(world.state().installed.leaves.len(), 2);
+        assert_eq!(
+            stages(&report),
+            [("plan", true), ("install", true), ("verify", true)]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], many(1, &["first"]));
+    forced(&world, &settings, None).await;
+    let before = world.state().installed.leaves.clone();
+    world.state().installed.fades = true;
+    let report = forced(&world, &settings, Some(1)).await;
+    assert_eq!(issued_by(only(&report)), Some("first"));
+    assert_eq!(
+        stages(&report),
+        [
+            ("plan", true),
+            ("install", true),
+            ("verify", false),
+            ("undo", true)
+        ]
+    );
+    let InstallOutcome::Failed(Failure::Plugins(problems)) = &report.installs[0].outcome else {
+        panic!("{:?}", report.installs[0].outcome);
+    };
+    assert_eq!(problems[0].call, "verify");
+    assert_eq!(
+        world.state().installed.leaves,
+        before,
+        "the old one is back"
+    );
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+
+    world.state().installed.fades = false;
+    let report = world
+        .run_with(&settings, Vec::new(), false, Stop::new().1)
+        .await
+        .expect("no crash");
+    let outcome = &report.installs[0].outcome;
+    assert!(
+        matches!(outcome, InstallOutcome::Done { changed: true }),
+        "{outcome:?}"
+    );
+    assert_ne!(world.state().installed.leaves, before);
+    assert_eq!(world.state().cas["first"].orders.len(), 2);
+}
+
+/// What was seen, in one word for each place, and how many looks it took.
+fn served(world: &World, report: &RunReport) -> (Vec<&'static str>, usize) {
+    let word = |one: &ServedReport| match (&one.seen, one.current) {
+        (Ok(_), true) => "yes",
+        (Ok(_), false) => "old",
+        (Err(_), _) => "no answer",
+    };
+    let looks = count(world, "look at shop.example:443");
+    (report.served.iter().map(word).collect(), looks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_installed_is_looked_at_until_it_is_served() {
+    let world = World::new(&["first"]);
+    let mut shop = certificate("shop", &["shop.example"], &["first"]);
+    shop.served_at = vec![ServedAt::parse("shop.example").expect("a literal place")];
+    let settings = settings(vec![profile("first")], vec![shop]);
+    let again = || world.run_with(&settings, Vec::new(), false, Stop::new().1);
+
+    world.state().installed.late = 4;
+    let began = world.now();
+    let report = forced(&world, &settings, None).await;
+    assert_eq!(served(&world, &report), (vec!["yes"], 4));
+    let took = world.now().since(began);
+    assert!((7..20).contains(&took.as_secs()), "1, 2 and 4 s: {took:?}");
+    let name = &settings.certificates[0].name;
+    let marks = world.state().disk.served[name].clone();
+    assert_eq!(marks[0].place, "shop.example:443");
+    assert!(marks[0].seen.is_ok());
+
+    // Nothing new: one look.
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["yes"], 1));
+    world.state().installed.late = 9;
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["no answer"], 1));
+
+    // Half a minute is enough for everybody.
+    let began = world.now();
+    world.state().installed.late = 100;
+    let report = forced(&world, &settings, Some(1)).await;
+    assert_eq!(served(&world, &report), (vec!["no answer"], 6));
+    assert!(world.now().since(began) < Duration::from_secs(45));
+    let marks = world.state().disk.served[name].clone();
+    assert_eq!(marks[0].seen, Err(vec!["simulated".to_owned()]));
+
+    world.state().installed.late = 0;
+    let old = "of last year".to_owned();
+    world
+        .state()
+        .installed
+        .leaves
+        .insert(name.clone(), old.clone());
+    let report = again().await.expect("no crash");
+    assert_eq!(served(&world, &report), (vec!["old"], 1));
+    assert_eq!(report.served[0].seen.as_ref().expect("a leaf").sha256, old);
+
+    // Every installation and what came of it; but not that all was as the day before.
+    let deploys = world.state().memory.deploys.clone();
+    let rows: Vec<String> = deploys.iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            "1 files: well",
+            "1 shop.example:443: well",
+            "1 shop.example:443: served: simulated",
+            "2 files: well",
+            "2 shop.example:443: served: simulated",
+            "2 shop.example:443: served: another certificate is served, with SHA-256 of last year",
+        ]
+    );
+}
+
+/// An installation of the history.
+fn row(deploy: &ClosedDeploy) -> String {
+    let ended = deploy.failed.as_ref().map_or_else(
+        || "well".to_owned(),
+        |failed| format!("{}: {}", failed.stage, failed.causes.join(" / ")),
+    );
+    let version = deploy.version.unwrap_or(0);
+    format!("{version} {}: {ended}", deploy.target)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_installation_that_fails_is_in_the_history_of_each_certificate() {
+    let world = World::new(&["first"]);
+    world.state().always = Some(("install", Fault::Fail));
+    let settings = settings(vec![profile("first")], many(2, &["first"]));
+    world.run(&settings).await.expect("no crash");
+    let rows = || {
+        let deploys = world.state().memory.deploys.clone();
+        deploys.iter().map(row).collect::<Vec<_>>()
+    };
+    let failed = "1 files: install: plugin files failed to install: simulated [test.simulated]";
+    assert_eq!(rows(), [failed, failed]);
+    world.state().always = None;
+    let again = world.run_with(&settings, Vec::new(), false, Stop::new().1);
+    again.await.expect("no crash");
+    assert_eq!(rows()[2..], ["1 files: well", "1 files: well"]);
+    // A rehearsal installs nothing.
+    let jobs = settings
+        .certificates
+        .iter()
+        .map(|c| job(c, Some(1)))
+        .collect();
+    let rehearsal = world.run_with(&settings, jobs, true, Stop::new().1);
+    rehearsal.await.expect("no crash");
+    assert_eq!(rows().len(), 4);
+}
