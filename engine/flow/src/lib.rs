@@ -17,6 +17,7 @@ pub mod history;
 pub mod install;
 pub mod journal;
 pub mod machine;
+pub mod notify;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;
@@ -27,6 +28,7 @@ pub mod scheduler;
 mod served;
 pub mod session;
 pub mod simulate;
+pub mod tell;
 
 mod abandon;
 mod pace;
