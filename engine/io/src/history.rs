@@ -31,6 +31,7 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
+mod outbox;
 mod schema;
 
 use schema::{SCHEMA, bring_forward, keep_copy, refuse_newer, version_of};
