@@ -5,6 +5,7 @@ pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod export;
 pub(crate) mod forget;
+pub(crate) mod notify;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod renew;
