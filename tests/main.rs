@@ -16,6 +16,7 @@ mod cases {
     mod install;
     mod kill;
     mod matrix;
+    mod notify;
     mod preflight;
     mod propagation;
     mod providers;
