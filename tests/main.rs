@@ -18,6 +18,7 @@ mod cases {
     mod kill;
     mod look;
     mod matrix;
+    mod notify;
     mod preflight;
     mod propagation;
     mod providers;

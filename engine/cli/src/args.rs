@@ -76,6 +76,9 @@ pub(crate) enum Verb {
     Account(Account),
     /// Revoke the current version of a certificate at its CA
     Revoke(Revoke),
+    /// Messages about renewals: who gets them, and whether that works
+    #[command(subcommand)]
+    Notify(NotifyVerb),
     /// This program, its plugin contract, and what is built into it
     Version,
 }
@@ -253,6 +256,23 @@ pub(crate) enum PluginVerb {
         /// Print the block to paste into the configuration
         #[arg(long, conflicts_with = "json")]
         example: bool,
+    },
+}
+
+/// What to do with notifiers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NotifyVerb {
+    /// Send a real message by every notifier and show what each receiver answered
+    #[command(after_help = "\
+Examples:
+  waxwing notify test        every [notify.NAME] of the configuration
+  waxwing notify test mail   this one
+
+Exit: 0 all were sent, 2 usage, 3 configuration, or nobody is told of anything; 4 some failed,
+      5 all failed")]
+    Test {
+        /// Only this one
+        name: Option<String>,
     },
 }
 

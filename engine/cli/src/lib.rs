@@ -82,6 +82,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             commands::simulate::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,
         ),
+        Verb::Notify(verb) => commands::notify::run(&cli.global, &verb, &mut terminal),
         Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use waxwing_core::ca::EabSource;
+use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
@@ -101,7 +102,7 @@ pub(crate) fn refuse_foreign_programs(settings: &Settings) -> Result<(), LoadErr
     }
 }
 
-/// The programs of granted commands and of secrets that others can change.
+/// The programs of granted commands, of notifiers and of secrets that others can change.
 pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
     let mut programs: Vec<(String, &str)> = Vec::new();
     for plugin in settings.plugins.values() {
@@ -109,6 +110,12 @@ pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
         for (purpose, grant) in &plugin.grants.exec {
             let program = grant.argv.first().map(String::as_str);
             programs.extend(program.map(|p| (format!("plugin.{name}.grants.exec.{purpose}"), p)));
+        }
+    }
+    for notifier in settings.notify.values() {
+        if let Way::Command(argv) = &notifier.way {
+            let key = format!("notify.{}.command", notifier.name);
+            programs.extend(argv.first().map(|program| (key, program.as_str())));
         }
     }
     for (key, reference) in secrets(settings) {
@@ -128,7 +135,7 @@ pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
 }
 
 /// Every reference to a secret that a run may need, with its place: those of plugins, of the
-/// account, and of the CAs that certificates name or rehearse at.
+/// account, of notifiers, and of the CAs that certificates name or rehearse at.
 pub(crate) fn secrets(settings: &Settings) -> Vec<(String, &SecretRef)> {
     let mut found = Vec::new();
     for plugin in settings.plugins.values() {
@@ -142,6 +149,23 @@ pub(crate) fn secrets(settings: &Settings) -> Vec<(String, &SecretRef)> {
     }
     let key = settings.account.key.iter();
     found.extend(key.map(|reference| ("account.key".to_owned(), reference)));
+    for notifier in settings.notify.values() {
+        let key = |of: &str| format!("notify.{}.{of}", notifier.name);
+        match &notifier.way {
+            Way::Mail(mail) => {
+                let login = mail.login.iter();
+                found.extend(login.map(|login| (key("login.password"), &login.password)));
+            }
+            Way::Webhook(hook) => {
+                if let WebhookUrl::Secret(reference) = &hook.url {
+                    found.push((key("webhook"), reference));
+                }
+                let header = hook.header.iter();
+                found.extend(header.map(|header| (key("header.secret"), &header.secret)));
+            }
+            Way::Command(_) | Way::Log => {}
+        }
+    }
     let mut cas = settings.used_cas();
     for ca in cas.clone() {
         let rehearsal = settings.cas.get(&ca).and_then(|ca| ca.rehearse_at.clone());

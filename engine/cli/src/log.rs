@@ -22,7 +22,7 @@ pub(crate) fn start(verbose: u8, colour: bool, live: &Arc<Live>) {
         EnvFilter::new(format!(
             "error,waxwing_core={level},waxwing_acme={level},waxwing_flow={level},\
              waxwing_host={level},waxwing_io={level},waxwing_cli={level},\
-             waxwing::plugin={plugins}"
+             waxwing::plugin={plugins},waxwing::notify=info"
         ))
     });
     let started = tracing_subscriber::fmt()

@@ -16,6 +16,8 @@ pub(crate) mod refusal;
 pub(crate) mod revocation;
 pub(crate) mod version;
 
+pub(crate) mod notice;
+pub(crate) mod notified;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod progress;

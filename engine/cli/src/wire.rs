@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use waxwing_acme::user_agent::UserAgent;
-use waxwing_core::name::PluginName;
+use waxwing_core::name::{NotifierName, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::PluginSettings;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
+use waxwing_flow::notify::Listener;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
 use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError};
 use waxwing_flow::report::Observer;
@@ -20,6 +21,7 @@ use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::http::HttpSender;
 use waxwing_io::keys::LocalKeys;
+use waxwing_io::notify::{self, Means};
 use waxwing_io::pkcs12;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets::LocalSecrets;
@@ -234,6 +236,32 @@ pub(crate) fn wire(
     })
 }
 
+/// Puts an adapter behind every notifier.
+pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listener>, WireError> {
+    let settings = &loaded.settings;
+    let http = HttpSender::new(&settings.network).map_err(|error| WireError {
+        what: "failed to use [network] proxy",
+        cause: error.to_string(),
+    })?;
+    let means = Means {
+        http: Arc::new(http),
+        secrets: Arc::new(LocalSecrets),
+        trust: settings.network.trust.clone(),
+        host: notify::host_name(),
+        user_agent: our_name(),
+    };
+    let all = settings.notify.iter();
+    Ok(all
+        .map(|(name, one)| {
+            let listener = Listener {
+                on: one.on.clone(),
+                notifier: notify::notifier(one, &means),
+            };
+            (name.clone(), listener)
+        })
+        .collect())
+}
+
 /// Reads the plugin's secrets, all of them, then loads the component.
 fn load_plugin(
     host: &PluginHost,
@@ -277,9 +305,13 @@ pub(crate) fn digest(settings: &PluginSettings) -> String {
 
 /// `waxwing/0.1.0 (linux; x86_64)`, as RFC 8555 section 6.1 wants it.
 fn user_agent() -> Result<UserAgent, String> {
+    UserAgent::new(&our_name()).map_err(|error| error.to_string())
+}
+
+/// What we call ourselves.
+fn our_name() -> String {
     let system = format!("{}; {}", std::env::consts::OS, std::env::consts::ARCH);
-    let text = format!("waxwing/{} ({system})", env!("CARGO_PKG_VERSION"));
-    UserAgent::new(&text).map_err(|error| error.to_string())
+    format!("waxwing/{} ({system})", env!("CARGO_PKG_VERSION"))
 }
 
 /// PKCS#12 files for the plugin host.

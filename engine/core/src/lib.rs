@@ -19,6 +19,7 @@ pub mod http;
 pub mod key;
 pub mod name;
 pub mod nearest;
+pub mod notify;
 pub mod outage;
 pub mod plan;
 pub mod plugin;

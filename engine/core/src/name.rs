@@ -183,6 +183,10 @@ pub struct PluginName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CaName(String);
 
+/// The operator's name of a way to be told: the `mail` of `[notify.mail]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NotifierName(String);
+
 /// Why a text cannot be a certificate, plugin or CA name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelError {
@@ -256,6 +260,7 @@ impl CertificateName {
 label!(CertificateName);
 label!(PluginName);
 label!(CaName);
+label!(NotifierName);
 
 #[cfg(test)]
 mod tests {

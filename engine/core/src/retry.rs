@@ -71,6 +71,23 @@ pub fn poll(first: Duration, most: Duration, nth: u32, chance: u64) -> Duration 
     }
 }
 
+/// After how long a message that could not be delivered is tried again, for each try.
+const RESENDS: [Duration; 5] = [
+    Duration::from_secs(5 * 60),
+    Duration::from_secs(30 * 60),
+    Duration::from_secs(2 * 60 * 60),
+    Duration::from_secs(8 * 60 * 60),
+    Duration::from_secs(24 * 60 * 60),
+];
+
+/// The wait before a message is tried again that could not be delivered `failed` times, at least once.
+/// The first waits are shorter than the hour between two runs of the timer, so that what passes in
+/// minutes costs one run; a receiver that is gone is asked once a day.
+pub fn resend(failed: u32) -> Duration {
+    let nth = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
+    RESENDS[nth.min(RESENDS.len() - 1)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,6 +119,12 @@ mod tests {
             let wait = spread(MS(1000), chance);
             assert!(wait >= MS(750) && wait <= MS(1250), "{chance}: {wait:?}");
         }
+    }
+
+    #[test]
+    fn messages_wait_longer_each_time_up_to_a_day() {
+        let minutes = [0, 1, 2, 3, 4, 5, u32::MAX].map(|failed| resend(failed).as_secs() / 60);
+        assert_eq!(minutes, [5, 5, 30, 120, 480, 1440, 1440]);
     }
 
     #[test]

@@ -19,7 +19,8 @@ use crate::ca::CaProfile;
 use crate::ca::choose::FailOver;
 use crate::calendar::Calendar;
 use crate::key::KeyType;
-use crate::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
+use crate::name::{CaName, CertificateName, DomainName, Identifier, NotifierName, PluginName};
+use crate::notify::NotifySettings;
 use crate::plugin::{Grants, Manifest};
 use crate::settings::served_at::ServedAt;
 
@@ -34,6 +35,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// `[failover]`
     pub failover: FailOver,
+    /// `[notify.*]`
+    pub notify: BTreeMap<NotifierName, NotifySettings>,
     /// Every CA named in a `ca` list or defined by the operator, and every shipped one.
     pub cas: BTreeMap<CaName, CaProfile>,
     /// `[plugin.*]`

@@ -14,7 +14,9 @@ use proptest::prelude::*;
 use waxwing_core::ca::EabSource;
 use waxwing_core::ca::choose::FailBack;
 use waxwing_core::key::KeyType;
-use waxwing_core::name::{CaName, DomainName, PluginName};
+use waxwing_core::name::{CaName, DomainName, NotifierName, PluginName};
+use waxwing_core::notify::event::EventKind;
+use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
 use waxwing_core::settings::raw::{self, SourceFile};
@@ -139,6 +141,45 @@ fn the_full_example_means_what_it_says() {
     assert_eq!(settings.failover.after_failures, 5);
     assert_eq!(settings.failover.after.as_secs(), 6 * 3600);
     assert_eq!(settings.failover.fail_back, FailBack::Never);
+}
+
+#[test]
+fn notifiers_mean_what_they_say() {
+    let cases = cases();
+    let text = read(&cases.join("good-notify.toml"));
+    let settings = settings(&cases, text).expect("a good configuration");
+    let one = |name: &str| &settings.notify[&NotifierName::parse(name).expect("a literal name")];
+    let Way::Mail(mail) = &one("mail").way else {
+        panic!("a mail");
+    };
+    assert_eq!(
+        (mail.server.port, mail.to.len()),
+        (587, 2),
+        "nobody gets it twice"
+    );
+    assert!(one("mail").on.contains(&EventKind::WeeklyDigest));
+    assert_eq!(
+        one("heartbeat").on.iter().collect::<Vec<_>>(),
+        [&EventKind::RunOk]
+    );
+    let usual: Vec<_> = EventKind::usual().collect();
+    assert_eq!(one("chat").on.iter().copied().collect::<Vec<_>>(), usual);
+    let Way::Webhook(chat) = &one("chat").way else {
+        panic!("a webhook");
+    };
+    let url = SecretRef::File(PathBuf::from("/etc/waxwing/chat-url"));
+    assert_eq!(chat.url, WebhookUrl::Secret(url));
+    assert_eq!(chat.shape.name, "slack");
+    let Way::Webhook(phone) = &one("phone").way else {
+        panic!("a webhook");
+    };
+    let header = phone.header.as_ref().expect("a header");
+    assert_eq!(
+        (header.name.as_str(), header.scheme.as_deref()),
+        ("authorization", Some("Bearer"))
+    );
+    assert_eq!(one("journal").way, Way::Log);
+    assert_eq!(settings.notify.len(), 7);
 }
 
 proptest! {

@@ -99,6 +99,7 @@ fn settings() -> Settings {
         calendar: std::sync::Arc::default(),
     };
     Settings {
+        notify: Default::default(),
         account: AccountSettings {
             email: None,
             agree_terms: true,

@@ -18,6 +18,7 @@ pub mod install;
 pub mod journal;
 pub mod machine;
 pub mod monitor;
+pub mod notify;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;
@@ -28,6 +29,7 @@ pub mod scheduler;
 mod served;
 pub mod session;
 pub mod simulate;
+pub mod tell;
 
 mod abandon;
 mod pace;

@@ -24,6 +24,7 @@ use crate::certificate::{
     ServedLeaf, ServedMark, StoredVersion,
 };
 use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting};
+use crate::notify::{Delivered, Message, Posting, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
@@ -455,6 +456,55 @@ pub struct BudgetKey {
     pub kind: String,
     /// What it is counted for: an account, a set of names, a name.
     pub what: String,
+}
+
+/// What was told and what is still to be delivered; see [`notify`](crate::notify).
+///
+/// Calls are short and synchronous, and MUST be complete on disk when they return. Several processes
+/// MAY use it at the same time.
+pub trait Outbox: Send + Sync {
+    /// Everything that was told and is not over.
+    fn told(&self) -> Result<Vec<Told>, StoreError>;
+    /// Writes what is told from now on, in place of what was told under the same keys, forgets what is
+    /// over, and adds the letters: all of it or nothing. MUST answer false and change nothing if what
+    /// is told is not `seen` any more, because another process was faster.
+    fn post(&self, seen: &[Told], change: &Posting) -> Result<bool, StoreError>;
+    /// Every letter that was not delivered, oldest first.
+    fn waiting(&self) -> Result<Vec<Waiting>, StoreError>;
+    /// Takes a letter for delivery: nobody else gets it before `until`, whatever becomes of this
+    /// process. MUST answer false if it is gone or if somebody else has taken it, that is if its `next`
+    /// is not `seen` any more.
+    fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
+    /// Forgets a letter.
+    fn forget(&self, id: i64) -> Result<(), StoreError>;
+    /// Keeps a letter that could not be delivered: one try more, when it is tried again, and why.
+    fn keep(&self, id: i64, next: Timestamp, cause: &str) -> Result<(), StoreError>;
+}
+
+/// Tells somebody.
+///
+/// A call MUST end within a minute, MUST NOT try again by itself, and MUST NOT change anything here.
+/// Neither its answer nor its error may hold a secret; the path of a webhook's URL is one. A receiver
+/// that takes the message for some recipients only has taken it. Dropping the future stops it; the
+/// outcome is then unknown. The same message MAY come twice, with the same id.
+#[async_trait]
+pub trait Notifier: Send + Sync {
+    /// Whom it tells, for people: `ops@example.com`.
+    fn to(&self) -> String;
+    /// Sends one message and answers what the receiver said.
+    async fn send(&self, message: &Message) -> Result<Delivered, NotifyError>;
+}
+
+/// A message that was not delivered. Holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failed to {what}{}", .causes.iter().map(|c| format!(": {c}")).collect::<String>())]
+pub struct NotifyError {
+    /// What was tried, as in `send mail by mx.example.com:587`.
+    pub what: String,
+    /// The chain of causes, outermost first.
+    pub causes: Vec<String>,
+    /// One line on what to do.
+    pub hint: Option<String>,
 }
 
 /// Resolves references to secrets.

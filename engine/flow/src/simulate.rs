@@ -98,6 +98,7 @@ fn lists(settings: &Settings) -> Settings {
         state: settings.state.clone(),
         network: settings.network.clone(),
         failover: settings.failover,
+        notify: BTreeMap::new(),
         cas: settings.cas.clone(),
         plugins: settings.plugins.clone(),
         certificates,

@@ -8,6 +8,7 @@ mod keys;
 mod past;
 mod plugins;
 mod policy;
+mod posts;
 mod preflight;
 pub(crate) mod world;
 

@@ -32,6 +32,7 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
+mod outbox;
 mod place;
 mod records;
 mod schema;

@@ -14,6 +14,8 @@ pub mod store;
 pub mod http;
 pub mod propagation;
 
+pub mod notify;
+
 pub mod keys;
 pub mod pem;
 pub mod pkcs12;

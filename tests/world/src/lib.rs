@@ -29,6 +29,7 @@ mod runtime;
 pub mod scan;
 pub mod server;
 pub mod shop;
+pub mod smtp;
 pub mod traffic;
 pub mod window;
 mod world;

@@ -301,7 +301,7 @@ fn problem(kind: &str, status: StatusCode, detail: &str, retry: Option<String>) 
 #[derive(Debug)]
 pub struct Closed {
     address: SocketAddr,
-    _bound: TcpSocket,
+    bound: TcpSocket,
 }
 
 impl Closed {
@@ -311,13 +311,23 @@ impl Closed {
         bound.bind((Ipv4Addr::LOCALHOST, 0).into())?;
         Ok(Self {
             address: bound.local_addr()?,
-            _bound: bound,
+            bound,
         })
     }
 
     /// `https://host:port`, without a slash at the end.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The socket, for a server that comes up here.
+    pub(crate) fn into_socket(self) -> TcpSocket {
+        self.bound
     }
 }
 

@@ -26,6 +26,7 @@ use crate::drift;
 use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::json::{self, Document};
+use crate::render::notified;
 use crate::render::outcome::exit_of;
 use crate::render::page::Context;
 use crate::render::plan::held;
@@ -34,6 +35,8 @@ use crate::render::renewal::{Kept, RunView, render};
 use crate::render::terminal::Terminal;
 use crate::survey::{self, Asker, Survey, Wish};
 use crate::wire::{self, Compiled, Unusable, WireError};
+
+mod tell;
 
 /// Attempts and sightings of CAs are kept for so long.
 const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -132,8 +135,22 @@ pub(crate) fn run(
         tracing::warn!(cause = %error, "the history was not pruned");
     }
 
+    let exit = exit_of(&report);
+    let tell = |terminal: &mut Terminal| match &after {
+        Some(after) if !arguments.dry_run => {
+            tell::tell(&loaded, &history, &report, after, asker, terminal)
+        }
+        _ => Vec::new(),
+    };
+    // For people the report comes first, however long a mail server takes.
+    let told = if terminal.json {
+        tell(terminal)
+    } else {
+        Vec::new()
+    };
     let view = RunView {
         report: &report,
+        told: &told,
         kept,
         before: valid_until(&before),
         first_ca: loaded
@@ -160,8 +177,13 @@ pub(crate) fn run(
         for one in differs.unwrap_or_default() {
             terminal.print(&one.to_string());
         }
+        let told = tell(terminal);
+        let text = notified::after_run(&told, &terminal.context(start::now()));
+        if !text.is_empty() {
+            terminal.print(&text);
+        }
     }
-    Ok(exit_of(&report))
+    Ok(exit)
 }
 
 /// A person names what is wanted, says so, or sits at a terminal; a timer does none of that.

@@ -12,6 +12,7 @@ use waxwing_flow::report::{
     CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
 };
 
+use super::notified::{self, SentJson};
 use super::outcome::exit_of;
 use super::renewal::RunView;
 use super::status::{StatusView, served_at};
@@ -205,6 +206,8 @@ pub(crate) struct RunJson {
     /// Requests to each CA.
     requests: std::collections::BTreeMap<String, u64>,
     audit: Vec<AuditJson>,
+    /// Who was told of it.
+    told: Vec<SentJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -336,6 +339,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
             .collect(),
         requests: requests.collect(),
         audit: report.audit.iter().map(audit).collect(),
+        told: notified::json(view.told),
     }
 }
 
@@ -508,6 +512,7 @@ mod tests {
         let mut nothing = report(Vec::new(), Vec::new());
         nothing.id.clear();
         let view = RunView {
+            told: &[],
             report: &nothing,
             kept: Vec::new(),
             before: BTreeMap::new(),
@@ -525,6 +530,7 @@ mod tests {
             vec![install("web", &["old"]).failed("the test failed").done()],
         );
         let view = RunView {
+            told: &[],
             report: &report,
             kept: Vec::new(),
             before: BTreeMap::new(),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::failure::Failure;
+use waxwing_flow::notify::Sent;
 use waxwing_flow::plugin::{DeployStep, PutBack, PutBackResult};
 use waxwing_flow::report::{
     CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
@@ -36,6 +37,8 @@ const NAMES_SHOWN: usize = 4;
 pub(crate) struct RunView<'a> {
     /// What was done.
     pub(crate) report: &'a RunReport,
+    /// Who was told of it, as far as that is known already.
+    pub(crate) told: &'a [Sent],
     /// Certificates that nothing had to be done for.
     pub(crate) kept: Vec<Kept>,
     /// The end of validity of what each certificate had before, if it had something.

@@ -25,6 +25,11 @@ impl LimitKind {
         Self::FailedAuthorizations,
     ];
 
+    /// True if it is counted for the whole account, and not for a set of names or a name.
+    pub const fn is_of_account(self) -> bool {
+        matches!(self, Self::Orders | Self::Authorizations)
+    }
+
     /// The key below `limits`: `failed-authorizations`.
     pub const fn as_str(self) -> &'static str {
         match self {

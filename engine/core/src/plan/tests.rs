@@ -108,6 +108,7 @@ fn settings(certificates: Vec<CertificateSettings>) -> Settings {
             trust: None,
         },
         failover: FailOver::default(),
+        notify: BTreeMap::new(),
         cas: ["first", "second", "staging"].map(profile).into(),
         plugins: BTreeMap::new(),
         certificates,

@@ -188,7 +188,9 @@ fn merge(table: &mut Table, entry: Entry, problems: &Problems) {
     };
     match (&mut earlier.node.value, entry.node.value) {
         (Value::Array(old), Value::Array(new)) if entry.key == "certificate" => old.extend(new),
-        (Value::Table(old), Value::Table(new)) if matches!(&*entry.key, "plugin" | "ca") => {
+        (Value::Table(old), Value::Table(new))
+            if matches!(&*entry.key, "plugin" | "ca" | "notify") =>
+        {
             for item in new.entries {
                 match old.get(&item.key) {
                     Some(first) => problems.add(

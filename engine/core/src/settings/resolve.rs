@@ -8,6 +8,7 @@ mod cas;
 mod certificates;
 mod collisions;
 mod network;
+mod notify;
 mod plugins;
 mod renewal;
 
@@ -74,18 +75,14 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// Sections that are described already but not built: refused, because ignoring a `[notify]` is
-/// how somebody does not hear of a failure.
+/// Sections that are described already but not built: refused, because ignoring an audit log is how
+/// somebody does not have one.
 const LATER: &[(&str, &str)] = &[
     (
         "log",
         "`waxwing renew --json` reports every request, file and command",
     ),
     ("metrics", "`waxwing status --json` gives the figures"),
-    (
-        "notify",
-        "the exit code and `waxwing status` tell of failures",
-    ),
 ];
 
 /// Judges the configuration.
@@ -113,6 +110,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let plugins = plugins::read(&root, raw, catalog);
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
     let failover = renewal::failover(&root);
+    let notify = notify::read(&root, raw);
     cas::check_use(&cas, &certificates, &account, &problems);
     collisions::check(&certificates, &plugins, catalog.real, &problems);
 
@@ -135,6 +133,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         state,
         network,
         failover,
+        notify,
         cas: cas.profiles,
         plugins: plugins.settings,
         certificates: certificates.into_iter().map(|read| read.settings).collect(),

@@ -476,6 +476,7 @@ pub(crate) fn settings(cas: Vec<CaProfile>, certificates: Vec<CertificateSetting
             trust: None,
         },
         failover: FailOver::default(),
+        notify: BTreeMap::new(),
         cas: cas.into_iter().map(|ca| (ca.name.clone(), ca)).collect(),
         plugins: BTreeMap::new(),
         certificates,

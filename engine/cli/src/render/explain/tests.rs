@@ -172,6 +172,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         ca: ca("first"),
         at: at(-600),
         rejected: false,
+        rehearsed: false,
         theirs: true,
         local: false,
         until: None,

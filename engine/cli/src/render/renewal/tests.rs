@@ -20,6 +20,7 @@ fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
         .min();
     RunView {
         report,
+        told: &[],
         kept,
         next,
         before: names.clone().map(|name| (name, days(34))).collect(),
@@ -186,6 +187,7 @@ fn a_rehearsal_promises_nothing() {
     );
     golden("renewal-rehearsal.txt", |context| {
         let view = RunView {
+            told: &[],
             rehearsal: true,
             ..view(&report, vec![])
         };

@@ -1,7 +1,7 @@
 //! The page of `simulate --html`: one file that needs nothing else, no script and no network.
 
 mod chart;
-mod tag;
+pub(in crate::render) mod tag;
 
 use waxwing_core::ca::choose::Because;
 use waxwing_core::time;

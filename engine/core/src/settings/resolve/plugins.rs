@@ -1,6 +1,6 @@
 //! `[plugin.NAME]`: which component, its settings, secrets and grants.
 
-mod grants;
+pub(super) mod grants;
 
 pub(super) use grants::only_folder;
 

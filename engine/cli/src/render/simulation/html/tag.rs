@@ -6,23 +6,23 @@ use crate::render::page::clean;
 
 /// A piece of a page.
 #[derive(Debug, Default)]
-pub(super) struct Html(String);
+pub(in crate::render) struct Html(String);
 
 impl Html {
     /// Adds markup of our own.
-    pub(super) fn raw(&mut self, markup: &str) -> &mut Self {
+    pub(in crate::render) fn raw(&mut self, markup: &str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Adds text.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(in crate::render) fn text(&mut self, text: &str) -> &mut Self {
         self.0.push_str(&escaped(text));
         self
     }
 
     /// Adds an element with nothing but text in it; `open` is its name, perhaps with attributes.
-    pub(super) fn element(&mut self, open: &str, text: &str) -> &mut Self {
+    pub(in crate::render) fn element(&mut self, open: &str, text: &str) -> &mut Self {
         let name = open.split(' ').next().unwrap_or(open);
         // Writing to a string does not fail.
         let _written = write!(self.0, "<{open}>{}</{name}>", escaped(text));
@@ -30,13 +30,13 @@ impl Html {
     }
 
     /// The whole.
-    pub(super) fn finish(self) -> String {
+    pub(in crate::render) fn finish(self) -> String {
         self.0
     }
 }
 
 /// Text as it may stand in an element or in a quoted attribute.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::render) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in clean(text).chars() {
         match c {

@@ -214,7 +214,7 @@ fn exec_grant(
     let timeout = section.parsed("timeout", "\"30s\"", command_timeout);
     let argv = argv.and_then(|argv| {
         known_placeholders(&section, &argv, want, files);
-        absolute_command(&section, argv)
+        absolute_command(&section, "argv", argv)
     });
     section.finish(&[
         (
@@ -318,14 +318,19 @@ fn one_file(files: &[String], extension: &str) -> Result<(), (String, String)> {
     }
 }
 
-fn absolute_command(section: &Section<'_>, argv: At<Vec<At<&str>>>) -> Option<Vec<String>> {
+/// The command below `key` if its program is named by its whole path.
+pub(in crate::settings::resolve) fn absolute_command(
+    section: &Section<'_>,
+    key: &str,
+    argv: At<Vec<At<&str>>>,
+) -> Option<Vec<String>> {
     let Some(program) = argv.value.first() else {
-        let empty = section.problem(&argv.at, "argv", "the command is empty");
+        let empty = section.problem(&argv.at, key, "the command is empty");
         section.problems().add(empty);
         return None;
     };
     if let Err(bad) = path::check(program.value) {
-        let mut problem = section.problem(&program.at, "argv", bad.message);
+        let mut problem = section.problem(&program.at, key, bad.message);
         problem.hint = bad.hint;
         section.problems().add(problem);
         return None;
@@ -347,7 +352,7 @@ fn absolute_command(section: &Section<'_>, argv: At<Vec<At<&str>>>) -> Option<Ve
             )
         } else {
             format!(
-                "argv = [\"/usr/bin/{}\"{rest}] if `command -v {}` says so",
+                "{key} = [\"/usr/bin/{}\"{rest}] if `command -v {}` says so",
                 program.value, program.value
             )
         };
@@ -355,7 +360,7 @@ fn absolute_command(section: &Section<'_>, argv: At<Vec<At<&str>>>) -> Option<Ve
             section
                 .problem(
                     &program.at,
-                    "argv",
+                    key,
                     format!(
                         "`{}` is not an absolute path, so PATH would decide what runs",
                         program.value

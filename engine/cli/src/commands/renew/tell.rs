@@ -1,0 +1,104 @@
+//! Behind a run: whoever wants to hear of it is told.
+
+use std::time::Duration;
+
+use waxwing_flow::notify::{Frame, Office, Sent};
+use waxwing_flow::ports::{Clock as _, History, Outbox as _};
+use waxwing_flow::report::RunReport;
+use waxwing_flow::tell::{self, Scene};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::notify::host_name;
+
+use super::super::start;
+use crate::exit::Exit;
+use crate::load::Loaded;
+use crate::render::notice;
+use crate::render::outcome::exit_of;
+use crate::render::page::Context;
+use crate::render::terminal::Terminal;
+use crate::survey::{Asker, Survey};
+use crate::wire;
+
+/// All messages together are waited for so long; what was not sent by then waits for the next run.
+const MOST: Duration = Duration::from_secs(75);
+
+/// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how
+/// the run ends: what was to be done is done.
+pub(super) fn tell(
+    loaded: &Loaded,
+    history: &SqliteHistory,
+    report: &RunReport,
+    after: &Survey,
+    asker: Asker,
+    terminal: &mut Terminal,
+) -> Vec<Sent> {
+    if loaded.settings.notify.is_empty() {
+        return Vec::new();
+    }
+    let listeners = match wire::listeners(loaded) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            terminal.fail(&format!("nobody could be told of this run: {error}"), None);
+            return Vec::new();
+        }
+    };
+    let now = start::now();
+    let told = history.told().unwrap_or_default();
+    let keeper: &dyn History = history;
+    let budgets = tell::budgets(keeper, &loaded.settings, report, &told, now);
+    let scene = Scene {
+        settings: &loaded.settings,
+        report,
+        plan: &after.plan,
+        inventory: &after.inventory,
+        pasts: &after.pasts,
+        down_since: &after.down_since,
+        budgets: &budgets,
+        unreadable: &after.broken,
+        well: exit_of(report) == Exit::Done && after.broken.is_empty(),
+        now,
+    };
+    let context = terminal.context(now);
+    let words = move |notice: &_| {
+        let context = Context {
+            now: start::now(),
+            ..context.clone()
+        };
+        notice::words(notice, &context)
+    };
+    let office = Office {
+        outbox: history,
+        listeners: &listeners,
+        clock: &SystemClock,
+        words: &words,
+        frame: Frame {
+            host: host_name(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            run: (!report.id.is_empty()).then(|| report.id.clone()),
+            certificates: u32::try_from(loaded.settings.certificates.len()).unwrap_or(u32::MAX),
+            nearest: tell::nearest(&scene),
+        },
+        by_hand: asker == Asker::Person,
+    };
+    let runtime = match start::runtime() {
+        Ok(runtime) => runtime,
+        Err(refused) => {
+            refused.show(terminal);
+            return Vec::new();
+        }
+    };
+    let clock = SystemClock;
+    let sent = runtime.block_on(async {
+        tokio::select! {
+            sent = office.tell(&scene) => Some(sent),
+            () = clock.sleep(MOST) => None,
+            _ = tokio::signal::ctrl_c() => None,
+        }
+    });
+    sent.unwrap_or_else(|| {
+        let hint = "what was not delivered waits, and the next run tries again";
+        terminal.fail("not everybody was told of this run in time", Some(hint));
+        Vec::new()
+    })
+}

@@ -1,0 +1,278 @@
+//! Each kind of event in words: a headline for the subject, and sentences with rows for the rest.
+
+use waxwing_core::notify::event::{Change, Event, EventKind};
+
+use super::Block;
+use crate::render::page::{Context, count, list};
+use crate::render::time::stretch;
+
+/// Names beyond this are counted, not listed.
+const NAMES: usize = 4;
+
+/// What it is, in a few words.
+pub(super) fn headline(event: &Event, context: &Context) -> String {
+    let subject = &event.subject;
+    let over = event.change == Change::Over;
+    let ca = event.ca.as_deref().unwrap_or("its CA");
+    match event.kind {
+        EventKind::Renewed => format!("{subject} {} by {ca}", step(event, "renewed")),
+        EventKind::FailedOver => format!(
+            "{subject} {} by {ca}, because {} failed",
+            step(event, "renewed"),
+            event.instead_of.as_deref().unwrap_or("the first CA")
+        ),
+        EventKind::Failed if over => format!("{subject} does not fail any more"),
+        // What cannot be read has a path.
+        EventKind::Failed if subject.contains('/') => format!("{subject} cannot be read"),
+        EventKind::Failed => {
+            let what = if event.not_after.is_some() {
+                "renewed"
+            } else {
+                "issued"
+            };
+            match event.count {
+                Some(tries) if event.change == Change::Worse => {
+                    format!("{subject} still not {what} after {}", count_tries(tries))
+                }
+                _ => format!("{subject} not {what}"),
+            }
+        }
+        EventKind::ExpiryNear if over => format!("{subject} does not end soon any more"),
+        EventKind::ExpiryNear => match event.not_after {
+            Some(end) if end <= context.now => {
+                format!(
+                    "{subject} has expired, {} ago",
+                    stretch(context.now.since(end))
+                )
+            }
+            Some(end) => format!(
+                "{subject} ends in {} and is not renewed",
+                stretch(end.since(context.now))
+            ),
+            None => format!("{subject} ends soon"),
+        },
+        EventKind::NotInstalled if over => format!("{subject} is installed again"),
+        EventKind::NotInstalled => {
+            format!("{subject} not installed by {}", event.what.join(", "))
+        }
+        EventKind::NotServed if over => format!("{subject} is served again"),
+        EventKind::NotServed => format!("{subject} not served at {}", list(&event.what, NAMES)),
+        EventKind::CaOutage if over => format!("{subject} is back"),
+        EventKind::CaOutage => match event.since {
+            Some(since) => {
+                format!("{subject} down for {}", stretch(context.now.since(since)))
+            }
+            None => format!("{subject} is down"),
+        },
+        EventKind::PluginDenied if over => format!("plugin {subject} works again"),
+        EventKind::PluginDenied => format!("plugin {subject} tried what it may not do"),
+        EventKind::BudgetNear if over => format!("{subject}: room again"),
+        EventKind::BudgetNear => format!(
+            "{subject}: {} left of {}",
+            event.count.unwrap_or_default(),
+            event.what.join(", ")
+        ),
+        EventKind::NotifierFailed if over => format!("notifier {subject} works again"),
+        EventKind::NotifierFailed => format!("notifier {subject} fails"),
+        EventKind::WeeklyDigest => {
+            let renewed = event.names.len();
+            let failing = event.count.unwrap_or_default();
+            let failing = match failing {
+                0 => "none in trouble".to_owned(),
+                some => format!("{some} in trouble"),
+            };
+            format!("the week: {renewed} renewed, {failing}")
+        }
+        EventKind::RunOk => "a run ended well".to_owned(),
+        EventKind::Test => "a test: this way works".to_owned(),
+    }
+}
+
+/// What it means, why, and what comes next.
+pub(super) fn block(event: &Event, context: &Context) -> Block {
+    let mut block = Block {
+        says: says(event, context),
+        rows: Vec::new(),
+    };
+    if event.change == Change::Over {
+        if let Some(since) = event.since {
+            block.rows.push((
+                "Told",
+                vec![format!(
+                    "{} ({})",
+                    context.moment(since),
+                    context.relative(since)
+                )],
+            ));
+        }
+        return block;
+    }
+    if !event.causes.is_empty() {
+        block.rows.push(("What happened", event.causes.clone()));
+    }
+    let next = next(event, context);
+    if !next.is_empty() {
+        block.rows.push(("What is next", vec![next]));
+    }
+    if let Some(hint) = &event.hint {
+        let label = if event.kind == EventKind::FailedOver {
+            "The rule"
+        } else {
+            "What to do"
+        };
+        block.rows.push((label, vec![hint.clone()]));
+    }
+    block
+}
+
+/// `shop (example.com, *.example.com)`
+fn named(event: &Event) -> String {
+    if event.names.is_empty() {
+        return event.subject.clone();
+    }
+    format!("{} ({})", event.subject, list(&event.names, NAMES))
+}
+
+fn says(event: &Event, context: &Context) -> String {
+    let named = named(event);
+    let until = event.not_after.map(|end| context.until(end));
+    let headline = headline(event, context);
+    if event.change == Change::Over {
+        return format!("{headline}.");
+    }
+    match event.kind {
+        EventKind::Renewed | EventKind::FailedOver => {
+            let ca = event.ca.as_deref().unwrap_or("its CA");
+            let until = until.map_or_else(String::new, |until| format!(", valid until {until}"));
+            let served = match event.what.as_slice() {
+                [] => String::new(),
+                [one] => format!(" {one} serves it."),
+                more => format!(" {} serve it.", list(more, NAMES)),
+            };
+            format!("{named} has a new certificate of {ca}{until}.{served}")
+        }
+        EventKind::Failed => match until {
+            _ if event.subject.contains('/') => {
+                format!("{named} cannot be read, so nobody renews what is in it.")
+            }
+            Some(_) if event.not_after.is_some_and(|end| end <= context.now) => {
+                format!("{named} was not renewed, and the old certificate has expired.")
+            }
+            Some(until) => {
+                format!("{named} was not renewed. The old certificate is valid until {until}.")
+            }
+            None => format!("{named} was not issued. There is no certificate yet."),
+        },
+        EventKind::ExpiryNear => match until {
+            Some(until) if event.not_after.is_some_and(|end| end > context.now) => {
+                format!("{named} has been due for long and was not renewed. It ends {until}.")
+            }
+            Some(until) => format!("{named} is not valid any more. It ended {until}."),
+            None => format!("{headline}."),
+        },
+        EventKind::NotInstalled => {
+            format!(
+                "{named} is stored, but {} failed to install it.",
+                event.what.join(", ")
+            )
+        }
+        EventKind::NotServed => {
+            format!("{named} is installed, but something else is served.")
+        }
+        EventKind::CaOutage => {
+            let since = event.since.map_or_else(String::new, |since| {
+                format!(" since {}", context.moment(since))
+            });
+            let users = list(&event.what, NAMES);
+            format!(
+                "{} has not answered{since}. It is in the list of {users}.",
+                event.subject
+            )
+        }
+        EventKind::PluginDenied => format!(
+            "The plugin {} tried something that neither its manifest nor your grants allow. It was not \
+             done.",
+            event.subject
+        ),
+        EventKind::BudgetNear => {
+            format!("{headline}. Beyond it the CA refuses every order.")
+        }
+        EventKind::NotifierFailed => {
+            let waiting = event.count.unwrap_or_default();
+            let waiting = usize::try_from(waiting).unwrap_or_default();
+            format!(
+                "[notify.{}] could not deliver; {} waiting.",
+                event.subject,
+                count(waiting, "message")
+            )
+        }
+        EventKind::WeeklyDigest => {
+            let since = event.since.map_or_else(String::new, |since| {
+                format!("Since {}: ", context.moment(since))
+            });
+            let renewed = match event.names.as_slice() {
+                [] => "nothing was due".to_owned(),
+                names => format!("renewed were {}", list(names, NAMES * 5)),
+            };
+            let trouble = match event.count.unwrap_or_default() {
+                0 => "nothing is in trouble".to_owned(),
+                1 => "1 thing is in trouble, as you were told".to_owned(),
+                some => format!("{some} things are in trouble, as you were told"),
+            };
+            format!("{since}{renewed}; {trouble}.")
+        }
+        EventKind::RunOk => "The run ended well.".to_owned(),
+        EventKind::Test => "This is a test of the settings, asked for by `waxwing notify test`. \
+                            Nothing has happened."
+            .to_owned(),
+    }
+}
+
+fn next(event: &Event, context: &Context) -> String {
+    let at = event.next_try.filter(|at| *at > context.now);
+    match (event.kind, at) {
+        (EventKind::Renewed, Some(at)) => format!("renewed again {}", context.moment(at)),
+        (EventKind::FailedOver, at) => {
+            let first = event.instead_of.as_deref().unwrap_or("the first CA");
+            match at {
+                Some(at) => format!("{}: {first} is asked first again", context.moment(at)),
+                None => format!("the next renewal asks {first} first again"),
+            }
+        }
+        (EventKind::Failed | EventKind::ExpiryNear, Some(at)) => {
+            let ca = event.ca.as_ref();
+            let ca = ca.map_or_else(String::new, |ca| format!(" at {ca}"));
+            format!(
+                "tried again{ca} {} ({})",
+                context.moment(at),
+                context.relative(at)
+            )
+        }
+        (EventKind::Failed | EventKind::ExpiryNear, None) => "the next run tries again".to_owned(),
+        (EventKind::NotInstalled, _) => {
+            "the next run installs it again, without a new order".to_owned()
+        }
+        (EventKind::NotServed, _) => "every run looks again".to_owned(),
+        (EventKind::CaOutage, _) if !event.needs_person => {
+            "others of the list stand in, as [failover] says".to_owned()
+        }
+        (EventKind::BudgetNear, Some(at)) => format!("room again {}", context.moment(at)),
+        (EventKind::NotifierFailed, _) => {
+            "tried again by later runs, with growing pauses; waxwing notify test tries it now"
+                .to_owned()
+        }
+        _ => String::new(),
+    }
+}
+
+/// `issued` or what the event says.
+fn step<'e>(event: &'e Event, usual: &'e str) -> &'e str {
+    event.step.as_deref().unwrap_or(usual)
+}
+
+fn count_tries(tries: u32) -> String {
+    match tries {
+        1 => "1 try".to_owned(),
+        more => format!("{more} tries"),
+    }
+}

@@ -1,0 +1,430 @@
+//! The way of a message from a run to whoever is told: written down first, sent second, forgotten last.
+//!
+//! What is worth telling is decided by [`tell`](crate::tell). Here it becomes one letter for each
+//! notifier, which is in the outbox before it is sent and stays there until it is delivered. What a
+//! newcomer gets wrong: a notifier that does not work is news itself, for the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future;
+use waxwing_core::name::NotifierName;
+use waxwing_core::notify::event::{Event, EventKind, Nearest, Notice, SCHEMA};
+use waxwing_core::retry;
+use waxwing_core::time::Timestamp;
+
+use crate::ports::{Clock, Notifier, NotifyError, Outbox, StoreError};
+use crate::tell::{self, Scene, Tale};
+
+/// A letter is nobody else's for so long while it is being delivered.
+const DELIVERY: Duration = Duration::from_secs(120);
+
+/// A letter that could not be delivered for so long is given up: nobody wants to read it any more.
+const GIVEN_UP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How often it is decided anew because another process was faster.
+const ROUNDS: u32 = 5;
+
+/// What was told of a subject, and how bad it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// A certificate, a CA, a plugin, a notifier; empty for this machine.
+    pub subject: String,
+    /// Of which kind.
+    pub kind: EventKind,
+    /// How bad it was, in the order of the kind.
+    pub step: u32,
+    /// When it was told last.
+    pub at: Timestamp,
+}
+
+/// What changes in the outbox in one step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Posting {
+    /// What is told from now on.
+    pub told: Vec<Told>,
+    /// What is over, by subject and kind.
+    pub over: Vec<(String, EventKind)>,
+    /// Letters to be delivered.
+    pub letters: Vec<Letter>,
+}
+
+/// A notice on its way to one notifier.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Letter {
+    /// To whom.
+    pub notifier: NotifierName,
+    /// What.
+    pub notice: Notice,
+}
+
+/// A letter that was not delivered yet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waiting {
+    /// Its number in the outbox.
+    pub id: i64,
+    /// The letter.
+    pub letter: Letter,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// When it is tried next.
+    pub next: Timestamp,
+    /// Why it could not be delivered the last time.
+    pub cause: Option<String>,
+}
+
+/// A notice as it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The same for every try, so that a receiver can drop a double; letters, digits and `-`.
+    pub id: String,
+    /// What it says.
+    pub notice: Notice,
+    /// One line.
+    pub subject: String,
+    /// For people.
+    pub text: String,
+    /// The same with markup.
+    pub html: String,
+}
+
+/// A message that was delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Delivered {
+    /// What the receiver answered, a line each.
+    pub answers: Vec<String>,
+    /// Recipients that the receiver refused, and why, while it took others.
+    pub refused: Vec<String>,
+}
+
+/// Somebody who can be told.
+#[derive(Clone)]
+pub struct Listener {
+    /// Of what.
+    pub on: BTreeSet<EventKind>,
+    /// How.
+    pub notifier: Arc<dyn Notifier>,
+}
+
+/// Turns a notice into words. The answer is subject, text and HTML.
+pub type Words<'a> = &'a (dyn Fn(&Notice) -> (String, String, String) + Send + Sync);
+
+/// What every notice of a run says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// The machine.
+    pub host: String,
+    /// The version of this program.
+    pub version: String,
+    /// The run; none for one that had nothing to do.
+    pub run: Option<String>,
+    /// How many certificates there are.
+    pub certificates: u32,
+    /// The one that ends first.
+    pub nearest: Option<Nearest>,
+}
+
+impl Frame {
+    /// A notice with these events.
+    pub fn notice(&self, at: Timestamp, events: Vec<Event>) -> Notice {
+        Notice {
+            schema: SCHEMA,
+            host: self.host.clone(),
+            version: self.version.clone(),
+            run: self.run.clone(),
+            at,
+            events,
+            certificates: self.certificates,
+            nearest: self.nearest.clone(),
+        }
+    }
+}
+
+/// What became of one letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sent {
+    /// To whom.
+    pub notifier: NotifierName,
+    /// Whom it tells, for people.
+    pub to: String,
+    /// True if it was written by an earlier run.
+    pub late: bool,
+    /// True for a heartbeat, of which nobody wants to read.
+    pub heartbeat: bool,
+    /// What the receiver said.
+    pub outcome: Result<Delivered, NotifyError>,
+}
+
+/// The post office.
+pub struct Office<'a> {
+    /// Where letters wait.
+    pub outbox: &'a dyn Outbox,
+    /// Who can be told.
+    pub listeners: &'a BTreeMap<NotifierName, Listener>,
+    /// The time.
+    pub clock: &'a dyn Clock,
+    /// Turns a notice into words.
+    pub words: Words<'a>,
+    /// What every notice says.
+    pub frame: Frame,
+    /// True if a person is waiting: then no letter waits for its time.
+    pub by_hand: bool,
+}
+
+impl Office<'_> {
+    /// Tells what there is to tell of this scene, and delivers what waits from earlier runs.
+    ///
+    /// An outbox that cannot be used does not keep anybody from hearing: what would be written into it
+    /// is sent at once and, if that fails, lost, with an error in the log.
+    pub async fn tell(&self, scene: &Scene<'_>) -> Vec<Sent> {
+        let now = self.clock.now();
+        let heartbeat = tell::heartbeat(scene);
+        let old = self.outbox.waiting().unwrap_or_default();
+        let old: BTreeSet<i64> = old.iter().map(|one| one.id).collect();
+        let written = self.write_down(|told| tell::tell(told, scene));
+        let mut sent = match written {
+            Ok(()) => self.deliver(now, &old, &[]).await,
+            Err((error, letters)) => {
+                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
+                self.send_all(&letters, false).await
+            }
+        };
+        if let Some(event) = heartbeat {
+            let letters = self.letters(now, &[event]);
+            sent.extend(self.send_all(&letters, true).await);
+        }
+        let silent: Vec<NotifierName> = failed(&sent).cloned().collect();
+        let about = self.write_down(|told| self.about_notifiers(told, &sent, now));
+        match about {
+            Ok(()) => {
+                // One that has failed a moment ago is not tried again in the same run.
+                sent.extend(self.deliver(now, &old, &silent).await);
+            }
+            Err((error, _letters)) => {
+                tracing::error!(cause = %error, "that a notifier fails cannot be written down");
+            }
+        }
+        sent
+    }
+
+    /// Sends one message to each of these at once, without the outbox.
+    pub async fn send_now(&self, event: &Event, to: &BTreeSet<NotifierName>) -> Vec<Sent> {
+        let now = self.clock.now();
+        let letters: Vec<Letter> = self
+            .listeners
+            .keys()
+            .filter(|name| to.contains(name))
+            .map(|name| Letter {
+                notifier: name.clone(),
+                notice: self.frame.notice(now, vec![event.clone()]),
+            })
+            .collect();
+        self.send_all(&letters, false).await
+    }
+
+    /// Decides and writes down, and decides again if another process came between.
+    fn write_down(
+        &self,
+        decide: impl Fn(&[Told]) -> Tale,
+    ) -> Result<(), (StoreError, Vec<Letter>)> {
+        let now = self.clock.now();
+        for _round in 0..ROUNDS {
+            let told = match self.outbox.told() {
+                Ok(told) => told,
+                Err(error) => return Err((error, self.letters(now, &decide(&[]).events))),
+            };
+            let tale = decide(&told);
+            let posting = Posting {
+                letters: self.letters(now, &tale.events),
+                told: tale.told,
+                over: tale.over,
+            };
+            if posting == Posting::default() {
+                return Ok(());
+            }
+            match self.outbox.post(&told, &posting) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err((error, posting.letters)),
+            }
+        }
+        tracing::warn!("other runs tell at the same time; the next run tells what is left");
+        Ok(())
+    }
+
+    /// One letter for each listener that wants to hear of some of it.
+    fn letters(&self, now: Timestamp, events: &[Event]) -> Vec<Letter> {
+        let of = |(name, listener): (&NotifierName, &Listener)| {
+            let mut heard: Vec<Event> = events
+                .iter()
+                .filter(|event| listener.on.contains(&event.kind))
+                // Nobody is told by itself that it cannot be reached.
+                .filter(|event| {
+                    event.kind != EventKind::NotifierFailed || event.subject != name.as_str()
+                })
+                .cloned()
+                .collect();
+            tell::drop_echoes(&mut heard);
+            (!heard.is_empty()).then(|| Letter {
+                notifier: name.clone(),
+                notice: self.frame.notice(now, heard),
+            })
+        };
+        self.listeners.iter().filter_map(of).collect()
+    }
+
+    /// Delivers what waits and whose time has come, each notifier by itself, letter by letter: the first
+    /// one that fails keeps those behind it.
+    async fn deliver(
+        &self,
+        now: Timestamp,
+        old: &BTreeSet<i64>,
+        but: &[NotifierName],
+    ) -> Vec<Sent> {
+        let waiting = self.outbox.waiting().unwrap_or_else(|error| {
+            tracing::error!(cause = %error, "what waits to be delivered cannot be read");
+            Vec::new()
+        });
+        let mut by_notifier: BTreeMap<NotifierName, Vec<Waiting>> = BTreeMap::new();
+        for one in waiting {
+            let known = self.listeners.contains_key(&one.letter.notifier);
+            let old = now.since(one.letter.notice.at) > GIVEN_UP;
+            if known && !old {
+                let notifier = one.letter.notifier.clone();
+                by_notifier.entry(notifier).or_default().push(one);
+                continue;
+            }
+            if old {
+                let to = &one.letter.notifier;
+                tracing::error!(notifier = %to, cause = ?one.cause, "a message was never delivered and is given up");
+            }
+            self.noted(self.outbox.forget(one.id));
+        }
+        let all = by_notifier
+            .into_iter()
+            .filter(|(name, _)| !but.contains(name))
+            .map(|(name, letters)| self.deliver_to(name, letters, old, now));
+        future::join_all(all).await.into_iter().flatten().collect()
+    }
+
+    async fn deliver_to(
+        &self,
+        name: NotifierName,
+        letters: Vec<Waiting>,
+        old: &BTreeSet<i64>,
+        now: Timestamp,
+    ) -> Vec<Sent> {
+        let mut sent = Vec::new();
+        let Some(listener) = self.listeners.get(&name) else {
+            return sent;
+        };
+        for one in letters {
+            // The first letter that has to wait keeps those behind it, so that they come in order.
+            if one.next > now && !self.by_hand {
+                break;
+            }
+            let until = self.clock.now() + DELIVERY;
+            match self.outbox.take(one.id, one.next, until) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(error) => {
+                    tracing::error!(notifier = %name, cause = %error, "a message cannot be taken for delivery");
+                    break;
+                }
+            }
+            let id = format!("{:x}-{}", one.letter.notice.at.unix_ms(), one.id);
+            let message = self.message(id, &one.letter);
+            let outcome = listener.notifier.send(&message).await;
+            let failed = outcome.as_ref().err().map(ToString::to_string);
+            match &failed {
+                None => self.noted(self.outbox.forget(one.id)),
+                Some(cause) => {
+                    let wait = retry::resend(one.attempts.saturating_add(1));
+                    let next = self.clock.now() + wait;
+                    self.noted(self.outbox.keep(one.id, next, cause));
+                }
+            }
+            sent.push(Sent {
+                notifier: name.clone(),
+                to: listener.notifier.to(),
+                late: old.contains(&one.id),
+                heartbeat: false,
+                outcome,
+            });
+            if failed.is_some() {
+                break;
+            }
+        }
+        sent
+    }
+
+    /// Sends letters that are in no outbox.
+    async fn send_all(&self, letters: &[Letter], heartbeat: bool) -> Vec<Sent> {
+        let send = letters.iter().enumerate().map(async |(nth, letter)| {
+            let listener = self.listeners.get(&letter.notifier)?;
+            let id = format!("{:x}-n{nth}", letter.notice.at.unix_ms());
+            let message = self.message(id, letter);
+            Some(Sent {
+                notifier: letter.notifier.clone(),
+                to: listener.notifier.to(),
+                late: false,
+                heartbeat,
+                outcome: listener.notifier.send(&message).await,
+            })
+        });
+        future::join_all(send).await.into_iter().flatten().collect()
+    }
+
+    fn message(&self, id: String, letter: &Letter) -> Message {
+        let (subject, text, html) = (self.words)(&letter.notice);
+        Message {
+            id,
+            notice: letter.notice.clone(),
+            subject,
+            text,
+            html,
+        }
+    }
+
+    /// What is to be told of notifiers after this delivery.
+    fn about_notifiers(&self, told: &[Told], sent: &[Sent], now: Timestamp) -> Tale {
+        let waiting = self.outbox.waiting().unwrap_or_default();
+        let names = self.listeners.keys();
+        let states = names.map(|name| {
+            let of_it = || sent.iter().filter(|one| one.notifier == *name);
+            let error = of_it().find_map(|one| one.outcome.as_ref().err());
+            tell::NotifierState {
+                name,
+                causes: error.map(|error| {
+                    let mut causes = vec![format!("failed to {}", error.what)];
+                    causes.extend(error.causes.iter().cloned());
+                    (causes, error.hint.clone())
+                }),
+                delivered: of_it().any(|one| one.outcome.is_ok()),
+                refused: of_it()
+                    .filter_map(|one| one.outcome.as_ref().ok())
+                    .flat_map(|delivered| delivered.refused.clone())
+                    .collect(),
+                waiting: waiting
+                    .iter()
+                    .filter(|one| one.letter.notifier == *name)
+                    .count(),
+            }
+        });
+        tell::about_notifiers(told, &states.collect::<Vec<_>>(), now)
+    }
+
+    /// What cannot be noted is done twice, which is better than not at all.
+    fn noted(&self, done: Result<(), StoreError>) {
+        if let Err(error) = done {
+            tracing::error!(cause = %error, "what became of a message cannot be written down");
+        }
+    }
+}
+
+/// Those that could not be reached.
+fn failed(sent: &[Sent]) -> impl Iterator<Item = &NotifierName> {
+    let all = sent.iter().filter(|one| one.outcome.is_err());
+    all.map(|one| &one.notifier)
+}

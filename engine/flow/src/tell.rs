@@ -1,0 +1,234 @@
+//! What is worth telling after a run: a function of what was told before, of the run, and of the state
+//! that it left.
+//!
+//! States are told when they begin, when they become worse, and when they are over; never in between.
+//! They are read from what is stored, so a run with nothing to do notices them, too: that a certificate
+//! ends soon although nobody has tried to renew it is the most important message of all. What happens
+//! once, such as a renewal, comes from the report.
+
+mod budgets;
+mod conditions;
+mod news;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use waxwing_core::name::{CaName, CertificateName, NotifierName};
+use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::plan::Plan;
+use waxwing_core::settings::Settings;
+use waxwing_core::time::Timestamp;
+
+use crate::certificate::InventoryEntry;
+use crate::history::Past;
+use crate::notify::Told;
+use crate::ports::StoreError;
+use crate::report::RunReport;
+
+pub use budgets::{Budget, budgets};
+pub use news::nearest;
+
+/// From one digest to the next.
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// A run, and the state that it left.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene<'a> {
+    /// What the operator wants.
+    pub settings: &'a Settings,
+    /// What was done.
+    pub report: &'a RunReport,
+    /// What is to be done next.
+    pub plan: &'a Plan,
+    /// What is stored.
+    pub inventory: &'a BTreeMap<CertificateName, InventoryEntry>,
+    /// What earlier runs have learnt, this one included.
+    pub pasts: &'a BTreeMap<CertificateName, Past>,
+    /// Since when CAs have been seen to be down.
+    pub down_since: &'a BTreeMap<CaName, Timestamp>,
+    /// What is left of limits that matter here.
+    pub budgets: &'a [Budget],
+    /// Certificates that cannot be read.
+    pub unreadable: &'a [StoreError],
+    /// True if the run ended well.
+    pub well: bool,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// What is told, and what counts as told from now on.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tale {
+    /// What is told, worst first.
+    pub events: Vec<Event>,
+    /// What counts as told.
+    pub told: Vec<Told>,
+    /// What is over, by subject and kind.
+    pub over: Vec<(String, EventKind)>,
+}
+
+/// A state that is worth telling, under the key of its event's subject and kind.
+#[derive(Debug, Clone, PartialEq)]
+struct Condition {
+    /// How bad it is, in the order of its kind.
+    step: u32,
+    /// The event that tells it; its `change` is filled in.
+    event: Event,
+}
+
+/// How it stands with something that was told and is no condition now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is good again.
+    Good,
+    /// This run has not seen it.
+    Unknown,
+    /// There is no such thing any more.
+    Gone,
+}
+
+/// Decides what is told of this scene, if `told` was told before.
+pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
+    let conditions = conditions::all(scene);
+    let failing = conditions.len();
+    let mut tale = compare(told, conditions, scene.now, |told| {
+        conditions::standing(told, scene)
+    });
+    tale.events.extend(news::of_run(scene));
+    news::digest(told, scene, failing, &mut tale);
+    tale.events.sort_by_key(|event| {
+        let change = match event.change {
+            Change::Worse => 0,
+            Change::Began => 1,
+            Change::Once => 2,
+            Change::Over => 3,
+        };
+        (!event.needs_person, change, event.subject.clone())
+    });
+    tale
+}
+
+/// The heartbeat of a run that ended well. It is not written down: late, it would say nothing.
+pub fn heartbeat(scene: &Scene<'_>) -> Option<Event> {
+    scene
+        .well
+        .then(|| Event::new(EventKind::RunOk, Change::Once, ""))
+}
+
+/// What became of a notifier in this run.
+#[derive(Debug, Clone)]
+pub struct NotifierState<'a> {
+    /// Which.
+    pub name: &'a NotifierName,
+    /// Why it could not be reached, and what to do.
+    pub causes: Option<(Vec<String>, Option<String>)>,
+    /// True if it took something.
+    pub delivered: bool,
+    /// Recipients that it did not take.
+    pub refused: Vec<String>,
+    /// Letters that wait for it.
+    pub waiting: usize,
+}
+
+/// Decides what is told of notifiers that could not be reached, or can be again.
+pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timestamp) -> Tale {
+    let conditions = states.iter().filter_map(|state| {
+        let mut event = Event::new(
+            EventKind::NotifierFailed,
+            Change::Began,
+            state.name.as_str(),
+        );
+        event.needs_person = true;
+        event.count = u32::try_from(state.waiting).ok();
+        match &state.causes {
+            Some((causes, hint)) => {
+                event.causes.clone_from(causes);
+                event.hint.clone_from(hint);
+            }
+            None if !state.refused.is_empty() => event.causes.clone_from(&state.refused),
+            None => return None,
+        }
+        Some(Condition { step: 1, event })
+    });
+    let of_notifiers: Vec<Told> = told
+        .iter()
+        .filter(|told| told.kind == EventKind::NotifierFailed)
+        .cloned()
+        .collect();
+    compare(&of_notifiers, conditions.collect(), now, |told| {
+        let state = states.iter().find(|one| one.name.as_str() == told.subject);
+        match state {
+            None => Standing::Gone,
+            Some(state) if state.delivered => Standing::Good,
+            Some(_) => Standing::Unknown,
+        }
+    })
+}
+
+/// What is new, worse or over.
+fn compare(
+    told: &[Told],
+    conditions: Vec<Condition>,
+    now: Timestamp,
+    standing: impl Fn(&Told) -> Standing,
+) -> Tale {
+    let mut tale = Tale::default();
+    let mut seen: BTreeSet<(String, EventKind)> = BTreeSet::new();
+    for Condition { step, mut event } in conditions {
+        let key = (event.subject.clone(), event.kind);
+        let before = told
+            .iter()
+            .find(|told| told.kind == event.kind && told.subject == event.subject);
+        event.change = match before {
+            None => Change::Began,
+            Some(before) if step > before.step => Change::Worse,
+            Some(_) => {
+                seen.insert(key);
+                continue;
+            }
+        };
+        seen.insert(key);
+        tale.told.push(Told {
+            subject: event.subject.clone(),
+            kind: event.kind,
+            step,
+            at: now,
+        });
+        tale.events.push(event);
+    }
+    for one in told {
+        if seen.contains(&(one.subject.clone(), one.kind)) {
+            continue;
+        }
+        match standing(one) {
+            Standing::Unknown => {}
+            Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
+            Standing::Good => {
+                tale.over.push((one.subject.clone(), one.kind));
+                tale.events.push(Event {
+                    since: Some(one.at),
+                    ..Event::new(one.kind, Change::Over, one.subject.clone())
+                });
+            }
+        }
+    }
+    tale
+}
+
+/// Takes out what the same message says better: that a failure is over, of a certificate that it says
+/// was renewed; that it fails, of one that it says ends soon.
+pub(crate) fn drop_echoes(events: &mut Vec<Event>) {
+    let renewed: BTreeSet<String> = events
+        .iter()
+        .filter(|event| matches!(event.kind, EventKind::Renewed | EventKind::FailedOver))
+        .map(|event| event.subject.clone())
+        .collect();
+    events.retain(|event| {
+        let ended = event.change == Change::Over
+            && matches!(event.kind, EventKind::Failed | EventKind::ExpiryNear);
+        !(ended && renewed.contains(&event.subject))
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,484 @@
+//! States that are worth telling, as they are after a run, and how it stands with those that were told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use waxwing_core::alert::{self, InPlace, Step};
+use waxwing_core::due;
+use waxwing_core::failure::FailureClass;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::plan::{Action, InstallReason, Item};
+use waxwing_core::settings::CertificateSettings;
+
+use super::budgets::{self, Near};
+use super::{Condition, Scene, Standing};
+use crate::certificate::{AttemptResult, InventoryEntry};
+use crate::failure::Failure;
+use crate::history;
+use crate::notify::Told;
+use crate::plugin::{PluginFailure, PluginFailureKind};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached};
+
+/// Behind these times a CA that is down is told again, after `[failover] after` for the first time.
+const LONG_DOWN: [Duration; 2] = [
+    Duration::from_secs(3 * 24 * 60 * 60),
+    Duration::from_secs(7 * 24 * 60 * 60),
+];
+
+/// Lines of a chain of causes that a message has room for.
+const MOST_CAUSES: usize = 24;
+
+/// Every state that is worth telling.
+pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
+    let mut found = Vec::new();
+    for certificate in &scene.settings.certificates {
+        found.extend(failed(certificate, scene));
+        found.extend(expiry(certificate, scene));
+        let not_installed = not_installed(certificate, scene);
+        // What is not installed cannot be served.
+        if not_installed.is_none() {
+            found.extend(not_served(certificate, scene));
+        }
+        found.extend(not_installed);
+    }
+    for error in scene.unreadable {
+        let mut event = Event::new(
+            EventKind::Failed,
+            Change::Began,
+            error.path.display().to_string(),
+        );
+        event.needs_person = true;
+        event.causes = vec![error.to_string()];
+        event.hint.clone_from(&error.hint);
+        found.push(Condition { step: 1, event });
+    }
+    found.extend(outages(scene));
+    found.extend(denied(scene));
+    found.extend(budgets::conditions(scene.budgets));
+    found
+}
+
+/// How it stands with what was told and is not among the conditions.
+pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
+    let mut certificates = scene.settings.certificates.iter();
+    let certificate = certificates.find(|one| one.name.as_str() == told.subject);
+    match told.kind {
+        EventKind::Failed | EventKind::ExpiryNear => match certificate {
+            // A certificate that could not be read, and now can be, is told of by its name.
+            None => Standing::Gone,
+            Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
+                Standing::Unknown
+            }
+            Some(_) => Standing::Good,
+        },
+        EventKind::NotInstalled => match certificate {
+            None => Standing::Gone,
+            Some(certificate) if waits_for_installer(certificate, scene) => Standing::Unknown,
+            Some(_) => Standing::Good,
+        },
+        EventKind::NotServed => match certificate {
+            None => Standing::Gone,
+            Some(certificate) if certificate.served_at.is_empty() => Standing::Gone,
+            Some(certificate) => match served(certificate, scene) {
+                Some(bad) if bad.is_empty() => Standing::Good,
+                _ => Standing::Unknown,
+            },
+        },
+        EventKind::CaOutage => {
+            let mut used = scene.settings.used_cas().into_iter();
+            match used.find(|ca| ca.as_str() == told.subject) {
+                None => Standing::Gone,
+                Some(ca) if scene.down_since.contains_key(&ca) => Standing::Unknown,
+                Some(_) => Standing::Good,
+            }
+        }
+        EventKind::PluginDenied => {
+            let mut plugins = scene.settings.plugins.keys();
+            if !plugins.any(|plugin| plugin.as_str() == told.subject) {
+                Standing::Gone
+            } else if has_worked(&told.subject, scene) {
+                Standing::Good
+            } else {
+                Standing::Unknown
+            }
+        }
+        EventKind::BudgetNear => match budgets::near(scene.budgets, &told.subject) {
+            None => Standing::Gone,
+            Some(Near::Far) => Standing::Good,
+            Some(Near::Between | Near::At(_)) => Standing::Unknown,
+        },
+        EventKind::NotifierFailed
+        | EventKind::WeeklyDigest
+        | EventKind::Renewed
+        | EventKind::FailedOver
+        | EventKind::RunOk
+        | EventKind::Test => Standing::Unknown,
+    }
+}
+
+/// True if another run is at this certificate, or if it waits for its CA: whether it fails is not known.
+fn worked_on(subject: &str, scene: &Scene<'_>) -> bool {
+    let mut reports = scene.report.certificates.iter();
+    let report = reports.find(|report| report.certificate.as_str() == subject);
+    report
+        .is_some_and(|report| matches!(report.outcome, Outcome::Locked(_)) || waits_for_ca(report))
+}
+
+fn waits_for_ca(report: &CertificateReport) -> bool {
+    matches!(
+        last_failure(report),
+        Some(Failure::Parked { .. } | Failure::Stopped)
+    )
+}
+
+pub(super) fn report_of<'r>(
+    name: &CertificateName,
+    scene: &'r Scene<'_>,
+) -> Option<&'r CertificateReport> {
+    let mut reports = scene.report.certificates.iter();
+    reports.find(|report| report.certificate == *name)
+}
+
+fn item_of<'p>(name: &CertificateName, scene: &'p Scene<'_>) -> Option<&'p Item> {
+    scene.plan.items.iter().find(|item| item.name == *name)
+}
+
+/// Why the CAs that were tried did not give a certificate, and what else went wrong.
+pub(super) fn every_failure(report: &CertificateReport) -> Vec<&Failure> {
+    let at_cas = report.failures.iter().map(|at_ca| &at_ca.failure);
+    let mut all: Vec<&Failure> = at_cas.collect();
+    if let Outcome::Failed(Some(failure)) = &report.outcome {
+        all.push(failure);
+    }
+    all
+}
+
+fn last_failure(report: &CertificateReport) -> Option<&Failure> {
+    match &report.outcome {
+        Outcome::Failed(_) => every_failure(report).pop(),
+        _ => None,
+    }
+}
+
+/// A whole chain, cut where nobody reads on.
+fn chain(mut causes: Vec<String>) -> Vec<String> {
+    if causes.len() > MOST_CAUSES {
+        let more = causes.len() - MOST_CAUSES;
+        causes.truncate(MOST_CAUSES);
+        causes.push(format!("and {more} more"));
+    }
+    causes
+}
+
+/// What is known of a certificate besides the event itself.
+pub(super) fn about(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) {
+    event.names = certificate
+        .domains
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let entry = scene.inventory.get(&certificate.name);
+    let current = entry.and_then(|entry| entry.current.as_ref());
+    event.not_after = current.map(|current| current.facts.not_after);
+}
+
+/// The last failure as the store has it, if nothing has succeeded since.
+fn stored_failure(entry: &InventoryEntry) -> Option<(&str, &[String])> {
+    match &entry.last.as_ref()?.result {
+        AttemptResult::Failed { class, causes } => Some((class, causes)),
+        _ => None,
+    }
+}
+
+/// What is told of a failure: why, and what comes next.
+fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) {
+    let report = report_of(&certificate.name, scene);
+    let failed = report.filter(|report| matches!(report.outcome, Outcome::Failed(_)));
+    let item = item_of(&certificate.name, scene);
+    event.next_try = item
+        .and_then(|item| item.hold.as_ref())
+        .and_then(|hold| hold.until());
+    if let Some(report) = failed {
+        let all = every_failure(report);
+        event.causes = chain(all.iter().flat_map(|failure| failure.lines()).collect());
+        event.hint = all.iter().rev().find_map(|failure| failure.hint());
+        if let Some((at, ca)) = &report.next_try {
+            event.next_try = Some(*at);
+            event.ca = Some(ca.to_string());
+        }
+    } else if let Some((_, causes)) = scene
+        .inventory
+        .get(&certificate.name)
+        .and_then(stored_failure)
+    {
+        event.causes = chain(causes.to_vec());
+    }
+}
+
+fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+    let entry = scene.inventory.get(&certificate.name);
+    let past = scene.pasts.get(&certificate.name);
+    let stored = entry.and_then(stored_failure);
+    let at_cas = past.map_or(0, |past| past.failed.len());
+    // What failed before a CA was asked is in the store alone.
+    let failures = at_cas.max(usize::from(stored.is_some()));
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let step = alert::step(failures, None, scene.now)?;
+    let report = report_of(&certificate.name, scene);
+    let class = report
+        .and_then(last_failure)
+        .map(|failure| failure.class().as_str())
+        .or_else(|| stored.map(|(class, _)| class));
+    let waits = [FailureClass::RateLimited, FailureClass::Cancelled].map(FailureClass::as_str);
+    // To wait for a CA is no failure, until it has become many.
+    if step == Step::Failed && class.is_some_and(|class| waits.contains(&class)) {
+        return None;
+    }
+    let passes = class == Some(FailureClass::Transient.as_str());
+    let mut event = Event::new(EventKind::Failed, Change::Began, certificate.name.as_str());
+    about(certificate, scene, &mut event);
+    why(certificate, scene, &mut event);
+    event.step = Some(step.as_str().to_owned());
+    event.count = Some(failures);
+    event.needs_person = step > Step::Failed || !passes || event.not_after.is_none();
+    Some(Condition {
+        step: if step == Step::Failed { 1 } else { 2 },
+        event,
+    })
+}
+
+fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+    let entry = scene.inventory.get(&certificate.name)?;
+    let nothing = history::Past::default();
+    let past = scene.pasts.get(&certificate.name).unwrap_or(&nothing);
+    let current = history::stored(entry, past).current?;
+    let due = due::due(
+        current.not_before,
+        current.not_after,
+        certificate.days_after_issue,
+        current.suggestion.as_ref(),
+    );
+    let in_place = InPlace {
+        not_before: current.not_before,
+        not_after: current.not_after,
+        due: &due,
+    };
+    let step = alert::step(0, Some(in_place), scene.now)?;
+    let number = match step {
+        Step::EndsSoon(nth) => 1 + u32::from(nth),
+        Step::Expired => u32::from(u8::MAX),
+        Step::Failed | Step::FailedAgain => return None,
+    };
+    let mut event = Event::new(
+        EventKind::ExpiryNear,
+        Change::Began,
+        certificate.name.as_str(),
+    );
+    about(certificate, scene, &mut event);
+    why(certificate, scene, &mut event);
+    event.step = Some(step.as_str().to_owned());
+    event.count = u32::try_from(past.failed.len()).ok();
+    event.needs_person = true;
+    Some(Condition {
+        step: number,
+        event,
+    })
+}
+
+/// An installer that failed for this certificate in this run.
+fn not_installed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+    let failed = scene.report.installs.iter().filter_map(|install| {
+        let of_it = install.certificates.contains(&certificate.name);
+        match &install.outcome {
+            InstallOutcome::Failed(failure) if of_it => Some((&install.plugin, failure)),
+            _ => None,
+        }
+    });
+    let failed: Vec<_> = failed.collect();
+    let (_, first) = failed.first()?;
+    let mut event = Event::new(
+        EventKind::NotInstalled,
+        Change::Began,
+        certificate.name.as_str(),
+    );
+    about(certificate, scene, &mut event);
+    event.what = failed
+        .iter()
+        .map(|(plugin, _)| plugin.to_string())
+        .collect();
+    event.causes = chain(failed.iter().flat_map(|(_, one)| one.lines()).collect());
+    event.hint = first.hint();
+    event.needs_person = true;
+    Some(Condition { step: 1, event })
+}
+
+/// True if something stored is still to be installed.
+fn waits_for_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    item_of(&certificate.name, scene).is_some_and(|item| {
+        item.install
+            .iter()
+            .any(|install| install.because != InstallReason::NewVersion)
+    })
+}
+
+/// Places that serve something else than the current version, with what was seen there; none if that
+/// was not looked at since it is current.
+fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(String, String)>> {
+    let entry = scene.inventory.get(&certificate.name)?;
+    let current = entry.current.as_ref()?;
+    let mut bad = Vec::new();
+    for place in &certificate.served_at {
+        let place = place.to_string();
+        let mark = entry.served.iter().find(|mark| mark.place == place)?;
+        if mark.at < current.origin.issued_at {
+            return None;
+        }
+        match &mark.seen {
+            Ok(leaf) if leaf.sha256 == current.facts.leaf_sha256 => {}
+            Ok(leaf) => {
+                let until = leaf.not_after.map(|at| format!(", valid until {at}"));
+                let seen = format!("another certificate is served{}", until.unwrap_or_default());
+                bad.push((place, seen));
+            }
+            Err(causes) => bad.push((place, causes.join(": "))),
+        }
+    }
+    Some(bad)
+}
+
+fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+    if certificate.served_at.is_empty() || waits_for_installer(certificate, scene) {
+        return None;
+    }
+    let bad = served(certificate, scene).filter(|bad| !bad.is_empty())?;
+    let mut event = Event::new(
+        EventKind::NotServed,
+        Change::Began,
+        certificate.name.as_str(),
+    );
+    about(certificate, scene, &mut event);
+    event.causes = bad
+        .iter()
+        .map(|(place, seen)| format!("{place}: {seen}"))
+        .collect();
+    event.what = bad.into_iter().map(|(place, _)| place).collect();
+    event.needs_person = true;
+    let step = u32::try_from(event.what.len()).unwrap_or(u32::MAX);
+    Some(Condition { step, event })
+}
+
+/// CAs that this run has seen to be down, and that have been so for long.
+fn outages(scene: &Scene<'_>) -> Vec<Condition> {
+    let failures = scene
+        .report
+        .certificates
+        .iter()
+        .flat_map(|one| &one.failures);
+    // A cut-off machine says nothing about a CA.
+    let seen: Vec<(&CaName, &Failure)> = failures
+        .filter(|at_ca| at_ca.failure.silence().is_some() || is_directory(&at_ca.failure))
+        .map(|at_ca| (&at_ca.ca, &at_ca.failure))
+        .collect();
+    let mut found = Vec::new();
+    for (ca, since) in scene.down_since {
+        let Some((_, failure)) = seen.iter().find(|(failed, _)| *failed == ca) else {
+            continue;
+        };
+        let down = scene.now.since(*since);
+        if down < scene.settings.failover.after {
+            continue;
+        }
+        let longer = LONG_DOWN.iter().filter(|long| down >= **long).count();
+        let mut event = Event::new(EventKind::CaOutage, Change::Began, ca.as_str());
+        event.since = Some(*since);
+        event.causes = chain(failure.lines());
+        event.hint = failure.hint();
+        let of_list = scene.settings.certificates.iter();
+        let users = of_list.filter(|one| one.cas.contains(ca));
+        event.what = users.map(|one| one.name.to_string()).collect();
+        // Others of the list stand in, where there are others.
+        event.needs_person = scene
+            .settings
+            .certificates
+            .iter()
+            .any(|one| one.cas.as_slice() == [ca.clone()]);
+        let step = 1 + u32::try_from(longer).unwrap_or(0);
+        found.push(Condition { step, event });
+    }
+    found
+}
+
+const fn is_directory(failure: &Failure) -> bool {
+    matches!(failure, Failure::Directory { .. })
+}
+
+/// Every failure of a plugin in this run.
+fn plugin_failures<'r>(scene: &'r Scene<'_>) -> Vec<&'r PluginFailure> {
+    let mut all: Vec<&PluginFailure> = Vec::new();
+    let mut of = |failure: &'r Failure| {
+        if let Failure::Plugins(failures) = failure {
+            all.extend(failures);
+        }
+    };
+    for report in &scene.report.certificates {
+        every_failure(report).into_iter().for_each(&mut of);
+    }
+    for install in &scene.report.installs {
+        if let InstallOutcome::Failed(failure) = &install.outcome {
+            of(failure);
+        }
+    }
+    all.extend(scene.report.certificates.iter().flat_map(|one| &one.owed));
+    all
+}
+
+fn denied(scene: &Scene<'_>) -> Vec<Condition> {
+    let mut told = BTreeSet::new();
+    let mut found = Vec::new();
+    for failure in plugin_failures(scene) {
+        if failure.kind != PluginFailureKind::Denied || !told.insert(&failure.plugin) {
+            continue;
+        }
+        let mut event = Event::new(
+            EventKind::PluginDenied,
+            Change::Began,
+            failure.plugin.as_str(),
+        );
+        event.causes = vec![failure.to_string()];
+        event.causes.extend(failure.causes.iter().cloned());
+        event.hint.clone_from(&failure.hint);
+        event.needs_person = true;
+        found.push(Condition { step: 1, event });
+    }
+    found
+}
+
+/// True if the plugin did in this run what it is for.
+fn has_worked(plugin: &str, scene: &Scene<'_>) -> bool {
+    let mut milestones = scene
+        .report
+        .certificates
+        .iter()
+        .flat_map(|report| &report.milestones);
+    let placed = milestones.any(|milestone| match &milestone.what {
+        Reached::Placed(records) => records.iter().any(|(_, by)| by.as_str() == plugin),
+        _ => false,
+    });
+    let mut installs = scene.report.installs.iter();
+    placed
+        || installs.any(|install| {
+            let done = matches!(install.outcome, InstallOutcome::Done { .. });
+            install.plugin.as_str() == plugin && done
+        })
+}
+
+/// When the certificate is renewed, if it is in place.
+pub(super) fn renewal_of(item: &Item) -> Option<waxwing_core::time::Timestamp> {
+    match &item.action {
+        Action::Keep { due, .. } | Action::Install { due, .. } | Action::Renew { due, .. } => {
+            Some(item.moment.map_or(due.at, |moment| moment.at))
+        }
+        Action::Issue(_) | Action::Gone { .. } => None,
+    }
+}

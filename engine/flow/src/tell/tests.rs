@@ -1,0 +1,460 @@
+use std::time::Duration;
+
+use waxwing_core::http::{Method, TransportError, TransportStage};
+use waxwing_core::name::{Identifier, PluginName};
+use waxwing_core::plan::{self, Circumstances};
+use waxwing_core::retry::ladder::Failed;
+use waxwing_core::settings::served_at::ServedAt;
+
+use super::*;
+use crate::certificate::{
+    AttemptResult, CertificateFacts, InventoryVersion, LastAttempt, Origin, ServedLeaf, ServedMark,
+};
+use crate::failure::{CaError, Failure};
+use crate::history;
+use crate::plugin::{PluginFailure, PluginFailureKind};
+use crate::report::{
+    CaFailure, CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport,
+};
+use crate::tests::world::{certificate, profile, settings};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const LIFE: u32 = 90;
+
+fn start() -> Timestamp {
+    Timestamp::from_unix(1_795_000_000)
+}
+
+fn name(text: &str) -> CertificateName {
+    CertificateName::parse(text).expect("a literal name")
+}
+
+fn ca(text: &str) -> CaName {
+    CaName::parse(text).expect("a literal name")
+}
+
+/// A machine with one certificate, issued at the beginning, and what it was told.
+struct Machine {
+    settings: Settings,
+    told: Vec<Told>,
+    issued: Timestamp,
+    failures: u32,
+    last: Option<LastAttempt>,
+    served: Vec<ServedMark>,
+    down_since: BTreeMap<CaName, Timestamp>,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let shop = certificate("shop", &["example.com"], &["first", "second"]);
+        Self {
+            settings: settings(vec![profile("first"), profile("second")], vec![shop]),
+            told: Vec::new(),
+            issued: start(),
+            failures: 0,
+            last: None,
+            served: Vec::new(),
+            down_since: BTreeMap::new(),
+        }
+    }
+
+    fn shop(&mut self) -> &mut waxwing_core::settings::CertificateSettings {
+        &mut self.settings.certificates[0]
+    }
+
+    fn fail(&mut self, failures: u32, class: &str) {
+        self.failures = failures;
+        self.last = (failures > 0).then(|| LastAttempt {
+            at: self.issued,
+            ca: Some(ca("first")),
+            result: AttemptResult::Failed {
+                class: class.to_owned(),
+                causes: vec!["first refused".to_owned()],
+            },
+        });
+    }
+
+    fn renew(&mut self, day: f64) -> CertificateReport {
+        self.issued = start() + DAY.mul_f64(day);
+        self.fail(0, "");
+        let outcome = Outcome::Issued {
+            ca: ca("first"),
+            fallback: false,
+            version: Some(2),
+            not_after: self.issued + DAY * LIFE,
+            first: false,
+        };
+        report(outcome, Vec::new())
+    }
+
+    /// What is told at the end of a run on that day, as `kind change`, and with it counts as told.
+    fn run(&mut self, day: f64, report: &RunReport) -> Vec<String> {
+        let now = start() + DAY.mul_f64(day);
+        let entry = InventoryEntry {
+            damage: None,
+            certificate: name("shop"),
+            current: Some(InventoryVersion {
+                version: 1,
+                facts: CertificateFacts {
+                    names: vec![Identifier::parse("example.com").expect("a literal name")],
+                    serial: vec![1],
+                    authority_key_id: None,
+                    not_before: self.issued,
+                    not_after: self.issued + DAY * LIFE,
+                    leaf_sha256: "00".to_owned(),
+                    leaf_sha1: "00".to_owned(),
+                    public_key_sha256: "00".to_owned(),
+                    key_type: None,
+                    issuers: Vec::new(),
+                },
+                origin: Origin {
+                    ca: ca("first"),
+                    account: String::new(),
+                    issued_at: self.issued,
+                    fallback: false,
+                    staging: false,
+                },
+                revoked: None,
+            }),
+            installed: Vec::new(),
+            last: self.last.clone(),
+            served: self.served.clone(),
+            unfinished: false,
+        };
+        let failed = (0..self.failures).map(|_| Failed {
+            rehearsed: false,
+            ca: ca("first"),
+            at: now,
+            theirs: true,
+            rejected: false,
+            local: false,
+            until: None,
+        });
+        let past = Past {
+            failed: failed.collect(),
+            ..Past::default()
+        };
+        let stored = [history::stored(&entry, &past)];
+        let plan = plan::plan(
+            &self.settings,
+            &stored,
+            &Circumstances {
+                digests: &BTreeMap::new(),
+                down_since: &self.down_since,
+                spent: &BTreeMap::new(),
+                by_hand: false,
+                now,
+            },
+        );
+        let scene = Scene {
+            settings: &self.settings,
+            report,
+            plan: &plan,
+            inventory: &BTreeMap::from([(name("shop"), entry)]),
+            pasts: &BTreeMap::from([(name("shop"), past)]),
+            down_since: &self.down_since,
+            budgets: &[],
+            unreadable: &[],
+            well: true,
+            now,
+        };
+        let tale = tell(&self.told, &scene);
+        self.told
+            .retain(|told| !tale.over.contains(&(told.subject.clone(), told.kind)));
+        for told in tale.told {
+            self.told
+                .retain(|old| (old.kind, &old.subject) != (told.kind, &told.subject));
+            self.told.push(told);
+        }
+        let all = tale.events.iter();
+        all.map(|event| {
+            let change = serde_json::to_value(event.change).expect("JSON");
+            format!("{} {}", event.kind, change.as_str().unwrap_or_default())
+        })
+        .collect()
+    }
+}
+
+fn report(outcome: Outcome, failures: Vec<CaFailure>) -> CertificateReport {
+    CertificateReport {
+        certificate: name("shop"),
+        started: start(),
+        ended: start(),
+        outcome,
+        milestones: Vec::new(),
+        failures,
+        stands_in: None,
+        next_try: None,
+        owed: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn run_of(certificates: Vec<CertificateReport>) -> RunReport {
+    RunReport {
+        id: "1-1".to_owned(),
+        started: start(),
+        ended: start(),
+        certificates,
+        put_back: Vec::new(),
+        installs: Vec::new(),
+        served: Vec::new(),
+        audit: Vec::new(),
+        requests: BTreeMap::new(),
+        accounts: Vec::new(),
+        stopped: false,
+    }
+}
+
+fn idle() -> RunReport {
+    run_of(Vec::new())
+}
+
+fn silent() -> Failure {
+    let url = "https://first.example/directory";
+    let error = TransportError {
+        stage: TransportStage::Connect,
+        method: Method::Get,
+        url: url.to_owned(),
+        address: None,
+        elapsed: Duration::from_millis(7),
+        causes: vec!["refused".to_owned()],
+    };
+    Failure::Directory {
+        ca: ca("first"),
+        tried: vec![(url.to_owned(), CaError::Transport(error))],
+    }
+}
+
+#[test]
+fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
+    let mut machine = Machine::new();
+    // Day, failures so far, what is told. The safe floor of 90 days is at day 75.
+    let table: &[(f64, u32, &[&str])] = &[
+        (10.0, 0, &[]),
+        (56.0, 1, &["failed began"]),
+        (56.1, 1, &[]),
+        (57.0, 2, &[]),
+        (58.0, 3, &["failed worse"]),
+        (74.0, 20, &[]),
+        (75.5, 21, &["expiry-near began"]),
+        (75.6, 21, &[]),
+        (76.5, 22, &["expiry-near worse"]),
+        (83.5, 29, &["expiry-near worse"]),
+        (87.5, 33, &["expiry-near worse"]),
+        (89.5, 35, &["expiry-near worse"]),
+        (90.5, 36, &["expiry-near worse"]),
+        (120.0, 66, &[]),
+    ];
+    for (day, failures, want) in table {
+        machine.fail(*failures, "transient");
+        assert_eq!(machine.run(*day, &idle()), *want, "day {day}");
+    }
+    let renewed = machine.renew(121.0);
+    let told = machine.run(121.0, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
+    assert_eq!(machine.run(122.0, &idle()), [""; 0]);
+    assert_eq!(machine.told, []);
+}
+
+#[test]
+fn a_certificate_that_nobody_tries_to_renew_is_told_as_it_ends() {
+    let mut machine = Machine::new();
+    // The machine was off until then.
+    assert_eq!(machine.run(88.0, &idle()), ["expiry-near began"]);
+    assert_eq!(machine.run(95.0, &idle()), ["expiry-near worse"]);
+    assert_eq!(machine.told[0].step, 255);
+    // Out of the configuration: nothing is over, it is simply no matter any more.
+    machine.settings.certificates.clear();
+    assert_eq!(machine.run(96.0, &idle()), [""; 0]);
+    assert_eq!(machine.told, []);
+}
+
+#[test]
+fn to_wait_for_a_ca_is_no_failure_until_it_has_become_many() {
+    let mut machine = Machine::new();
+    machine.fail(1, "rate-limited");
+    assert_eq!(machine.run(56.0, &idle()), [""; 0]);
+    machine.fail(3, "rate-limited");
+    assert_eq!(machine.run(57.0, &idle()), ["failed began"]);
+    // Busy in another run: nobody knows yet how it ends.
+    machine.fail(0, "");
+    let stopped = report(Outcome::Failed(Some(Failure::Stopped)), Vec::new());
+    assert_eq!(machine.run(57.1, &run_of(vec![stopped])), [""; 0]);
+    assert_eq!(machine.run(57.2, &idle()), ["failed over"]);
+}
+
+#[test]
+fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
+    let mut machine = Machine::new();
+    machine.down_since = BTreeMap::from([(ca("first"), start())]);
+    let failed = || {
+        let failure = CaFailure {
+            ca: ca("first"),
+            at: start(),
+            failure: silent(),
+            elsewhere: None,
+        };
+        run_of(vec![report(Outcome::Overtaken, vec![failure])])
+    };
+    assert_eq!(machine.run(0.4, &failed()), [""; 0]);
+    // Nobody has looked since: that says nothing.
+    assert_eq!(machine.run(0.6, &idle()), [""; 0]);
+    assert_eq!(machine.run(0.7, &failed()), ["ca-outage began"]);
+    assert_eq!(machine.run(1.0, &failed()), [""; 0]);
+    assert_eq!(machine.run(3.1, &failed()), ["ca-outage worse"]);
+    assert_eq!(machine.run(3.2, &idle()), [""; 0]);
+    assert_eq!(machine.run(7.1, &failed()), ["ca-outage worse"]);
+    machine.down_since.clear();
+    assert_eq!(machine.run(8.0, &idle()), ["ca-outage over"]);
+}
+
+#[test]
+fn an_installer_that_fails_is_told_and_so_is_a_plugin_that_was_denied() {
+    let mut machine = Machine::new();
+    machine.shop().install = vec![PluginName::parse("files").expect("a literal name")];
+    let failure = |kind| PluginFailure {
+        plugin: PluginName::parse("files").expect("a literal name"),
+        call: "install".to_owned(),
+        kind,
+        code: "x".to_owned(),
+        message: "no".to_owned(),
+        hint: None,
+        http_status: None,
+        details: Vec::new(),
+        retry_after: None,
+        account_wide: false,
+        causes: Vec::new(),
+    };
+    let install = |outcome| {
+        let mut run = idle();
+        run.installs.push(InstallReport {
+            plugin: PluginName::parse("files").expect("a literal name"),
+            certificates: vec![name("shop")],
+            started: start(),
+            took: DAY,
+            steps: Vec::new(),
+            stages: Vec::new(),
+            outcome,
+        });
+        run
+    };
+    let failed = |kind| {
+        install(InstallOutcome::Failed(Failure::Plugins(vec![failure(
+            kind,
+        )])))
+    };
+    let permanent = failed(PluginFailureKind::Permanent);
+    assert_eq!(machine.run(1.0, &permanent), ["not-installed began"]);
+    assert_eq!(machine.run(1.1, &permanent), [""; 0]);
+    // A run that did not come so far: it is still not installed.
+    assert_eq!(machine.run(1.2, &idle()), [""; 0]);
+    machine.shop().install.clear();
+    assert_eq!(machine.run(1.3, &idle()), ["not-installed over"]);
+    let denied = failed(PluginFailureKind::Denied);
+    let told = machine.run(2.0, &denied);
+    assert_eq!(told, ["plugin-denied began", "not-installed began"]);
+    assert_eq!(machine.run(2.1, &denied), [""; 0]);
+}
+
+#[test]
+fn what_is_served_is_told_by_looks_at_what_is_current() {
+    let mut machine = Machine::new();
+    machine.shop().install.clear();
+    machine.shop().served_at = ["a.example:443", "b.example:443"]
+        .map(|place| ServedAt::parse(place).expect("a literal place"))
+        .to_vec();
+    let mark = |place: &str, day: f64, sha256: &str| ServedMark {
+        place: place.to_owned(),
+        at: start() + DAY.mul_f64(day),
+        seen: Ok(ServedLeaf {
+            sha256: sha256.to_owned(),
+            not_after: None,
+        }),
+    };
+    assert_eq!(machine.run(1.0, &idle()), [""; 0], "nobody has looked");
+    machine.served = vec![
+        mark("a.example:443", 1.0, "99"),
+        mark("b.example:443", 1.0, "00"),
+    ];
+    assert_eq!(machine.run(1.0, &idle()), ["not-served began"]);
+    assert_eq!(machine.run(1.1, &idle()), [""; 0]);
+    machine.served[1] = mark("b.example:443", 1.2, "99");
+    assert_eq!(machine.run(1.2, &idle()), ["not-served worse"]);
+    // A new one is there, and nobody has looked for it yet.
+    machine.issued = start() + DAY * 2;
+    assert_eq!(machine.run(2.0, &idle()), [""; 0]);
+    machine.served = vec![
+        mark("a.example:443", 2.1, "00"),
+        mark("b.example:443", 2.1, "00"),
+    ];
+    assert_eq!(machine.run(2.1, &idle()), ["not-served over"]);
+}
+
+#[test]
+fn a_digest_comes_once_a_week_to_whoever_wants_one() {
+    use waxwing_core::notify::{NotifySettings, Way};
+    let mut machine = Machine::new();
+    assert_eq!(machine.run(0.0, &idle()), [""; 0]);
+    assert_eq!(machine.told, []);
+    let notifier = NotifierName::parse("mail").expect("a literal name");
+    let settings = NotifySettings {
+        name: notifier.clone(),
+        way: Way::Log,
+        on: BTreeSet::from([EventKind::WeeklyDigest]),
+    };
+    machine.settings.notify.insert(notifier, settings);
+    assert_eq!(machine.run(1.0, &idle()), [""; 0], "a week is not over yet");
+    assert_eq!(machine.run(7.9, &idle()), [""; 0]);
+    assert_eq!(machine.run(8.0, &idle()), ["weekly-digest once"]);
+    assert_eq!(machine.run(8.1, &idle()), [""; 0]);
+    assert_eq!(machine.run(15.1, &idle()), ["weekly-digest once"]);
+    // The clock was ahead.
+    machine.told[0].at = start() + DAY * 900;
+    assert_eq!(machine.run(16.0, &idle()), ["weekly-digest once"]);
+}
+
+#[test]
+fn a_message_does_not_say_that_a_failure_is_over_beside_the_renewal() {
+    let event = |kind, change| Event::new(kind, change, "shop");
+    let mut events = vec![
+        event(EventKind::Renewed, Change::Once),
+        event(EventKind::Failed, Change::Over),
+        event(EventKind::NotServed, Change::Over),
+        Event::new(EventKind::Failed, Change::Over, "blog"),
+    ];
+    drop_echoes(&mut events);
+    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
+    assert_eq!(
+        kinds,
+        [EventKind::Renewed, EventKind::NotServed, EventKind::Failed]
+    );
+}
+
+#[test]
+fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
+    let mail = NotifierName::parse("mail").expect("a literal name");
+    let state = |failed: bool, delivered| NotifierState {
+        name: &mail,
+        causes: failed.then(|| (vec!["refused".to_owned()], None)),
+        delivered,
+        refused: Vec::new(),
+        waiting: 1,
+    };
+    let now = start();
+    let first = about_notifiers(&[], &[state(true, false)], now);
+    assert_eq!(first.events.len(), 1);
+    let told = first.told;
+    assert_eq!(
+        about_notifiers(&told, &[state(true, false)], now),
+        Tale::default()
+    );
+    // Nothing was sent: nothing is known.
+    assert_eq!(
+        about_notifiers(&told, &[state(false, false)], now),
+        Tale::default()
+    );
+    let over = about_notifiers(&told, &[state(false, true)], now);
+    assert_eq!(over.events[0].change, Change::Over);
+    assert_eq!(over.over, [("mail".to_owned(), EventKind::NotifierFailed)]);
+}

@@ -1,0 +1,415 @@
+//! Messages on their way: an outbox in memory, receivers that fail when they are told to, and a clock
+//! that stands where it is put.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waxwing_core::name::NotifierName;
+use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::time::Timestamp;
+
+use super::world::{certificate, profile, settings};
+use crate::notify::{Delivered, Frame, Listener, Message, Office, Posting, Sent, Told, Waiting};
+use crate::ports::{Clock, Notifier, NotifyError, Outbox, StoreError, StoreErrorKind};
+use crate::report::RunReport;
+use crate::tell::Scene;
+
+fn name(text: &str) -> NotifierName {
+    NotifierName::parse(text).expect("a literal name")
+}
+
+#[derive(Default)]
+struct Shelf {
+    told: Vec<Told>,
+    letters: Vec<Waiting>,
+    next_id: i64,
+    broken: bool,
+    /// Another process is faster so many times.
+    overtaken: u32,
+}
+
+#[derive(Default)]
+struct Memory(Mutex<Shelf>);
+
+impl Memory {
+    fn with<T>(&self, act: impl FnOnce(&mut Shelf) -> T) -> Result<T, StoreError> {
+        let mut shelf = self.0.lock().expect("a lock");
+        if shelf.broken {
+            return Err(StoreError {
+                kind: StoreErrorKind::NoSpace,
+                act: "write",
+                path: "waxwing.db".into(),
+                causes: Vec::new(),
+                hint: None,
+            });
+        }
+        Ok(act(&mut shelf))
+    }
+}
+
+impl Outbox for Memory {
+    fn told(&self) -> Result<Vec<Told>, StoreError> {
+        self.with(|shelf| shelf.told.clone())
+    }
+
+    fn post(&self, seen: &[Told], change: &Posting) -> Result<bool, StoreError> {
+        self.with(|shelf| {
+            if shelf.overtaken > 0 {
+                shelf.overtaken -= 1;
+                return false;
+            }
+            assert_eq!(shelf.told, seen);
+            let key = |told: &Told| (told.subject.clone(), told.kind);
+            shelf.told.retain(|told| {
+                !change.over.contains(&key(told))
+                    && change.told.iter().all(|new| key(new) != key(told))
+            });
+            shelf.told.extend(change.told.clone());
+            for letter in &change.letters {
+                shelf.next_id += 1;
+                shelf.letters.push(Waiting {
+                    id: shelf.next_id,
+                    letter: letter.clone(),
+                    attempts: 0,
+                    next: letter.notice.at,
+                    cause: None,
+                });
+            }
+            true
+        })
+    }
+
+    fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
+        self.with(|shelf| shelf.letters.clone())
+    }
+
+    fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        self.with(|shelf| {
+            let mut letters = shelf.letters.iter_mut();
+            match letters.find(|one| one.id == id && one.next == seen) {
+                Some(one) => {
+                    one.next = until;
+                    true
+                }
+                None => false,
+            }
+        })
+    }
+
+    fn forget(&self, id: i64) -> Result<(), StoreError> {
+        self.with(|shelf| shelf.letters.retain(|one| one.id != id))
+    }
+
+    fn keep(&self, id: i64, next: Timestamp, cause: &str) -> Result<(), StoreError> {
+        self.with(|shelf| {
+            if let Some(one) = shelf.letters.iter_mut().find(|one| one.id == id) {
+                one.attempts += 1;
+                one.next = next;
+                one.cause = Some(cause.to_owned());
+            }
+        })
+    }
+}
+
+#[derive(Default)]
+struct Receiver {
+    down: Mutex<bool>,
+    got: Mutex<Vec<String>>,
+    tries: Mutex<u32>,
+}
+
+#[async_trait]
+impl Notifier for Receiver {
+    fn to(&self) -> String {
+        "somebody".to_owned()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Delivered, NotifyError> {
+        *self.tries.lock().expect("a lock") += 1;
+        if *self.down.lock().expect("a lock") {
+            return Err(NotifyError {
+                what: "send".to_owned(),
+                causes: vec!["refused".to_owned()],
+                hint: None,
+            });
+        }
+        let mut got = self.got.lock().expect("a lock");
+        got.push(message.subject.clone());
+        Ok(Delivered::default())
+    }
+}
+
+struct Standing(Mutex<Timestamp>);
+
+#[async_trait]
+impl Clock for Standing {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().expect("a lock")
+    }
+
+    async fn sleep(&self, _wait: Duration) {}
+}
+
+/// Two receivers, one outbox, and a certificate that cannot be read or can.
+struct Town {
+    outbox: Memory,
+    receivers: BTreeMap<NotifierName, Arc<Receiver>>,
+    listeners: BTreeMap<NotifierName, Listener>,
+    clock: Standing,
+    by_hand: bool,
+    broken: bool,
+}
+
+impl Town {
+    fn new() -> Self {
+        let receivers: BTreeMap<NotifierName, Arc<Receiver>> = ["chat", "mail"]
+            .map(|text| (name(text), Arc::default()))
+            .into();
+        let listeners = receivers
+            .iter()
+            .map(|(name, receiver)| {
+                let listener = Listener {
+                    on: EventKind::usual().collect(),
+                    notifier: Arc::clone(receiver) as Arc<dyn Notifier>,
+                };
+                (name.clone(), listener)
+            })
+            .collect();
+        Self {
+            outbox: Memory::default(),
+            receivers,
+            listeners,
+            clock: Standing(Mutex::new(Timestamp::from_unix(1_795_000_000))),
+            by_hand: false,
+            broken: false,
+        }
+    }
+
+    fn set_down(&self, who: &str, down: bool) {
+        *self.receivers[&name(who)].down.lock().expect("a lock") = down;
+    }
+
+    fn got(&self, who: &str) -> Vec<String> {
+        self.receivers[&name(who)]
+            .got
+            .lock()
+            .expect("a lock")
+            .clone()
+    }
+
+    fn tries(&self, who: &str) -> u32 {
+        *self.receivers[&name(who)].tries.lock().expect("a lock")
+    }
+
+    fn wait(&self, minutes: u64) {
+        let mut now = self.clock.0.lock().expect("a lock");
+        *now = *now + Duration::from_secs(60 * minutes);
+    }
+
+    async fn run(&self) -> Vec<Sent> {
+        let settings = settings(
+            vec![profile("first")],
+            vec![certificate("shop", &["example.com"], &["first"])],
+        );
+        let now = self.clock.now();
+        let report = RunReport {
+            id: String::new(),
+            started: now,
+            ended: now,
+            certificates: Vec::new(),
+            put_back: Vec::new(),
+            installs: Vec::new(),
+            served: Vec::new(),
+            audit: Vec::new(),
+            requests: BTreeMap::new(),
+            accounts: Vec::new(),
+            stopped: false,
+        };
+        let error = StoreError {
+            kind: StoreErrorKind::Corrupt,
+            act: "read",
+            path: "/state/certificates/blog".into(),
+            causes: Vec::new(),
+            hint: None,
+        };
+        let unreadable: &[StoreError] = if self.broken { &[error] } else { &[] };
+        let scene = Scene {
+            settings: &settings,
+            report: &report,
+            plan: &waxwing_core::plan::Plan { items: Vec::new() },
+            inventory: &BTreeMap::new(),
+            pasts: &BTreeMap::new(),
+            down_since: &BTreeMap::new(),
+            budgets: &[],
+            unreadable,
+            well: !self.broken,
+            now,
+        };
+        let office = Office {
+            outbox: &self.outbox,
+            listeners: &self.listeners,
+            clock: &self.clock,
+            words: &|notice| {
+                let events = notice.events.iter();
+                let events = events.map(|event| format!("{} {:?}", event.kind, event.change));
+                let subject = events.collect::<Vec<_>>().join(", ");
+                (subject, String::new(), String::new())
+            },
+            frame: Frame {
+                host: "web01".to_owned(),
+                version: "0".to_owned(),
+                run: None,
+                certificates: 1,
+                nearest: None,
+            },
+            by_hand: self.by_hand,
+        };
+        office.tell(&scene).await
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_is_written_down_sent_and_forgotten() {
+    let mut town = Town::new();
+    assert_eq!(town.run().await, [], "nothing to tell");
+    town.broken = true;
+    assert_eq!(town.run().await.len(), 2);
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+    assert_eq!(town.run().await, [], "told already");
+}
+
+#[tokio::test]
+async fn a_letter_waits_longer_each_time_and_the_others_hear_of_it_once() {
+    let mut town = Town::new();
+    town.broken = true;
+    town.set_down("mail", true);
+    town.run().await;
+    assert_eq!(town.got("chat"), ["failed Began", "notifier-failed Began"]);
+    assert_eq!(town.tries("mail"), 1, "once in a run");
+    town.wait(4);
+    town.run().await;
+    assert_eq!(town.tries("mail"), 1, "it is too early");
+    town.wait(2);
+    town.run().await;
+    assert_eq!(town.tries("mail"), 2);
+    town.wait(29);
+    town.run().await;
+    assert_eq!(town.tries("mail"), 2);
+    assert_eq!(town.got("chat").len(), 2, "that it fails is known");
+    // A person does not wait.
+    town.set_down("mail", false);
+    town.by_hand = true;
+    let sent = town.run().await;
+    assert!(sent.iter().any(|one| one.late && one.outcome.is_ok()));
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    assert_eq!(
+        town.got("chat").last().map(String::as_str),
+        Some("notifier-failed Over")
+    );
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+    town.wait(600);
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"], "once");
+}
+
+#[tokio::test]
+async fn letters_come_in_order_and_the_first_that_fails_keeps_the_others() {
+    let mut town = Town::new();
+    town.by_hand = true;
+    town.set_down("mail", true);
+    town.set_down("chat", true);
+    town.broken = true;
+    town.run().await;
+    town.broken = false;
+    town.run().await;
+    let waiting = town.outbox.waiting().expect("letters");
+    assert!(waiting.len() >= 3, "{waiting:?}");
+    assert_eq!(town.tries("mail"), 2, "one letter in each run");
+    town.set_down("mail", false);
+    town.set_down("chat", false);
+    town.run().await;
+    // What could not be read is gone; nothing is known under its name any more, so nothing is over.
+    let first = town.got("mail");
+    assert_eq!(first.first().map(String::as_str), Some("failed Began"));
+    assert!(
+        first.contains(&"notifier-failed Began".to_owned()),
+        "{first:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_letter_that_nobody_can_get_any_more_is_given_up() {
+    let mut town = Town::new();
+    town.broken = true;
+    town.set_down("mail", true);
+    town.run().await;
+    town.wait(31 * 24 * 60);
+    town.run().await;
+    assert_eq!(town.outbox.waiting().expect("letters"), [], "too old");
+    // The notifier has left the configuration.
+    let mut town = Town::new();
+    town.broken = true;
+    town.set_down("mail", true);
+    town.run().await;
+    town.listeners.remove(&name("mail"));
+    town.run().await;
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+}
+
+#[tokio::test]
+async fn an_outbox_that_cannot_be_used_keeps_nobody_from_hearing() {
+    let mut town = Town::new();
+    town.broken = true;
+    town.outbox.0.lock().expect("a lock").broken = true;
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    // Another run was faster, and then not.
+    let mut town = Town::new();
+    town.broken = true;
+    town.outbox.0.lock().expect("a lock").overtaken = 2;
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    // What another process has taken is not sent by this one.
+    let town = Town::new();
+    let posting = Posting {
+        letters: vec![crate::notify::Letter {
+            notifier: name("mail"),
+            notice: Frame {
+                host: String::new(),
+                version: String::new(),
+                run: None,
+                certificates: 0,
+                nearest: None,
+            }
+            .notice(
+                town.clock.now(),
+                vec![Event::new(EventKind::Failed, Change::Began, "x")],
+            ),
+        }],
+        ..Posting::default()
+    };
+    assert_eq!(town.outbox.post(&[], &posting), Ok(true));
+    let now = town.clock.now();
+    let later = now + Duration::from_secs(60);
+    assert_eq!(town.outbox.take(1, now, later), Ok(true));
+    assert_eq!(town.outbox.take(1, now, later), Ok(false));
+    town.run().await;
+    assert_eq!(town.got("mail"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_heartbeat_goes_to_whoever_wants_it_and_never_waits() {
+    let mut town = Town::new();
+    let on = BTreeSet::from([EventKind::RunOk]);
+    town.listeners.get_mut(&name("mail")).expect("known").on = on;
+    town.run().await;
+    assert_eq!(town.got("mail"), ["run-ok Once"]);
+    assert_eq!(town.got("chat"), [""; 0]);
+    town.set_down("mail", true);
+    town.run().await;
+    assert_eq!(town.got("chat"), ["notifier-failed Began"]);
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+}
