@@ -239,6 +239,11 @@ impl Ill {
         matches!(self, Self::HangBefore | Self::HangAfter | Self::Drip)
     }
 
+    /// True if every request that is on its way over the same connection is struck, too.
+    pub(super) const fn closes_the_connection(self) -> bool {
+        matches!(self, Self::ResetBefore | Self::ResetAfter | Self::CutOff)
+    }
+
     /// What has to stand in a report of a failure that came of it: one of these.
     pub(super) const fn signs(self) -> &'static [&'static str] {
         match self {

@@ -2,6 +2,7 @@
 
 use waxwing_flow::ports::KeyMaker as _;
 use waxwing_io::keys::LocalKeys;
+use waxwing_world::traffic::Class;
 
 use super::cell::Play;
 use super::judge::Office;
@@ -15,7 +16,11 @@ impl Play {
             let of_the_endpoint = line.match_indices(&url).any(|(at, _)| {
                 let path = &line[at + url.len()..];
                 let end = path.find([' ', ':', ';']).unwrap_or(path.len());
-                (self.line.classify)(&path[..end]) == self.cell.endpoint.class()
+                let class = (self.line.classify)(&path[..end]);
+                // Whoever asks for a nonce over a connection that is closed for another request
+                // meets just that.
+                class == self.cell.endpoint.class()
+                    || (self.cell.ill.closes_the_connection() && class == Class::NewNonce)
             });
             of_the_endpoint && signs.iter().any(|sign| line.contains(sign))
         };
