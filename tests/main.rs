@@ -10,6 +10,8 @@ mod cases {
     mod cli;
     mod counts;
     mod crash;
+    #[cfg(unix)]
+    mod daemon;
     mod damage;
     mod faults;
     mod foreign;

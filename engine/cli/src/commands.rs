@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
+pub(crate) mod daemon;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod forget;

@@ -54,7 +54,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut terminal = Terminal::system(&cli.global);
-    log::start(cli.global.verbose, terminal.colour, &terminal.progress);
+    // Of what happens while nobody looks, the log is all that is left.
+    let more = u8::from(matches!(cli.verb, Verb::Daemon(_)));
+    let verbose = cli.global.verbose.saturating_add(more);
+    log::start(verbose, terminal.colour, &terminal.progress);
     let exit = match cli.verb {
         Verb::Plan(arguments) => commands::plan::run(&cli.global, &arguments, &mut terminal),
         Verb::Ca(verb) => conclude(
@@ -76,6 +79,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             commands::revoke::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,
         ),
+        Verb::Daemon(arguments) => commands::daemon::run(&cli.global, &arguments, &mut terminal),
         Verb::Explain(arguments) => commands::explain::run(&cli.global, &arguments, &mut terminal),
         Verb::History(arguments) => commands::history::run(&cli.global, &arguments, &mut terminal),
         Verb::Simulate(arguments) => conclude(

@@ -23,6 +23,7 @@ pub mod x509;
 
 pub mod secrets;
 pub mod served;
+pub mod service;
 
 pub mod permission;
 

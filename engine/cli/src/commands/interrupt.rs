@@ -1,5 +1,5 @@
 //! Ctrl-C and the service manager's wish to stop: the first one ends the run in order, a second one
-//! ends the program at once.
+//! ends the program at once. A daemon is also asked to read its configuration again.
 
 use std::process;
 
@@ -7,6 +7,24 @@ use tokio::sync::watch;
 
 use crate::exit::Exit;
 use crate::render::progress::Live;
+
+#[cfg(unix)]
+#[path = "interrupt/unix.rs"]
+mod os;
+#[cfg(not(unix))]
+#[path = "interrupt/windows.rs"]
+mod os;
+
+pub(crate) use os::Signals;
+
+/// What somebody outside wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// The end.
+    Stop,
+    /// That the configuration is read again.
+    Reload,
+}
 
 /// Waits for signals for as long as it is polled.
 pub(crate) async fn watch(switch: watch::Sender<bool>, live: &Live) {
@@ -20,25 +38,9 @@ pub(crate) async fn watch(switch: watch::Sender<bool>, live: &Live) {
 }
 
 /// Returns when somebody asks the program to stop; never if that cannot be heard here.
-#[cfg(unix)]
 async fn asked() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) else {
+    let Ok(mut signals) = Signals::new() else {
         return std::future::pending().await;
     };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-/// Returns when somebody asks the program to stop; never if that cannot be heard here.
-#[cfg(not(unix))]
-async fn asked() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+    while signals.next().await != Signal::Stop {}
 }

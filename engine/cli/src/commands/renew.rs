@@ -13,6 +13,7 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
+use waxwing_flow::notify::Sent;
 use waxwing_flow::ports::{CertificateStore as _, History};
 use waxwing_flow::report::{InstallOutcome, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
@@ -58,132 +59,201 @@ pub(crate) fn run(
     let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     let store = start::open(&loaded, terminal)?;
     let history = start::history(&store, terminal)?;
-    let now = start::now();
-    let asker = asker(arguments);
-    let mut before = survey_or_say(&loaded, &store, history.as_ref(), asker, now, terminal)?;
-    let only = names.iter().cloned().collect();
-    let wish = Wish {
-        names: &only,
+    let pass = Pass {
+        loaded: &loaded,
+        store: &store,
+        history: &history,
+        names: &names,
         force: force(arguments),
         rehearsal: arguments.dry_run,
-        asker,
+        asker: asker(arguments),
     };
-    let mut orders = survey::orders(&before, &loaded.settings, wish);
-    // Advice may make something due; what is due already does not wait for it.
-    let advised = orders.jobs.is_empty() && names.is_empty() && !arguments.dry_run;
-    if advised && ask_for_advice(&loaded, &store, &history, &before, terminal)? {
-        before = survey_or_say(&loaded, &store, history.as_ref(), asker, now, terminal)?;
-        orders = survey::orders(&before, &loaded.settings, wish);
-    }
-    let kept = kept(&before, &names, &orders, &terminal.context(now));
-    let live = Arc::clone(&terminal.progress);
-    let refused = last_of_a_limit(
-        arguments,
-        &loaded,
-        &before,
-        &orders,
-        history.as_ref(),
-        terminal,
-    );
-    if let Some(refused) = refused {
-        return Err(refused);
-    }
-    let looks = loaded.settings.certificates.iter().any(|one| {
-        let asked = names.is_empty() || names.contains(&one.name);
-        let by_hand = asker == Asker::Person && !one.served_at.is_empty();
-        asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
-    });
-    let idle = !looks && is_idle(&before, &names, &orders, &store);
-    let mut unusable = Vec::new();
-    let report = if idle {
-        nothing(now)
-    } else {
-        let wired = wire::wire(
-            &loaded,
-            Arc::clone(&store),
-            Arc::clone(&history),
-            Compiled::Kept,
-            live.clone(),
-        )
-        .map_err(|error| wire_failed(&error, terminal))?;
-        unusable = wired.unusable;
-        live.begin(orders.jobs.iter().map(|job| &job.certificate.name));
-        work(&wired.ports, &loaded, orders, &live)
-            .inspect_err(|_| live.clear())
-            .map_err(|cause| no_runtime(&cause, terminal))?
-    };
-    live.clear();
-    // One that this run needed is in its report.
-    for why in &unusable {
-        if !is_reported(&report, why.plugin()) {
-            say_unusable(why, terminal);
+    let passed = pass.run(terminal, |before, orders, terminal| {
+        let history = history.as_ref();
+        last_of_a_limit(arguments, &loaded, before, orders, history, terminal)
+    })?;
+    Ok(pass.conclude(&passed, terminal))
+}
+
+/// One pass over everything that is configured: what a timer runs, a person, and the daemon each time
+/// it wakes.
+pub(super) struct Pass<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) store: &'a Arc<FileStore>,
+    pub(super) history: &'a Arc<SqliteHistory>,
+    /// Only these; empty for all.
+    pub(super) names: &'a [CertificateName],
+    pub(super) force: Force,
+    pub(super) rehearsal: bool,
+    pub(super) asker: Asker,
+}
+
+/// What came of a pass.
+pub(super) struct Passed {
+    /// When it began.
+    now: Timestamp,
+    /// What was done.
+    pub(super) report: RunReport,
+    /// True if there was nothing to do, so that no plugin was loaded.
+    pub(super) idle: bool,
+    /// How it was before.
+    before: Survey,
+    /// How it is now, if that can be read.
+    pub(super) after: Option<Survey>,
+    /// Certificates that were left alone.
+    kept: Vec<Kept>,
+}
+
+impl Pass<'_> {
+    /// Does it. `guard` sees what is about to be ordered, and may refuse.
+    pub(super) fn run(
+        &self,
+        terminal: &mut Terminal,
+        guard: impl FnOnce(&Survey, &Orders, &mut Terminal) -> Option<Exit>,
+    ) -> Result<Passed, Exit> {
+        let Self {
+            loaded,
+            store,
+            history,
+            names,
+            asker,
+            ..
+        } = *self;
+        let now = start::now();
+        let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
+        let only = names.iter().cloned().collect();
+        let wish = Wish {
+            names: &only,
+            force: self.force,
+            rehearsal: self.rehearsal,
+            asker,
+        };
+        let mut orders = survey::orders(&before, &loaded.settings, wish);
+        // Advice may make something due; what is due already does not wait for it.
+        let advised = orders.jobs.is_empty() && names.is_empty() && !self.rehearsal;
+        if advised && ask_for_advice(loaded, store, history, &before, terminal)? {
+            before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
+            orders = survey::orders(&before, &loaded.settings, wish);
         }
-    }
-    // What comes next may have changed; if that cannot be read the report is still worth showing.
-    let look = || survey::survey(&loaded, &store, history.as_ref(), asker, start::now()).ok();
-    let mut after = look();
-    // Of what was renewed the new certificate is asked about, and only if the run has not done so.
-    if !advised
-        && !arguments.dry_run
-        && !report.stopped
-        && let Some(seen) = &after
-        && ask_for_advice(&loaded, &store, &history, seen, terminal)?
-    {
-        after = look();
-    }
-    if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
-        tracing::warn!(cause = %error, "the history was not pruned");
+        let kept = kept(&before, names, &orders, &terminal.context(now));
+        let live = Arc::clone(&terminal.progress);
+        if let Some(refused) = guard(&before, &orders, terminal) {
+            return Err(refused);
+        }
+        let looks = loaded.settings.certificates.iter().any(|one| {
+            let asked = names.is_empty() || names.contains(&one.name);
+            let by_hand = asker == Asker::Person && !one.served_at.is_empty();
+            asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
+        });
+        let idle = !looks && is_idle(&before, names, &orders, store);
+        let mut unusable = Vec::new();
+        let report = if idle {
+            nothing(now)
+        } else {
+            let wired = wire::wire(
+                loaded,
+                Arc::clone(store),
+                Arc::clone(history),
+                Compiled::Kept,
+                live.clone(),
+            )
+            .map_err(|error| wire_failed(&error, terminal))?;
+            unusable = wired.unusable;
+            live.begin(orders.jobs.iter().map(|job| &job.certificate.name));
+            work(&wired.ports, loaded, orders, &live)
+                .inspect_err(|_| live.clear())
+                .map_err(|cause| no_runtime(&cause, terminal))?
+        };
+        live.clear();
+        // One that this run needed is in its report.
+        for why in &unusable {
+            if !is_reported(&report, why.plugin()) {
+                say_unusable(why, terminal);
+            }
+        }
+        // What comes next may have changed; if that cannot be read the report is still worth showing.
+        let look = || survey::survey(loaded, store, history.as_ref(), asker, start::now()).ok();
+        let mut after = look();
+        // Of what was renewed the new certificate is asked about, and only if the run has not done so.
+        if !advised
+            && !self.rehearsal
+            && !report.stopped
+            && let Some(seen) = &after
+            && ask_for_advice(loaded, store, history, seen, terminal)?
+        {
+            after = look();
+        }
+        if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
+            tracing::warn!(cause = %error, "the history was not pruned");
+        }
+        Ok(Passed {
+            now,
+            report,
+            idle,
+            before,
+            after,
+            kept,
+        })
     }
 
-    let exit = exit_of(&report);
-    let tell = |terminal: &mut Terminal| match &after {
-        Some(after) if !arguments.dry_run => {
-            tell::tell(&loaded, &history, &report, after, asker, terminal)
-        }
-        _ => Vec::new(),
-    };
-    // For people the report comes first, however long a mail server takes.
-    let told = if terminal.json {
-        tell(terminal)
-    } else {
-        Vec::new()
-    };
-    let view = RunView {
-        report: &report,
-        told: &told,
-        kept,
-        before: valid_until(&before),
-        first_ca: loaded
-            .settings
-            .certificates
-            .iter()
-            .filter_map(|one| Some((one.name.clone(), one.cas.first()?.clone())))
-            .collect(),
-        next: after.as_ref().and_then(next),
-        rehearsal: arguments.dry_run,
-    };
-    if terminal.json {
-        terminal.print(&Document::new("renew", now, json::run(&view)).to_text());
-    } else {
-        // Distances are told from the end of the run, which may have taken a while.
-        let text = render(&view, &terminal.context(report.ended));
-        terminal.print(&text);
-        // A run that opened no session has not looked at any account.
-        let differs = if idle {
-            drift::drift(&loaded, &store)
-        } else {
-            Ok(Vec::new())
-        };
-        for one in differs.unwrap_or_default() {
-            terminal.print(&one.to_string());
-        }
-        let told = tell(terminal);
-        let text = notified::after_run(&told, &terminal.context(start::now()));
-        if !text.is_empty() {
-            terminal.print(&text);
+    /// Tells those who want to hear of it.
+    pub(super) fn tell(&self, passed: &Passed, terminal: &mut Terminal) -> Vec<Sent> {
+        match &passed.after {
+            Some(after) if !self.rehearsal => {
+                let (loaded, history) = (self.loaded, self.history);
+                tell::tell(loaded, history, &passed.report, after, self.asker, terminal)
+            }
+            _ => Vec::new(),
         }
     }
-    Ok(exit)
+
+    /// Shows what came of it and tells those who want to hear of it. Answers how the program ends.
+    pub(super) fn conclude(&self, passed: &Passed, terminal: &mut Terminal) -> Exit {
+        let report = &passed.report;
+        // For people the report comes first, however long a mail server takes.
+        let told = if terminal.json {
+            self.tell(passed, terminal)
+        } else {
+            Vec::new()
+        };
+        let view = RunView {
+            report,
+            told: &told,
+            kept: passed.kept.clone(),
+            before: valid_until(&passed.before),
+            first_ca: self
+                .loaded
+                .settings
+                .certificates
+                .iter()
+                .filter_map(|one| Some((one.name.clone(), one.cas.first()?.clone())))
+                .collect(),
+            next: passed.after.as_ref().and_then(next),
+            rehearsal: self.rehearsal,
+        };
+        if terminal.json {
+            terminal.print(&Document::new("renew", passed.now, json::run(&view)).to_text());
+        } else {
+            // Distances are told from the end of the run, which may have taken a while.
+            let text = render(&view, &terminal.context(report.ended));
+            terminal.print(&text);
+            // A run that opened no session has not looked at any account.
+            let differs = if passed.idle {
+                drift::drift(self.loaded, self.store)
+            } else {
+                Ok(Vec::new())
+            };
+            for one in differs.unwrap_or_default() {
+                terminal.print(&one.to_string());
+            }
+            let told = self.tell(passed, terminal);
+            let text = notified::after_run(&told, &terminal.context(start::now()));
+            if !text.is_empty() {
+                terminal.print(&text);
+            }
+        }
+        exit_of(report)
+    }
 }
 
 /// A person names what is wanted, says so, or sits at a terminal; a timer does none of that.

@@ -1,0 +1,315 @@
+//! `waxwing daemon`: stays, and does what a timer would do whenever there is something to do.
+//!
+//! Each pass is that of `renew`, so nothing is decided here but when the next one is. Between passes
+//! it sleeps; it wakes for what comes next, for a look at the CAs, and for signals.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::name::CaName;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::monitor::{self, Look};
+use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _};
+use waxwing_flow::scheduler::Force;
+use waxwing_flow::wake::{self, Wake};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::entropy::SystemEntropy;
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::service::{self, Pulse, State};
+use waxwing_io::store::FileStore;
+
+use super::interrupt::{Signal, Signals};
+use super::renew::{Pass, Passed};
+use super::start;
+use crate::args::{Daemon, Global};
+use crate::exit::Exit;
+use crate::load::{self, Loaded};
+use crate::refusal::Refusal;
+use crate::render::terminal::Terminal;
+use crate::survey::Asker;
+use crate::wire;
+
+/// A CA is looked at about so often, each at a time of its own.
+const LOOKS: Duration = Duration::from_secs(60 * 60);
+
+/// After a pass that could not be made at all, the next one is tried.
+const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
+
+/// Time that the machine slept through does not count for a timer, so it looks at the clock this
+/// often.
+const NAP: Duration = Duration::from_secs(60 * 60);
+
+/// A pass that takes longer hangs: every wait in it has an end.
+const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Daemon,
+    terminal: &mut Terminal,
+) -> Result<Exit, Exit> {
+    let loaded = start::load(global, terminal)?;
+    load::refuse_foreign_programs(&loaded.settings)
+        .map_err(|refused| Refusal::from(refused).show(terminal))?;
+    let store = start::open(&loaded, terminal)?;
+    let history = start::history(&store, terminal)?;
+    let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
+    let signals = runtime
+        .block_on(async { Signals::for_a_daemon() })
+        .map_err(|cause| {
+            let refused = Refusal::new(Exit::Bug, "failed to listen for signals").cause(cause);
+            refused.show(terminal)
+        })?;
+    let mut daemon = Keeper {
+        global,
+        loaded,
+        store,
+        history,
+        runtime,
+        signals,
+        looks: BTreeMap::new(),
+        pulse: Pulse::begin(LONGEST),
+        monitors: !arguments.no_monitor,
+    };
+    daemon.keep(terminal);
+    Ok(Exit::Done)
+}
+
+/// What a daemon has in hand.
+struct Keeper<'a> {
+    global: &'a Global,
+    loaded: Loaded,
+    store: Arc<FileStore>,
+    history: Arc<SqliteHistory>,
+    runtime: Runtime,
+    signals: Signals,
+    /// When each CA is looked at next.
+    looks: BTreeMap<CaName, Timestamp>,
+    pulse: Pulse,
+    monitors: bool,
+}
+
+/// Why it woke.
+enum Woken {
+    /// Something is to be done.
+    Work,
+    /// These CAs are to be looked at.
+    Look(Vec<CaName>),
+    /// Somebody sent a signal.
+    Signal(Signal),
+}
+
+impl Keeper<'_> {
+    /// Until somebody says stop.
+    fn keep(&mut self, terminal: &mut Terminal) {
+        let count = self.loaded.settings.certificates.len();
+        tracing::info!(certificates = count, state = %self.store.root().display(), "the daemon begins");
+        self.plan_looks();
+        let mut ready = false;
+        loop {
+            self.pulse.beat();
+            let Some(wake) = self.pass(terminal) else {
+                break;
+            };
+            let status = format!("next: {} at {}", wake.cause, wake.at);
+            if !ready {
+                service::tell(&[State::Ready]);
+                ready = true;
+            }
+            service::tell(&[State::Status(&status)]);
+            tracing::info!(at = %wake.at, why = %wake.cause, "next");
+            if !self.wait(&wake, terminal) {
+                break;
+            }
+        }
+        service::tell(&[State::Stopping]);
+        tracing::info!("the daemon ends");
+    }
+
+    /// One pass. Answers when the next one is; none if somebody said stop meanwhile.
+    fn pass(&self, terminal: &mut Terminal) -> Option<Wake> {
+        let pass = Pass {
+            loaded: &self.loaded,
+            store: &self.store,
+            history: &self.history,
+            names: &[],
+            force: Force::No,
+            rehearsal: false,
+            asker: Asker::Timer,
+        };
+        let again = || Wake {
+            at: SystemClock.now() + AFTER_TROUBLE,
+            cause: wake::Cause::Daily,
+        };
+        let passed = match pass.run(terminal, |_, _, _| None) {
+            Ok(passed) => passed,
+            // What is wrong has been said.
+            Err(_) => return Some(again()),
+        };
+        if passed.idle {
+            // Nothing happened that anybody at a terminal would want to read.
+            pass.tell(&passed, terminal);
+        } else {
+            pass.conclude(&passed, terminal);
+        }
+        if passed.report.stopped {
+            return None;
+        }
+        Some(self.next(&passed).unwrap_or_else(again))
+    }
+
+    fn next(&self, passed: &Passed) -> Option<Wake> {
+        let after = passed.after.as_ref()?;
+        let letters = self.history.waiting().unwrap_or_default();
+        let letters = letters.iter().map(|letter| letter.next).min();
+        Some(wake::next(
+            &after.plan,
+            &after.pasts,
+            letters,
+            SystemClock.now(),
+        ))
+    }
+
+    /// Sleeps until there is something to do, and looks at CAs meanwhile. False if somebody said stop.
+    fn wait(&mut self, wake: &Wake, terminal: &mut Terminal) -> bool {
+        loop {
+            self.pulse.beat();
+            match self.sleep(wake.at) {
+                Woken::Work => return true,
+                Woken::Signal(Signal::Stop) => return false,
+                Woken::Signal(Signal::Reload) => {
+                    self.reload(terminal);
+                    return true;
+                }
+                // Whoever wants to hear of an outage is told by a pass.
+                Woken::Look(cas) => {
+                    if self.look(&cas) {
+                        return true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn sleep(&mut self, until: Timestamp) -> Woken {
+        let (runtime, signals) = (&self.runtime, &mut self.signals);
+        loop {
+            let now = SystemClock.now();
+            if now >= until {
+                return Woken::Work;
+            }
+            let due = self.looks.iter().filter(|(_, at)| **at <= now);
+            let due: Vec<CaName> = due.map(|(ca, _)| ca.clone()).collect();
+            if !due.is_empty() {
+                return Woken::Look(due);
+            }
+            let first = self.looks.values().min().copied().unwrap_or(until);
+            let nap = first.min(until).since(now).min(NAP);
+            let signal = runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    signal = signals.next() => Some(signal),
+                    () = SystemClock.sleep(nap) => None,
+                }
+            });
+            if let Some(signal) = signal {
+                return Woken::Signal(signal);
+            }
+            self.pulse.beat();
+        }
+    }
+
+    /// Looks at the directories of these CAs. True if one of them does not answer or answers again, or
+    /// has changed something.
+    fn look(&mut self, cas: &[CaName]) -> bool {
+        let before = self.history.down_since().unwrap_or_default();
+        let profiles = cas.iter().filter_map(|ca| self.loaded.settings.cas.get(ca));
+        let profiles: Vec<&CaProfile> = profiles.collect();
+        let looks = match wire::session(&self.loaded, Arc::clone(&self.store)) {
+            Ok(ports) => {
+                let looks = monitor::look_at_all(&ports, self.history.as_ref(), &profiles);
+                self.runtime.block_on(looks)
+            }
+            Err(error) => {
+                tracing::error!(cause = %error, "the CAs could not be looked at");
+                Vec::new()
+            }
+        };
+        for ca in cas {
+            self.looks
+                .insert(ca.clone(), SystemClock.now() + spread(LOOKS));
+        }
+        let news = |look: &Look| {
+            for change in &look.changes {
+                tracing::warn!(ca = %look.ca, %change, "the CA has changed its directory");
+            }
+            match &look.result {
+                Ok(took) => {
+                    tracing::debug!(ca = %look.ca, ms = took.as_millis(), "the CA answers");
+                    before.contains_key(&look.ca) || !look.changes.is_empty()
+                }
+                Err(failure) => {
+                    let cause = failure.lines().join(": ");
+                    tracing::warn!(ca = %look.ca, %cause, "the CA does not answer");
+                    true
+                }
+            }
+        };
+        // Every one of them is to be written down.
+        looks.iter().map(news).fold(false, |any, one| any || one)
+    }
+
+    /// Plans to look at each CA in use, at a time of its own.
+    fn plan_looks(&mut self) {
+        let cas = if self.monitors {
+            self.loaded.settings.used_cas()
+        } else {
+            Vec::new()
+        };
+        self.looks.retain(|ca, _| cas.contains(ca));
+        for ca in cas {
+            // Not at once: a machine that starts again and again must not ask each time.
+            let first = SystemClock.now() + spread(LOOKS / 4);
+            self.looks.entry(ca).or_insert(first);
+        }
+    }
+
+    /// Reads the configuration again. One that is not good changes nothing.
+    fn reload(&mut self, terminal: &mut Terminal) {
+        service::tell(&[State::Reloading]);
+        let read = load::load(self.global).and_then(|loaded| {
+            load::refuse_foreign_programs(&loaded.settings)?;
+            Ok(loaded)
+        });
+        match read {
+            Ok(loaded) if loaded.state != self.loaded.state => {
+                let hint = "start the daemon again to use another state folder";
+                let text = format!(
+                    "the configuration before stays in use: the new one has its state in {}",
+                    loaded.state.display()
+                );
+                terminal.fail(&text, Some(hint));
+            }
+            Ok(loaded) => {
+                let count = loaded.settings.certificates.len();
+                tracing::info!(certificates = count, "the configuration was read again");
+                self.loaded = loaded;
+                self.plan_looks();
+            }
+            Err(error) => {
+                Refusal::from(error).show(terminal);
+                terminal.note("the configuration before stays in use");
+            }
+        }
+        service::tell(&[State::Ready]);
+    }
+}
+
+/// Three quarters to five quarters of a time.
+fn spread(time: Duration) -> Duration {
+    let part = (SystemEntropy.number() % 1_000) as f64 / 1_000.0;
+    time.mul_f64(0.75 + part / 2.0)
+}

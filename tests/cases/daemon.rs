@@ -1,0 +1,151 @@
+//! `waxwing daemon`: it does what there is to do, hears signals, and tells its service manager.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use waxwing_world::ca;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::traffic::Class;
+
+use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
+
+/// What a daemon may take to end.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+fn send(signal: &str, child: &Child) {
+    let sent = Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(sent.success());
+}
+
+fn configure(rig: &Rig, judge: &Judge, names: &[&str]) {
+    let certificates: String = names
+        .iter()
+        .map(|name| certificate(name, &[&format!("{name}.example.com")]))
+        .collect();
+    rig.write_config(&format!(
+        "{}{}{certificates}",
+        rig.config_at(judge, ""),
+        rig.installer("")
+    ));
+}
+
+#[test]
+fn a_daemon_issues_reloads_and_stops() {
+    let test = "a_daemon_issues_reloads_and_stops";
+    plain(test, |rig, judge| {
+        configure(rig, judge, &["one"]);
+        let child = rig.command(&["daemon"]).spawn().expect("it starts");
+        until("the first one to be installed", || {
+            rig.path("tls/one.crt").exists()
+        });
+        // A bad configuration keeps the old one; a good one is taken up.
+        rig.write_config("[account]\nemial = \"a@example.com\"\n");
+        send("HUP", &child);
+        configure(rig, judge, &["one", "two"]);
+        until("the second one to be installed", || {
+            send("HUP", &child);
+            std::thread::sleep(Duration::from_millis(200));
+            rig.path("tls/two.crt").exists()
+        });
+        let asked = Instant::now();
+        send("TERM", &child);
+        let run = finish(child);
+        assert!(asked.elapsed() < FAREWELL, "it took {:?}", asked.elapsed());
+        let run = run.expect(0).says("1 issued").says("the daemon ends");
+        assert_eq!(run.stdout.matches("1 issued").count(), 2, "{}", run.stdout);
+        assert_eq!(judge.traffic().count(Class::NewOrder), 2);
+        assert_eq!(rig.records(), []);
+        rig.verify("two", &judge.root_pem(0));
+    });
+}
+
+#[test]
+fn a_bad_configuration_is_refused_and_the_old_one_stays() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, &["one"]);
+    let mut child = rig.command(&["daemon"]).spawn().expect("it starts");
+    until("the first one to be installed", || {
+        rig.path("tls/one.crt").exists()
+    });
+    rig.write_config("[account]\nemial = \"a@example.com\"\n");
+    send("HUP", &child);
+    // The second signal is heard behind the first.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().expect("ours").is_none(), "it lives");
+    send("TERM", &child);
+    let run = finish(child).expect(0);
+    let run = run.says("did you mean `email`?");
+    run.says("the configuration before stays in use");
+}
+
+#[test]
+fn a_service_manager_hears_that_it_is_ready_and_alive() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, &["one"]);
+    let socket = UnixDatagram::bind(rig.path("notify")).expect("a socket");
+    socket
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .expect("a time-out");
+    let mut command = rig.command(&["daemon"]);
+    command
+        .env("NOTIFY_SOCKET", rig.path("notify"))
+        .env("WATCHDOG_USEC", "400000");
+    let child = command.spawn().expect("it starts");
+    let hear = |wanted: &str| {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = socket.recv(&mut buffer).expect("a message in time");
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    };
+    hear("READY=1");
+    assert!(rig.path("tls/one.crt").exists(), "the first pass is over");
+    let status = hear("STATUS=next: ");
+    assert!(status.contains("next: "), "{status}");
+    hear("WATCHDOG=1");
+    send("HUP", &child);
+    assert!(hear("RELOADING=1").contains("MONOTONIC_USEC="));
+    hear("READY=1");
+    send("TERM", &child);
+    hear("STOPPING=1");
+    finish(child).expect(0);
+}
+
+#[test]
+fn what_fails_is_tried_again_and_not_at_once() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let Judge::World(ca) = &judge else {
+        panic!("the world's CA was asked for");
+    };
+    configure(&rig, &judge, &["one"]);
+    ca.fault(Fault::always(
+        Class::NewOrder,
+        What::Problem {
+            kind: "serverInternal".to_owned(),
+            status: http::StatusCode::INTERNAL_SERVER_ERROR,
+            detail: "out of order".to_owned(),
+            retry_after: None,
+        },
+    ));
+    let child = rig.command(&["daemon"]).spawn().expect("it starts");
+    until("it to fail", || {
+        let run = rig.waxwing(&["history", "--failed"]);
+        run.stdout.contains("out of order")
+    });
+    let asked = judge.traffic().total();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(judge.traffic().total(), asked, "it sleeps");
+    send("TERM", &child);
+    let run = finish(child).expect(0);
+    run.says("one is due");
+}
