@@ -14,7 +14,7 @@ use waxwing_world::server::{Closed, Https};
 use waxwing_world::smtp::{self, Smtp, Tls};
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Rig, certificate};
+use crate::cases::rig::{CaSection, Rig, certificate};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -324,15 +324,16 @@ fn a_failure_is_told_once_and_again_when_it_has_become_worse_or_is_over() {
         let short = |text: String| text.split("] ").nth(1).unwrap_or_default().to_owned();
         mails.iter().map(subject).map(short).collect()
     };
-    let fail = |told: &[&str]| {
+    let fail_in = |run: &[&str], told: &[&str]| {
         scene.break_provider();
-        let run = scene.rig.waxwing(&["renew", "--now"]).expect(5);
+        let run = scene.rig.waxwing(run).expect(5);
         assert_eq!(subjects(), told, "{}{}", run.stdout, run.stderr);
         run
     };
+    let fail = |told: &[&str]| fail_in(&["renew", "--now"], told);
     let first = "shop not issued; needs you";
     let third = "shop still not issued after 3 tries; needs you";
-    fail(&[first]).says("mail: message sent to ops@example.com, boss@example.com.");
+    fail_in(&["renew"], &[first]).says("mail: message sent to ops@example.com, boss@example.com.");
     let text = server.mails()[0].part("text/plain").expect("a text");
     assert!(text.contains("There is no certificate yet."), "{text}");
     assert!(text.contains("What happened"), "{text}");
@@ -348,6 +349,53 @@ fn a_failure_is_told_once_and_again_when_it_has_become_worse_or_is_over() {
     assert_eq!(subjects(), [first, third, last], "and not that it is over");
     scene.rig.waxwing(&["renew", "--now"]).expect(0);
     assert_eq!(subjects().len(), 3);
+}
+
+#[test]
+fn a_fail_over_says_who_stood_in_and_that_there_is_nothing_to_do() {
+    let scene = Scene::new();
+    let server = scene.smtp(smtp::Options::default());
+    let closed = Closed::new().expect("a port");
+    let cas = [
+        CaSection {
+            name: "first",
+            directory: format!("{}/directory", closed.url()),
+            more: "",
+        },
+        CaSection {
+            name: "second",
+            directory: scene.judge.directory(),
+            more: "",
+        },
+    ];
+    scene.rig.write_config(&format!(
+        "{}{}{}",
+        scene.rig.config_of(&cas),
+        mail("submission", server.port(), ""),
+        certificate("shop", &["www.example.com"]),
+    ));
+    scene.rig.waxwing(&["renew", "--now"]).expect(0);
+    let mails = server.mails();
+    let [mail] = mails.as_slice() else {
+        panic!("one mail: {mails:?}");
+    };
+    let subject = mail.header("subject").expect("a subject");
+    let want = "shop issued by second, because first failed; nothing to do";
+    assert!(subject.ends_with(want), "{subject}");
+    let text = mail.part("text/plain").expect("a text");
+    for part in [
+        "has a new certificate of second",
+        "onnection refused",
+        "so the network here is fine",
+    ] {
+        assert!(
+            text.replace("\n               ", " ").contains(part),
+            "{part}: {text}"
+        );
+    }
+    // The next run has nothing new to say.
+    scene.rig.waxwing(&["renew", "--now"]).expect(0);
+    assert_eq!(server.mails().len(), 1);
 }
 
 #[test]
@@ -375,6 +423,9 @@ fn a_message_waits_for_a_server_that_is_down_and_the_others_say_so() {
         kinds.collect()
     };
     assert_eq!(kinds(), ["failed began", "notifier-failed began"]);
+    let run = scene.rig.waxwing(&["check", "--offline"]).expect(0);
+    run.says("1 message for mail could not be delivered")
+        .says("waxwing notify test mail");
     // Still down: it is not told again.
     scene.rig.waxwing(&["renew"]).expect(0);
     scene.break_provider();

@@ -99,7 +99,6 @@ fn settings() -> Settings {
         calendar: std::sync::Arc::default(),
     };
     Settings {
-        notify: Default::default(),
         account: AccountSettings {
             email: None,
             agree_terms: true,
@@ -117,6 +116,7 @@ fn settings() -> Settings {
             trust: None,
         },
         failover: FailOver::default(),
+        notify: BTreeMap::new(),
         cas,
         plugins: BTreeMap::new(),
         certificates: vec![certificate],

@@ -184,7 +184,7 @@ impl Office<'_> {
         let old: BTreeSet<i64> = old.iter().map(|one| one.id).collect();
         let written = self.write_down(|told| tell::tell(told, scene));
         let mut sent = match written {
-            Ok(()) => self.deliver(now, &old, &[]).await,
+            Ok(()) => self.deliver(&old, &[]).await,
             Err((error, letters)) => {
                 tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
                 self.send_all(&letters, false).await
@@ -199,7 +199,7 @@ impl Office<'_> {
         match about {
             Ok(()) => {
                 // One that has failed a moment ago is not tried again in the same run.
-                sent.extend(self.deliver(now, &old, &silent).await);
+                sent.extend(self.deliver(&old, &silent).await);
             }
             Err((error, _letters)) => {
                 tracing::error!(cause = %error, "that a notifier fails cannot be written down");
@@ -276,12 +276,9 @@ impl Office<'_> {
 
     /// Delivers what waits and whose time has come, each notifier by itself, letter by letter: the first
     /// one that fails keeps those behind it.
-    async fn deliver(
-        &self,
-        now: Timestamp,
-        old: &BTreeSet<i64>,
-        but: &[NotifierName],
-    ) -> Vec<Sent> {
+    async fn deliver(&self, old: &BTreeSet<i64>, but: &[NotifierName]) -> Vec<Sent> {
+        // Later than what was just written down.
+        let now = self.clock.now();
         let waiting = self.outbox.waiting().unwrap_or_else(|error| {
             tracing::error!(cause = %error, "what waits to be delivered cannot be read");
             Vec::new()
@@ -321,7 +318,9 @@ impl Office<'_> {
         };
         for one in letters {
             // The first letter that has to wait keeps those behind it, so that they come in order.
-            if one.next > now && !self.by_hand {
+            // A person does not wait, but what is about to be free may be on its way just now.
+            let waits = one.next.since(now);
+            if !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
                 break;
             }
             let until = self.clock.now() + DELIVERY;

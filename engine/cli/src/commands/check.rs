@@ -7,13 +7,16 @@ use std::time::Duration;
 use waxwing_core::ca::EabSource;
 use waxwing_core::caa;
 use waxwing_core::due;
-use waxwing_core::name::{CaName, CertificateName, DomainName};
+use waxwing_core::name::{CaName, CertificateName, DomainName, NotifierName};
+use waxwing_core::notify::NotifySettings;
+use waxwing_core::notify::event::EventKind;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
-use waxwing_flow::ports::{CertificateStore, PropagationProbe as _};
+use waxwing_flow::ports::{CertificateStore, Outbox as _, PropagationProbe as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
@@ -74,6 +77,8 @@ pub(crate) fn run(
     }
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
+    found.push(told(&loaded.settings));
+    found.extend(undelivered(&store));
     if terminal.json {
         terminal.print(&Document::new("check", now, check::json(&found)).to_text());
     } else {
@@ -190,6 +195,52 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
         found.push(Found::new(Verdict::Ok, "secrets", text));
     }
     found
+}
+
+/// Who hears of it when something goes wrong.
+fn told(settings: &Settings) -> Found {
+    let hears = |one: &&NotifySettings| one.on.contains(&EventKind::Failed);
+    let names: Vec<&str> = settings
+        .notify
+        .values()
+        .filter(hears)
+        .map(|one| one.name.as_str())
+        .collect();
+    if names.is_empty() {
+        let text = "nobody is told when a renewal fails";
+        let hint = "[notify.mail], and below it smtp, from and to; then waxwing notify test";
+        return Found::new(Verdict::Ok, "notify", text.to_owned()).hint(Some(hint.to_owned()));
+    }
+    let text = format!(
+        "failures are told by {}; `waxwing notify test` proves it",
+        names.join(", ")
+    );
+    Found::new(Verdict::Ok, "notify", text)
+}
+
+/// Messages that could not be delivered, one line for each notifier.
+fn undelivered(store: &FileStore) -> Vec<Found> {
+    // A history that cannot be read is told of elsewhere.
+    let history = SqliteHistory::look(store.root()).ok();
+    let waiting = history.and_then(|history| history.waiting().ok());
+    let mut by_notifier: BTreeMap<NotifierName, (usize, Option<String>)> = BTreeMap::new();
+    for one in waiting.unwrap_or_default() {
+        let (messages, cause) = by_notifier.entry(one.letter.notifier).or_default();
+        *messages += 1;
+        if cause.is_none() {
+            *cause = one.cause;
+        }
+    }
+    let found = by_notifier.into_iter().map(|(name, (messages, cause))| {
+        let text = format!(
+            "{} for {name} could not be delivered",
+            count(messages, "message")
+        );
+        Found::new(Verdict::Warn, "notify", text)
+            .causes(cause)
+            .hint(Some(format!("waxwing notify test {name}")))
+    });
+    found.collect()
 }
 
 /// Programs that others can change. What they would answer or do is not to be trusted, so nothing

@@ -38,7 +38,7 @@ pub(crate) async fn watch(switch: watch::Sender<bool>, live: &Live) {
 }
 
 /// Returns when somebody asks the program to stop; never if that cannot be heard here.
-async fn asked() {
+pub(crate) async fn asked() {
     let Ok(mut signals) = Signals::new() else {
         return std::future::pending().await;
     };

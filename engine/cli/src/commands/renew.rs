@@ -363,7 +363,7 @@ fn ask_for_advice(
                 tokio::select! {
                     () = asking => {}
                     () = ports.clock.sleep(MOST_FOR_ADVICE) => {}
-                    _ = tokio::signal::ctrl_c() => {}
+                    () = interrupt::asked() => {}
                 }
             });
             true

@@ -1,11 +1,13 @@
 //! Messages on their way: an outbox in memory, receivers that fail when they are told to, and a clock
-//! that stands where it is put.
+//! that goes on by a moment at each look.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::time::Timestamp;
@@ -28,14 +30,25 @@ struct Shelf {
     broken: bool,
     /// Another process is faster so many times.
     overtaken: u32,
+    /// Another process takes each letter a moment before.
+    taken: bool,
+    /// The process dies before this call, counted from 0.
+    dies_at: Option<u32>,
+    calls: u32,
 }
+
+/// What a dying process says.
+const DEAD: &str = "the process dies here";
 
 #[derive(Default)]
 struct Memory(Mutex<Shelf>);
 
 impl Memory {
     fn with<T>(&self, act: impl FnOnce(&mut Shelf) -> T) -> Result<T, StoreError> {
-        let mut shelf = self.0.lock().expect("a lock");
+        let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = shelf.calls;
+        shelf.calls += 1;
+        assert!(shelf.dies_at != Some(call), "{DEAD}");
         if shelf.broken {
             return Err(StoreError {
                 kind: StoreErrorKind::NoSpace,
@@ -87,8 +100,9 @@ impl Outbox for Memory {
 
     fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
         self.with(|shelf| {
+            let taken = shelf.taken;
             let mut letters = shelf.letters.iter_mut();
-            match letters.find(|one| one.id == id && one.next == seen) {
+            match letters.find(|one| one.id == id && one.next == seen && !taken) {
                 Some(one) => {
                     one.next = until;
                     true
@@ -118,6 +132,7 @@ struct Receiver {
     down: Mutex<bool>,
     got: Mutex<Vec<String>>,
     tries: Mutex<u32>,
+    ids: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
@@ -136,17 +151,32 @@ impl Notifier for Receiver {
             });
         }
         let mut got = self.got.lock().expect("a lock");
-        got.push(message.subject.clone());
+        got.push(format!("{}{}", message.subject, self.ids(&message.id)));
         Ok(Delivered::default())
     }
 }
 
-struct Standing(Mutex<Timestamp>);
+impl Receiver {
+    /// Nothing for a message that is new, else a mark.
+    fn ids(&self, id: &str) -> &'static str {
+        let mut ids = self.ids.lock().expect("a lock");
+        if ids.insert(id.to_owned()) {
+            ""
+        } else {
+            " (again)"
+        }
+    }
+}
+
+struct Ticking(Mutex<Timestamp>);
 
 #[async_trait]
-impl Clock for Standing {
+impl Clock for Ticking {
     fn now(&self) -> Timestamp {
-        *self.0.lock().expect("a lock")
+        // Nobody sees the same moment twice.
+        let mut now = self.0.lock().expect("a lock");
+        *now = *now + Duration::from_millis(1);
+        *now
     }
 
     async fn sleep(&self, _wait: Duration) {}
@@ -157,7 +187,7 @@ struct Town {
     outbox: Memory,
     receivers: BTreeMap<NotifierName, Arc<Receiver>>,
     listeners: BTreeMap<NotifierName, Listener>,
-    clock: Standing,
+    clock: Ticking,
     by_hand: bool,
     broken: bool,
 }
@@ -181,7 +211,7 @@ impl Town {
             outbox: Memory::default(),
             receivers,
             listeners,
-            clock: Standing(Mutex::new(Timestamp::from_unix(1_795_000_000))),
+            clock: Ticking(Mutex::new(Timestamp::from_unix(1_795_000_000))),
             by_hand: false,
             broken: false,
         }
@@ -295,7 +325,7 @@ async fn a_letter_waits_longer_each_time_and_the_others_hear_of_it_once() {
     town.wait(2);
     town.run().await;
     assert_eq!(town.tries("mail"), 2);
-    town.wait(29);
+    town.wait(20);
     town.run().await;
     assert_eq!(town.tries("mail"), 2);
     assert_eq!(town.got("chat").len(), 2, "that it fails is known");
@@ -373,7 +403,8 @@ async fn an_outbox_that_cannot_be_used_keeps_nobody_from_hearing() {
     town.run().await;
     assert_eq!(town.got("mail"), ["failed Began"]);
     // What another process has taken is not sent by this one.
-    let town = Town::new();
+    let mut town = Town::new();
+    let now = town.clock.now();
     let posting = Posting {
         letters: vec![crate::notify::Letter {
             notifier: name("mail"),
@@ -384,20 +415,60 @@ async fn an_outbox_that_cannot_be_used_keeps_nobody_from_hearing() {
                 certificates: 0,
                 nearest: None,
             }
-            .notice(
-                town.clock.now(),
-                vec![Event::new(EventKind::Failed, Change::Began, "x")],
-            ),
+            .notice(now, vec![Event::new(EventKind::Failed, Change::Began, "x")]),
         }],
         ..Posting::default()
     };
     assert_eq!(town.outbox.post(&[], &posting), Ok(true));
-    let now = town.clock.now();
     let later = now + Duration::from_secs(60);
     assert_eq!(town.outbox.take(1, now, later), Ok(true));
     assert_eq!(town.outbox.take(1, now, later), Ok(false));
     town.run().await;
+    town.by_hand = true;
+    town.run().await;
     assert_eq!(town.got("mail"), [""; 0]);
+    town.outbox.0.lock().expect("a lock").taken = true;
+    town.broken = true;
+    town.run().await;
+    assert_eq!(town.got("chat"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_process_may_die_at_any_moment_and_nobody_misses_a_message() {
+    let mut died = 0;
+    for dies_at in 0.. {
+        let mut town = Town::new();
+        town.broken = true;
+        town.outbox.0.lock().expect("a lock").dies_at = Some(dies_at);
+        let first = AssertUnwindSafe(town.run()).catch_unwind().await;
+        town.outbox
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .dies_at = None;
+        // What was taken for delivery is free again after a while.
+        town.wait(3);
+        town.run().await;
+        town.wait(3);
+        town.run().await;
+        for who in ["chat", "mail"] {
+            let got = town.got(who);
+            let news = got.iter().filter(|one| !one.ends_with("(again)"));
+            assert_eq!(
+                news.collect::<Vec<_>>(),
+                ["failed Began"],
+                "died at {dies_at}: {got:?}"
+            );
+            // What comes a second time says so by its id.
+            assert!(got.len() <= 2, "died at {dies_at}: {got:?}");
+        }
+        assert_eq!(town.outbox.waiting().expect("letters"), []);
+        if first.is_ok() {
+            break;
+        }
+        died += 1;
+    }
+    assert!(died >= 6, "the sweep met {died} calls only");
 }
 
 #[tokio::test]

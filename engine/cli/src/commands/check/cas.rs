@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::notify::Way;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 
@@ -21,12 +22,24 @@ pub(super) fn roots(settings: &Settings) -> Vec<Found> {
         let key = format!("[plugin.{}] grants.http.trust", plugin.name);
         Some((key, plugin.grants.http.as_ref()?.trust.as_ref()?))
     });
+    let notifiers = settings.notify.values();
+    let of_notifiers = notifiers.filter_map(|notifier| {
+        let trust = match &notifier.way {
+            Way::Mail(mail) => mail.trust.as_ref(),
+            Way::Webhook(hook) => hook.trust.as_ref(),
+            Way::Command(_) | Way::Log => None,
+        };
+        Some((format!("[notify.{}] trust", notifier.name), trust?))
+    });
     let missing = |(key, path): (String, &std::path::PathBuf)| {
         let why = unreadable(path)?;
         let text = format!("{key} names {}, which {why}", path.display());
         Some(Found::new(Verdict::Error, "trust", text))
     };
-    let all = of_cas.chain(of_network).chain(of_plugins);
+    let all = of_cas
+        .chain(of_network)
+        .chain(of_plugins)
+        .chain(of_notifiers);
     all.filter_map(missing).collect()
 }
 

@@ -10,7 +10,7 @@ use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
 
-use super::super::start;
+use super::super::{interrupt, start};
 use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::notice;
@@ -22,6 +22,9 @@ use crate::wire;
 
 /// All messages together are waited for so long; what was not sent by then waits for the next run.
 const MOST: Duration = Duration::from_secs(75);
+
+/// The same for a run that somebody has stopped.
+const MOST_IF_STOPPED: Duration = Duration::from_secs(2);
 
 /// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how
 /// the run ends: what was to be done is done.
@@ -89,11 +92,16 @@ pub(super) fn tell(
         }
     };
     let clock = SystemClock;
+    let most = if report.stopped {
+        MOST_IF_STOPPED
+    } else {
+        MOST
+    };
     let sent = runtime.block_on(async {
         tokio::select! {
             sent = office.tell(&scene) => Some(sent),
-            () = clock.sleep(MOST) => None,
-            _ = tokio::signal::ctrl_c() => None,
+            () = clock.sleep(most) => None,
+            () = interrupt::asked() => None,
         }
     });
     sent.unwrap_or_else(|| {
