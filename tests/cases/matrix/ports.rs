@@ -30,7 +30,7 @@ use waxwing_world::traffic::Class;
 
 /// Longest real wait behind a simulated one. There is one at all because the world validates in
 /// real time.
-const GLANCE: Duration = Duration::from_millis(10);
+const GLANCE: Duration = Duration::from_millis(25);
 
 /// How long an answer is waited for where none will come.
 const NO_HOPE: Duration = Duration::from_millis(300);
