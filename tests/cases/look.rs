@@ -169,3 +169,43 @@ fn the_health_of_a_ca_is_that_of_all_looks() {
         .expect(2)
         .says("did you mean first?");
 }
+
+#[test]
+fn the_figures_are_written_behind_each_run_for_all_to_read() {
+    let (rig, judge) = rig();
+    let textfile = rig.path("waxwing.prom");
+    let metrics = format!("[metrics]\ntextfile = \"{}\"\n[account]", textfile.display());
+    rig.edit("[account]", &metrics);
+    rig.waxwing(&["renew", "--dry-run"]);
+    assert!(!textfile.exists(), "a rehearsal is no run");
+    rig.waxwing(&["renew"]).expect(0);
+    let written = || std::fs::read_to_string(&textfile).expect("written");
+    let first = written();
+    for figure in [
+        "waxwing_last_run_success 1",
+        "waxwing_certificate_needs_person{certificate=\"one\"} 0",
+        "waxwing_certificate_installed{certificate=\"one\",installer=\"server\"} 1",
+        "waxwing_ca_up{ca=\"first\"} 1",
+    ] {
+        assert!(first.contains(figure), "{figure}: {first}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&textfile).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+    }
+    let asked = judge.traffic().total();
+    // A run with nothing to do says that it was there.
+    std::fs::remove_file(&textfile).expect("there");
+    rig.waxwing(&["renew"]).expect(0);
+    assert!(written().contains("waxwing_last_run_timestamp_seconds "));
+    let shown = rig.waxwing(&["metrics"]).expect(0);
+    assert!(!shown.stdout.contains("last_run"), "nobody ran: {}", shown.stdout);
+    assert_eq!(judge.traffic().total(), asked, "no network");
+    // A file that cannot be written fails no run.
+    rig.edit(&textfile.display().to_string(), "/nowhere/waxwing.prom");
+    rig.waxwing(&["renew"])
+        .expect(0)
+        .says("the figures of this run are nowhere");
+}

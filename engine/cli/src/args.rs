@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Daemon(Daemon),
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
+    /// Print the figures for Prometheus; no network
+    Metrics,
     /// Say why a certificate is due or not, what happens next, when, and at which CA; no network
     Explain(Explain),
     /// Show what was tried and what came of it, newest first

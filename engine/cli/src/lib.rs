@@ -80,6 +80,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             &mut terminal,
         ),
         Verb::Daemon(arguments) => commands::daemon::run(&cli.global, &arguments, &mut terminal),
+        Verb::Metrics => commands::metrics::run(&cli.global, &mut terminal),
         Verb::Explain(arguments) => commands::explain::run(&cli.global, &arguments, &mut terminal),
         Verb::History(arguments) => commands::history::run(&cli.global, &arguments, &mut terminal),
         Verb::Simulate(arguments) => conclude(

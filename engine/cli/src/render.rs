@@ -28,6 +28,7 @@ pub(crate) mod status;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod json;
+pub(crate) mod metrics;
 
 pub(crate) mod terminal;
 

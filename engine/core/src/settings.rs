@@ -35,6 +35,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// `[failover]`
     pub failover: FailOver,
+    /// `[metrics]`
+    pub metrics: MetricsSettings,
     /// `[notify.*]`
     pub notify: BTreeMap<NotifierName, NotifySettings>,
     /// Every CA named in a `ca` list or defined by the operator, and every shipped one.
@@ -60,6 +62,13 @@ impl Settings {
         }
         used
     }
+}
+
+/// `[metrics]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MetricsSettings {
+    /// A file for the textfile collector of node_exporter, written behind each run.
+    pub textfile: Option<PathBuf>,
 }
 
 /// `[account]`

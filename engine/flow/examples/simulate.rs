@@ -117,6 +117,7 @@ fn settings() -> Settings {
         },
         failover: FailOver::default(),
         notify: BTreeMap::new(),
+        metrics: waxwing_core::settings::MetricsSettings::default(),
         cas,
         plugins: BTreeMap::new(),
         certificates: vec![certificate],

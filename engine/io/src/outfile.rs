@@ -5,6 +5,7 @@ use std::path::Path;
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
+use crate::permission;
 use crate::store::atomic;
 
 /// Looks whether a file could be written there, so that nobody works for one that cannot be.
@@ -46,6 +47,15 @@ pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
         };
         StoreError { hint, ..error }
     })
+}
+
+/// The same for a file that other programs of this machine read: it holds no secret.
+///
+/// # Errors
+/// When it cannot be written; what was there before is there still.
+pub fn publish(path: &Path, text: &str) -> Result<(), StoreError> {
+    write(path, text)?;
+    permission::let_all_read(path).map_err(|cause| crate::store::io_error("publish", path, &cause))
 }
 
 #[cfg(test)]

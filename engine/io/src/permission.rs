@@ -7,11 +7,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+    belongs_to_others, let_all_read, may_write_within, others_can_read, others_can_replace,
+    others_can_write,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+    belongs_to_others, let_all_read, may_write_within, others_can_read, others_can_replace,
+    others_can_write,
 };
 
 #[cfg(unix)]

@@ -21,7 +21,7 @@ use waxwing_flow::{advice, budget};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
-use super::{interrupt, start};
+use super::{interrupt, metrics, start};
 use crate::args::{Global, Renew};
 use crate::drift;
 use crate::exit::Exit;
@@ -198,12 +198,23 @@ impl Pass<'_> {
 
     /// Tells those who want to hear of it.
     pub(super) fn tell(&self, passed: &Passed, terminal: &mut Terminal) -> Vec<Sent> {
+        // Before anybody is waited for.
+        self.publish(passed, terminal);
         match &passed.after {
             Some(after) if !self.rehearsal => {
                 let (loaded, history) = (self.loaded, self.history);
                 tell::tell(loaded, history, &passed.report, after, self.asker, terminal)
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Writes the figures down for those who watch.
+    fn publish(&self, passed: &Passed, terminal: &mut Terminal) {
+        if let Some(after) = passed.after.as_ref().filter(|_| !self.rehearsal) {
+            let well = exit_of(&passed.report) == Exit::Done && after.broken.is_empty();
+            let run = (passed.report.ended, well);
+            metrics::publish(self.loaded, self.history, after, run, terminal);
         }
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod account;
 mod cas;
 mod certificates;
 mod collisions;
+mod metrics;
 mod network;
 mod notify;
 mod plugins;
@@ -77,13 +78,10 @@ impl fmt::Display for ConfigErrors {
 
 /// Sections that are described already but not built: refused, because ignoring an audit log is how
 /// somebody does not have one.
-const LATER: &[(&str, &str)] = &[
-    (
-        "log",
-        "`waxwing renew --json` reports every request, file and command",
-    ),
-    ("metrics", "`waxwing status --json` gives the figures"),
-];
+const LATER: &[(&str, &str)] = &[(
+    "log",
+    "`waxwing renew --json` reports every request, file and command",
+)];
 
 /// Judges the configuration.
 ///
@@ -110,6 +108,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let plugins = plugins::read(&root, raw, catalog);
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
     let failover = renewal::failover(&root);
+    let metrics = metrics::read(&root, raw);
     let notify = notify::read(&root, raw);
     cas::check_use(&cas, &certificates, &account, &problems);
     collisions::check(&certificates, &plugins, catalog.real, &problems);
@@ -133,6 +132,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         state,
         network,
         failover,
+        metrics,
         notify,
         cas: cas.profiles,
         plugins: plugins.settings,

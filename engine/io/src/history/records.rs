@@ -67,17 +67,17 @@ impl SqliteHistory {
         let sql =
             "SELECT ca, at, took, cause FROM sighting WHERE ca = ?1 AND at >= ?2 ORDER BY at, id";
         let values = params![name.as_str(), since.unix_ms()];
-        self.rows(sql, values, |row| {
-            let took: Option<i64> = row.get(2)?;
-            Ok(Sighting {
-                ca: ca(row, 0)?,
-                at: time(row, 1)?,
-                result: match took {
-                    Some(ms) => Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
-                    None => Err(row.get::<_, Option<String>>(3)?.unwrap_or_default()),
-                },
-            })
-        })
+        self.rows(sql, values, sighting)
+    }
+
+    /// The last time a CA was talked to.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_sighting(&self, name: &CaName) -> Result<Option<Sighting>, StoreError> {
+        let sql = "SELECT ca, at, took, cause FROM sighting WHERE ca = ?1 ORDER BY id DESC LIMIT 1";
+        let found = self.rows(sql, [name.as_str()], sighting)?;
+        Ok(found.into_iter().next())
     }
 
     /// When the oldest line was written; none if there is none.
@@ -90,6 +90,18 @@ impl SqliteHistory {
         let found = self.rows(sql, [], |row| maybe_time(row, 0))?;
         Ok(found.into_iter().flatten().next())
     }
+}
+
+fn sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
+    let took: Option<i64> = row.get(2)?;
+    Ok(Sighting {
+        ca: ca(row, 0)?,
+        at: time(row, 1)?,
+        result: match took {
+            Some(ms) => Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0))),
+            None => Err(row.get::<_, Option<String>>(3)?.unwrap_or_default()),
+        },
+    })
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {

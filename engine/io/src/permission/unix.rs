@@ -11,6 +11,14 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+/// Lets every user of the machine read a file, and only its owner write it.
+///
+/// # Errors
+/// When the system does not let us.
+pub fn let_all_read(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o644))
+}
+
 /// True if anyone but the owner can read the file.
 ///
 /// # Errors

@@ -23,6 +23,11 @@ impl Seen<'_> {
         seen.is_some_and(|leaf| Some(leaf.sha256.as_str()) == self.current)
     }
 
+    /// The place as configured.
+    pub(in super::super) fn place(&self) -> String {
+        self.mark.place.clone()
+    }
+
     /// `yes`, `old, 12 d left`, `no answer`
     fn word(&self, context: &Context) -> String {
         match &self.mark.seen {

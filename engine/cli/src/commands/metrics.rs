@@ -1,0 +1,100 @@
+//! `waxwing metrics`: the figures for Prometheus, and the file of them behind each run.
+
+use std::path::Path;
+
+use waxwing_core::name::CaName;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::budget;
+use waxwing_flow::history::Sighting;
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::outfile;
+
+use super::start;
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::load::Loaded;
+use crate::render::metrics::{MetricsView, text};
+use crate::render::status::StatusView;
+use crate::render::terminal::Terminal;
+use crate::survey::{Asker, Survey, survey};
+
+/// Runs the verb.
+pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit> {
+    let (loaded, store) = start::look(global, terminal)?;
+    let history = start::look_at_history(&store, terminal)?;
+    let now = start::now();
+    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+        .map_err(|error| start::store_failed(&error, terminal))?;
+    match figures(&loaded, &history, &survey, None, now) {
+        Ok(text) => {
+            terminal.print(&text);
+            Ok(Exit::Done)
+        }
+        Err(cause) => {
+            terminal.fail(&format!("failed to make the figures: {cause}"), None);
+            Err(Exit::Bug)
+        }
+    }
+}
+
+/// Writes the file that `[metrics] textfile` names, if it names one. No run fails for it.
+pub(super) fn publish(
+    loaded: &Loaded,
+    history: &SqliteHistory,
+    after: &Survey,
+    run: (Timestamp, bool),
+    terminal: &mut Terminal,
+) {
+    let Some(textfile) = &loaded.settings.metrics.textfile else {
+        return;
+    };
+    let written = figures(loaded, history, after, Some(run), start::now())
+        .map_err(|cause| (cause.to_string(), None))
+        .and_then(|text| write(textfile, &text));
+    if let Err((cause, hint)) = written {
+        let text = format!("the figures of this run are nowhere: {cause}");
+        terminal.fail(&text, hint.as_deref());
+    }
+}
+
+fn write(textfile: &Path, text: &str) -> Result<(), (String, Option<String>)> {
+    outfile::publish(textfile, text).map_err(|error| (error.to_string(), error.hint))
+}
+
+fn figures(
+    loaded: &Loaded,
+    history: &SqliteHistory,
+    survey: &Survey,
+    run: Option<(Timestamp, bool)>,
+    now: Timestamp,
+) -> Result<String, prometheus::Error> {
+    let used = loaded.settings.used_cas();
+    // What is not known is not shown; the log says why.
+    let last = |ca: &CaName| {
+        let seen = history.last_sighting(ca);
+        seen.unwrap_or_else(|error| {
+            tracing::warn!(ca = %ca, cause = %error, "what is known of the CA could not be read");
+            None
+        })
+    };
+    let cas: Vec<(CaName, Option<Sighting>)> =
+        used.iter().map(|ca| (ca.clone(), last(ca))).collect();
+    let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
+    let left: Vec<budget::Left> = profiles
+        .filter_map(|profile| budget::left(history, profile, &[], now).ok())
+        .flatten()
+        .collect();
+    text(&MetricsView {
+        status: StatusView {
+            plan: &survey.plan,
+            inventory: &survey.inventory,
+            certificates: &loaded.settings.certificates,
+            broken: &survey.broken,
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        pasts: &survey.pasts,
+        cas: &cas,
+        left: &left,
+        run,
+    })
+}

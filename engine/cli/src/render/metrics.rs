@@ -1,0 +1,220 @@
+//! The figures for Prometheus, in its text format.
+//!
+//! They are gauges, made anew from what is stored: a process that lives for seconds has no counters.
+
+use std::collections::BTreeMap;
+
+use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::plan::{Action, Item};
+use waxwing_core::time::Timestamp;
+use waxwing_flow::budget::Left;
+use waxwing_flow::history::{Past, Sighting};
+
+use super::status::{Health, StatusView, served_at};
+
+/// What the figures are made from.
+#[derive(Debug)]
+pub(crate) struct MetricsView<'a> {
+    /// What is stored and what a run would do.
+    pub(crate) status: StatusView<'a>,
+    /// What earlier runs have learnt.
+    pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
+    /// The CAs in use: the last look at each.
+    pub(crate) cas: &'a [(CaName, Option<Sighting>)],
+    /// What is left of limits for the whole account.
+    pub(crate) left: &'a [Left],
+    /// When the last run ended, and whether all was well; none where only somebody asks.
+    pub(crate) run: Option<(Timestamp, bool)>,
+}
+
+/// The text, or why there is none.
+///
+/// # Errors
+/// When two figures contradict each other, which is a mistake of ours.
+pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> {
+    let board = Board(Registry::new());
+    let status = &view.status;
+    let build = board.gauge("build_info", "The version of Waxwing.", &["version"])?;
+    build.with_label_values(&[status.version]).set(1.0);
+    if let Some((at, well)) = view.run {
+        let ended = board.gauge(
+            "last_run_timestamp_seconds",
+            "When the last run ended.",
+            &[],
+        )?;
+        ended.with_label_values::<&str>(&[]).set(seconds(at));
+        let good = board.gauge(
+            "last_run_success",
+            "1 if the last run left nothing undone.",
+            &[],
+        )?;
+        good.with_label_values::<&str>(&[]).set(flag(well));
+    }
+    certificates(view, &board)?;
+    let up = board.gauge(
+        "ca_up",
+        "1 if the CA answered the last time it was talked to.",
+        &["ca"],
+    )?;
+    let seen = board.gauge(
+        "ca_last_seen_timestamp_seconds",
+        "When the CA was talked to last.",
+        &["ca"],
+    )?;
+    let latency = board.gauge(
+        "ca_response_seconds",
+        "How long the CA took to answer the last time it did.",
+        &["ca"],
+    )?;
+    for (ca, sighting) in view.cas {
+        let Some(sighting) = sighting else { continue };
+        let label = [ca.as_str()];
+        up.with_label_values(&label)
+            .set(flag(sighting.result.is_ok()));
+        seen.with_label_values(&label).set(seconds(sighting.at));
+        if let Ok(took) = &sighting.result {
+            latency.with_label_values(&label).set(took.as_secs_f64());
+        }
+    }
+    let rest = board.gauge(
+        "ca_limit_left",
+        "What a published limit of the CA leaves for the whole account.",
+        &["ca", "limit"],
+    )?;
+    for left in view.left {
+        let label = [left.ca.as_str(), left.kind.as_str()];
+        rest.with_label_values(&label).set(f64::from(left.left));
+    }
+    let mut bytes = Vec::new();
+    TextEncoder::new().encode(&board.0.gather(), &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The figures of each certificate.
+fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus::Error> {
+    let name: &[&str] = &["certificate"];
+    let status = &view.status;
+    let not_after = board.gauge(
+        "certificate_not_after_timestamp_seconds",
+        "End of validity of the current version.",
+        &["certificate", "ca"],
+    )?;
+    let not_before = board.gauge(
+        "certificate_not_before_timestamp_seconds",
+        "Start of validity of the current version.",
+        &["certificate", "ca"],
+    )?;
+    let next = board.gauge(
+        "certificate_next_attempt_timestamp_seconds",
+        "When the next renewal or retry is due; 0 for one that nothing will renew.",
+        name,
+    )?;
+    let failures = board.gauge(
+        "certificate_failures",
+        "Failed attempts since it was last issued.",
+        name,
+    )?;
+    let person = board.gauge(
+        "certificate_needs_person",
+        "1 if somebody has to look at it.",
+        name,
+    )?;
+    let issued = board.gauge(
+        "certificate_last_success_timestamp_seconds",
+        "When it was issued.",
+        name,
+    )?;
+    let installed = board.gauge(
+        "certificate_installed",
+        "1 if the installer has put the current version in place.",
+        &["certificate", "installer"],
+    )?;
+    let served = board.gauge(
+        "certificate_served",
+        "1 if the current version was seen there.",
+        &["certificate", "place"],
+    )?;
+    for (health, item) in status.ranked() {
+        let certificate = item.name.as_str();
+        person
+            .with_label_values(&[certificate])
+            .set(flag(health == Health::NeedsPerson));
+        next.with_label_values(&[certificate])
+            .set(next_attempt(item));
+        let failed = view
+            .pasts
+            .get(&item.name)
+            .map_or(0, |past| past.failed.len());
+        failures
+            .with_label_values(&[certificate])
+            .set(f64::from(u32::try_from(failed).unwrap_or(u32::MAX)));
+        let entry = status.inventory.get(&item.name);
+        let Some((entry, current)) = entry.and_then(|e| Some((e, e.current.as_ref()?))) else {
+            continue;
+        };
+        let of_ca = [certificate, current.origin.ca.as_str()];
+        not_after
+            .with_label_values(&of_ca)
+            .set(seconds(current.facts.not_after));
+        not_before
+            .with_label_values(&of_ca)
+            .set(seconds(current.facts.not_before));
+        issued
+            .with_label_values(&[certificate])
+            .set(seconds(current.origin.issued_at));
+        let settings = status.certificates.iter().find(|one| one.name == item.name);
+        for plugin in settings.iter().flat_map(|one| &one.install) {
+            let has = |version: u32| version == current.version;
+            let mut marks = entry.installed.iter();
+            let done = marks.any(|mark| mark.plugin == *plugin && has(mark.version));
+            installed
+                .with_label_values(&[certificate, plugin.as_str()])
+                .set(flag(done));
+        }
+        for seen in served_at(status, item) {
+            let place = seen.place();
+            served
+                .with_label_values(&[certificate, &place])
+                .set(flag(seen.is_current()));
+        }
+    }
+    Ok(())
+}
+
+fn next_attempt(item: &Item) -> f64 {
+    let hold = item.hold.as_ref();
+    let at = match &item.action {
+        Action::Gone { .. } => None,
+        Action::Keep { due, .. } | Action::Install { due, .. } => {
+            Some(item.moment.map_or(due.at, |moment| moment.at))
+        }
+        Action::Renew { due, .. } => hold.map_or(Some(due.at), |hold| hold.until()),
+        Action::Issue(_) => hold.and_then(|hold| hold.until()),
+    };
+    at.map_or(0.0, seconds)
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.unix_ms() as f64 / 1_000.0
+}
+
+const fn flag(set: bool) -> f64 {
+    if set { 1.0 } else { 0.0 }
+}
+
+/// Where figures are put up, all of them with our name in front.
+struct Board(Registry);
+
+impl Board {
+    fn gauge(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<GaugeVec, prometheus::Error> {
+        let gauge = GaugeVec::new(Opts::new(name, help).namespace("waxwing"), labels)?;
+        self.0.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+}
