@@ -13,6 +13,12 @@ pub(crate) const LOG_MESSAGE: usize = 8 * 1024;
 pub(crate) const LOG_MESSAGES: u32 = 200;
 /// Log bytes of one call.
 pub(crate) const LOG_BYTES: usize = 256 * 1024;
+/// Refusals of one call after which a guest that goes on is stopped.
+pub(crate) const DENIALS: u32 = 100;
+/// Acts of one call that the audit trail tells one by one.
+pub(crate) const EVENTS: u64 = 10_000;
+/// Bytes of all header fields, of a request as of an answer.
+pub(crate) const HEADERS_CAP: usize = 32 * 1024;
 /// Bytes a guest may hand over in one host call.
 pub(crate) const HOSTCALL_FUEL: usize = 4 << 20;
 /// Resources a guest may hold.

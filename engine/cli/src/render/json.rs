@@ -304,6 +304,10 @@ enum AuditJson {
         error: Option<String>,
         ms: u64,
     },
+    More {
+        plugin: String,
+        count: u64,
+    },
 }
 
 /// The run as data.
@@ -488,6 +492,10 @@ fn audit(event: &AuditEvent) -> AuditJson {
             exit: result.as_ref().ok().copied(),
             error: result.err(),
             ms,
+        },
+        AuditEvent::More { plugin, count } => AuditJson::More {
+            plugin: plugin.to_string(),
+            count,
         },
     }
 }

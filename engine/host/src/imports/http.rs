@@ -13,12 +13,12 @@ use crate::bindings::installer::waxwing::host::http::{
     Auth, Host, HttpError, Part, Request, Response,
 };
 use crate::call::{Call, instant, on_caller};
-use crate::limits::Limit;
+use crate::limits::{HEADERS_CAP, Limit};
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
 use crate::rate::Turn;
 use crate::redact::percent;
-use crate::target::Target;
+use crate::target::{Target, TargetError, URL_CAP};
 
 /// Time for look-up, connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -26,18 +26,18 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REPLY: Duration = Duration::from_secs(30);
 /// Time of a call that no request waits into: what is left for the exchange after a wait.
 const ROOM: Duration = Duration::from_secs(5);
-/// Bytes of all header fields of an answer.
-const HEADERS_CAP: usize = 32 * 1024;
 /// Longest body that is sent, in bytes.
 const BODY_CAP: usize = 1 << 20;
 
 impl Host for Call {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
-        let (method, target) = match allowed(self, &request) {
+        self.heard()?;
+        let allowed = allowed(self, &request);
+        self.http_calls += 1;
+        let (method, target) = match allowed {
             Ok(allowed) => allowed,
             Err(error) => return Ok(Err(error)),
         };
-        self.http_calls += 1;
         let not_sent = match filled(self, &request, method, &target) {
             Ok(filled) => match in_turn(self).await {
                 Ok(()) => return Ok(exchange(self, &request, filled, &target).await),
@@ -68,8 +68,9 @@ fn allowed(call: &mut Call, request: &Request) -> Result<(Method, Target), HttpE
         Err(refusal) => {
             if matches!(refusal, Refusal::Budget(_)) {
                 call.seen.hit(Limit::HttpCalls);
+            } else {
+                refused_event(call, request, &refusal);
             }
-            refused_event(call, request, &refusal);
             Err(fault_error(call, Fault::Refused(refusal)))
         }
     }
@@ -117,6 +118,10 @@ fn filled(
             header_text(value, &header.name)?,
         ));
     }
+    let size: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
+    if size > HEADERS_CAP {
+        return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
+    }
     let mut query = target.query.clone().unwrap_or_default();
     for pair in &request.query {
         let value = fill(call, &pair.value, at(Placement::Query(&pair.name)))?.bytes;
@@ -147,6 +152,9 @@ fn filled(
     }
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{}{mark}{query}", target.origin(), target.path);
+    if url.len() > URL_CAP {
+        return Err(Fault::Refused(Refusal::Url(TargetError::TooLong)));
+    }
     Ok(core_http::Request {
         method,
         url,
@@ -340,7 +348,7 @@ fn fault_error(call: &mut Call, fault: Fault) -> HttpError {
 }
 
 /// The audit trail knows refused requests too, as far as they can be read.
-fn refused_event(call: &Call, request: &Request, refusal: &Refusal) {
+fn refused_event(call: &mut Call, request: &Request, refusal: &Refusal) {
     let Some(method) = Method::parse(&request.method) else {
         return;
     };
@@ -348,31 +356,33 @@ fn refused_event(call: &Call, request: &Request, refusal: &Refusal) {
         Ok(target) => (target.origin(), target.path),
         Err(_unreadable) => (shown(core_http::without_query(&request.url)), String::new()),
     };
-    call.instance.host.audit.record(AuditEvent::Request {
+    let event = AuditEvent::Request {
         plugin: call.instance.name.clone(),
         method,
         host: call.redactor.text(&host),
         path: call.redactor.text(&path),
         result: Err(format!("denied: {refusal}")),
         ms: 0,
-    });
+    };
+    call.audit(event);
 }
 
 fn audit(
-    call: &Call,
+    call: &mut Call,
     method: Method,
     target: &Target,
     result: Result<u16, String>,
     elapsed: Duration,
 ) {
-    call.instance.host.audit.record(AuditEvent::Request {
+    let event = AuditEvent::Request {
         plugin: call.instance.name.clone(),
         method,
         host: target.host.clone(),
         path: call.redactor.text(&target.path),
         result,
         ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-    });
+    };
+    call.audit(event);
 }
 
 fn words(error: &HttpError) -> String {
