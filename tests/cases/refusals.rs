@@ -295,3 +295,32 @@ fn a_ca_that_is_written_wrongly_leads_to_the_right_one() {
         run.says("hint: did you mean first?");
     }
 }
+
+#[test]
+fn a_secret_of_two_lines_is_refused_where_it_is_read() {
+    let (rig, _judge) = rig();
+    rig.write_secret("dme-api-key", "one\ntwo\n");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("dme-api-key cannot be read")
+        .says("it holds a line break")
+        .says("hint: write file:");
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("which no secret of one line has")
+        .says("hint: write file:");
+}
+
+#[test]
+fn an_account_key_that_is_none_is_named_with_its_place() {
+    let (rig, _judge) = rig();
+    rig.write_secret("bad.pem", "garbage");
+    rig.edit("[account]", "[account]\nkey = \"file:bad.pem\"");
+    for arguments in [&["check", "--offline"][..], &["renew"]] {
+        let run = rig.waxwing(arguments);
+        assert_ne!(run.code, Some(0));
+        run.says("bad.pem")
+            .says("[account] key names it, and it holds no key that can be used")
+            .says("hint: an account key is PEM text (BEGIN PRIVATE KEY)");
+    }
+}

@@ -75,6 +75,11 @@ pub(crate) enum Refusal {
     Header(String),
     #[error("the header `{0}` holds a line break or another control character")]
     HeaderText(String),
+    #[error(
+        "the header `{header}` would hold a line break or another control character out of the \
+         secret `{secret}`"
+    )]
+    HiddenText { header: String, secret: String },
     #[error("more than {0} requests in one call")]
     Budget(u32),
     #[error("the plugin's manifest has no secret `{0}`")]
@@ -121,6 +126,10 @@ impl Refusal {
             Self::Budget(_) => {
                 crate::limits::Limit::HttpCalls.hint(&powers.bounds, plugin.as_str())
             }
+            Self::HiddenText { secret, .. } => format!(
+                "write what secrets.{secret} under [plugin.{plugin}] names again, without a line \
+                 break"
+            ),
             Self::SecretUnbound(name) => {
                 format!("secrets = {{ {name} = \"file:PATH\" }} under [plugin.{plugin}]")
             }
@@ -205,6 +214,22 @@ pub(crate) fn check_header(name: &str, values: &[&[u8]]) -> Result<(), Refusal> 
         return Err(Refusal::HeaderText(name.to_ascii_lowercase()));
     }
     Ok(())
+}
+
+/// Checks one header once hidden parts are filled in: by now a control character can only come from
+/// one of them, and is the operator's to mend.
+pub(crate) fn check_filled_header<'a>(
+    name: &str,
+    value: &[u8],
+    mut secrets: impl Iterator<Item = &'a str>,
+) -> Result<(), Refusal> {
+    check_header(name, &[value]).map_err(|refusal| match (refusal, secrets.next()) {
+        (Refusal::HeaderText(header), Some(secret)) => Refusal::HiddenText {
+            header,
+            secret: secret.to_owned(),
+        },
+        (refusal, _) => refusal,
+    })
 }
 
 /// Decides about one use of a secret: its name, the place it goes to, and the host behind it.

@@ -32,7 +32,7 @@ impl SecretSource for LocalSecrets {
         let fetched = fetch(reference)?;
         if fetched.trimmed {
             tracing::warn!(
-                secret = written(reference),
+                secret = %reference,
                 "white space at the edges of this secret is left out"
             );
         }
@@ -62,12 +62,23 @@ pub fn fetch(reference: &SecretRef) -> Result<Fetched, SecretError> {
         }
         SecretRef::Command(argv) => command::first_line(argv, command::PATIENCE),
     };
-    let Missing { causes, hint } = match fetched.and_then(|text| trim(&text)) {
+    let fetched = fetched.and_then(|text| trim(&text)).and_then(|fetched| {
+        let Some(bad) = control_character(fetched.secret.expose()) else {
+            return Ok(fetched);
+        };
+        Err(Missing::new(
+            format!("it holds {bad}, which no secret of one line has"),
+            Some(format!(
+                "write {reference} again with the secret and nothing else in it"
+            )),
+        ))
+    });
+    let Missing { causes, hint } = match fetched {
         Ok(fetched) => return Ok(fetched),
         Err(missing) => missing,
     };
     Err(SecretError {
-        reference: written(reference),
+        reference: reference.to_string(),
         causes,
         hint,
     })
@@ -101,19 +112,6 @@ impl Missing {
         Self {
             causes: vec![cause.to_string()],
             hint,
-        }
-    }
-}
-
-/// The reference as the operator wrote it, without the arguments of a command.
-pub fn written(reference: &SecretRef) -> String {
-    match reference {
-        SecretRef::File(path) => format!("file:{}", path.display()),
-        SecretRef::Env(name) => format!("env:{name}"),
-        SecretRef::Credential(name) => format!("credential:{name}"),
-        // Arguments may hold what only the secret's owner should see.
-        SecretRef::Command(argv) => {
-            format!("command {}", argv.first().map_or("", String::as_str))
         }
     }
 }
@@ -201,6 +199,19 @@ fn trim(text: &str) -> Result<Fetched, Missing> {
     })
 }
 
+/// The first control character of a secret. Keys in PEM and documents in JSON have lines; any other
+/// secret with a line break is two secrets, or one with something pasted behind it.
+fn control_character(secret: &str) -> Option<&'static str> {
+    let lines = secret.starts_with("-----BEGIN ") || secret.starts_with('{');
+    let mut control = secret.chars().filter(|c| c.is_control());
+    let bad = control.find(|c| !(lines && matches!(c, '\n' | '\r' | '\t')))?;
+    Some(match bad {
+        '\n' | '\r' => "a line break",
+        '\t' => "a tab",
+        _ => "a control character",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +232,16 @@ mod tests {
             (" abc def\r\n\n", Ok("abc def")),
             ("\u{feff}abc", Ok("abc")),
             (" \n", Err("it is empty")),
+            ("-----BEGIN KEY-----\nabc\n", Ok("-----BEGIN KEY-----\nabc")),
+            ("{\n\t\"key\": 1\r\n}", Ok("{\n\t\"key\": 1\r\n}")),
+            (
+                "abc\r\ndef\n",
+                Err("it holds a line break, which no secret of one line has"),
+            ),
+            (
+                "ab\u{7f}c",
+                Err("it holds a control character, which no secret of one line has"),
+            ),
             ("", Err("it is empty")),
         ];
         for (text, want) in table {
@@ -302,6 +323,6 @@ mod tests {
     #[test]
     fn a_reference_to_a_command_shows_no_arguments() {
         let argv = ["vault", "--token=hunter2"].map(str::to_owned).to_vec();
-        assert_eq!(written(&SecretRef::Command(argv)), "command vault");
+        assert_eq!(SecretRef::Command(argv).to_string(), "command vault");
     }
 }

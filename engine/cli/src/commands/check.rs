@@ -10,10 +10,12 @@ use waxwing_core::due;
 use waxwing_core::name::{CaName, CertificateName, DomainName};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::account;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, PropagationProbe as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
+use waxwing_io::keys::LocalKeys;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
@@ -164,13 +166,19 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
         for warning in secrets::warnings(reference) {
             found.push(Found::new(Verdict::Warn, "secrets", warning));
         }
-        match secrets::fetch(reference) {
+        let fetched = secrets::fetch(reference).and_then(|fetched| {
+            if key == "account.key" {
+                account::is_key(&LocalKeys, reference, &fetched.secret)?;
+            }
+            Ok(fetched)
+        });
+        match fetched {
             Ok(fetched) => {
                 there += 1;
                 if fetched.trimmed {
-                    let secret = secrets::written(reference);
-                    let text = format!("{secret} has white space at its edges, which is left out");
-                    let hint = format!("write {secret} without it, if {key} is refused");
+                    let text =
+                        format!("{reference} has white space at its edges, which is left out");
+                    let hint = format!("write {reference} without it, if {key} is refused");
                     found.push(Found::new(Verdict::Warn, "secrets", text).hint(Some(hint)));
                 }
             }

@@ -112,7 +112,8 @@ fn filled(
     let mut headers = Vec::new();
     for header in &request.headers {
         let value = fill(call, &header.value, at(Placement::Header(&header.name)))?.bytes;
-        policy::check_header(&header.name, &[&value]).map_err(Fault::Refused)?;
+        policy::check_filled_header(&header.name, &value, secrets(&header.value))
+            .map_err(Fault::Refused)?;
         headers.push((
             header.name.to_ascii_lowercase(),
             header_text(value, &header.name)?,
@@ -136,7 +137,8 @@ fn filled(
             ));
         }
         let value = header_text(value, "authorization")?;
-        policy::check_header("authorization", &[value.as_bytes()]).map_err(Fault::Refused)?;
+        policy::check_filled_header("authorization", value.as_bytes(), bearer(&request.auth))
+            .map_err(Fault::Refused)?;
         headers.push(("authorization".to_owned(), value));
     }
     let place = Place {
@@ -202,6 +204,14 @@ fn authorization(
             ))
         }
     }
+}
+
+fn bearer(auth: &Auth) -> impl Iterator<Item = &str> {
+    let name = match auth {
+        Auth::Bearer(name) => Some(name.as_str()),
+        Auth::None | Auth::Basic(_) => None,
+    };
+    name.into_iter()
 }
 
 fn header_text(value: Vec<u8>, name: &str) -> Result<String, Fault> {
