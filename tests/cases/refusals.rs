@@ -324,3 +324,30 @@ fn an_account_key_that_is_none_is_named_with_its_place() {
             .says("hint: an account key is PEM text (BEGIN PRIVATE KEY)");
     }
 }
+
+#[test]
+fn what_is_not_there_is_the_operators_to_mend() {
+    let (rig, _judge) = rig();
+    rig.edit("trust = \"root.pem\"", "trust = \"gone.pem\"");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("gone.pem, which is not there")
+        .says("hint: the path of a PEM file with the roots");
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("was not asked: the configuration cannot be followed")
+        .says("hint: [ca.first] trust");
+    let history = rig.waxwing(&["history", "--json"]).expect(0);
+    assert!(
+        history.stdout.contains("misconfigured"),
+        "{}",
+        history.stdout
+    );
+    rig.edit("trust = \"gone.pem\"", "trust = \"root.pem\"");
+    rig.waxwing(&["renew"]).expect(0);
+    let folder = rig.path("tls");
+    fs::remove_dir_all(&folder).expect("a folder that goes");
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(6)
+        .says("hint: the folder of grants.files.certs has to be there");
+}

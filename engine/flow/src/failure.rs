@@ -28,7 +28,9 @@ impl CaError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Transport(error) => match error.stage {
-                TransportStage::Request | TransportStage::Address => FailureClass::Misconfigured,
+                TransportStage::Request | TransportStage::Setup | TransportStage::Address => {
+                    FailureClass::Misconfigured
+                }
                 _ => FailureClass::Transient,
             },
             Self::Answer(error) => error.class(),
@@ -265,20 +267,37 @@ impl Failure {
 
     /// True if another CA may do better: the trouble is this CA's, or its view of the names.
     pub fn is_about_the_ca(&self) -> bool {
-        matches!(
-            self,
-            Self::Directory { .. }
-                | Self::Ca { .. }
-                | Self::Rehearsal { .. }
-                | Self::Spent { .. }
-                | Self::Validation { .. }
-                | Self::OrderDeadline { .. }
-                | Self::Parked { .. }
-                | Self::Account { .. }
-                | Self::NoDnsChallenge { .. }
-                | Self::Unreadable { .. }
-                | Self::Mismatch { .. }
-        )
+        !self.is_unsent()
+            && matches!(
+                self,
+                Self::Directory { .. }
+                    | Self::Ca { .. }
+                    | Self::Rehearsal { .. }
+                    | Self::Spent { .. }
+                    | Self::Validation { .. }
+                    | Self::OrderDeadline { .. }
+                    | Self::Parked { .. }
+                    | Self::Account { .. }
+                    | Self::NoDnsChallenge { .. }
+                    | Self::Unreadable { .. }
+                    | Self::Mismatch { .. }
+            )
+    }
+
+    /// True if nothing was sent, because roots or the proxy of the configuration cannot be used: the
+    /// CA has no part in it.
+    pub fn is_unsent(&self) -> bool {
+        let unsent = |cause: &CaError| match cause {
+            CaError::Transport(error) => error.stage == TransportStage::Setup,
+            CaError::Answer(_) => false,
+        };
+        match self {
+            Self::Directory { tried, .. } => {
+                !tried.is_empty() && tried.iter().all(|(_, cause)| unsent(cause))
+            }
+            Self::Ca { error, .. } => unsent(error),
+            _ => false,
+        }
     }
 
     /// How far the CA was from answering, if none of what was tried at it was answered: then it may
@@ -286,9 +305,10 @@ impl Failure {
     pub fn silence(&self) -> Option<TransportStage> {
         let stage = |cause: &CaError| match cause {
             CaError::Transport(error) => match error.stage {
-                TransportStage::Request | TransportStage::Address | TransportStage::TooLarge => {
-                    None
-                }
+                TransportStage::Request
+                | TransportStage::Setup
+                | TransportStage::Address
+                | TransportStage::TooLarge => None,
                 stage => Some(stage),
             },
             CaError::Answer(_) => None,
@@ -383,6 +403,10 @@ impl Failure {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Directory { ca, .. } | Self::Ca { ca, .. } if self.is_unsent() => Some(format!(
+                "[ca.{ca}] trust and [network] trust name PEM files with roots, [network] proxy the \
+                 URL of a proxy"
+            )),
             Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
             Self::Ca { error, .. } => error.hint(),
             Self::Offline { .. } => Some(
@@ -425,6 +449,12 @@ impl std::error::Error for Failure {}
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Directory { ca, .. } if self.is_unsent() => {
+                write!(
+                    f,
+                    "{ca} was not asked: the configuration cannot be followed"
+                )
+            }
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
             Self::Spent { ca, limit, until } => write!(

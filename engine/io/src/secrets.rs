@@ -73,7 +73,7 @@ pub fn fetch(reference: &SecretRef) -> Result<Fetched, SecretError> {
             )),
         ))
     });
-    let Missing { causes, hint } = match fetched {
+    let Missing { causes, hint } = match fetched.map_err(|missing| missing.or_run(reference)) {
         Ok(fetched) => return Ok(fetched),
         Err(missing) => missing,
     };
@@ -112,6 +112,25 @@ impl Missing {
         Self {
             causes: vec![cause.to_string()],
             hint,
+        }
+    }
+}
+
+impl Missing {
+    /// With something to do about it in any case.
+    fn or_run(self, reference: &SecretRef) -> Self {
+        let hint = self.hint.unwrap_or_else(|| match reference {
+            SecretRef::Command(argv) => format!(
+                "run {} by hand as the user that runs this, with the arguments of the configuration: \
+                 it has to print the secret within {} s",
+                argv.first().map_or("the command", String::as_str),
+                command::PATIENCE.as_secs()
+            ),
+            other => format!("put the secret where {other} points, as one line of text"),
+        });
+        Self {
+            hint: Some(hint),
+            ..self
         }
     }
 }
@@ -298,6 +317,29 @@ mod tests {
         }
         let missing = from_credential(None, "token").expect_err("no systemd");
         assert_eq!(missing.causes, ["$CREDENTIALS_DIRECTORY is not set"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn every_reference_without_a_secret_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let command =
+            |argv: &[&str]| SecretRef::Command(argv.iter().map(|&word| word.to_owned()).collect());
+        for (text, reference) in [
+            ("", SecretRef::File(path.clone())),
+            ("a\u{1}b", SecretRef::File(path.clone())),
+            ("", SecretRef::File(folder.path().to_owned())),
+            ("", SecretRef::Env("WAXWING_NOT_SET".to_owned())),
+            ("", SecretRef::Credential("x".to_owned())),
+            ("", command(&["/bin/false"])),
+            ("", command(&["/bin/true"])),
+            ("", command(&["/nonexistent/vault"])),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = LocalSecrets.secret(&reference).expect_err("no secret");
+            assert!(error.hint.is_some(), "{error}");
+        }
     }
 
     #[cfg(unix)]

@@ -320,7 +320,7 @@ fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpErr
     call.seen
         .broke(format!("{}: {text}", call.redactor.text(&plain)));
     match error.stage {
-        TransportStage::Request => HttpError::InvalidRequest(text),
+        TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
         TransportStage::Dns => HttpError::Dns(text),
         TransportStage::Address => {
             let plugin = &call.instance.powers.plugin;

@@ -75,7 +75,9 @@ fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
         return None;
     }
     let text = format!("{plugin}: grants.exec.{purpose} names {program}, which is not there");
-    Some(Found::new(Verdict::Error, "install", text))
+    let hint =
+        format!("grants.exec.{purpose}.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.{plugin}]");
+    Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)))
 }
 
 #[cfg(test)]
@@ -121,6 +123,10 @@ mod tests {
         assert_eq!(
             gone.text,
             "web: grants.exec.test names /nonexistent/nginx, which is not there"
+        );
+        assert_eq!(
+            gone.hint.as_deref(),
+            Some("grants.exec.test.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.web]")
         );
     }
 }
