@@ -7,11 +7,11 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+    belongs_to_others, may_write_within, open_to_others, others_can_read, others_can_write,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, may_write_within, others_can_read, others_can_replace, others_can_write,
+    belongs_to_others, may_write_within, open_to_others, others_can_read, others_can_write,
 };
 
 #[cfg(unix)]
