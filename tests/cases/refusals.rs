@@ -351,3 +351,47 @@ fn what_is_not_there_is_the_operators_to_mend() {
         .expect(6)
         .says("hint: the folder of grants.files.certs has to be there");
 }
+
+#[test]
+fn a_word_below_a_verb_is_no_verb_of_another_client() {
+    let (rig, _judge) = rig();
+    for arguments in [
+        &["plugin", "new"],
+        &["plugin", "run"],
+        &["account", "new"],
+        &["ca", "run"],
+    ] {
+        let run = rig.waxwing(arguments).expect(2);
+        assert!(!run.stderr.contains("waxwing renew"), "{}", run.stderr);
+        run.says(&format!(
+            "`waxwing {} --help` lists the verbs",
+            arguments[0]
+        ));
+    }
+    rig.waxwing(&["run"])
+        .expect(2)
+        .says("`waxwing renew` issues");
+    rig.waxwing(&["plugin", "inspect", "cloudflre"])
+        .expect(2)
+        .says("did you mean cloudflare?");
+    let run = rig.waxwing(&["renew", "a"]).expect(2);
+    run.says("configured: one");
+}
+
+#[test]
+fn what_cannot_be_read_or_written_says_what_to_name_instead() {
+    let (rig, _judge) = rig();
+    for path in ["/nonexistent.wasm", "/tmp/"] {
+        rig.waxwing(&["plugin", "inspect", path])
+            .expect(2)
+            .says("hint: name the .wasm file of a component");
+    }
+    let bare = rig.program(&["-c", "/nonexistent", "plan"]);
+    finish({ bare }.spawn().expect("the program starts"))
+        .expect(3)
+        .says("hint: check the path; without -c and WAXWING_CONFIG the file is");
+    let json = rig.waxwing(&["plugin", "inspect", "cloudflare", "--example", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let example = json.pointer("/result/example").or(json.pointer("/example"));
+    assert!(example.is_some_and(|text| text.as_str().is_some_and(|t| t.contains("[plugin."))));
+}

@@ -234,7 +234,15 @@ pub(crate) fn load_if_any(global: &Global) -> Result<Option<Loaded>, LoadError> 
 /// Reads the configuration of this command line.
 fn read(global: &Global) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
-    let sources = config::read_sources(&main).map_err(LoadError::File)?;
+    let sources = config::read_sources(&main).map_err(|mut error| {
+        if global.config.is_some() && !main.exists() {
+            error.hint = Some(format!(
+                "check the path; without -c and WAXWING_CONFIG the file is {}",
+                config::usual_config().display()
+            ));
+        }
+        LoadError::File(error)
+    })?;
     let mut raw = raw::parse(&sources.files);
     raw.miss(&sources.missing);
     let mut components = BTreeMap::new();
