@@ -224,6 +224,15 @@ pub enum Failure {
     Crypto(CryptoError),
     /// A secret.
     Secret(SecretError),
+    /// The CA does not offer the profile that certificates have to be of.
+    NoProfile {
+        /// The CA.
+        ca: CaName,
+        /// The profile.
+        profile: String,
+        /// What it offers.
+        offered: String,
+    },
     /// A plugin of the journal is not configured any more.
     NoSuchPlugin(PluginName),
     /// The run was stopped.
@@ -250,6 +259,7 @@ impl Failure {
             Self::Parked { .. } | Self::Spent { .. } => FailureClass::RateLimited,
             Self::Account { class, .. } => *class,
             Self::NoDnsChallenge { .. }
+            | Self::NoProfile { .. }
             | Self::NoCa { .. }
             | Self::NoValidator { .. }
             | Self::NoSuchPlugin(_) => FailureClass::Misconfigured,
@@ -279,6 +289,7 @@ impl Failure {
                     | Self::Parked { .. }
                     | Self::Account { .. }
                     | Self::NoDnsChallenge { .. }
+                    | Self::NoProfile { .. }
                     | Self::Unreadable { .. }
                     | Self::Mismatch { .. }
             )
@@ -435,6 +446,7 @@ impl Failure {
             } if passed_over.is_empty() => cas
                 .first()
                 .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
+            Self::NoProfile { ca, .. } => Some(format!("change `profile` of [ca.{ca}]")),
             Self::NoValidator { identifier } => Some(format!(
                 "add \"{identifier}\" to `validate` of the certificate"
             )),
@@ -510,6 +522,14 @@ impl fmt::Display for Failure {
             Self::NoCa { certificate, .. } => {
                 write!(f, "no CA of the list can be asked for {certificate}")
             }
+            Self::NoProfile {
+                ca,
+                profile,
+                offered,
+            } => write!(
+                f,
+                "{ca} does not offer the profile {profile} (offered: {offered})"
+            ),
             Self::NoValidator { identifier } => {
                 write!(f, "no DNS plugin is responsible for {identifier}")
             }
