@@ -447,6 +447,7 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
     let probe = DnsProbe::new(&settings.network);
     let mut found = Vec::new();
     let mut looked = 0;
+    let mut judged = false;
     let mut skipped: Vec<&str> = Vec::new();
     for certificate in &settings.certificates {
         for identifier in &certificate.domains {
@@ -467,7 +468,10 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
                 }
             };
             looked += 1;
-            let Some(set) = set else { continue };
+            let Some(set) = set else {
+                judged = true;
+                continue;
+            };
             for ca in &certificate.cas {
                 let Some(profile) = settings.cas.get(ca) else {
                     continue;
@@ -478,6 +482,7 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
                     }
                     continue;
                 };
+                judged = true;
                 let Some(forbidden) = caa::forbids(&set, identifier, &profile.caa) else {
                     continue;
                 };
@@ -491,8 +496,13 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
             }
         }
     }
-    if found.is_empty() && looked > 0 {
-        let text = format!("{} allowed at every CA named", count(looked, "name"));
+    if found.is_empty() && looked > 0 && judged {
+        let whom = if skipped.is_empty() {
+            "every CA named"
+        } else {
+            "every CA that can be judged"
+        };
+        let text = format!("{} allowed at {whom}", count(looked, "name"));
         found.push(Found::new(Verdict::Ok, "CAA", text));
     }
     if !skipped.is_empty() {
@@ -500,7 +510,9 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
             "not judged for {}: the profile has no `caa`",
             skipped.join(", ")
         );
-        found.push(Found::new(Verdict::Ok, "CAA", text));
+        let hint =
+            "the values that the CA answers to, as its manual names them: caa = [\"ca.example\"]";
+        found.push(Found::new(Verdict::Ok, "CAA", text).hint(Some(hint.to_owned())));
     }
     found
 }
