@@ -395,3 +395,35 @@ fn what_cannot_be_read_or_written_says_what_to_name_instead() {
     let example = json.pointer("/result/example").or(json.pointer("/example"));
     assert!(example.is_some_and(|text| text.as_str().is_some_and(|t| t.contains("[plugin."))));
 }
+
+#[test]
+fn keys_are_not_copied_into_the_state_folder_or_onto_a_file() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    for folder in ["state/certificates/one", "state/new/folder", "state"] {
+        let folder = rig.path(folder).display().to_string();
+        rig.waxwing(&["export", "one", &folder])
+            .expect(2)
+            .says("is in the state folder; nothing was copied");
+    }
+    assert!(!rig.path("state/certificates/one/privkey.pem").exists());
+    rig.waxwing(&["export", "one", "/etc/passwd"])
+        .says("hint: name a folder in which you may write");
+    rig.waxwing(&["export", "one", &rig.path("out").display().to_string()])
+        .expect(0);
+}
+
+#[test]
+fn what_is_revoked_and_installed_needs_a_person_and_is_forgotten_as_revoked() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    let run = rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    run.says("It is not revoked");
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["revoke", "one", "--yes"]).expect(0);
+    rig.waxwing(&["status"])
+        .expect(1)
+        .says("one: revoked, and still installed");
+    let run = rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    assert!(!run.stdout.contains("not revoked"), "{}", run.stdout);
+}
