@@ -11,6 +11,7 @@ use crate::bindings::installer::waxwing::host::http::Part;
 use crate::call::{Call, instant, on_caller, without_hint};
 use crate::command::{self, RunError};
 use crate::files::{FileName, Spot};
+use crate::limits::JOINED_CAP;
 use crate::parts::{Fault, Place, fill, shown};
 use crate::policy::Placement;
 use crate::powers::Powers;
@@ -49,6 +50,11 @@ impl Host for Call {
             Ok(filled) => filled.bytes,
             Err(Fault::Refused(refusal)) => {
                 let error = ExecError::Denied(self.refuse(&refusal));
+                return Ok(Err(refused(self, &grant, error)));
+            }
+            Err(Fault::TooLong) => {
+                let text = format!("the input has more than {JOINED_CAP} bytes");
+                let error = ExecError::BadArgument(self.deny(text, DEFECT.to_owned()));
                 return Ok(Err(refused(self, &grant, error)));
             }
             Err(Fault::Invalid(text)) => {

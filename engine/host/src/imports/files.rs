@@ -205,6 +205,7 @@ impl Job {
         let filled = fill(call, content, parts).map_err(|fault| match fault {
             Fault::Refused(refusal) => FileError::Denied(call.refuse(&refusal)),
             Fault::Invalid(text) => FileError::Denied(call.deny(text, DEFECT.to_owned())),
+            Fault::TooLong => FileError::TooLarge(FILE_CAP),
         })?;
         if u64::try_from(filled.bytes.len()).unwrap_or(u64::MAX) > FILE_CAP {
             return Err(FileError::TooLarge(FILE_CAP));

@@ -13,7 +13,7 @@ use crate::bindings::installer::waxwing::host::http::{
     Auth, Host, HttpError, Part, Request, Response,
 };
 use crate::call::{Call, instant, on_caller};
-use crate::limits::{HEADERS_CAP, Limit};
+use crate::limits::{HEADERS_CAP, JOINED_CAP, Limit};
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
 use crate::rate::Turn;
@@ -26,8 +26,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REPLY: Duration = Duration::from_secs(30);
 /// Time of a call that no request waits into: what is left for the exchange after a wait.
 const ROOM: Duration = Duration::from_secs(5);
-/// Longest body that is sent, in bytes.
-const BODY_CAP: usize = 1 << 20;
 
 impl Host for Call {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
@@ -109,19 +107,19 @@ fn filled(
         host,
         artifacts: false,
     };
-    let mut headers = Vec::new();
+    let (mut headers, mut size) = (Vec::new(), 0);
     for header in &request.headers {
         let value = fill(call, &header.value, at(Placement::Header(&header.name)))?.bytes;
         policy::check_filled_header(&header.name, &value, secrets(&header.value))
             .map_err(Fault::Refused)?;
+        size += header.name.len() + value.len();
+        if size > HEADERS_CAP {
+            return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
+        }
         headers.push((
             header.name.to_ascii_lowercase(),
             header_text(value, &header.name)?,
         ));
-    }
-    let size: usize = headers.iter().map(|(n, v)| n.len() + v.len()).sum();
-    if size > HEADERS_CAP {
-        return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
     }
     let mut query = target.query.clone().unwrap_or_default();
     for pair in &request.query {
@@ -129,12 +127,18 @@ fn filled(
         let joint = if query.is_empty() { "" } else { "&" };
         let (name, value) = (percent(pair.name.as_bytes(), true), percent(&value, true));
         query.push_str(&format!("{joint}{name}={value}"));
+        if query.len() > URL_CAP {
+            return Err(Fault::Refused(Refusal::Url(TargetError::TooLong)));
+        }
     }
     if let Some(value) = authorization(call, &request.auth, host)? {
         if headers.iter().any(|(name, _)| name == "authorization") {
             return Err(Fault::Invalid(
                 "the request has two `authorization` headers".to_owned(),
             ));
+        }
+        if size + value.len() > HEADERS_CAP {
+            return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
         }
         let value = header_text(value, "authorization")?;
         policy::check_filled_header("authorization", value.as_bytes(), bearer(&request.auth))
@@ -147,11 +151,6 @@ fn filled(
         artifacts: true,
     };
     let body = fill(call, &request.body, place)?.bytes;
-    if body.len() > BODY_CAP {
-        return Err(Fault::Invalid(format!(
-            "the body has more than {BODY_CAP} bytes"
-        )));
-    }
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{}{mark}{query}", target.origin(), target.path);
     if url.len() > URL_CAP {
@@ -354,6 +353,9 @@ fn fault_error(call: &mut Call, fault: Fault) -> HttpError {
         }
         Fault::Refused(refusal) => HttpError::Denied(call.refuse(&refusal)),
         Fault::Invalid(text) => HttpError::InvalidRequest(call.redactor.text(&text)),
+        Fault::TooLong => HttpError::InvalidRequest(format!(
+            "a part of the request has more than {JOINED_CAP} bytes"
+        )),
     }
 }
 

@@ -7,7 +7,7 @@ use waxwing_core::plugin::Limits;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
 
 use crate::log;
-use crate::stage::{Show, Stage};
+use crate::stage::{Show, Stage, attempt, item};
 
 fn show(name: &str, misdeed: &str, limits: Limits) -> Show {
     let settings = json!({ "misdeed": misdeed, "url": "https://api.example.net/v1/zones" });
@@ -235,6 +235,33 @@ async fn a_guest_that_hears_no_refusal_is_stopped() {
     let message = "the host denied it: the plugin's manifest has no secret `nothing`";
     assert_eq!(failure.message, message);
     assert_eq!(failure.causes, [WENT_ON]);
+}
+
+#[tokio::test]
+async fn what_a_name_stands_for_is_not_joined_without_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = json!({
+        "misdeed": "write-many-parts", "name": "big", "artifact": "shop/fullchain.pem"
+    });
+    let mut item = item("shop");
+    item.version.pem.fullchain = "leaf\n".repeat(100_000);
+    let show = Stage::installer("joiner", dir.path(), settings).show();
+    let attempt = attempt();
+    let installer = show.installer();
+    let installed = installer.install(&attempt, &[item], "").await;
+    let said = installed.expect("success").receipt;
+    assert_eq!(said, "Err(FileError::TooLarge(1048576))");
+}
+
+#[tokio::test]
+async fn a_call_makes_a_few_artifacts_with_short_names() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = json!({ "misdeed": "bundle-flood" });
+    let show = Stage::installer("bundler", dir.path(), settings).show();
+    assert_eq!(
+        show.install().await.expect("success"),
+        "8: ArtifactError::InvalidInput(\"a call makes 8 files of one certificate at most\")"
+    );
 }
 
 #[tokio::test]
