@@ -174,7 +174,10 @@ fn the_health_of_a_ca_is_that_of_all_looks() {
 fn the_figures_are_written_behind_each_run_for_all_to_read() {
     let (rig, judge) = rig();
     let textfile = rig.path("waxwing.prom");
-    let metrics = format!("[metrics]\ntextfile = \"{}\"\n[account]", textfile.display());
+    let metrics = format!(
+        "[metrics]\ntextfile = \"{}\"\n[account]",
+        textfile.display()
+    );
     rig.edit("[account]", &metrics);
     rig.waxwing(&["renew", "--dry-run"]);
     assert!(!textfile.exists(), "a rehearsal is no run");
@@ -192,7 +195,10 @@ fn the_figures_are_written_behind_each_run_for_all_to_read() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(&textfile).expect("there").permissions().mode();
+        let mode = std::fs::metadata(&textfile)
+            .expect("there")
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o644);
     }
     let asked = judge.traffic().total();
@@ -201,7 +207,11 @@ fn the_figures_are_written_behind_each_run_for_all_to_read() {
     rig.waxwing(&["renew"]).expect(0);
     assert!(written().contains("waxwing_last_run_timestamp_seconds "));
     let shown = rig.waxwing(&["metrics"]).expect(0);
-    assert!(!shown.stdout.contains("last_run"), "nobody ran: {}", shown.stdout);
+    assert!(
+        !shown.stdout.contains("last_run"),
+        "nobody ran: {}",
+        shown.stdout
+    );
     assert_eq!(judge.traffic().total(), asked, "no network");
     // A file that cannot be written fails no run.
     rig.edit(&textfile.display().to_string(), "/nowhere/waxwing.prom");

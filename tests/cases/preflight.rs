@@ -48,3 +48,19 @@ fn signatures_that_do_not_hold_cost_no_order() {
         assert_eq!(orders(judge), 0);
     });
 }
+
+#[test]
+fn a_caa_record_that_nobody_can_judge_is_not_called_good() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    rig.world
+        .dns()
+        .set_caa("example.com", "issue", "theirs.example")
+        .expect("in a zone");
+    let one = certificate("one", &["www.example.com"]);
+    rig.write_config(&format!("{}{one}", rig.config_at(&judge, "")));
+    let run = rig.waxwing(&["check"]);
+    run.says("not judged for first: the profile has no `caa`");
+    let run = rig.waxwing(&["check"]);
+    assert!(!run.stdout.contains("allowed at"), "{}", run.stdout);
+}

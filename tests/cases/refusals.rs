@@ -336,3 +336,135 @@ fn terms_are_found_before_anybody_has_agreed_to_them() {
         .says("letsencrypt: terms https://letsencrypt.org/")
         .says("the configuration has mistakes");
 }
+
+#[test]
+fn a_secret_of_two_lines_is_refused_where_it_is_read() {
+    let (rig, _judge) = rig();
+    rig.write_secret("dme-api-key", "one\ntwo\n");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("dme-api-key cannot be read")
+        .says("it holds a line break")
+        .says("hint: write file:");
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("which no secret of one line has")
+        .says("hint: write file:");
+}
+
+#[test]
+fn an_account_key_that_is_none_is_named_with_its_place() {
+    let (rig, _judge) = rig();
+    rig.write_secret("bad.pem", "garbage");
+    rig.edit("[account]", "[account]\nkey = \"file:bad.pem\"");
+    for arguments in [&["check", "--offline"][..], &["renew"]] {
+        let run = rig.waxwing(arguments);
+        assert_ne!(run.code, Some(0));
+        run.says("bad.pem")
+            .says("[account] key names it, and it holds no key that can be used")
+            .says("hint: an account key is PEM text (BEGIN PRIVATE KEY)");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_the_operators_to_mend() {
+    let (rig, _judge) = rig();
+    rig.edit("trust = \"root.pem\"", "trust = \"gone.pem\"");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("gone.pem, which is not there")
+        .says("hint: the path of a PEM file with the roots");
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("was not asked: the configuration cannot be followed")
+        .says("hint: [ca.first] trust");
+    let history = rig.waxwing(&["history", "--json"]).expect(0);
+    assert!(
+        history.stdout.contains("misconfigured"),
+        "{}",
+        history.stdout
+    );
+    rig.edit("trust = \"gone.pem\"", "trust = \"root.pem\"");
+    rig.waxwing(&["renew"]).expect(0);
+    let folder = rig.path("tls");
+    fs::remove_dir_all(&folder).expect("a folder that goes");
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(6)
+        .says("hint: the folder of grants.files.certs has to be there");
+}
+
+#[test]
+fn a_word_below_a_verb_is_no_verb_of_another_client() {
+    let (rig, _judge) = rig();
+    for arguments in [
+        &["plugin", "new"],
+        &["plugin", "run"],
+        &["account", "new"],
+        &["ca", "run"],
+    ] {
+        let run = rig.waxwing(arguments).expect(2);
+        assert!(!run.stderr.contains("waxwing renew"), "{}", run.stderr);
+        run.says(&format!(
+            "`waxwing {} --help` lists the verbs",
+            arguments[0]
+        ));
+    }
+    rig.waxwing(&["run"])
+        .expect(2)
+        .says("`waxwing renew` issues");
+    rig.waxwing(&["plugin", "inspect", "cloudflre"])
+        .expect(2)
+        .says("did you mean cloudflare?");
+    let run = rig.waxwing(&["renew", "a"]).expect(2);
+    run.says("configured: one");
+}
+
+#[test]
+fn what_cannot_be_read_or_written_says_what_to_name_instead() {
+    let (rig, _judge) = rig();
+    for path in ["/nonexistent.wasm", "/tmp/"] {
+        rig.waxwing(&["plugin", "inspect", path])
+            .expect(2)
+            .says("hint: name the .wasm file of a component");
+    }
+    let bare = rig.program(&["-c", "/nonexistent", "plan"]);
+    finish({ bare }.spawn().expect("the program starts"))
+        .expect(3)
+        .says("hint: check the path; without -c and WAXWING_CONFIG the file is");
+    let json = rig.waxwing(&["plugin", "inspect", "cloudflare", "--example", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+    let example = json.pointer("/result/example").or(json.pointer("/example"));
+    assert!(example.is_some_and(|text| text.as_str().is_some_and(|t| t.contains("[plugin."))));
+}
+
+#[test]
+fn keys_are_not_copied_into_the_state_folder_or_onto_a_file() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    for folder in ["state/certificates/one", "state/new/folder", "state"] {
+        let folder = rig.path(folder).display().to_string();
+        rig.waxwing(&["export", "one", &folder])
+            .expect(2)
+            .says("is in the state folder; nothing was copied");
+    }
+    assert!(!rig.path("state/certificates/one/privkey.pem").exists());
+    rig.waxwing(&["export", "one", "/etc/passwd"])
+        .says("hint: name a folder in which you may write");
+    rig.waxwing(&["export", "one", &rig.path("out").display().to_string()])
+        .expect(0);
+}
+
+#[test]
+fn what_is_revoked_and_installed_needs_a_person_and_is_forgotten_as_revoked() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    let run = rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    run.says("It is not revoked");
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["revoke", "one", "--yes"]).expect(0);
+    rig.waxwing(&["status"])
+        .expect(1)
+        .says("one: revoked, and still installed");
+    let run = rig.waxwing(&["forget", "one", "--yes"]).expect(0);
+    assert!(!run.stdout.contains("not revoked"), "{}", run.stdout);
+}

@@ -258,7 +258,7 @@ pub(crate) enum PluginVerb {
         #[arg(value_name = "FILE|NAME")]
         plugin: String,
         /// Print the block to paste into the configuration
-        #[arg(long, conflicts_with = "json")]
+        #[arg(long)]
         example: bool,
     },
 }

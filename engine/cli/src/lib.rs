@@ -119,7 +119,8 @@ fn unknown_verb(error: &clap::Error) -> Option<(String, String)> {
     let ContextValue::String(verb) = error.get(ContextKind::InvalidSubcommand)? else {
         return None;
     };
-    if let Some(hint) = args::instead_of(verb) {
+    // Below a verb, the words of other clients mean something else: `plugin new`.
+    if let Some(hint) = args::instead_of(verb).filter(|_| level(error) == "waxwing") {
         return Some((verb.clone(), hint.to_owned()));
     }
     let hint = match error.get(ContextKind::SuggestedSubcommand) {

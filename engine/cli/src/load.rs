@@ -2,6 +2,7 @@
 //! themselves.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use waxwing_core::ca::EabSource;
@@ -39,12 +40,8 @@ pub(crate) enum LoadError {
     #[error("{0}")]
     Config(ConfigErrors),
     /// Who may write the configuration may run commands, so only its owner may.
-    #[error(
-        "others can write {paths}; whoever can write the configuration can run commands\n\
-         hint: it must belong to root or to the user that runs waxwing: chown it, chmod go-w {paths} and its folder",
-        paths = list(.0)
-    )]
-    Writable(Vec<PathBuf>),
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Writable(Vec<ForeignConfig>),
     /// A program that the configuration has run could be changed by others.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Programs(Vec<ForeignProgram>),
@@ -53,10 +50,39 @@ pub(crate) enum LoadError {
     Rights(Vec<String>),
 }
 
+/// A file of the configuration that others can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForeignConfig {
+    /// Its path as written.
+    pub(crate) file: PathBuf,
+    /// Itself, what it leads to, or a folder on the way: what is open to others.
+    pub(crate) open: PathBuf,
+}
+
+impl fmt::Display for ForeignConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (file, open) = (self.file.display(), self.open.display());
+        write!(f, "others can write {open}")?;
+        if self.file != self.open {
+            let place = if self.open.is_dir() {
+                "a folder on the way to"
+            } else {
+                "to which a link leads from"
+            };
+            write!(f, ", {place} {file}")?;
+        }
+        write!(
+            f,
+            "; whoever can write the configuration can run commands\n  hint: it must belong to root \
+             or to the user that runs waxwing: chown it, chmod go-w {open}"
+        )
+    }
+}
+
 /// A program of the configuration that others can change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "others can change {program}, which {key} runs; whoever can change it can run commands here\n\
+    "others can change {program}, which {key} runs; whoever can change it can run commands here\n  \
      hint: it must belong to root or to the user that runs waxwing: chown it, chmod go-w {program} \
      and its folder",
     program = .program.display()
@@ -72,15 +98,17 @@ pub(crate) struct ForeignProgram {
 pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
     let loaded = read(global)?;
     // A component that others can write is caught by its pin.
-    let writable: Vec<PathBuf> = loaded
+    let open = |file: &PathBuf| permission::open_to_others(file).ok().flatten();
+    let writable: Vec<ForeignConfig> = loaded
         .settings
         .files
         .iter()
-        .filter(|path| {
-            permission::others_can_write(path).unwrap_or(false)
-                || permission::belongs_to_others(path).unwrap_or(false)
+        .filter_map(|file| {
+            Some(ForeignConfig {
+                open: open(file)?,
+                file: file.clone(),
+            })
         })
-        .cloned()
         .collect();
     if !writable.is_empty() {
         return Err(LoadError::Writable(writable));
@@ -123,9 +151,10 @@ pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
             programs.extend(argv.first().map(|program| (key, program.as_str())));
         }
     }
-    let foreign = programs
-        .into_iter()
-        .filter(|(_, program)| permission::others_can_replace(Path::new(program)).unwrap_or(false));
+    let foreign = programs.into_iter().filter(|(_, program)| {
+        let open = permission::open_to_others(Path::new(program));
+        open.is_ok_and(|open| open.is_some())
+    });
     foreign
         .map(|(key, program)| ForeignProgram {
             key,
@@ -226,19 +255,18 @@ pub(crate) fn load_if_any(global: &Global) -> Result<Option<Loaded>, LoadError> 
     load(global).map(Some)
 }
 
-/// Paths as one line.
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<String> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    paths.join(" ")
-}
-
 /// Reads the configuration of this command line.
 fn read(global: &Global) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
-    let sources = config::read_sources(&main).map_err(LoadError::File)?;
+    let sources = config::read_sources(&main).map_err(|mut error| {
+        if global.config.is_some() && !main.exists() {
+            error.hint = Some(format!(
+                "check the path; without -c and WAXWING_CONFIG the file is {}",
+                config::usual_config().display()
+            ));
+        }
+        LoadError::File(error)
+    })?;
     let mut raw = raw::parse(&sources.files);
     raw.miss(&sources.missing);
     let mut components = BTreeMap::new();
@@ -363,6 +391,57 @@ mod tests {
             }
         }
         assert!(seen.iter().all(|seen| *seen > 0), "{seen:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_configuration_that_others_can_change_is_refused_by_what_is_open() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let home = tempfile::tempdir().expect("a folder");
+        let home = home.path().canonicalize().expect("its path");
+        let folder = home.join("a/b");
+        std::fs::create_dir_all(&folder).expect("made");
+        let config = folder.join("waxwing.toml");
+        std::fs::write(
+            &config,
+            include_str!("../../../tests/cases/config/good-nine-lines.toml"),
+        )
+        .expect("written");
+        let link = home.join("link.toml");
+        symlink(&config, &link).expect("a link");
+        let set = |path: &Path, mode: u32| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("set");
+        };
+        for path in [&home, &home.join("a"), &folder] {
+            set(path, 0o755);
+        }
+        set(&config, 0o644);
+        let refused = |path: &Path| match load(&global(path.to_owned())) {
+            Ok(_) => None,
+            Err(LoadError::Writable(found)) => Some(found[0].open.clone()),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!((refused(&config), refused(&link)), (None, None));
+        for (open, mode, safe) in [
+            (&config, 0o666, 0o644),
+            (&folder, 0o777, 0o755),
+            (&home.join("a"), 0o777, 0o755),
+            (&home.join("a"), 0o775, 0o755),
+        ] {
+            set(open, mode);
+            assert_eq!(refused(&config).as_ref(), Some(open), "{mode:o}");
+            assert_eq!(refused(&link).as_ref(), Some(open), "{mode:o}");
+            set(open, safe);
+        }
+        set(&folder, 0o1777);
+        assert_eq!(refused(&config), None);
+        let found = ForeignConfig {
+            file: link,
+            open: folder,
+        };
+        let text = found.to_string();
+        assert!(text.contains("b, a folder on the way to "), "{text}");
+        assert!(text.contains("\n  hint: "), "{text}");
     }
 
     #[cfg(unix)]

@@ -135,7 +135,11 @@ pub(crate) fn parse(file: &Arc<Path>, text: &str, problems: &Problems) -> Table 
             continue;
         }
         last_line = Some(at.line);
-        let mut problem = Problem::new(at, NOT_TOML, error.message().trim());
+        let message = error.message().trim();
+        let mut problem = Problem::new(at, NOT_TOML, message).hint(match message {
+            "duplicate key" => "a key stands once in its section; one of the two must go",
+            _ => "KEY = \"text\", KEY = 5, KEY = [\"a\", \"b\"], or a section as in [renewal]",
+        });
         if text
             .get(..offset)
             .is_some_and(|before| before.ends_with('\\'))

@@ -145,8 +145,11 @@ impl fmt::Debug for Response {
 /// How far a request got before it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TransportStage {
-    /// The URL, a header or the proxy setting cannot be used; nothing was tried.
+    /// The URL or a header cannot be used; nothing was tried.
     Request,
+    /// Roots or a proxy that the configuration names cannot be used; nothing was tried, and nobody
+    /// but the operator can do something.
+    Setup,
     /// The host name could not be looked up.
     Dns,
     /// Every address of the host is one that the policy forbids.
@@ -168,7 +171,7 @@ impl TransportStage {
     pub const fn is_before_sending(self) -> bool {
         matches!(
             self,
-            Self::Request | Self::Dns | Self::Address | Self::Connect | Self::Tls
+            Self::Request | Self::Setup | Self::Dns | Self::Address | Self::Connect | Self::Tls
         )
     }
 }
@@ -197,6 +200,7 @@ impl fmt::Display for TransportError {
         let ms = self.elapsed.as_millis();
         let what = match self.stage {
             TransportStage::Request => "the request could not be made",
+            TransportStage::Setup => "nothing was sent: the configuration cannot be followed",
             TransportStage::Dns => "name look-up failed",
             TransportStage::Address => "every address of the host is forbidden here",
             TransportStage::Connect => "no connection",
@@ -205,7 +209,11 @@ impl fmt::Display for TransportError {
             TransportStage::Timeout => "no answer in time",
             TransportStage::TooLarge => "the answer is too long",
         };
-        write!(f, "{what} after {ms} ms")?;
+        if self.stage == TransportStage::Setup {
+            f.write_str(what)?;
+        } else {
+            write!(f, "{what} after {ms} ms")?;
+        }
         if let Some(address) = &self.address {
             write!(f, " ({address})")?;
         }

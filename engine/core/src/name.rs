@@ -39,6 +39,32 @@ pub enum NameError {
     Url(String),
 }
 
+impl NameError {
+    /// What to write instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Url(text) => {
+                let rest = text
+                    .split_once("://")
+                    .map_or(text.as_str(), |(_, rest)| rest);
+                let host = rest.split(['/', ':']).next().unwrap_or_default();
+                match DomainName::parse(host) {
+                    Ok(name) => format!("\"{name}\""),
+                    Err(_neither) => "\"www.example.com\"".to_owned(),
+                }
+            }
+            Self::Address(_) => "a name that leads to it, as in \"www.example.com\"".to_owned(),
+            Self::SingleLabel(label) => {
+                format!("its full name, as in \"{label}.example.com\"")
+            }
+            Self::Wildcard => "\"*.example.com\"".to_owned(),
+            Self::Empty | Self::TooLong(_) | Self::Label(_) | Self::Character(_) => {
+                "a host name, as in \"www.example.com\"".to_owned()
+            }
+        }
+    }
+}
+
 impl DomainName {
     /// Parses a name, converting U-labels to A-labels (UTS #46, as browsers do).
     pub fn parse(text: &str) -> Result<Self, NameError> {

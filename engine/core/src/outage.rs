@@ -30,7 +30,10 @@ pub enum Verdict {
 /// Judges the failure of one host by what came of talking to others, each of another operator.
 pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     // What never left this machine cannot be anybody else's fault.
-    if matches!(failed, TransportStage::Request | TransportStage::Address) {
+    if matches!(
+        failed,
+        TransportStage::Request | TransportStage::Setup | TransportStage::Address
+    ) {
         return Verdict::Local;
     }
     if others.contains(&Contact::Answered) {
@@ -40,7 +43,9 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     let unmade = |other: &&Contact| {
         matches!(
             other,
-            Contact::Silent(TransportStage::Request | TransportStage::Address)
+            Contact::Silent(
+                TransportStage::Request | TransportStage::Setup | TransportStage::Address
+            )
         )
     };
     let others: Vec<Contact> = others.iter().filter(|o| !unmade(o)).copied().collect();
@@ -71,7 +76,10 @@ enum Layer {
 const fn layer(stage: TransportStage) -> Layer {
     match stage {
         TransportStage::Dns => Layer::Resolver,
-        TransportStage::Request | TransportStage::Address | TransportStage::Connect => Layer::Route,
+        TransportStage::Request
+        | TransportStage::Setup
+        | TransportStage::Address
+        | TransportStage::Connect => Layer::Route,
         // A proxy that inspects TLS, or a clock that is years off, fails every handshake.
         TransportStage::Tls => Layer::Tls,
         TransportStage::Exchange | TransportStage::Timeout | TransportStage::TooLarge => {

@@ -10,6 +10,7 @@ pub mod served_at;
 pub(crate) mod units;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,6 +129,21 @@ pub enum SecretRef {
     Credential(String),
     /// `{ command = [...] }`: the first line of its output.
     Command(Vec<String>),
+}
+
+/// As the operator wrote it, without the arguments of a command: they may hold what only the
+/// secret's owner should see.
+impl fmt::Display for SecretRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Env(name) => write!(f, "env:{name}"),
+            Self::Credential(name) => write!(f, "credential:{name}"),
+            Self::Command(argv) => {
+                write!(f, "command {}", argv.first().map_or("", String::as_str))
+            }
+        }
+    }
 }
 
 /// `[plugin.NAME]`

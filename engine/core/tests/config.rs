@@ -55,6 +55,24 @@ fn every_configuration_is_judged_as_written_down() {
 }
 
 #[test]
+fn every_mistake_says_what_to_write_instead() {
+    let cases = cases();
+    let mut mute = Vec::new();
+    for path in files(&cases) {
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let problems = settings(&cases, read(&path)).err().map(|errors| errors.0);
+        let helpless = problems
+            .into_iter()
+            .flatten()
+            .filter(|problem| problem.hint.is_none() && !problem.message.contains("did you mean"));
+        mute.extend(helpless.map(|problem| format!("{}:\n{problem}", stem(&path))));
+    }
+    assert!(mute.is_empty(), "{}", mute.join("\n"));
+}
+
+#[test]
 fn the_full_example_means_what_it_says() {
     let cases = cases();
     let text = read(&cases.join("good-full.toml"));

@@ -19,7 +19,7 @@ use waxwing_core::secret::Secret;
 use waxwing_core::settings::{AccountSettings, SecretRef};
 
 use crate::failure::{CaError, Failure};
-use crate::ports::{AccountRecord, KeyMaker, SecretSource};
+use crate::ports::{AccountRecord, KeyMaker, SecretError, SecretSource};
 use crate::session::{CaSession, Repeat, SessionPorts, lock_account};
 
 /// Why an account was not changed.
@@ -207,7 +207,7 @@ pub async fn roll_over(
         return Ok(RolledOver::Before);
     }
     let next = match &settings.key {
-        Some(reference) => brought(ports.secrets.as_ref(), reference)?,
+        Some(reference) => brought(ports.keys.as_ref(), ports.secrets.as_ref(), reference)?,
         None => ports.keys.account_key().map_err(Failure::Crypto)?,
     };
     if same_key(ports.keys.as_ref(), &next, &record.key)? {
@@ -445,7 +445,7 @@ pub fn drift(
         });
     }
     if let Some(reference) = &settings.key {
-        let key = brought(secrets, reference);
+        let key = brought(keys, secrets, reference);
         match key.and_then(|key| same_key(keys, &key, &record.key)) {
             Ok(true) => {}
             Ok(false) => found.push(Drift::Key {
@@ -467,8 +467,41 @@ pub(crate) fn contact(settings: &AccountSettings) -> Vec<String> {
     email.map(|email| format!("mailto:{email}")).collect()
 }
 
-fn brought(secrets: &dyn SecretSource, reference: &SecretRef) -> Result<Secret<String>, Failure> {
-    secrets.secret(reference).map_err(Failure::Secret)
+/// The key that the operator brought along, once it is known to be one.
+pub(crate) fn brought(
+    keys: &dyn KeyMaker,
+    secrets: &dyn SecretSource,
+    reference: &SecretRef,
+) -> Result<Secret<String>, Failure> {
+    let key = secrets.secret(reference).map_err(Failure::Secret)?;
+    is_key(keys, reference, &key).map_err(Failure::Secret)?;
+    Ok(key)
+}
+
+/// Whether what `[account] key` names is a key that can sign.
+///
+/// # Errors
+/// Why it is not, with the reference.
+pub fn is_key(
+    keys: &dyn KeyMaker,
+    reference: &SecretRef,
+    key: &Secret<String>,
+) -> Result<(), SecretError> {
+    let Err(error) = keys.kind(key) else {
+        return Ok(());
+    };
+    let mut causes =
+        vec!["[account] key names it, and it holds no key that can be used".to_owned()];
+    causes.extend(error.causes);
+    Err(SecretError {
+        reference: reference.to_string(),
+        causes,
+        hint: Some(
+            "an account key is PEM text (BEGIN PRIVATE KEY) of an ECDSA or RSA key; without \
+             [account] key one is made"
+                .to_owned(),
+        ),
+    })
 }
 
 /// Compares the public halves: one key may be written in several ways.

@@ -47,6 +47,46 @@ pub enum AuditEvent {
         /// Milliseconds.
         ms: u64,
     },
+    /// Acts of one call that are counted and not told: there were too many.
+    More {
+        /// Which plugin.
+        plugin: PluginName,
+        /// How many.
+        count: u64,
+    },
+}
+
+/// Longest text of an event that is kept, in bytes. A plugin chooses paths and what is refused.
+const TEXT_CAP: usize = 1024;
+
+impl AuditEvent {
+    fn cut(&mut self) {
+        let texts: [Option<&mut String>; 3] = match self {
+            Self::Request {
+                host, path, result, ..
+            } => [Some(host), Some(path), result.as_mut().err()],
+            Self::File {
+                grant,
+                path,
+                result,
+                ..
+            } => [Some(grant), Some(path), Some(result)],
+            Self::Command {
+                grant,
+                program,
+                result,
+                ..
+            } => [Some(grant), Some(program), result.as_mut().err()],
+            Self::More { .. } => [None, None, None],
+        };
+        for text in texts.into_iter().flatten() {
+            if text.len() > TEXT_CAP {
+                text.truncate(text.floor_char_boundary(TEXT_CAP));
+                text.push('…');
+                text.shrink_to_fit();
+            }
+        }
+    }
 }
 
 /// Collects the events of one run.
@@ -54,8 +94,9 @@ pub enum AuditEvent {
 pub struct AuditTrail(Mutex<Vec<AuditEvent>>);
 
 impl AuditTrail {
-    /// Adds an event.
-    pub fn record(&self, event: AuditEvent) {
+    /// Adds an event, its texts cut to what a person reads.
+    pub fn record(&self, mut event: AuditEvent) {
+        event.cut();
         self.0
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -68,5 +109,33 @@ impl AuditTrail {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_an_event_is_kept_at_any_length() {
+        let trail = AuditTrail::default();
+        let plugin = PluginName::parse("dns").expect("a literal name");
+        trail.record(AuditEvent::Request {
+            plugin: plugin.clone(),
+            method: Method::Get,
+            host: "api.example.net".to_owned(),
+            path: format!("/{}", "ä".repeat(4096)),
+            result: Err("no ".repeat(4096)),
+            ms: 0,
+        });
+        let want = AuditEvent::Request {
+            plugin,
+            method: Method::Get,
+            host: "api.example.net".to_owned(),
+            path: format!("/{}…", "ä".repeat(511)),
+            result: Err(format!("{}n…", "no ".repeat(341))),
+            ms: 0,
+        };
+        assert_eq!(trail.events(), [want]);
     }
 }

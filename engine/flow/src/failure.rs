@@ -33,7 +33,9 @@ impl CaError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Transport(error) => match error.stage {
-                TransportStage::Request | TransportStage::Address => FailureClass::Misconfigured,
+                TransportStage::Request | TransportStage::Setup | TransportStage::Address => {
+                    FailureClass::Misconfigured
+                }
                 _ => FailureClass::Transient,
             },
             Self::Answer(error) => error.class(),
@@ -241,6 +243,15 @@ pub enum Failure {
     Crypto(CryptoError),
     /// A secret.
     Secret(SecretError),
+    /// The CA does not offer the profile that certificates have to be of.
+    NoProfile {
+        /// The CA.
+        ca: CaName,
+        /// The profile.
+        profile: String,
+        /// What it offers.
+        offered: String,
+    },
     /// A plugin of the journal is not configured any more.
     NoSuchPlugin(PluginName),
     /// The run was stopped.
@@ -267,6 +278,7 @@ impl Failure {
             Self::Parked { .. } | Self::Spent { .. } => FailureClass::RateLimited,
             Self::Account { class, .. } => *class,
             Self::NoDnsChallenge { .. }
+            | Self::NoProfile { .. }
             | Self::NoCa { .. }
             | Self::NoValidator { .. }
             | Self::NoSuchPlugin(_) => FailureClass::Misconfigured,
@@ -284,20 +296,38 @@ impl Failure {
 
     /// True if another CA may do better: the trouble is this CA's, or its view of the names.
     pub fn is_about_the_ca(&self) -> bool {
-        matches!(
-            self,
-            Self::Directory { .. }
-                | Self::Ca { .. }
-                | Self::Rehearsal { .. }
-                | Self::Spent { .. }
-                | Self::Validation { .. }
-                | Self::OrderDeadline { .. }
-                | Self::Parked { .. }
-                | Self::Account { .. }
-                | Self::NoDnsChallenge { .. }
-                | Self::Unreadable { .. }
-                | Self::Mismatch { .. }
-        )
+        !self.is_unsent()
+            && matches!(
+                self,
+                Self::Directory { .. }
+                    | Self::Ca { .. }
+                    | Self::Rehearsal { .. }
+                    | Self::Spent { .. }
+                    | Self::Validation { .. }
+                    | Self::OrderDeadline { .. }
+                    | Self::Parked { .. }
+                    | Self::Account { .. }
+                    | Self::NoDnsChallenge { .. }
+                    | Self::NoProfile { .. }
+                    | Self::Unreadable { .. }
+                    | Self::Mismatch { .. }
+            )
+    }
+
+    /// True if nothing was sent, because roots or the proxy of the configuration cannot be used: the
+    /// CA has no part in it.
+    pub fn is_unsent(&self) -> bool {
+        let unsent = |cause: &CaError| match cause {
+            CaError::Transport(error) => error.stage == TransportStage::Setup,
+            CaError::Answer(_) => false,
+        };
+        match self {
+            Self::Directory { tried, .. } => {
+                !tried.is_empty() && tried.iter().all(|(_, cause)| unsent(cause))
+            }
+            Self::Ca { error, .. } => unsent(error),
+            _ => false,
+        }
     }
 
     /// How far the CA was from answering, if none of what was tried at it was answered: then it may
@@ -305,9 +335,10 @@ impl Failure {
     pub fn silence(&self) -> Option<TransportStage> {
         let stage = |cause: &CaError| match cause {
             CaError::Transport(error) => match error.stage {
-                TransportStage::Request | TransportStage::Address | TransportStage::TooLarge => {
-                    None
-                }
+                TransportStage::Request
+                | TransportStage::Setup
+                | TransportStage::Address
+                | TransportStage::TooLarge => None,
                 stage => Some(stage),
             },
             CaError::Answer(_) => None,
@@ -409,6 +440,10 @@ impl Failure {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Directory { ca, .. } | Self::Ca { ca, .. } if self.is_unsent() => Some(format!(
+                "[ca.{ca}] trust and [network] trust name PEM files with roots, [network] proxy the \
+                 URL of a proxy"
+            )),
             Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
             Self::Ca { error, .. } => error.hint(),
             Self::Offline { .. } => Some(
@@ -437,6 +472,7 @@ impl Failure {
             } if passed_over.is_empty() => cas
                 .first()
                 .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
+            Self::NoProfile { ca, .. } => Some(format!("change `profile` of [ca.{ca}]")),
             Self::NoValidator { identifier } => Some(format!(
                 "add \"{identifier}\" to `validate` of the certificate"
             )),
@@ -451,6 +487,12 @@ impl std::error::Error for Failure {}
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Directory { ca, .. } if self.is_unsent() => {
+                write!(
+                    f,
+                    "{ca} was not asked: the configuration cannot be followed"
+                )
+            }
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
             Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
             Self::Spent {
@@ -517,6 +559,14 @@ impl fmt::Display for Failure {
             Self::NoCa { certificate, .. } => {
                 write!(f, "no CA of the list can be asked for {certificate}")
             }
+            Self::NoProfile {
+                ca,
+                profile,
+                offered,
+            } => write!(
+                f,
+                "{ca} does not offer the profile {profile} (offered: {offered})"
+            ),
             Self::NoValidator { identifier } => {
                 write!(f, "no DNS plugin is responsible for {identifier}")
             }

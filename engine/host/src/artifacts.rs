@@ -5,6 +5,7 @@ use waxwing_core::secret::Secret;
 use waxwing_flow::certificate::StoredVersion;
 use waxwing_flow::plugin::InstallItem;
 
+use crate::limits::{ARTIFACT_NAME, MADE};
 use crate::pkcs12::{Pkcs12, Pkcs12Contents, Pkcs12Profile};
 use crate::redact::Redactor;
 use crate::section::sha256_hex;
@@ -39,6 +40,7 @@ pub(crate) enum RecipeError {
     /// The name is taken by something else, or is none.
     Name(String),
     Profile(String),
+    TooMany,
     Failed(String),
 }
 
@@ -106,6 +108,10 @@ impl Artifacts {
         password: Secret<String>,
         profile: &str,
     ) -> Result<&Artifact, RecipeError> {
+        let shown = friendly_name.as_deref().unwrap_or_default();
+        if into.len() > ARTIFACT_NAME || shown.len() > ARTIFACT_NAME {
+            return Err(RecipeError::Name(into.to_owned()));
+        }
         let certificate = match into.split_once('/') {
             Some((name, file)) if !file.is_empty() && !file.contains('/') => name,
             _ => return Err(RecipeError::Name(into.to_owned())),
@@ -125,6 +131,11 @@ impl Artifacts {
                 Some(known) if *known == recipe => Ok(&self.list[at]),
                 _ => Err(RecipeError::Name(into.to_owned())),
             };
+        }
+        let of_this = |made: &&Recipe| made.certificate == recipe.certificate;
+        let made = self.list.iter().filter_map(|one| one.recipe.as_ref());
+        if made.filter(of_this).count() >= MADE {
+            return Err(RecipeError::TooMany);
         }
         let content = match self.contents(&recipe) {
             Some(contents) => maker.make(&contents).map_err(RecipeError::Failed)?,

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use waxwing_flow::audit::AuditEvent;
 use waxwing_flow::plugin::PluginFailure;
 
 use crate::artifacts::Artifacts;
@@ -19,12 +20,20 @@ use crate::files::Writes;
 use crate::instance::Instance;
 use crate::judge::{Denial, Judge, Seen};
 use crate::limits::{
-    Bounds, HANDLES, HOSTCALL_FUEL, LOG_BYTES, LOG_MESSAGES, Limit, TABLE_ELEMENTS,
+    Bounds, DENIALS, EVENTS, HANDLES, HOSTCALL_FUEL, LOG_BYTES, LOG_MESSAGES, Limit, TABLE_ELEMENTS,
 };
 use crate::phase::Phase;
 use crate::policy::Refusal;
 use crate::redact::Redactor;
 use crate::wasi::{self, Output};
+
+/// Between a refusal and its hint in the text for a guest.
+const HINT: &str = "; hint: ";
+
+/// The refusal in a text that [`Call::deny`] answered.
+pub(crate) fn without_hint(text: &str) -> &str {
+    text.split_once(HINT).map_or(text, |(refusal, _)| refusal)
+}
 
 /// What host functions see of the call in progress.
 pub(crate) struct Call {
@@ -39,6 +48,10 @@ pub(crate) struct Call {
     pub(crate) artifacts: Artifacts,
     pub(crate) writes: Writes,
     pub(crate) http_calls: u32,
+    /// What the host refused, of every kind.
+    denials: u32,
+    /// Acts for the audit trail.
+    events: u64,
     pub(crate) log_messages_left: u32,
     pub(crate) log_bytes_left: usize,
     ticks: u64,
@@ -61,6 +74,8 @@ impl Call {
             seen: Seen::default(),
             writes: Writes::new(Arc::clone(&instance)),
             http_calls: 0,
+            denials: 0,
+            events: 0,
             log_messages_left: LOG_MESSAGES,
             log_bytes_left: LOG_BYTES,
             ticks: 0,
@@ -82,23 +97,63 @@ impl Call {
     /// Remembers a refusal and answers the text for the guest.
     pub(crate) fn refuse(&mut self, refusal: &Refusal) -> String {
         let hint = refusal.hint(&self.instance.powers);
-        self.deny(refusal.to_string(), hint)
+        let limit = match refusal {
+            Refusal::Budget(_) => Some(Limit::HttpCalls.key()),
+            _ => None,
+        };
+        self.remember(refusal.to_string(), hint, limit)
     }
 
     /// Remembers a denial and answers the text for the guest.
     pub(crate) fn deny(&mut self, message: String, hint: String) -> String {
+        self.remember(message, hint, None)
+    }
+
+    fn remember(&mut self, message: String, hint: String, limit: Option<&'static str>) -> String {
+        self.denials += 1;
         let message = self.redactor.text(&message);
-        tracing::warn!(
-            plugin = %self.instance.name,
-            phase = %self.phase,
-            "denied: {message}"
-        );
-        let text = format!("{message}; hint: {hint}");
-        self.seen.denied(Denial { message, hint });
+        let text = format!("{message}{HINT}{hint}");
+        let denial = Denial {
+            message: message.clone(),
+            hint,
+            limit,
+        };
+        if self.seen.denied(denial) {
+            tracing::warn!(
+                plugin = %self.instance.name,
+                phase = %self.phase,
+                "denied: {message}"
+            );
+        }
         text
     }
 
+    /// Ends a guest that goes on and on after refusals: the time of the host's own work is not
+    /// counted as the guest's, so that nothing else would stop it before the end of its call.
+    pub(crate) fn heard(&self) -> wasmtime::Result<()> {
+        if self.denials < DENIALS {
+            return Ok(());
+        }
+        Err(wasmtime::Error::msg(format!(
+            "the plugin went on after {DENIALS} refusals in one call"
+        )))
+    }
+
+    /// Enters an act in the audit trail. Beyond [`EVENTS`] of one call they are only counted.
+    pub(crate) fn audit(&mut self, event: AuditEvent) {
+        self.events += 1;
+        if self.events <= EVENTS {
+            self.instance.host.audit.record(event);
+        }
+    }
+
     fn into_judge(mut self) -> Judge {
+        if let Some(count @ 1..) = self.events.checked_sub(EVENTS) {
+            self.instance.host.audit.record(AuditEvent::More {
+                plugin: self.instance.name.clone(),
+                count,
+            });
+        }
         if let Some(limit) = self.meter.hit {
             self.seen.hit(limit);
         }

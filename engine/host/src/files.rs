@@ -32,6 +32,9 @@ use self::windows as os;
 /// Longest file that is read or written, in bytes.
 pub(crate) const FILE_CAP: u64 = 1 << 20;
 
+/// Bytes of replaced files that are remembered until a batch ends.
+const KEPT_CAP: usize = 128 << 20;
+
 /// What is at a name.
 pub(crate) enum Found {
     Absent,
@@ -82,6 +85,13 @@ struct Backup {
     entry: Option<u32>,
 }
 
+impl Backup {
+    fn size(&self) -> usize {
+        let prior = self.prior.as_ref();
+        prior.map_or(0, |prior| prior.content.expose().len())
+    }
+}
+
 impl Backups {
     /// Those of one plugin, with its folder for the ledger.
     pub(crate) const fn new(dir: PathBuf) -> Self {
@@ -102,6 +112,15 @@ impl Backups {
         written: &str,
         private: bool,
     ) -> io::Result<String> {
+        let size = prior
+            .as_ref()
+            .map_or(0, |prior| prior.content.expose().len());
+        let held: usize = self.entries.iter().map(Backup::size).sum();
+        if held + size > KEPT_CAP {
+            return Err(io::Error::other(format!(
+                "the files that this batch replaced have more than {KEPT_CAP} bytes"
+            )));
+        }
         let entry = self.ledger.enter(&Entry {
             dir: &grant.dir,
             name: &spot.name,

@@ -22,6 +22,8 @@ const KEPT: usize = 8;
 pub(crate) struct Denial {
     pub(crate) message: String,
     pub(crate) hint: String,
+    /// The bound that was hit, if that is all it says.
+    pub(crate) limit: Option<&'static str>,
 }
 
 /// What the host saw during a call that the guest may not tell.
@@ -37,10 +39,13 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(crate) fn denied(&mut self, denial: Denial) {
-        if self.denials.len() < KEPT {
+    /// Keeps a denial. False: it is one of too many, or as one before.
+    pub(crate) fn denied(&mut self, denial: Denial) -> bool {
+        let new = self.denials.len() < KEPT && !self.denials.contains(&denial);
+        if new {
             self.denials.push(denial);
         }
+        new
     }
 
     pub(crate) fn broke(&mut self, error: String) {
@@ -214,6 +219,13 @@ impl Judge {
         );
         failure.hint = Some(limit.hint(&self.bounds, self.plugin.as_str()));
         failure.causes = self.redacted(&causes);
+        // What was refused before may be why there were so many.
+        let bound = limit.key();
+        let before = self.seen.denials.iter().filter(|d| d.limit != Some(bound));
+        let before = before.map(|denial| format!("denied: {}", denial.message));
+        failure
+            .causes
+            .extend(before.map(|text| self.text(&text, SENTENCE)));
         failure
     }
 

@@ -13,6 +13,18 @@ pub(crate) const LOG_MESSAGE: usize = 8 * 1024;
 pub(crate) const LOG_MESSAGES: u32 = 200;
 /// Log bytes of one call.
 pub(crate) const LOG_BYTES: usize = 256 * 1024;
+/// Refusals of one call after which a guest that goes on is stopped.
+pub(crate) const DENIALS: u32 = 100;
+/// Acts of one call that the audit trail tells one by one.
+pub(crate) const EVENTS: u64 = 10_000;
+/// Bytes of parts that are joined for one place: a body, a file, the input of a command.
+pub(crate) const JOINED_CAP: usize = 1 << 20;
+/// Artifacts that a call may make of one certificate.
+pub(crate) const MADE: usize = 8;
+/// Longest name of an artifact, and longest name that is shown inside of one, in bytes.
+pub(crate) const ARTIFACT_NAME: usize = 255;
+/// Bytes of all header fields, of a request as of an answer.
+pub(crate) const HEADERS_CAP: usize = 32 * 1024;
 /// Bytes a guest may hand over in one host call.
 pub(crate) const HOSTCALL_FUEL: usize = 4 << 20;
 /// Resources a guest may hold.

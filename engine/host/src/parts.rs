@@ -5,6 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::bindings::installer::waxwing::host::http::{Hidden, Part};
 use crate::call::Call;
+use crate::limits::JOINED_CAP;
 use crate::policy::{Placement, Refusal, check_secret};
 use crate::redact::percent;
 use crate::section::hex;
@@ -24,6 +25,9 @@ pub(crate) struct Place<'a> {
 pub(crate) enum Fault {
     Refused(Refusal),
     Invalid(String),
+    /// More than [`JOINED_CAP`]: a name is short and what it stands for is not, so the length of
+    /// what the guest wrote says nothing.
+    TooLong,
 }
 
 /// Joined parts.
@@ -40,6 +44,9 @@ pub(crate) fn fill(call: &Call, parts: &[Part], place: Place<'_>) -> Result<Fill
         private: false,
     };
     for part in parts {
+        if filled.bytes.len() > JOINED_CAP {
+            break;
+        }
         match part {
             Part::Text(text) => filled.bytes.extend_from_slice(text.as_bytes()),
             Part::Bytes(bytes) => filled.bytes.extend_from_slice(bytes),
@@ -69,6 +76,9 @@ pub(crate) fn fill(call: &Call, parts: &[Part], place: Place<'_>) -> Result<Fill
                     .extend(encode(artifact.content.expose(), hidden)?);
             }
         }
+    }
+    if filled.bytes.len() > JOINED_CAP {
+        return Err(Fault::TooLong);
     }
     Ok(filled)
 }

@@ -1,5 +1,5 @@
 //! May this request be sent? Pure, and in one order, so that the first reason is always the same:
-//! phase, scheme, form of the URL, grant, headers, budget, secrets. Addresses are checked by the
+//! budget, phase, form of the URL, scheme, grant, headers, secrets. Addresses are checked by the
 //! HTTP client, which connects to the address it checked.
 
 use waxwing_core::http::Method;
@@ -18,7 +18,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) headers: Vec<(&'a str, Vec<&'a [u8]>)>,
     /// Secrets by name, with the place each one goes to.
     pub(crate) secrets: Vec<(&'a str, Placement<'a>)>,
-    /// Requests of this call so far.
+    /// Requests of this call so far, refused ones among them.
     pub(crate) calls: u32,
 }
 
@@ -59,6 +59,8 @@ pub(crate) enum Refusal {
     ReadOnly { method: Method, phase: Phase },
     #[error("{0}")]
     Url(TargetError),
+    #[error("the header fields have more than {0} bytes")]
+    HeadersTooLong(usize),
     #[error("{0} is not encrypted and not granted")]
     PlainHttp(String),
     #[error("{0} is not granted")]
@@ -73,6 +75,11 @@ pub(crate) enum Refusal {
     Header(String),
     #[error("the header `{0}` holds a line break or another control character")]
     HeaderText(String),
+    #[error(
+        "the header `{header}` would hold a line break or another control character out of the \
+         secret `{secret}`"
+    )]
+    HiddenText { header: String, secret: String },
     #[error("more than {0} requests in one call")]
     Budget(u32),
     #[error("the plugin's manifest has no secret `{0}`")]
@@ -93,7 +100,7 @@ impl Refusal {
     /// True if the request makes no sense; false if it does and is forbidden.
     pub(crate) const fn is_invalid(&self) -> bool {
         match self {
-            Self::Method(_) | Self::HeaderText(_) => true,
+            Self::Method(_) | Self::HeaderText(_) | Self::HeadersTooLong(_) => true,
             Self::Url(error) => !matches!(
                 error,
                 TargetError::Userinfo | TargetError::AddressLiteral | TargetError::TrailingDot
@@ -119,6 +126,10 @@ impl Refusal {
             Self::Budget(_) => {
                 crate::limits::Limit::HttpCalls.hint(&powers.bounds, plugin.as_str())
             }
+            Self::HiddenText { secret, .. } => format!(
+                "write what secrets.{secret} under [plugin.{plugin}] names again, without a line \
+                 break"
+            ),
             Self::SecretUnbound(name) => {
                 format!("secrets = {{ {name} = \"file:PATH\" }} under [plugin.{plugin}]")
             }
@@ -152,6 +163,9 @@ pub(crate) fn check(
     phase: Phase,
     ask: &Ask<'_>,
 ) -> Result<(Method, Target), Refusal> {
+    if ask.calls >= powers.bounds.http_calls {
+        return Err(Refusal::Budget(powers.bounds.http_calls));
+    }
     let Some(method) = Method::parse(ask.method) else {
         return Err(Refusal::Method(ask.method.chars().take(32).collect()));
     };
@@ -173,14 +187,11 @@ pub(crate) fn check(
         return Err(Refusal::Outside {
             method,
             origin: target.origin(),
-            path: target.path,
+            path: crate::judge::sanitize(&target.path, 200),
         });
     }
     for (name, values) in &ask.headers {
         check_header(name, values)?;
-    }
-    if ask.calls >= powers.bounds.http_calls {
-        return Err(Refusal::Budget(powers.bounds.http_calls));
     }
     for (name, placement) in &ask.secrets {
         check_secret(powers, name, *placement, Some(&target.host))?;
@@ -203,6 +214,22 @@ pub(crate) fn check_header(name: &str, values: &[&[u8]]) -> Result<(), Refusal> 
         return Err(Refusal::HeaderText(name.to_ascii_lowercase()));
     }
     Ok(())
+}
+
+/// Checks one header once hidden parts are filled in: by now a control character can only come from
+/// one of them, and is the operator's to mend.
+pub(crate) fn check_filled_header<'a>(
+    name: &str,
+    value: &[u8],
+    mut secrets: impl Iterator<Item = &'a str>,
+) -> Result<(), Refusal> {
+    check_header(name, &[value]).map_err(|refusal| match (refusal, secrets.next()) {
+        (Refusal::HeaderText(header), Some(secret)) => Refusal::HiddenText {
+            header,
+            secret: secret.to_owned(),
+        },
+        (refusal, _) => refusal,
+    })
 }
 
 /// Decides about one use of a secret: its name, the place it goes to, and the host behind it.

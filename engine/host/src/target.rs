@@ -6,6 +6,10 @@
 
 use waxwing_core::name::DomainName;
 
+use crate::parts::shown;
+
+/// Longest URL, in bytes: beyond it, servers refuse to read a request line. Nothing longer is looked at.
+pub(crate) const URL_CAP: usize = 8 * 1024;
 /// How often a path is decoded in search of another reading.
 const READINGS: usize = 4;
 
@@ -27,6 +31,8 @@ pub(crate) struct Target {
 /// A URL that is refused whatever the grants are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
+    #[error("the URL has more than {URL_CAP} bytes")]
+    TooLong,
     #[error("the URL is not an absolute http or https URL")]
     NotAbsolute,
     #[error("the URL holds a character that must be percent-encoded")]
@@ -49,6 +55,9 @@ pub(crate) enum TargetError {
 
 impl Target {
     pub(crate) fn parse(url: &str) -> Result<Self, TargetError> {
+        if url.len() > URL_CAP {
+            return Err(TargetError::TooLong);
+        }
         // Control characters, spaces, backslashes and non-ASCII are read differently by different
         // parsers; nobody needs them unescaped.
         let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'\\' | b'"' | b'<' | b'>' | b'^');
@@ -122,7 +131,7 @@ fn parse_authority(authority: &str) -> Result<(String, Option<u16>), TargetError
             let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
             match port.parse::<u16>() {
                 Ok(number) if digits && number != 0 => (host, Some(number)),
-                _ => return Err(TargetError::Port(port.to_owned())),
+                _ => return Err(TargetError::Port(shown(port))),
             }
         }
         None => (authority, None),
@@ -139,7 +148,7 @@ fn parse_authority(authority: &str) -> Result<(String, Option<u16>), TargetError
     }
     match DomainName::parse(host) {
         Ok(name) => Ok((name.as_str().to_owned(), port)),
-        Err(_refused) => Err(TargetError::Host(host.to_owned())),
+        Err(_refused) => Err(TargetError::Host(shown(host))),
     }
 }
 
@@ -268,6 +277,9 @@ mod tests {
         check("https://a.example/\r\nx", Err(TargetError::Character));
         check("ftp://a.example/", Err(TargetError::NotAbsolute));
         check("/relative", Err(TargetError::NotAbsolute));
+        let long = |bytes: usize| format!("https://a.example/{}", "x".repeat(bytes - 18));
+        check(&long(URL_CAP), Ok(&long(URL_CAP)));
+        check(&long(URL_CAP + 1), Err(TargetError::TooLong));
         check("https:///x", Err(TargetError::Host(String::new())));
         check(
             "https://%61.example/",

@@ -235,7 +235,7 @@ impl Pool {
         }
         let client = builder
             .build()
-            .map_err(|error| Failed::chain(TransportStage::Request, &error))?;
+            .map_err(|error| Failed::chain(TransportStage::Setup, &error))?;
         Ok(Self {
             client,
             lookup,
@@ -342,7 +342,7 @@ fn fields(headers: &HeaderMap) -> (Vec<(String, String)>, usize) {
 fn read_roots(path: &Path) -> Result<Vec<reqwest::Certificate>, Failed> {
     let refuse = |cause: String| {
         let cause = format!("the roots in {} cannot be used: {cause}", path.display());
-        Failed::new(TransportStage::Request, cause)
+        Failed::new(TransportStage::Setup, cause)
     };
     // A pipe that nobody writes to would be waited for.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {

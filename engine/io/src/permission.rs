@@ -7,12 +7,12 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, let_all_read, may_write_within, others_can_read, others_can_replace,
+    belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
     others_can_write,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, let_all_read, may_write_within, others_can_read, others_can_replace,
+    belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
     others_can_write,
 };
 

@@ -32,7 +32,7 @@ impl SecretSource for LocalSecrets {
         let fetched = fetch(reference)?;
         if fetched.trimmed {
             tracing::warn!(
-                secret = written(reference),
+                secret = %reference,
                 "white space at the edges of this secret is left out"
             );
         }
@@ -62,12 +62,23 @@ pub fn fetch(reference: &SecretRef) -> Result<Fetched, SecretError> {
         }
         SecretRef::Command(argv) => command::first_line(argv, command::PATIENCE),
     };
-    let Missing { causes, hint } = match fetched.and_then(|text| trim(&text)) {
+    let fetched = fetched.and_then(|text| trim(&text)).and_then(|fetched| {
+        let Some(bad) = control_character(fetched.secret.expose()) else {
+            return Ok(fetched);
+        };
+        Err(Missing::new(
+            format!("it holds {bad}, which no secret of one line has"),
+            Some(format!(
+                "write {reference} again with the secret and nothing else in it"
+            )),
+        ))
+    });
+    let Missing { causes, hint } = match fetched.map_err(|missing| missing.or_run(reference)) {
         Ok(fetched) => return Ok(fetched),
         Err(missing) => missing,
     };
     Err(SecretError {
-        reference: written(reference),
+        reference: reference.to_string(),
         causes,
         hint,
     })
@@ -105,15 +116,21 @@ impl Missing {
     }
 }
 
-/// The reference as the operator wrote it, without the arguments of a command.
-pub fn written(reference: &SecretRef) -> String {
-    match reference {
-        SecretRef::File(path) => format!("file:{}", path.display()),
-        SecretRef::Env(name) => format!("env:{name}"),
-        SecretRef::Credential(name) => format!("credential:{name}"),
-        // Arguments may hold what only the secret's owner should see.
-        SecretRef::Command(argv) => {
-            format!("command {}", argv.first().map_or("", String::as_str))
+impl Missing {
+    /// With something to do about it in any case.
+    fn or_run(self, reference: &SecretRef) -> Self {
+        let hint = self.hint.unwrap_or_else(|| match reference {
+            SecretRef::Command(argv) => format!(
+                "run {} by hand as the user that runs this, with the arguments of the configuration: \
+                 it has to print the secret within {} s",
+                argv.first().map_or("the command", String::as_str),
+                command::PATIENCE.as_secs()
+            ),
+            other => format!("put the secret where {other} points, as one line of text"),
+        });
+        Self {
+            hint: Some(hint),
+            ..self
         }
     }
 }
@@ -201,6 +218,19 @@ fn trim(text: &str) -> Result<Fetched, Missing> {
     })
 }
 
+/// The first control character of a secret. Keys in PEM and documents in JSON have lines; any other
+/// secret with a line break is two secrets, or one with something pasted behind it.
+fn control_character(secret: &str) -> Option<&'static str> {
+    let lines = secret.starts_with("-----BEGIN ") || secret.starts_with('{');
+    let mut control = secret.chars().filter(|c| c.is_control());
+    let bad = control.find(|c| !(lines && matches!(c, '\n' | '\r' | '\t')))?;
+    Some(match bad {
+        '\n' | '\r' => "a line break",
+        '\t' => "a tab",
+        _ => "a control character",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +251,16 @@ mod tests {
             (" abc def\r\n\n", Ok("abc def")),
             ("\u{feff}abc", Ok("abc")),
             (" \n", Err("it is empty")),
+            ("-----BEGIN KEY-----\nabc\n", Ok("-----BEGIN KEY-----\nabc")),
+            ("{\n\t\"key\": 1\r\n}", Ok("{\n\t\"key\": 1\r\n}")),
+            (
+                "abc\r\ndef\n",
+                Err("it holds a line break, which no secret of one line has"),
+            ),
+            (
+                "ab\u{7f}c",
+                Err("it holds a control character, which no secret of one line has"),
+            ),
             ("", Err("it is empty")),
         ];
         for (text, want) in table {
@@ -281,6 +321,29 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
+    fn every_reference_without_a_secret_says_what_to_do() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        let command =
+            |argv: &[&str]| SecretRef::Command(argv.iter().map(|&word| word.to_owned()).collect());
+        for (text, reference) in [
+            ("", SecretRef::File(path.clone())),
+            ("a\u{1}b", SecretRef::File(path.clone())),
+            ("", SecretRef::File(folder.path().to_owned())),
+            ("", SecretRef::Env("WAXWING_NOT_SET".to_owned())),
+            ("", SecretRef::Credential("x".to_owned())),
+            ("", command(&["/bin/false"])),
+            ("", command(&["/bin/true"])),
+            ("", command(&["/nonexistent/vault"])),
+        ] {
+            std::fs::write(&path, text).expect("written");
+            let error = LocalSecrets.secret(&reference).expect_err("no secret");
+            assert!(error.hint.is_some(), "{error}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
     fn a_command_gives_the_first_line_of_its_output() {
         let command = |text: &str| {
             let argv = ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
@@ -302,6 +365,6 @@ mod tests {
     #[test]
     fn a_reference_to_a_command_shows_no_arguments() {
         let argv = ["vault", "--token=hunter2"].map(str::to_owned).to_vec();
-        assert_eq!(written(&SecretRef::Command(argv)), "command vault");
+        assert_eq!(SecretRef::Command(argv).to_string(), "command vault");
     }
 }

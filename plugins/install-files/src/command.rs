@@ -89,10 +89,16 @@ pub(crate) fn execute<H: Host>(
                 "bad-argument",
                 format!("the host refused to fill in the command {grant}: {said}"),
             )),
-            ExecError::NotFound(said) => PluginError::Permanent(failure(
-                "command-not-found",
-                format!("failed to run the command {grant}: {said}"),
-            )),
+            ExecError::NotFound(said) => {
+                let mut failure = failure(
+                    "command-not-found",
+                    format!("failed to run the command {grant}: {said}"),
+                );
+                failure.hint = Some(format!(
+                    "name a program that is there: grants.exec.{grant}.argv = [\"/PATH/TO/PROGRAM\"]"
+                ));
+                PluginError::Permanent(failure)
+            }
             ExecError::Timeout(after_ms) => retryable(
                 "command-timeout",
                 format!("the command {grant} was stopped after {after_ms} ms"),

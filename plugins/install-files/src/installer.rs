@@ -390,8 +390,11 @@ fn file_problem(act: &str, file: &str, error: FileError) -> PluginError {
         FileError::Conflict(_) => "file-in-the-way",
         FileError::Io(_) => "file-io",
     };
-    let failure = failure(code, format!("failed to {act} {file}: {}", words(error)));
+    let mut failure = failure(code, format!("failed to {act} {file}: {}", words(error)));
     if io {
+        let hint = "the folder of grants.files.certs has to be there and to be writable; `waxwing check` \
+                    says what is missing";
+        failure.hint = Some(hint.to_owned());
         PluginError::Retryable(Retry {
             failure,
             after_ms: None,

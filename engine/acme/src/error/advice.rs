@@ -101,6 +101,16 @@ impl AcmeError {
             (Some(ProblemKind::BadPublicKey | ProblemKind::BadSignatureAlgorithm), _) => {
                 "this CA wants another kind of account key".to_owned()
             }
+            (Some(ProblemKind::RejectedIdentifier | ProblemKind::UnsupportedIdentifier), _) => {
+                "the CA does not sign such a name; take it out of `domains`, or name another CA in \
+                 `ca`"
+                    .to_owned()
+            }
+            (_, 404 | 410) if self.method.is_safe() => {
+                "nothing is there; if it is the CA's directory, put its present URL into \
+                 `directories` of its section"
+                    .to_owned()
+            }
             (_, 407) => "the proxy on the way wants credentials".to_owned(),
             _ => format!("the CA explains it at {}", self.help.as_ref()?),
         };
@@ -211,6 +221,10 @@ mod tests {
         let check = |status: u16, want: FailureClass| {
             let error = refused(Method::Get, &problem(status, "unauthorized", "d"));
             assert_eq!(error.class(), want, "{status}");
+            let hint = error
+                .hint()
+                .is_some_and(|hint| hint.contains("`directories`"));
+            assert_eq!(hint, status == 404, "{status}");
         };
         check(403, FailureClass::Misconfigured);
         check(404, FailureClass::Misconfigured);
@@ -224,6 +238,14 @@ mod tests {
             assert_eq!(error.hint().as_deref(), want, "{status} {kind}");
         };
         check(403, "unauthorized", None);
+        check(
+            400,
+            "rejectedIdentifier",
+            Some(
+                "the CA does not sign such a name; take it out of `domains`, or name another CA in \
+                 `ca`",
+            ),
+        );
         check(
             403,
             "userActionRequired",

@@ -12,11 +12,13 @@ use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::account;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, Outbox as _, PropagationProbe as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
 use waxwing_io::history::SqliteHistory;
+use waxwing_io::keys::LocalKeys;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
@@ -169,13 +171,19 @@ fn secret_findings(settings: &Settings) -> Vec<Found> {
         for warning in secrets::warnings(reference) {
             found.push(Found::new(Verdict::Warn, "secrets", warning));
         }
-        match secrets::fetch(reference) {
+        let fetched = secrets::fetch(reference).and_then(|fetched| {
+            if key == "account.key" {
+                account::is_key(&LocalKeys, reference, &fetched.secret)?;
+            }
+            Ok(fetched)
+        });
+        match fetched {
             Ok(fetched) => {
                 there += 1;
                 if fetched.trimmed {
-                    let secret = secrets::written(reference);
-                    let text = format!("{secret} has white space at its edges, which is left out");
-                    let hint = format!("write {secret} without it, if {key} is refused");
+                    let text =
+                        format!("{reference} has white space at its edges, which is left out");
+                    let hint = format!("write {reference} without it, if {key} is refused");
                     found.push(Found::new(Verdict::Warn, "secrets", text).hint(Some(hint)));
                 }
             }
@@ -490,6 +498,7 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
     let probe = DnsProbe::new(&settings.network);
     let mut found = Vec::new();
     let mut looked = 0;
+    let mut judged = false;
     let mut skipped: Vec<&str> = Vec::new();
     for certificate in &settings.certificates {
         for identifier in &certificate.domains {
@@ -510,7 +519,10 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
                 }
             };
             looked += 1;
-            let Some(set) = set else { continue };
+            let Some(set) = set else {
+                judged = true;
+                continue;
+            };
             for ca in &certificate.cas {
                 let Some(profile) = settings.cas.get(ca) else {
                     continue;
@@ -521,6 +533,7 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
                     }
                     continue;
                 };
+                judged = true;
                 let Some(forbidden) = caa::forbids(&set, identifier, &profile.caa) else {
                     continue;
                 };
@@ -534,8 +547,13 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
             }
         }
     }
-    if found.is_empty() && looked > 0 {
-        let text = format!("{} allowed at every CA named", count(looked, "name"));
+    if found.is_empty() && looked > 0 && judged {
+        let whom = if skipped.is_empty() {
+            "every CA named"
+        } else {
+            "every CA that can be judged"
+        };
+        let text = format!("{} allowed at {whom}", count(looked, "name"));
         found.push(Found::new(Verdict::Ok, "CAA", text));
     }
     if !skipped.is_empty() {
@@ -543,7 +561,9 @@ async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<F
             "not judged for {}: the profile has no `caa`",
             skipped.join(", ")
         );
-        found.push(Found::new(Verdict::Ok, "CAA", text));
+        let hint =
+            "the values that the CA answers to, as its manual names them: caa = [\"ca.example\"]";
+        found.push(Found::new(Verdict::Ok, "CAA", text).hint(Some(hint.to_owned())));
     }
     found
 }

@@ -1,6 +1,8 @@
 //! `waxwing export`: key and chain of the current version, copied to a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use waxwing_io::config::real_path;
 
 use super::start;
 use crate::args::{Export, Global};
@@ -26,11 +28,24 @@ pub(crate) fn run(
         return Ok(Exit::Usage);
     };
     start::must_be_stored(name, &known, terminal)?;
+    if is_within(&arguments.dir, store.root()) {
+        let text = format!(
+            "{} is in the state folder; nothing was copied",
+            arguments.dir.display()
+        );
+        let hint = "the state folder is the program's own; name a folder elsewhere";
+        terminal.fail(&text, Some(hint));
+        return Ok(Exit::Usage);
+    }
     let files: Vec<PathBuf> = FILES.iter().map(|file| arguments.dir.join(file)).collect();
     let replaced: Vec<bool> = files.iter().map(|file| file.exists()).collect();
-    let version = store
-        .export(name, &arguments.dir)
-        .map_err(|error| start::store_failed(&error, terminal))?;
+    let version = store.export(name, &arguments.dir).map_err(|mut error| {
+        if error.path.starts_with(&arguments.dir) {
+            let hint = "name a folder in which you may write: waxwing export NAME DIR";
+            error.hint = Some(hint.to_owned());
+        }
+        start::store_failed(&error, terminal)
+    })?;
     if terminal.json {
         let files: Vec<_> = files
             .iter()
@@ -54,4 +69,16 @@ pub(crate) fn run(
     text.push_str("A copy is not renewed: let an installer write the files that a server reads.");
     terminal.print(&text);
     Ok(Exit::Done)
+}
+
+/// True if a folder, which need not be there yet, is below another one, whatever links lead to it.
+fn is_within(folder: &Path, root: &Path) -> bool {
+    let Ok(folder) = std::path::absolute(folder) else {
+        return false;
+    };
+    let there = folder.ancestors().find_map(real_path);
+    match (there, real_path(root)) {
+        (Some(there), Some(root)) => there.starts_with(root),
+        _ => false,
+    }
 }

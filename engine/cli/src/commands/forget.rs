@@ -1,5 +1,7 @@
 //! `waxwing forget`: sets a certificate aside that is not in the configuration any more.
 
+use waxwing_flow::ports::CertificateStore as _;
+
 use super::start;
 use crate::args::{Forget, Global};
 use crate::exit::Exit;
@@ -35,6 +37,10 @@ pub(crate) fn run(
         terminal.fail(&text, Some(&hint));
         return Ok(Exit::Usage);
     }
+    let revoked = store
+        .current(name)
+        .map_err(|error| start::store_failed(&error, terminal))?
+        .is_some_and(|current| current.revoked.is_some());
     let kept = start::open(&loaded, terminal)?
         .forget(name)
         .map_err(|error| start::store_failed(&error, terminal))?;
@@ -43,9 +49,13 @@ pub(crate) fn run(
         terminal.print(&Document::new("forget", now, result).to_text());
     } else {
         terminal.print(&format!(
-            "{name}   set aside with its keys: {}\nIt is not revoked, and files that were \
-             installed stay where they are.",
-            kept.display()
+            "{name}   set aside with its keys: {}\n{}iles that were installed stay where they are.",
+            kept.display(),
+            if revoked {
+                "F"
+            } else {
+                "It is not revoked, and f"
+            }
         ));
     }
     Ok(Exit::Done)

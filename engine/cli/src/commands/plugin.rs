@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_core::plugin::Manifest;
+use waxwing_core::nearest::nearest;
+use waxwing_core::plugin::{Manifest, World};
 use waxwing_core::settings::{PluginSettings, PluginSource, Settings};
 use waxwing_host::limits::Bounds;
 use waxwing_host::section::{self, Inspection};
@@ -40,7 +41,11 @@ pub(crate) fn run(
         }
         PluginVerb::Inspect { plugin, example } => {
             let inspected = inspect(global, plugin)?;
-            if *example {
+            if *example && terminal.json {
+                let block = plugin_example::block(&inspected);
+                let result = serde_json::json!({ "example": block });
+                Document::new("plugin inspect", now, result).to_text()
+            } else if *example {
                 plugin_example::block(&inspected)
             } else if terminal.json {
                 Document::new("plugin inspect", now, plugin::inspect_json(&inspected)).to_text()
@@ -132,8 +137,10 @@ fn inspect(global: &Global, meant: &str) -> Result<Inspected, Refusal> {
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);
     if as_path {
         let path = PathBuf::from(meant);
-        let bytes = waxwing_io::config::read_component(&path)
-            .map_err(|cause| Refusal::new(Exit::Usage, cause))?;
+        let bytes = waxwing_io::config::read_component(&path).map_err(|cause| {
+            Refusal::new(Exit::Usage, cause)
+                .hint("name the .wasm file of a component, or a plugin of `waxwing plugin list`")
+        })?;
         let found = settings.and_then(|settings| configured_file(settings, &path));
         return read(meant, &bytes, Origin::File(path), found, settings);
     }
@@ -159,10 +166,14 @@ fn inspect(global: &Global, meant: &str) -> Result<Inspected, Refusal> {
     );
     names.sort_unstable();
     names.dedup();
+    let hint = match nearest(meant, names.iter().copied()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => "a file is named by its path: waxwing plugin inspect ./NAME.wasm".to_owned(),
+    };
     Err(
         Refusal::new(Exit::Usage, format!("no plugin is called \"{meant}\""))
             .cause(format!("known here: {}", names.join(", ")))
-            .hint("a file is named by its path: waxwing plugin inspect ./NAME.wasm"),
+            .hint(hint),
     )
 }
 
@@ -202,6 +213,21 @@ fn read(
         refusal.causes = errors.to_string().lines().map(str::to_owned).collect();
         refusal
     })?;
+    let interface = match manifest.world {
+        World::Dns => "waxwing:plugin/dns-provider@",
+        World::Installer => "waxwing:plugin/installer@",
+    };
+    if !inspection
+        .exports
+        .iter()
+        .any(|name| name.starts_with(interface))
+    {
+        return Err(failed(format!(
+            "its manifest says {}, and it does not export {}",
+            manifest.contract,
+            interface.trim_end_matches('@')
+        )));
+    }
     let grants = configured
         .map(|plugin| plugin.grants.clone())
         .unwrap_or_default();
@@ -236,4 +262,36 @@ fn read(
         from,
         used_by,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A component with nothing in it but a manifest.
+    fn hollow(manifest: &str) -> Vec<u8> {
+        let name = b"waxwing:manifest";
+        let size = 1 + name.len() + manifest.len();
+        let mut bytes = b"\0asm\x0d\0\x01\0\0".to_vec();
+        // LEB128 in two bytes: the size is between 128 and 16,383.
+        bytes.push(u8::try_from(size & 0x7f).expect("seven bits") | 0x80);
+        bytes.push(u8::try_from(size >> 7).expect("a short manifest"));
+        bytes.push(u8::try_from(name.len()).expect("a short name"));
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(manifest.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_component_that_does_not_export_what_its_manifest_says_is_not_offered() {
+        let manifest = "manifest = 1\nid = \"hollow\"\nversion = \"0.1.0\"\n\
+            world = \"waxwing:plugin/dns-plugin@0.1\"\nsummary = \"nothing\"\n[dns]\nbatch = 1\n";
+        let bytes = hollow(manifest);
+        let from = Origin::File(PathBuf::from("hollow.wasm"));
+        let refused = read("hollow.wasm", &bytes, from, None, None).expect_err("no provider");
+        assert!(
+            refused.causes[0].ends_with("does not export waxwing:plugin/dns-provider"),
+            "{refused:?}"
+        );
+    }
 }

@@ -190,8 +190,27 @@ pub(crate) fn names(
     Ok(found)
 }
 
-/// The name that was probably meant: one that contains what was written, or the other way round.
+/// The name that was probably meant: a near miss, else one that contains what was written, or the
+/// other way round. A letter or two are in every name.
 fn nearest<'n>(written: &str, names: &[&'n str]) -> Option<&'n str> {
-    let related = |name: &&&str| name.contains(written) || written.contains(**name);
-    names.iter().find(related).copied()
+    let telling = |part: &str| part.chars().count() >= 3;
+    let related = |name: &&&str| {
+        telling(written) && name.contains(written) || telling(name) && written.contains(**name)
+    };
+    let near = waxwing_core::nearest::nearest(written, names.iter().copied());
+    near.or_else(|| names.iter().find(related).copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_no_near_miss() {
+        let names = ["example.com", "shop"];
+        assert_eq!(nearest("a", &names), None);
+        assert_eq!(nearest("shp", &names), Some("shop"));
+        assert_eq!(nearest("example", &names), Some("example.com"));
+        assert_eq!(nearest("www.example.com", &names), Some("example.com"));
+    }
 }

@@ -241,12 +241,10 @@ fn fields(ca: &Known) -> Vec<Field> {
     } = &ca.profile;
     let source = match &eab.source {
         EabSource::None => Value::Null,
-        EabSource::Given { key_id, hmac_key } => {
-            format!("key id {key_id}, key {}", written(hmac_key)).into()
-        }
+        EabSource::Given { key_id, hmac_key } => format!("key id {key_id}, key {hmac_key}").into(),
         EabSource::Obtain(obtain) => {
             let who = match (&obtain.email, &obtain.api_key) {
-                (_, Some(key)) => format!(" with {}", written(key)),
+                (_, Some(key)) => format!(" with {key}"),
                 (Some(email), None) => format!(" for {email}"),
                 (None, None) => String::new(),
             };
@@ -336,10 +334,6 @@ fn fields(ca: &Known) -> Vec<Field> {
 
 fn key_kinds(kinds: &[KeyType]) -> Value {
     kinds.iter().map(|kind| kind.as_str()).collect()
-}
-
-fn written(reference: &waxwing_core::settings::SecretRef) -> String {
-    waxwing_io::secrets::written(reference)
 }
 
 /// A value as a person reads it.

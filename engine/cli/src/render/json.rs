@@ -307,6 +307,10 @@ enum AuditJson {
         error: Option<String>,
         ms: u64,
     },
+    More {
+        plugin: String,
+        count: u64,
+    },
 }
 
 /// The run as data.
@@ -492,6 +496,10 @@ fn audit(event: &AuditEvent) -> AuditJson {
             exit: result.as_ref().ok().copied(),
             error: result.err(),
             ms,
+        },
+        AuditEvent::More { plugin, count } => AuditJson::More {
+            plugin: plugin.to_string(),
+            count,
         },
     }
 }

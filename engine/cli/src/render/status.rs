@@ -102,11 +102,20 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
             ..
         } => Health::NeedsPerson,
         _ if stuck => Health::NeedsPerson,
+        // A server shows what its clients refuse until the next run.
+        Action::Issue(IssueReason::Revoked) if entry.is_some_and(is_in_use) => Health::NeedsPerson,
         // Nothing is served until this works, so there is no time to spare.
         Action::Issue(IssueReason::Never) if failed => Health::NeedsPerson,
         Action::Keep { .. } if !failed && !fallback => Health::Good,
         _ => Health::Watch,
     }
+}
+
+/// True if the stored version is where an installer has put it.
+fn is_in_use(entry: &InventoryEntry) -> bool {
+    let current = entry.current.as_ref().map(|current| current.version);
+    let mut marks = entry.installed.iter();
+    marks.any(|mark| Some(mark.version) == current)
 }
 
 impl StatusView<'_> {
@@ -347,6 +356,14 @@ fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Pa
         Some(AttemptResult::NotInstalled { plugin, causes }) => (Some(plugin), causes),
         _ => {
             let current = entry.and_then(|entry| entry.current.as_ref());
+            if matches!(item.action, Action::Issue(IssueReason::Revoked))
+                && entry.is_some_and(is_in_use)
+            {
+                let text = format!("{}: revoked, and still installed", item.name);
+                page.line(&Line::indented(0).ink(Ink::Bad, text));
+                page.hint(2, &format!("waxwing renew {}", item.name));
+                return;
+            }
             if let Some(current) = current.filter(|current| current.origin.fallback) {
                 let line = format!(
                     "{}: issued by the fallback {}",

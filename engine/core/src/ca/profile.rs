@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::limits::LimitKind;
 use super::{AcmeProfile, CaProfile, ChallengeRetry, EabObtain, EabSource};
 use crate::budget::Limit;
-use crate::document::section::{At, Section};
+use crate::document::section::{At, Section, one_of};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
 use crate::key::KeyType;
@@ -19,6 +19,12 @@ use crate::time;
 
 /// The shortest life that may be asked for.
 const SHORTEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A good line for `directories`.
+const DIRECTORIES: &str = "directories = [\"https://ca.example.com/acme/directory\"]";
+/// A good line for `offers`.
+const OFFERS: &str =
+    "offers = [{ url = \"https://...\", kid = \"/eab_kid\", hmac-key = \"/eab_hmac_key\" }]";
 
 /// How fields are read that depend on the file they stand in.
 pub(crate) struct Reader<O, F> {
@@ -50,9 +56,11 @@ where
             .filter_map(|url| https_url(&section, "directories", &url))
             .collect();
         if none {
-            section
-                .problems()
-                .add(section.problem(&at, "directories", "at least one is needed"));
+            section.problems().add(
+                section
+                    .problem(&at, "directories", "at least one is needed")
+                    .hint(DIRECTORIES),
+            );
         }
         note.at(&section, "directories", at);
     }
@@ -116,7 +124,9 @@ where
             if let Value::String(text) = &entry.node.value {
                 profile.notes.insert(entry.key.clone(), text.clone());
             } else {
-                let wrong = notes.problem(&entry.node.at, &entry.key, "a note is a text in quotes");
+                let wrong = notes
+                    .problem(&entry.node.at, &entry.key, "a note is a text in quotes")
+                    .hint(format!("{} = \"...\"", entry.key));
                 notes.problems().add(wrong);
             }
         }
@@ -163,13 +173,12 @@ fn key_kinds(section: &Section<'_>, key: &'static str) -> Option<At<Vec<KeyType>
         match KeyType::parse(text.value) {
             Some(kind) => kinds.push(kind),
             None => {
-                let message = format!(
-                    "`{}` is no kind of key (kinds: {})",
-                    text.value,
-                    KeyType::ALL.map(KeyType::as_str).join(", ")
-                );
+                let message = format!("`{}` is no kind of key", text.value,);
                 let problem = section.problem(&text.at, key, message);
-                section.problems().add(problem);
+                let kinds = KeyType::ALL.map(KeyType::as_str);
+                section
+                    .problems()
+                    .add(problem.hint(one_of("kinds", &kinds)));
             }
         }
     }
@@ -191,7 +200,15 @@ fn https_url(section: &Section<'_>, key: &str, url: &At<&str>) -> Option<String>
         let message = format!("`{}` is not an https URL", url.value);
         section
             .problems()
-            .add(section.problem(&url.at, key, message));
+            .add(
+                section
+                    .problem(&url.at, key, message)
+                    .hint(if key == "directories" {
+                        DIRECTORIES.to_owned()
+                    } else {
+                        format!("{key} = \"https://...\"")
+                    }),
+            );
     }
     good.then(|| url.value.to_owned())
 }
@@ -209,9 +226,11 @@ fn acme_profile(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origi
             let name = inner.text("name", "\"tlsserver\"");
             let required = inner.flag("required").is_some_and(|flag| flag.value);
             if inner.take("name").is_none() {
-                inner
-                    .problems()
-                    .add(inner.problem(&inner.at, "name", "the name is missing"));
+                inner.problems().add(
+                    inner
+                        .problem(&inner.at, "name", "the name is missing")
+                        .hint("name = \"tlsserver\""),
+                );
             }
             profile.profile = name.map(|name| AcmeProfile {
                 name: name.value.to_owned(),
@@ -285,11 +304,10 @@ fn eab<'f, O, F>(
                     .hint(hint),
             );
         }
-        (None, Some(_)) => eab.problems().add(eab.problem(
-            &eab.at,
-            "key-id",
-            "key-id and hmac-key belong together",
-        )),
+        (None, Some(_)) => eab.problems().add(
+            eab.problem(&eab.at, "key-id", "key-id and hmac-key belong together")
+                .hint("key-id = \"...\", as the CA gave it with the key"),
+        ),
         _ => {
             let wanted = if api_key.is_some() {
                 "{api-key}"
@@ -328,7 +346,9 @@ fn eab<'f, O, F>(
 /// The ways of fetching credentials, each a table.
 fn offers(eab: &Section<'_>, node: &Node) -> Vec<EabObtain> {
     let Value::Array(items) = &node.value else {
-        let wrong = eab.problem(&node.at, "offers", "a list of tables belongs here");
+        let wrong = eab
+            .problem(&node.at, "offers", "a list of tables belongs here")
+            .hint(OFFERS);
         eab.problems().add(wrong);
         return Vec::new();
     };
@@ -336,7 +356,9 @@ fn offers(eab: &Section<'_>, node: &Node) -> Vec<EabObtain> {
     for (index, item) in items.iter().enumerate() {
         let path = eab.path.below(&format!("offers[{index}]"));
         let Value::Table(table) = &item.value else {
-            let wrong = eab.problem(&item.at, "offers", "a list of tables belongs here");
+            let wrong = eab
+                .problem(&item.at, "offers", "a list of tables belongs here")
+                .hint(OFFERS);
             eab.problems().add(wrong);
             continue;
         };
@@ -363,11 +385,11 @@ fn offer(section: Section<'_>) -> Option<EabObtain> {
         for entry in table.named_entries() {
             match &entry.node.value {
                 Value::String(text) => fields.push((entry.key.clone(), text.clone())),
-                _ => table.problems().add(table.problem(
-                    &entry.node.at,
-                    &entry.key,
-                    "a field is a text in quotes",
-                )),
+                _ => table.problems().add(
+                    table
+                        .problem(&entry.node.at, &entry.key, "a field is a text in quotes")
+                        .hint(format!("{} = \"{{email}}\"", entry.key)),
+                ),
             }
         }
     }
@@ -377,9 +399,11 @@ fn offer(section: Section<'_>) -> Option<EabObtain> {
     let error = pointer("error").map(|at| at.value);
     for needed in ["url", "kid", "hmac-key"] {
         if section.take(needed).is_none() {
-            section
-                .problems()
-                .add(section.problem(&section.at, needed, "is missing"));
+            section.problems().add(
+                section
+                    .problem(&section.at, needed, "is missing")
+                    .hint(OFFERS),
+            );
         }
     }
     section.finish(&[]);
@@ -428,24 +452,29 @@ fn lifetime(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) 
     }
     if let Some(ask) = stretch("ask") {
         let wrong = match profile.lifetime.max {
-            _ if !profile.lifetime.not_after => Some(format!(
-                "{} gives certificates of one length and takes no wish",
-                profile.name
+            _ if !profile.lifetime.not_after => Some((
+                format!(
+                    "{} gives certificates of one length and takes no wish",
+                    profile.name
+                ),
+                "leave `ask` out; not-after = true, if the CA follows a wish by now".to_owned(),
             )),
-            Some(max) if ask.value > max => Some(format!(
-                "{} gives at most {}",
-                profile.name,
-                time::stretch(max)
+            Some(max) if ask.value > max => Some((
+                format!("{} gives at most {}", profile.name, time::stretch(max)),
+                format!("ask = \"{}\", or less", time::stretch(max)),
             )),
-            _ if ask.value < SHORTEST_LIFE => Some(format!(
-                "less than {} is no time to renew in",
-                time::stretch(SHORTEST_LIFE)
+            _ if ask.value < SHORTEST_LIFE => Some((
+                format!(
+                    "less than {} is no time to renew in",
+                    time::stretch(SHORTEST_LIFE)
+                ),
+                "ask = \"30d\"".to_owned(),
             )),
             _ => None,
         };
-        if let Some(wrong) = wrong {
+        if let Some((wrong, hint)) = wrong {
             let problem = lifetime.problem(&ask.at, "ask", wrong);
-            lifetime.problems().add(problem);
+            lifetime.problems().add(problem.hint(hint));
         }
         profile.lifetime.ask = Some(note.keep(&lifetime, "ask", ask));
     }

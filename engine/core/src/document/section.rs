@@ -58,6 +58,14 @@ impl KeyPath {
     }
 }
 
+/// What may stand in a place: `keys here: a, b`.
+pub(crate) fn one_of(what: &str, names: &[&str]) -> String {
+    match names {
+        [] => "nothing can stand here; leave it out".to_owned(),
+        names => format!("{what}: {}", names.join(", ")),
+    }
+}
+
 /// A table that is being read.
 pub(crate) struct Section<'a> {
     table: &'a Table,
@@ -93,11 +101,11 @@ impl<'a> Section<'a> {
         problems: &'a Problems,
     ) -> Option<Self> {
         let Value::Table(table) = &entry.node.value else {
-            problems.add(Problem::new(
-                entry.node.at.clone(),
-                path.as_str(),
-                format!("this is a section, not {}", entry.node.value.kind()),
-            ));
+            let message = format!("this is a section, not {}", entry.node.value.kind());
+            problems.add(
+                Problem::new(entry.node.at.clone(), path.as_str(), message)
+                    .hint(format!("{} = {{ KEY = ... }}", entry.key)),
+            );
             return None;
         };
         Some(Self::new(table, entry.at.clone(), path, problems))
@@ -185,7 +193,9 @@ impl<'a> Section<'a> {
                 bounds.start(),
                 bounds.end()
             );
-            self.problems.add(self.problem(&node.at, key, message));
+            let problem = self.problem(&node.at, key, message);
+            self.problems
+                .add(problem.hint(format!("{key} = {example}")));
         }
         fits.map(|value| At::new(node.at.clone(), value))
     }
@@ -203,7 +213,9 @@ impl<'a> Section<'a> {
             }
             Value::Integer(_) | Value::Float(_) => {
                 let message = "this must be more than zero and at most a million";
-                self.problems.add(self.problem(&node.at, key, message));
+                let problem = self.problem(&node.at, key, message);
+                self.problems
+                    .add(problem.hint(format!("{key} = {example}")));
                 None
             }
             _ => {
@@ -301,11 +313,8 @@ impl<'a> Section<'a> {
                 (None, None) => {
                     let mut names: Vec<_> = known.iter().copied().collect();
                     names.sort_unstable();
-                    self.problem(
-                        &entry.at,
-                        &entry.key,
-                        format!("unknown key (keys here: {})", names.join(", ")),
-                    )
+                    self.problem(&entry.at, &entry.key, "unknown key")
+                        .hint(one_of("keys here", &names))
                 }
             };
             self.problems.add(problem);

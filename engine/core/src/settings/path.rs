@@ -33,7 +33,9 @@ pub(crate) fn check(text: &str) -> Result<(), BadPath> {
     if text.is_empty() {
         return Err(BadPath {
             message: "the path is empty".to_owned(),
-            hint: None,
+            hint: Some(
+                "the path of a file or folder; leave the key out for the usual one".to_owned(),
+            ),
         });
     }
     let mut kinds = Vec::new();

@@ -69,6 +69,7 @@ pub fn parse(files: &[SourceFile]) -> Raw {
     let problems = Problems::default();
     let mut table = Table::default();
     let mut folders = BTreeMap::new();
+    let shown_main = files.first().map_or("waxwing.toml", |file| &file.shown);
     for (index, file) in files.iter().enumerate() {
         let shown: Arc<Path> = Arc::from(Path::new(&file.shown));
         let folder = file.path.parent().unwrap_or(Path::new(""));
@@ -76,21 +77,20 @@ pub fn parse(files: &[SourceFile]) -> Raw {
         let read = document::parse(&shown, &file.text, &problems);
         for entry in read.entries {
             if index > 0 && entry.key == "include" {
-                problems.add(Problem::new(
-                    entry.at,
-                    "include",
-                    "only the main file may include others",
-                ));
+                let message = "only the main file may include others";
+                problems.add(
+                    Problem::new(entry.at, "include", message)
+                        .hint(format!("name the file in `include` of {}", shown_main)),
+                );
                 continue;
             }
             merge(&mut table, entry, &problems);
         }
     }
-    let shown = files.first().map_or("waxwing.toml", |file| &file.shown);
     let problems = problems.into_list();
     Raw {
         table,
-        main: Place::start_of(shown),
+        main: Place::start_of(shown_main),
         files: files.iter().map(|file| file.path.clone()).collect(),
         broken: problems
             .iter()
@@ -199,6 +199,7 @@ fn merge(table: &mut Table, entry: Entry, problems: &Problems) {
                             format!("{}.{}", entry.key, item.key),
                             "defined twice",
                         )
+                        .hint("one of them must go")
                         .also(item.at),
                     ),
                     None => old.entries.push(item),
@@ -206,12 +207,9 @@ fn merge(table: &mut Table, entry: Entry, problems: &Problems) {
             }
         }
         _ => problems.add(
-            Problem::new(
-                earlier.at.clone(),
-                entry.key,
-                "stands in two files; one of them must go",
-            )
-            .also(entry.at),
+            Problem::new(earlier.at.clone(), entry.key, "stands in two files")
+                .hint("one of them must go")
+                .also(entry.at),
         ),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use super::pattern;
 use crate::document::problem::{Problem, Problems};
-use crate::document::section::KeyPath;
+use crate::document::section::{KeyPath, one_of};
 use crate::document::{Node, Place, Table, Value};
 use crate::nearest::nearest;
 
@@ -51,16 +51,26 @@ fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Prob
             let near = value
                 .as_str()
                 .and_then(|text| nearest(text, allowed.iter().filter_map(Json::as_str)));
-            problems.add(wrong(match near {
-                Some(near) => format!("not allowed here; did you mean {near:?}?"),
-                None => format!("not allowed here; one of {}", list.join(", ")),
-            }));
+            problems.add(match near {
+                Some(near) => wrong(format!("not allowed here; did you mean {near:?}?")),
+                None => {
+                    wrong("not allowed here".to_owned()).hint(format!("one of {}", list.join(", ")))
+                }
+            });
         }
     }
     match &node.value {
         Value::Table(table) => object(schema, table, at, path, problems),
         Value::Array(items) => {
-            bound(schema, "Items", items.len(), "items", &wrong, problems);
+            bound(
+                schema,
+                "Items",
+                items.len(),
+                "items",
+                &wrong,
+                path,
+                problems,
+            );
             let each = schema.get("items");
             let judged = items.iter().enumerate().map(|(index, item)| match each {
                 Some(each) => {
@@ -73,7 +83,15 @@ fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Prob
         }
         Value::String(text) => {
             let length = text.chars().count();
-            bound(schema, "Length", length, "characters", &wrong, problems);
+            bound(
+                schema,
+                "Length",
+                length,
+                "characters",
+                &wrong,
+                path,
+                problems,
+            );
             if let Some(Json::String(wanted)) = schema.get("pattern")
                 && pattern::matches(wanted, text) == Some(false)
             {
@@ -91,11 +109,13 @@ fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Prob
             let limit = |key: &str| schema.get(key).and_then(Json::as_f64);
             if limit("minimum").is_some_and(|least| number < least) {
                 let least = &schema["minimum"];
-                problems.add(wrong(format!("{value} is too small; {least} is the least")));
+                let problem = wrong(format!("{value} is too small; {least} is the least"));
+                problems.add(with_example(problem, schema, path));
             }
             if limit("maximum").is_some_and(|most| number > most) {
                 let most = &schema["maximum"];
-                problems.add(wrong(format!("{value} is too large; {most} is the most")));
+                let problem = wrong(format!("{value} is too large; {most} is the most"));
+                problems.add(with_example(problem, schema, path));
             }
             value
         }
@@ -155,10 +175,7 @@ fn object(schema: &Json, table: &Table, at: &Place, path: &KeyPath, problems: &P
 fn name(schema: &Json, key: &str, at: &Place, path: &KeyPath, problems: &Problems) {
     let wrong = |message: String| {
         let problem = Problem::new(at.clone(), path.as_str(), message);
-        match schema.get("description") {
-            Some(Json::String(text)) => problem.hint(text),
-            _ => problem,
-        }
+        with_description(problem, schema, path)
     };
     if let Some(Json::String(wanted)) = schema.get("pattern")
         && pattern::matches(wanted, key) == Some(false)
@@ -199,10 +216,11 @@ fn unknown(at: &Place, key: &str, path: &KeyPath, properties: &Map<String, Json>
         None if properties.is_empty() => "this plugin has no settings".to_owned(),
         None => {
             let list: Vec<_> = properties.keys().map(String::as_str).collect();
-            format!("unknown setting (settings here: {})", list.join(", "))
+            return Problem::new(at.clone(), path.as_str(), "unknown setting")
+                .hint(one_of("settings here", &list));
         }
     };
-    Problem::new(at.clone(), path.as_str(), message)
+    Problem::new(at.clone(), path.as_str(), message).hint(look_it_up(path))
 }
 
 /// Shows a right line: the first of `examples`, the default, or what the description says.
@@ -212,8 +230,22 @@ fn with_example(problem: Problem, schema: &Json, path: &KeyPath) -> Problem {
     match (example.or(schema.get("default")), schema.get("description")) {
         (Some(value), _) if !value.is_object() => problem.hint(format!("{key} = {value}")),
         (_, Some(Json::String(text))) => problem.hint(format!("{key}: {text}")),
-        _ => problem,
+        _ => problem.hint(look_it_up(path)),
     }
+}
+
+fn with_description(problem: Problem, schema: &Json, path: &KeyPath) -> Problem {
+    match schema.get("description") {
+        Some(Json::String(text)) => problem.hint(text),
+        _ => problem.hint(look_it_up(path)),
+    }
+}
+
+/// Where the settings of a plugin stand, whose schema explains nothing.
+fn look_it_up(path: &KeyPath) -> String {
+    let mut words = path.as_str().split('.');
+    let plugin = words.nth(1).unwrap_or("NAME");
+    format!("`waxwing plugin inspect {plugin}` shows its settings")
 }
 
 fn bound(
@@ -222,19 +254,18 @@ fn bound(
     count: usize,
     noun: &str,
     wrong: &impl Fn(String) -> Problem,
+    path: &KeyPath,
     problems: &Problems,
 ) {
     let limit = |end: &str| schema.get(format!("{end}{what}")).and_then(Json::as_u64);
     let count = count as u64;
     if let Some(least) = limit("min").filter(|least| count < *least) {
-        problems.add(wrong(format!(
-            "too few {noun}: {count}, and at least {least} must be here"
-        )));
+        let message = format!("too few {noun}: {count}, and at least {least} must be here");
+        problems.add(with_description(wrong(message), schema, path));
     }
     if let Some(most) = limit("max").filter(|most| count > *most) {
-        problems.add(wrong(format!(
-            "too many {noun}: {count}, and at most {most} may be here"
-        )));
+        let message = format!("too many {noun}: {count}, and at most {most} may be here");
+        problems.add(with_description(wrong(message), schema, path));
     }
 }
 

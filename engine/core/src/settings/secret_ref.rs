@@ -26,7 +26,10 @@ pub(crate) fn read(
             let section = Section::of_entry(entry, path.clone(), problems)?;
             let argv = section.texts("command", r#"["/usr/bin/vault", "read", "-field=x", "y"]"#);
             if section.take("command").is_none() {
-                problems.add(wrong("a secret from a command needs `command = [...]`"));
+                problems.add(
+                    wrong("a secret from a command needs `command = [...]`")
+                        .hint("command = [\"/usr/bin/vault\", \"read\", \"-field=x\", \"y\"]"),
+                );
             }
             section.finish(&[]);
             return command(argv?, path, problems);
@@ -43,8 +46,11 @@ pub(crate) fn read(
         Some((kind @ ("file" | "env" | "credential"), rest)) => {
             if rest.is_empty() || rest != rest.trim() {
                 problems.add(
-                    wrong("nothing, or a space, stands behind the colon")
-                        .hint(format!("{} = \"{kind}:{store_as}\"", entry.key)),
+                    wrong("nothing, or a space, stands behind the colon").hint(format!(
+                        "{} = \"{kind}:{}\"",
+                        entry.key,
+                        proposed(kind, store_as)
+                    )),
                 );
                 return None;
             }
@@ -82,9 +88,20 @@ pub(crate) fn read(
     }
 }
 
+/// A name of that kind for the secret: no shell exports a variable with a dash in its name.
+fn proposed(kind: &str, store_as: &str) -> String {
+    match kind {
+        "env" => store_as.to_ascii_uppercase().replace(['-', '.'], "_"),
+        _ => store_as.to_owned(),
+    }
+}
+
 fn command(argv: At<Vec<At<&str>>>, path: &KeyPath, problems: &Problems) -> Option<SecretRef> {
     let Some(program) = argv.value.first() else {
-        problems.add(Problem::new(argv.at, path.as_str(), "the command is empty"));
+        problems.add(
+            Problem::new(argv.at, path.as_str(), "the command is empty")
+                .hint("command = [\"/usr/bin/vault\", \"read\", \"-field=x\", \"y\"]"),
+        );
         return None;
     };
     if !path::is_absolute(program.value) {

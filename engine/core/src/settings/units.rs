@@ -77,6 +77,9 @@ pub(crate) fn mode(text: &str) -> Result<u32, String> {
             "`{text}` sets set-user-id, set-group-id or sticky, which no certificate file needs"
         ));
     }
+    if bits & 0o002 != 0 {
+        return Err(format!("`{text}` lets everybody write the file"));
+    }
     Ok(bits)
 }
 
@@ -130,7 +133,7 @@ mod tests {
     fn modes_are_octal_and_plain() {
         assert_eq!(mode("0640"), Ok(0o640));
         assert_eq!(mode("600"), Ok(0o600));
-        for wrong in ["640x", "0888", "4755", "00640", "6"] {
+        for wrong in ["640x", "0888", "4755", "00640", "6", "0666", "0642", "0777"] {
             assert!(mode(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use futures_util::{StreamExt as _, stream};
 use waxwing_acme::ari::RenewalInfo;
 use waxwing_core::ca::CaProfile;
-use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
@@ -173,12 +172,10 @@ impl Shift<'_> {
                 offered.join(", ")
             };
             if *required {
-                return Err(Failure::Account {
+                return Err(Failure::NoProfile {
                     ca: profile.name.clone(),
-                    reason: format!("it does not offer the profile {name} (offered: {offered})"),
-                    hint: Some(format!("change `profile` of [ca.{}]", profile.name)),
-                    class: FailureClass::Misconfigured,
-                    causes: Vec::new(),
+                    profile: name.clone(),
+                    offered,
                 });
             }
             notes.push(format!(

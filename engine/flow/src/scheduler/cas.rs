@@ -415,7 +415,7 @@ impl Shift<'_> {
             at: now,
             theirs: failure.is_about_the_ca(),
             rejected: class == FailureClass::Rejected,
-            local: matches!(failure, Failure::Offline { .. }),
+            local: matches!(failure, Failure::Offline { .. }) || failure.is_unsent(),
             until: failure.until(now),
             rehearsed: false,
         };

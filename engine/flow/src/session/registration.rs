@@ -13,7 +13,7 @@ use waxwing_core::time::stretch;
 
 use super::opening::Opening;
 use super::{AccountFrom, CaSession, Conversation, Repeat};
-use crate::account::contact;
+use crate::account::{brought, contact};
 use crate::failure::{CaError, Failure};
 use crate::ports::{AccountRecord, CredentialMark, CredentialUse};
 
@@ -102,8 +102,8 @@ impl Opening<'_> {
             }
         }
         if let Some(reference) = &settings.key {
-            let brought = self.ports.secrets.secret(reference);
-            let brought = brought.map_err(Failure::Secret)?;
+            let (keys_of, secrets) = (&*self.ports.keys, &*self.ports.secrets);
+            let brought = brought(keys_of, secrets, reference)?;
             self.takes(&brought)?;
             if !keys.contains(&brought) {
                 keys.push(brought);

@@ -5,6 +5,7 @@ use waxwing_core::secret::Secret;
 use crate::artifacts::{Artifact as Ours, RecipeError};
 use crate::bindings::installer::waxwing::host::artifacts::{Artifact, ArtifactError, Host};
 use crate::call::Call;
+use crate::limits::MADE;
 use crate::parts::{secret, shown};
 use crate::policy::{Placement, Refusal, check_secret};
 
@@ -20,6 +21,7 @@ impl Host for Call {
         password_secret: Option<String>,
         profile: String,
     ) -> wasmtime::Result<Result<Artifact, ArtifactError>> {
+        self.heard()?;
         Ok(make(
             self,
             &into,
@@ -70,6 +72,9 @@ fn make(
         Err(RecipeError::Profile(profile)) => Err(ArtifactError::InvalidInput(format!(
             "no profile is called `{}`",
             shown(&profile)
+        ))),
+        Err(RecipeError::TooMany) => Err(ArtifactError::InvalidInput(format!(
+            "a call makes {MADE} files of one certificate at most"
         ))),
         Err(RecipeError::Failed(why)) => Err(ArtifactError::Other(call.redactor.text(&why))),
     }

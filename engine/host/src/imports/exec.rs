@@ -8,9 +8,10 @@ use waxwing_flow::audit::AuditEvent;
 
 use crate::bindings::installer::waxwing::host::exec::{ExecError, Host, Output};
 use crate::bindings::installer::waxwing::host::http::Part;
-use crate::call::{Call, instant, on_caller};
+use crate::call::{Call, instant, on_caller, without_hint};
 use crate::command::{self, RunError};
 use crate::files::{FileName, Spot};
+use crate::limits::JOINED_CAP;
 use crate::parts::{Fault, Place, fill, shown};
 use crate::policy::Placement;
 use crate::powers::Powers;
@@ -35,9 +36,10 @@ impl Host for Call {
         arguments: Vec<(String, String)>,
         stdin: Vec<Part>,
     ) -> wasmtime::Result<Result<Output, ExecError>> {
+        self.heard()?;
         let (argv, timeout) = match prepare(self, &grant, &arguments) {
             Ok(prepared) => prepared,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(refused(self, &grant, error))),
         };
         let place = Place {
             secrets: Some(Placement::Stdin),
@@ -47,16 +49,38 @@ impl Host for Call {
         let stdin = match fill(self, &stdin, place) {
             Ok(filled) => filled.bytes,
             Err(Fault::Refused(refusal)) => {
-                return Ok(Err(ExecError::Denied(self.refuse(&refusal))));
+                let error = ExecError::Denied(self.refuse(&refusal));
+                return Ok(Err(refused(self, &grant, error)));
+            }
+            Err(Fault::TooLong) => {
+                let text = format!("the input has more than {JOINED_CAP} bytes");
+                let error = ExecError::BadArgument(self.deny(text, DEFECT.to_owned()));
+                return Ok(Err(refused(self, &grant, error)));
             }
             Err(Fault::Invalid(text)) => {
-                return Ok(Err(ExecError::BadArgument(
-                    self.deny(text, DEFECT.to_owned()),
-                )));
+                let error = ExecError::BadArgument(self.deny(text, DEFECT.to_owned()));
+                return Ok(Err(refused(self, &grant, error)));
             }
         };
         Ok(run(self, &grant, argv, stdin, timeout).await)
     }
+}
+
+/// The audit trail knows refused commands too.
+fn refused(call: &mut Call, grant: &str, error: ExecError) -> ExecError {
+    if let ExecError::Denied(why) | ExecError::BadArgument(why) = &error {
+        let granted = call.instance.powers.exec.get(grant);
+        let program = granted.and_then(|(granted, _)| granted.argv.first());
+        let event = AuditEvent::Command {
+            plugin: call.instance.name.clone(),
+            grant: shown(grant),
+            program: program.cloned().unwrap_or_default(),
+            result: Err(format!("denied: {}", without_hint(why))),
+            ms: 0,
+        };
+        call.audit(event);
+    }
+    error
 }
 
 fn prepare(
@@ -128,7 +152,7 @@ async fn run(
         Ok(Err(RunError::Io(error))) => Err(ExecError::Io(format!("{program}: {error}"))),
         Err(stopped) => Err(ExecError::Io(format!("{program}: {stopped}"))),
     };
-    call.instance.host.audit.record(AuditEvent::Command {
+    let event = AuditEvent::Command {
         plugin: call.instance.name.clone(),
         grant: grant.to_owned(),
         program,
@@ -141,7 +165,8 @@ async fn run(
             Err(ExecError::Denied(text) | ExecError::BadArgument(text)) => Err(text.clone()),
         },
         ms: millis(started.elapsed()),
-    });
+    };
+    call.audit(event);
     let ended = result?;
     Ok(Output {
         exit_code: ended.exit_code,

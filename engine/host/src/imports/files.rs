@@ -7,7 +7,7 @@ use waxwing_flow::audit::AuditEvent;
 
 use crate::bindings::installer::waxwing::host::files::{FileError, Host, Info, Written};
 use crate::bindings::installer::waxwing::host::http::Part;
-use crate::call::Call;
+use crate::call::{Call, without_hint};
 use crate::files::{
     Attributes, FILE_CAP, FileName, Folder, Found, Prior, Spot, digest, is_public, restore,
 };
@@ -24,6 +24,7 @@ impl Host for Call {
         grant: String,
         name: String,
     ) -> wasmtime::Result<Result<Option<Info>, FileError>> {
+        self.heard()?;
         let found = place(self, &grant, &name).and_then(|place| place.prior(self));
         Ok(found.map(|prior| {
             prior.map(|prior| Info {
@@ -40,6 +41,7 @@ impl Host for Call {
         grant: String,
         name: String,
     ) -> wasmtime::Result<Result<Vec<u8>, FileError>> {
+        self.heard()?;
         Ok(read(self, &grant, &name))
     }
 
@@ -49,6 +51,7 @@ impl Host for Call {
         name: String,
         content: Vec<Part>,
     ) -> wasmtime::Result<Result<bool, FileError>> {
+        self.heard()?;
         let job = Job::new(self, &grant, &name, &content);
         Ok(job.map(|job| job.changes(self, &content)))
     }
@@ -59,7 +62,12 @@ impl Host for Call {
         name: String,
         content: Vec<Part>,
     ) -> wasmtime::Result<Result<Written, FileError>> {
-        Ok(write(self, &grant, &name, &content))
+        self.heard()?;
+        let written = write(self, &grant, &name, &content);
+        if let Err(error) = &written {
+            refused_event(self, &grant, &name, error);
+        }
+        Ok(written)
     }
 
     async fn restore(
@@ -67,6 +75,7 @@ impl Host for Call {
         grant: String,
         backup: String,
     ) -> wasmtime::Result<Result<(), FileError>> {
+        self.heard()?;
         if let Err(denied) = writable(self, "put back") {
             return Ok(Err(denied));
         }
@@ -196,6 +205,7 @@ impl Job {
         let filled = fill(call, content, parts).map_err(|fault| match fault {
             Fault::Refused(refusal) => FileError::Denied(call.refuse(&refusal)),
             Fault::Invalid(text) => FileError::Denied(call.deny(text, DEFECT.to_owned())),
+            Fault::TooLong => FileError::TooLarge(FILE_CAP),
         })?;
         if u64::try_from(filled.bytes.len()).unwrap_or(u64::MAX) > FILE_CAP {
             return Err(FileError::TooLarge(FILE_CAP));
@@ -236,13 +246,32 @@ impl Job {
     }
 }
 
+/// The audit trail knows refused writes too, as far as they can be read.
+fn refused_event(call: &mut Call, grant: &str, name: &str, error: &FileError) {
+    let (FileError::Denied(why) | FileError::Conflict(why)) = error else {
+        return;
+    };
+    let name = shown(name);
+    let path = match call.instance.powers.files.get(grant) {
+        Some(granted) => format!("{}/{name}", granted.dir.display()),
+        None => name,
+    };
+    let event = AuditEvent::File {
+        plugin: call.instance.name.clone(),
+        grant: shown(grant),
+        path,
+        result: format!("denied: {}", without_hint(why)),
+    };
+    call.audit(event);
+}
+
 fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<Written, FileError> {
     writable(call, "written")?;
     let job = Job::new(call, grant, name, content)?;
     let path = job.place.spot.path(&job.place.grant);
     let instance = Arc::clone(&call.instance);
-    let record = |result: String| {
-        instance.host.audit.record(AuditEvent::File {
+    let record = |call: &mut Call, result: String| {
+        call.audit(AuditEvent::File {
             plugin: instance.name.clone(),
             grant: grant.to_owned(),
             path: path.display().to_string(),
@@ -250,7 +279,7 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
         });
     };
     if !job.changes(call, content) {
-        record("unchanged".to_owned());
+        record(call, "unchanged".to_owned());
         let sha256 = job.prior.as_ref().map(digest).unwrap_or_default();
         return Ok(Written {
             changed: false,
@@ -265,8 +294,8 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
         wanted,
     } = job;
     let sha256 = sha256_hex(&filled.bytes);
-    let failed = |error: &std::io::Error| {
-        record(format!("failed: {error}"));
+    let failed = |call: &mut Call, error: &std::io::Error| {
+        record(call, format!("failed: {error}"));
         Err(FileError::Io(format!("{}: {error}", path.display())))
     };
     let spot = place.spot.clone();
@@ -275,12 +304,12 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
         .keep(spot, &place.grant, prior, &sha256, filled.private);
     let backup = match kept {
         Ok(backup) => backup,
-        Err(error) => return failed(&error),
+        Err(error) => return failed(call, &error),
     };
     call.writes.begin(&backup);
     match place.folder.put(&place.spot.name, &filled.bytes, &wanted) {
         Ok(()) => {
-            record("written".to_owned());
+            record(call, "written".to_owned());
             Ok(Written {
                 changed: true,
                 sha256,
@@ -292,7 +321,7 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
             if restore(&instance, &backup).is_ok() {
                 call.writes.restored(&backup);
             }
-            failed(&error)
+            failed(call, &error)
         }
     }
 }

@@ -13,12 +13,12 @@ use crate::bindings::installer::waxwing::host::http::{
     Auth, Host, HttpError, Part, Request, Response,
 };
 use crate::call::{Call, instant, on_caller};
-use crate::limits::Limit;
+use crate::limits::{HEADERS_CAP, JOINED_CAP, Limit};
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
 use crate::rate::Turn;
 use crate::redact::percent;
-use crate::target::Target;
+use crate::target::{Target, TargetError, URL_CAP};
 
 /// Time for look-up, connection and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -26,18 +26,16 @@ const CONNECT: Duration = Duration::from_secs(10);
 const REPLY: Duration = Duration::from_secs(30);
 /// Time of a call that no request waits into: what is left for the exchange after a wait.
 const ROOM: Duration = Duration::from_secs(5);
-/// Bytes of all header fields of an answer.
-const HEADERS_CAP: usize = 32 * 1024;
-/// Longest body that is sent, in bytes.
-const BODY_CAP: usize = 1 << 20;
 
 impl Host for Call {
     async fn send(&mut self, request: Request) -> wasmtime::Result<Result<Response, HttpError>> {
-        let (method, target) = match allowed(self, &request) {
+        self.heard()?;
+        let allowed = allowed(self, &request);
+        self.http_calls += 1;
+        let (method, target) = match allowed {
             Ok(allowed) => allowed,
             Err(error) => return Ok(Err(error)),
         };
-        self.http_calls += 1;
         let not_sent = match filled(self, &request, method, &target) {
             Ok(filled) => match in_turn(self).await {
                 Ok(()) => return Ok(exchange(self, &request, filled, &target).await),
@@ -68,8 +66,9 @@ fn allowed(call: &mut Call, request: &Request) -> Result<(Method, Target), HttpE
         Err(refusal) => {
             if matches!(refusal, Refusal::Budget(_)) {
                 call.seen.hit(Limit::HttpCalls);
+            } else {
+                refused_event(call, request, &refusal);
             }
-            refused_event(call, request, &refusal);
             Err(fault_error(call, Fault::Refused(refusal)))
         }
     }
@@ -108,10 +107,15 @@ fn filled(
         host,
         artifacts: false,
     };
-    let mut headers = Vec::new();
+    let (mut headers, mut size) = (Vec::new(), 0);
     for header in &request.headers {
         let value = fill(call, &header.value, at(Placement::Header(&header.name)))?.bytes;
-        policy::check_header(&header.name, &[&value]).map_err(Fault::Refused)?;
+        policy::check_filled_header(&header.name, &value, secrets(&header.value))
+            .map_err(Fault::Refused)?;
+        size += header.name.len() + value.len();
+        if size > HEADERS_CAP {
+            return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
+        }
         headers.push((
             header.name.to_ascii_lowercase(),
             header_text(value, &header.name)?,
@@ -123,6 +127,9 @@ fn filled(
         let joint = if query.is_empty() { "" } else { "&" };
         let (name, value) = (percent(pair.name.as_bytes(), true), percent(&value, true));
         query.push_str(&format!("{joint}{name}={value}"));
+        if query.len() > URL_CAP {
+            return Err(Fault::Refused(Refusal::Url(TargetError::TooLong)));
+        }
     }
     if let Some(value) = authorization(call, &request.auth, host)? {
         if headers.iter().any(|(name, _)| name == "authorization") {
@@ -130,8 +137,12 @@ fn filled(
                 "the request has two `authorization` headers".to_owned(),
             ));
         }
+        if size + value.len() > HEADERS_CAP {
+            return Err(Fault::Refused(Refusal::HeadersTooLong(HEADERS_CAP)));
+        }
         let value = header_text(value, "authorization")?;
-        policy::check_header("authorization", &[value.as_bytes()]).map_err(Fault::Refused)?;
+        policy::check_filled_header("authorization", value.as_bytes(), bearer(&request.auth))
+            .map_err(Fault::Refused)?;
         headers.push(("authorization".to_owned(), value));
     }
     let place = Place {
@@ -140,13 +151,11 @@ fn filled(
         artifacts: true,
     };
     let body = fill(call, &request.body, place)?.bytes;
-    if body.len() > BODY_CAP {
-        return Err(Fault::Invalid(format!(
-            "the body has more than {BODY_CAP} bytes"
-        )));
-    }
     let mark = if query.is_empty() { "" } else { "?" };
     let url = format!("{}{}{mark}{query}", target.origin(), target.path);
+    if url.len() > URL_CAP {
+        return Err(Fault::Refused(Refusal::Url(TargetError::TooLong)));
+    }
     Ok(core_http::Request {
         method,
         url,
@@ -194,6 +203,14 @@ fn authorization(
             ))
         }
     }
+}
+
+fn bearer(auth: &Auth) -> impl Iterator<Item = &str> {
+    let name = match auth {
+        Auth::Bearer(name) => Some(name.as_str()),
+        Auth::None | Auth::Basic(_) => None,
+    };
+    name.into_iter()
 }
 
 fn header_text(value: Vec<u8>, name: &str) -> Result<String, Fault> {
@@ -302,7 +319,7 @@ fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpErr
     call.seen
         .broke(format!("{}: {text}", call.redactor.text(&plain)));
     match error.stage {
-        TransportStage::Request => HttpError::InvalidRequest(text),
+        TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
         TransportStage::Dns => HttpError::Dns(text),
         TransportStage::Address => {
             let plugin = &call.instance.powers.plugin;
@@ -336,11 +353,14 @@ fn fault_error(call: &mut Call, fault: Fault) -> HttpError {
         }
         Fault::Refused(refusal) => HttpError::Denied(call.refuse(&refusal)),
         Fault::Invalid(text) => HttpError::InvalidRequest(call.redactor.text(&text)),
+        Fault::TooLong => HttpError::InvalidRequest(format!(
+            "a part of the request has more than {JOINED_CAP} bytes"
+        )),
     }
 }
 
 /// The audit trail knows refused requests too, as far as they can be read.
-fn refused_event(call: &Call, request: &Request, refusal: &Refusal) {
+fn refused_event(call: &mut Call, request: &Request, refusal: &Refusal) {
     let Some(method) = Method::parse(&request.method) else {
         return;
     };
@@ -348,31 +368,33 @@ fn refused_event(call: &Call, request: &Request, refusal: &Refusal) {
         Ok(target) => (target.origin(), target.path),
         Err(_unreadable) => (shown(core_http::without_query(&request.url)), String::new()),
     };
-    call.instance.host.audit.record(AuditEvent::Request {
+    let event = AuditEvent::Request {
         plugin: call.instance.name.clone(),
         method,
         host: call.redactor.text(&host),
         path: call.redactor.text(&path),
         result: Err(format!("denied: {refusal}")),
         ms: 0,
-    });
+    };
+    call.audit(event);
 }
 
 fn audit(
-    call: &Call,
+    call: &mut Call,
     method: Method,
     target: &Target,
     result: Result<u16, String>,
     elapsed: Duration,
 ) {
-    call.instance.host.audit.record(AuditEvent::Request {
+    let event = AuditEvent::Request {
         plugin: call.instance.name.clone(),
         method,
         host: target.host.clone(),
         path: call.redactor.text(&target.path),
         result,
         ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-    });
+    };
+    call.audit(event);
 }
 
 fn words(error: &HttpError) -> String {

@@ -21,6 +21,7 @@ impl Host for Call {
         algorithm: String,
         data: Vec<u8>,
     ) -> wasmtime::Result<Result<Vec<u8>, SecretError>> {
+        self.heard()?;
         Ok(sign(self, &name, &algorithm, &data))
     }
 }

@@ -54,7 +54,8 @@ async fn a_command_that_is_not_granted_is_answered_with_the_line_that_grants_it(
         failure.hint.as_deref(),
         Some("grants.exec.format = { argv = [\"/PROGRAM\", \"ARGUMENT\"] } under [plugin.runner]")
     );
-    assert_eq!(show.audit(), Vec::<String>::new());
+    let refused = "format  Err(\"denied: no command is granted for `format`\")";
+    assert_eq!(show.audit(), [refused]);
 }
 
 #[tokio::test]
@@ -67,7 +68,9 @@ async fn arguments_are_checked_and_never_split() {
             (Ok(said), Ok(want)) => assert_eq!(said, format!("Some(0) [{want}]\n  false")),
             (Err(failure), Err(want)) => {
                 assert_eq!(denied(&failure), format!("arguments of `reload`: {want}"));
-                assert_eq!(show.audit(), Vec::<String>::new(), "{value:?}");
+                let refused = format!("denied: arguments of `reload`: {want}");
+                let refused = format!("reload /bin/echo Err({refused:?})");
+                assert_eq!(show.audit(), [refused], "{value:?}");
             }
             (have, want) => panic!("{value:?}: {have:?} {want:?}"),
         }
@@ -122,7 +125,8 @@ async fn commands_do_not_run_while_planning() {
         .await
         .expect_err("a denial");
     assert_eq!(denied(&failure), "commands cannot be run during plan");
-    assert_eq!(show.audit(), Vec::<String>::new());
+    let refused = "reload /bin/true Err(\"denied: commands cannot be run during plan\")";
+    assert_eq!(show.audit(), [refused]);
 }
 
 #[tokio::test]

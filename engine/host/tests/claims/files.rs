@@ -271,6 +271,10 @@ async fn a_folder_that_is_not_granted_is_answered_with_the_line_that_grants_it()
         "the host denied it: no folder is granted for `logs`"
     );
     assert_eq!(
+        show.audit(),
+        ["logs x denied: no folder is granted for `logs`"]
+    );
+    assert_eq!(
         failure.hint.as_deref(),
         Some("grants.files.logs = { dir = \"/FOLDER\" } under [plugin.ungranted]")
     );

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use waxwing_core::plugin::Limits;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
 
 use crate::log;
-use crate::stage::{Show, Stage};
+use crate::stage::{Show, Stage, attempt, item};
 
 fn show(name: &str, misdeed: &str, limits: Limits) -> Show {
     let settings = json!({ "misdeed": misdeed, "url": "https://api.example.net/v1/zones" });
@@ -185,6 +185,83 @@ async fn requests_are_counted() {
     let failure = show.present().await.expect_err("a limit");
     assert_eq!(limit(&failure), ("http-calls", "plugin.http-calls"));
     assert_eq!(show.sent().len(), 3);
+}
+
+const WENT_ON: &str = "the plugin went on after 100 refusals in one call";
+
+/// A guest that hears no refusal is stopped, and what it leaves behind is small.
+async fn deaf(name: &str, settings: Value, http_calls: u32) -> (PluginFailure, Vec<String>) {
+    log::collect();
+    let mut stage = Stage::dns(name, settings);
+    stage.settings.grants.limits.http_calls = Some(http_calls);
+    let show = stage.show();
+    let failure = show.present().await.expect_err("a refusal");
+    assert_eq!(show.sent(), []);
+    let said: usize = failure.causes.iter().map(String::len).sum();
+    assert!(said < 4096 && failure.message.len() < 512, "{failure:?}");
+    let lines = log::lines(name);
+    assert!(lines.len() < 20, "{} lines in the log", lines.len());
+    let audit = show.audit();
+    let kept: usize = audit.iter().map(String::len).sum();
+    assert!(kept < 32 * 1024, "{kept} bytes in the audit trail");
+    (failure, audit)
+}
+
+#[tokio::test]
+async fn refused_requests_count_and_long_addresses_are_not_read() {
+    let settings = json!({ "misdeed": "flood-with-paths", "url": "https://api.example.net/v9/" });
+    let (failure, audit) = deaf("refused-paths", settings.clone(), 200).await;
+    let message = "the host denied it: the URL has more than 8192 bytes";
+    assert_eq!(failure.message, message);
+    assert_eq!(failure.causes, [WENT_ON], "and the reason once");
+    assert_eq!(audit.len(), 100);
+    let (failure, audit) = deaf("counted-paths", settings, 3).await;
+    assert_eq!(limit(&failure), ("http-calls", "plugin.http-calls"));
+    let why = "denied: the URL has more than 8192 bytes";
+    assert_eq!(failure.causes, [WENT_ON, why], "the reason of so many");
+    assert_eq!(audit.len(), 3, "what is beyond the limit is not looked at");
+}
+
+#[tokio::test]
+async fn a_guest_that_hears_no_refusal_is_stopped() {
+    let settings = json!({ "misdeed": "flood-with-hosts", "url": "https://evil.example.net/" });
+    let (failure, _) = deaf("refused-hosts", settings, 200).await;
+    let message = "the host denied it: https://evil.example.net is not granted";
+    assert_eq!(failure.message, message);
+    assert_eq!(failure.causes, [WENT_ON]);
+    let settings = json!({ "misdeed": "flood-with-secrets", "secret": "nothing" });
+    let (failure, _) = deaf("refused-secrets", settings, 200).await;
+    assert_eq!(failure.kind, PluginFailureKind::Denied);
+    let message = "the host denied it: the plugin's manifest has no secret `nothing`";
+    assert_eq!(failure.message, message);
+    assert_eq!(failure.causes, [WENT_ON]);
+}
+
+#[tokio::test]
+async fn what_a_name_stands_for_is_not_joined_without_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = json!({
+        "misdeed": "write-many-parts", "name": "big", "artifact": "shop/fullchain.pem"
+    });
+    let mut item = item("shop");
+    item.version.pem.fullchain = "leaf\n".repeat(100_000);
+    let show = Stage::installer("joiner", dir.path(), settings).show();
+    let attempt = attempt();
+    let installer = show.installer();
+    let installed = installer.install(&attempt, &[item], "").await;
+    let said = installed.expect("success").receipt;
+    assert_eq!(said, "Err(FileError::TooLarge(1048576))");
+}
+
+#[tokio::test]
+async fn a_call_makes_a_few_artifacts_with_short_names() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = json!({ "misdeed": "bundle-flood" });
+    let show = Stage::installer("bundler", dir.path(), settings).show();
+    assert_eq!(
+        show.install().await.expect("success"),
+        "8: ArtifactError::InvalidInput(\"a call makes 8 files of one certificate at most\")"
+    );
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use waxwing_core::http::{Response, TransportStage};
+use waxwing_core::secret::Secret;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
 use waxwing_flow::ports::Addresses;
 
@@ -359,4 +360,30 @@ async fn the_providers_rate_holds_over_all_calls_of_a_run() {
     let not_sent = "GET api.example.net /v1/zones not sent: throttled for 60000 ms";
     assert_eq!(show.audit(), [good, good, not_sent, good]);
     assert_eq!(show.sent().len(), 3);
+}
+
+#[tokio::test]
+async fn a_secret_that_breaks_a_header_is_the_operators_to_mend() {
+    let header = json!({ "header": "x-token", "header-secret": "token" });
+    let bearer = json!({ "bearer": "token" });
+    for (mut settings, name) in [(header, "x-token"), (bearer, "authorization")] {
+        settings["misdeed"] = json!("send");
+        settings["url"] = json!(ZONES);
+        let mut stage = Stage::dns("broken", settings);
+        let value = Secret::new("one\ntwo".to_owned());
+        stage.secrets.insert("token".to_owned(), value);
+        let show = stage.show();
+        let failure = show.present().await.expect_err("a denial");
+        assert_eq!(show.sent(), []);
+        assert_eq!(
+            failure.message,
+            format!(
+                "the host denied it: the header `{name}` would hold a line break or another \
+                 control character out of the secret `token`"
+            )
+        );
+        let hint =
+            "write what secrets.token under [plugin.broken] names again, without a line break";
+        assert_eq!(failure.hint.as_deref(), Some(hint));
+    }
 }

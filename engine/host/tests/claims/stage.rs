@@ -324,6 +324,7 @@ impl Show {
             } => {
                 format!("{grant} {program} {result:?}")
             }
+            AuditEvent::More { count, .. } => format!("{count} more"),
         };
         self.audit.events().into_iter().map(line).collect()
     }

@@ -85,7 +85,7 @@ impl Route {
             return Ok(None);
         };
         let proxy = reqwest::Proxy::all(url)
-            .map_err(|error| Failed::chain(TransportStage::Request, &error.without_url()))?;
+            .map_err(|error| Failed::chain(TransportStage::Setup, &error.without_url()))?;
         Ok(Some(match login {
             Some(login) => proxy.custom_http_auth(login.clone()),
             None => proxy,

@@ -472,7 +472,14 @@ async fn what_cannot_be_sent_as_it_stands_is_not_sent() {
         let error = result.expect_err("refused");
         assert_eq!(
             (error.stage, &*error.causes[0]),
-            (TransportStage::Request, cause),
+            (
+                if trust.is_empty() {
+                    TransportStage::Request
+                } else {
+                    TransportStage::Setup
+                },
+                cause
+            ),
             "{url}"
         );
     }

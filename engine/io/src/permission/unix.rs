@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
@@ -48,18 +48,27 @@ pub fn others_can_write(path: &Path) -> io::Result<bool> {
     Ok(mode & 0o022 != 0 && mode & 0o1000 == 0)
 }
 
-/// True if anyone but root and this process's user can change the program, or put another in its
-/// place; where it is a link, at both of its ends.
+/// What lets others than root and this process's user change a file, or put another in its place:
+/// the file itself, or a folder on the way to it; where it is a link, at both of its ends. None if
+/// nothing does.
 ///
 /// # Errors
 /// When the file is not there or its metadata cannot be read.
-pub fn others_can_replace(program: &Path) -> io::Result<bool> {
-    for path in [program, &fs::canonicalize(program)?] {
-        if others_can_write(path)? || belongs_to_others(path)? {
-            return Ok(true);
+pub fn open_to_others(file: &Path) -> io::Result<Option<PathBuf>> {
+    let real = fs::canonicalize(file)?;
+    if fs::metadata(&real)?.mode() & 0o022 != 0 || belongs_to_others(&real)? {
+        return Ok(Some(real));
+    }
+    for path in [real, std::path::absolute(file)?] {
+        for folder in path.ancestors().skip(1) {
+            let mode = fs::metadata(folder)?.mode();
+            // With the sticky bit, as in `/tmp`, others cannot replace what is not theirs.
+            if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+                return Ok(Some(folder.to_owned()));
+            }
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// Whether this process may make files in a directory. Nothing is made to find out.

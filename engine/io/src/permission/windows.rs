@@ -8,7 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Files are read by whoever their folder lets read: nothing is to be changed.
 ///
@@ -34,12 +34,12 @@ pub fn others_can_write(path: &Path) -> io::Result<bool> {
     fs::metadata(path).map(|_there| false)
 }
 
-/// False for every file that is there: the answer would need the access list.
+/// Nothing for every file that is there: the answer would need the access list.
 ///
 /// # Errors
 /// When the file is not there.
-pub fn others_can_replace(program: &Path) -> io::Result<bool> {
-    fs::metadata(program).map(|_there| false)
+pub fn open_to_others(file: &Path) -> io::Result<Option<PathBuf>> {
+    fs::metadata(file).map(|_there| None)
 }
 
 /// Whether this process may make files in a directory: the answer would need the access list, so

@@ -226,6 +226,26 @@ fn commit(certificates: &[Certificate]) -> Result<Option<String>, PluginError> {
                 .collect();
             return Ok(Some(all.join(", ")));
         }
+        "bundle-flood" => {
+            let certificate = certificates
+                .first()
+                .ok_or_else(|| other("no certificate"))?;
+            let long = "x".repeat(1 << 20);
+            let into = format!("{}/long.p12", certificate.name);
+            artifacts::make_pkcs12(&into, Some(&long), None, "modern").expect_err("a long name");
+            for n in 0..1000 {
+                let into = format!("{}/{n}.p12", certificate.name);
+                if let Err(refused) = artifacts::make_pkcs12(&into, None, None, "modern") {
+                    return Ok(Some(format!("{n}: {refused:?}")));
+                }
+            }
+        }
+        "write-many-parts" => {
+            let name_of_it = setting("/artifact");
+            let parts: Vec<Part> = (0..40_000).map(|_| artifact(&name_of_it)).collect();
+            let written = files::write(&grant, &name, &parts);
+            return Ok(Some(format!("{:?}", written.map(|w| w.changed))));
+        }
         "bundle" => {
             let certificate = certificates
                 .first()

@@ -181,6 +181,19 @@ fn commit() -> Result<Option<String>, PluginError> {
         "hammer" => loop {
             http::send(&request(&setting("/url"))).map_err(|e| other(&format!("{e:?}")))?;
         },
+        // Deaf to every refusal.
+        "flood-with-paths" => {
+            let url = format!("{}{}", setting("/url"), "x".repeat(3 << 20));
+            loop {
+                let _refused = http::send(&request(&url));
+            }
+        }
+        "flood-with-hosts" => loop {
+            let _refused = http::send(&request(&setting("/url")));
+        },
+        "flood-with-secrets" => loop {
+            let _refused = secrets::hmac(&setting("/secret"), "hmac-sha256", b"data");
+        },
         "sign" => {
             let signed = secrets::hmac(&setting("/secret"), &setting("/algorithm"), b"data");
             return match signed {

@@ -34,7 +34,9 @@ pub(super) fn roots(settings: &Settings) -> Vec<Found> {
     let missing = |(key, path): (String, &std::path::PathBuf)| {
         let why = unreadable(path)?;
         let text = format!("{key} names {}, which {why}", path.display());
-        Some(Found::new(Verdict::Error, "trust", text))
+        let hint = "the path of a PEM file with the roots; relative paths start from the file that \
+                    names them";
+        Some(Found::new(Verdict::Error, "trust", text).hint(Some(hint.to_owned())))
     };
     let all = of_cas
         .chain(of_network)
@@ -73,7 +75,15 @@ pub(super) fn nobody_signs(settings: &Settings, now: Timestamp) -> Vec<Found> {
             let text = format!("{}: no CA of its list can be asked", certificate.name);
             let causes = choice.passed_over.into_iter();
             let causes = causes.map(|(ca, why)| format!("{ca}: {why}"));
-            found.push(Found::new(Verdict::Error, "CAs", text).causes(causes));
+            let hint = format!(
+                "name a CA in `ca` of {} that can sign it; `waxwing ca show NAME` tells what each can",
+                certificate.name
+            );
+            found.push(
+                Found::new(Verdict::Error, "CAs", text)
+                    .causes(causes)
+                    .hint(Some(hint)),
+            );
         }
     }
     found

@@ -61,6 +61,16 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
                 .hint(Some(hint.to_owned())),
         );
     }
+    if grant
+        .key_mode
+        .or(grant.mode)
+        .is_some_and(|mode| mode & 0o004 != 0)
+    {
+        let text =
+            format!("{plugin}: everybody on this machine will be able to read keys in {dir}");
+        let hint = format!("grants.files.{purpose}.key-mode = \"0640\" under [plugin.{plugin}]");
+        return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
+    }
     if permission::others_can_write(&grant.dir).unwrap_or(false) {
         let text = format!("{plugin}: others can write {dir}");
         let hint = format!("chmod go-w {dir}");
@@ -75,7 +85,9 @@ fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
         return None;
     }
     let text = format!("{plugin}: grants.exec.{purpose} names {program}, which is not there");
-    Some(Found::new(Verdict::Error, "install", text))
+    let hint =
+        format!("grants.exec.{purpose}.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.{plugin}]");
+    Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)))
 }
 
 #[cfg(test)]
@@ -105,6 +117,24 @@ mod tests {
         assert_eq!(missing.hint, Some(format!("mkdir -p {}", tls.display())));
         std::fs::create_dir(&tls).expect("made");
         assert_eq!(folder("web", "certs", &grant(&tls)), None);
+        for (mode, key_mode, warned) in [
+            (Some(0o644), None, true),
+            (Some(0o644), Some(0o640), false),
+            (Some(0o640), Some(0o604), true),
+            (None, None, false),
+        ] {
+            let grant = GrantFiles {
+                mode,
+                key_mode,
+                ..grant(&tls)
+            };
+            let found = folder("web", "certs", &grant).map(|found| found.verdict);
+            assert_eq!(
+                found,
+                warned.then_some(Verdict::Warn),
+                "{mode:?} {key_mode:?}"
+            );
+        }
         assert_eq!(std::fs::read_dir(&tls).expect("listed").count(), 0);
     }
 
@@ -121,6 +151,10 @@ mod tests {
         assert_eq!(
             gone.text,
             "web: grants.exec.test names /nonexistent/nginx, which is not there"
+        );
+        assert_eq!(
+            gone.hint.as_deref(),
+            Some("grants.exec.test.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.web]")
         );
     }
 }

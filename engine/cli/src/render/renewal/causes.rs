@@ -94,7 +94,9 @@ pub(super) fn causes_of(failure: &Failure, page: &mut Page<'_>) {
         table.lines().iter().for_each(|line| page.line(line));
         return;
     }
-    if let Failure::Directory { ca, tried } = failure {
+    if let Failure::Directory { ca, tried } = failure
+        && !failure.is_unsent()
+    {
         page.line(&Line::indented(2).text(format!("{ca} did not answer:")));
         let mut table = Table::new(4, &[Align::Left, Align::Left]);
         for (url, cause) in tried {

@@ -184,6 +184,11 @@ fn health_is_about_whether_a_person_is_needed() {
             Health::NeedsPerson,
         ),
         (
+            Action::Issue(IssueReason::Revoked),
+            Some(("first", AttemptResult::Renewed)),
+            Health::NeedsPerson,
+        ),
+        (
             Action::Gone { not_after: None },
             Some(("first", failed("bug"))),
             Health::Gone,

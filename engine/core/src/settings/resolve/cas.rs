@@ -8,7 +8,7 @@ use super::certificates::ReadCertificate;
 use crate::ca::profile::{self, Reader};
 use crate::ca::{CaProfile, EabSource};
 use crate::document::problem::{Problem, Problems};
-use crate::document::section::{KeyPath, Section};
+use crate::document::section::{KeyPath, Section, one_of};
 use crate::document::{Entry, Value};
 use crate::name::CaName;
 use crate::nearest::nearest;
@@ -38,11 +38,10 @@ pub(super) fn read(
         let name = match CaName::parse(&entry.key) {
             Ok(name) => name,
             Err(error) => {
-                problems.add(Problem::new(
-                    entry.at.clone(),
-                    path.as_str(),
-                    error.to_string(),
-                ));
+                problems.add(
+                    Problem::new(entry.at.clone(), path.as_str(), error.to_string())
+                        .hint("a name as in [ca.internal]"),
+                );
                 continue;
             }
         };
@@ -104,8 +103,11 @@ fn check_rehearsal(entry: &Entry, cas: &Cas, problems: &Problems) {
             .below("ca")
             .below(&entry.key)
             .below("rehearse-at");
-        let message = format!("no staging CA {text:?} (there are: {})", names.join(", "));
-        problems.add(Problem::new(field.node.at.clone(), path.as_str(), message));
+        let message = format!("no staging CA {text:?}");
+        problems.add(
+            Problem::new(field.node.at.clone(), path.as_str(), message)
+                .hint(one_of("there are", &names)),
+        );
     }
 }
 

@@ -285,6 +285,9 @@ fn without_star(text: &str) -> &str {
     text.strip_prefix("*.").unwrap_or(text)
 }
 
+/// What to do about a list with two entries that are one.
+const TWICE: &str = "leave one of them out";
+
 fn domains(section: &Section<'_>) -> Vec<At<Identifier>> {
     let problems = section.problems();
     let example = r#"["example.com", "*.example.com"]"#;
@@ -311,14 +314,15 @@ fn domains(section: &Section<'_>) -> Vec<At<Identifier>> {
     for text in list.value {
         match Identifier::parse(text.value) {
             Ok(id) if !seen.insert(id.clone()) => {
-                problems.add(section.problem(
-                    &text.at,
-                    "domains",
-                    format!("{id} stands there twice"),
-                ));
+                let twice = format!("{id} stands there twice");
+                problems.add(section.problem(&text.at, "domains", twice).hint(TWICE));
             }
             Ok(id) => domains.push(At::new(text.at, id)),
-            Err(error) => problems.add(section.problem(&text.at, "domains", error.to_string())),
+            Err(error) => problems.add(
+                section
+                    .problem(&text.at, "domains", error.to_string())
+                    .hint(error.hint()),
+            ),
         }
     }
     domains
@@ -334,7 +338,7 @@ fn served_at(section: &Section<'_>) -> Vec<ServedAt> {
         match ServedAt::parse(text.value) {
             Ok(place) if places.contains(&place) => {
                 let twice = format!("{place} stands there twice");
-                problems.add(section.problem(&text.at, "served-at", twice));
+                problems.add(section.problem(&text.at, "served-at", twice).hint(TWICE));
             }
             Ok(place) => places.push(place),
             Err(why) => problems.add(

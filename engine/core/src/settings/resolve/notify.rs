@@ -48,11 +48,10 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> BTreeMap<NotifierName, Noti
         let name = match NotifierName::parse(&entry.key) {
             Ok(name) => name,
             Err(reason) => {
-                section.problems().add(Problem::new(
-                    entry.at.clone(),
-                    path.as_str(),
-                    reason.to_string(),
-                ));
+                let problem = Problem::new(entry.at.clone(), path.as_str(), reason.to_string());
+                section
+                    .problems()
+                    .add(problem.hint("a name as in [notify.mail]"));
                 continue;
             }
         };
@@ -157,13 +156,16 @@ fn on(section: &Section<'_>) -> BTreeSet<EventKind> {
             }
             None => {
                 let all = EventKind::ALL.map(EventKind::as_str);
-                let message = match nearest(one.value, all) {
+                let near = nearest(one.value, all);
+                let message = match near {
                     Some(near) => format!("no event \"{}\"; did you mean \"{near}\"?", one.value),
-                    None => format!("no event \"{}\" (events: {})", one.value, all.join(", ")),
+                    None => format!("no event \"{}\"", one.value),
                 };
-                section
-                    .problems()
-                    .add(section.problem(&one.at, "on", message));
+                let problem = section.problem(&one.at, "on", message);
+                section.problems().add(match near {
+                    Some(_) => problem,
+                    None => problem.hint(format!("events are {}", all.join(", "))),
+                });
             }
         }
     }
@@ -212,9 +214,10 @@ fn mail(section: &Section<'_>, raw: &Raw) -> Option<MailSettings> {
                 true
             }
             Err(message) => {
+                let problem = section.problem(&one.at, "to", message);
                 section
                     .problems()
-                    .add(section.problem(&one.at, "to", message));
+                    .add(problem.hint(format!("to = {ADDRESSES}")));
                 false
             }
         })

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Catalog;
 use crate::document::problem::{Problem, Problems};
-use crate::document::section::{KeyPath, Section};
+use crate::document::section::{KeyPath, Section, one_of};
 use crate::document::{Entry, Place, Value};
 use crate::name::PluginName;
 use crate::nearest::nearest;
@@ -51,11 +51,10 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw, catalog: &Catalog) -> Plugins 
         let name = match PluginName::parse(&entry.key) {
             Ok(name) => name,
             Err(error) => {
-                problems.add(Problem::new(
-                    entry.at.clone(),
-                    path.as_str(),
-                    error.to_string(),
-                ));
+                problems.add(
+                    Problem::new(entry.at.clone(), path.as_str(), error.to_string())
+                        .hint("a name as in [plugin.nginx]"),
+                );
                 continue;
             }
         };
@@ -124,12 +123,20 @@ fn component<'c>(
         }
         (Some(_), Some(pin)) if is_file && raw::digest(pin.value).is_none() => {
             let message = "this is not a SHA-256: 64 hex digits";
-            problems.add(section.problem(&pin.at, "sha256", message));
+            problems.add(
+                section
+                    .problem(&pin.at, "sha256", message)
+                    .hint("sha256 = \"...\" as `sha256sum` prints it"),
+            );
             return None;
         }
         (_, Some(pin)) if !is_file => {
             let message = "a plugin inside the binary has no pin; only files are pinned";
-            problems.add(section.problem(&pin.at, "sha256", message));
+            problems.add(
+                section
+                    .problem(&pin.at, "sha256", message)
+                    .hint("leave `sha256` out"),
+            );
         }
         _ => {}
     }
@@ -137,12 +144,23 @@ fn component<'c>(
     match (catalog.manifests.get(&source), &source) {
         (Some(Ok(manifest)), _) => Some((source, manifest)),
         (Some(Err(reason)), _) => {
-            problems.add(section.problem(uses_at, "uses", reason.clone()));
+            let problem = section.problem(uses_at, "uses", reason.clone());
+            problems.add(problem.hint(match &source {
+                PluginSource::File { path, .. } => format!(
+                    "`waxwing plugin inspect {}` looks at what `uses` names",
+                    path.display()
+                ),
+                PluginSource::Embedded(_) => "a defect of this binary; tell its authors".to_owned(),
+            }));
             None
         }
         (None, PluginSource::File { path, .. }) => {
             let message = format!("{} was not read", path.display());
-            problems.add(section.problem(uses_at, "uses", message));
+            problems.add(
+                section
+                    .problem(uses_at, "uses", message)
+                    .hint("uses = \"plugins/NAME.wasm\""),
+            );
             None
         }
         (None, PluginSource::Embedded(id)) => {
@@ -214,16 +232,11 @@ fn no_such_secret(entry: &Entry, path: &KeyPath, manifest: &Manifest) -> Problem
     let message = match nearest(&entry.key, names()) {
         Some(near) => format!("unknown secret; did you mean `{near}`?"),
         None if manifest.secrets.is_empty() => format!("{} uses no secrets", manifest.id),
-        None => {
-            let list: Vec<_> = names().collect();
-            format!(
-                "unknown secret (secrets of {}: {})",
-                manifest.id,
-                list.join(", ")
-            )
-        }
+        None => "unknown secret".to_owned(),
     };
-    let problem = Problem::new(entry.at.clone(), path.as_str(), message);
+    let list: Vec<_> = names().collect();
+    let problem = Problem::new(entry.at.clone(), path.as_str(), message)
+        .hint(one_of(&format!("secrets of {}", manifest.id), &list));
     // A sub-table where a dotted key was meant is the usual slip: secrets.a.b = "...".
     if matches!(entry.node.value, Value::Table(_)) {
         return problem.hint("secrets = { NAME = \"file:...\" }");

@@ -1,7 +1,8 @@
 //! The keys that may stand in `[defaults]` and in `[[certificate]]`, where they replace.
 
+use super::TWICE;
 use crate::document::problem::Problem;
-use crate::document::section::{At, Section};
+use crate::document::section::{At, Section, one_of};
 use crate::document::{Entry, Place, Value};
 use crate::key::KeyType;
 use crate::name::{CaName, DomainName, PluginName};
@@ -116,7 +117,11 @@ fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {
     let list = section.texts("ca", &example)?;
     let problems = section.problems();
     if list.value.is_empty() {
-        problems.add(section.problem(&list.at, "ca", "at least one CA is needed"));
+        problems.add(
+            section
+                .problem(&list.at, "ca", "at least one CA is needed")
+                .hint(format!("ca = {example}")),
+        );
     }
     let mut names: Vec<CaName> = Vec::new();
     for text in list.value {
@@ -125,7 +130,11 @@ fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {
             .filter(|name| cas.profiles.contains_key(name) || cas.broken.contains(name));
         match known {
             Some(name) if names.contains(&name) => {
-                problems.add(section.problem(&text.at, "ca", format!("{name} stands there twice")));
+                problems.add(
+                    section
+                        .problem(&text.at, "ca", format!("{name} stands there twice"))
+                        .hint(TWICE),
+                );
             }
             Some(name) => names.push(name),
             None => {
@@ -134,12 +143,9 @@ fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {
                 let meant = nearest(text.value, all())
                     .map(|near| format!("; did you mean \"{near}\"?"))
                     .unwrap_or_default();
-                let message = format!(
-                    "no CA {:?}{meant} (CAs here: {})",
-                    text.value,
-                    list.join(", ")
-                );
-                problems.add(section.problem(&text.at, "ca", message));
+                let message = format!("no CA {:?}{meant}", text.value);
+                let problem = section.problem(&text.at, "ca", message);
+                problems.add(problem.hint(one_of("CAs here", &list)));
             }
         }
     }
@@ -170,7 +176,8 @@ fn validators(section: &Section<'_>, plugins: &Plugins) -> Option<Validators> {
                     }
                     other => {
                         let message = format!("a plugin's name belongs here, not {}", other.kind());
-                        problems.add(section.problem(&inner.node.at, "validate", message));
+                        let problem = section.problem(&inner.node.at, "validate", message);
+                        problems.add(problem.hint("validate = { \"example.com\" = \"PLUGIN\" }"));
                         None
                     }
                 };
@@ -201,7 +208,7 @@ fn suffix(section: &Section<'_>, entry: &Entry) -> Option<DomainName> {
         Ok(name) => Some(name),
         Err(error) => {
             let wrong = section.problem(&entry.at, "validate", error.to_string());
-            section.problems().add(wrong);
+            section.problems().add(wrong.hint(error.hint()));
             None
         }
     }
@@ -224,7 +231,7 @@ fn installers(section: &Section<'_>, plugins: &Plugins) -> Option<At<Vec<PluginN
                 let message = format!("{name} stands there twice");
                 section
                     .problems()
-                    .add(section.problem(&text.at, "install", message));
+                    .add(section.problem(&text.at, "install", message).hint(TWICE));
             }
             found => names.extend(found),
         }
@@ -259,8 +266,8 @@ fn plugin(
                 World::Dns => "a DNS plugin",
                 World::Installer => "an installer",
             };
-            let message = format!("\"{text}\" is {is} ({here})");
-            section.problems().add(wrong(message));
+            let message = format!("\"{text}\" is {is}");
+            section.problems().add(wrong(message).hint(&*here));
             None
         }
         Some(_) => found,

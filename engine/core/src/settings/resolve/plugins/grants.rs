@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::document::problem::Problem;
-use crate::document::section::{At, Section};
+use crate::document::section::{At, Section, one_of};
 use crate::nearest::nearest;
 use crate::plugin::placeholder::{self, Piece};
 use crate::plugin::{
@@ -100,14 +100,11 @@ fn by_purpose<W, T>(
             let message = match nearest(&entry.key, names()) {
                 Some(near) => format!("unknown purpose; did you mean `{near}`?"),
                 None if list.is_empty() => format!("this plugin asks for no {kind}"),
-                None => format!(
-                    "unknown purpose (this plugin asks for: {})",
-                    list.join(", ")
-                ),
+                None => "unknown purpose".to_owned(),
             };
-            grants
-                .problems()
-                .add(Problem::new(entry.at.clone(), path.as_str(), message));
+            let problem = Problem::new(entry.at.clone(), path.as_str(), message);
+            let hint = one_of("this plugin asks for", &list);
+            grants.problems().add(problem.hint(hint));
             continue;
         };
         let inner = Section::of_entry(entry, path, grants.problems());
@@ -326,7 +323,8 @@ pub(in crate::settings::resolve) fn absolute_command(
 ) -> Option<Vec<String>> {
     let Some(program) = argv.value.first() else {
         let empty = section.problem(&argv.at, key, "the command is empty");
-        section.problems().add(empty);
+        let hint = format!("{key} = [\"/usr/bin/systemctl\", \"reload\", \"nginx\"]");
+        section.problems().add(empty.hint(hint));
         return None;
     };
     if let Err(bad) = path::check(program.value) {
@@ -396,9 +394,11 @@ fn http_grant(section: Section<'_>, manifest: &Manifest, raw: &Raw) -> GrantHttp
     }
     if manifest.http.is_empty() {
         let message = format!("{} asks for no network", manifest.id);
-        section
-            .problems()
-            .add(section.problem(&section.at, "hosts", message));
+        section.problems().add(
+            section
+                .problem(&section.at, "hosts", message)
+                .hint("leave grants.http out"),
+        );
     }
     for range in section
         .texts("private", r#"["127.0.0.0/8"]"#)
