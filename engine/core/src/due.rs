@@ -21,8 +21,17 @@ const SHORT_LIFE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 pub struct Suggestion {
     /// `suggestedWindow`.
     pub window: Window,
-    /// A moment drawn uniformly from the window, once, and kept (RFC 9773 section 4.2).
+    /// A moment drawn uniformly from the window, once, and kept (RFC 9773 section 4.2). For a window
+    /// that had passed when it was told: when it was told, which is later than its end.
     pub chosen: Timestamp,
+}
+
+impl Suggestion {
+    /// True if the window had passed already when the CA told it: so it says that it revokes (RFC 9773
+    /// section 4.2). One that has passed since was only missed.
+    pub fn is_a_revocation(&self) -> bool {
+        self.chosen > self.window.end
+    }
 }
 
 /// Why a certificate is renewed when it is.
@@ -160,7 +169,8 @@ pub fn renewed_at_half(life: Duration) -> bool {
     life < SHORT_LIFE
 }
 
-fn renewed_after(life: Duration) -> Duration {
+/// The age at which a certificate of that life is renewed, if nothing says that it is earlier.
+pub fn renewed_after(life: Duration) -> Duration {
     if renewed_at_half(life) {
         life / 2
     } else {

@@ -146,7 +146,7 @@ pub fn after(
                 .filter(|old| old.window == info.window);
             Advice {
                 about,
-                suggestion: Some(drawn.unwrap_or_else(|| draw(info.window, chance))),
+                suggestion: Some(drawn.unwrap_or_else(|| draw(info.window, chance, now))),
                 next: now + info.next(now),
                 failures: 0,
                 cause: info
@@ -238,8 +238,12 @@ impl From<CaError> for Trouble {
     }
 }
 
-/// A moment of the window, each as likely as the other.
-fn draw(window: Window, chance: u64) -> Suggestion {
+/// A moment of the window, each as likely as the other; for one that has passed, now.
+fn draw(window: Window, chance: u64, now: Timestamp) -> Suggestion {
+    if window.end < now {
+        let chosen = now;
+        return Suggestion { window, chosen };
+    }
     let length = window.end.since(window.start).as_secs();
     let chosen = window.start + Duration::from_secs(chance % length.saturating_add(1));
     Suggestion { window, chosen }

@@ -273,6 +273,10 @@ impl Machine {
         let ca = self.run.terms.ca.clone();
         let waited = now.since(self.since);
         self.looks = self.looks.saturating_add(1);
+        // What the CA asks for holds, also where our patience is at its end.
+        if let Some(retry_after) = asked.filter(|asked| *asked > self.patience.retry_after_cap) {
+            return self.fail(Failure::Parked { ca, retry_after });
+        }
         if waited >= self.patience.order || self.looks > MOST_LOOKS {
             return self.fail(Failure::OrderDeadline {
                 ca,
@@ -281,9 +285,6 @@ impl Machine {
             });
         }
         let after = match asked {
-            Some(retry_after) if retry_after > self.patience.retry_after_cap => {
-                return self.fail(Failure::Parked { ca, retry_after });
-            }
             Some(retry_after) => Wait::Asked(retry_after),
             None => Wait::Poll { nth: self.polls },
         };

@@ -250,12 +250,14 @@ mod tests {
 
     #[test]
     fn the_state_between_two_looks_is_that_of_the_earlier_one() {
-        let table: &[(
-            &[(u32, Result<u64, &str>)],
+        /// Looks, and what is to be found: the part that is up, since when it is down, the trouble.
+        type Row<'a> = (
+            &'a [(u32, Result<u64, &'a str>)],
             Option<f64>,
             Option<u32>,
             Option<(u32, u32)>,
-        )] = &[
+        );
+        let table: &[Row<'_>] = &[
             (&[], None, None, None),
             (&[(0, Ok(7))], Some(1.0), None, None),
             (

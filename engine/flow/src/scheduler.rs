@@ -293,9 +293,7 @@ impl Shift<'_> {
             return Outcome::Overtaken;
         }
         // What is not due is not held either, but by force it may be too many.
-        let held = item
-            .hold
-            .or_else(|| hold::too_many(&stored.issued, self.now()));
+        let held = item.hold.or_else(|| hold::too_many(&stored, self.now()));
         if let Some(held) = held.filter(|hold| self.holds(job, hold)) {
             return Outcome::Held(held);
         }
@@ -316,6 +314,11 @@ impl Shift<'_> {
             }
         }
         outcome
+    }
+
+    /// True if nothing is stored of what is received.
+    pub(crate) const fn is_rehearsal(&self) -> bool {
+        self.rehearsal
     }
 
     /// Whether what holds a certificate holds this job.

@@ -1,6 +1,9 @@
 //! Files that an operator asks for, outside of the state folder: whole or not at all, and readable
 //! by their owner alone.
 
+#![expect(clippy::disallowed_methods, reason = "this is an adapter of the disk")]
+
+use std::fs;
 use std::path::Path;
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
@@ -34,6 +37,14 @@ pub fn check(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// True if there is a file that does not begin like those that are written there.
+pub fn holds_something_else(path: &Path, beginning: &str) -> bool {
+    match fs::read(path) {
+        Ok(bytes) => !bytes.is_empty() && !bytes.starts_with(beginning.as_bytes()),
+        Err(cause) => cause.kind() != std::io::ErrorKind::NotFound,
+    }
+}
+
 /// Writes the file, in the place of one that is there.
 ///
 /// # Errors
@@ -62,7 +73,6 @@ pub fn publish(path: &Path, text: &str) -> Result<(), StoreError> {
 mod tests {
     use super::*;
 
-    #[expect(clippy::disallowed_methods, reason = "it looks at the disk itself")]
     #[test]
     fn a_file_is_replaced_whole_and_a_folder_is_not() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -144,10 +144,9 @@ impl Keeper<'_> {
             at: SystemClock.now() + AFTER_TROUBLE,
             cause: wake::Cause::Daily,
         };
-        let passed = match pass.run(terminal, |_, _, _| None) {
-            Ok(passed) => passed,
-            // What is wrong has been said.
-            Err(_) => return Some(again()),
+        // What is wrong has been said.
+        let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
+            return Some(again());
         };
         if passed.idle {
             // Nothing happened that anybody at a terminal would want to read.
@@ -259,7 +258,8 @@ impl Keeper<'_> {
             }
         };
         // Every one of them is to be written down.
-        looks.iter().map(news).fold(false, |any, one| any || one)
+        let news: Vec<bool> = looks.iter().map(news).collect();
+        news.contains(&true)
     }
 
     /// Plans to look at each CA in use, at a time of its own.

@@ -3,7 +3,7 @@
 //! It uses no network and writes nothing but the page that was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::subscriber::{NoSubscriber, with_default};
 use waxwing_core::disturbance::{self, Disturbance, Trouble};
@@ -14,6 +14,7 @@ use waxwing_core::time::Window;
 use waxwing_flow::certificate::InventoryVersion;
 use waxwing_flow::ports::{CertificateStore as _, StoreError};
 use waxwing_flow::simulate::{Scenario, Story, fleet, simulate};
+use waxwing_io::config;
 use waxwing_io::outfile;
 use waxwing_io::store::FileStore;
 
@@ -45,6 +46,7 @@ pub(crate) fn run(
             ..Refusal::from(error)
         };
         outfile::check(path).map_err(wrong)?;
+        refuse_to_replace(path, &settings.files, &loaded.state)?;
     }
     let cas = match arguments.fleet {
         Some(_) => settings.certificates.first().map(|one| one.cas.clone()),
@@ -114,6 +116,28 @@ pub(crate) fn run(
         0 => Exit::Done,
         _ => Exit::NeedsPerson,
     })
+}
+
+/// Refuses to draw the timeline in the place of something else: a simulation changes nothing.
+fn refuse_to_replace(path: &Path, configuration: &[PathBuf], state: &Path) -> Result<(), Refusal> {
+    let real = |path: &Path| config::real_path(path).unwrap_or_else(|| path.to_owned());
+    let page = real(path);
+    let folder = path.parent().map(real).unwrap_or_default();
+    let refuse = |why: &str| {
+        let text = format!("{} {why}; nothing was written", path.display());
+        Err(Refusal::new(Exit::Usage, text).hint("--html timeline.html, in a folder of your own"))
+    };
+    if configuration.iter().any(|one| real(one) == page) {
+        return refuse("is a file of the configuration");
+    }
+    let state = real(state);
+    if page.starts_with(&state) || folder.starts_with(&state) {
+        return refuse("is in the state folder");
+    }
+    if outfile::holds_something_else(path, html::BEGINNING) {
+        return refuse("is there already and is no such page");
+    }
+    Ok(())
 }
 
 /// What the engine would log is in the story, and its times are not those of the log.

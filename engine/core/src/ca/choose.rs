@@ -55,6 +55,9 @@ pub struct Standing {
     /// True if it is not this CA that says so, but our own ladder or somebody whom every CA needs, such
     /// as a DNS provider. A person may overrule that, and no other CA is asked for it.
     pub own_wait: bool,
+    /// The part of the wait that no person may overrule: until when the CA asked to be left alone, or a
+    /// budget is used up.
+    pub asked: Option<Timestamp>,
     /// Since when its endpoints have been seen to be down, whatever this certificate has met.
     pub down_since: Option<Timestamp>,
     /// Records that forbid it to issue: the name, and what its CAA records allow.
@@ -228,10 +231,14 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
             passed_over.push((name.clone(), reason));
             continue;
         }
-        let waits = standing
-            .not_before
-            .filter(|until| *until > question.now)
-            .filter(|_| !(question.by_hand && standing.own_wait));
+        let waits = if question.by_hand && !standing.own_wait {
+            standing.not_before
+        } else if question.by_hand {
+            standing.asked
+        } else {
+            standing.not_before
+        };
+        let waits = waits.filter(|until| *until > question.now);
         if !standing.tried && waits.is_none() {
             let next = Next::Ask {
                 ca: profile,
@@ -239,7 +246,7 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
             };
             return Choice { next, passed_over };
         }
-        if let Some(until) = standing.not_before
+        if let Some(until) = waits.or(standing.not_before)
             && soonest.as_ref().is_none_or(|(first, _)| until < *first)
         {
             soonest = Some((until, name.clone()));
@@ -629,6 +636,7 @@ mod tests {
                     }),
                     not_before: wait.map(|hours| NOW + HOUR * hours),
                     own_wait,
+                    asked: wait.filter(|_| !own_wait).map(|hours| NOW + HOUR * hours),
                     down_since: down.map(|hours| NOW - HOUR * hours),
                     forbidden: forbidden.then(|| "forbidden".to_owned()),
                     tried,

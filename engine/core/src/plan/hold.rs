@@ -101,7 +101,8 @@ pub(super) fn asked(
         Next::Ask { ca, .. } => (Some(ca.name.clone()), None),
         Next::Wait { until, ca } => {
             let standing = standings.get(&ca);
-            let hold = match standing.filter(|standing| standing.own_wait) {
+            let own = |standing: &&Standing| standing.own_wait && standing.asked != Some(until);
+            let hold = match standing.filter(own) {
                 Some(_) => Hold::Ladder {
                     until,
                     failures: failures(stored, &ca),
@@ -131,7 +132,7 @@ pub(super) fn held_back(
     circumstances: &Circumstances<'_>,
 ) -> Option<Hold> {
     let now = circumstances.now;
-    if let Some(hold) = too_many(stored.map_or(&[][..], |stored| &stored.issued), now) {
+    if let Some(hold) = stored.and_then(|stored| too_many(stored, now)) {
         return Some(hold);
     }
     let Action::Renew { due, urgency, .. } = action else {
@@ -139,9 +140,7 @@ pub(super) fn held_back(
     };
     let current = stored.and_then(|stored| stored.current.as_ref());
     let suggestion = current.and_then(|current| current.suggestion);
-    // So a CA says that it revokes (RFC 9773 section 4.2).
-    let at_once =
-        due.because == due::Because::Suggested && suggestion.is_some_and(|it| it.window.end <= now);
+    let at_once = suggestion.is_some_and(|it| it.is_a_revocation());
     if circumstances.by_hand || at_once || *urgency >= Urgency::Emergency {
         return None;
     }
@@ -150,10 +149,24 @@ pub(super) fn held_back(
     until.map(|until| Hold::Window { until })
 }
 
-/// Whether so many were issued in the period of [`MOST_ISSUED`] that no more may be, not even by
-/// force.
-pub fn too_many(issued: &[Timestamp], now: Timestamp) -> Option<Hold> {
-    let count = usize::try_from(MOST_ISSUED.count).unwrap_or(usize::MAX);
+/// Most certificates in the period of [`MOST_ISSUED`] for one that lives so long: three times what it
+/// needs, where that is more.
+fn most_issued(life: Duration) -> u32 {
+    let every = due::renewed_after(life).as_secs().max(1);
+    let needed = MOST_ISSUED.per.as_secs().div_ceil(every);
+    u32::try_from(needed.saturating_mul(3))
+        .unwrap_or(u32::MAX)
+        .max(MOST_ISSUED.count)
+}
+
+/// Whether so many were issued in the period of [`MOST_ISSUED`] that no more may be, unless a person
+/// insists.
+pub fn too_many(stored: &Stored, now: Timestamp) -> Option<Hold> {
+    let issued = &stored.issued;
+    let life = stored.current.as_ref();
+    let life = life.map(|current| current.not_after.since(current.not_before));
+    let most = life.map_or(MOST_ISSUED.count, most_issued);
+    let count = usize::try_from(most).unwrap_or(usize::MAX);
     // What is later than now is from a clock that was wrong.
     let mut recent: Vec<_> = issued
         .iter()
@@ -217,6 +230,10 @@ pub fn standings(
             let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
             standing.not_before = (!at_once).then_some(next);
             standing.own_wait = asked.is_none_or(|until| until < next);
+            standing.asked = asked;
+        }
+        if let Some(until) = circumstances.spent.get(ca) {
+            standing.asked = standing.asked.max(Some(*until));
         }
         if let Some(until) = circumstances.spent.get(ca)
             && standing.not_before.is_none_or(|before| before < *until)

@@ -442,12 +442,29 @@ fn what_is_due_may_be_held_and_says_by_what() {
         "first: asked 5 h"
     );
     assert_eq!(held(&shop, &aged(76, asked), true, NOW), "second: now");
+    // Nor if our own ladder would be longer by now.
+    let mut often_asked: Vec<_> = (2..9).map(|n| failed("first", n, false, None)).collect();
+    often_asked.push(failed("first", 1, true, Some(HOUR * 5)));
+    assert_eq!(
+        held(&shop, &aged(56, often_asked), true, NOW),
+        "first: asked 5 h"
+    );
     // A loop of orders ends.
     let mut often = aged(56, Vec::new());
     often.issued = (0..5).map(|n| NOW - HOUR * n).collect();
     assert_eq!(held(&shop, &often, true, NOW), "first: too many 5 164 h");
     often.issued.remove(0);
     assert_eq!(held(&shop, &often, true, NOW), "first: now");
+    // One that lives for a day needs more.
+    let mut short = aged(1, Vec::new());
+    if let Some(current) = &mut short.current {
+        current.not_before = NOW - HOUR * 13;
+        current.not_after = NOW + HOUR * 11;
+    }
+    short.issued = (0..20).map(|n| NOW - HOUR * n * 8).collect();
+    assert_eq!(held(&shop, &short, true, NOW), "first: now");
+    short.issued = (0..42).map(|n| NOW - HOUR * n).collect();
+    assert!(held(&shop, &short, true, NOW).starts_with("first: too many 42 "));
     // Windows: a missed one waits for the next, an emergency and a person wait for none.
     let zones = jiff::tz::TimeZoneDatabase::bundled();
     let window = crate::calendar::parse_window("01:00-05:00 UTC", &zones, &jiff::tz::TimeZone::UTC);
@@ -465,19 +482,21 @@ fn what_is_due_may_be_held_and_says_by_what() {
         held(&shop, &aged(76, Vec::new()), false, noon),
         "first: now"
     );
-    // Nor does what the CA is about to revoke: the window that it suggests has passed.
+    // Nor does what the CA is about to revoke: the window had passed when it was told. One that was only
+    // missed is nothing of the kind.
     let mut revoked = aged(20, Vec::new());
     let window = crate::time::Window {
         start: noon - DAY * 4,
         end: noon - DAY * 3,
     };
-    if let Some(current) = &mut revoked.current {
-        current.suggestion = Some(Suggestion {
-            window,
-            chosen: window.start + HOUR,
-        });
-    }
-    assert_eq!(held(&shop, &revoked, false, noon), "first: now");
+    let mut told = |chosen| {
+        if let Some(current) = &mut revoked.current {
+            current.suggestion = Some(Suggestion { window, chosen });
+        }
+        held(&shop, &revoked, false, noon)
+    };
+    assert_eq!(told(window.end + HOUR), "first: now");
+    assert_eq!(told(window.start + HOUR), "first: window 13 h");
 }
 
 #[test]

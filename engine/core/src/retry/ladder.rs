@@ -14,12 +14,13 @@ use crate::time::Timestamp;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// The rungs; the last one is repeated.
+/// The rungs; the last one is repeated. With what it is spread by and an hourly timer it stays below a
+/// day, so that nobody who could be asked for a day is missed.
 const RUNGS: [Duration; 4] = [
     MINUTE,
     Duration::from_secs(10 * 60),
     Duration::from_secs(100 * 60),
-    Duration::from_secs(24 * 60 * 60),
+    Duration::from_secs(18 * 60 * 60),
 ];
 
 /// Behind the safe floor the wait is at most this part of the time that is left.
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_climb_to_a_day_and_hurry_at_the_end() {
+    fn waits_climb_to_nearly_a_day_and_hurry_at_the_end() {
         // Failures, days of safety and of validity left, asked wait -> wait.
         let check =
             |failures, left: Option<(f64, f64)>, asked: Option<Duration>, want: Duration| {
@@ -239,9 +240,9 @@ mod tests {
         check(1, calm, None, MINUTE);
         check(2, calm, None, MINUTE * 10);
         check(3, calm, None, MINUTE * 100);
-        check(4, calm, None, DAY);
-        check(400, calm, None, DAY);
-        check(4, None, None, DAY);
+        check(4, calm, None, HOUR * 18);
+        check(400, calm, None, HOUR * 18);
+        check(4, None, None, HOUR * 18);
         // A day's wait that would cross the floor ends at the floor.
         check(9, Some((0.5, 15.5)), None, DAY / 2);
         // Behind it the wait is a part of what is left.
@@ -253,7 +254,7 @@ mod tests {
         // What the CA asks for is kept, however urgent it is.
         check(1, calm, Some(HOUR), HOUR);
         check(9, Some((-15.0, 0.1)), Some(DAY), DAY);
-        check(4, calm, Some(HOUR), DAY);
+        check(4, calm, Some(HOUR), HOUR * 18);
     }
 
     #[test]

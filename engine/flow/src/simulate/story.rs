@@ -16,7 +16,8 @@ use super::judge::LimitUse;
 use super::world::Finished;
 use crate::failure::Failure;
 
-/// Free for so long in the last third of a life, a CA has to have been asked.
+/// Free for so long in the last third of a life, a CA has to have been asked; of a short one it is a
+/// third of that third.
 const FREE_ENOUGH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// More single events are not kept.
@@ -110,7 +111,8 @@ pub struct Expired {
 impl Expired {
     /// True if it should not have happened.
     pub fn is_our_fault(&self) -> bool {
-        self.free >= FREE_ENOUGH
+        let life = self.life.end.since(self.life.start);
+        self.free >= FREE_ENOUGH.min(life / 9)
     }
 }
 

@@ -307,3 +307,64 @@ fn the_same_seed_tells_the_same_story() {
     };
     assert_eq!(tell(), tell());
 }
+
+/// The only CA is down for all of the last third of a life of 90 days but for `hole` hours from the
+/// `nth` hour on, and the DNS provider likewise.
+fn with_a_hole(what: &str, nth: u32, hole: u32) -> Story {
+    let at = |time: Timestamp| time.to_string();
+    let (from, until) = (start() + DAY * 40, start() + DAY * 130);
+    // The first certificate is made at the beginning, so its last third begins on day 60.
+    let open = start() + DAY * 60 + HOUR * nth;
+    let outages = [
+        format!("{what}={}..{}", at(from), at(open)),
+        format!("{what}={}..{}", at(open + HOUR * hole), at(until)),
+    ];
+    let outages: Vec<&str> = outages.iter().map(String::as_str).collect();
+    let mut scenario = scenario(100, &outages);
+    scenario.every = HOUR;
+    let certificates = vec![certificate("shop", &["shop.example"], &["first"])];
+    let mut settings = settings(vec![profile("first")], certificates);
+    scenario.seed = u64::from(nth);
+    scenario.lives = BTreeMap::new();
+    settings.failover = waxwing_core::ca::choose::FailOver::default();
+    play(&settings, &scenario)
+}
+
+#[test]
+fn a_day_in_the_last_third_is_enough_whenever_it_comes() {
+    for what in ["first", "dns"] {
+        for nth in (0..24 * 29).step_by(5) {
+            let story = with_a_hole(what, nth, 25);
+            assert_eq!(story.expired, [], "{what} open from hour {nth}");
+        }
+    }
+}
+
+#[test]
+fn a_rehearsal_that_goes_well_renews_nothing() {
+    let mut scenario = scenario(200, &["first:rejects=2027-01-10..+300d"]);
+    let (mut first, mut stage) = (profile("first"), profile("stage"));
+    stage.staging = true;
+    first.rehearse_at = Some(ca("stage"));
+    let certificates = vec![certificate("shop", &["shop.example"], &["first"])];
+    let settings = settings(vec![first, stage], certificates);
+    scenario.lives = BTreeMap::new();
+    let story = play(&settings, &scenario);
+    assert_eq!(story.issued, BTreeMap::from([(ca("first"), 1)]));
+    assert_eq!(story.by_fallback(), 0);
+    assert_eq!(story.expired.len(), 1, "nobody would issue");
+}
+
+#[test]
+fn a_life_of_a_day_is_renewed_as_often_as_it_needs() {
+    let mut scenario = scenario(60, &[]);
+    let mut settings = world(1, &mut scenario);
+    fleet(&mut settings, &mut scenario, 2, &[DAY]);
+    let story = play(&settings, &scenario);
+    assert_eq!(story.expired, []);
+    assert!(
+        story.issued.values().sum::<u64>() > 100,
+        "{:?}",
+        story.issued
+    );
+}

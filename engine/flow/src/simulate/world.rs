@@ -149,6 +149,16 @@ impl World {
         })
     }
 
+    /// What a staging CA would have issued.
+    pub(super) fn sample(
+        &self,
+        certificate: &CertificateSettings,
+        ca: &CaName,
+        at: Timestamp,
+    ) -> CertificateFacts {
+        facts(certificate, 0, at, self.life(&certificate.name, ca))
+    }
+
     /// Stores a new version of a certificate.
     pub(super) fn issue(
         &self,
@@ -168,20 +178,7 @@ impl World {
             start: current.facts.not_before,
             end: current.facts.not_after,
         });
-        let mut names: Vec<Identifier> = certificate.domains.clone();
-        names.sort();
-        let facts = CertificateFacts {
-            names,
-            serial: serial.to_be_bytes().to_vec(),
-            authority_key_id: Some(vec![1]),
-            not_before: at,
-            not_after: at + life,
-            leaf_sha256: format!("{serial:x}"),
-            leaf_sha1: String::new(),
-            public_key_sha256: String::new(),
-            key_type: Some(certificate.key),
-            issuers: Vec::new(),
-        };
+        let facts = facts(certificate, serial, at, life);
         let advised = self.profiles.get(ca).is_some_and(|ca| ca.ari.enabled);
         kept.past.advice = facts.ari_id().filter(|_| advised).map(|about| {
             // About two thirds of the life, a fiftieth of it wide, as the larger CAs have it.
@@ -330,6 +327,29 @@ fn recent(past: &Past, now: Timestamp) -> Past {
     past.issued
         .retain(|at| now.since(*at) < hold::MOST_ISSUED.per);
     past
+}
+
+/// What a certificate of that life says of itself.
+fn facts(
+    certificate: &CertificateSettings,
+    serial: u64,
+    at: Timestamp,
+    life: Duration,
+) -> CertificateFacts {
+    let mut names: Vec<Identifier> = certificate.domains.clone();
+    names.sort();
+    CertificateFacts {
+        names,
+        serial: serial.to_be_bytes().to_vec(),
+        authority_key_id: Some(vec![1]),
+        not_before: at,
+        not_after: at + life,
+        leaf_sha256: format!("{serial:x}"),
+        leaf_sha1: String::new(),
+        public_key_sha256: String::new(),
+        key_type: Some(certificate.key),
+        issuers: Vec::new(),
+    }
 }
 
 #[async_trait]

@@ -55,7 +55,7 @@ pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
             (Some(_), Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
             (Some(last), None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
         };
-        let up = health.up.map(|up| percent(up));
+        let up = health.up.map(percent);
         table.row(vec![
             Cell::of(Ink::Strong, one.ca.as_str()),
             Cell::of(ink, now),

@@ -23,6 +23,10 @@ const ROWS: usize = 200;
 /// Longer tables are folded.
 const UNFOLDED: usize = 12;
 
+/// How each of these pages begins.
+pub(crate) const BEGINNING: &str =
+    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
+
 /// The page.
 pub(crate) fn page(view: &SimulationView<'_>, context: &Context) -> String {
     let mut html = Html::default();
