@@ -435,6 +435,15 @@ mod tests {
         }
         set(&folder, 0o1777);
         assert_eq!(refused(&config), None);
+        // A link in the middle of a chain: whoever can change it leads somewhere else.
+        let (open, chain) = (home.join("open"), home.join("chain"));
+        std::fs::create_dir(&open).expect("made");
+        symlink(&folder, open.join("hop")).expect("a link");
+        symlink("open/hop", &chain).expect("a link");
+        set(&open, 0o755);
+        assert_eq!(refused(&chain.join("waxwing.toml")), None);
+        set(&open, 0o777);
+        assert_eq!(refused(&chain.join("waxwing.toml")), Some(open));
         let found = ForeignConfig {
             file: link,
             open: folder,

@@ -15,6 +15,8 @@ use waxwing_core::time::Timestamp;
 use crate::plugin::PluginFailure;
 use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
 
+mod hints;
+
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
 /// run out over what a plugin has misread.
 const LONGEST_OF_PROVIDERS: Duration = Duration::from_secs(24 * 60 * 60);
@@ -71,14 +73,6 @@ impl CaError {
     pub fn retry_after(&self, now: Timestamp) -> Option<Duration> {
         match self {
             Self::Answer(error) => error.retry_after.map(|at| at.wait(now)),
-            Self::Transport(_) => None,
-        }
-    }
-
-    /// What to do about it, in one line.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Answer(error) => error.hint(),
             Self::Transport(_) => None,
         }
     }
@@ -358,7 +352,8 @@ impl Failure {
         match self {
             Self::Directory { tried, .. } => {
                 let asked = tried.iter().filter_map(|(_, cause)| cause.retry_after(now));
-                asked.min().map(|wait| now + wait)
+                // All of them are asked again, so the one that asked for most decides.
+                asked.max().map(|wait| now + wait)
             }
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
@@ -435,49 +430,6 @@ impl Failure {
             _ => {}
         }
         lines
-    }
-
-    /// What to do about it, in one line.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Directory { ca, .. } | Self::Ca { ca, .. } if self.is_unsent() => Some(format!(
-                "[ca.{ca}] trust and [network] trust name PEM files with roots, [network] proxy the \
-                 URL of a proxy"
-            )),
-            Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
-            Self::Ca { error, .. } => error.hint(),
-            Self::Offline { .. } => Some(
-                "`waxwing check` tests the way out; [network] resolvers or proxy set another"
-                    .to_owned(),
-            ),
-            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
-            Self::Account { hint, .. } => hint.clone(),
-            Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
-            Self::Lookup(error) => error.hint.clone(),
-            Self::Store(error) => error.hint.clone(),
-            Self::Secret(error) => error.hint.clone(),
-            Self::Propagation { servers, .. } if servers.iter().all(|view| view.sees.is_err()) => {
-                Some(
-                    "no name server can be asked from here; where port 53 is closed, set \
-                     [network] propagation = \"resolvers\""
-                        .to_owned(),
-                )
-            }
-            Self::Validation { .. } => Some(
-                "compare the CAA and TXT records that the world sees with `waxwing check`"
-                    .to_owned(),
-            ),
-            Self::NoCa {
-                cas, passed_over, ..
-            } if passed_over.is_empty() => cas
-                .first()
-                .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
-            Self::NoProfile { ca, .. } => Some(format!("change `profile` of [ca.{ca}]")),
-            Self::NoValidator { identifier } => Some(format!(
-                "add \"{identifier}\" to `validate` of the certificate"
-            )),
-            _ => None,
-        }
     }
 }
 

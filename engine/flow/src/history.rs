@@ -104,7 +104,7 @@ impl fmt::Display for Target {
 /// Why a certificate is not where it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedDeploy {
-    /// The stage that failed: one of an installation, `read` before it, `note` or `served` behind it.
+    /// The stage that failed: one of an installation, `read` or `load` before it, `note` or `served` behind it.
     pub stage: &'static str,
     /// The whole chain, outermost first, one line each.
     pub causes: Vec<String>,

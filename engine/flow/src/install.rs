@@ -347,9 +347,10 @@ fn failed(stages: &[StageReport], outcome: &InstallOutcome) -> Option<FailedDepl
         return None;
     };
     let stage = stages.iter().find(|stage| stage.ended.is_err());
+    // Nothing was begun: the plugin is not there. All stages ended well: it could not be noted.
+    let otherwise = if stages.is_empty() { "load" } else { "note" };
     Some(FailedDeploy {
-        // All stages ended well: it could not be noted.
-        stage: stage.map_or("note", |stage| stage.stage.as_str()),
+        stage: stage.map_or(otherwise, |stage| stage.stage.as_str()),
         causes: failure.lines(),
     })
 }

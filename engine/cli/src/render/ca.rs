@@ -134,6 +134,7 @@ fn summary(ca: &Known) -> Value {
         "credentials_required": ca.profile.eab.required,
         "shipped": ca.shipped,
         "used_by": used_by,
+        "terms_url": ca.profile.notes.get("terms"),
         "account": ca.account.as_ref().map(|account| json!({
             "url": account.url,
             "terms": account.terms.as_ref().map(|(url, at)| json!({

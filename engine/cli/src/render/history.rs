@@ -149,6 +149,7 @@ fn word(kind: &str) -> &str {
         "cancelled" => "stopped",
         "bug" => "a fault of Waxwing or a plugin",
         "read" => "it could not be read",
+        "load" => "the plugin cannot be used",
         "plan" => "the installer did not agree",
         "install" => "not put in place",
         "verify" => "not found in place",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Action, Circumstances, Current, Stored};
+use super::{Action, Circumstances, Current, IssueReason, Stored};
 use crate::budget::Limit;
 use crate::ca::choose::{self, Haste, Next, Question, Standing};
 use crate::due::{self, Urgency};
@@ -203,12 +203,24 @@ pub fn standings(
 ) -> BTreeMap<CaName, Standing> {
     let failed = stored.map_or(&[][..], |stored| &stored.failed);
     let current = stored.and_then(|stored| stored.current.as_ref());
-    // What is ordered for other names has no deadline of its own.
     let deadline = match (action, current) {
         (Action::Renew { due, not_after, .. }, _) => Some(Deadline {
             safe_until: due.safe_until,
             not_after: *not_after,
         }),
+        // What is revoked serves nobody: there is no time at all.
+        (Action::Issue(IssueReason::Revoked), Some(current)) => Some(Deadline {
+            safe_until: current.not_before,
+            not_after: current.not_before,
+        }),
+        // Until the other names are had, the one in place has to last.
+        (Action::Issue(IssueReason::Names { .. }), Some(current)) => {
+            let life = current.not_after.since(current.not_before);
+            Some(Deadline {
+                safe_until: current.not_after - due::safe_floor(life),
+                not_after: current.not_after,
+            })
+        }
         _ => None,
     };
     let standing = |ca: &CaName| {

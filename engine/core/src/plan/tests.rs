@@ -449,6 +449,29 @@ fn what_is_due_may_be_held_and_says_by_what() {
         held(&shop, &aged(56, often_asked), true, NOW),
         "first: asked 5 h"
     );
+    // Other names, while the one in place is about to end: the ladder hurries as for a renewal.
+    let again = || {
+        (1..9)
+            .rev()
+            .map(|n| failed("first", n, false, None))
+            .collect()
+    };
+    let mut other = aged(20, again());
+    let mut wanted_more = shop.clone();
+    let more = Identifier::parse("more.example.com").expect("a literal name");
+    wanted_more.domains.push(more);
+    let calm = held(&wanted_more, &other, false, NOW);
+    assert!(
+        calm.starts_with("first: ladder 8 ") && calm != "first: ladder 8 1 h",
+        "{calm}"
+    );
+    if let Some(current) = &mut other.current {
+        (current.not_before, current.not_after) = (NOW - DAY * 89, NOW + DAY);
+    }
+    assert_eq!(
+        held(&wanted_more, &other, false, NOW),
+        "first: ladder 8 0 h"
+    );
     // A loop of orders ends.
     let mut often = aged(56, Vec::new());
     often.issued = (0..5).map(|n| NOW - HOUR * n).collect();

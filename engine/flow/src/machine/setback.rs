@@ -35,11 +35,18 @@ impl Machine {
                 Effect::PlaceOrder { after: Wait::None }
             }
             Doing::PlaceOrder if refusal.is_definite() && self.run.terms.replaces.is_some() => {
+                let after = match refusal.retry_after(now) {
+                    Some(asked) if asked > self.patience.retry_after_cap => {
+                        return self.fail(failure);
+                    }
+                    Some(asked) => Wait::Asked(asked),
+                    None => Wait::None,
+                };
                 self.run.terms.replaces = None;
                 let cause = failure.lines().join(": ");
                 self.notes
                     .push(format!("ordered again without `replaces`: {cause}"));
-                Effect::PlaceOrder { after: Wait::None }
+                Effect::PlaceOrder { after }
             }
             Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
                 match self.pause(&failure, now) {

@@ -164,6 +164,9 @@ fn filled(
     })
 }
 
+/// Bytes of a user name and a password together.
+const LONGEST_PAIR: usize = 4 << 10;
+
 /// The value of the `authorization` header. A composed value becomes a secret of this call.
 fn authorization(
     call: &mut Call,
@@ -195,6 +198,11 @@ fn authorization(
             let password = fill(call, &basic.password, place)?.bytes;
             if user.contains(&b':') {
                 return Err(Fault::Invalid("a user name cannot hold a colon".to_owned()));
+            }
+            // Each pair is kept until the call ends, so that it can be hidden in what comes back.
+            if user.len() + password.len() > LONGEST_PAIR {
+                let text = format!("a user name and a password have {LONGEST_PAIR} bytes at most");
+                return Err(Fault::Invalid(text));
             }
             let pair = [user.as_slice(), b":", password.as_slice()].concat();
             call.redactor.add("authorization", &pair);

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
@@ -49,26 +49,65 @@ pub fn others_can_write(path: &Path) -> io::Result<bool> {
 }
 
 /// What lets others than root and this process's user change a file, or put another in its place:
-/// the file itself, or a folder on the way to it; where it is a link, at both of its ends. None if
+/// the file itself, or a folder on the way to it, links and what they lead through included. None if
 /// nothing does.
 ///
 /// # Errors
-/// When the file is not there or its metadata cannot be read.
+/// When the file is not there, its metadata cannot be read, or its links lead in a circle.
 pub fn open_to_others(file: &Path) -> io::Result<Option<PathBuf>> {
     let real = fs::canonicalize(file)?;
     if fs::metadata(&real)?.mode() & 0o022 != 0 || belongs_to_others(&real)? {
         return Ok(Some(real));
     }
-    for path in [real, std::path::absolute(file)?] {
-        for folder in path.ancestors().skip(1) {
-            let mode = fs::metadata(folder)?.mode();
-            // With the sticky bit, as in `/tmp`, others cannot replace what is not theirs.
-            if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-                return Ok(Some(folder.to_owned()));
+    // Step by step as the system goes: a folder in the middle of a chain of links is on the way, too.
+    let whole = std::path::absolute(file)?;
+    let mut todo: Vec<PathBuf> = steps(&whole);
+    let (mut at, mut links) = (PathBuf::from("/"), 0);
+    while let Some(step) = todo.pop() {
+        match step.components().next() {
+            Some(Component::RootDir) => at = PathBuf::from("/"),
+            Some(Component::ParentDir) => {
+                at.pop();
             }
+            Some(Component::Normal(name)) => {
+                let next = at.join(name);
+                let found = fs::symlink_metadata(&next)?;
+                if found.is_symlink() {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(io::Error::other("its links lead in a circle"));
+                    }
+                    todo.extend(steps(&fs::read_link(&next)?));
+                    continue;
+                }
+                at = next;
+            }
+            _ => continue,
+        }
+        let here = fs::metadata(&at)?;
+        if here.is_dir() && (is_open(&here) || belongs_to_others(&at)?) {
+            return Ok(Some(at));
         }
     }
     Ok(None)
+}
+
+/// More links than the system follows itself.
+const MOST_LINKS: usize = 40;
+
+/// The components of a path, the last one first.
+fn steps(path: &Path) -> Vec<PathBuf> {
+    let components = path.components().rev();
+    components
+        .map(|one| PathBuf::from(one.as_os_str()))
+        .collect()
+}
+
+/// True for a folder in which others can replace what is not theirs; with the sticky bit, as in
+/// `/tmp`, they cannot.
+fn is_open(folder: &fs::Metadata) -> bool {
+    let mode = folder.mode();
+    mode & 0o022 != 0 && mode & 0o1000 == 0
 }
 
 /// Whether this process may make files in a directory. Nothing is made to find out.

@@ -1,0 +1,76 @@
+//! What to do about a failure.
+
+use waxwing_core::http::TransportStage;
+
+use super::{CaError, Failure};
+
+impl CaError {
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Answer(error) => error.hint(),
+            Self::Transport(error) => {
+                let hint = match error.stage {
+                    TransportStage::Dns => {
+                        "`waxwing check` asks the resolvers; [network] resolvers sets others"
+                    }
+                    TransportStage::Tls => {
+                        "a CA of your own, or a proxy that looks into TLS, needs its root: [ca.NAME] \
+                         trust, or [network] trust"
+                    }
+                    TransportStage::Address => return None,
+                    _ => {
+                        "`waxwing ca health --now` asks every CA; if this one alone is silent, another \
+                         one in `ca` can stand in"
+                    }
+                };
+                Some(hint.to_owned())
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// What to do about it, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Directory { ca, .. } | Self::Ca { ca, .. } if self.is_unsent() => Some(format!(
+                "[ca.{ca}] trust and [network] trust name PEM files with roots, [network] proxy the \
+                 URL of a proxy"
+            )),
+            Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
+            Self::Ca { error, .. } => error.hint(),
+            Self::Offline { .. } => Some(
+                "`waxwing check` tests the way out; [network] resolvers or proxy set another"
+                    .to_owned(),
+            ),
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
+            Self::Account { hint, .. } => hint.clone(),
+            Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
+            Self::Lookup(error) => error.hint.clone(),
+            Self::Store(error) => error.hint.clone(),
+            Self::Secret(error) => error.hint.clone(),
+            Self::Propagation { servers, .. } if servers.iter().all(|view| view.sees.is_err()) => {
+                Some(
+                    "no name server can be asked from here; where port 53 is closed, set \
+                     [network] propagation = \"resolvers\""
+                        .to_owned(),
+                )
+            }
+            Self::Validation { .. } => Some(
+                "compare the CAA and TXT records that the world sees with `waxwing check`"
+                    .to_owned(),
+            ),
+            Self::NoCa {
+                cas, passed_over, ..
+            } if passed_over.is_empty() => cas
+                .first()
+                .map(|ca| format!("name its staging CA: [ca.{ca}] rehearse-at = \"...\"")),
+            Self::NoProfile { ca, .. } => Some(format!("change `profile` of [ca.{ca}]")),
+            Self::NoValidator { identifier } => Some(format!(
+                "add \"{identifier}\" to `validate` of the certificate"
+            )),
+            _ => None,
+        }
+    }
+}
