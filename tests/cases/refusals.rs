@@ -384,6 +384,10 @@ fn what_is_not_there_is_the_operators_to_mend() {
         "{}",
         history.stdout
     );
+    fs::write(rig.path("gone.pem"), "no root").expect("written");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("gone.pem, which holds no certificate");
     rig.edit("trust = \"gone.pem\"", "trust = \"root.pem\"");
     rig.waxwing(&["renew"]).expect(0);
     let folder = rig.path("tls");
@@ -467,4 +471,41 @@ fn what_is_revoked_and_installed_needs_a_person_and_is_forgotten_as_revoked() {
         .says("one: revoked, and still installed");
     let run = rig.waxwing(&["forget", "one", "--yes"]).expect(0);
     assert!(!run.stdout.contains("not revoked"), "{}", run.stdout);
+}
+
+#[test]
+fn credentials_that_a_ca_will_ask_for_are_missed_before_it_does() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options {
+        external_account: ca::ExternalAccount::Required {
+            keys: Vec::new(),
+            single_use: false,
+        },
+        ..ca::Options::default()
+    });
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(""),
+        certificate("one", &["www.example.com"])
+    ));
+    rig.waxwing(&["check"])
+        .expect(1)
+        .says("first gives accounts only with credentials, and none are configured")
+        .says("hint: [ca.first] eab = {");
+}
+
+#[test]
+fn a_secret_that_is_missing_moves_no_cas_ladder() {
+    let (rig, judge) = rig();
+    rig.edit("[account]", "[account]\nkey = \"file:account.pem\"");
+    for _ in 0..4 {
+        rig.waxwing(&["renew", "--now"])
+            .expect(5)
+            .says("account.pem");
+    }
+    assert_eq!(judge.traffic().count(Class::NewOrder), 0);
+    // A timer does not wait for a CA that nobody has asked.
+    rig.edit("key = \"file:account.pem\"", "");
+    rig.waxwing(&["renew"]).expect(0);
 }

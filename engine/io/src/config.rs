@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use waxwing_core::settings::raw::{self, MissingInclude, SourceFile};
 
+use crate::pem;
+
 /// The file in its usual place is called this.
 pub const FILE_NAME: &str = "waxwing.toml";
 
@@ -75,6 +77,11 @@ fn regular(path: &Path) -> std::io::Result<()> {
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, what));
     }
     Ok(())
+}
+
+/// True for a file that can be read as text and holds no certificate, so that it gives no roots.
+pub fn holds_no_roots(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| pem::roots(&text).map_or(true, |all| all.is_empty()))
 }
 
 /// The files of a configuration.

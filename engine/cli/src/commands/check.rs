@@ -450,7 +450,10 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
             Ok(greeting) => {
                 let account = match store.account(&ca, &greeting.directory.url) {
                     Ok(Some(account)) if account.usable().is_some() => "an account",
-                    Ok(_) => "no account yet",
+                    Ok(_) => {
+                        found.extend(cas::without_credentials(profile, &greeting));
+                        "no account yet"
+                    }
                     Err(_) => "an account that cannot be read",
                 };
                 good.push(format!("{ca} in {}, {account}", took(greeting.took)));

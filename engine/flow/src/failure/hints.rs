@@ -19,10 +19,7 @@ impl CaError {
                          trust, or [network] trust"
                     }
                     TransportStage::Address => return None,
-                    _ => {
-                        "`waxwing ca health --now` asks every CA; if this one alone is silent, another \
-                         one in `ca` can stand in"
-                    }
+                    _ => "`waxwing ca health --now` shows which CAs can be reached from here",
                 };
                 Some(hint.to_owned())
             }

@@ -415,7 +415,9 @@ impl Shift<'_> {
             at: now,
             theirs: failure.is_about_the_ca(),
             rejected: class == FailureClass::Rejected,
-            local: matches!(failure, Failure::Offline { .. }) || failure.is_unsent(),
+            // A secret that cannot be read is this machine's trouble: looked at again soon.
+            local: matches!(failure, Failure::Offline { .. } | Failure::Secret(_))
+                || failure.is_unsent(),
             until: failure.until(now),
             rehearsed: false,
         };

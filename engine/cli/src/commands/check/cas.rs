@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use waxwing_core::ca::choose::{self, Haste, Next, Question};
+use waxwing_core::ca::{CaProfile, EabSource};
 use waxwing_core::notify::Way;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::session::Greeting;
+use waxwing_io::config;
 
 use crate::render::check::{Found, Verdict};
 
@@ -47,12 +50,25 @@ pub(super) fn roots(settings: &Settings) -> Vec<Found> {
 
 fn unreadable(path: &Path) -> Option<&'static str> {
     if path.is_file() {
-        None
+        config::holds_no_roots(path).then_some("holds no certificate")
     } else if path.exists() {
         Some("is no file")
     } else {
         Some("is not there")
     }
+}
+
+/// A CA that gives accounts only with credentials, where none are configured.
+pub(super) fn without_credentials(profile: &CaProfile, greeting: &Greeting) -> Option<Found> {
+    let wanted = profile.eab.required || greeting.directory.meta.external_account_required;
+    if !wanted || profile.eab.source != EabSource::None {
+        return None;
+    }
+    let name = &profile.name;
+    let text = format!("{name} gives accounts only with credentials, and none are configured");
+    let hint =
+        format!("[ca.{name}] eab = {{ key-id = \"...\", hmac-key = \"file:{name}-hmac-key\" }}");
+    Some(Found::new(Verdict::Error, "CAs", text).hint(Some(hint)))
 }
 
 /// Certificates that no CA of their list signs.
