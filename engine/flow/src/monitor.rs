@@ -2,7 +2,7 @@
 //! and what many looks say together.
 //!
 //! What a newcomer gets wrong: a look says how it was at one moment. Between two looks the state is
-//! taken to be that of the earlier one, but only for [`HOLDS`]; behind that nobody knows.
+//! taken to be that of the earlier one, but only for 26 hours; behind that nobody knows.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The way of a message from a run to whoever is told: written down first, sent second, forgotten last.
 //!
-//! What is worth telling is decided by [`tell`](crate::tell). Here it becomes one letter for each
+//! What is worth telling is decided by [`crate::tell`]. Here it becomes one letter for each
 //! notifier, which is in the outbox before it is sent and stays there until it is delivered. What a
 //! newcomer gets wrong: a notifier that does not work is news itself, for the others.
 

@@ -1,7 +1,7 @@
 //! Ways to tell somebody: one adapter for each, behind one port.
 //!
 //! What a newcomer gets wrong: the answer of a server may hold what was sent to it, so everything that
-//! comes back passes [`Veil`] before anybody sees it.
+//! comes back passes `Veil` before anybody sees it.
 
 mod command;
 mod log;

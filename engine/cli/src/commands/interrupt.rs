@@ -23,6 +23,10 @@ pub(crate) enum Signal {
     /// The end.
     Stop,
     /// That the configuration is read again.
+    #[cfg_attr(
+        not(unix),
+        expect(dead_code, reason = "nothing asks for it there but a new start")
+    )]
     Reload,
 }
 
