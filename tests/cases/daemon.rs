@@ -21,6 +21,36 @@ fn send(signal: &str, child: &Child) {
     assert!(sent.success());
 }
 
+/// The service manager that has started a daemon, as far as it listens.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn of(rig: &Rig) -> Self {
+        let socket = UnixDatagram::bind(rig.path("notify")).expect("a socket");
+        let patience = Some(Duration::from_secs(60));
+        socket.set_read_timeout(patience).expect("a time-out");
+        Self(socket)
+    }
+
+    fn daemon(&self, rig: &Rig) -> Command {
+        let mut command = rig.command(&["daemon"]);
+        command.env("NOTIFY_SOCKET", rig.path("notify"));
+        command
+    }
+
+    /// The next message that says so.
+    fn hear(&self, wanted: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.0.recv(&mut buffer).expect("a message in time");
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    }
+}
+
 fn configure(rig: &Rig, judge: &Judge, names: &[&str]) {
     let certificates: String = names
         .iter()
@@ -68,15 +98,13 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
     configure(&rig, &judge, &["one"]);
-    let mut child = rig.command(&["daemon"]).spawn().expect("it starts");
-    until("the first one to be installed", || {
-        rig.path("tls/one.crt").exists()
-    });
+    let manager = Manager::of(&rig);
+    let child = manager.daemon(&rig).spawn().expect("it starts");
+    manager.hear("READY=1");
     rig.write_config("[account]\nemial = \"a@example.com\"\n");
     send("HUP", &child);
-    // The second signal is heard behind the first.
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(child.try_wait().expect("ours").is_none(), "it lives");
+    manager.hear("RELOADING=1");
+    manager.hear("READY=1");
     send("TERM", &child);
     let run = finish(child).expect(0);
     let run = run.says("did you mean `email`?");
@@ -88,25 +116,11 @@ fn a_service_manager_hears_that_it_is_ready_and_alive() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
     configure(&rig, &judge, &["one"]);
-    let socket = UnixDatagram::bind(rig.path("notify")).expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .expect("a time-out");
-    let mut command = rig.command(&["daemon"]);
-    command
-        .env("NOTIFY_SOCKET", rig.path("notify"))
-        .env("WATCHDOG_USEC", "400000");
+    let manager = Manager::of(&rig);
+    let mut command = manager.daemon(&rig);
+    command.env("WATCHDOG_USEC", "400000");
     let child = command.spawn().expect("it starts");
-    let hear = |wanted: &str| {
-        let mut buffer = [0; 4096];
-        loop {
-            let length = socket.recv(&mut buffer).expect("a message in time");
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if text.contains(wanted) {
-                return text;
-            }
-        }
-    };
+    let hear = |wanted: &str| manager.hear(wanted);
     hear("READY=1");
     assert!(rig.path("tls/one.crt").exists(), "the first pass is over");
     let status = hear("STATUS=next: ");

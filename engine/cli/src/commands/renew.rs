@@ -526,8 +526,6 @@ fn wire_failed(error: &WireError, terminal: &mut Terminal) -> Exit {
     Exit::AllFailed
 }
 
-/// A plugin that cannot be used fails only the certificates that need it, so it is said and the run
-/// goes on.
 /// True if a failure of the report is that plugin's.
 fn is_reported(report: &RunReport, plugin: &PluginName) -> bool {
     let of_certificates = report
@@ -549,6 +547,8 @@ fn is_reported(report: &RunReport, plugin: &PluginName) -> bool {
         })
 }
 
+/// A plugin that cannot be used fails only the certificates that need it, so it is said and the run
+/// goes on.
 fn say_unusable(why: &Unusable, terminal: &mut Terminal) {
     match why {
         Unusable::Secret {

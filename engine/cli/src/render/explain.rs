@@ -364,7 +364,7 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         None => String::new(),
     };
     vec![format!(
-        "tried again after 1, 10 and 100 minutes, then daily{faster}; `waxwing renew {}` tries now",
+        "tried again after 1, 10 and 100 minutes, then about every 18 h{faster}; `waxwing renew {}` tries now",
         view.item.name
     )]
 }
