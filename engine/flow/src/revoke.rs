@@ -115,7 +115,7 @@ impl RevokeError {
             Self::UnknownCa(ca) => Some(format!(
                 "[ca.{ca}] directories = [\"https://...\"] says where it is"
             )),
-            Self::Refused { key, .. } => key.hint(),
+            Self::Refused { account, key } => key.hint().or_else(|| account.hint()),
             Self::Failed(failure) => failure.hint(),
         }
     }

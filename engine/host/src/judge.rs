@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     denials: Vec<Denial>,
     /// Exchanges that failed before there was an answer.
     transport: Vec<String>,
+    /// What to do about the last of them; none after an exchange that got through.
+    way_out: Option<String>,
     /// The first bound that was hit.
     limit: Option<Limit>,
     /// The tail of what the guest wrote to stderr.
@@ -48,10 +50,17 @@ impl Seen {
         new
     }
 
-    pub(crate) fn broke(&mut self, error: String) {
+    /// Keeps an exchange that failed, and what to do about it.
+    pub(crate) fn broke(&mut self, error: String, way_out: Option<String>) {
+        self.way_out = way_out;
         if self.transport.len() < KEPT {
             self.transport.push(error);
         }
+    }
+
+    /// Notes an exchange that got through: what broke before is not why the call fails.
+    pub(crate) fn answered(&mut self) {
+        self.way_out = None;
     }
 
     pub(crate) fn hit(&mut self, limit: Limit) {
@@ -192,6 +201,8 @@ impl Judge {
             ),
         };
         failure.causes = self.redacted(&self.seen.transport);
+        // A guest sees that an exchange broke, and not what an operator can write about it.
+        failure.hint = failure.hint.or_else(|| self.seen.way_out.clone());
         failure
     }
 

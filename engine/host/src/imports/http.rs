@@ -16,6 +16,7 @@ use crate::call::{Call, instant, on_caller};
 use crate::limits::{HEADERS_CAP, JOINED_CAP, Limit};
 use crate::parts::{Fault, Place, fill, secrets, shown, visible};
 use crate::policy::{self, Ask, Placement, Refusal};
+use crate::powers::Powers;
 use crate::rate::Turn;
 use crate::redact::percent;
 use crate::target::{Target, TargetError, URL_CAP};
@@ -277,8 +278,11 @@ async fn exchange(
     .await;
     let elapsed = started.elapsed();
     let result = match answer {
-        Ok(Ok(response)) => response_for(call, response, asked),
-        Ok(Err(error)) => Err(transport_error(call, &error, asked)),
+        Ok(Ok(response)) => {
+            call.seen.answered();
+            response_for(call, response, asked)
+        }
+        Ok(Err(error)) => Err(transport_error(call, &error, target, asked)),
         Err(stopped) => Err(HttpError::Other(format!(
             "the host's HTTP client: {stopped}"
         ))),
@@ -321,11 +325,17 @@ fn response_for(
     })
 }
 
-fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpError {
+fn transport_error(
+    call: &mut Call,
+    error: &TransportError,
+    target: &Target,
+    cap: u64,
+) -> HttpError {
     let text = call.redactor.text(&error.to_string());
     let plain = format!("{} {}", error.method, error.url);
+    let way_out = way_out(error.stage, target, &call.instance.powers);
     call.seen
-        .broke(format!("{}: {text}", call.redactor.text(&plain)));
+        .broke(format!("{}: {text}", call.redactor.text(&plain)), way_out);
     match error.stage {
         TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
         TransportStage::Dns => HttpError::Dns(text),
@@ -343,6 +353,39 @@ fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpErr
         TransportStage::Timeout => HttpError::Timeout(text),
         TransportStage::TooLarge => too_large(call, cap),
     }
+}
+
+/// What an operator can do about an exchange that failed, in one line.
+fn way_out(stage: TransportStage, target: &Target, powers: &Powers) -> Option<String> {
+    let plugin = &powers.plugin;
+    Some(match stage {
+        TransportStage::Dns => {
+            "`waxwing check` asks the resolvers; [network] resolvers sets others".to_owned()
+        }
+        TransportStage::Tls => format!(
+            "a server of your own, or a proxy that looks into TLS, needs its root: grants.http = \
+             {{ trust = \"ca.pem\" }} under [plugin.{plugin}], or [network] trust"
+        ),
+        TransportStage::Connect | TransportStage::Timeout => format!(
+            "see whether {} can be reached from here; [network] proxy sets the way out",
+            target.origin()
+        ),
+        TransportStage::Setup => match &powers.trust {
+            Some(file) => format!(
+                "grants.http.trust under [plugin.{plugin}] has to name a PEM file with the root: \
+                 it names {}",
+                file.display()
+            ),
+            None => {
+                "[network] trust names PEM files with roots, [network] proxy the URL of a proxy"
+                    .to_owned()
+            }
+        },
+        TransportStage::Request
+        | TransportStage::Address
+        | TransportStage::Exchange
+        | TransportStage::TooLarge => return None,
+    })
 }
 
 fn too_large(call: &mut Call, cap: u64) -> HttpError {

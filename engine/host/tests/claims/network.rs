@@ -283,6 +283,37 @@ async fn transport_errors_keep_their_causes() {
 }
 
 #[tokio::test]
+async fn an_exchange_that_breaks_says_what_an_operator_can_write() {
+    let hint = async |at: TransportStage| {
+        let stage = Stage::dns("net", json!({ "misdeed": "send", "url": ZONES }));
+        let show = stage
+            .answering(move |request| Err(transport_error(request, at)))
+            .show();
+        let failure = show.present().await.expect_err("the guest's error");
+        failure.hint.unwrap_or_default()
+    };
+    for (stage, words) in [
+        (TransportStage::Dns, "[network] resolvers"),
+        (
+            TransportStage::Tls,
+            "grants.http = { trust = \"ca.pem\" } under [plugin.net]",
+        ),
+        (
+            TransportStage::Connect,
+            "whether https://api.example.net can be reached",
+        ),
+        (
+            TransportStage::Timeout,
+            "whether https://api.example.net can be reached",
+        ),
+        (TransportStage::Setup, "[network] trust names PEM files"),
+    ] {
+        let hint = hint(stage).await;
+        assert!(hint.contains(words), "{stage:?}: {hint}");
+    }
+}
+
+#[tokio::test]
 async fn an_oversized_answer_is_a_limit_unless_the_guest_asked_for_less() {
     let big = |settings: Value| -> Show {
         let stage = Stage::dns("net", settings);
