@@ -27,34 +27,56 @@ impl<T> At<T> {
 
 /// How messages name a key: `plugin.nginx.uses`, or `certificate "shop", validate`.
 #[derive(Debug, Clone)]
-pub(crate) struct KeyPath(String);
+pub(crate) struct KeyPath {
+    text: String,
+    /// Where the last key begins in it.
+    last: usize,
+}
 
 impl KeyPath {
     /// The path of a document's first level.
     pub(crate) const fn root() -> Self {
-        Self(String::new())
+        Self {
+            text: String::new(),
+            last: 0,
+        }
     }
 
     /// The path of an element that people know by its name: `certificate "shop"`.
     pub(crate) fn named(kind: &str, name: &str) -> Self {
-        if name.is_empty() {
-            return Self(kind.to_owned());
-        }
-        Self(format!("{kind} \"{name}\""))
+        let text = match name {
+            "" => kind.to_owned(),
+            name => format!("{kind} \"{name}\""),
+        };
+        // Behind a name comes no dot.
+        let last = text.len();
+        Self { text, last }
     }
 
-    /// The path of `key` below this.
+    /// The path of `key` below this, quoted if TOML wants it quoted. `[0]` is an element.
     pub(crate) fn below(&self, key: &str) -> Self {
-        let joint = match self.0.as_bytes().last() {
-            None => "",
-            Some(b'"') => ", ",
-            Some(_) => ".",
+        let named = self.text.ends_with('"') && self.last == self.text.len();
+        let joint = match (self.text.is_empty(), named, key.starts_with('[')) {
+            (true, ..) | (_, false, true) => "",
+            (_, true, _) => ", ",
+            (_, false, false) => ".",
         };
-        Self(format!("{}{joint}{key}", self.0))
+        let bare = |c: char| c.is_alphanumeric() || "-_[]".contains(c);
+        let quote = if key.chars().all(bare) { "" } else { "\"" };
+        let start = format!("{}{joint}", self.text);
+        Self {
+            text: format!("{start}{quote}{key}{quote}"),
+            last: start.len(),
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The last key as somebody would write it.
+    pub(crate) fn key(&self) -> &str {
+        self.text.get(self.last..).unwrap_or_default()
     }
 }
 

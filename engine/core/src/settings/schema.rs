@@ -226,7 +226,7 @@ fn unknown(at: &Place, key: &str, path: &KeyPath, properties: &Map<String, Json>
 /// Shows a right line: the first of `examples`, the default, or what the description says.
 fn with_example(problem: Problem, schema: &Json, path: &KeyPath) -> Problem {
     let example = schema.get("examples").and_then(|list| list.get(0));
-    let key = path.as_str().rsplit('.').next().unwrap_or("");
+    let key = path.key();
     match (example.or(schema.get("default")), schema.get("description")) {
         (Some(value), _) if !value.is_object() => problem.hint(format!("{key} = {value}")),
         (_, Some(Json::String(text))) => problem.hint(format!("{key}: {text}")),

@@ -58,22 +58,14 @@ pub(super) fn read(
         let wants: Vec<_> = manifest.http.iter().flat_map(|want| &want.hosts).collect();
         let mut hosts: Vec<_> = wants.iter().map(|host| format!("\"{host}\"")).collect();
         hosts.dedup();
-        plugin.problems().add(
-            plugin
-                .problem(
-                    &plugin.at,
-                    "grants.http",
-                    format!(
-                        "{} asks to reach the network; a plugin from a file may not unless \
-                             its hosts are granted",
-                        manifest.id
-                    ),
-                )
-                .hint(format!(
-                    "grants.http = {{ hosts = [{}] }}",
-                    hosts.join(", ")
-                )),
+        let path = plugin.path.below("grants").below("http");
+        let message = format!(
+            "{} asks to reach the network; a plugin from a file may not unless its hosts are granted",
+            manifest.id
         );
+        let line = format!("grants.http = {{ hosts = [{}] }}", hosts.join(", "));
+        let problem = Problem::new(plugin.at.clone(), path.as_str(), message);
+        plugin.problems().add(problem.hint(line));
     }
     if let Some(section) = section {
         section.finish(&[]);
