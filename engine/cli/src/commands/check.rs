@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::ca::EabSource;
-use waxwing_core::caa;
 use waxwing_core::due;
 use waxwing_core::name::{CaName, CertificateName, DomainName, NotifierName};
 use waxwing_core::notify::NotifySettings;
@@ -14,7 +13,7 @@ use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::account;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
-use waxwing_flow::ports::{CertificateStore, Outbox as _, PropagationProbe as _};
+use waxwing_flow::ports::{CertificateStore, Outbox as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
 use waxwing_io::history::SqliteHistory;
@@ -36,6 +35,7 @@ use crate::render::terminal::Terminal;
 use crate::render::time::took;
 use crate::wire::{self, Compiled, Unusable, Wired};
 
+mod caa;
 mod cas;
 mod install;
 mod reach;
@@ -120,7 +120,7 @@ fn outside(
             let (view, silent) = view::findings(settings).await;
             found.extend(view);
             found.extend(cas(settings, &wired, store).await);
-            found.extend(caa_findings(settings, silent).await);
+            found.extend(caa::findings(settings, silent).await);
         }
         found
     }))
@@ -493,82 +493,6 @@ fn skew(ca: &CaName, theirs: Timestamp, ours: Timestamp) -> Found {
     } else {
         Found::new(Verdict::Ok, "clock", format!("as at {ca}, to the second"))
     }
-}
-
-/// Whether the owner of each name lets each CA of its list issue.
-/// The names in `silent` are not looked up again: that they cannot be is said already.
-async fn caa_findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<Found> {
-    let probe = DnsProbe::new(&settings.network);
-    let mut found = Vec::new();
-    let mut looked = 0;
-    let mut judged = false;
-    let mut skipped: Vec<&str> = Vec::new();
-    for certificate in &settings.certificates {
-        for identifier in &certificate.domains {
-            if silent.contains(&identifier.domain) {
-                continue;
-            }
-            let set = match probe.caa(&identifier.domain).await {
-                Ok(set) => set,
-                Err(error) => {
-                    silent.push(identifier.domain.clone());
-                    let text = format!("{} cannot be looked up", identifier.domain);
-                    found.push(
-                        Found::new(Verdict::Error, "CAA", text)
-                            .causes(error.causes)
-                            .hint(error.hint),
-                    );
-                    continue;
-                }
-            };
-            looked += 1;
-            let Some(set) = set else {
-                judged = true;
-                continue;
-            };
-            for ca in &certificate.cas {
-                let Some(profile) = settings.cas.get(ca) else {
-                    continue;
-                };
-                let Some(ours) = profile.caa.first() else {
-                    if !skipped.contains(&ca.as_str()) {
-                        skipped.push(ca.as_str());
-                    }
-                    continue;
-                };
-                judged = true;
-                let Some(forbidden) = caa::forbids(&set, identifier, &profile.caa) else {
-                    continue;
-                };
-                let text = format!(
-                    "{} lets only {} issue: {ca} would refuse {identifier}",
-                    forbidden.at,
-                    forbidden.allowed()
-                );
-                let hint = format!("add  {}", forbidden.remedy(ours));
-                found.push(Found::new(Verdict::Error, "CAA", text).hint(Some(hint)));
-            }
-        }
-    }
-    if found.is_empty() && looked > 0 && judged {
-        let whom = if skipped.is_empty() {
-            "every CA named"
-        } else {
-            "every CA that can be judged"
-        };
-        let text = format!("{} allowed at {whom}", count(looked, "name"));
-        found.push(Found::new(Verdict::Ok, "CAA", text));
-    }
-    if !skipped.is_empty() {
-        let text = format!(
-            "not judged for {}: the profile has no `caa`",
-            skipped.join(", ")
-        );
-        let hint =
-            "the values that the CA answers to, as its manual names them: caa = [\"ca.example\"]";
-        found.push(Found::new(Verdict::Ok, "CAA", text).hint(Some(hint.to_owned())));
-    }
-    found
 }
 
 #[cfg(test)]

@@ -125,7 +125,10 @@ pub fn may_write_within(directory: &Path) -> io::Result<()> {
 }
 
 /// True if anyone but the owner can make or remove files in a directory.
-pub(crate) fn others_can_write_within(directory: &Path) -> io::Result<bool> {
+///
+/// # Errors
+/// When the directory is not there or its metadata cannot be read.
+pub fn others_can_write_within(directory: &Path) -> io::Result<bool> {
     Ok(fs::metadata(directory)?.mode() & 0o022 != 0)
 }
 

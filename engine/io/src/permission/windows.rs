@@ -54,7 +54,10 @@ pub fn may_write_within(directory: &Path) -> io::Result<()> {
 }
 
 /// False for every directory that is there: the answer would need the access list.
-pub(crate) fn others_can_write_within(directory: &Path) -> io::Result<bool> {
+///
+/// # Errors
+/// When the directory is not there or its metadata cannot be read.
+pub fn others_can_write_within(directory: &Path) -> io::Result<bool> {
     fs::metadata(directory).map(|_there| false)
 }
 

@@ -16,13 +16,18 @@ const TOPIC: &str = "state";
 /// What is to be said of the state folder.
 pub(super) fn finding(store: &FileStore) -> Found {
     let root = store.root();
-    if !store.is_there() {
+    if !root.is_dir() {
         return missing(root);
     }
-    if let Some(found) = not_ours(root) {
+    if let Some(found) = not_ours(root).or_else(|| open_to_others(root)) {
         return found;
     }
-    let root = root.display();
+    let shown = root.display();
+    if !store.is_there() {
+        let text = format!("{shown} is empty; the first run begins in it");
+        return Found::new(Verdict::Ok, TOPIC, text);
+    }
+    let root = shown;
     match (store.inventory(), store.open_journals()) {
         (Ok(entries), Ok(open)) => {
             let broken: Vec<String> = entries
@@ -88,6 +93,16 @@ fn not_ours(root: &Path) -> Option<Found> {
     )
 }
 
+/// A folder in which a run would be refused, because others could put their keys there.
+fn open_to_others(root: &Path) -> Option<Found> {
+    let others = permission::others_can_write_within(root).unwrap_or(false);
+    others.then(|| {
+        let text = format!("others can write to {}", root.display());
+        let hint = format!("chmod go-w {}", root.display());
+        Found::new(Verdict::Error, TOPIC, text).hint(Some(hint))
+    })
+}
+
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "what is judged here are folders")]
 mod tests {
@@ -109,5 +124,30 @@ mod tests {
         std::fs::write(home.path().join("var"), "").expect("written");
         let below = FileStore::look(&state);
         assert!(below.is_err(), "{below:?}");
+    }
+    #[test]
+    fn a_folder_that_is_empty_is_there() {
+        let home = tempfile::tempdir().expect("a folder");
+        let store = FileStore::look(home.path()).expect("looked at");
+        let found = finding(&store);
+        assert_eq!(found.verdict, Verdict::Ok, "{}", found.text);
+        assert!(found.text.ends_with("is empty; the first run begins in it"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_empty_folder_of_everybody_is_not_used() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().expect("a folder");
+        let all = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(home.path(), all).expect("changed");
+        let store = FileStore::look(home.path()).expect("looked at");
+        let found = finding(&store);
+        assert_eq!(found.verdict, Verdict::Error);
+        assert!(
+            found.text.starts_with("others can write to"),
+            "{}",
+            found.text
+        );
     }
 }
