@@ -425,8 +425,10 @@ impl Machine {
     ) -> Effect {
         for answered in obligations {
             let mut known = self.run.obligations.iter_mut();
-            if let Some(known) = known.find(|known| known.is_same(&answered)) {
-                known.state = answered.state;
+            match known.find(|known| known.is_same(&answered)) {
+                Some(known) => known.state = answered.state,
+                // A double of a record that an earlier try has placed.
+                None => self.run.obligations.push(answered),
             }
         }
         if !failed.is_empty() {

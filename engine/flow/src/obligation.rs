@@ -41,7 +41,19 @@ impl Obligation {
 
     /// Takes up what the plugin said of this record. One that had been there before the first try
     /// is somebody else's; on a later try it is the work of the earlier one.
-    pub fn placed(&mut self, placed: &Placed) {
+    ///
+    /// A receipt that is not the one of an earlier try may be of a second record, where a provider
+    /// takes doubles: the answer is then what the first receipt is owed, under a key with the number of the try.
+    #[must_use = "a record that is forgotten stays for ever"]
+    pub fn placed(&mut self, placed: &Placed, attempt: u32) -> Option<Self> {
+        let earlier = match &self.state {
+            ObligationState::Placed { receipt } if *receipt != placed.receipt => {
+                let mut earlier = self.clone();
+                earlier.record.key = format!("{}+{attempt}", self.record.key);
+                Some(earlier)
+            }
+            _ => None,
+        };
         let ours = placed.created
             || matches!(
                 self.state,
@@ -54,6 +66,7 @@ impl Obligation {
         } else {
             ObligationState::NotOurs
         };
+        earlier
     }
 
     /// Notes that a try to place it had no answer.

@@ -94,6 +94,7 @@ impl Work<'_> {
         let answers = join_all(calls).await;
         let mut failed = Vec::new();
         let mut hint = PropagationHint::default();
+        let mut doubles = Vec::new();
         for (plugin, answer) in answers {
             let of_plugin = obligations.iter_mut().filter(|o| o.plugin == plugin);
             match answer {
@@ -105,7 +106,7 @@ impl Work<'_> {
                     for obligation in of_plugin {
                         let key = &obligation.record.key;
                         if let Some(placed) = report.placed.iter().find(|p| p.key == *key) {
-                            obligation.placed(placed);
+                            doubles.extend(obligation.placed(placed, attempt.number));
                         } else {
                             if !report.failed.iter().any(|(failed, _)| failed == key) {
                                 failed.push(unanswered(&plugin, &obligation.record.fqdn));
@@ -125,6 +126,7 @@ impl Work<'_> {
                 .collect();
             self.reach(pen, Reached::Placed(placed));
         }
+        obligations.extend(doubles);
         Event::Presented {
             obligations,
             failed,

@@ -514,12 +514,19 @@ fn a_record_of_an_earlier_try_stays_ours() {
     };
     let check = |before: ObligationState, created, want: ObligationState| {
         let mut owed = obligation("1", before.clone());
-        owed.placed(&crate::plugin::Placed {
+        let answer = crate::plugin::Placed {
             key: "1".to_owned(),
             receipt: "new".to_owned(),
             created,
-        });
+        };
+        let double = owed.placed(&answer, 2);
         assert_eq!(owed.state, want, "{before:?} {created}");
+        // The record of an earlier receipt may still be there beside the new one.
+        let first = (before == receipt("old")).then(|| obligation("1+2", receipt("old")).state);
+        assert_eq!(double.clone().map(|double| double.state), first);
+        assert!(double.is_none_or(|double| double.record.key == "1+2"));
+        // The same answer again is the same record.
+        assert_eq!(owed.placed(&answer, 3), None);
     };
     check(Intended, true, receipt("new"));
     check(Intended, false, NotOurs);
@@ -527,6 +534,28 @@ fn a_record_of_an_earlier_try_stays_ours() {
     check(receipt("old"), false, receipt("new"));
     check(NotOurs, false, NotOurs);
     check(NotOurs, true, receipt("new"));
+}
+
+#[test]
+fn both_of_two_records_that_a_resumed_run_has_placed_are_owed() {
+    let mut answered = there();
+    let ObligationState::Placed { receipt } = &answered[0].state else {
+        panic!("placed");
+    };
+    let receipt = receipt.clone();
+    answered.push(obligation("1+2", ObligationState::Placed { receipt }));
+    let presented = Event::Presented {
+        obligations: answered.clone(),
+        failed: vec![],
+        hint: PropagationHint::default(),
+    };
+    let (machine, effect) = after(fresh(), and(good("located"), vec![presented]));
+    assert_eq!(machine.run().obligations, answered);
+    // What is to be seen in the DNS is what is presented now.
+    assert!(
+        matches!(&effect, Effect::Watch { obligations, .. } if *obligations == there()),
+        "{effect:?}"
+    );
 }
 
 #[test]
