@@ -45,10 +45,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 Some((verb, hint)) => {
                     terminal.fail(&format!("no verb \"{verb}\""), Some(&hint));
                 }
-                None => {
+                None if code == Exit::Usage => {
                     keep_to_options(&mut error);
-                    terminal.wrote(error.print());
+                    let (what, hint) = misused(&error);
+                    terminal.fail(&what, Some(&hint));
                 }
+                // Help is no mistake.
+                None => terminal.wrote(error.print()),
             }
             return heard(code, &mut terminal).into();
         }
@@ -150,6 +153,26 @@ fn level(error: &clap::Error) -> String {
     } else {
         verbs.join(" ")
     }
+}
+
+/// What is wrong with the arguments, and what to type instead: the words of clap in the shape of
+/// every other error.
+fn misused(error: &clap::Error) -> (String, String) {
+    let text = error.render().to_string();
+    let mut parts = text.split("\n\n").map(str::trim);
+    let what = parts.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let tips: Vec<&str> = parts
+        .filter_map(|part| part.strip_prefix("tip: "))
+        .collect();
+    let help = format!("`{} --help` shows what it takes", level(error));
+    let hint = match tips.is_empty() {
+        true => help,
+        false => tips.join("; "),
+    };
+    // A list of what is missing or possible stands on lines of its own there.
+    let lines: Vec<&str> = what.lines().map(str::trim).collect();
+    (lines.join(" "), hint)
 }
 
 /// Takes back the advice to pass an unknown option as a value: no name here begins with a dash.
