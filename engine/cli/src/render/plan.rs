@@ -62,23 +62,33 @@ pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
         page.line(&sum);
         page.plain(2, head);
     }
-    // Where a name leaves no room for the reason beside it, the reason stands below.
+    // Where a name leaves no room for the reason beside it, the reason stands below; where it leaves
+    // none for the CA either, that stands there too.
     let longest = view.items().map(|item| item.name.as_str().len());
-    let folded = longest.max().unwrap_or(0) + REASON > context.width;
-    let mut table = Table::new(2, &[Align::Left; 4][usize::from(folded)..]);
+    let longest = longest.max().unwrap_or(0);
+    let folded = match () {
+        () if longest + REASON <= context.width => 0,
+        () if longest + CA <= context.width => 1,
+        () => 2,
+    };
+    let mut table = Table::new(2, &[Align::Left; 4][folded..]);
     for item in view.items() {
         let mut row = row(item, context);
-        if folded {
-            row.pop();
-        }
+        row.truncate(4 - folded);
         table.row(row);
     }
-    let below = table.begin(if folded { 1 } else { 2 });
+    let below = table.begin(if folded == 0 { 2 } else { 1 });
     for (line, item) in table.lines().iter().zip(view.items()) {
         page.line(line);
-        let reason = folded.then(|| why(item, context));
+        let reason = (folded > 0).then(|| why(item, context));
         let reason = reason.filter(|reason| !reason.is_empty());
-        for detail in reason.into_iter().chain(details(view, item, context)) {
+        let ca = item
+            .ca
+            .as_ref()
+            .filter(|_| folded > 1)
+            .map(|ca| format!("at {ca}"));
+        let first = ca.into_iter().chain(reason);
+        for detail in first.chain(details(view, item, context)) {
             // A detail of a detail wraps below itself.
             let deeper = detail.len() - detail.trim_start().len();
             page.line(&Line::indented(below + deeper).text(detail.trim_start()));
@@ -101,6 +111,9 @@ pub(crate) fn render(view: &PlanView<'_>, context: &Context) -> String {
 
 /// Room for a verb, a CA and a reason beside a name.
 const REASON: usize = 40;
+
+/// Room for a verb and a CA beside a name.
+const CA: usize = 26;
 
 /// The verb, its sign and its meaning.
 fn act(action: &Action) -> (Ink, &'static str) {
@@ -268,7 +281,8 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
         lines.push(installer(view, item, install));
     }
     for note in &item.notes {
-        lines.extend(note_lines(note, context));
+        let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
+        lines.extend(note_lines(note, orders, context));
     }
     lines
 }
@@ -374,7 +388,8 @@ fn in_short(argv: &[String]) -> String {
     }
 }
 
-fn note_lines(note: &Note, context: &Context) -> Vec<String> {
+/// `orders`: a run orders a certificate now.
+fn note_lines(note: &Note, orders: bool, context: &Context) -> Vec<String> {
     match note {
         Note::Key { from, to } => {
             vec![format!(
@@ -390,7 +405,12 @@ fn note_lines(note: &Note, context: &Context) -> Vec<String> {
             )]
         }
         Note::Failure(failure) => failed(failure, context),
-        Note::Unfinished => vec!["an interrupted run is taken up where it stopped".to_owned()],
+        Note::Unfinished if orders => {
+            vec!["an interrupted run is taken up where it stopped".to_owned()]
+        }
+        Note::Unfinished => {
+            vec!["the next run clears up what an interrupted run has left".to_owned()]
+        }
         Note::Withheld { by } => vec![format!(
             "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"
         )],
@@ -614,7 +634,24 @@ mod tests {
 
     #[test]
     fn a_long_name_leaves_the_reason_a_line_of_its_own() {
-        let long = "payments-gateway.eu-west-1.internal.example.com";
+        held(
+            "payments-gateway.eu-west-1.internal.example.com",
+            "plan-long.txt",
+        );
+    }
+
+    #[test]
+    fn a_very_long_name_has_a_line_of_its_own() {
+        let longest = format!(
+            "{}.internal.example.com",
+            "payments-gateway.".repeat(4) + "eu-west-1"
+        );
+        assert_eq!(longest.len(), 98);
+        held(&longest, "plan-longest.txt");
+    }
+
+    /// The plan for a certificate of that name and one with a short name.
+    fn held(long: &str, file: &str) {
         let plan = Plan {
             items: vec![
                 item(long, Action::Issue(IssueReason::Never)),
@@ -622,7 +659,7 @@ mod tests {
             ],
         };
         let certificates = [long, "shop"].map(|name| settings(name, &["www.example.com"]));
-        golden_at("plan-long.txt", &[120, 80], |context| {
+        golden_at(file, &[120, 80, 60], |context| {
             let view = PlanView {
                 plan: &plan,
                 only: &[],

@@ -71,7 +71,7 @@ pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
     heads(view, context, &mut page);
     for report in &view.report.installs {
         if own_block(view, report) {
-            install_block(report, context, &mut page);
+            install_block(report, view.rehearsal, context, &mut page);
         }
     }
     served::others(view, context, &mut page);
@@ -315,7 +315,7 @@ fn timeline(
     table.lines().iter().for_each(|line| page.line(line));
     for install in &view.report.installs {
         if !own_block(view, install) && install.certificates.contains(&report.certificate) {
-            install_failure(install, page);
+            install_failure(install, view.rehearsal, page);
         }
     }
 }
@@ -429,7 +429,7 @@ fn steps(steps: &[DeployStep]) -> String {
     }
 }
 
-fn install_failure(install: &InstallReport, page: &mut Page<'_>) {
+fn install_failure(install: &InstallReport, rehearsal: bool, page: &mut Page<'_>) {
     let InstallOutcome::Failed(failure) = &install.outcome else {
         return;
     };
@@ -453,14 +453,21 @@ fn install_failure(install: &InstallReport, page: &mut Page<'_>) {
             failure.lines().iter().for_each(|line| page.plain(4, line));
         }
     }
-    page.plain(2, "It is tried again on the next run, without a new order.");
+    page.plain(
+        2,
+        if rehearsal {
+            "A real run would keep the certificate and try this again without a new order."
+        } else {
+            "It is tried again on the next run, without a new order."
+        },
+    );
     if let Some(hint) = failure.hint() {
         page.hint(2, &hint);
     }
 }
 
 /// An installer that served several certificates, or one that is not in the run otherwise.
-fn install_block(install: &InstallReport, context: &Context, page: &mut Page<'_>) {
+fn install_block(install: &InstallReport, rehearsal: bool, context: &Context, page: &mut Page<'_>) {
     let (ink, verdict) = match &install.outcome {
         InstallOutcome::Done { .. } => (Ink::Good, "installed"),
         InstallOutcome::Planned => (Ink::Good, "planned"),
@@ -485,7 +492,7 @@ fn install_block(install: &InstallReport, context: &Context, page: &mut Page<'_>
             installed(install)
         )));
     }
-    install_failure(install, page);
+    install_failure(install, rehearsal, page);
 }
 
 #[cfg(test)]

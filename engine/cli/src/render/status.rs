@@ -320,12 +320,13 @@ fn installed(view: &StatusView<'_>, item: &Item, entry: Option<&InventoryEntry>)
     let Some(certificate) = view.certificates.iter().find(|one| one.name == item.name) else {
         return String::new();
     };
-    if certificate.install.is_empty() {
-        return "only stored".to_owned();
-    }
     let current = entry
         .and_then(|entry| entry.current.as_ref())
         .map(|current| current.version);
+    if certificate.install.is_empty() {
+        // Where nothing was issued nothing is stored.
+        return current.map_or_else(String::new, |_stored| "only stored".to_owned());
+    }
     let has = |plugin: &PluginName| {
         let mark =
             entry.and_then(|entry| entry.installed.iter().find(|mark| mark.plugin == *plugin));
