@@ -103,11 +103,28 @@ fn check_rehearsal(entry: &Entry, cas: &Cas, problems: &Problems) {
             .below("ca")
             .below(&entry.key)
             .below("rehearse-at");
-        let message = format!("no staging CA {text:?}");
-        problems.add(
-            Problem::new(field.node.at.clone(), path.as_str(), message)
-                .hint(one_of("there are", &names)),
-        );
+        let (message, hint) = match (found, nearest(text, names.iter().copied())) {
+            (Some(_real), _) => (
+                format!("{text:?} is no staging CA"),
+                format!(
+                    "{}; one of your own needs staging = true",
+                    one_of("there are", &names)
+                ),
+            ),
+            (None, Some(meant)) => (
+                format!("no staging CA {text:?}; did you mean {meant:?}?"),
+                one_of("there are", &names),
+            ),
+            (None, None) => (
+                format!("no staging CA {text:?}"),
+                format!(
+                    "one of your own needs [ca.NAME] with `directories` and staging = true; {}",
+                    one_of("there are", &names)
+                ),
+            ),
+        };
+        let problem = Problem::new(field.node.at.clone(), path.as_str(), message);
+        problems.add(problem.hint(hint));
     }
 }
 
