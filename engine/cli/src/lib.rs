@@ -21,8 +21,8 @@ mod wire;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser};
 
 use crate::args::{Cli, Verb};
 use crate::refusal::Refusal;
@@ -32,7 +32,8 @@ pub use crate::exit::Exit;
 
 /// Runs the program with these arguments, the program's name first. Writes to stdout and stderr.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(mut error) => {
             let code = if error.use_stderr() {
@@ -47,7 +48,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 }
                 None if code == Exit::Usage => {
                     keep_to_options(&mut error);
-                    let (what, hint) = misused(&error);
+                    let (what, hint) = misused(&error, &arguments);
                     terminal.fail(&what, Some(&hint));
                 }
                 // Help is no mistake.
@@ -157,7 +158,7 @@ fn level(error: &clap::Error) -> String {
 
 /// What is wrong with the arguments, and what to type instead: the words of clap in the shape of
 /// every other error.
-fn misused(error: &clap::Error) -> (String, String) {
+fn misused(error: &clap::Error, arguments: &[OsString]) -> (String, String) {
     let text = error.render().to_string();
     let mut parts = text.split("\n\n").map(str::trim);
     let what = parts.next().unwrap_or_default();
@@ -165,7 +166,11 @@ fn misused(error: &clap::Error) -> (String, String) {
     let tips: Vec<&str> = parts
         .filter_map(|part| part.strip_prefix("tip: "))
         .collect();
-    let help = format!("`{} --help` shows what it takes", level(error));
+    let verb = match level(error).as_str() {
+        "waxwing" => verb_of(arguments),
+        verb => verb.to_owned(),
+    };
+    let help = format!("`{verb} --help` shows what it takes");
     let hint = match tips.is_empty() {
         true => help,
         false => tips.join("; "),
@@ -173,6 +178,16 @@ fn misused(error: &clap::Error) -> (String, String) {
     // A list of what is missing or possible stands on lines of its own there.
     let lines: Vec<&str> = what.lines().map(str::trim).collect();
     (lines.join(" "), hint)
+}
+
+/// The verb that somebody has typed, where an error does not know it: `waxwing history`.
+fn verb_of(arguments: &[OsString]) -> String {
+    let words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    let mut known = words.filter(|word| Cli::command().find_subcommand(word).is_some());
+    match known.next() {
+        Some(verb) => format!("waxwing {verb}"),
+        None => "waxwing".to_owned(),
+    }
 }
 
 /// Takes back the advice to pass an unknown option as a value: no name here begins with a dash.

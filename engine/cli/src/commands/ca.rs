@@ -32,7 +32,7 @@ pub(crate) fn run(
     }
     let loaded = match load::load_if_any(global) {
         // Whoever has not agreed to terms yet has to find them.
-        Err(LoadError::Config(_)) if matches!(verb, CaVerb::List) => {
+        Err(LoadError::Config(_)) if matches!(verb, CaVerb::List | CaVerb::Show { .. }) => {
             terminal.note("the configuration has mistakes, which `waxwing check` names: only what ships is shown");
             None
         }

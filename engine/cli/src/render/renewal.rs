@@ -249,7 +249,7 @@ fn below<'r>(
         );
     }
     for failure in &report.owed {
-        let what = "a record is still to be removed; the next run tries again";
+        let what = "a record may still be there; the next run tries again to remove it";
         page.line(
             &Line::indented(2)
                 .ink(Ink::Warn, "note:")
@@ -348,7 +348,7 @@ fn reached(milestone: &Milestone) -> String {
         Reached::Received => "checked by the CA, certificate received".to_owned(),
         Reached::Removed { records, left: 0 } => format!("{} removed", all_txt(*records)),
         Reached::Removed { records, left } => {
-            format!("{records} TXT removed, {left} still to be removed")
+            format!("{records} TXT removed, {left} may still be there")
         }
     }
 }

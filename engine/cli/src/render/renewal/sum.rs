@@ -18,7 +18,7 @@ pub(super) fn sum(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
     let mut text = tally.to_text(view.rehearsal);
     if tally.owed > 0 {
         text.push_str(&format!(
-            "; {} still to be removed at the DNS provider",
+            "; {} may be left at the DNS provider",
             count(tally.owed, "record")
         ));
     } else if tally.failed > 0 {
