@@ -164,7 +164,7 @@ pub(crate) fn foreign_programs(settings: &Settings) -> Vec<ForeignProgram> {
 }
 
 /// Every reference to a secret that a run may need, with its place: those of plugins, of the
-/// account, of notifiers, and of the CAs that certificates name or rehearse at.
+/// account, of the daemon's page, of notifiers, and of the CAs that certificates name or rehearse at.
 pub(crate) fn secrets(settings: &Settings) -> Vec<(String, &SecretRef)> {
     let mut found = Vec::new();
     for plugin in settings.plugins.values() {
@@ -178,6 +178,8 @@ pub(crate) fn secrets(settings: &Settings) -> Vec<(String, &SecretRef)> {
     }
     let key = settings.account.key.iter();
     found.extend(key.map(|reference| ("account.key".to_owned(), reference)));
+    let token = settings.metrics.token.iter();
+    found.extend(token.map(|reference| ("metrics.token".to_owned(), reference)));
     for notifier in settings.notify.values() {
         let key = |of: &str| format!("notify.{}.{of}", notifier.name);
         match &notifier.way {

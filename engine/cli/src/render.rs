@@ -3,6 +3,7 @@
 //! Each module turns values into a text and asks nobody for anything, so that every output can be
 //! compared with what it should be. Only [`terminal`] and [`progress`] write.
 
+pub(crate) mod html;
 pub(crate) mod page;
 pub(crate) mod table;
 pub(crate) mod time;
@@ -29,6 +30,7 @@ pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod json;
 pub(crate) mod metrics;
+pub(crate) mod overview;
 
 pub(crate) mod terminal;
 

@@ -70,6 +70,10 @@ impl Settings {
 pub struct MetricsSettings {
     /// A file for the textfile collector of node_exporter, written behind each run.
     pub textfile: Option<PathBuf>,
+    /// Where the daemon answers `/metrics`, `/healthz`, `/readyz` and the page.
+    pub listen: Option<SocketAddr>,
+    /// What whoever asks there has to know (`Authorization: Bearer`); never none beyond loopback.
+    pub token: Option<SecretRef>,
 }
 
 /// `[account]`

@@ -30,5 +30,6 @@ pub mod permission;
 pub mod clock;
 pub mod config;
 pub mod entropy;
+pub mod listen;
 
 pub mod contract;

@@ -11,6 +11,8 @@ use waxwing_flow::ports::CertificateStore as _;
 
 mod health;
 
+pub(super) use health::watched;
+
 use super::start;
 use crate::args::{CaVerb, Global};
 use crate::exit::Exit;

@@ -18,7 +18,6 @@ use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::keys::LocalKeys;
-use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
 

@@ -10,20 +10,28 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
+use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
-use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _};
+use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _, SecretSource as _};
 use waxwing_flow::scheduler::Force;
 use waxwing_flow::wake::{self, Wake};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
+use waxwing_io::listen::Listener;
+use waxwing_io::secrets::LocalSecrets;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
 use super::interrupt::{Signal, Signals};
 use super::renew::{Pass, Passed};
 use super::start;
+mod draw;
+mod face;
+
+use self::draw::Known;
+use self::face::{Face, Rules};
 use crate::args::{Daemon, Global};
 use crate::exit::Exit;
 use crate::load::{self, Loaded};
@@ -63,8 +71,11 @@ pub(crate) fn run(
             let refused = Refusal::new(Exit::Bug, "failed to listen for signals").cause(cause);
             refused.show(terminal)
         })?;
+    let face = face(&loaded.settings).map_err(|refused| refused.show(terminal))?;
     let mut daemon = Keeper {
         global,
+        face,
+        known: Known::default(),
         loaded,
         store,
         history,
@@ -78,9 +89,45 @@ pub(crate) fn run(
     Ok(Exit::Done)
 }
 
+/// Begins to answer at `[metrics] listen`, if it names an address.
+fn face(settings: &Settings) -> Result<Option<Arc<Face>>, Refusal> {
+    let Some(listen) = settings.metrics.listen else {
+        return Ok(None);
+    };
+    let token = settings.metrics.token.as_ref();
+    let token = token.map(|token| LocalSecrets.secret(token)).transpose();
+    let token = token.map_err(|error| {
+        let refused = Refusal::new(Exit::Config, "failed to read metrics.token");
+        let refused = refused.cause(&error);
+        match error.hint {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    })?;
+    let face = Face::new(Rules {
+        token,
+        longest: LONGEST,
+    });
+    let desk: Arc<Face> = Arc::clone(&face);
+    match Listener::start(listen, desk) {
+        Ok(listener) => {
+            tracing::info!(address = %listener.address(), "answers /, /metrics, /healthz and /readyz");
+            Ok(Some(face))
+        }
+        Err(cause) => Err(
+            Refusal::new(Exit::Config, format!("failed to listen at {listen}"))
+                .cause(cause)
+                .hint("another program may listen there: [metrics] listen names another port"),
+        ),
+    }
+}
+
 /// What a daemon has in hand.
 struct Keeper<'a> {
     global: &'a Global,
+    /// What it shows to whoever asks, if anybody may.
+    face: Option<Arc<Face>>,
+    known: Known,
     loaded: Loaded,
     store: Arc<FileStore>,
     history: Arc<SqliteHistory>,
@@ -110,7 +157,7 @@ impl Keeper<'_> {
         self.plan_looks();
         let mut ready = false;
         loop {
-            self.pulse.beat();
+            self.beat();
             let Some(wake) = self.pass(terminal) else {
                 break;
             };
@@ -121,16 +168,46 @@ impl Keeper<'_> {
             }
             service::tell(&[State::Status(&status)]);
             tracing::info!(at = %wake.at, why = %wake.cause, "next");
+            self.known.next = Some((wake.at, wake.cause.to_string()));
+            self.show(terminal);
             if !self.wait(&wake, terminal) {
                 break;
             }
         }
         service::tell(&[State::Stopping]);
+        if let Some(face) = &self.face {
+            face.change(|shown| shown.ready = false);
+        }
         tracing::info!("the daemon ends");
     }
 
+    /// A sign of life.
+    fn beat(&mut self) {
+        self.pulse.beat();
+        if let Some(face) = &self.face {
+            face.change(|shown| shown.alive = Some(SystemClock.now()));
+        }
+    }
+
+    /// Draws anew what is shown.
+    fn show(&self, terminal: &Terminal) {
+        let Some(face) = &self.face else {
+            return;
+        };
+        let context = terminal.context(SystemClock.now());
+        let (loaded, store, history) = (&self.loaded, &self.store, &self.history);
+        match draw::draw(loaded, store, history, &self.known, &context) {
+            Ok((figures, page)) => face.change(|shown| {
+                shown.figures = figures;
+                shown.page = page;
+                shown.ready = true;
+            }),
+            Err(cause) => tracing::error!(%cause, "what is shown is old: it could not be drawn"),
+        }
+    }
+
     /// One pass. Answers when the next one is; none if somebody said stop meanwhile.
-    fn pass(&self, terminal: &mut Terminal) -> Option<Wake> {
+    fn pass(&mut self, terminal: &mut Terminal) -> Option<Wake> {
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -154,6 +231,9 @@ impl Keeper<'_> {
         } else {
             pass.conclude(&passed, terminal);
         }
+        if let Some(after) = &passed.after {
+            self.known.run = Some((passed.report.ended, passed.is_well(after)));
+        }
         if passed.report.stopped {
             return None;
         }
@@ -175,7 +255,7 @@ impl Keeper<'_> {
     /// Sleeps until there is something to do, and looks at CAs meanwhile. False if somebody said stop.
     fn wait(&mut self, wake: &Wake, terminal: &mut Terminal) -> bool {
         loop {
-            self.pulse.beat();
+            self.beat();
             match self.sleep(wake.at) {
                 Woken::Work => return true,
                 Woken::Signal(Signal::Stop) => return false,
@@ -185,7 +265,9 @@ impl Keeper<'_> {
                 }
                 // Whoever wants to hear of an outage is told by a pass.
                 Woken::Look(cas) => {
-                    if self.look(&cas) {
+                    let news = self.look(&cas);
+                    self.show(terminal);
+                    if news {
                         return true;
                     }
                 }
@@ -194,7 +276,6 @@ impl Keeper<'_> {
     }
 
     fn sleep(&mut self, until: Timestamp) -> Woken {
-        let (runtime, signals) = (&self.runtime, &mut self.signals);
         loop {
             let now = SystemClock.now();
             if now >= until {
@@ -207,6 +288,7 @@ impl Keeper<'_> {
             }
             let first = self.looks.values().min().copied().unwrap_or(until);
             let nap = first.min(until).since(now).min(NAP);
+            let (runtime, signals) = (&self.runtime, &mut self.signals);
             let signal = runtime.block_on(async {
                 tokio::select! {
                     biased;
@@ -217,7 +299,7 @@ impl Keeper<'_> {
             if let Some(signal) = signal {
                 return Woken::Signal(signal);
             }
-            self.pulse.beat();
+            self.beat();
         }
     }
 
@@ -296,6 +378,12 @@ impl Keeper<'_> {
             Ok(loaded) => {
                 let count = loaded.settings.certificates.len();
                 tracing::info!(certificates = count, "the configuration was read again");
+                let (before, after) = (&self.loaded.settings.metrics, &loaded.settings.metrics);
+                if (before.listen, &before.token) != (after.listen, &after.token) {
+                    terminal.note(
+                        "[metrics] listen and token count from the next start of the daemon on",
+                    );
+                }
                 self.loaded = loaded;
                 self.plan_looks();
             }

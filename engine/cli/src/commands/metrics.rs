@@ -61,7 +61,7 @@ fn write(textfile: &Path, text: &str) -> Result<(), (String, Option<String>)> {
     outfile::publish(textfile, text).map_err(|error| (error.to_string(), error.hint))
 }
 
-fn figures(
+pub(super) fn figures(
     loaded: &Loaded,
     history: &SqliteHistory,
     survey: &Survey,

@@ -104,6 +104,13 @@ pub(super) struct Passed {
     kept: Vec<Kept>,
 }
 
+impl Passed {
+    /// True if nothing was left undone and everything can be read.
+    pub(super) fn is_well(&self, after: &Survey) -> bool {
+        exit_of(&self.report) == Exit::Done && after.broken.is_empty()
+    }
+}
+
 impl Pass<'_> {
     /// Does it. `guard` sees what is about to be ordered, and may refuse.
     pub(super) fn run(
@@ -212,8 +219,7 @@ impl Pass<'_> {
     /// Writes the figures down for those who watch.
     fn publish(&self, passed: &Passed, terminal: &mut Terminal) {
         if let Some(after) = passed.after.as_ref().filter(|_| !self.rehearsal) {
-            let well = exit_of(&passed.report) == Exit::Done && after.broken.is_empty();
-            let run = (passed.report.ended, well);
+            let run = (passed.report.ended, passed.is_well(after));
             metrics::publish(self.loaded, self.history, after, run, terminal);
         }
     }

@@ -24,6 +24,7 @@ use crate::args::simulate::Simulate;
 use crate::exit::Exit;
 use crate::load;
 use crate::refusal::Refusal;
+use crate::render::html::BEGINNING;
 use crate::render::json::{self, Document};
 use crate::render::page::count;
 use crate::render::simulation::{Assumed, Beginning, SimulationView, html, render};
@@ -134,7 +135,7 @@ fn refuse_to_replace(path: &Path, configuration: &[PathBuf], state: &Path) -> Re
     if page.starts_with(&state) || folder.starts_with(&state) {
         return refuse("is in the state folder");
     }
-    if outfile::holds_something_else(path, html::BEGINNING) {
+    if outfile::holds_something_else(path, BEGINNING) {
         return refuse("is there already and is no such page");
     }
     Ok(())

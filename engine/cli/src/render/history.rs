@@ -110,7 +110,7 @@ fn verdict(view: &HistoryView<'_>, context: &Context) -> Line {
 }
 
 /// What was done, and where.
-fn subject(record: &Record) -> (&'static str, String) {
+pub(super) fn subject(record: &Record) -> (&'static str, String) {
     let failed = record.failed.is_some();
     match &record.what {
         Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
@@ -128,7 +128,7 @@ fn is_place(record: &Record) -> bool {
 }
 
 /// In a few words.
-fn result(record: &Record) -> (Ink, String) {
+pub(super) fn result(record: &Record) -> (Ink, String) {
     match &record.failed {
         Some(failed) => (Ink::Bad, word(&failed.kind).to_owned()),
         None => {

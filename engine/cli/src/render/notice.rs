@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use waxwing_core::notify::event::{Change, Event, EventKind, Notice};
 
+use super::html::Html;
 use super::page::{Context, Ink, Line, Page, clean};
-use super::simulation::html::tag::Html;
 
 mod words;
 

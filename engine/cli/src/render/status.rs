@@ -17,7 +17,7 @@ use super::table::{Align, Cell, Table};
 
 mod served;
 
-pub(super) use served::{Seen, all as served_at};
+pub(super) use served::{Seen, all as served_at, cell as served_cell};
 
 /// The column that is folded where a name is long.
 const NAME: usize = 1;
@@ -66,7 +66,7 @@ impl Health {
         }
     }
 
-    const fn sign(self) -> (Ink, &'static str) {
+    pub(super) const fn sign(self) -> (Ink, &'static str) {
         match self {
             Self::NeedsPerson => (Ink::Bad, "!"),
             Self::Watch => (Ink::Warn, "~"),
@@ -178,6 +178,12 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
 }
 
 fn verdict(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> Line {
+    let (ink, text) = sentence(view, ranked);
+    Line::indented(0).ink(ink, text)
+}
+
+/// How all of them are, in one sentence.
+pub(super) fn sentence(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> (Ink, String) {
     let configured = ranked
         .iter()
         .filter(|(health, _)| *health != Health::Gone)
@@ -191,7 +197,7 @@ fn verdict(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> Line {
         .iter()
         .filter(|(health, _)| *health == Health::Watch)
         .count();
-    let (ink, text) = match (configured, bad) {
+    match (configured, bad) {
         (0, 0) => (Ink::Plain, "no certificate is configured".to_owned()),
         (all, 0) if watched > 0 => (
             Ink::Warn,
@@ -206,8 +212,7 @@ fn verdict(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> Line {
         ),
         (all, 1) => (Ink::Bad, format!("1 of {all} needs you")),
         (all, bad) => (Ink::Bad, format!("{bad} of {all} need you")),
-    };
-    Line::indented(0).ink(ink, text)
+    }
 }
 
 fn table(
@@ -279,7 +284,7 @@ fn table(
 }
 
 /// `89 d`, `5 h`, `expired`
-fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
+pub(super) fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
     let left = end.since(context.now).as_secs();
     match (left, left / 86_400) {
         (0, _) => "expired".to_owned(),
@@ -288,7 +293,7 @@ fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
     }
 }
 
-fn next(item: &Item, context: &Context) -> String {
+pub(super) fn next(item: &Item, context: &Context) -> String {
     match &item.action {
         Action::Issue(IssueReason::Revoked) => "revoked: issue, next run".to_owned(),
         Action::Issue(_) => match item.hold.as_ref().and_then(Hold::until) {
@@ -305,7 +310,7 @@ fn next(item: &Item, context: &Context) -> String {
     }
 }
 
-fn last_run(last: &LastAttempt, context: &Context) -> String {
+pub(super) fn last_run(last: &LastAttempt, context: &Context) -> String {
     let when = context.ago(last.at);
     match &last.result {
         AttemptResult::Renewed => format!("renewed {when}"),
@@ -316,7 +321,11 @@ fn last_run(last: &LastAttempt, context: &Context) -> String {
 }
 
 /// Which installers have the current version, and which have not.
-fn installed(view: &StatusView<'_>, item: &Item, entry: Option<&InventoryEntry>) -> String {
+pub(super) fn installed(
+    view: &StatusView<'_>,
+    item: &Item,
+    entry: Option<&InventoryEntry>,
+) -> String {
     let Some(certificate) = view.certificates.iter().find(|one| one.name == item.name) else {
         return String::new();
     };

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::ca::CaProfile;
-use waxwing_core::time::Window;
+use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::monitor::{self, Look};
+use waxwing_flow::ports::StoreError;
 use waxwing_io::history::SqliteHistory;
 
 use super::unknown_ca;
@@ -37,20 +38,7 @@ pub(super) fn run(
         (SqliteHistory::look(store.root())?, Vec::new())
     };
     let at = start::now();
-    let over = Window {
-        start: at - DAY * DAYS,
-        end: at,
-    };
-    let mut watched = Vec::new();
-    for profile in &profiles {
-        let sightings = history.sightings(&profile.name, over.start)?;
-        let look = looks.iter().find(|look| look.ca == profile.name);
-        watched.push(Watched {
-            ca: profile.name.clone(),
-            health: monitor::health(&sightings, over, DAYS),
-            look,
-        });
-    }
+    let watched = watched(&history, &profiles, &looks, at)?;
     if terminal.json {
         terminal.print(&Document::new("ca health", at, json(&watched)).to_text());
     } else {
@@ -58,6 +46,28 @@ pub(super) fn run(
     }
     let down = watched.iter().any(|one| one.health.down_since.is_some());
     Ok(if down { Exit::NeedsPerson } else { Exit::Done })
+}
+
+/// How each of these CAs has answered up to now.
+pub(in crate::commands) fn watched<'a>(
+    history: &SqliteHistory,
+    profiles: &[&CaProfile],
+    looks: &'a [Look],
+    now: Timestamp,
+) -> Result<Vec<Watched<'a>>, StoreError> {
+    let over = Window {
+        start: now - DAY * DAYS,
+        end: now,
+    };
+    let one = |profile: &&CaProfile| {
+        let sightings = history.sightings(&profile.name, over.start)?;
+        Ok(Watched {
+            ca: profile.name.clone(),
+            health: monitor::health(&sightings, over, DAYS),
+            look: looks.iter().find(|look| look.ca == profile.name),
+        })
+    };
+    profiles.iter().map(one).collect()
 }
 
 /// The CAs of the command line, or those of the `ca` lists.

@@ -108,7 +108,7 @@ fn verdict(watched: &[Watched<'_>]) -> Line {
 }
 
 /// `99.2 %`, and 100 only if it is all.
-fn percent(part: f64) -> String {
+pub(in crate::render) fn percent(part: f64) -> String {
     let tenths = (part * 1000.0).floor() / 10.0;
     if tenths >= 100.0 {
         "100 %".to_owned()
@@ -118,7 +118,7 @@ fn percent(part: f64) -> String {
 }
 
 /// A sign for each part of the time.
-fn spark(parts: &[Part]) -> String {
+pub(in crate::render) fn spark(parts: &[Part]) -> String {
     let slowest = parts.iter().filter_map(|part| part.median).max();
     let sign = |part: &Part| match (part.down, part.median, slowest) {
         (1.., _, _) => '!',
@@ -211,7 +211,7 @@ pub(crate) fn json(watched: &[Watched<'_>]) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::render) mod tests {
     use std::time::Duration;
 
     use waxwing_core::time::Window;
@@ -222,7 +222,7 @@ mod tests {
     use crate::render::fixture::{at, ca, days, golden, golden_json};
     use crate::render::json::Document;
 
-    fn watched<'a>(
+    pub(in crate::render) fn watched<'a>(
         name: &str,
         looks: &[(i64, Result<u64, &str>)],
         look: Option<&'a Look>,

@@ -1,21 +1,17 @@
 //! The page of `simulate --html`: one file that needs nothing else, no script and no network.
 
 mod chart;
-pub(in crate::render) mod tag;
 
 use waxwing_core::ca::choose::Because;
 use waxwing_core::time;
 use waxwing_flow::simulate::Marked;
 
 use self::chart::Chart;
-use self::tag::Html;
 use super::words::{self, LEFT_OUT, MODEL, figure, times, verdict};
 use super::{SimulationView, at_ca, each_year, length, steps, sum, trouble};
-use crate::render::page::{Context, Ink, count, list};
+use crate::render::html::{Html, class};
+use crate::render::page::{Context, count, list};
 use crate::render::time::stretch;
-
-/// The whole look of the page.
-const STYLE: &str = include_str!("html/style.css");
 
 /// Longer tables are cut.
 const ROWS: usize = 200;
@@ -23,64 +19,30 @@ const ROWS: usize = 200;
 /// Longer tables are folded.
 const UNFOLDED: usize = 12;
 
-/// How each of these pages begins.
-pub(crate) const BEGINNING: &str =
-    "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n";
-
 /// The page.
 pub(crate) fn page(view: &SimulationView<'_>, context: &Context) -> String {
-    let mut html = Html::default();
-    html.raw(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" \
-         content=\"default-src 'none'; style-src 'unsafe-inline'\">\n",
-    );
-    html.element("title", &format!("Waxwing simulation: {}", sum(view)));
-    html.raw("\n<style>\n")
-        .raw(STYLE)
-        .raw("</style>\n</head>\n<body>\n<main>\n");
+    let mut html = Html::begin(&format!("Waxwing simulation: {}", sum(view)), "");
     header(view, context, &mut html);
     figures(view, context, &mut html);
     timeline(view, context, &mut html);
-    section(&mut html, "Requests and limits", |html| {
+    html.section("Requests and limits", |html| {
         issued(view, html);
         limits(view, html);
     });
-    section(&mut html, "What went wrong", |html| {
+    html.section("What went wrong", |html| {
         failures(view, html);
         expiries(view, context, html);
         stand_ins(view, context, html);
     });
-    section(&mut html, "What would have been told", |html| {
+    html.section("What would have been told", |html| {
         messages(view, context, html)
     });
-    section(&mut html, "What was assumed", |html| {
-        assumed(view, context, html)
-    });
+    html.section("What was assumed", |html| assumed(view, context, html));
     html.raw("<footer>");
     html.text(&format!("Waxwing {}. ", view.version));
     html.text(&format!("Left out: {}. {MODEL}", LEFT_OUT.join("; ")));
     html.raw("</footer>\n</main>\n</body>\n</html>\n");
     html.finish()
-}
-
-fn section(html: &mut Html, title: &str, content: impl FnOnce(&mut Html)) {
-    let id = title.to_lowercase().replace(' ', "-");
-    html.raw(&format!("<section aria-labelledby=\"{id}\">\n"));
-    html.element(&format!("h2 id=\"{id}\""), title).raw("\n");
-    content(html);
-    html.raw("</section>\n");
-}
-
-const fn class(ink: Ink) -> &'static str {
-    match ink {
-        Ink::Good => "good",
-        Ink::Warn => "warn",
-        Ink::Bad => "bad",
-        Ink::Plain | Ink::Quiet | Ink::Strong => "",
-    }
 }
 
 fn header(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
@@ -124,7 +86,7 @@ fn figures(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
             figure(story.requests_a_year()),
         ),
     ];
-    section(html, "Key figures", |html| {
+    html.section("Key figures", |html| {
         html.raw("<dl class=\"figures\">");
         for (what, number) in figures {
             html.raw("<div>")
@@ -150,7 +112,7 @@ fn figures(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
 
 fn timeline(view: &SimulationView<'_>, context: &Context, html: &mut Html) {
     let chart = Chart::new(view, context);
-    section(html, "Timeline", |html| {
+    html.section("Timeline", |html| {
         legend(view, &chart, html);
         html.raw("<figure>\n").element("h3", "Trouble").raw("\n");
         chart.axis(html);

@@ -86,7 +86,7 @@ pub(super) fn worst<'a>(view: &'a StatusView<'_>, item: &Item) -> Option<Seen<'a
 }
 
 /// The column.
-pub(super) fn cell(view: &StatusView<'_>, item: &Item, context: &Context) -> Cell {
+pub(in super::super) fn cell(view: &StatusView<'_>, item: &Item, context: &Context) -> Cell {
     match worst(view, item) {
         Some(seen) if seen.is_current() => Cell::plain(seen.word(context)),
         Some(seen) => Cell::of(Ink::Bad, seen.word(context)),

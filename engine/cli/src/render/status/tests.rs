@@ -428,3 +428,80 @@ fn the_figures_say_the_same_as_the_table() {
         text(&view).expect("figures")
     });
 }
+
+#[test]
+fn a_page_for_a_browser_says_the_same() {
+    use waxwing_flow::history::{Record, Recorded, RecordedFailure};
+
+    use crate::render::ca::health::tests::watched;
+    use crate::render::overview::{OverviewView, page};
+
+    let inventory: BTreeMap<_, _> = [
+        entry("mail", "first", 60, AttemptResult::Renewed),
+        entry("late", "second", 2, failed("transient")),
+    ]
+    .map(|e| (e.certificate.clone(), e))
+    .into();
+    let plan = Plan {
+        items: vec![
+            item("mail", keep()),
+            item("late", renew(Urgency::Emergency, 2)),
+            item("new", Action::Issue(IssueReason::Never)),
+        ],
+    };
+    let certificates = ["mail", "late", "new"].map(|name| settings(name, &["web"]));
+    let refused = "https://second.example/directory: <refused> & \"gone\"";
+    let watched = [
+        watched("first", &[(48, Ok(200)), (24, Ok(220)), (1, Ok(210))], None),
+        watched("second", &[(30, Ok(90)), (2, Err(refused))], None),
+    ];
+    let attempt = |certificate: &str, hours: i64, failed: Option<RecordedFailure>| Record {
+        run: "r1".to_owned(),
+        certificate: name(certificate),
+        started: at(-3_600 * hours - 7),
+        ended: at(-3_600 * hours),
+        what: Recorded::Attempt {
+            ca: ca("second"),
+            stands_in: None,
+        },
+        version: failed.is_none().then_some(7),
+        failed,
+    };
+    let records = [
+        attempt(
+            "late",
+            2,
+            Some(RecordedFailure {
+                kind: "transient".to_owned(),
+                causes: vec!["no directory at second".to_owned(), refused.to_owned()],
+                until: None,
+            }),
+        ),
+        attempt("mail", 70, None),
+    ];
+    let context = super::super::page::tests::context(120, false);
+    let page = page(
+        &OverviewView {
+            status: StatusView {
+                plan: &plan,
+                inventory: &inventory,
+                certificates: &certificates,
+                broken: &[locked(StoreErrorKind::Corrupt)],
+                version: "0.0.0",
+            },
+            watched: &watched,
+            records: &records,
+            next: Some((at(1_800), "late is tried again".to_owned())),
+            host: "web1",
+        },
+        &context,
+    );
+    assert!(
+        page.contains("&lt;refused&gt; &amp; &quot;gone&quot;"),
+        "{page}"
+    );
+    for never in ["<script", "http://", "src="] {
+        assert!(!page.contains(never), "{never}");
+    }
+    golden_json("overview.html", page.trim_end());
+}

@@ -11,7 +11,7 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::simulate::{Mark, Marked, Week};
 
-use super::tag::{Html, escaped};
+use crate::render::html::{Html, escaped};
 use crate::render::page::{Context, count};
 use crate::render::simulation::{SimulationView, words};
 use crate::render::time::stretch;

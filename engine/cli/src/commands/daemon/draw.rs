@@ -1,0 +1,66 @@
+//! Makes what the daemon shows, from what is stored.
+
+use waxwing_core::ca::CaProfile;
+use waxwing_core::name::CaName;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::ports::StoreError;
+use waxwing_io::history::{SqliteHistory, Wanted};
+use waxwing_io::notify;
+use waxwing_io::store::FileStore;
+
+use crate::commands::{ca, metrics};
+use crate::load::Loaded;
+use crate::render::overview::{OverviewView, TRIES, page};
+use crate::render::page::Context;
+use crate::render::status::StatusView;
+use crate::survey::{Asker, survey};
+
+/// What the daemon knows and nobody else.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// What is next, and when.
+    pub(super) next: Option<(Timestamp, String)>,
+    /// When the last pass ended, and whether all was well.
+    pub(super) run: Option<(Timestamp, bool)>,
+}
+
+/// The figures and the page.
+pub(super) fn draw(
+    loaded: &Loaded,
+    store: &FileStore,
+    history: &SqliteHistory,
+    known: &Known,
+    context: &Context,
+) -> Result<(String, String), String> {
+    let now = context.now;
+    let read = |error: StoreError| error.to_string();
+    let seen = survey(loaded, store, history, Asker::Timer, now).map_err(read)?;
+    let figures = metrics::figures(loaded, history, &seen, known.run, now)
+        .map_err(|cause| cause.to_string())?;
+    let used: Vec<CaName> = loaded.settings.used_cas();
+    let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
+    let profiles: Vec<&CaProfile> = profiles.collect();
+    let watched = ca::watched(history, &profiles, &[], now).map_err(read)?;
+    let records = history
+        .records(&Wanted {
+            certificate: None,
+            since: Timestamp::from_unix(0),
+            failed: false,
+            most: TRIES,
+        })
+        .map_err(read)?;
+    let view = OverviewView {
+        status: StatusView {
+            plan: &seen.plan,
+            inventory: &seen.inventory,
+            certificates: &loaded.settings.certificates,
+            broken: &seen.broken,
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        watched: &watched,
+        records: &records,
+        next: known.next.clone(),
+        host: &notify::host_name(),
+    };
+    Ok((figures, page(&view, context)))
+}
