@@ -32,5 +32,7 @@ mod cases {
     #[cfg(unix)]
     mod signals;
     mod simulate;
+    #[cfg(unix)]
+    mod story;
     mod tidy;
 }

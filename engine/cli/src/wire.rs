@@ -60,6 +60,7 @@ impl Unusable {
                 details: Vec::new(),
                 retry_after: None,
                 account_wide: false,
+                untouched: true,
                 causes: Vec::new(),
             },
         }

@@ -3,7 +3,7 @@
 
 use waxwing_core::name::PluginName;
 
-use crate::plugin::{ChallengeRecord, Placed, Removal};
+use crate::plugin::{ChallengeRecord, Placed, PluginFailure, Removal};
 
 /// A TXT record that has to go away again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum ObligationState {
         /// What the plugin needs.
         receipt: String,
     },
-    /// It had been there before and is nobody's business.
+    /// It had been there before and is nobody's business, or it was never placed.
     NotOurs,
 }
 
@@ -67,6 +67,15 @@ impl Obligation {
             ObligationState::NotOurs
         };
         earlier
+    }
+
+    /// Notes that a try to place it has failed.
+    pub fn failed(&mut self, failure: &PluginFailure) {
+        match (&self.state, failure.untouched) {
+            // Nobody need look for what was never sent.
+            (ObligationState::Intended, true) => self.state = ObligationState::NotOurs,
+            _ => self.in_doubt(),
+        }
     }
 
     /// Notes that a try to place it had no answer.

@@ -215,6 +215,9 @@ pub struct PluginFailure {
     pub retry_after: Option<Duration>,
     /// The limit counts for the whole account.
     pub account_wide: bool,
+    /// True if it is known that the call has changed nothing: no request that could change something
+    /// has left this machine, no command was run.
+    pub untouched: bool,
     /// What lies below, outermost first: transport errors, trap messages.
     pub causes: Vec<String>,
 }

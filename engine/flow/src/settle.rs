@@ -45,13 +45,13 @@ pub(crate) async fn settle(ports: &Ports, attempt: &Attempt, owed: Vec<Obligatio
         match result {
             Ok(still_there) => {
                 for (key, failure) in still_there {
-                    left.insert(key);
+                    left.insert((plugin.clone(), key));
                     failed.push(failure);
                 }
             }
             Err(failures) => {
                 let of_plugin = owed.iter().filter(|o| o.plugin == *plugin);
-                left.extend(of_plugin.map(|o| o.record.key.clone()));
+                left.extend(of_plugin.map(|o| (plugin.clone(), o.record.key.clone())));
                 failed.extend(failures);
             }
         }
@@ -59,7 +59,8 @@ pub(crate) async fn settle(ports: &Ports, attempt: &Attempt, owed: Vec<Obligatio
     let records = owed.len();
     let left: Vec<Obligation> = owed
         .iter()
-        .filter(|o| left.contains(&o.record.key))
+        // One record may be owed by two plugins: a configuration that was changed in between.
+        .filter(|o| left.contains(&(o.plugin.clone(), o.record.key.clone())))
         .cloned()
         .collect();
     Settled {
@@ -105,6 +106,7 @@ fn not_configured(plugin: &PluginName, call: &str) -> PluginFailure {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: true,
         causes: Vec::new(),
     }
 }

@@ -156,6 +156,7 @@ impl PluginHost {
             details: Vec::new(),
             retry_after: None,
             account_wide: false,
+            untouched: true,
             causes: cause.map(str::to_owned).into_iter().collect(),
         };
         let unfit = |unfit: Unfit| {

@@ -225,6 +225,7 @@ impl InstallerPlugin {
             details: Vec::new(),
             retry_after: None,
             account_wide: false,
+            untouched: false,
             causes: causes.collect(),
         }
     }

@@ -126,6 +126,7 @@ impl Instance {
             details: vec![("outcome".to_owned(), "unknown".to_owned())],
             retry_after: None,
             account_wide: false,
+            untouched: false,
             causes: vec![self.redactor.text(cause)],
         }
     }

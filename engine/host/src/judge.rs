@@ -34,6 +34,8 @@ pub(crate) struct Seen {
     transport: Vec<String>,
     /// What to do about the last of them; none after an exchange that got through.
     way_out: Option<String>,
+    /// Acts that may have changed something outside: requests that are not safe, commands, files.
+    acts: u32,
     /// The first bound that was hit.
     limit: Option<Limit>,
     /// The tail of what the guest wrote to stderr.
@@ -61,6 +63,16 @@ impl Seen {
     /// Notes an exchange that got through: what broke before is not why the call fails.
     pub(crate) fn answered(&mut self) {
         self.way_out = None;
+    }
+
+    /// Notes an act that may change something outside, before it is done.
+    pub(crate) fn acts(&mut self) {
+        self.acts = self.acts.saturating_add(1);
+    }
+
+    /// Takes an act back that was never done.
+    pub(crate) fn acted_not(&mut self) {
+        self.acts = self.acts.saturating_sub(1);
     }
 
     pub(crate) fn hit(&mut self, limit: Limit) {
@@ -252,13 +264,14 @@ impl Judge {
             details: Vec::new(),
             retry_after: None,
             account_wide: false,
+            untouched: self.seen.acts == 0,
             causes: Vec::new(),
         }
     }
 
     /// The guest was stopped at an unknown point: what it did is unknown too.
     fn unknown_outcome(&self, mut failure: PluginFailure) -> PluginFailure {
-        if !self.phase.is_read_only() {
+        if !self.phase.is_read_only() && self.seen.acts > 0 {
             failure
                 .details
                 .push(("outcome".to_owned(), "unknown".to_owned()));

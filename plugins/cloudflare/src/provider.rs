@@ -263,7 +263,11 @@ impl<'h, H: Host> Provider<'h, H> {
                 id.to_owned(),
             ),
             None => {
-                let zone = self.zone(&fqdn, record)?;
+                let zone = match self.zone(&fqdn, record) {
+                    // Where the token sees no zone for it, it was never made.
+                    Err(PluginError::NotFound(_)) => return Ok(()),
+                    zone => zone?,
+                };
                 match self.find(&zone, &fqdn, record)? {
                     Some(id) => (zone, id),
                     None => return Ok(()),

@@ -263,7 +263,11 @@ impl<'h, H: Host> Provider<'h, H> {
                 Err(problem) => Err(named(problem, &fqdn, zone)),
             };
         }
-        let place = self.place(&fqdn, record)?;
+        let place = match self.place(&fqdn, record) {
+            // Where the account has no zone for it, it was never made.
+            Err(PluginError::NotFound(_)) => return Ok(()),
+            place => place?,
+        };
         let Some(id) = self.find(&place, record)? else {
             return Ok(());
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, Identifier};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
@@ -51,14 +51,18 @@ pub(crate) fn look(
     Ok((loaded, store))
 }
 
-/// Says that there is no state folder: it may stand elsewhere.
+/// Says that there is no state folder, or nothing in it: it may stand elsewhere.
 pub(crate) fn say_if_missing(store: &FileStore, terminal: &mut Terminal) {
-    if !store.is_there() {
-        let root = store.root().display();
-        terminal.note(&format!(
-            "there is no state folder at {root}: nothing was issued yet"
-        ));
+    if store.is_there() {
+        return;
     }
+    let root = store.root();
+    let what = if root.is_dir() {
+        format!("the state folder {} is empty", root.display())
+    } else {
+        format!("there is no state folder at {}", root.display())
+    };
+    terminal.note(&format!("{what}: nothing was issued yet"));
 }
 
 /// Opens the state folder to change what is in it.
@@ -174,7 +178,12 @@ pub(crate) fn names(
     );
     let mut found = Vec::new();
     for text in written {
-        match all.iter().find(|name| name.as_str() == text) {
+        // People write a name as they read it; what is stored goes by its A-labels (RFC 5890).
+        let ascii = Identifier::parse(text).map(|name| name.to_string());
+        let named = |name: &&&CertificateName| {
+            name.as_str() == text || ascii.as_deref().is_ok_and(|ascii| name.as_str() == ascii)
+        };
+        match all.iter().find(named) {
             Some(name) => found.push((*name).clone()),
             None => {
                 let names: Vec<&str> = all.iter().map(|name| name.as_str()).collect();

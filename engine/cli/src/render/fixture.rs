@@ -147,6 +147,7 @@ pub(crate) fn plugin_failure(name: &str, call: &str, message: &str) -> PluginFai
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: vec!["exit code 1: unknown directive \"htp2\" in site.conf:14".to_owned()],
     }
 }

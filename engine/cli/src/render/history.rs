@@ -167,7 +167,7 @@ fn details(record: &Record, full: bool, context: &Context, page: &mut Page<'_>) 
         ..
     } = &record.what
     {
-        page.plain(6, format!("instead of {other}, which {why}"));
+        page.plain(6, format!("instead of {other}: {why}"));
     }
     if let Some(failed) = &record.failed {
         let skipped = if full {

@@ -270,7 +270,7 @@ fn timeline(
     html.raw("</ul>\n<figure>\n");
     axis(window, context, html);
     let x = |at: Timestamp| place(window, at);
-    let line = format!("<path class=\"fail\" d=\"M{0} 0V100\"/>", x(now));
+    let line = format!("<path class=\"now\" d=\"M{0} 0V100\"/>", x(now));
     for life in lives.iter().take(ROWS) {
         let said = format!(
             "{}: valid until {}, next {}, safe until {}",

@@ -7,7 +7,7 @@ use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::failure::Failure;
 use waxwing_flow::notify::Sent;
-use waxwing_flow::plugin::{DeployStep, PutBack, PutBackResult};
+use waxwing_flow::plugin::{DeployStep, PluginFailure, PutBack, PutBackResult};
 use waxwing_flow::report::{
     CertificateReport, DeployStage, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
     RunReport,
@@ -248,20 +248,7 @@ fn below<'r>(
                 .text(note),
         );
     }
-    for failure in &report.owed {
-        let what = "a record may still be there; the next run tries again to remove it";
-        page.line(
-            &Line::indented(2)
-                .ink(Ink::Warn, "note:")
-                .text(" ")
-                .hang_here()
-                .text(what),
-        );
-        page.plain(4, failure.to_string());
-        for cause in &failure.causes {
-            page.plain(6, cause);
-        }
-    }
+    owed(&report.owed, page);
     if let Outcome::Issued { fallback: true, .. } = &report.outcome
         && let Some(first) = view
             .first_ca
@@ -269,6 +256,32 @@ fn below<'r>(
             .filter(|_| !view.rehearsal)
     {
         page.plain(2, format!("The next renewal asks {first} first again."));
+    }
+}
+
+/// Why records may still be there, each reason once.
+fn owed(failures: &[PluginFailure], page: &mut Page<'_>) {
+    if failures.is_empty() {
+        return;
+    }
+    let what = "records may still be there; the next run tries again to remove them";
+    page.line(
+        &Line::indented(2)
+            .ink(Ink::Warn, "note:")
+            .text(" ")
+            .hang_here()
+            .text(what),
+    );
+    let mut said: Vec<&PluginFailure> = Vec::new();
+    for failure in failures {
+        if !said.contains(&failure) {
+            page.plain(4, failure.to_string());
+            failure.causes.iter().for_each(|cause| page.plain(6, cause));
+        }
+        said.push(failure);
+    }
+    if let Some(hint) = failures.iter().find_map(|failure| failure.hint.as_ref()) {
+        page.hint(4, hint);
     }
 }
 

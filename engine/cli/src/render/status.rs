@@ -91,7 +91,8 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         Some(AttemptResult::NotInstalled { .. }) => true,
         Some(AttemptResult::Renewed | AttemptResult::Installed) | None => false,
     };
-    let failed = matches!(last, Some(AttemptResult::Failed { .. }));
+    // What somebody stopped needs nobody.
+    let failed = matches!(last, Some(AttemptResult::Failed { class, .. }) if class != "cancelled");
     let fallback = entry
         .and_then(|entry| entry.current.as_ref())
         .is_some_and(|current| current.origin.fallback);

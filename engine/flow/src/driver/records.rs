@@ -99,7 +99,12 @@ impl Work<'_> {
             let of_plugin = obligations.iter_mut().filter(|o| o.plugin == plugin);
             match answer {
                 Err(failures) => {
-                    of_plugin.for_each(Obligation::in_doubt);
+                    for obligation in of_plugin {
+                        match failures.iter().find(|failure| !failure.untouched) {
+                            Some(_in_doubt) => obligation.in_doubt(),
+                            None => failures.iter().for_each(|f| obligation.failed(f)),
+                        }
+                    }
                     failed.extend(failures);
                 }
                 Ok(report) => {
@@ -108,10 +113,13 @@ impl Work<'_> {
                         if let Some(placed) = report.placed.iter().find(|p| p.key == *key) {
                             doubles.extend(obligation.placed(placed, attempt.number));
                         } else {
-                            if !report.failed.iter().any(|(failed, _)| failed == key) {
-                                failed.push(unanswered(&plugin, &obligation.record.fqdn));
+                            match report.failed.iter().find(|(failed, _)| failed == key) {
+                                Some((_, failure)) => obligation.failed(failure),
+                                None => {
+                                    failed.push(unanswered(&plugin, &obligation.record.fqdn));
+                                    obligation.in_doubt();
+                                }
                             }
-                            obligation.in_doubt();
                         }
                     }
                     failed.extend(report.failed.into_iter().map(|(_, failure)| failure));
@@ -182,6 +190,7 @@ fn unanswered(plugin: &PluginName, fqdn: &DomainName) -> PluginFailure {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: Vec::new(),
     }
 }

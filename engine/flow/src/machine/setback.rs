@@ -217,6 +217,7 @@ impl Machine {
                 details: Vec::new(),
                 retry_after: None,
                 account_wide: false,
+                untouched: false,
                 causes: Vec::new(),
             })
             .collect();

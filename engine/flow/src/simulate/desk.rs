@@ -297,6 +297,7 @@ fn provider() -> Failure {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: Vec::new(),
     }])
 }

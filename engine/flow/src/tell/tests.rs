@@ -324,6 +324,7 @@ fn an_installer_that_fails_is_told_and_so_is_a_plugin_that_was_denied() {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: Vec::new(),
     };
     let install = |outcome| {

@@ -81,6 +81,7 @@ pub(crate) fn failure(plugin: &str, call: &str) -> PluginFailure {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: Vec::new(),
     }
 }

@@ -139,6 +139,7 @@ async fn run(
 ) -> Result<Output, ExecError> {
     let program = argv.first().cloned().unwrap_or_default();
     let started = instant();
+    call.seen.acts();
     let ended = on_caller(&call.caller, command::run(argv, stdin, timeout)).await;
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let result = match ended {

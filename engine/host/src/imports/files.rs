@@ -152,6 +152,7 @@ impl Located {
 
 fn writable(call: &mut Call, act: &str) -> Result<(), FileError> {
     if !call.phase.is_read_only() {
+        call.seen.acts();
         return Ok(());
     }
     let message = format!("files cannot be {act} during {}", call.phase);

@@ -271,6 +271,9 @@ async fn exchange(
     let method = filled.method;
     let started = instant();
     let http = Arc::clone(&call.instance.host.http);
+    if !method.is_safe() {
+        call.seen.acts();
+    }
     let answer = on_caller(
         &call.caller,
         async move { http.send(filled, &policy).await },
@@ -282,7 +285,12 @@ async fn exchange(
             call.seen.answered();
             response_for(call, response, asked)
         }
-        Ok(Err(error)) => Err(transport_error(call, &error, target, asked)),
+        Ok(Err(error)) => {
+            if !method.is_safe() && error.stage.is_before_sending() {
+                call.seen.acted_not();
+            }
+            Err(transport_error(call, &error, target, asked))
+        }
         Err(stopped) => Err(HttpError::Other(format!(
             "the host's HTTP client: {stopped}"
         ))),

@@ -2,7 +2,7 @@
 
 use waxwing_core::name::CertificateName;
 use waxwing_flow::failure::Failure;
-use waxwing_flow::report::{InstallOutcome, Outcome};
+use waxwing_flow::report::{CertificateReport, InstallOutcome, Outcome, Reached};
 
 use super::super::outcome::exit_of;
 use super::super::page::{Context, Page, count};
@@ -66,6 +66,16 @@ struct Tally {
     owed: usize,
 }
 
+/// Records that may still be there.
+fn left(report: &CertificateReport) -> usize {
+    let removed = report.milestones.iter().rev();
+    let mut removed = removed.filter_map(|milestone| match milestone.what {
+        Reached::Removed { left, .. } => Some(left),
+        _ => None,
+    });
+    removed.next().unwrap_or(report.owed.len())
+}
+
 impl Tally {
     fn of(view: &RunView<'_>) -> Self {
         let mut tally = Self {
@@ -74,7 +84,7 @@ impl Tally {
             ..Self::default()
         };
         for report in &view.report.certificates {
-            tally.owed += report.owed.len();
+            tally.owed += left(report);
             match &report.outcome {
                 Outcome::Issued {
                     fallback, first, ..

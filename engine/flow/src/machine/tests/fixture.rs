@@ -201,6 +201,7 @@ pub(super) fn plugin_failure() -> PluginFailure {
         details: Vec::new(),
         retry_after: None,
         account_wide: false,
+        untouched: false,
         causes: Vec::new(),
     }
 }

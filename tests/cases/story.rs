@@ -1,0 +1,144 @@
+//! One outage, from its beginning to its end, as a mail, the page, the figures, the history and
+//! `explain` tell it: all of them the same story.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Command, Stdio};
+
+use waxwing_world::ca;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::smtp::{self, Smtp};
+use waxwing_world::traffic::Class;
+
+use crate::cases::rig::{CaSection, Judge, Rig, certificate, finish, until};
+
+/// An answer of the daemon: its status line and its body.
+fn get(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
+    .expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (
+        head.lines().next().unwrap_or_default().to_owned(),
+        body.to_owned(),
+    )
+}
+
+#[track_caller]
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn everybody_tells_the_same_story_of_an_outage() {
+    let rig = Rig::new();
+    let judges = [
+        rig.ca(ca::Options::default()),
+        rig.ca(ca::Options::default()),
+    ];
+    let [Judge::World(first), Judge::World(second)] = &judges else {
+        panic!("two CAs of the world");
+    };
+    let mail = Smtp::start(&rig.world, smtp::Options::default()).expect("a mail server");
+    let sections = ["first", "second"].map(|name| CaSection {
+        name,
+        directory: if name == "first" {
+            first.directory()
+        } else {
+            second.directory()
+        },
+        more: "",
+    });
+    rig.write_config(&format!(
+        "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n[notify.mail]\nsmtp = \"submission://localhost:{}\"\n\
+         from = \"waxwing@example.com\"\nto = \"ops@example.com\"\ntrust = \"root.pem\"\n\n{}",
+        rig.config_of(&sections),
+        rig.installer(""),
+        mail.port(),
+        certificate("shop", &["www.example.com"]),
+    ));
+    // The outage.
+    first.fault(Fault::always(Class::Directory, What::CloseBefore));
+    let log = rig.path("daemon.log");
+    let child = rig
+        .command(&["daemon"])
+        .stderr(Stdio::from(File::create(&log).expect("a log")))
+        .spawn()
+        .expect("it starts");
+    let logged = || fs::read_to_string(&log).expect("a log");
+    until("the daemon to listen", || logged().contains("address="));
+    let text = logged();
+    let address = text.split("address=").nth(1).expect("an address");
+    let address = address
+        .split_whitespace()
+        .next()
+        .expect("an address")
+        .to_owned();
+    until("the first pass to be over", || {
+        get(&address, "/readyz").0.contains("200")
+    });
+
+    // What it shows.
+    says(&get(&address, "/healthz").0, &["200"]);
+    let figures = get(&address, "/metrics").1;
+    says(
+        &figures,
+        &[
+            "waxwing_ca_up{ca=\"first\"} 0",
+            "waxwing_ca_up{ca=\"second\"} 1",
+            "waxwing_last_run_success 1",
+        ],
+    );
+    let (status, page) = get(&address, "/");
+    says(&status, &["200"]);
+    says(
+        &page,
+        &["shop", "second", "down since", "not issued", "connection"],
+    );
+
+    // What it has sent.
+    until("the mail to be there", || !mail.mails().is_empty());
+    let letters: String = mail.mails().into_iter().map(|mail| mail.data).collect();
+    says(&letters, &["shop", "first", "second"]);
+
+    // What can be asked afterwards.
+    let history = rig.waxwing(&["history", "shop"]).expect(0);
+    let history = history.says("not issued").says("instead of first");
+    says(&history.stdout, &["second", "installed"]);
+    rig.waxwing(&["explain", "shop"])
+        .expect(0)
+        .says("second")
+        .says("first");
+    rig.waxwing(&["ca", "health"])
+        .expect(1)
+        .says("1 of 2 CAs in use does not answer: first");
+
+    // The end of the outage.
+    first.faults().clear();
+    rig.waxwing(&["ca", "health", "--now"])
+        .expect(0)
+        .says("all answer");
+    let hup = Command::new("kill")
+        .args(["-s", "HUP", &child.id().to_string()])
+        .status();
+    assert!(hup.expect("kill runs").success());
+    until("the figures to say so", || {
+        let figures = get(&address, "/metrics").1;
+        figures.contains("waxwing_ca_up{ca=\"first\"} 1")
+    });
+    let page = get(&address, "/").1;
+    assert!(!page.contains("down since"), "{page}");
+    let term = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status();
+    assert!(term.expect("kill runs").success());
+    finish(child).expect(0);
+}
