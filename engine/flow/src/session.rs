@@ -188,27 +188,28 @@ impl CaSession {
         pace.resume(kept, now);
     }
 
-    /// What the next run has to count of this one's requests.
-    pub(crate) fn kept_pace(&self) -> Option<Bucket> {
+    /// What the next run has to count of this one's requests, and of those of `found`, which is kept
+    /// already.
+    pub(crate) fn keep_pace(&self, found: Option<Bucket>) -> Option<Bucket> {
         let now = self.with.ports.clock.now();
-        let pace = self
+        let mut pace = self
             .with
             .pace
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        pace.kept(now)
+        pace.keep(found, now)
     }
 
-    /// The same, if it is worth writing down while the run goes on: so many requests were sent of
-    /// which nobody else knows.
-    pub(crate) fn pace_to_keep(&self) -> Option<Bucket> {
+    /// Whether that is worth writing down while the run goes on: so many requests were sent of which
+    /// nobody else knows.
+    pub(crate) fn pace_is_to_be_kept(&self) -> bool {
         let sent = self.requests();
         let kept = self.with.kept.load(Ordering::Relaxed);
-        if sent.saturating_sub(kept) < KEPT_EVERY {
-            return None;
+        let many = sent.saturating_sub(kept) >= KEPT_EVERY;
+        if many {
+            self.with.kept.store(sent, Ordering::Relaxed);
         }
-        self.with.kept.store(sent, Ordering::Relaxed);
-        self.kept_pace()
+        many
     }
 
     /// The key that signs for the account.

@@ -32,6 +32,7 @@ use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
+mod budgets;
 mod outbox;
 mod place;
 mod records;
@@ -309,28 +310,15 @@ impl History for SqliteHistory {
     }
 
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {
-        let sql = "SELECT level, at FROM budget WHERE owner = ? AND kind = ? AND what = ?";
-        let values = params![key.owner, key.kind, key.what];
-        let found = self.rows(sql, values, |row| {
-            Ok(Bucket {
-                level: row.get(0)?,
-                at: time(row, 1)?,
-            })
-        })?;
-        Ok(found.into_iter().next())
+        budgets::read(&self.connection(), key).map_err(|cause| failed("read", &self.path, &cause))
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.write(
-            "INSERT OR REPLACE INTO budget (owner, kind, what, level, at) VALUES (?, ?, ?, ?, ?)",
-            params![
-                key.owner,
-                key.kind,
-                key.what,
-                bucket.level,
-                bucket.at.unix_ms()
-            ],
-        )
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+    ) -> Result<(), StoreError> {
+        budgets::change(self, keys, change)
     }
 
     fn prune(&self, before: Timestamp) -> Result<(), StoreError> {

@@ -575,8 +575,16 @@ impl History for World {
         Ok(self.state().budgets.get(key).copied())
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.state().budgets.insert(key.clone(), bucket);
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+    ) -> Result<(), StoreError> {
+        let budgets = &mut self.state().budgets;
+        let kept: Vec<_> = keys.iter().map(|key| budgets.get(key).copied()).collect();
+        for (key, bucket) in keys.iter().zip(change(&kept).unwrap_or_default()) {
+            budgets.insert(key.clone(), bucket);
+        }
         Ok(())
     }
 

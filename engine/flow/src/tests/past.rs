@@ -132,9 +132,18 @@ impl History for World {
         })
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.disk("write the budget of", &key.owner, |state| {
-            state.memory.budgets.insert(key.clone(), bucket);
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+    ) -> Result<(), StoreError> {
+        let owner = keys.first().map_or("nobody", |key| key.owner.as_str());
+        self.disk("change the budgets of", owner, |state| {
+            let budgets = &mut state.memory.budgets;
+            let kept: Vec<_> = keys.iter().map(|key| budgets.get(key).copied()).collect();
+            for (key, bucket) in keys.iter().zip(change(&kept).unwrap_or_default()) {
+                budgets.insert(key.clone(), bucket);
+            }
         })
     }
 
