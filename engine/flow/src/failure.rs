@@ -97,7 +97,8 @@ pub enum Failure {
         /// URL and cause.
         tried: Vec<(String, CaError)>,
     },
-    /// Unrelated hosts failed in the same way, so it is this machine's network and nobody's CA.
+    /// Unrelated hosts failed in the same way, or no resolver answers, or there is no route: it is this
+    /// machine's network and nobody's CA.
     Offline {
         /// Each host that was tried, and what came of it.
         hosts: Vec<(String, CaError)>,
@@ -443,6 +444,19 @@ impl fmt::Display for Failure {
                 write!(
                     f,
                     "{ca} was not asked: the configuration cannot be followed"
+/// By what it is seen that this machine is offline.
+pub fn offline_because(hosts: &[(String, CaError)]) -> String {
+    match hosts {
+        [(_, CaError::Transport(error))] if error.stage == TransportStage::Resolver => {
+            "no resolver answers".to_owned()
+        }
+        [(host, CaError::Transport(error))] if error.stage == TransportStage::Route => {
+            format!("it knows no way to {host}")
+        }
+        _ => format!("{} unrelated hosts failed in the same way", hosts.len()),
+    }
+}
+
                 )
             }
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
@@ -459,9 +473,8 @@ impl fmt::Display for Failure {
             ),
             Self::Offline { hosts } => write!(
                 f,
-                "this machine seems to be offline: {} unrelated hosts failed in the same way, so no \
-                 CA is to blame and no fallback was spent",
-                hosts.len()
+                "this machine seems to be offline: {}, so no CA is to blame and no fallback was spent",
+                offline_because(hosts)
             ),
             Self::Rehearsal { ca, staging, .. } => write!(
                 f,

@@ -530,7 +530,9 @@ fn names_no_endpoint(error: &CaError) -> bool {
                     AcmeErrorKind::NotJson { .. } | AcmeErrorKind::Malformed { .. }
                 )
         }
-        CaError::Transport(error) => matches!(error.stage, TransportStage::Dns),
+        CaError::Transport(error) => {
+            matches!(error.stage, TransportStage::Dns | TransportStage::Resolver)
+        }
     }
 }
 

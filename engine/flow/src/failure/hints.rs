@@ -11,6 +11,10 @@ impl CaError {
             Self::Answer(error) => error.hint(),
             Self::Transport(error) => {
                 let hint = match error.stage {
+                    TransportStage::Resolver => {
+                        "see what /etc/resolv.conf names, and whether it can be reached from here"
+                    }
+                    TransportStage::Route => "see whether this machine has a network: `ip route`",
                     TransportStage::Dns => {
                         "`waxwing check` asks the resolvers; [network] resolvers sets others"
                     }

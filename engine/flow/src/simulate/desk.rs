@@ -68,7 +68,7 @@ impl Stage {
         if self.holds(|it| *it == Trouble::Network, now).is_some() {
             return Some(transport(
                 profile,
-                TransportStage::Dns,
+                TransportStage::Resolver,
                 "no resolver answers",
             ));
         }

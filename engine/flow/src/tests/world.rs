@@ -53,6 +53,10 @@ pub(crate) enum Fault {
     CrashAfter,
     /// Nothing outside answers from this call to the end of the run.
     Outage,
+    /// This machine has no resolver that answers.
+    NoResolver,
+    /// A CA does nothing, and asks to come back in a day and a half.
+    Later,
 }
 
 impl Fault {
@@ -104,6 +108,8 @@ pub(crate) enum Gate {
     /// Do it, then answer with this fault.
     Then(Fault),
 }
+    /// No resolver answers.
+    Deaf,
 
 /// The payload of a simulated crash.
 struct Crash;
@@ -155,7 +161,8 @@ impl World {
         let always = state.always.filter(|(end, _)| what.ends_with(end));
         let fault = fault.or(always.map(|(_, fault)| fault));
         // The disk of a machine that is cut off still works.
-        let fault = fault.filter(|fault| *fault != Fault::Outage || !what.starts_with("disk"));
+        let cut_off = |fault: &Fault| matches!(fault, Fault::Outage | Fault::NoResolver);
+        let fault = fault.filter(|fault| !cut_off(fault) || !what.starts_with("disk"));
         state.trace.push(match fault {
             Some(fault) => format!("{what} [{fault:?}]"),
             None => what.to_owned(),
@@ -167,6 +174,7 @@ impl World {
             Some(Fault::CrashBefore) => crash(),
             Some(fault) => Gate::Then(fault),
         }
+            Some(Fault::NoResolver) => Gate::Deaf,
     }
 
     /// What is left of a call that was done: an answer, a lost answer, or a dead process.
@@ -174,7 +182,7 @@ impl World {
         match gate {
             Gate::Then(Fault::CrashAfter) => crash(),
             Gate::Then(fault) => Err(fault),
-            Gate::Open | Gate::Fail => Ok(()),
+            Gate::Open | Gate::Fail | Gate::Deaf => Ok(()),
         }
     }
 
@@ -354,6 +362,9 @@ impl HttpClient for World {
         let mut response = {
             let mut guard = self.state();
             let State { cas, dns, .. } = &mut *guard;
+        if gate == Gate::Deaf {
+            return Err(broken(TransportStage::Resolver));
+        }
             let host = url.trim_start_matches("https://").split('/').next();
             let ca = host.and_then(|host| cas.get_mut(host.trim_end_matches(".example")));
             match ca {

@@ -328,7 +328,7 @@ fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpErr
         .broke(format!("{}: {text}", call.redactor.text(&plain)));
     match error.stage {
         TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
-        TransportStage::Dns => HttpError::Dns(text),
+        TransportStage::Dns | TransportStage::Resolver => HttpError::Dns(text),
         TransportStage::Address => {
             let plugin = &call.instance.powers.plugin;
             let hint = format!(
@@ -337,7 +337,7 @@ fn transport_error(call: &mut Call, error: &TransportError, cap: u64) -> HttpErr
             );
             HttpError::Denied(call.deny(format!("{plain}: {text}"), hint))
         }
-        TransportStage::Connect => HttpError::Connect(text),
+        TransportStage::Route | TransportStage::Connect => HttpError::Connect(text),
         TransportStage::Tls => HttpError::Tls(text),
         TransportStage::Exchange => HttpError::Protocol(text),
         TransportStage::Timeout => HttpError::Timeout(text),
