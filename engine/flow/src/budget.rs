@@ -10,7 +10,7 @@ use std::time::Duration;
 use waxwing_core::budget::{Bucket, Limit};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
-use waxwing_core::name::{CaName, Identifier};
+use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::time::Timestamp;
 
 use crate::failure::Failure;
@@ -137,6 +137,53 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
         tracing::warn!(ca = %ca, cause = %error, "a budget could not be kept");
     }
     may
+}
+
+/// Longest time for which a staging is left alone because it asked for it; see the same of the ladder.
+const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Keeps until when a staging has asked not to be asked for a certificate: a budget with nothing in it
+/// until then. A rehearsal is no attempt, so no ladder keeps it.
+pub(crate) fn keep_asked(
+    history: &dyn History,
+    staging: &CaName,
+    certificate: &CertificateName,
+    until: Timestamp,
+) {
+    let kept = history.change_budget(&asked_key(staging, certificate), &mut |_| {
+        Some(Bucket {
+            level: 0.0,
+            at: until,
+        })
+    });
+    if let Err(error) = kept {
+        tracing::warn!(ca = %staging, cause = %error, "what it asked for could not be kept");
+    }
+}
+
+/// Until when a staging is not to be asked for a certificate; none if it may be now. A moment that lies
+/// too far ahead was written by a clock that was wrong, or asked for by mistake.
+pub(crate) fn asked(
+    history: &dyn History,
+    staging: &CaName,
+    certificate: &CertificateName,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let kept = history.budget(&asked_key(staging, certificate));
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::warn!(ca = %staging, cause = %error, "a budget could not be read");
+        None
+    });
+    let until = kept.map(|bucket| bucket.at)?;
+    (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+}
+
+fn asked_key(staging: &CaName, certificate: &CertificateName) -> BudgetKey {
+    BudgetKey {
+        owner: staging.to_string(),
+        kind: "rehearsal".to_owned(),
+        what: certificate.to_string(),
+    }
 }
 
 /// Takes what one more order with these names needs: all of it, or nothing. Every name may have to be

@@ -167,6 +167,13 @@ pub enum Failure {
         /// What it asked for.
         retry_after: Duration,
     },
+    /// A staging was not asked, because it has asked for a wait that is not over.
+    LeftAlone {
+        /// The staging.
+        ca: CaName,
+        /// Until when.
+        until: Timestamp,
+    },
     /// The account cannot be made: terms, credentials from the CA.
     Account {
         /// The CA.
@@ -270,7 +277,9 @@ impl Failure {
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
                 FailureClass::Transient
             }
-            Self::Parked { .. } | Self::Spent { .. } => FailureClass::RateLimited,
+            Self::Parked { .. } | Self::LeftAlone { .. } | Self::Spent { .. } => {
+                FailureClass::RateLimited
+            }
             Self::Account { class, .. } => *class,
             Self::NoDnsChallenge { .. }
             | Self::NoProfile { .. }
@@ -301,6 +310,7 @@ impl Failure {
                     | Self::Validation { .. }
                     | Self::OrderDeadline { .. }
                     | Self::Parked { .. }
+                    | Self::LeftAlone { .. }
                     | Self::Account { .. }
                     | Self::NoDnsChallenge { .. }
                     | Self::NoProfile { .. }
@@ -358,7 +368,7 @@ impl Failure {
             }
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
-            Self::Spent { until, .. } => Some(*until),
+            Self::Spent { until, .. } | Self::LeftAlone { until, .. } => Some(*until),
             Self::Unrehearsed { until, .. } => *until,
             Self::Plugins(failures) => {
                 let asked = failures.iter().filter_map(|failure| failure.retry_after);
@@ -434,16 +444,6 @@ impl Failure {
     }
 }
 
-impl std::error::Error for Failure {}
-
-/// The outermost line alone; [`Failure::lines`] has the rest.
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory { ca, .. } if self.is_unsent() => {
-                write!(
-                    f,
-                    "{ca} was not asked: the configuration cannot be followed"
 /// By what it is seen that this machine is offline.
 pub fn offline_because(hosts: &[(String, CaError)]) -> String {
     match hosts {
@@ -457,6 +457,16 @@ pub fn offline_because(hosts: &[(String, CaError)]) -> String {
     }
 }
 
+impl std::error::Error for Failure {}
+
+/// The outermost line alone; [`Failure::lines`] has the rest.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory { ca, .. } if self.is_unsent() => {
+                write!(
+                    f,
+                    "{ca} was not asked: the configuration cannot be followed"
                 )
             }
             Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
@@ -498,6 +508,10 @@ pub fn offline_because(hosts: &[(String, CaError)]) -> String {
                 f,
                 "{ca} asks to come back in {} s; the order is kept until then",
                 retry_after.as_secs()
+            ),
+            Self::LeftAlone { ca, until } => write!(
+                f,
+                "{ca} was not asked: it has asked to be left alone until {until}"
             ),
             Self::Account { ca, reason, .. } => write!(f, "no account at {ca}: {reason}"),
             Self::NoDnsChallenge {

@@ -155,7 +155,10 @@ impl Machine {
                 hint,
             } => self.presented(obligations, failed, hint),
             Event::Visible => self.answer(now),
-            Event::Answered(failures) => self.answered(failures, now),
+            Event::Answered {
+                failures,
+                retry_after,
+            } => self.answered(failures, retry_after, now),
             Event::KeyReady => match &self.order {
                 Some(order) => Effect::Finalize {
                     url: order.finalize.clone(),
@@ -325,6 +328,11 @@ impl Machine {
             authorization.status == AuthorizationStatus::Pending
         };
         let pending = authorizations.iter().filter(pending);
+        // Every name is waited for, so the one that asks for most decides (RFC 8555 section 7.5.1).
+        let asked = pending
+            .clone()
+            .filter_map(|(_, one)| one.retry_after.map(|at| at.wait(now)))
+            .max();
         self.open = pending.map(|(url, _)| url.clone()).collect();
         for (url, authorization) in authorizations {
             let identifier = authorization.covers();
@@ -366,7 +374,7 @@ impl Machine {
         self.challenges = challenges;
         if self.challenges.is_empty() || (answering && self.unanswered().is_empty()) {
             self.run.stage = Stage::Validating;
-            return self.poll(OrderStatus::Pending, None, now);
+            return self.poll(OrderStatus::Pending, asked, now);
         }
         if answering {
             // An answer to a challenge was lost; the records are still in place.

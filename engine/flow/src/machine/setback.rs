@@ -93,7 +93,12 @@ impl Machine {
     }
 
     /// Some challenges may have been taken up although the answer is missing.
-    pub(super) fn answered(&mut self, mut failures: Vec<Failure>, now: Timestamp) -> Effect {
+    pub(super) fn answered(
+        &mut self,
+        mut failures: Vec<Failure>,
+        asked: Option<Duration>,
+        now: Timestamp,
+    ) -> Effect {
         // The one that asks for the longest wait speaks for all.
         let weight = |failure: &Failure| {
             let refusal = Refusal::of(failure);
@@ -101,7 +106,14 @@ impl Machine {
         };
         failures.sort_by_key(weight);
         let Some(failure) = failures.pop() else {
-            return self.read_order(Wait::Poll { nth: 0 });
+            return match asked {
+                Some(retry_after) if retry_after > self.patience.retry_after_cap => {
+                    let ca = self.run.terms.ca.clone();
+                    self.fail(Failure::Parked { ca, retry_after })
+                }
+                Some(retry_after) => self.read_order(Wait::Asked(retry_after)),
+                None => self.read_order(Wait::Poll { nth: 0 }),
+            };
         };
         let authorizations = self
             .order

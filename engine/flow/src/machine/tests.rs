@@ -4,6 +4,7 @@ mod fixture;
 mod properties;
 
 use waxwing_acme::problem::{Problem, ProblemKind};
+use waxwing_acme::retry_after::RetryAfter;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::TransportStage;
 
@@ -146,13 +147,50 @@ fn lost_answers_are_looked_into_before_anything_is_sent_again() {
     let long = failed("begin", refused(500, "serverInternal", Some("61")));
     check(fresh(), long, "end transient, journal closed");
 
-    let answered = |failures| and(good("visible"), vec![Event::Answered(failures)]);
+    let answered = |failures| {
+        and(
+            good("visible"),
+            vec![Event::Answered {
+                failures,
+                retry_after: None,
+            }],
+        )
+    };
     check(fresh(), answered(vec![lost()]), "read the authorizations");
     let again = and(answered(vec![lost()]), vec![open()]);
     check(fresh(), again, "answer the challenges 2");
     let taken = authorizations(AuthorizationStatus::Pending, ChallengeStatus::Processing);
     let taken_up = and(answered(vec![lost()]), vec![taken]);
     check(fresh(), taken_up, "read the order Poll { nth: 0 }");
+
+    // What the CA asks for with its answer holds for the next look, within what a run waits.
+    let asked = |seconds| {
+        let answered = Event::Answered {
+            failures: Vec::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        and(good("visible"), vec![answered])
+    };
+    check(fresh(), asked(7), "read the order Asked(7s)");
+    check(fresh(), asked(60), "read the order Asked(60s)");
+    let parked = and(asked(61), vec![cleaned()]);
+    check(fresh(), parked, "end rate-limited, journal kept");
+    // And so it does with the authorizations, of which the slowest decides.
+    let slow = |seconds: [Option<u64>; 2]| {
+        let taken = authorizations(AuthorizationStatus::Pending, ChallengeStatus::Processing);
+        let Event::AuthorizationsSeen(mut all) = taken else {
+            panic!("authorizations")
+        };
+        for ((_, one), seconds) in all.iter_mut().zip(seconds) {
+            one.retry_after = seconds.map(|it| RetryAfter::After(Duration::from_secs(it)));
+        }
+        and(answered(vec![lost()]), vec![Event::AuthorizationsSeen(all)])
+    };
+    let check_slow = |seconds, want| check(fresh(), slow(seconds), want);
+    check_slow([Some(7), None], "read the order Asked(7s)");
+    check_slow([Some(7), Some(9)], "read the order Asked(9s)");
+    let parked = and(slow([None, Some(61)]), vec![cleaned()]);
+    check(fresh(), parked, "end rate-limited, journal kept");
 
     // What the CA asks for holds for the look as well.
     let busy = vec![lost(), refused(503, "rateLimited", Some("7"))];
@@ -234,7 +272,10 @@ fn a_row_of_refused_nonces_is_the_end_of_the_run_and_not_of_the_order() {
         let row = and(good(event), vec![Event::Failed(refusal()), cleaned()]);
         check(fresh(), row, "end transient, journal kept");
     }
-    let answers = Event::Answered(vec![refusal(), lost()]);
+    let answers = Event::Answered {
+        failures: vec![refusal(), lost()],
+        retry_after: None,
+    };
     let row = and(good("visible"), vec![answers, cleaned()]);
     check(fresh(), row, "end transient, journal kept");
     let first = and(good("begin"), vec![Event::Failed(refusal())]);
@@ -377,7 +418,13 @@ fn waits_end() {
     // The time until the records were seen is not the CA's.
     let (machine, _) = after(fresh(), good("presented"));
     let (machine, _) = machine.step(Event::Visible, late);
-    let (machine, _) = machine.step(Event::Answered(Vec::new()), late);
+    let (machine, _) = machine.step(
+        Event::Answered {
+            failures: Vec::new(),
+            retry_after: None,
+        },
+        late,
+    );
     let (_, effect) = machine.step(seen(OrderStatus::Pending), late);
     assert_eq!(words(&effect), "read the order Poll { nth: 0 }");
 }

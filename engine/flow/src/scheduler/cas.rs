@@ -295,6 +295,9 @@ impl Shift<'_> {
         fallback: bool,
         report: &mut CertificateReport,
     ) -> Result<Driven, Failure> {
+        if self.rehearsal {
+            self.left_alone(case, profile)?;
+        }
         self.rehearse_first(case, profile, report).await?;
         let wanted = Wanted {
             certificate: &case.job.certificate,
@@ -406,7 +409,7 @@ impl Shift<'_> {
         failure: &Failure,
     ) {
         if self.rehearsal {
-            return;
+            return self.keep_what_it_asked(case, profile, failure);
         }
         let now = self.now();
         let class = failure.class();

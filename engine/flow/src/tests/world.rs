@@ -71,6 +71,9 @@ impl Fault {
     ];
 }
 
+/// What [`Fault::Later`] asks for.
+pub(crate) const LATER: Duration = Duration::from_secs(36 * 60 * 60);
+
 /// Everything outside.
 pub(crate) struct State {
     /// Calls of this run so far.
@@ -105,11 +108,11 @@ pub(crate) struct World {
 pub(crate) enum Gate {
     Open,
     Fail,
+    /// No resolver answers.
+    Deaf,
     /// Do it, then answer with this fault.
     Then(Fault),
 }
-    /// No resolver answers.
-    Deaf,
 
 /// The payload of a simulated crash.
 struct Crash;
@@ -171,10 +174,10 @@ impl World {
         match fault {
             None => Gate::Open,
             Some(Fault::Fail | Fault::Outage) => Gate::Fail,
+            Some(Fault::NoResolver) => Gate::Deaf,
             Some(Fault::CrashBefore) => crash(),
             Some(fault) => Gate::Then(fault),
         }
-            Some(Fault::NoResolver) => Gate::Deaf,
     }
 
     /// What is left of a call that was done: an answer, a lost answer, or a dead process.
@@ -359,12 +362,12 @@ impl HttpClient for World {
         if gate == Gate::Fail {
             return Err(broken(TransportStage::Connect));
         }
-        let mut response = {
-            let mut guard = self.state();
-            let State { cas, dns, .. } = &mut *guard;
         if gate == Gate::Deaf {
             return Err(broken(TransportStage::Resolver));
         }
+        let mut response = {
+            let mut guard = self.state();
+            let State { cas, dns, .. } = &mut *guard;
             let host = url.trim_start_matches("https://").split('/').next();
             let ca = host.and_then(|host| cas.get_mut(host.trim_end_matches(".example")));
             match ca {
@@ -375,6 +378,11 @@ impl HttpClient for World {
         match self.after(gate) {
             Ok(()) => {}
             Err(Fault::Error500) => response.status = 500,
+            Err(Fault::Later) => {
+                response.status = 503;
+                let wait = ("retry-after".to_owned(), LATER.as_secs().to_string());
+                response.headers.push(wait);
+            }
             Err(Fault::Truncate) => response.body.truncate(response.body.len() / 2),
             Err(_) => return Err(broken(TransportStage::Exchange)),
         }

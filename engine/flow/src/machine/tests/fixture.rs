@@ -303,7 +303,13 @@ pub(super) fn good(end: &str) -> Vec<Event> {
         ("located", Event::Located(intended())),
         ("presented", presented()),
         ("visible", Event::Visible),
-        ("answered", Event::Answered(Vec::new())),
+        (
+            "answered",
+            Event::Answered {
+                failures: Vec::new(),
+                retry_after: None,
+            },
+        ),
         ("ready", seen(OrderStatus::Ready)),
         ("key", Event::KeyReady),
         ("processing", seen(OrderStatus::Processing)),
