@@ -319,6 +319,26 @@ impl Failure {
             )
     }
 
+    /// True if the CA refused a name by its own rules or by CAA, so that no other answer comes as long as
+    /// these are what they are. What it saw of a record may be another thing in a minute.
+    pub fn refuses_the_name(&self) -> bool {
+        match self {
+            Self::Validation { refused, .. } => refused
+                .iter()
+                .filter_map(|(_, problem)| problem.as_ref())
+                .any(Problem::is_about_the_name),
+            Self::Ca { error, .. } => match error.as_ref() {
+                CaError::Answer(answer) if answer.class() == FailureClass::Rejected => answer
+                    .problem
+                    .as_ref()
+                    .is_some_and(Problem::is_about_the_name),
+                _ => false,
+            },
+            Self::Rehearsal { failure, .. } => failure.refuses_the_name(),
+            _ => false,
+        }
+    }
+
     /// True if nothing was sent, because roots or the proxy of the configuration cannot be used: the
     /// CA has no part in it.
     pub fn is_unsent(&self) -> bool {

@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The failed attempts since the last one that gave a certificate, and among them, without a class,
 /// rehearsals that went well.
 const FAILED: &str = "
-SELECT certificate, ca, ended, class, theirs, local, until FROM attempt AS one
+SELECT certificate, ca, ended, class, theirs, local, until, firm FROM attempt AS one
 WHERE version IS NULL
   AND id > (SELECT coalesce(max(id), 0) FROM attempt
             WHERE certificate = one.certificate AND version IS NOT NULL)
@@ -162,6 +162,7 @@ impl SqliteHistory {
                 at: time(row, 2)?,
                 rejected: row.get::<_, Option<String>>(3)?.as_deref()
                     == Some(FailureClass::Rejected.as_str()),
+                firm: row.get(7)?,
                 theirs: row.get(4)?,
                 local: row.get(5)?,
                 until: maybe_time(row, 6)?,
@@ -194,12 +195,15 @@ impl SqliteHistory {
 
 impl History for SqliteHistory {
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
-        let (version, class, theirs, local, until, causes) = match &attempt.result {
-            ClosedResult::Issued { version } => (Some(*version), None, false, false, None, None),
-            ClosedResult::Rehearsed => (None, None, false, false, None, None),
+        let (version, class, theirs, firm, local, until, causes) = match &attempt.result {
+            ClosedResult::Issued { version } => {
+                (Some(*version), None, false, false, false, None, None)
+            }
+            ClosedResult::Rehearsed => (None, None, false, false, false, None, None),
             ClosedResult::Failed {
                 class,
                 theirs,
+                firm,
                 local,
                 until,
                 causes,
@@ -207,6 +211,7 @@ impl History for SqliteHistory {
                 None,
                 Some(class.as_str()),
                 *theirs,
+                *firm,
                 *local,
                 until.map(Timestamp::unix_ms),
                 Some(causes),
@@ -217,8 +222,8 @@ impl History for SqliteHistory {
         self.write(
             "INSERT INTO attempt
              (run, certificate, ca, started, ended, version, class, theirs, local, until, causes,
-              instead_of, because)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              instead_of, because, firm)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 attempt.run,
                 attempt.certificate.as_str(),
@@ -233,6 +238,7 @@ impl History for SqliteHistory {
                 causes,
                 stands_in.map(|(ca, _)| ca.as_str()),
                 stands_in.map(|(_, because)| because.to_string()),
+                firm,
             ],
         )
     }

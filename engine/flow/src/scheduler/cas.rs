@@ -418,6 +418,7 @@ impl Shift<'_> {
             at: now,
             theirs: failure.is_about_the_ca(),
             rejected: class == FailureClass::Rejected,
+            firm: failure.refuses_the_name(),
             // A secret that cannot be read is this machine's trouble: looked at again soon.
             local: matches!(failure, Failure::Offline { .. } | Failure::Secret(_))
                 || failure.is_unsent(),
@@ -430,6 +431,7 @@ impl Shift<'_> {
         let result = ClosedResult::Failed {
             class,
             theirs: failed.theirs,
+            firm: failed.firm,
             local: failed.local,
             until: failed.until,
             causes: failure.lines(),

@@ -513,6 +513,7 @@ impl History for World {
             ClosedResult::Failed {
                 class,
                 theirs,
+                firm,
                 local,
                 until,
                 ..
@@ -521,6 +522,7 @@ impl History for World {
                 at: attempt.ended,
                 theirs: *theirs,
                 rejected: *class == FailureClass::Rejected,
+                firm: *firm,
                 local: *local,
                 until: *until,
                 rehearsed: false,

@@ -41,6 +41,7 @@ impl Memory {
                 ClosedResult::Failed {
                     class,
                     theirs,
+                    firm,
                     local,
                     until,
                     ..
@@ -49,6 +50,7 @@ impl Memory {
                     at: attempt.ended,
                     theirs: *theirs,
                     rejected: *class == FailureClass::Rejected,
+                    firm: *firm,
                     local: *local,
                     until: *until,
                     rehearsed: false,

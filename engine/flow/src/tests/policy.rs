@@ -403,3 +403,37 @@ async fn what_a_ca_advises_is_asked_when_the_certificate_is_installed() {
     assert!(place("accept") < place("/ari/"), "{trace:?}");
     assert!(place("/ari/") < place("keep the advice"), "{trace:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_the_ca_does_not_sign_is_not_asked_for_again_in_a_minute() {
+    // What the CA says, and the minutes to the next try, spread by a quarter.
+    for (kind, minutes) in [
+        ("rejectedIdentifier", 100),
+        ("unsupportedIdentifier", 100),
+        ("caa", 100),
+        ("dns", 1),
+        ("unauthorized", 1),
+    ] {
+        let world = World::new(&["first", "second"]);
+        let cas = ["first", "second"];
+        let mut settings = settings(cas.map(profile).to_vec(), shop(&["first"]));
+        world
+            .state()
+            .cas
+            .get_mut("first")
+            .expect("its name")
+            .refuses_orders = Some(kind);
+        let report = timer(&world, &settings, Force::No).await;
+        let (until, _) = only(&report).next_try.clone().expect("a next try");
+        let wait = until.since(only(&report).ended).as_secs_f64() / 60.0;
+        let expected = f64::from(minutes);
+        assert!(
+            (0.7 * expected..1.3 * expected).contains(&wait),
+            "{kind}: {wait}"
+        );
+        // With a fallback the policy decides, and here there is nothing to wait for.
+        settings.certificates = shop(&["first", "second"]);
+        let report = timer(&world, &settings, Force::No).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("second"), "{kind}");
+    }
+}
