@@ -41,6 +41,11 @@ const LOOKS_BEFORE_DOUBT: u32 = 8;
 /// then another order would give a second certificate.
 const FETCHING: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// An order that was finalized and is denied is looked for so long: it may be a part of the CA that does
+/// not know yet what another part has done, and another order would give a second certificate. A CA that
+/// denies it for longer has lost it.
+const DENIED: Duration = Duration::from_secs(15 * 60);
+
 /// Looks at an order in one process, if the deadline never comes because the clock goes backwards.
 const MOST_LOOKS: u32 = 2_000;
 
@@ -160,9 +165,12 @@ impl Machine {
                 retry_after,
             } => self.answered(failures, retry_after, now),
             Event::KeyReady => match &self.order {
-                Some(order) => Effect::Finalize {
-                    url: order.finalize.clone(),
-                },
+                Some(order) => {
+                    self.run.finalized = self.run.finalized.or(Some(now));
+                    Effect::Finalize {
+                        url: order.finalize.clone(),
+                    }
+                }
                 None => self.look_again(Failure::Stopped, now),
             },
             Event::Downloaded { pem, facts, note } => {
@@ -207,6 +215,7 @@ impl Machine {
             };
         }
         self.run.stage = Stage::Planned;
+        self.run.finalized = None;
         self.order = None;
         self.open.clear();
         if self.owes() {

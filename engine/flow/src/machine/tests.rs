@@ -2,9 +2,9 @@
 
 mod fixture;
 mod properties;
+mod waits;
 
 use waxwing_acme::problem::{Problem, ProblemKind};
-use waxwing_acme::retry_after::RetryAfter;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::TransportStage;
 
@@ -162,35 +162,6 @@ fn lost_answers_are_looked_into_before_anything_is_sent_again() {
     let taken = authorizations(AuthorizationStatus::Pending, ChallengeStatus::Processing);
     let taken_up = and(answered(vec![lost()]), vec![taken]);
     check(fresh(), taken_up, "read the order Poll { nth: 0 }");
-
-    // What the CA asks for with its answer holds for the next look, within what a run waits.
-    let asked = |seconds| {
-        let answered = Event::Answered {
-            failures: Vec::new(),
-            retry_after: Some(Duration::from_secs(seconds)),
-        };
-        and(good("visible"), vec![answered])
-    };
-    check(fresh(), asked(7), "read the order Asked(7s)");
-    check(fresh(), asked(60), "read the order Asked(60s)");
-    let parked = and(asked(61), vec![cleaned()]);
-    check(fresh(), parked, "end rate-limited, journal kept");
-    // And so it does with the authorizations, of which the slowest decides.
-    let slow = |seconds: [Option<u64>; 2]| {
-        let taken = authorizations(AuthorizationStatus::Pending, ChallengeStatus::Processing);
-        let Event::AuthorizationsSeen(mut all) = taken else {
-            panic!("authorizations")
-        };
-        for ((_, one), seconds) in all.iter_mut().zip(seconds) {
-            one.retry_after = seconds.map(|it| RetryAfter::After(Duration::from_secs(it)));
-        }
-        and(answered(vec![lost()]), vec![Event::AuthorizationsSeen(all)])
-    };
-    let check_slow = |seconds, want| check(fresh(), slow(seconds), want);
-    check_slow([Some(7), None], "read the order Asked(7s)");
-    check_slow([Some(7), Some(9)], "read the order Asked(9s)");
-    let parked = and(slow([None, Some(61)]), vec![cleaned()]);
-    check(fresh(), parked, "end rate-limited, journal kept");
 
     // What the CA asks for holds for the look as well.
     let busy = vec![lost(), refused(503, "rateLimited", Some("7"))];

@@ -46,6 +46,7 @@ pub(super) fn fresh() -> Run {
         order_url: None,
         began: START,
         stage: Stage::Planned,
+        finalized: None,
         attempts: 0,
         obligations: Vec::new(),
     }
