@@ -213,7 +213,7 @@ impl fmt::Display for TransportError {
             TransportStage::Request => "the request could not be made",
             TransportStage::Setup => "nothing was sent: the configuration cannot be followed",
             TransportStage::Dns => "name look-up failed",
-            TransportStage::Resolver => "name look-up failed, for no resolver answers,",
+            TransportStage::Resolver => "no answer from a resolver",
             TransportStage::Route => "no way to the host from here",
             TransportStage::Address => "every address of the host is forbidden here",
             TransportStage::Connect => "no connection",

@@ -33,7 +33,7 @@ use super::judge::{Office, at_work};
 use super::plan::{Cell, Course, Endpoint, Ill};
 use super::ports::{Leaps, Line, Middle, Nothing, Records, Trouble, stuck};
 
-/// No run may take longer in real time.
+/// Nothing but a run may take longer in real time.
 const HANG: Duration = Duration::from_secs(60);
 
 /// Runs that are made while a fault lasts for ever.
@@ -114,7 +114,10 @@ impl Play {
         first: Office,
         spare: Option<Office>,
     ) -> Self {
-        let clock = Arc::new(Leaps::new(SystemClock.now()));
+        let clock = Arc::new(Leaps::new(
+            SystemClock.now(),
+            at_work(cell, &first, spare.as_ref()),
+        ));
         let mut settings = stage.settings.clone();
         let ca = |name| CaName::parse(name).expect("a literal name");
         let cas = [(ca("first"), Some(&first)), (ca("spare"), spare.as_ref())];
@@ -143,6 +146,7 @@ impl Play {
             classify,
             trouble: Mutex::new(trouble),
             struck: AtomicUsize::new(0),
+            passed: AtomicUsize::new(0),
         };
         Self {
             cell,
@@ -361,6 +365,7 @@ impl Play {
     /// of its own; what is locked by nobody else is tried again.
     async fn run(&mut self) -> CertificateReport {
         let cell = self.cell;
+        let stuck = stuck(Arc::clone(&self.clock), Arc::clone(&self.line));
         let run = async {
             loop {
                 let report = self.run_unless_locked().await;
@@ -370,8 +375,10 @@ impl Play {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        let report = tokio::time::timeout(HANG, run).await;
-        report.unwrap_or_else(|_late| panic!("{cell}: a run hangs"))
+        tokio::select! {
+            report = run => report,
+            why = stuck => panic!("{cell}: a run {why}"),
+        }
     }
 
     async fn run_unless_locked(&mut self) -> CertificateReport {
