@@ -448,7 +448,7 @@ pub trait History: Send + Sync {
     fn change_budgets(
         &self,
         keys: &[BudgetKey],
-        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+        change: ChangeBudgets<'_>,
     ) -> Result<(), StoreError>;
     /// The same for one budget.
     fn change_budget(
@@ -464,6 +464,9 @@ pub trait History: Send + Sync {
     /// Forgets attempts, installations and sightings from before `before`, but none that still counts.
     fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
 }
+
+/// What [`History::change_budgets`] asks: what is kept goes in, what is to be kept comes out.
+pub type ChangeBudgets<'a> = &'a mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>;
 
 /// Which budget.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -28,7 +28,7 @@ use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
-use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
@@ -322,7 +322,7 @@ impl History for SqliteHistory {
     fn change_budgets(
         &self,
         keys: &[BudgetKey],
-        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+        change: ChangeBudgets<'_>,
     ) -> Result<(), StoreError> {
         budgets::change(self, keys, change)
     }

@@ -33,7 +33,8 @@ use crate::certificate::{
 use crate::driver::Ports;
 use crate::history::{self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use crate::ports::{
-    AccountRecord, BudgetKey, CertificateStore, Clock, Entropy, History, LockGuard, StoreError,
+    AccountRecord, BudgetKey, CertificateStore, ChangeBudgets, Clock, Entropy, History, LockGuard,
+    StoreError,
 };
 use crate::session::SessionPorts;
 
@@ -580,7 +581,7 @@ impl History for World {
     fn change_budgets(
         &self,
         keys: &[BudgetKey],
-        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+        change: ChangeBudgets<'_>,
     ) -> Result<(), StoreError> {
         let budgets = &mut self.state().budgets;
         let kept: Vec<_> = keys.iter().map(|key| budgets.get(key).copied()).collect();

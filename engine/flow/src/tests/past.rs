@@ -12,7 +12,7 @@ use waxwing_core::time::Timestamp;
 
 use super::world::World;
 use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
-use crate::ports::{BudgetKey, History, StoreError};
+use crate::ports::{BudgetKey, ChangeBudgets, History, StoreError};
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -137,7 +137,7 @@ impl History for World {
     fn change_budgets(
         &self,
         keys: &[BudgetKey],
-        change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+        change: ChangeBudgets<'_>,
     ) -> Result<(), StoreError> {
         let owner = keys.first().map_or("nobody", |key| key.owner.as_str());
         self.disk("change the budgets of", owner, |state| {

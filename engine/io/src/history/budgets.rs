@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use waxwing_core::budget::Bucket;
-use waxwing_flow::ports::{BudgetKey, StoreError};
+use waxwing_flow::ports::{BudgetKey, ChangeBudgets, StoreError};
 
 use super::{SqliteHistory, failed, time};
 
@@ -27,7 +27,7 @@ pub(super) fn read(connection: &Connection, key: &BudgetKey) -> rusqlite::Result
 pub(super) fn change(
     history: &SqliteHistory,
     keys: &[BudgetKey],
-    change: &mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>,
+    change: ChangeBudgets<'_>,
 ) -> Result<(), StoreError> {
     let mut connection = history.connection();
     let mut write = || -> rusqlite::Result<()> {
