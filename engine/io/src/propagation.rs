@@ -48,9 +48,12 @@ pub(crate) async fn some_resolver_answers(host: &str) -> bool {
     };
     match ask::says_something(&resolver, host).await {
         Ok(()) => true,
-        // A resolver of this machine that is cut off itself answers so for every name.
-        Err(NoAnswer::Code(_)) => ask::says_something(&resolver, ".").await.is_ok(),
-        Err(NoAnswer::Silent(_) | NoAnswer::Other(_)) => false,
+        // A resolver of this machine that is cut off itself answers so for every name. Some names, such
+        // as those of the local network, are not for a resolver at all.
+        Err(NoAnswer::Code(_) | NoAnswer::Other(_)) => {
+            ask::says_something(&resolver, ".").await.is_ok()
+        }
+        Err(NoAnswer::Silent(_)) => false,
     }
 }
 

@@ -12,9 +12,10 @@ impl CaError {
             Self::Transport(error) => {
                 let hint = match error.stage {
                     TransportStage::Resolver => {
-                        "see what /etc/resolv.conf names, and whether it can be reached from here"
+                        "see which resolvers this machine is told to ask, and whether they can be \
+                         reached from here"
                     }
-                    TransportStage::Route => "see whether this machine has a network: `ip route`",
+                    TransportStage::Route => "see whether this machine has a network",
                     TransportStage::Dns => {
                         "`waxwing check` asks the resolvers; [network] resolvers sets others"
                     }
