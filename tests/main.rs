@@ -10,6 +10,8 @@ mod cases {
     mod cli;
     mod counts;
     mod crash;
+    #[cfg(target_os = "linux")]
+    mod cut_off;
     #[cfg(unix)]
     mod daemon;
     mod damage;

@@ -69,6 +69,7 @@ fn killed(rig: &Rig, judge: &Judge, moment: &str, nth: u64, after: Duration) {
     let name = format!("kill{nth}");
     configure(rig, judge, &name);
     let before = judge.traffic().count(Class::NewOrder);
+    let issued = judge.issued();
     let mut child = rig.command(&["renew"]).spawn().expect("the program starts");
     std::thread::sleep(after);
     // One that was done already is a moment, too.
@@ -86,6 +87,9 @@ fn killed(rig: &Rig, judge: &Judge, moment: &str, nth: u64, after: Duration) {
     assert_eq!(rig.versions(&name), 1, "{moment}: stored once");
     let orders = judge.traffic().count(Class::NewOrder) - before;
     assert!(orders <= 2, "{moment}: {orders} orders");
+    // A second order stands for one whose URL was lost, and such a one is never finalized: whatever
+    // the moment, the CA has made one certificate, which is the one that is stored.
+    assert_eq!(judge.issued() - issued, 1, "{moment}: certificates made");
     let open = rig.path("state/journal");
     let entries = fs::read_dir(&open).into_iter().flatten().flatten();
     let left: Vec<_> = entries.map(|entry| entry.file_name()).collect();

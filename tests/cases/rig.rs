@@ -41,6 +41,14 @@ impl Judge {
         }
     }
 
+    /// How many certificates it has issued, by its own account.
+    pub(crate) fn issued(&self) -> usize {
+        match self {
+            Self::World(ca) => ca.certificates().len(),
+            Self::Pebble(pebble) => pebble.issued().expect("Pebble writes its log"),
+        }
+    }
+
     /// The nth root that its certificates can be verified with.
     pub(crate) fn root_pem(&self, nth: usize) -> String {
         match self {

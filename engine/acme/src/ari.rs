@@ -71,6 +71,8 @@ impl Term {
     pub const fn of_transport(error: &TransportError) -> Self {
         match error.stage {
             TransportStage::Timeout | TransportStage::Exchange => Self::Temporary,
+            // Nobody was asked: that says nothing about the CA.
+            TransportStage::Resolver | TransportStage::Route => Self::Temporary,
             _ => Self::LongTerm,
         }
     }
@@ -263,6 +265,8 @@ mod tests {
         };
         check(TransportStage::Timeout, Term::Temporary);
         check(TransportStage::Exchange, Term::Temporary);
+        check(TransportStage::Resolver, Term::Temporary);
+        check(TransportStage::Route, Term::Temporary);
         check(TransportStage::Dns, Term::LongTerm);
         check(TransportStage::Connect, Term::LongTerm);
         check(TransportStage::Tls, Term::LongTerm);

@@ -66,6 +66,15 @@ impl Problem {
             subproblems,
         })
     }
+
+    /// True if a name itself is refused, or one of several, and not what was seen in its DNS: another
+    /// try gets the same answer until the CA's rules or the name's CAA records are others.
+    pub fn is_about_the_name(&self) -> bool {
+        let kinds = self.subproblems.iter().map(|one| &one.kind);
+        std::iter::once(&self.kind)
+            .chain(kinds)
+            .any(ProblemKind::is_about_the_name)
+    }
 }
 
 /// `type: detail; name: type: detail; …`
@@ -168,6 +177,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// See [`Problem::is_about_the_name`].
+            const fn is_about_the_name(&self) -> bool {
+                matches!(
+                    self,
+                    Self::Caa | Self::RejectedIdentifier | Self::UnsupportedIdentifier
+                )
+            }
+
             /// Every type of the registry.
             #[cfg(test)]
             const REGISTERED: &'static [Self] = &[$(Self::$variant,)*];
@@ -241,6 +258,37 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn some_problems_are_about_the_name_and_the_others_about_the_moment() {
+        let about = |kind: &str, below: &[&str]| {
+            let below = below
+                .iter()
+                .map(|kind| json!({ "type": urn(kind), "detail": "d" }));
+            let below: Vec<_> = below.collect();
+            let problem = json!({ "type": urn(kind), "detail": "d", "subproblems": below });
+            let problem = Problem::from_value(&problem).expect("a problem");
+            problem.is_about_the_name()
+        };
+        let firm = ["caa", "rejectedIdentifier", "unsupportedIdentifier"];
+        for kind in ProblemKind::REGISTERED {
+            let kind = kind.as_str();
+            assert_eq!(about(kind, &[]), firm.contains(&kind), "{kind}");
+        }
+        assert!(!about("somethingNew", &[]));
+        assert!(about("compound", &["caa"]));
+        // One name of several is enough: the order would fail again.
+        assert!(about("compound", &["dns", "rejectedIdentifier"]));
+        assert!(!about(
+            "compound",
+            &["dns", "unauthorized", "incorrectResponse"]
+        ));
+        assert!(!about("compound", &[]));
+    }
+
+    fn urn(kind: &str) -> String {
+        format!("urn:ietf:params:acme:error:{kind}")
+    }
 
     #[test]
     fn every_registered_type_reads_back_what_it_writes() {

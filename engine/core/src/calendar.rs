@@ -3,14 +3,16 @@
 //! A calendar says when work may start. It moves work, it never forbids it: who asks bounds the
 //! search, and what is found outside of the bounds does not count. A window belongs to the day on
 //! which it begins, so `Fri 22:00-04:00` ends on Saturday. Days on which the clocks change are as
-//! long as they are: a window in the skipped hour begins when that hour would have ended.
+//! long as they are: what would begin or end in the skipped hour does so when the clocks jump, so that a
+//! window which lies in it does not come on that day; an hour that comes twice is in a window twice, but
+//! for one that begins or ends in it, which goes by the first time.
 
 mod parse;
 
 use std::time::Duration;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use jiff::tz::{AmbiguousOffset, TimeZone};
 
 use crate::time::{Timestamp, Window};
 
@@ -160,8 +162,8 @@ fn date_of(at: Timestamp, zone: &TimeZone) -> Option<Date> {
     Some(at.to_zoned_datetime(zone.clone()).date())
 }
 
-/// The moment at which the clock shows so many minutes after midnight of `day`; minutes beyond the
-/// day are on the next one.
+/// The moment at which the clock shows so many minutes after midnight of `day`, for the first time if it
+/// does so twice, or jumps over them; minutes beyond the day are on the next one.
 fn moment(day: Date, minutes: u32, zone: &TimeZone) -> Option<Timestamp> {
     let day = if minutes >= DAY_MINUTES {
         day.tomorrow().ok()?
@@ -171,11 +173,18 @@ fn moment(day: Date, minutes: u32, zone: &TimeZone) -> Option<Timestamp> {
     let minutes = minutes % DAY_MINUTES;
     let hour = i8::try_from(minutes / 60).ok()?;
     let minute = i8::try_from(minutes % 60).ok()?;
-    let shown = day
-        .at(hour, minute, 0, 0)
-        .to_zoned_datetime(zone.clone())
-        .ok()?;
-    Some(Timestamp::from_unix_ms(shown.timestamp().as_millisecond()))
+    let shown = day.at(hour, minute, 0, 0);
+    let found = zone.to_ambiguous_timestamp(shown);
+    let at = match found.offset() {
+        AmbiguousOffset::Gap { after, .. } => {
+            let before = after.to_timestamp(shown).ok()?;
+            zone.following(before).next()?.timestamp()
+        }
+        AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => {
+            found.compatible().ok()?
+        }
+    };
+    Some(Timestamp::from_unix_ms(at.as_millisecond()))
 }
 
 fn clip(one: Window, bounds: Window) -> Option<Window> {
@@ -295,6 +304,35 @@ mod tests {
         assert_eq!(
             open(&berlin, "2027-10-30T12:00:00Z", "2027-10-31T12:00:00Z"),
             ["2027-10-31T00:00:00Z 2027-10-31T02:00:00Z"]
+        );
+        // Windows that touch the hour, on the day without it (the clocks jump at 01:00 UTC) and on the
+        // day with two of it (they are set back at 01:00 UTC).
+        let check = |window: &str, spring: &[&str], autumn: &[&str]| {
+            let berlin = calendar(&[&format!("{window} Europe/Berlin")], &[]);
+            let found = open(&berlin, "2027-03-27T22:00:00Z", "2027-03-28T12:00:00Z");
+            assert_eq!(found, spring, "{window} in spring");
+            let found = open(&berlin, "2027-10-30T22:00:00Z", "2027-10-31T12:00:00Z");
+            assert_eq!(found, autumn, "{window} in autumn");
+        };
+        check(
+            "02:30-04:00",
+            &["2027-03-28T01:00:00Z 2027-03-28T02:00:00Z"],
+            &["2027-10-31T00:30:00Z 2027-10-31T03:00:00Z"],
+        );
+        check(
+            "01:00-02:30",
+            &["2027-03-28T00:00:00Z 2027-03-28T01:00:00Z"],
+            &["2027-10-30T23:00:00Z 2027-10-31T00:30:00Z"],
+        );
+        check(
+            "02:10-02:50",
+            &[],
+            &["2027-10-31T00:10:00Z 2027-10-31T00:50:00Z"],
+        );
+        check(
+            "01:00-05:00",
+            &["2027-03-28T00:00:00Z 2027-03-28T03:00:00Z"],
+            &["2027-10-30T23:00:00Z 2027-10-31T04:00:00Z"],
         );
     }
 

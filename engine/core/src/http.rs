@@ -150,11 +150,15 @@ pub enum TransportStage {
     /// Roots or a proxy that the configuration names cannot be used; nothing was tried, and nobody
     /// but the operator can do something.
     Setup,
-    /// The host name could not be looked up.
+    /// The host name could not be looked up, though a resolver answers.
     Dns,
+    /// The host name could not be looked up because no resolver answers.
+    Resolver,
     /// Every address of the host is one that the policy forbids.
     Address,
-    /// No connection: refused, unreachable, or no answer within the connect time-out.
+    /// This machine knows no way to the host: no network, or none of that kind.
+    Route,
+    /// No connection: refused, or no answer within the connect time-out.
     Connect,
     /// The TLS handshake failed, the certificate of the server was not accepted among the reasons.
     Tls,
@@ -171,7 +175,14 @@ impl TransportStage {
     pub const fn is_before_sending(self) -> bool {
         matches!(
             self,
-            Self::Request | Self::Setup | Self::Dns | Self::Address | Self::Connect | Self::Tls
+            Self::Request
+                | Self::Setup
+                | Self::Dns
+                | Self::Resolver
+                | Self::Address
+                | Self::Route
+                | Self::Connect
+                | Self::Tls
         )
     }
 }
@@ -202,6 +213,8 @@ impl fmt::Display for TransportError {
             TransportStage::Request => "the request could not be made",
             TransportStage::Setup => "nothing was sent: the configuration cannot be followed",
             TransportStage::Dns => "name look-up failed",
+            TransportStage::Resolver => "no answer from a resolver",
+            TransportStage::Route => "no way to the host from here",
             TransportStage::Address => "every address of the host is forbidden here",
             TransportStage::Connect => "no connection",
             TransportStage::Tls => "TLS handshake failed",

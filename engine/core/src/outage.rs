@@ -2,8 +2,9 @@
 //!
 //! A CA that cannot be reached says nothing about itself as long as nobody else can be reached
 //! either. So when one host fails before it has answered anything, an unrelated one is asked, and
-//! this module judges what came of both. What a newcomer gets wrong: an error page is an answer;
-//! it proves the network.
+//! this module judges what came of both. Some failures need no comparison: where no resolver answers,
+//! or there is no route, the host was never reached. What a newcomer gets wrong: an error page is an
+//! answer; it proves the network.
 
 use crate::http::TransportStage;
 
@@ -19,7 +20,7 @@ pub enum Contact {
 /// Whose trouble it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// This machine's: unrelated hosts fail in the same way.
+    /// This machine's: unrelated hosts fail in the same way, or nothing has left it.
     Local,
     /// The host's own: others can be reached.
     Theirs,
@@ -39,14 +40,20 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     if others.contains(&Contact::Answered) {
         return Verdict::Theirs;
     }
-    // A request that could not even be made is a mistake in the configuration of that host.
-    let unmade = |other: &&Contact| {
-        matches!(
-            other,
-            Contact::Silent(
-                TransportStage::Request | TransportStage::Setup | TransportStage::Address
-            )
-        )
+    if is_local(failed) {
+        return Verdict::Local;
+    }
+    // A request that could not even be made is a mistake in the configuration of that host, and one
+    // that this machine could not send says nothing about the others.
+    let unmade = |other: &&Contact| match other {
+        Contact::Answered => false,
+        Contact::Silent(stage) => {
+            is_local(*stage)
+                || matches!(
+                    stage,
+                    TransportStage::Request | TransportStage::Setup | TransportStage::Address
+                )
+        }
     };
     let others: Vec<Contact> = others.iter().filter(|o| !unmade(o)).copied().collect();
     // Somebody else who was found and refuses at another depth is a second, independent trouble,
@@ -64,6 +71,12 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     }
 }
 
+/// True if such a failure is this machine's as long as nobody else has answered it. That a connection
+/// is refused is no such failure: whoever refuses was reached.
+pub const fn is_local(stage: TransportStage) -> bool {
+    matches!(stage, TransportStage::Resolver | TransportStage::Route)
+}
+
 /// The part of the way on which it failed.
 #[derive(PartialEq, Eq)]
 enum Layer {
@@ -75,8 +88,9 @@ enum Layer {
 
 const fn layer(stage: TransportStage) -> Layer {
     match stage {
-        TransportStage::Dns => Layer::Resolver,
+        TransportStage::Dns | TransportStage::Resolver => Layer::Resolver,
         TransportStage::Request
+        | TransportStage::Route
         | TransportStage::Setup
         | TransportStage::Address
         | TransportStage::Connect => Layer::Route,
@@ -95,7 +109,10 @@ mod tests {
     #[test]
     fn the_same_trouble_everywhere_is_ours() {
         use Contact::{Answered, Silent};
-        use TransportStage::{Connect, Dns, Exchange, Request, Timeout, Tls};
+        use TransportStage::{
+            Address, Connect, Dns, Exchange, Request, Resolver, Route, Setup, Timeout, Tls,
+            TooLarge,
+        };
         let check = |failed, others: &[Contact], want| {
             assert_eq!(judge(failed, others), want, "{failed:?} {others:?}");
         };
@@ -115,5 +132,22 @@ mod tests {
         check(Connect, &[Silent(Request)], Verdict::Unknown);
         // It never left this machine.
         check(Request, &[Answered], Verdict::Local);
+        // No resolver, no route: nobody is needed to compare with.
+        for stage in [Resolver, Route] {
+            check(stage, &[], Verdict::Local);
+            check(stage, &[Silent(Connect)], Verdict::Local);
+            check(stage, &[Silent(stage)], Verdict::Local);
+            check(stage, &[Silent(stage), Answered], Verdict::Theirs);
+            // And it is no witness for or against anybody.
+            check(Connect, &[Silent(stage)], Verdict::Unknown);
+            check(Dns, &[Silent(stage), Silent(Dns)], Verdict::Local);
+            check(Tls, &[Silent(stage), Silent(Connect)], Verdict::Theirs);
+        }
+        // Nothing else is local by itself, a refused connection for one.
+        let told = [Request, Setup, Address, Resolver, Route];
+        for stage in [Dns, Connect, Tls, Exchange, Timeout, TooLarge] {
+            assert!(!told.contains(&stage) && !is_local(stage), "{stage:?}");
+            check(stage, &[], Verdict::Unknown);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use waxwing_core::budget::{Bucket, Limit};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
-use waxwing_core::name::{CaName, Identifier};
+use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::time::Timestamp;
 
 use crate::failure::Failure;
@@ -99,9 +99,13 @@ pub(crate) fn requests(history: &dyn History, ca: &CaName) -> Option<Bucket> {
     })
 }
 
-/// Keeps it for the next run.
-pub(crate) fn keep_requests(history: &dyn History, ca: &CaName, bucket: Bucket) {
-    if let Err(error) = history.save_budget(&requests_key(ca), bucket) {
+/// Keeps it for the next run: `join` gets what is kept, which another run may have changed.
+pub(crate) fn keep_requests(
+    history: &dyn History,
+    ca: &CaName,
+    join: &mut dyn FnMut(Option<Bucket>) -> Option<Bucket>,
+) {
+    if let Err(error) = history.change_budget(&requests_key(ca), join) {
         tracing::warn!(ca = %ca, cause = %error, "a budget could not be kept");
     }
 }
@@ -122,17 +126,64 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
         kind: "registration".to_owned(),
         what: "stand-in".to_owned(),
     };
-    let taken = history.budget(&key).and_then(|bucket| {
+    let mut may = true;
+    let taken = history.change_budget(&key, &mut |bucket| {
         let bucket = bucket.unwrap_or_else(|| REGISTRATIONS.full(now));
-        match REGISTRATIONS.take(bucket, now) {
-            Ok(rest) => history.save_budget(&key, rest).map(|()| true),
-            Err(_until) => Ok(false),
-        }
+        let rest = REGISTRATIONS.take(bucket, now).ok();
+        may = rest.is_some();
+        rest
     });
-    taken.unwrap_or_else(|error| {
+    if let Err(error) = taken {
         tracing::warn!(ca = %ca, cause = %error, "a budget could not be kept");
-        true
-    })
+    }
+    may
+}
+
+/// Longest time for which a staging is left alone because it asked for it; see the same of the ladder.
+const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Keeps until when a staging has asked not to be asked for a certificate: a budget with nothing in it
+/// until then. A rehearsal is no attempt, so no ladder keeps it.
+pub(crate) fn keep_asked(
+    history: &dyn History,
+    staging: &CaName,
+    certificate: &CertificateName,
+    until: Timestamp,
+) {
+    let kept = history.change_budget(&asked_key(staging, certificate), &mut |_| {
+        Some(Bucket {
+            level: 0.0,
+            at: until,
+        })
+    });
+    if let Err(error) = kept {
+        tracing::warn!(ca = %staging, cause = %error, "what it asked for could not be kept");
+    }
+}
+
+/// Until when a staging is not to be asked for a certificate; none if it may be now. A moment that lies
+/// too far ahead was written by a clock that was wrong, or asked for by mistake.
+pub(crate) fn asked(
+    history: &dyn History,
+    staging: &CaName,
+    certificate: &CertificateName,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let kept = history.budget(&asked_key(staging, certificate));
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::warn!(ca = %staging, cause = %error, "a budget could not be read");
+        None
+    });
+    let until = kept.map(|bucket| bucket.at)?;
+    (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+}
+
+fn asked_key(staging: &CaName, certificate: &CertificateName) -> BudgetKey {
+    BudgetKey {
+        owner: staging.to_string(),
+        kind: "rehearsal".to_owned(),
+        what: certificate.to_string(),
+    }
 }
 
 /// Takes what one more order with these names needs: all of it, or nothing. Every name may have to be
@@ -147,34 +198,43 @@ pub(crate) fn take_order(
     names: &[Identifier],
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let mut taken: Vec<(BudgetKey, Bucket)> = Vec::new();
-    // Nothing is awaited between reading and keeping, so that no other order comes between.
+    let mut wanted: Vec<(LimitKind, Limit)> = Vec::new();
+    let mut all: Vec<BudgetKey> = Vec::new();
     for kind in [LimitKind::Orders, LimitKind::Authorizations] {
         let Some(limit) = profile.limits.get(&kind) else {
             continue;
         };
-        for key in keys(&profile.name, kind, names) {
-            let bucket = history.budget(&key).unwrap_or_else(|error| {
-                tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be read");
-                None
-            });
+        let keys = keys(&profile.name, kind, names);
+        wanted.extend(keys.iter().map(|_| (kind, *limit)));
+        all.extend(keys);
+    }
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut taken = Ok(());
+    let kept = history.change_budgets(&all, &mut |kept| {
+        let rest = kept.iter().zip(&wanted).map(|(bucket, (kind, limit))| {
             let bucket = bucket.unwrap_or_else(|| limit.full(now));
-            let rest = limit.take_many(bucket, need(kind, names), now);
-            let rest = rest.map_err(|until| Failure::Spent {
+            let rest = limit.take_many(bucket, need(*kind, names), now);
+            rest.map_err(|until| Failure::Spent {
                 ca: profile.name.clone(),
-                kind,
+                kind: *kind,
                 limit: *limit,
                 until,
-            })?;
-            taken.push((key, rest));
+            })
+        });
+        match rest.collect::<Result<Vec<_>, Failure>>() {
+            Ok(rest) => Some(rest),
+            Err(spent) => {
+                taken = Err(spent);
+                None
+            }
         }
+    });
+    if let Err(error) = kept {
+        tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
     }
-    for (key, rest) in taken {
-        if let Err(error) = history.save_budget(&key, rest) {
-            tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
-        }
-    }
-    Ok(())
+    taken
 }
 
 /// Gives back what an order has taken for authorizations that need not be begun, because the CA still
@@ -219,14 +279,16 @@ fn change(
     let Some(limit) = profile.limits.get(&kind) else {
         return;
     };
-    for key in keys(&profile.name, kind, names) {
-        let changed = history.budget(&key).and_then(|bucket| {
+    let keys = keys(&profile.name, kind, names);
+    let changed = history.change_budgets(&keys, &mut |kept| {
+        let buckets = kept.iter().map(|bucket| {
             let bucket = bucket.unwrap_or_else(|| limit.full(now));
-            history.save_budget(&key, how(limit, bucket))
+            how(limit, bucket)
         });
-        if let Err(error) = changed {
-            tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
-        }
+        Some(buckets.collect())
+    });
+    if let Err(error) = changed {
+        tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be kept");
     }
 }
 

@@ -294,9 +294,11 @@ impl Work<'_> {
             .map_err(Failure::Store)?;
         *written = Some(machine.run().clone());
         // What a run has sent counts for the next one even if it is killed.
-        if let Some(pace) = self.session.pace_to_keep() {
+        if self.session.pace_is_to_be_kept() {
             let ca = &self.session.profile().name;
-            budget::keep_requests(self.ports.history.as_ref(), ca, pace);
+            budget::keep_requests(self.ports.history.as_ref(), ca, &mut |found| {
+                self.session.keep_pace(found)
+            });
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::plugin::PluginFailure;
 use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError};
 
 mod hints;
+mod text;
 
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
 /// run out over what a plugin has misread.
@@ -97,7 +98,8 @@ pub enum Failure {
         /// URL and cause.
         tried: Vec<(String, CaError)>,
     },
-    /// Unrelated hosts failed in the same way, so it is this machine's network and nobody's CA.
+    /// Unrelated hosts failed in the same way, or no resolver answers, or there is no route: it is this
+    /// machine's network and nobody's CA.
     Offline {
         /// Each host that was tried, and what came of it.
         hosts: Vec<(String, CaError)>,
@@ -165,6 +167,13 @@ pub enum Failure {
         ca: CaName,
         /// What it asked for.
         retry_after: Duration,
+    },
+    /// A staging was not asked, because it has asked for a wait that is not over.
+    LeftAlone {
+        /// The staging.
+        ca: CaName,
+        /// Until when.
+        until: Timestamp,
     },
     /// The account cannot be made: terms, credentials from the CA.
     Account {
@@ -269,7 +278,9 @@ impl Failure {
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
                 FailureClass::Transient
             }
-            Self::Parked { .. } | Self::Spent { .. } => FailureClass::RateLimited,
+            Self::Parked { .. } | Self::LeftAlone { .. } | Self::Spent { .. } => {
+                FailureClass::RateLimited
+            }
             Self::Account { class, .. } => *class,
             Self::NoDnsChallenge { .. }
             | Self::NoProfile { .. }
@@ -300,12 +311,33 @@ impl Failure {
                     | Self::Validation { .. }
                     | Self::OrderDeadline { .. }
                     | Self::Parked { .. }
+                    | Self::LeftAlone { .. }
                     | Self::Account { .. }
                     | Self::NoDnsChallenge { .. }
                     | Self::NoProfile { .. }
                     | Self::Unreadable { .. }
                     | Self::Mismatch { .. }
             )
+    }
+
+    /// True if the CA refused a name by its own rules or by CAA, so that no other answer comes as long as
+    /// these are what they are. What it saw of a record may be another thing in a minute.
+    pub fn refuses_the_name(&self) -> bool {
+        match self {
+            Self::Validation { refused, .. } => refused
+                .iter()
+                .filter_map(|(_, problem)| problem.as_ref())
+                .any(Problem::is_about_the_name),
+            Self::Ca { error, .. } => match error.as_ref() {
+                CaError::Answer(answer) if answer.class() == FailureClass::Rejected => answer
+                    .problem
+                    .as_ref()
+                    .is_some_and(Problem::is_about_the_name),
+                _ => false,
+            },
+            Self::Rehearsal { failure, .. } => failure.refuses_the_name(),
+            _ => false,
+        }
     }
 
     /// True if nothing was sent, because roots or the proxy of the configuration cannot be used: the
@@ -357,7 +389,7 @@ impl Failure {
             }
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
-            Self::Spent { until, .. } => Some(*until),
+            Self::Spent { until, .. } | Self::LeftAlone { until, .. } => Some(*until),
             Self::Unrehearsed { until, .. } => *until,
             Self::Plugins(failures) => {
                 let asked = failures.iter().filter_map(|failure| failure.retry_after);
@@ -366,191 +398,19 @@ impl Failure {
             _ => None,
         }
     }
+}
 
-    /// Every cause, outermost first, a line each. The first line is the failure itself.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![self.to_string()];
-        match self {
-            Self::Directory { tried, .. } => {
-                lines.extend(tried.iter().map(|(url, cause)| match cause {
-                    CaError::Transport(error) => format!("{url}: {error}"),
-                    CaError::Answer(error) => error.to_string(),
-                }));
-            }
-            Self::Ca { error, .. } => lines.push(error.to_string()),
-            Self::Offline { hosts } => {
-                lines.extend(hosts.iter().map(|(host, cause)| match cause {
-                    CaError::Transport(error) => format!("{host}: {error}"),
-                    CaError::Answer(error) => format!("{host}: {error}"),
-                }));
-            }
-            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
-                lines.extend(failure.lines())
-            }
-            Self::Validation { refused, .. } => {
-                // A refusal of the whole order is the same for each name: once is enough.
-                match refused.as_slice() {
-                    [(_, Some(first)), rest @ ..]
-                        if !rest.is_empty()
-                            && rest.iter().all(|(_, other)| other.as_ref() == Some(first)) =>
-                    {
-                        lines.push(first.to_string());
-                    }
-                    _ => lines.extend(refused.iter().map(|(name, problem)| match problem {
-                        Some(problem) => format!("{name}: {problem}"),
-                        None => format!("{name}: the CA gave no reason"),
-                    })),
-                }
-            }
-            Self::Account { causes, .. } => lines.extend(causes.iter().cloned()),
-            Self::Unreadable { url, error, .. } => lines.push(format!("{url}: {error}")),
-            Self::Plugins(failures) => {
-                lines.clear();
-                for failure in failures {
-                    lines.push(failure.to_string());
-                    lines.extend(
-                        failure
-                            .details
-                            .iter()
-                            .map(|(name, value)| format!("{name}: {value}")),
-                    );
-                    lines.extend(failure.causes.iter().cloned());
-                }
-            }
-            Self::NoCa { passed_over, .. } => {
-                lines.extend(passed_over.iter().map(|(ca, why)| format!("{ca}: {why}")));
-            }
-            Self::Propagation { servers, .. } => {
-                lines.extend(servers.iter().map(|view| match &view.sees {
-                    Ok(true) => format!("{}: shows the value", view.server),
-                    Ok(false) => format!("{}: does not show the value", view.server),
-                    Err(cause) => format!("{}: {cause}", view.server),
-                }));
-            }
-            _ => {}
+/// By what it is seen that this machine is offline.
+pub fn offline_because(hosts: &[(String, CaError)]) -> String {
+    match hosts {
+        [(_, CaError::Transport(error))] if error.stage == TransportStage::Resolver => {
+            "no resolver answers".to_owned()
         }
-        lines
+        [(host, CaError::Transport(error))] if error.stage == TransportStage::Route => {
+            format!("it knows no way to {host}")
+        }
+        _ => format!("{} unrelated hosts failed in the same way", hosts.len()),
     }
 }
 
 impl std::error::Error for Failure {}
-
-/// The outermost line alone; [`Failure::lines`] has the rest.
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Directory { ca, .. } if self.is_unsent() => {
-                write!(
-                    f,
-                    "{ca} was not asked: the configuration cannot be followed"
-                )
-            }
-            Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
-            Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
-            Self::Spent {
-                ca,
-                kind,
-                limit,
-                until,
-            } => write!(
-                f,
-                "nothing was ordered at {ca}: its limit on {} ({limit}) is used up until {until}",
-                kind.as_str()
-            ),
-            Self::Offline { hosts } => write!(
-                f,
-                "this machine seems to be offline: {} unrelated hosts failed in the same way, so no \
-                 CA is to blame and no fallback was spent",
-                hosts.len()
-            ),
-            Self::Rehearsal { ca, staging, .. } => write!(
-                f,
-                "nothing was ordered at {ca}, which refused it last time: {staging} refuses it too"
-            ),
-            Self::Unrehearsed { ca, staging, .. } => write!(
-                f,
-                "nothing was ordered at {ca}, which refused it before: {staging} could not be asked \
-                 first, and there is time"
-            ),
-            Self::Validation { ca, refused } => {
-                let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();
-                write!(f, "{ca} refused {}", names.join(", "))
-            }
-            Self::OrderDeadline { ca, status, waited } => write!(
-                f,
-                "the order at {ca} is still {status} after {} s; it is kept and looked at again",
-                waited.as_secs()
-            ),
-            Self::Parked { ca, retry_after } => write!(
-                f,
-                "{ca} asks to come back in {} s; the order is kept until then",
-                retry_after.as_secs()
-            ),
-            Self::Account { ca, reason, .. } => write!(f, "no account at {ca}: {reason}"),
-            Self::NoDnsChallenge {
-                ca,
-                identifier,
-                offered,
-            } => write!(
-                f,
-                "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
-                offered.join(", ")
-            ),
-            Self::NoCa {
-                certificate,
-                cas,
-                passed_over,
-            } if passed_over.is_empty() => {
-                let cas: Vec<&str> = cas.iter().map(CaName::as_str).collect();
-                write!(
-                    f,
-                    "{certificate} cannot be rehearsed: no staging CA is known for {}",
-                    cas.join(", ")
-                )
-            }
-            Self::NoCa { certificate, .. } => {
-                write!(f, "no CA of the list can be asked for {certificate}")
-            }
-            Self::NoProfile {
-                ca,
-                profile,
-                offered,
-            } => write!(
-                f,
-                "{ca} does not offer the profile {profile} (offered: {offered})"
-            ),
-            Self::NoValidator { identifier } => {
-                write!(f, "no DNS plugin is responsible for {identifier}")
-            }
-            Self::Plugins(failures) => match failures.first() {
-                Some(first) => write!(f, "{first}"),
-                None => f.write_str("a plugin failed without saying why"),
-            },
-            Self::Lookup(error) => write!(f, "{error}"),
-            Self::Propagation {
-                fqdn,
-                servers,
-                waited,
-            } => {
-                let seen = servers.iter().filter(|view| view.sees == Ok(true)).count();
-                write!(
-                    f,
-                    "the TXT record at {fqdn} was seen on {seen} of {} name servers after {} s",
-                    servers.len(),
-                    waited.as_secs()
-                )
-            }
-            Self::Unreadable { ca, .. } => write!(f, "the certificate from {ca} cannot be read"),
-            Self::Mismatch { ca, what } => {
-                write!(f, "the certificate from {ca} was not stored: {what}")
-            }
-            Self::Store(error) => write!(f, "{error}"),
-            Self::Crypto(error) => write!(f, "{error}"),
-            Self::Secret(error) => write!(f, "{error}"),
-            Self::NoSuchPlugin(plugin) => {
-                write!(f, "the plugin {plugin} is not configured any more")
-            }
-            Self::Stopped => f.write_str("stopped before it was done"),
-        }
-    }
-}

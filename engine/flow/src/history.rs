@@ -55,6 +55,8 @@ pub enum ClosedResult {
         class: FailureClass,
         /// True if the trouble was the CA's.
         theirs: bool,
+        /// True if the CA refused the name itself.
+        firm: bool,
         /// True if it was this machine's network.
         local: bool,
         /// Until when the CA asked to be left alone.

@@ -39,6 +39,9 @@ struct RunFile {
     rehearsal: bool,
     order_url: Option<String>,
     began: String,
+    /// Not in the journals of the first release.
+    #[serde(default)]
+    finalized: Option<String>,
     stage: String,
     attempts: u32,
     #[serde(default)]
@@ -78,6 +81,7 @@ pub fn write(run: &Run) -> Result<String, JournalError> {
         rehearsal: terms.rehearsal,
         order_url: run.order_url.clone(),
         began: run.began.exact(),
+        finalized: run.finalized.map(Timestamp::exact),
         stage: run.stage.as_str().to_owned(),
         attempts: run.attempts,
         obligation: run.obligations.iter().map(obligation_file).collect(),
@@ -121,6 +125,12 @@ pub fn read(text: &str) -> Result<Run, JournalError> {
         },
         order_url: file.order_url,
         began: Timestamp::parse(&file.began).map_err(|e| shape(&e))?,
+        finalized: file
+            .finalized
+            .as_deref()
+            .map(Timestamp::parse)
+            .transpose()
+            .map_err(|e| shape(&e))?,
         stage: Stage::parse(&file.stage)
             .ok_or_else(|| JournalError::Shape(format!("no stage `{}`", file.stage)))?,
         attempts: file.attempts,
@@ -208,6 +218,7 @@ mod tests {
             },
             order_url: Some("https://ca.example/order/1".to_owned()),
             began: Timestamp::from_unix(1_795_000_000),
+            finalized: None,
             stage: Stage::Validating,
             attempts: 2,
             obligations: vec![
@@ -225,8 +236,11 @@ mod tests {
 
     #[test]
     fn a_run_survives_the_journal_unchanged() {
-        let text = write(&run()).expect("a run has a text");
-        assert_eq!(read(&text), Ok(run()));
+        for finalized in [None, Some(Timestamp::from_unix(1_795_000_060))] {
+            let run = Run { finalized, ..run() };
+            let text = write(&run).expect("a run has a text");
+            assert_eq!(read(&text), Ok(run));
+        }
     }
 
     #[test]

@@ -41,6 +41,11 @@ const LOOKS_BEFORE_DOUBT: u32 = 8;
 /// then another order would give a second certificate.
 const FETCHING: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// An order that was finalized and is denied is looked for so long: it may be a part of the CA that does
+/// not know yet what another part has done, and another order would give a second certificate. A CA that
+/// denies it for longer has lost it.
+const DENIED: Duration = Duration::from_secs(15 * 60);
+
 /// Looks at an order in one process, if the deadline never comes because the clock goes backwards.
 const MOST_LOOKS: u32 = 2_000;
 
@@ -155,11 +160,17 @@ impl Machine {
                 hint,
             } => self.presented(obligations, failed, hint),
             Event::Visible => self.answer(now),
-            Event::Answered(failures) => self.answered(failures, now),
+            Event::Answered {
+                failures,
+                retry_after,
+            } => self.answered(failures, retry_after, now),
             Event::KeyReady => match &self.order {
-                Some(order) => Effect::Finalize {
-                    url: order.finalize.clone(),
-                },
+                Some(order) => {
+                    self.run.finalized = self.run.finalized.or(Some(now));
+                    Effect::Finalize {
+                        url: order.finalize.clone(),
+                    }
+                }
                 None => self.look_again(Failure::Stopped, now),
             },
             Event::Downloaded { pem, facts, note } => {
@@ -204,6 +215,7 @@ impl Machine {
             };
         }
         self.run.stage = Stage::Planned;
+        self.run.finalized = None;
         self.order = None;
         self.open.clear();
         if self.owes() {
@@ -325,6 +337,11 @@ impl Machine {
             authorization.status == AuthorizationStatus::Pending
         };
         let pending = authorizations.iter().filter(pending);
+        // Every name is waited for, so the one that asks for most decides (RFC 8555 section 7.5.1).
+        let asked = pending
+            .clone()
+            .filter_map(|(_, one)| one.retry_after.map(|at| at.wait(now)))
+            .max();
         self.open = pending.map(|(url, _)| url.clone()).collect();
         for (url, authorization) in authorizations {
             let identifier = authorization.covers();
@@ -366,7 +383,7 @@ impl Machine {
         self.challenges = challenges;
         if self.challenges.is_empty() || (answering && self.unanswered().is_empty()) {
             self.run.stage = Stage::Validating;
-            return self.poll(OrderStatus::Pending, None, now);
+            return self.poll(OrderStatus::Pending, asked, now);
         }
         if answering {
             // An answer to a challenge was lost; the records are still in place.

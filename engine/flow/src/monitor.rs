@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
+use waxwing_core::outage;
 use waxwing_core::time::{Timestamp, Window};
 
 use crate::failure::Failure;
@@ -70,12 +71,14 @@ pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfi
             tracing::warn!(ca = %profile.name, cause = %error, "no copy of the directory was kept");
         }
     }
+    // A machine that is cut off has not seen that the CA is down.
+    let blind = result.is_err_and(|failure| failure.silence().is_some_and(outage::is_local));
     let sighting = Sighting {
         ca: profile.name.clone(),
         at: ports.clock.now(),
         result: result.map_err(|failure| failure.lines().join(": ")),
     };
-    if let Err(error) = history.sight(&sighting) {
+    if !blind && let Err(error) = history.sight(&sighting) {
         tracing::warn!(ca = %profile.name, cause = %error, "the look could not be noted");
     }
     Look {

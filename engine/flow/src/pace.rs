@@ -15,6 +15,8 @@ pub(crate) struct Pace {
     slack: Duration,
     /// When the next request is due if all come as fast as they may.
     next: Timestamp,
+    /// What was read or kept last; what differs from it was used by another process.
+    base: Option<Bucket>,
 }
 
 impl Pace {
@@ -31,30 +33,48 @@ impl Pace {
             spacing,
             slack,
             next: now,
+            base: None,
         }
     }
 
     /// Counts what an earlier run has used of the bucket.
     pub(crate) fn resume(&mut self, kept: Bucket, now: Timestamp) {
-        let gone = now.since(kept.at).as_secs_f64();
-        let spacing = self.spacing.as_secs_f64();
-        if spacing > 0.0 {
-            let full = self.slack.as_secs_f64() / spacing + 1.0;
-            let level = (kept.level + gone / spacing).clamp(0.0, full);
+        if let Some((full, level)) = self.level(kept, now) {
             self.next = self.next.max(now + self.spacing.mul_f64(full - level));
+            self.base = Some(kept);
         }
     }
 
-    /// What the next run has to count; none if there is no limit.
-    pub(crate) fn kept(&self, now: Timestamp) -> Option<Bucket> {
+    /// What the next run has to count; none if there is no limit. `found` is what is kept of it: what
+    /// another run has used since this one looked last is counted here, too.
+    pub(crate) fn keep(&mut self, found: Option<Bucket>, now: Timestamp) -> Option<Bucket> {
+        if let Some(found) = found
+            && let Some((full, level)) = self.level(found, now)
+        {
+            let before = self.base.and_then(|base| self.level(base, now));
+            let before = before.map_or(full, |(_, level)| level);
+            self.next = self.next.max(now) + self.spacing.mul_f64((before - level).max(0.0));
+        }
         let spacing = self.spacing.as_secs_f64();
-        (spacing > 0.0).then(|| {
+        let kept = (spacing > 0.0).then(|| {
             let full = self.slack.as_secs_f64() / spacing + 1.0;
             let used = self.next.since(now).as_secs_f64() / spacing;
             Bucket {
                 level: (full - used).max(0.0),
                 at: now,
             }
+        });
+        self.base = kept;
+        kept
+    }
+
+    /// How much is in a full bucket and how much is left in this one by now; none if there is no limit.
+    fn level(&self, kept: Bucket, now: Timestamp) -> Option<(f64, f64)> {
+        let spacing = self.spacing.as_secs_f64();
+        (spacing > 0.0).then(|| {
+            let full = self.slack.as_secs_f64() / spacing + 1.0;
+            let gone = now.since(kept.at).as_secs_f64();
+            (full, (kept.level + gone / spacing).clamp(0.0, full))
         })
     }
 
@@ -99,7 +119,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(first.take(start), Duration::ZERO);
         }
-        let kept = first.kept(start).expect("a limit");
+        let kept = first.keep(None, start).expect("a limit");
         let waits = |later: u64| {
             let now = start + Duration::from_millis(later);
             let mut next = Pace::new(&rate, now);
@@ -109,6 +129,38 @@ mod tests {
         assert_eq!(waits(0), [200, 400, 600]);
         assert_eq!(waits(400), [0, 0, 200]);
         assert_eq!(waits(60_000), [0, 0, 0]);
+    }
+
+    #[test]
+    fn what_two_runs_at_once_have_used_is_counted_together() {
+        let start = Timestamp::from_unix(1_000);
+        let rate = Rate {
+            per_second: Some(1.0),
+            burst: 10,
+            concurrent_orders: 1,
+            concurrent_requests: 1,
+        };
+        let level = |kept: Option<Bucket>| kept.map(|kept| kept.level.round());
+        let [mut one, mut two] = [0, 1].map(|_| Pace::new(&rate, start));
+        for _ in 0..3 {
+            one.take(start);
+            two.take(start);
+        }
+        let kept = one.keep(None, start);
+        assert_eq!(level(kept), Some(7.0));
+        let kept = two.keep(kept, start);
+        assert_eq!(level(kept), Some(4.0), "six of both");
+        // The first one meets what the second one has written, and counts only what is new in it.
+        one.take(start);
+        let kept = one.keep(kept, start);
+        assert_eq!(level(kept), Some(3.0));
+        assert_eq!(level(one.keep(kept, start)), Some(3.0));
+        // From now on it leaves room for the other.
+        let waits = [0, 1, 2, 3].map(|_| one.take(start).as_secs());
+        assert_eq!(waits, [0, 0, 0, 1]);
+        // What was used long ago is nobody's.
+        let later = start + Duration::from_secs(60);
+        assert_eq!(level(two.keep(kept, later)), Some(10.0));
     }
 
     #[test]

@@ -441,11 +441,32 @@ pub trait History: Send + Sync {
     fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError>;
     /// What is left of a budget, as it was left; none for one that was never touched.
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError>;
-    /// Keeps what is left of a budget.
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError>;
+    /// Changes budgets in one step: no other process MUST come between reading and keeping, or one of
+    /// two orders at once is not counted. `change` gets what is kept of each key, in order, none for
+    /// one that was never touched, and answers what is to be kept of each, or nothing to leave all as
+    /// they are. It is called once at most, and not at all if they cannot be read.
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: ChangeBudgets<'_>,
+    ) -> Result<(), StoreError>;
+    /// The same for one budget.
+    fn change_budget(
+        &self,
+        key: &BudgetKey,
+        change: &mut dyn FnMut(Option<Bucket>) -> Option<Bucket>,
+    ) -> Result<(), StoreError> {
+        self.change_budgets(std::slice::from_ref(key), &mut |kept| {
+            let bucket = change(kept.first().copied().flatten())?;
+            Some(vec![bucket])
+        })
+    }
     /// Forgets attempts, installations and sightings from before `before`, but none that still counts.
     fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
 }
+
+/// What [`History::change_budgets`] asks: what is kept goes in, what is to be kept comes out.
+pub type ChangeBudgets<'a> = &'a mut dyn FnMut(&[Option<Bucket>]) -> Option<Vec<Bucket>>;
 
 /// Which budget.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

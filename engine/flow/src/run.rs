@@ -22,6 +22,9 @@ pub struct Run {
     pub order_url: Option<String>,
     /// When newOrder was sent.
     pub began: Timestamp,
+    /// When finalize was sent for this order, unless the CA has said no to it: a certificate may have
+    /// been made.
+    pub finalized: Option<Timestamp>,
     /// How far it got.
     pub stage: Stage,
     /// How many times records were presented; the plugins are told.

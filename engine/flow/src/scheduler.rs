@@ -427,10 +427,8 @@ impl Shift<'_> {
     async fn requests(&self) -> BTreeMap<CaName, u64> {
         let counters = self.sessions.lock().await;
         for (ca, counter) in counters.iter() {
-            if let Some(Ok(session)) = counter.session.get()
-                && let Some(kept) = session.kept_pace()
-            {
-                budget::keep_requests(self.history(), ca, kept);
+            if let Some(Ok(session)) = counter.session.get() {
+                budget::keep_requests(self.history(), ca, &mut |found| session.keep_pace(found));
             }
         }
         let count = |counter: &Counter| match counter.session.get() {

@@ -7,7 +7,7 @@ mod credentials;
 mod opening;
 mod registration;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ pub(crate) struct Conversation {
     pace: Mutex<Pace>,
     in_flight: Semaphore,
     requests: AtomicU64,
+    /// Nonces that were refused in a row, over all calls.
+    refused: AtomicU32,
     /// How many of them the next run would know of if this one were killed now.
     kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
@@ -188,27 +190,28 @@ impl CaSession {
         pace.resume(kept, now);
     }
 
-    /// What the next run has to count of this one's requests.
-    pub(crate) fn kept_pace(&self) -> Option<Bucket> {
+    /// What the next run has to count of this one's requests, and of those of `found`, which is kept
+    /// already.
+    pub(crate) fn keep_pace(&self, found: Option<Bucket>) -> Option<Bucket> {
         let now = self.with.ports.clock.now();
-        let pace = self
+        let mut pace = self
             .with
             .pace
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        pace.kept(now)
+        pace.keep(found, now)
     }
 
-    /// The same, if it is worth writing down while the run goes on: so many requests were sent of
-    /// which nobody else knows.
-    pub(crate) fn pace_to_keep(&self) -> Option<Bucket> {
+    /// Whether that is worth writing down while the run goes on: so many requests were sent of which
+    /// nobody else knows.
+    pub(crate) fn pace_is_to_be_kept(&self) -> bool {
         let sent = self.requests();
         let kept = self.with.kept.load(Ordering::Relaxed);
-        if sent.saturating_sub(kept) < KEPT_EVERY {
-            return None;
+        let many = sent.saturating_sub(kept) >= KEPT_EVERY;
+        if many {
+            self.with.kept.store(sent, Ordering::Relaxed);
         }
-        self.with.kept.store(sent, Ordering::Relaxed);
-        self.kept_pace()
+        many
     }
 
     /// The key that signs for the account.
@@ -399,8 +402,19 @@ impl Conversation {
                 }
                 Prepared::Send(request) => {
                     let response = self.send(request).await?;
-                    let outcome = self.protocol().receive(call, attempt, &response);
-                    match outcome.map_err(CaError::Answer)? {
+                    let counted = counted(attempt, self.refused.load(Ordering::Relaxed));
+                    let outcome = self.protocol().receive(call, counted, &response);
+                    let outcome = outcome.map_err(CaError::Answer);
+                    let refused = match &outcome {
+                        Ok(Outcome::Reply(_)) => false,
+                        Ok(Outcome::Resend) => true,
+                        Err(error) => error.is_for_want_of_a_nonce(),
+                    };
+                    match refused {
+                        true => drop(self.refused.fetch_add(1, Ordering::Relaxed)),
+                        false => self.refused.store(0, Ordering::Relaxed),
+                    }
+                    match outcome? {
                         Outcome::Reply(reply) => return Ok(reply),
                         Outcome::Resend => attempt += 1,
                     }
@@ -428,6 +442,15 @@ impl Conversation {
 
     fn protocol(&self) -> std::sync::MutexGuard<'_, Session> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// As which attempt of a call an answer counts, after so many nonces were refused in a row over all
+/// calls: those that are made side by side share one row, and after a whole row every call has two.
+fn counted(attempt: u32, refused: u32) -> u32 {
+    match attempt {
+        0 | 1 => attempt,
+        _ => attempt.max(refused.saturating_add(1).min(Session::MAX_ATTEMPTS)),
     }
 }
 
@@ -529,7 +552,9 @@ fn names_no_endpoint(error: &CaError) -> bool {
                     AcmeErrorKind::NotJson { .. } | AcmeErrorKind::Malformed { .. }
                 )
         }
-        CaError::Transport(error) => matches!(error.stage, TransportStage::Dns),
+        CaError::Transport(error) => {
+            matches!(error.stage, TransportStage::Dns | TransportStage::Resolver)
+        }
     }
 }
 
@@ -538,4 +563,28 @@ fn passes(error: &CaError) -> bool {
     let class = error.class();
     matches!(class, FailureClass::Transient | FailureClass::RateLimited)
         && !error.is_for_want_of_a_nonce()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_side_by_side_share_one_row_of_refused_nonces() {
+        let most = Session::MAX_ATTEMPTS;
+        // Attempt of this call, nonces refused before this one over all calls, as which it counts.
+        for (attempt, refused, want) in [
+            (1, 0, 1),
+            (2, 1, 2),
+            (2, 3, 4),
+            (10, most - 2, most - 1),
+            (10, most - 1, most),
+            // After a whole row a nonce that lay about may be old, but the next one is not.
+            (1, most, 1),
+            (2, most + 1, most),
+            (2, u32::MAX, most),
+        ] {
+            assert_eq!(counted(attempt, refused), want, "{attempt} {refused}");
+        }
+    }
 }

@@ -97,14 +97,15 @@ impl Instance {
     /// Lets the next process know what this one has used of the provider's rate.
     pub(crate) fn keep_rate(&self) {
         let Some(rate) = &self.rate else { return };
+        let Some(history) = &self.host.history else {
+            return;
+        };
         let now = self.host.clock.now();
-        let kept = rate
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .kept(now);
-        if let Some((history, bucket)) = self.host.history.as_ref().zip(kept)
-            && let Err(error) = history.save_budget(&rate_key(&self.name), bucket)
-        {
+        let kept = history.change_budget(&rate_key(&self.name), &mut |found| {
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.keep(found, now)
+        });
+        if let Err(error) = kept {
             tracing::warn!(plugin = %self.name, cause = %error, "a budget could not be kept");
         }
     }

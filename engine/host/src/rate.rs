@@ -17,6 +17,8 @@ pub(crate) struct Rate {
     per: Duration,
     /// When each request was or will be sent, in order; at most `requests` of them.
     sent: VecDeque<Timestamp>,
+    /// What was read or kept last; what differs from it was used by another process.
+    base: Option<Bucket>,
 }
 
 /// What a request has to do first.
@@ -34,6 +36,7 @@ impl Rate {
             requests: usize::try_from(requests).unwrap_or(usize::MAX).max(1),
             per,
             sent: VecDeque::new(),
+            base: None,
         }
     }
 
@@ -45,19 +48,21 @@ impl Rate {
         now: Timestamp,
     ) -> Self {
         let mut rate = Self::new(requests, per);
-        if let Some(kept) = kept.filter(|kept| kept.at + per > now) {
-            let left = kept.level.clamp(0.0, f64::from(requests));
-            let used = usize::try_from((f64::from(requests) - left).ceil() as u64);
-            // A clock that was set back must not hold anybody up for long.
-            let at = kept.at.min(now + PATIENCE);
-            let used = used.unwrap_or(rate.requests).min(rate.requests);
-            rate.sent.extend(std::iter::repeat_n(at, used));
-        }
+        let used = rate.used(kept, now);
+        rate.count(used, kept, now);
+        rate.base = kept;
         rate
     }
 
-    /// What another process has to know; none if nothing is used.
-    pub(crate) fn kept(&self, now: Timestamp) -> Option<Bucket> {
+    /// What another process has to know; none if nothing is used. `found` is what is kept already: what
+    /// another process has used since this one looked last counts here from now on.
+    pub(crate) fn keep(&mut self, found: Option<Bucket>, now: Timestamp) -> Option<Bucket> {
+        if found != self.base {
+            let theirs = self
+                .used(found, now)
+                .saturating_sub(self.used(self.base, now));
+            self.count(theirs, found, now);
+        }
         let at = self.sent.back().copied()?;
         let used = self
             .sent
@@ -66,7 +71,32 @@ impl Rate {
             .count();
         let left = self.requests.saturating_sub(used);
         let level = u32::try_from(left).map_or(f64::MAX, f64::from);
-        Some(Bucket { level, at })
+        self.base = Some(Bucket { level, at });
+        self.base
+    }
+
+    /// How many requests of the last stretch of time a bucket tells of.
+    fn used(&self, kept: Option<Bucket>, now: Timestamp) -> usize {
+        let Some(kept) = kept.filter(|kept| kept.at + self.per > now) else {
+            return 0;
+        };
+        let all = u32::try_from(self.requests).map_or(f64::MAX, f64::from);
+        let used = usize::try_from((all - kept.level.clamp(0.0, all)).ceil() as u64);
+        used.unwrap_or(self.requests).min(self.requests)
+    }
+
+    /// Counts requests of another process as sent when it last wrote.
+    fn count(&mut self, number: usize, kept: Option<Bucket>, now: Timestamp) {
+        let Some(kept) = kept else { return };
+        // A clock that was set back must not hold anybody up for long.
+        let at = kept.at.min(now + PATIENCE);
+        let place = self.sent.partition_point(|sent| *sent <= at);
+        for _ in 0..number {
+            self.sent.insert(place, at);
+        }
+        while self.sent.len() > self.requests {
+            self.sent.pop_front();
+        }
     }
 
     /// The turn of a request that comes now and can wait for `most`.
@@ -111,14 +141,41 @@ mod tests {
     }
 
     #[test]
+    fn what_two_processes_use_at_once_is_counted_together() {
+        let per = Duration::from_secs(300);
+        let level = |kept: Option<Bucket>| kept.map(|kept| kept.level.round());
+        let [mut one, mut two] = [0, 1].map(|_| Rate::new(10, per));
+        for at in [0, 1, 2] {
+            one.turn(second(at), LONG);
+            two.turn(second(at), LONG);
+        }
+        let kept = one.keep(None, second(3));
+        assert_eq!(level(kept), Some(7.0));
+        let kept = two.keep(kept, second(3));
+        assert_eq!(level(kept), Some(4.0), "six of both");
+        one.turn(second(4), LONG);
+        let kept = one.keep(kept, second(4));
+        assert_eq!(level(kept), Some(3.0));
+        assert_eq!(level(one.keep(kept, second(4))), Some(3.0), "counted once");
+        // From now on it leaves room for the other: three, and then none for a while.
+        for _ in 0..3 {
+            assert_eq!(one.turn(second(5), LONG), Turn::In(Duration::ZERO));
+        }
+        assert!(matches!(one.turn(second(5), LONG), Turn::TooFar(_)));
+        // What was used long ago is nobody's.
+        let kept = two.keep(kept, second(1000));
+        assert_eq!(level(kept), Some(10.0));
+    }
+
+    #[test]
     fn another_process_goes_on_where_the_first_one_stopped() {
         let per = Duration::from_secs(300);
         let mut first = Rate::new(5, per);
-        assert_eq!(first.kept(second(0)), None, "nothing is used");
+        assert_eq!(first.keep(None, second(0)), None, "nothing is used");
         for at in [0, 1, 2] {
             assert_eq!(first.turn(second(at), LONG), Turn::In(Duration::ZERO));
         }
-        let kept = first.kept(second(2));
+        let kept = first.keep(None, second(2));
         let mut next = Rate::resume(5, per, kept, second(10));
         assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));
         assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));

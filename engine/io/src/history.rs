@@ -28,10 +28,11 @@ use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
-use waxwing_flow::ports::{BudgetKey, History, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreErrorKind};
 
 use crate::permission;
 
+mod budgets;
 mod outbox;
 mod place;
 mod records;
@@ -48,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The failed attempts since the last one that gave a certificate, and among them, without a class,
 /// rehearsals that went well.
 const FAILED: &str = "
-SELECT certificate, ca, ended, class, theirs, local, until FROM attempt AS one
+SELECT certificate, ca, ended, class, theirs, local, until, firm FROM attempt AS one
 WHERE version IS NULL
   AND id > (SELECT coalesce(max(id), 0) FROM attempt
             WHERE certificate = one.certificate AND version IS NOT NULL)
@@ -161,6 +162,7 @@ impl SqliteHistory {
                 at: time(row, 2)?,
                 rejected: row.get::<_, Option<String>>(3)?.as_deref()
                     == Some(FailureClass::Rejected.as_str()),
+                firm: row.get(7)?,
                 theirs: row.get(4)?,
                 local: row.get(5)?,
                 until: maybe_time(row, 6)?,
@@ -193,12 +195,15 @@ impl SqliteHistory {
 
 impl History for SqliteHistory {
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
-        let (version, class, theirs, local, until, causes) = match &attempt.result {
-            ClosedResult::Issued { version } => (Some(*version), None, false, false, None, None),
-            ClosedResult::Rehearsed => (None, None, false, false, None, None),
+        let (version, class, theirs, firm, local, until, causes) = match &attempt.result {
+            ClosedResult::Issued { version } => {
+                (Some(*version), None, false, false, false, None, None)
+            }
+            ClosedResult::Rehearsed => (None, None, false, false, false, None, None),
             ClosedResult::Failed {
                 class,
                 theirs,
+                firm,
                 local,
                 until,
                 causes,
@@ -206,6 +211,7 @@ impl History for SqliteHistory {
                 None,
                 Some(class.as_str()),
                 *theirs,
+                *firm,
                 *local,
                 until.map(Timestamp::unix_ms),
                 Some(causes),
@@ -216,8 +222,8 @@ impl History for SqliteHistory {
         self.write(
             "INSERT INTO attempt
              (run, certificate, ca, started, ended, version, class, theirs, local, until, causes,
-              instead_of, because)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              instead_of, because, firm)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 attempt.run,
                 attempt.certificate.as_str(),
@@ -232,6 +238,7 @@ impl History for SqliteHistory {
                 causes,
                 stands_in.map(|(ca, _)| ca.as_str()),
                 stands_in.map(|(_, because)| because.to_string()),
+                firm,
             ],
         )
     }
@@ -309,28 +316,15 @@ impl History for SqliteHistory {
     }
 
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {
-        let sql = "SELECT level, at FROM budget WHERE owner = ? AND kind = ? AND what = ?";
-        let values = params![key.owner, key.kind, key.what];
-        let found = self.rows(sql, values, |row| {
-            Ok(Bucket {
-                level: row.get(0)?,
-                at: time(row, 1)?,
-            })
-        })?;
-        Ok(found.into_iter().next())
+        budgets::read(&self.connection(), key).map_err(|cause| failed("read", &self.path, &cause))
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.write(
-            "INSERT OR REPLACE INTO budget (owner, kind, what, level, at) VALUES (?, ?, ?, ?, ?)",
-            params![
-                key.owner,
-                key.kind,
-                key.what,
-                bucket.level,
-                bucket.at.unix_ms()
-            ],
-        )
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: ChangeBudgets<'_>,
+    ) -> Result<(), StoreError> {
+        budgets::change(self, keys, change)
     }
 
     fn prune(&self, before: Timestamp) -> Result<(), StoreError> {

@@ -14,6 +14,7 @@ mod body;
 mod failure;
 mod lookup;
 mod route;
+mod way;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -141,12 +142,17 @@ impl HttpSender {
         let answer = pool
             .first_alone(&origin, policy.connect, outgoing.send())
             .await;
-        let mut answer = answer.map_err(|error| {
-            if tried.is_none() {
-                *tried = pool.lookup.last(host);
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                if tried.is_none() {
+                    *tried = pool.lookup.last(host);
+                }
+                let mut failed = Failed::from_reqwest(error, url.scheme() == "https");
+                failed.stage = way::judge(&failed, &pool.lookup.found(host)).await;
+                return Err(failed);
             }
-            Failed::from_reqwest(error, url.scheme() == "https")
-        })?;
+        };
         if let Some(address) = answer.remote_addr() {
             *tried = Some(address.to_string());
         }
@@ -187,7 +193,7 @@ impl HttpClient for HttpSender {
                 Err(Failed::new(TransportStage::Timeout, cause))
             }
         };
-        result.map_err(|Failed { stage, causes }| TransportError {
+        result.map_err(|Failed { stage, causes, .. }| TransportError {
             stage,
             method: request.method,
             url: without_query(&request.url).to_owned(),

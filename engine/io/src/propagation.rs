@@ -30,8 +30,32 @@ use servers::Server;
 /// Longest chain of aliases that is followed. Public resolvers stop at 8 to 16.
 const MOST_ALIASES: usize = 12;
 
+/// Time for one try of a question whose answer does not matter.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Time for one try of one question.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Whether one of the system's resolvers is there and reaches the world: it says something about this
+/// host, if only that there is none, or it knows the root.
+pub(crate) async fn some_resolver_answers(host: &str) -> bool {
+    let manner = Manner {
+        recursion: Recursion::Wanted,
+        patience: SHORT_PATIENCE,
+    };
+    let Ok(resolver) = ask::system(manner) else {
+        return false;
+    };
+    match ask::says_something(&resolver, host).await {
+        Ok(()) => true,
+        // A resolver of this machine that is cut off itself answers so for every name. Some names, such
+        // as those of the local network, are not for a resolver at all.
+        Err(NoAnswer::Code(_) | NoAnswer::Other(_)) => {
+            ask::says_something(&resolver, ".").await.is_ok()
+        }
+        Err(NoAnswer::Silent(_)) => false,
+    }
+}
 
 /// Looks with the settings of `[network]`.
 #[derive(Debug, Clone)]

@@ -5,6 +5,8 @@ use waxwing_world::fault::Faults;
 use waxwing_world::pebble::Front;
 use waxwing_world::traffic::Class;
 
+use super::plan::Cell;
+
 /// A CA that a cell talks to.
 pub(super) enum Office {
     World(Ca),
@@ -56,6 +58,14 @@ impl Office {
         }
     }
 
+    /// Whether it is looking at a record at the moment; none if nobody can know.
+    pub(super) fn looking(&self) -> Option<Box<dyn Fn() -> bool + Send + Sync>> {
+        match self {
+            Self::World(ca) => Some(Box::new(ca.looking())),
+            Self::Pebble(_) => None,
+        }
+    }
+
     /// How many requests it was sent.
     pub(super) fn requests(&self) -> usize {
         match self {
@@ -102,4 +112,23 @@ impl Office {
             }
         }
     }
+}
+
+/// Whether a CA of the cell is at work, where it looks at records without being told to wait.
+pub(super) fn at_work(
+    cell: Cell,
+    first: &Office,
+    spare: Option<&Office>,
+) -> Option<Box<dyn Fn() -> bool + Send + Sync>> {
+    if !cell.validation_delay().is_zero() {
+        return None;
+    }
+    let first = first.looking()?;
+    let spare = match spare {
+        Some(spare) => Some(spare.looking()?),
+        None => None,
+    };
+    Some(Box::new(move || {
+        first() || spare.as_ref().is_some_and(|looking| looking())
+    }))
 }

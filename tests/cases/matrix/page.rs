@@ -24,8 +24,9 @@ request (refused nonces: for three), or for ever.
   records. The next try finds the order refused and the one after it places another order.
 - *other CA*: the second CA of the list has issued it in the same run. A certificate that the first one
   has made and does not hand out stays there.
-- *2 certificates*: the CA denies an order that it has finalized. A second look, in a later run, is
-  believed, and another order gives another certificate.
+- A CA that denies an order which it has finalized (403, 404, 405) is asked again at the next tries, for
+  a quarter of an hour. One that still denies it then has lost it for all that anybody can tell, and another
+  order gives a second certificate there: nobody but the CA knows of the first.
 - *2 orders*: so many were placed at the CA with the fault. An order whose URL is
   lost is known to nobody: its authorizations stay pending there until they expire.
 - *issued; asked again in 6 h*: renewal information was not to be had. No certificate waits for it; the

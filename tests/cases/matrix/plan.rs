@@ -297,19 +297,6 @@ impl Cell {
         )
     }
 
-    /// True if the CA denies for ever to have an order that it has finalized. A second look, by a later
-    /// run, is believed, so that another order gives another certificate.
-    pub(super) const fn denies_a_finalized_order(&self) -> bool {
-        matches!(
-            (self.endpoint, self.ill, self.course),
-            (
-                Endpoint::Poll,
-                Ill::Problem403 | Ill::Problem404 | Ill::Problem405,
-                Course::ForEver
-            )
-        )
-    }
-
     /// How long the CA takes to look at records. Usually no time; where the records are gone when it
     /// looks, long enough for that.
     pub(super) const fn validation_delay(&self) -> Duration {
@@ -319,27 +306,15 @@ impl Cell {
         }
     }
 
-    /// A part of the matrix: Pebble is slower, and most rows differ for the HTTP layer only.
+    /// A part of the matrix: Pebble is slower, and what lasts differs by its kind only.
     pub(super) fn is_for_pebble(&self) -> bool {
         match self.course {
             // Pebble looks at once.
             Course::Once if self.is_left_half_answered() => false,
-            Course::Once => matches!(
-                self.ill,
-                Ill::ResetBefore
-                    | Ill::ResetAfter
-                    | Ill::CutOff
-                    | Ill::Problem429Seconds
-                    | Ill::Problem503Date
-                    | Ill::Error500After
-                    | Ill::Problem403
-                    | Ill::Problem404
-                    | Ill::Page200
-                    | Ill::Half
-                    | Ill::BadNonces
-                    | Ill::Redirect
-            ),
-            Course::ForEver => matches!(self.ill, Ill::ResetAfter | Ill::Problem404),
+            Course::Once => true,
+            Course::ForEver => {
+                matches!(self.ill, Ill::ResetAfter | Ill::Problem404 | Ill::BadNonces)
+            }
             Course::WithSpare => false,
         }
     }

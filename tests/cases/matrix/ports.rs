@@ -28,9 +28,18 @@ use waxwing_io::http::HttpSender;
 use waxwing_world::dns::{RecordId, TxtRecords};
 use waxwing_world::traffic::Class;
 
-/// Longest real wait behind a simulated one. There is one at all because the world validates in
-/// real time.
+/// Longest real wait behind a simulated one, where nobody can say whether a CA is at work. There is one
+/// at all because CAs validate in real time.
 const GLANCE: Duration = Duration::from_millis(25);
+
+/// For so long in real time a run may do nothing at all: no request, no answer, no wait.
+const HANG: Duration = Duration::from_secs(60);
+
+/// No run sends and receives more.
+const FLOOD: usize = 2_000;
+
+/// How often a CA that can say it is asked.
+const TICK: Duration = Duration::from_millis(1);
 
 /// How long an answer is waited for where none will come.
 const NO_HOPE: Duration = Duration::from_millis(300);
@@ -41,34 +50,50 @@ const HOPE: Duration = Duration::from_secs(10);
 /// How long that takes by the simulated clock.
 const REPLY: Duration = Duration::from_secs(30);
 
-/// A clock that jumps over every wait.
-#[derive(Debug)]
-pub(super) struct Leaps(AtomicI64);
+/// A clock that jumps over every wait. Where its CAs say when they are at work, it does not jump before
+/// they are done: how fast this machine is makes no difference then.
+pub(super) struct Leaps {
+    now: AtomicI64,
+    /// Whether a CA is at work; none if nobody can know.
+    at_work: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+}
 
 impl Leaps {
-    pub(super) fn new(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.unix_ms()))
+    pub(super) fn new(
+        now: Timestamp,
+        at_work: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    ) -> Self {
+        Self {
+            now: AtomicI64::new(now.unix_ms()),
+            at_work,
+        }
     }
 
     pub(super) fn leap(&self, wait: Duration) {
         let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-        self.0.fetch_add(wait, Ordering::Relaxed);
+        self.now.fetch_add(wait, Ordering::Relaxed);
     }
 
     pub(super) fn leap_to(&self, at: Timestamp) {
-        self.0.fetch_max(at.unix_ms(), Ordering::Relaxed);
+        self.now.fetch_max(at.unix_ms(), Ordering::Relaxed);
     }
 }
 
 #[async_trait]
 impl Clock for Leaps {
     fn now(&self) -> Timestamp {
-        Timestamp::from_unix_ms(self.0.load(Ordering::Relaxed))
+        Timestamp::from_unix_ms(self.now.load(Ordering::Relaxed))
     }
 
     async fn sleep(&self, wait: Duration) {
         self.leap(wait);
-        tokio::time::sleep(wait.min(GLANCE)).await;
+        let Some(at_work) = &self.at_work else {
+            return tokio::time::sleep(wait.min(GLANCE)).await;
+        };
+        tokio::task::yield_now().await;
+        while at_work() {
+            tokio::time::sleep(TICK).await;
+        }
     }
 }
 
@@ -92,6 +117,8 @@ pub(super) struct Line {
     pub(super) trouble: Mutex<Trouble>,
     /// Requests of the class that have come while the trouble lasted.
     pub(super) struck: AtomicUsize,
+    /// Requests that were sent and answers that came.
+    pub(super) passed: AtomicUsize,
 }
 
 /// What goes wrong.
@@ -179,7 +206,9 @@ impl HttpClient for Line {
             reply: met.patience.unwrap_or(policy.reply.min(HOPE)),
             ..policy.clone()
         };
+        self.passed.fetch_add(1, Ordering::Relaxed);
         let result = self.sender.send(request, &policy).await;
+        self.passed.fetch_add(1, Ordering::Relaxed);
         result.map_err(|error| {
             if error.stage == TransportStage::Timeout {
                 self.clock.leap(REPLY);
@@ -312,5 +341,23 @@ impl SecretSource for Nothing {
             causes: Vec::new(),
             hint: None,
         })
+    }
+}
+
+/// Ends when nothing has happened for long, or too much; how, in words. How long a run takes depends
+/// on what else this machine is doing.
+pub(super) async fn stuck(clock: Arc<Leaps>, line: Arc<Line>) -> &'static str {
+    let seen = || (clock.now(), line.passed.load(Ordering::Relaxed));
+    let (mut last, begun) = (seen(), seen().1);
+    loop {
+        tokio::time::sleep(HANG).await;
+        let now = seen();
+        if now == last {
+            return "hangs";
+        }
+        if now.1 - begun > FLOOD {
+            return "never ends";
+        }
+        last = now;
     }
 }

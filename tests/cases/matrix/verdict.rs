@@ -48,7 +48,6 @@ impl Play {
         let (here, there) = (first.finalized, spare.finalized);
         // One that could not be fetched may be left where the fault is when another CA has helped.
         let fine = match there {
-            0 if self.cell.denies_a_finalized_order() => here == wanted + 1,
             0 => here == wanted,
             _ => there == wanted && here <= wanted,
         };

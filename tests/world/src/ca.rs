@@ -402,6 +402,20 @@ impl Ca {
         })
     }
 
+    /// Whether it is looking at a record at the moment, for who has no time to look again and again.
+    pub fn looking(&self) -> impl Fn() -> bool + Send + Sync + use<> {
+        let office = Arc::clone(&self.office);
+        move || {
+            office.ledger.with(|ledger| {
+                let mut all = ledger
+                    .authorizations
+                    .values()
+                    .flat_map(|one| &one.challenges);
+                all.any(|challenge| challenge.status == Status::Processing)
+            })
+        }
+    }
+
     /// All certificates, in no particular sequence.
     pub fn certificates(&self) -> Vec<Issued> {
         self.office.ledger.with(|ledger| {

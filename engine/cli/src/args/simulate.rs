@@ -47,7 +47,7 @@ pub(crate) struct Simulate {
     /// What is left to chance follows from this number
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// The chance that a run is killed at an order, from 0 to 1
+    /// The chance that a run is killed at an order, from 0 to 0.99
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = chance)]
     pub(crate) crash_rate: f64,
     /// How often a timer starts a run
@@ -56,19 +56,20 @@ pub(crate) struct Simulate {
     /// Not the certificates of the configuration, but so many at the CAs of its first one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) fleet: Option<u32>,
-    /// Lives of the fleet, in turn
-    #[arg(
-        long,
-        value_name = "TIMES",
-        requires = "fleet",
-        value_delimiter = ',',
-        default_value = "90d,64d,45d,160h",
-        value_parser = life
-    )]
-    pub(crate) lives: Vec<Duration>,
+    /// Lives of the fleet, in turn; without, 90d,64d,45d,160h
+    #[arg(long, value_name = "TIMES", value_delimiter = ',', value_parser = life)]
+    pub(crate) lives: Option<Vec<Duration>>,
     /// Also draw the timeline into this file, one page that needs nothing else
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+impl Simulate {
+    /// How long the certificates of a fleet live, in turn.
+    pub(crate) fn lives_of_the_fleet(&self) -> Vec<Duration> {
+        let usual = || vec![90 * DAY, 64 * DAY, 45 * DAY, 160 * 60 * MINUTE];
+        self.lives.clone().unwrap_or_else(usual)
+    }
 }
 
 fn from(text: &str) -> Result<Timestamp, String> {
@@ -105,6 +106,12 @@ fn within(text: &str, least: Duration, most: Duration, wrong: &str) -> Result<Du
 }
 
 fn chance(text: &str) -> Result<f64, String> {
-    let chance = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-    chance.ok_or_else(|| "it has to be a number from 0 to 1".to_owned())
+    match text.parse::<f64>() {
+        Ok(part) if (0.0..=0.99).contains(&part) => Ok(part),
+        Ok(part) if (0.99..=1.0).contains(&part) => Err(
+            "it has to be a number from 0 to 0.99: where every run is killed, none gets a certificate"
+                .to_owned(),
+        ),
+        _ => Err("it has to be a number from 0 to 0.99, such as 0.01".to_owned()),
+    }
 }

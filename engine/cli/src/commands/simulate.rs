@@ -39,6 +39,13 @@ pub(crate) fn run(
     arguments: &Simulate,
     terminal: &mut Terminal,
 ) -> Result<Exit, Refusal> {
+    if arguments.lives.is_some() && arguments.fleet.is_none() {
+        let text =
+            "--lives says how long the certificates of a fleet live, and no fleet is asked for";
+        let hint =
+            "add --fleet 500, or leave --lives out: the lives of your own certificates are known";
+        return Err(Refusal::new(Exit::Usage, text).hint(hint));
+    }
     let loaded = load::load(global)?;
     let mut settings = loaded.settings;
     if let Some(path) = &arguments.html {
@@ -75,8 +82,9 @@ pub(crate) fn run(
     }
     let beginning = match arguments.fleet {
         Some(size) => {
-            fleet(&mut settings, &mut scenario, size, &arguments.lives);
-            Beginning::Fleet(arguments.lives.clone())
+            let lives = arguments.lives_of_the_fleet();
+            fleet(&mut settings, &mut scenario, size, &lives);
+            Beginning::Fleet(lives)
         }
         None => in_place(&settings, &loaded.state, &mut scenario),
     };

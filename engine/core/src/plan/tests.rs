@@ -396,6 +396,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         at: NOW - Duration::from_secs(60) * minutes,
         theirs,
         rejected: false,
+        firm: false,
         local: false,
         until: until.map(|wait| NOW + wait),
         rehearsed: false,

@@ -1,7 +1,9 @@
 //! When a later run tries a certificate at a CA again: after 1, 10 and 100 minutes, then daily
 //! (the advice of Let's Encrypt's integration guide), and faster again when time runs short.
 //!
-//! A ladder belongs to one certificate at one CA. It ends with a success, wherever that came from.
+//! A CA that refuses the name itself, by its own rules or by CAA records, will say the same in a minute:
+//! there the ladder begins with 100 minutes. A ladder belongs to one certificate at one CA. It ends with
+//! a success, wherever that came from.
 //! What a newcomer gets wrong: urgency shortens our own waits and nothing else. What the CA asked
 //! for is kept, however late it is.
 
@@ -23,6 +25,9 @@ const RUNGS: [Duration; 4] = [
     Duration::from_secs(18 * 60 * 60),
 ];
 
+/// The rung on which it begins if the name itself was refused.
+const FIRM: usize = 2;
+
 /// Behind the safe floor the wait is at most this part of the time that is left.
 const PART_OF_THE_REST: u32 = 24;
 
@@ -42,6 +47,9 @@ pub struct Failed {
     /// True if the CA looked at a name and refused it, so that the same will happen again unless
     /// something was changed.
     pub rejected: bool,
+    /// True if that was the name itself, and not what the CA saw in the DNS: nothing that spreads with
+    /// time can change it.
+    pub firm: bool,
     /// True if it was this machine's network.
     pub local: bool,
     /// Until when somebody asked to be left alone: the CA, or if the trouble was not the CA's, whoever
@@ -96,6 +104,7 @@ fn add(sum: &mut Option<Trouble>, one: &Failed) {
         last: earlier.map_or(one.at, |sum| sum.last.max(one.at)),
         until: earlier.and_then(|sum| sum.until).max(one.until),
         local: one.local,
+        firm: one.firm,
     });
 }
 
@@ -113,6 +122,8 @@ pub struct Trouble {
     /// True if the last one was this machine's network: nobody was bothered, so it is looked at
     /// again soon.
     pub local: bool,
+    /// True if the last one was a refusal of the name itself.
+    pub firm: bool,
 }
 
 /// The end of the time in which a certificate has to be renewed.
@@ -127,7 +138,12 @@ pub struct Deadline {
 /// The moment of the next try after `trouble`; `deadline` is that of the certificate in place, if
 /// there is one. `chance` is any number that stays the same for this trouble; it spreads the wait.
 pub fn next_try(trouble: &Trouble, deadline: Option<Deadline>, chance: u64) -> Timestamp {
-    let failed = usize::try_from(trouble.failures.max(1) - 1).unwrap_or(usize::MAX);
+    let climbed = usize::try_from(trouble.failures.max(1) - 1).unwrap_or(usize::MAX);
+    let failed = if trouble.firm {
+        climbed.max(FIRM)
+    } else {
+        climbed
+    };
     let last = if trouble.local {
         RUNGS.len() - 2
     } else {
@@ -180,6 +196,7 @@ mod tests {
             last: START,
             until: until.map(|wait| START + wait),
             local: false,
+            firm: false,
         }
     }
 
@@ -192,6 +209,7 @@ mod tests {
             at,
             theirs: true,
             rejected: false,
+            firm: false,
             local: false,
             until,
             rehearsed: false,
@@ -265,6 +283,7 @@ mod tests {
             at: START + MINUTE * minutes,
             theirs,
             rejected: false,
+            firm: false,
             local,
             until: until.map(|minutes| START + MINUTE * minutes),
             rehearsed: false,
@@ -280,6 +299,47 @@ mod tests {
         assert_eq!(all.until, Some(START + MINUTE * 90));
         assert_eq!(theirs.map(|theirs| theirs.failures), Some(2));
         assert_eq!(troubles(&[]), None);
+    }
+
+    #[test]
+    fn a_refused_name_is_not_asked_for_again_in_a_minute() {
+        let check = |failures, left: Option<(f64, f64)>, want| {
+            let deadline = left.map(|(safe, valid)| Deadline {
+                safe_until: START + DAY.mul_f64(safe),
+                not_after: START + DAY.mul_f64(valid),
+            });
+            let firm = Trouble {
+                firm: true,
+                ..trouble(failures, None)
+            };
+            let found = next_try(&firm, deadline, MIDDLE).since(START);
+            assert_eq!(found, want, "{failures} {left:?}");
+        };
+        let calm = Some((20.0, 35.0));
+        check(1, calm, MINUTE * 100);
+        check(1, None, MINUTE * 100);
+        check(2, calm, MINUTE * 100);
+        check(3, calm, MINUTE * 100);
+        check(4, calm, HOUR * 18);
+        check(9, calm, HOUR * 18);
+        // It hurries where there is no time, as every other wait.
+        check(1, Some((0.0, 0.5)), MINUTE * 30);
+        // Only the last failure says what comes next.
+        let ca = CaName::parse("one").expect("a literal name");
+        let failed = |minutes: u32, firm| Failed {
+            ca: ca.clone(),
+            at: START + MINUTE * minutes,
+            theirs: true,
+            rejected: true,
+            firm,
+            local: false,
+            until: None,
+            rehearsed: false,
+        };
+        for firm in [false, true] {
+            let (all, _) = troubles(&[failed(0, !firm), failed(5, firm)]).expect("two");
+            assert_eq!(all.firm, firm);
+        }
     }
 
     #[test]

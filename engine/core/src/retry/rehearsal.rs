@@ -84,6 +84,7 @@ mod tests {
                     at: NOW,
                     theirs: true,
                     rejected: *rejected,
+                    firm: false,
                     local: false,
                     until: None,
                     rehearsed: *rehearsed,

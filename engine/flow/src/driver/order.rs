@@ -132,12 +132,20 @@ impl Work<'_> {
             };
             self.session.call(&call, Repeat::IfUnseen).await
         });
-        let failures = join_all(answers)
-            .await
-            .into_iter()
-            .filter_map(Result::err)
-            .collect();
-        Event::Answered(failures)
+        let (mut failures, mut retry_after) = (Vec::new(), None);
+        for answered in join_all(answers).await {
+            match answered {
+                Ok(reply) => {
+                    let asked = reply.retry_after.map(|at| at.wait(self.now()));
+                    retry_after = retry_after.max(asked);
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        Event::Answered {
+            failures,
+            retry_after,
+        }
     }
 
     pub(super) async fn finalize(

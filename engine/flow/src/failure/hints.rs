@@ -11,6 +11,11 @@ impl CaError {
             Self::Answer(error) => error.hint(),
             Self::Transport(error) => {
                 let hint = match error.stage {
+                    TransportStage::Resolver => {
+                        "see which resolvers this machine is told to ask, and whether they can be \
+                         reached from here"
+                    }
+                    TransportStage::Route => "see whether this machine has a network",
                     TransportStage::Dns => {
                         "`waxwing check` asks the resolvers; [network] resolvers sets others"
                     }

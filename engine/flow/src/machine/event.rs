@@ -44,8 +44,13 @@ pub enum Event {
     },
     /// Every server that counts shows every value, or the time that was to be waited is over.
     Visible,
-    /// The challenges were answered; the failures of those that were not.
-    Answered(Vec<Failure>),
+    /// The challenges were answered.
+    Answered {
+        /// The failures of those that were not.
+        failures: Vec<Failure>,
+        /// The longest wait before the next look that the CA asks for with an answer.
+        retry_after: Option<Duration>,
+    },
     /// The key is on disk.
     KeyReady,
     /// The certificate was fetched and belongs to the key.

@@ -13,12 +13,15 @@ use waxwing_core::time::Timestamp;
 
 use crate::failure::{CaError, Failure};
 use crate::machine::effect::{Effect, Wait};
-use crate::machine::{Doing, FETCHING, MOST_RECOVERIES, Machine};
+use crate::machine::{DENIED, Doing, FETCHING, MOST_RECOVERIES, Machine};
 use crate::plugin::{PluginFailure, PluginFailureKind};
 
 impl Machine {
     pub(super) fn failed(&mut self, failure: Failure, now: Timestamp) -> Effect {
         let refusal = Refusal::of(&failure);
+        if self.doing == Doing::Finalize && refusal.is_definite() {
+            self.run.finalized = None;
+        }
         match self.doing {
             Doing::Abandoning => self.end(),
             Doing::Clearing | Doing::Settling => {
@@ -60,6 +63,10 @@ impl Machine {
                     None => self.fail(failure),
                 }
             }
+            // An order that the CA may have made a certificate of, and does not admit to.
+            Doing::ReadOrder if refusal.says_gone() && self.may_be_denied(now) => {
+                self.fail_with_the_order(failure)
+            }
             // An order from the journal that the CA does not have any more.
             Doing::ReadOrder if self.order.is_none() && refusal.says_gone() => {
                 self.run.order_url = None;
@@ -93,7 +100,12 @@ impl Machine {
     }
 
     /// Some challenges may have been taken up although the answer is missing.
-    pub(super) fn answered(&mut self, mut failures: Vec<Failure>, now: Timestamp) -> Effect {
+    pub(super) fn answered(
+        &mut self,
+        mut failures: Vec<Failure>,
+        asked: Option<Duration>,
+        now: Timestamp,
+    ) -> Effect {
         // The one that asks for the longest wait speaks for all.
         let weight = |failure: &Failure| {
             let refusal = Refusal::of(failure);
@@ -101,7 +113,14 @@ impl Machine {
         };
         failures.sort_by_key(weight);
         let Some(failure) = failures.pop() else {
-            return self.read_order(Wait::Poll { nth: 0 });
+            return match asked {
+                Some(retry_after) if retry_after > self.patience.retry_after_cap => {
+                    let ca = self.run.terms.ca.clone();
+                    self.fail(Failure::Parked { ca, retry_after })
+                }
+                Some(retry_after) => self.read_order(Wait::Asked(retry_after)),
+                None => self.read_order(Wait::Poll { nth: 0 }),
+            };
         };
         let authorizations = self
             .order
@@ -124,6 +143,12 @@ impl Machine {
                 }
             }
         }
+    }
+
+    /// True if the order was finalized a moment ago.
+    fn may_be_denied(&self, now: Timestamp) -> bool {
+        let finalized = self.run.finalized;
+        finalized.is_some_and(|at| at <= now && now.since(at) < DENIED)
     }
 
     /// The certificate is there and was not to be had. The order says whether that is still so.

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod properties;
+mod waits;
 
 use waxwing_acme::problem::{Problem, ProblemKind};
 use waxwing_core::failure::FailureClass;
@@ -146,7 +147,15 @@ fn lost_answers_are_looked_into_before_anything_is_sent_again() {
     let long = failed("begin", refused(500, "serverInternal", Some("61")));
     check(fresh(), long, "end transient, journal closed");
 
-    let answered = |failures| and(good("visible"), vec![Event::Answered(failures)]);
+    let answered = |failures| {
+        and(
+            good("visible"),
+            vec![Event::Answered {
+                failures,
+                retry_after: None,
+            }],
+        )
+    };
     check(fresh(), answered(vec![lost()]), "read the authorizations");
     let again = and(answered(vec![lost()]), vec![open()]);
     check(fresh(), again, "answer the challenges 2");
@@ -234,7 +243,10 @@ fn a_row_of_refused_nonces_is_the_end_of_the_run_and_not_of_the_order() {
         let row = and(good(event), vec![Event::Failed(refusal()), cleaned()]);
         check(fresh(), row, "end transient, journal kept");
     }
-    let answers = Event::Answered(vec![refusal(), lost()]);
+    let answers = Event::Answered {
+        failures: vec![refusal(), lost()],
+        retry_after: None,
+    };
     let row = and(good("visible"), vec![answers, cleaned()]);
     check(fresh(), row, "end transient, journal kept");
     let first = and(good("begin"), vec![Event::Failed(refusal())]);
@@ -377,7 +389,13 @@ fn waits_end() {
     // The time until the records were seen is not the CA's.
     let (machine, _) = after(fresh(), good("presented"));
     let (machine, _) = machine.step(Event::Visible, late);
-    let (machine, _) = machine.step(Event::Answered(Vec::new()), late);
+    let (machine, _) = machine.step(
+        Event::Answered {
+            failures: Vec::new(),
+            retry_after: None,
+        },
+        late,
+    );
     let (_, effect) = machine.step(seen(OrderStatus::Pending), late);
     assert_eq!(words(&effect), "read the order Poll { nth: 0 }");
 }

@@ -63,6 +63,7 @@ impl Shift<'_> {
             order_url: None,
             began: self.now(),
             stage: Stage::Planned,
+            finalized: None,
             attempts: 0,
             obligations: Vec::new(),
         };
@@ -74,6 +75,7 @@ impl Shift<'_> {
             if fits && !self.is_spent(&old, &journal, current)? {
                 run.order_url = old.order_url;
                 run.began = old.began;
+                run.finalized = old.finalized;
                 run.stage = old.stage;
             }
             run.attempts = old.attempts;

@@ -295,6 +295,9 @@ impl Shift<'_> {
         fallback: bool,
         report: &mut CertificateReport,
     ) -> Result<Driven, Failure> {
+        if self.rehearsal {
+            self.left_alone(case, profile)?;
+        }
         self.rehearse_first(case, profile, report).await?;
         let wanted = Wanted {
             certificate: &case.job.certificate,
@@ -406,7 +409,7 @@ impl Shift<'_> {
         failure: &Failure,
     ) {
         if self.rehearsal {
-            return;
+            return self.keep_what_it_asked(case, profile, failure);
         }
         let now = self.now();
         let class = failure.class();
@@ -415,6 +418,7 @@ impl Shift<'_> {
             at: now,
             theirs: failure.is_about_the_ca(),
             rejected: class == FailureClass::Rejected,
+            firm: failure.refuses_the_name(),
             // A secret that cannot be read is this machine's trouble: looked at again soon.
             local: matches!(failure, Failure::Offline { .. } | Failure::Secret(_))
                 || failure.is_unsent(),
@@ -427,6 +431,7 @@ impl Shift<'_> {
         let result = ClosedResult::Failed {
             class,
             theirs: failed.theirs,
+            firm: failed.firm,
             local: failed.local,
             until: failed.until,
             causes: failure.lines(),

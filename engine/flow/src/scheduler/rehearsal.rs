@@ -10,6 +10,7 @@ use waxwing_core::retry::rehearsal::{self, Rehearsed, Verdict};
 
 use super::cas::Case;
 use super::{Force, Shift, Wanted};
+use crate::budget;
 use crate::failure::Failure;
 use crate::history::ClosedResult;
 use crate::report::CertificateReport;
@@ -36,7 +37,10 @@ impl Shift<'_> {
             fallback: true,
             current: None,
         };
-        let obtained = self.desk.obtain(&self.rehearsing(), wanted).await;
+        let obtained = match self.left_alone(case, staging) {
+            Ok(()) => self.desk.obtain(&self.rehearsing(), wanted).await,
+            Err(failure) => Err(failure),
+        };
         let mut failure = match obtained {
             Ok(driven) => {
                 report.owed.extend(driven.ending.owed);
@@ -45,7 +49,9 @@ impl Shift<'_> {
             Err(failure) => Some(failure),
         };
         if let Some(silent) = failure.take() {
-            failure = Some(self.whose(staging, silent).await.0);
+            let silent = self.whose(staging, silent).await.0;
+            self.keep_what_it_asked(case, staging, &silent);
+            failure = Some(silent);
         }
         let rehearsed = match &failure {
             None => Rehearsed::Well,
@@ -96,6 +102,35 @@ impl Shift<'_> {
                 until,
                 failure: because(failure),
             }),
+        }
+    }
+}
+
+impl Shift<'_> {
+    /// An error if a staging has asked for a wait that is not over.
+    pub(super) fn left_alone(&self, case: &Case<'_>, staging: &CaProfile) -> Result<(), Failure> {
+        let certificate = &case.job.certificate.name;
+        match budget::asked(self.history(), &staging.name, certificate, self.now()) {
+            None => Ok(()),
+            Some(until) => Err(Failure::LeftAlone {
+                ca: staging.name.clone(),
+                until,
+            }),
+        }
+    }
+
+    /// Keeps what a staging has asked for, so that the next rehearsal knows it.
+    pub(super) fn keep_what_it_asked(
+        &self,
+        case: &Case<'_>,
+        staging: &CaProfile,
+        failure: &Failure,
+    ) {
+        let counted_here = matches!(failure, Failure::Spent { .. });
+        let until = failure.until(self.now()).filter(|_| !counted_here);
+        if let Some(until) = until.filter(|_| failure.is_about_the_ca()) {
+            let certificate = &case.job.certificate.name;
+            budget::keep_asked(self.history(), &staging.name, certificate, until);
         }
     }
 }

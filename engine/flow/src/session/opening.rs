@@ -1,7 +1,7 @@
 //! Opening a session: the first directory that answers, and an account there (RFC 8555 section
 //! 7.3).
 
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -222,6 +222,7 @@ impl<'a> Opening<'a> {
                     .max(1),
             ),
             requests: AtomicU64::new(u64::from(!copied)),
+            refused: AtomicU32::new(0),
             kept: AtomicU64::new(0),
             copied: AtomicBool::new(copied),
             note,

@@ -58,7 +58,12 @@ impl Stage {
         all.iter().find(|one| one.holds(at) && wanted(&one.trouble))
     }
 
+    /// Counts requests to a CA; one that cannot leave this machine is none.
     fn asked(&self, ca: &CaName, requests: u64) {
+        let offline = self.holds(|it| *it == Trouble::Network, self.0.now());
+        if offline.is_some() {
+            return;
+        }
         *self.0.state().requests.entry(ca.clone()).or_default() += requests;
     }
 
@@ -68,8 +73,8 @@ impl Stage {
         if self.holds(|it| *it == Trouble::Network, now).is_some() {
             return Some(transport(
                 profile,
-                TransportStage::Dns,
-                "no resolver answers",
+                TransportStage::Resolver,
+                "this machine is offline",
             ));
         }
         let down = Trouble::Down(profile.name.clone());

@@ -96,6 +96,30 @@ fn a_quiet_year_renews_six_times_and_tells_nobody_anything() {
 }
 
 #[test]
+fn a_machine_that_is_offline_asks_nobody() {
+    let renewals = |outages: &[&str]| {
+        let mut scenario = scenario(70, outages);
+        let settings = world(1, &mut scenario);
+        let story = play(&settings, &scenario);
+        assert_eq!(
+            story.issued,
+            BTreeMap::from([(ca("first"), 2)]),
+            "{outages:?}"
+        );
+        story
+    };
+    // The network is away when the renewal is due. Nobody hears of the failed tries.
+    let story = renewals(&["network=2027-01-25..+6d"]);
+    assert!(
+        story.failures.keys().all(|(ca, _)| ca.is_none()),
+        "{:?}",
+        story.failures
+    );
+    assert!(!story.failures.is_empty());
+    assert_eq!(story.requests, renewals(&[]).requests);
+}
+
+#[test]
 fn the_founding_incident_ends_in_a_fail_over_within_the_day() {
     // The directory is refused each morning for a month, from before the first renewal.
     let mut scenario = scenario(120, &["first=2027-01-25..+31d"]);

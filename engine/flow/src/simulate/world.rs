@@ -33,7 +33,8 @@ use crate::certificate::{
 use crate::driver::Ports;
 use crate::history::{self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
 use crate::ports::{
-    AccountRecord, BudgetKey, CertificateStore, Clock, Entropy, History, LockGuard, StoreError,
+    AccountRecord, BudgetKey, CertificateStore, ChangeBudgets, Clock, Entropy, History, LockGuard,
+    StoreError,
 };
 use crate::session::SessionPorts;
 
@@ -513,6 +514,7 @@ impl History for World {
             ClosedResult::Failed {
                 class,
                 theirs,
+                firm,
                 local,
                 until,
                 ..
@@ -521,6 +523,7 @@ impl History for World {
                 at: attempt.ended,
                 theirs: *theirs,
                 rejected: *class == FailureClass::Rejected,
+                firm: *firm,
                 local: *local,
                 until: *until,
                 rehearsed: false,
@@ -575,8 +578,16 @@ impl History for World {
         Ok(self.state().budgets.get(key).copied())
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.state().budgets.insert(key.clone(), bucket);
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: ChangeBudgets<'_>,
+    ) -> Result<(), StoreError> {
+        let budgets = &mut self.state().budgets;
+        let kept: Vec<_> = keys.iter().map(|key| budgets.get(key).copied()).collect();
+        for (key, bucket) in keys.iter().zip(change(&kept).unwrap_or_default()) {
+            budgets.insert(key.clone(), bucket);
+        }
         Ok(())
     }
 

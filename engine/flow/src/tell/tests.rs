@@ -127,6 +127,7 @@ impl Machine {
             at: now,
             theirs: true,
             rejected: false,
+            firm: false,
             local: false,
             until: None,
         });

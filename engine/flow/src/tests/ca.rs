@@ -29,6 +29,8 @@ pub(crate) struct Ca {
     pub(crate) proved: BTreeSet<String>,
     /// These names are refused when they are looked at.
     pub(crate) refused: BTreeSet<String>,
+    /// Orders are refused with a problem of this type.
+    pub(crate) refuses_orders: Option<&'static str>,
     /// These names are looked at for ever.
     pub(crate) slow: BTreeSet<String>,
     /// Orders with `replaces` that came in.
@@ -85,6 +87,7 @@ impl Ca {
             down: false,
             proved: BTreeSet::new(),
             refused: BTreeSet::new(),
+            refuses_orders: None,
             slow: BTreeSet::new(),
             replaced: 0,
             wants_credentials: false,
@@ -370,6 +373,9 @@ impl Ca {
     }
 
     fn place(&mut self, account: usize, payload: &Value) -> (u16, Option<String>, String) {
+        if let Some(kind) = self.refuses_orders {
+            return refusal(400, kind);
+        }
         if payload["replaces"].is_string() {
             self.replaced += 1;
             return refusal(409, "alreadyReplaced");

@@ -12,7 +12,7 @@ use waxwing_core::time::Timestamp;
 
 use super::world::World;
 use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
-use crate::ports::{BudgetKey, History, StoreError};
+use crate::ports::{BudgetKey, ChangeBudgets, History, StoreError};
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -41,6 +41,7 @@ impl Memory {
                 ClosedResult::Failed {
                     class,
                     theirs,
+                    firm,
                     local,
                     until,
                     ..
@@ -49,6 +50,7 @@ impl Memory {
                     at: attempt.ended,
                     theirs: *theirs,
                     rejected: *class == FailureClass::Rejected,
+                    firm: *firm,
                     local: *local,
                     until: *until,
                     rehearsed: false,
@@ -132,9 +134,18 @@ impl History for World {
         })
     }
 
-    fn save_budget(&self, key: &BudgetKey, bucket: Bucket) -> Result<(), StoreError> {
-        self.disk("write the budget of", &key.owner, |state| {
-            state.memory.budgets.insert(key.clone(), bucket);
+    fn change_budgets(
+        &self,
+        keys: &[BudgetKey],
+        change: ChangeBudgets<'_>,
+    ) -> Result<(), StoreError> {
+        let owner = keys.first().map_or("nobody", |key| key.owner.as_str());
+        self.disk("change the budgets of", owner, |state| {
+            let budgets = &mut state.memory.budgets;
+            let kept: Vec<_> = keys.iter().map(|key| budgets.get(key).copied()).collect();
+            for (key, bucket) in keys.iter().zip(change(&kept).unwrap_or_default()) {
+                budgets.insert(key.clone(), bucket);
+            }
         })
     }
 

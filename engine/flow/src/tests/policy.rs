@@ -12,6 +12,7 @@ use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::history::ClosedResult;
+use crate::monitor;
 use crate::ports::Clock;
 use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::scheduler::{Force, Job};
@@ -23,8 +24,8 @@ pub(super) fn shop(cas: &[&str]) -> Vec<CertificateSettings> {
     vec![certificate("shop", &["shop.example"], cas)]
 }
 
-/// What a timer starts.
-pub(super) async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
+/// Every certificate, as it is stored.
+pub(super) fn jobs(world: &World, settings: &Settings, force: Force) -> Vec<Job> {
     let jobs = settings.certificates.iter().map(|certificate| Job {
         certificate: certificate.clone(),
         seen: world
@@ -34,7 +35,12 @@ pub(super) async fn timer(world: &World, settings: &Settings, force: Force) -> R
             .map(|current| current.version),
         force,
     });
-    let jobs = jobs.collect();
+    jobs.collect()
+}
+
+/// What a timer starts.
+pub(super) async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
+    let jobs = jobs(world, settings, force);
     let report = world
         .run_orders(settings, jobs, false, false, Stop::new().1)
         .await;
@@ -155,6 +161,61 @@ async fn a_machine_without_network_blames_no_ca_and_spends_no_fallback() {
     Clock::sleep(&world, HOUR * 2).await;
     let report = timer(&world, &settings, Force::No).await;
     assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_resolver_even_the_only_ca_is_not_to_blame() {
+    let (world, settings) = due(&["first"]).await;
+    Clock::sleep(&world, DAY * 62).await;
+    world.state().always = Some(("", Fault::NoResolver));
+    let report = timer(&world, &settings, Force::No).await;
+    let Outcome::Failed(Some(Failure::Offline { hosts })) = &only(&report).outcome else {
+        panic!("{:?}", only(&report).outcome);
+    };
+    assert_eq!(hosts.len(), 1, "{hosts:?}");
+    let last = world.state().memory.attempts.last().cloned();
+    let last = last.map(|attempt| attempt.result);
+    assert!(
+        matches!(
+            last,
+            Some(ClosedResult::Failed {
+                theirs: false,
+                local: true,
+                ..
+            })
+        ),
+        "{last:?}"
+    );
+    // Nobody notes that the CA was down, a look at it neither.
+    let profile = settings.cas.values().next().expect("one CA");
+    let look = monitor::look(&world.ports().session, &world, profile).await;
+    assert!(look.result.is_err());
+    assert!(
+        world
+            .state()
+            .memory
+            .sightings
+            .iter()
+            .all(|seen| seen.result.is_ok()),
+        "{:?}",
+        world.state().memory.sightings
+    );
+    // A connection that is refused is the CA's trouble, though nobody else is there to be asked.
+    world.state().always = None;
+    down(&world, "first", true);
+    Clock::sleep(&world, HOUR).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(only(&report).failures.len(), 1, "{:?}", only(&report));
+    let look = monitor::look(&world.ports().session, &world, profile).await;
+    assert!(look.result.is_err());
+    assert!(
+        world
+            .state()
+            .memory
+            .sightings
+            .iter()
+            .any(|seen| seen.result.is_err())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -341,4 +402,38 @@ async fn what_a_ca_advises_is_asked_when_the_certificate_is_installed() {
     };
     assert!(place("accept") < place("/ari/"), "{trace:?}");
     assert!(place("/ari/") < place("keep the advice"), "{trace:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_the_ca_does_not_sign_is_not_asked_for_again_in_a_minute() {
+    // What the CA says, and the minutes to the next try, spread by a quarter.
+    for (kind, minutes) in [
+        ("rejectedIdentifier", 100),
+        ("unsupportedIdentifier", 100),
+        ("caa", 100),
+        ("dns", 1),
+        ("unauthorized", 1),
+    ] {
+        let world = World::new(&["first", "second"]);
+        let cas = ["first", "second"];
+        let mut settings = settings(cas.map(profile).to_vec(), shop(&["first"]));
+        world
+            .state()
+            .cas
+            .get_mut("first")
+            .expect("its name")
+            .refuses_orders = Some(kind);
+        let report = timer(&world, &settings, Force::No).await;
+        let (until, _) = only(&report).next_try.clone().expect("a next try");
+        let wait = until.since(only(&report).ended).as_secs_f64() / 60.0;
+        let expected = f64::from(minutes);
+        assert!(
+            (0.7 * expected..1.3 * expected).contains(&wait),
+            "{kind}: {wait}"
+        );
+        // With a fallback the policy decides, and here there is nothing to wait for.
+        settings.certificates = shop(&["first", "second"]);
+        let report = timer(&world, &settings, Force::No).await;
+        assert_eq!(issued_by(&report).as_deref(), Some("second"), "{kind}");
+    }
 }

@@ -2,12 +2,13 @@
 
 use waxwing_core::settings::Settings;
 
-use super::policy::{DAY, HOUR, down, due, issued_by, only, shop, timer};
-use super::world::{Fault, World, profile, settings};
+use super::policy::{DAY, HOUR, down, due, issued_by, jobs, only, shop, timer};
+use super::world::{Fault, LATER, World, profile, settings};
+use crate::driver::Stop;
 use crate::failure::Failure;
-use crate::history::ClosedResult;
+use crate::history::{ClosedAttempt, ClosedResult};
 use crate::ports::Clock;
-use crate::report::Outcome;
+use crate::report::{Outcome, RunReport};
 use crate::scheduler::Force;
 
 /// A certificate that is due at a CA that has a staging.
@@ -155,4 +156,79 @@ async fn behind_the_safe_floor_a_staging_that_is_down_is_not_waited_for() {
     assert_eq!(issued_by(&report).as_deref(), Some("first"));
     let notes = only(&report).notes.join(" ");
     assert!(notes.contains("without a rehearsal"), "{notes}");
+}
+
+/// What a person rehearses.
+async fn dry_run(world: &World, settings: &Settings) -> RunReport {
+    let jobs = jobs(world, settings, Force::No);
+    let run = world.run_with(settings, jobs, true, Stop::new().1);
+    run.await.expect("nothing crashes here")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_staging_asks_for_is_kept_for_the_next_rehearsal() {
+    let (world, settings) = due_with_a_staging().await;
+    let calls = || {
+        let trace = world.state().trace.clone();
+        let to_stage = |call: &&String| call.contains("https://stage.example");
+        trace.iter().filter(to_stage).count()
+    };
+    world.state().always = Some(("stage.example/order", Fault::Later));
+    let asked = world.now() + LATER;
+    let report = dry_run(&world, &settings).await;
+    assert!(calls() > 0, "{:?}", world.state().trace);
+    let failure = &only(&report).failures[0].failure;
+    assert!(matches!(failure, Failure::Ca { .. }), "{failure:?}");
+    world.state().always = None;
+
+    // The next one says when, and asks nobody.
+    Clock::sleep(&world, DAY).await;
+    let report = dry_run(&world, &settings).await;
+    assert_eq!(calls(), 0);
+    let Failure::LeftAlone { ca, until } = &only(&report).failures[0].failure else {
+        panic!("{:?}", only(&report).failures);
+    };
+    assert_eq!(ca.as_str(), "stage");
+    assert!(until.since(asked) < HOUR, "{until} {asked}");
+    // Nobody takes a rehearsal for a failure.
+    let attempts = world.state().memory.attempts.clone();
+    let failed = |attempt: &&ClosedAttempt| matches!(attempt.result, ClosedResult::Failed { .. });
+    assert_eq!(attempts.iter().filter(failed).count(), 0);
+
+    Clock::sleep(&world, DAY).await;
+    let report = dry_run(&world, &settings).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("stage"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_staging_that_asked_for_a_wait_is_not_asked_before_the_ca_either() {
+    let (world, settings) = due_with_a_staging().await;
+    let refuse = |names: &[&str]| {
+        let mut state = world.state();
+        state.cas.get_mut("first").expect("its name").refused =
+            names.iter().map(|name| (*name).to_owned()).collect();
+    };
+    refuse(&["shop.example"]);
+    timer(&world, &settings, Force::No).await;
+    refuse(&[]);
+    world.state().always = Some(("stage.example/order", Fault::Later));
+    dry_run(&world, &settings).await;
+    world.state().always = None;
+
+    // It was asked by somebody else's rehearsal. A person who tries it now learns when.
+    Clock::sleep(&world, HOUR).await;
+    let jobs = jobs(&world, &settings, Force::NotDue);
+    let run = world.run_with(&settings, jobs, false, Stop::new().1);
+    let report = run.await.expect("nothing crashes here");
+    let Outcome::Failed(Some(Failure::Unrehearsed { until, .. })) = &only(&report).outcome else {
+        panic!("{:?}", only(&report));
+    };
+    assert!(until.is_some());
+    let trace = world.state().trace.join("\n");
+    assert!(!trace.contains("stage.example"), "{trace}");
+    assert!(!trace.contains("first.example/order"), "{trace}");
+
+    Clock::sleep(&world, DAY * 2).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
 }

@@ -53,6 +53,10 @@ pub(crate) enum Fault {
     CrashAfter,
     /// Nothing outside answers from this call to the end of the run.
     Outage,
+    /// This machine has no resolver that answers.
+    NoResolver,
+    /// A CA does nothing, and asks to come back in a day and a half.
+    Later,
 }
 
 impl Fault {
@@ -66,6 +70,9 @@ impl Fault {
         Self::Outage,
     ];
 }
+
+/// What [`Fault::Later`] asks for.
+pub(crate) const LATER: Duration = Duration::from_secs(36 * 60 * 60);
 
 /// Everything outside.
 pub(crate) struct State {
@@ -101,6 +108,8 @@ pub(crate) struct World {
 pub(crate) enum Gate {
     Open,
     Fail,
+    /// No resolver answers.
+    Deaf,
     /// Do it, then answer with this fault.
     Then(Fault),
 }
@@ -155,7 +164,8 @@ impl World {
         let always = state.always.filter(|(end, _)| what.ends_with(end));
         let fault = fault.or(always.map(|(_, fault)| fault));
         // The disk of a machine that is cut off still works.
-        let fault = fault.filter(|fault| *fault != Fault::Outage || !what.starts_with("disk"));
+        let cut_off = |fault: &Fault| matches!(fault, Fault::Outage | Fault::NoResolver);
+        let fault = fault.filter(|fault| !cut_off(fault) || !what.starts_with("disk"));
         state.trace.push(match fault {
             Some(fault) => format!("{what} [{fault:?}]"),
             None => what.to_owned(),
@@ -164,6 +174,7 @@ impl World {
         match fault {
             None => Gate::Open,
             Some(Fault::Fail | Fault::Outage) => Gate::Fail,
+            Some(Fault::NoResolver) => Gate::Deaf,
             Some(Fault::CrashBefore) => crash(),
             Some(fault) => Gate::Then(fault),
         }
@@ -174,7 +185,7 @@ impl World {
         match gate {
             Gate::Then(Fault::CrashAfter) => crash(),
             Gate::Then(fault) => Err(fault),
-            Gate::Open | Gate::Fail => Ok(()),
+            Gate::Open | Gate::Fail | Gate::Deaf => Ok(()),
         }
     }
 
@@ -351,6 +362,9 @@ impl HttpClient for World {
         if gate == Gate::Fail {
             return Err(broken(TransportStage::Connect));
         }
+        if gate == Gate::Deaf {
+            return Err(broken(TransportStage::Resolver));
+        }
         let mut response = {
             let mut guard = self.state();
             let State { cas, dns, .. } = &mut *guard;
@@ -364,6 +378,11 @@ impl HttpClient for World {
         match self.after(gate) {
             Ok(()) => {}
             Err(Fault::Error500) => response.status = 500,
+            Err(Fault::Later) => {
+                response.status = 503;
+                let wait = ("retry-after".to_owned(), LATER.as_secs().to_string());
+                response.headers.push(wait);
+            }
             Err(Fault::Truncate) => response.body.truncate(response.body.len() / 2),
             Err(_) => return Err(broken(TransportStage::Exchange)),
         }

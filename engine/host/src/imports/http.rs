@@ -346,7 +346,7 @@ fn transport_error(
         .broke(format!("{}: {text}", call.redactor.text(&plain)), way_out);
     match error.stage {
         TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
-        TransportStage::Dns => HttpError::Dns(text),
+        TransportStage::Dns | TransportStage::Resolver => HttpError::Dns(text),
         TransportStage::Address => {
             let plugin = &call.instance.powers.plugin;
             let hint = format!(
@@ -355,7 +355,7 @@ fn transport_error(
             );
             HttpError::Denied(call.deny(format!("{plain}: {text}"), hint))
         }
-        TransportStage::Connect => HttpError::Connect(text),
+        TransportStage::Route | TransportStage::Connect => HttpError::Connect(text),
         TransportStage::Tls => HttpError::Tls(text),
         TransportStage::Exchange => HttpError::Protocol(text),
         TransportStage::Timeout => HttpError::Timeout(text),

@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -99,10 +99,12 @@ CREATE TABLE outbox (
     cause TEXT
 );
 ",
+    // Whether a refusal was one of the name itself.
+    "ALTER TABLE attempt ADD COLUMN firm INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 3;
+pub(super) const SCHEMA: i64 = 4;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.

@@ -33,6 +33,7 @@ fn failed_with(class: FailureClass, until: Option<Timestamp>) -> ClosedResult {
     ClosedResult::Failed {
         class,
         theirs: true,
+        firm: false,
         local: false,
         until,
         causes: vec!["no \"answer\"".to_owned(), "refused".to_owned()],
@@ -73,6 +74,24 @@ fn failures_count_since_the_last_certificate_and_for_their_own_name() {
     assert_eq!(pasts[&name("mail")].failed.len(), 1);
     assert!(pasts[&name("shop")].issued.is_empty(), "a month ago");
     assert_eq!(other.past(&name("new"), NOW), Ok(Past::default()));
+}
+
+#[test]
+fn a_refusal_of_the_name_itself_is_known_as_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    for refused in [false, true] {
+        let mut result = failed_with(FailureClass::Rejected, None);
+        if let ClosedResult::Failed { firm, .. } = &mut result {
+            *firm = refused;
+        }
+        history
+            .record(&attempt("shop", "one", 1, result))
+            .expect("written");
+    }
+    let past = history.past(&name("shop"), NOW + HOUR).expect("read");
+    let firm: Vec<bool> = past.failed.iter().map(|failed| failed.firm).collect();
+    assert_eq!(firm, [false, true]);
 }
 
 #[test]
@@ -178,24 +197,6 @@ fn pruning_forgets_nothing_that_counts() {
     assert_eq!(count, 2, "the last certificate and the failure behind it");
     let past = history.past(&name("shop"), NOW).expect("read");
     assert_eq!(past.failed.len(), 1);
-}
-
-#[test]
-fn budgets_come_back_as_they_were_left() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let history = SqliteHistory::open(folder.path()).expect("a new one");
-    let key = BudgetKey {
-        owner: "one".to_owned(),
-        kind: "orders".to_owned(),
-        what: "https://one.example/account/1".to_owned(),
-    };
-    assert_eq!(history.budget(&key), Ok(None));
-    let bucket = Bucket {
-        level: 2.25,
-        at: NOW,
-    };
-    history.save_budget(&key, bucket).expect("written");
-    assert_eq!(history.budget(&key), Ok(Some(bucket)));
 }
 
 #[test]
@@ -330,9 +331,10 @@ fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
 }
 
 /// A database of each older version.
-const FIXTURES: [(i64, &str); 2] = [
+const FIXTURES: [(i64, &str); 3] = [
     (1, include_str!("../../fixtures/history-1.sql")),
     (2, include_str!("../../fixtures/history-2.sql")),
+    (3, include_str!("../../fixtures/history-3.sql")),
 ];
 
 fn bring_one_forward(version: i64, fixture: &str) {

@@ -15,6 +15,8 @@ pub(super) struct Failed {
     pub(super) stage: TransportStage,
     /// Outermost first; never empty.
     pub(super) causes: Vec<String>,
+    /// The name that has no address, if that is what is wrong.
+    pub(super) unknown: Option<String>,
 }
 
 impl Failed {
@@ -22,6 +24,7 @@ impl Failed {
         Self {
             stage,
             causes: vec![cause.into()],
+            unknown: None,
         }
     }
 
@@ -34,6 +37,9 @@ impl Failed {
         Self {
             stage,
             causes: causes(error),
+            unknown: links(error)
+                .find_map(|link| link.downcast_ref::<NoAddress>())
+                .map(|none| none.host.clone()),
         }
     }
 
@@ -77,8 +83,22 @@ fn stage(error: &reqwest::Error, encrypted: bool) -> TransportStage {
             )
         })
     };
+    // What the system says of a packet that it cannot send.
+    let unsent = |link: &(dyn Error + 'static)| {
+        link.downcast_ref::<io::Error>().is_some_and(|cause| {
+            matches!(
+                cause.kind(),
+                io::ErrorKind::NetworkUnreachable
+                    | io::ErrorKind::HostUnreachable
+                    | io::ErrorKind::NetworkDown
+                    | io::ErrorKind::AddrNotAvailable
+            )
+        })
+    };
     if any(&|link| link.is::<rustls::Error>()) || (encrypted && any(&cut_off)) {
         TransportStage::Tls
+    } else if any(&unsent) {
+        TransportStage::Route
     } else {
         TransportStage::Connect
     }

@@ -23,7 +23,7 @@ pub(super) struct CheckedLookup {
 /// A name that has no address.
 #[derive(Debug)]
 pub(super) struct NoAddress {
-    host: String,
+    pub(super) host: String,
     cause: Option<std::io::Error>,
 }
 
@@ -43,10 +43,15 @@ impl CheckedLookup {
         }
     }
 
-    /// What was found for a host at the last look-up, for error messages.
-    pub(super) fn last(&self, host: &str) -> Option<String> {
+    /// What was found for a host at the last look-up.
+    pub(super) fn found(&self, host: &str) -> Vec<SocketAddr> {
         let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        let addresses = found.get(host)?;
+        found.get(host).cloned().unwrap_or_default()
+    }
+
+    /// The same for error messages.
+    pub(super) fn last(&self, host: &str) -> Option<String> {
+        let addresses = self.found(host);
         let list: Vec<String> = addresses
             .iter()
             .map(|address| address.ip().to_string())

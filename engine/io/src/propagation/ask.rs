@@ -212,6 +212,15 @@ pub(super) async fn caa(
     Ok(records.collect())
 }
 
+/// Whether a name can be asked about: there are servers for it or there are none, but somebody knows.
+pub(super) async fn says_something(resolver: &TokioResolver, name: &str) -> Result<(), NoAnswer> {
+    let asked = Name::from_ascii(name).map_err(|cause| NoAnswer::Other(cause.to_string()))?;
+    match ask(resolver, asked, RecordType::NS).await {
+        Ok(_) | Err(Failed::NoRecords { .. }) => Ok(()),
+        Err(Failed::No(no)) => Err(no),
+    }
+}
+
 /// The addresses of a name, IPv4 first; an error only if neither kind could be looked up.
 pub(super) async fn addresses(
     resolver: &TokioResolver,
@@ -265,8 +274,16 @@ async fn look_up(
     name: &DomainName,
     kind: RecordType,
 ) -> Result<Lookup, Failed> {
-    let mut asked = Name::from_ascii(name.as_str())
+    let asked = Name::from_ascii(name.as_str())
         .map_err(|cause| Failed::No(NoAnswer::Other(format!("`{name}`: {cause}"))))?;
+    ask(resolver, asked, kind).await
+}
+
+async fn ask(
+    resolver: &TokioResolver,
+    mut asked: Name,
+    kind: RecordType,
+) -> Result<Lookup, Failed> {
     // Without the final dot the search list of the system would be tried.
     asked.set_fqdn(true);
     let whole = resolver.options().timeout.saturating_mul(WHOLE);

@@ -2,10 +2,10 @@
 
 use waxwing_core::ca::choose;
 use waxwing_core::name::CertificateName;
-use waxwing_flow::failure::{CaError, Failure};
+use waxwing_flow::failure::{CaError, Failure, offline_because};
 use waxwing_flow::report::{CertificateReport, Outcome};
 
-use crate::render::page::{Line, Page, count};
+use crate::render::page::{Line, Page};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::time::took;
 
@@ -78,9 +78,8 @@ pub(super) fn failures<'r>(
 pub(super) fn causes_of(failure: &Failure, page: &mut Page<'_>) {
     if let Failure::Offline { hosts } = failure {
         let what = format!(
-            "This machine seems to be offline: {} failed in the same way, so no CA is to blame and \
-             no fallback was spent.",
-            count(hosts.len(), "unrelated host")
+            "This machine seems to be offline: {}, so no CA is to blame and no fallback was spent.",
+            offline_because(hosts)
         );
         page.plain(2, what);
         let mut table = Table::new(4, &[Align::Left, Align::Left]);

@@ -160,6 +160,28 @@ fn when_this_machine_is_cut_off_no_ca_is_blamed() {
 }
 
 #[test]
+fn where_no_resolver_answers_one_host_is_enough_to_tell() {
+    let offline = |name: &str, stage, cause: &str| {
+        let Failure::Directory { tried, .. } = silent("first", stage, cause) else {
+            panic!("a directory that did not answer");
+        };
+        let hosts = vec![("acme.first.example".to_owned(), tried[0].1.clone())];
+        certificate(name).failed(Failure::Offline { hosts }).done()
+    };
+    let unknown = "no address was found for acme.first.example";
+    let report = run(
+        vec![
+            offline("shop", TransportStage::Resolver, unknown),
+            offline("mail", TransportStage::Route, "Network is unreachable"),
+        ],
+        vec![],
+    );
+    golden("renewal-no-way-out.txt", |context| {
+        render(&view(&report, vec![]), context)
+    });
+}
+
+#[test]
 fn a_batch_for_many_certificates_stands_on_its_own() {
     let report = run(
         vec![

@@ -46,6 +46,7 @@ pub(super) fn fresh() -> Run {
         order_url: None,
         began: START,
         stage: Stage::Planned,
+        finalized: None,
         attempts: 0,
         obligations: Vec::new(),
     }
@@ -304,7 +305,13 @@ pub(super) fn good(end: &str) -> Vec<Event> {
         ("located", Event::Located(intended())),
         ("presented", presented()),
         ("visible", Event::Visible),
-        ("answered", Event::Answered(Vec::new())),
+        (
+            "answered",
+            Event::Answered {
+                failures: Vec::new(),
+                retry_after: None,
+            },
+        ),
         ("ready", seen(OrderStatus::Ready)),
         ("key", Event::KeyReady),
         ("processing", seen(OrderStatus::Processing)),

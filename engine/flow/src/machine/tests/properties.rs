@@ -30,8 +30,14 @@ fn any_event() -> impl Strategy<Value = Event> {
         13 => Event::Located(intended()),
         14 => presented(),
         15 => Event::Visible,
-        16 => Event::Answered(Vec::new()),
-        17 => Event::Answered(vec![lost()]),
+        16 => Event::Answered {
+            failures: Vec::new(),
+            retry_after: None,
+        },
+        17 => Event::Answered {
+            failures: vec![lost()],
+            retry_after: None,
+        },
         18 => Event::KeyReady,
         19 => downloaded(),
         20 => Event::Saved(Some(1)),
@@ -73,7 +79,10 @@ fn answer_to(effect: &Effect, chance: u8) -> Event {
             },
             failed: Vec::new(),
         },
-        (Effect::Answer(_), Some(failure)) => Event::Answered(vec![failure]),
+        (Effect::Answer(_), Some(failure)) => Event::Answered {
+            failures: vec![failure],
+            retry_after: None,
+        },
         (_, Some(failure)) => Event::Failed(failure),
         (Effect::PlaceOrder { .. }, None) => placed(),
         (Effect::ReadOrder { .. } | Effect::Finalize { .. }, None) => {
@@ -87,7 +96,10 @@ fn answer_to(effect: &Effect, chance: u8) -> Event {
         (Effect::Locate(_), None) => Event::Located(intended()),
         (Effect::Present(_), None) => presented(),
         (Effect::Watch { .. }, None) => Event::Visible,
-        (Effect::Answer(_), None) => Event::Answered(Vec::new()),
+        (Effect::Answer(_), None) => Event::Answered {
+            failures: Vec::new(),
+            retry_after: None,
+        },
         (Effect::Abandon { .. }, None) => Event::Abandoned,
         (Effect::MakeKey, None) => Event::KeyReady,
         (Effect::Download { .. }, None) => downloaded(),

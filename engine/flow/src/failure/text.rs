@@ -1,0 +1,197 @@
+//! A failure in words.
+
+use std::fmt;
+
+use waxwing_core::name::CaName;
+
+use super::{CaError, Failure, offline_because};
+
+impl Failure {
+    /// Every cause, outermost first, a line each. The first line is the failure itself.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.to_string()];
+        match self {
+            Self::Directory { tried, .. } => {
+                lines.extend(tried.iter().map(|(url, cause)| match cause {
+                    CaError::Transport(error) => format!("{url}: {error}"),
+                    CaError::Answer(error) => error.to_string(),
+                }));
+            }
+            Self::Ca { error, .. } => lines.push(error.to_string()),
+            Self::Offline { hosts } => {
+                lines.extend(hosts.iter().map(|(host, cause)| match cause {
+                    CaError::Transport(error) => format!("{host}: {error}"),
+                    CaError::Answer(error) => format!("{host}: {error}"),
+                }));
+            }
+            Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
+                lines.extend(failure.lines())
+            }
+            Self::Validation { refused, .. } => {
+                // A refusal of the whole order is the same for each name: once is enough.
+                match refused.as_slice() {
+                    [(_, Some(first)), rest @ ..]
+                        if !rest.is_empty()
+                            && rest.iter().all(|(_, other)| other.as_ref() == Some(first)) =>
+                    {
+                        lines.push(first.to_string());
+                    }
+                    _ => lines.extend(refused.iter().map(|(name, problem)| match problem {
+                        Some(problem) => format!("{name}: {problem}"),
+                        None => format!("{name}: the CA gave no reason"),
+                    })),
+                }
+            }
+            Self::Account { causes, .. } => lines.extend(causes.iter().cloned()),
+            Self::Unreadable { url, error, .. } => lines.push(format!("{url}: {error}")),
+            Self::Plugins(failures) => {
+                lines.clear();
+                for failure in failures {
+                    lines.push(failure.to_string());
+                    lines.extend(
+                        failure
+                            .details
+                            .iter()
+                            .map(|(name, value)| format!("{name}: {value}")),
+                    );
+                    lines.extend(failure.causes.iter().cloned());
+                }
+            }
+            Self::NoCa { passed_over, .. } => {
+                lines.extend(passed_over.iter().map(|(ca, why)| format!("{ca}: {why}")));
+            }
+            Self::Propagation { servers, .. } => {
+                lines.extend(servers.iter().map(|view| match &view.sees {
+                    Ok(true) => format!("{}: shows the value", view.server),
+                    Ok(false) => format!("{}: does not show the value", view.server),
+                    Err(cause) => format!("{}: {cause}", view.server),
+                }));
+            }
+            _ => {}
+        }
+        lines
+    }
+}
+
+/// The outermost line alone; [`Failure::lines`] has the rest.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory { ca, .. } if self.is_unsent() => {
+                write!(
+                    f,
+                    "{ca} was not asked: the configuration cannot be followed"
+                )
+            }
+            Self::Directory { ca, .. } => write!(f, "{ca} did not answer with a directory"),
+            Self::Ca { ca, step, .. } => write!(f, "failed to {step} at {ca}"),
+            Self::Spent {
+                ca,
+                kind,
+                limit,
+                until,
+            } => write!(
+                f,
+                "nothing was ordered at {ca}: its limit on {} ({limit}) is used up until {until}",
+                kind.as_str()
+            ),
+            Self::Offline { hosts } => write!(
+                f,
+                "this machine seems to be offline: {}, so no CA is to blame and no fallback was spent",
+                offline_because(hosts)
+            ),
+            Self::Rehearsal { ca, staging, .. } => write!(
+                f,
+                "nothing was ordered at {ca}, which refused it last time: {staging} refuses it too"
+            ),
+            Self::Unrehearsed { ca, staging, .. } => write!(
+                f,
+                "nothing was ordered at {ca}, which refused it before: {staging} could not be asked \
+                 first, and there is time"
+            ),
+            Self::Validation { ca, refused } => {
+                let names: Vec<String> = refused.iter().map(|(name, _)| name.to_string()).collect();
+                write!(f, "{ca} refused {}", names.join(", "))
+            }
+            Self::OrderDeadline { ca, status, waited } => write!(
+                f,
+                "the order at {ca} is still {status} after {} s; it is kept and looked at again",
+                waited.as_secs()
+            ),
+            Self::Parked { ca, retry_after } => write!(
+                f,
+                "{ca} asks to come back in {} s; the order is kept until then",
+                retry_after.as_secs()
+            ),
+            Self::LeftAlone { ca, until } => write!(
+                f,
+                "{ca} was not asked: it has asked to be left alone until {until}"
+            ),
+            Self::Account { ca, reason, .. } => write!(f, "no account at {ca}: {reason}"),
+            Self::NoDnsChallenge {
+                ca,
+                identifier,
+                offered,
+            } => write!(
+                f,
+                "{ca} offers no dns-01 challenge for {identifier} (offered: {})",
+                offered.join(", ")
+            ),
+            Self::NoCa {
+                certificate,
+                cas,
+                passed_over,
+            } if passed_over.is_empty() => {
+                let cas: Vec<&str> = cas.iter().map(CaName::as_str).collect();
+                write!(
+                    f,
+                    "{certificate} cannot be rehearsed: no staging CA is known for {}",
+                    cas.join(", ")
+                )
+            }
+            Self::NoCa { certificate, .. } => {
+                write!(f, "no CA of the list can be asked for {certificate}")
+            }
+            Self::NoProfile {
+                ca,
+                profile,
+                offered,
+            } => write!(
+                f,
+                "{ca} does not offer the profile {profile} (offered: {offered})"
+            ),
+            Self::NoValidator { identifier } => {
+                write!(f, "no DNS plugin is responsible for {identifier}")
+            }
+            Self::Plugins(failures) => match failures.first() {
+                Some(first) => write!(f, "{first}"),
+                None => f.write_str("a plugin failed without saying why"),
+            },
+            Self::Lookup(error) => write!(f, "{error}"),
+            Self::Propagation {
+                fqdn,
+                servers,
+                waited,
+            } => {
+                let seen = servers.iter().filter(|view| view.sees == Ok(true)).count();
+                write!(
+                    f,
+                    "the TXT record at {fqdn} was seen on {seen} of {} name servers after {} s",
+                    servers.len(),
+                    waited.as_secs()
+                )
+            }
+            Self::Unreadable { ca, .. } => write!(f, "the certificate from {ca} cannot be read"),
+            Self::Mismatch { ca, what } => {
+                write!(f, "the certificate from {ca} was not stored: {what}")
+            }
+            Self::Store(error) => write!(f, "{error}"),
+            Self::Crypto(error) => write!(f, "{error}"),
+            Self::Secret(error) => write!(f, "{error}"),
+            Self::NoSuchPlugin(plugin) => {
+                write!(f, "the plugin {plugin} is not configured any more")
+            }
+            Self::Stopped => f.write_str("stopped before it was done"),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How long the machine waits because the CA wants it so, or seems to.
+
+use waxwing_acme::retry_after::RetryAfter;
+
+use super::*;
+
+#[test]
+fn what_a_ca_asks_for_with_a_good_answer_holds_for_the_next_look() {
+    // What the CA asks for with its answer holds for the next look, within what a run waits.
+    let asked = |seconds| {
+        let answered = Event::Answered {
+            failures: Vec::new(),
+            retry_after: Some(Duration::from_secs(seconds)),
+        };
+        and(good("visible"), vec![answered])
+    };
+    check(fresh(), asked(7), "read the order Asked(7s)");
+    check(fresh(), asked(60), "read the order Asked(60s)");
+    let parked = and(asked(61), vec![cleaned()]);
+    check(fresh(), parked, "end rate-limited, journal kept");
+    // And so it does with the authorizations, of which the slowest decides.
+    let slow = |seconds: [Option<u64>; 2]| {
+        let taken = authorizations(AuthorizationStatus::Pending, ChallengeStatus::Processing);
+        let Event::AuthorizationsSeen(mut all) = taken else {
+            panic!("authorizations")
+        };
+        let lost_answer = Event::Answered {
+            failures: vec![lost()],
+            retry_after: None,
+        };
+        for ((_, one), seconds) in all.iter_mut().zip(seconds) {
+            one.retry_after = seconds.map(|it| RetryAfter::After(Duration::from_secs(it)));
+        }
+        and(
+            good("visible"),
+            vec![lost_answer, Event::AuthorizationsSeen(all)],
+        )
+    };
+    let check_slow = |seconds, want| check(fresh(), slow(seconds), want);
+    check_slow([Some(7), None], "read the order Asked(7s)");
+    check_slow([Some(7), Some(9)], "read the order Asked(9s)");
+    let parked = and(slow([None, Some(61)]), vec![cleaned()]);
+    check(fresh(), parked, "end rate-limited, journal kept");
+}
+
+#[test]
+fn an_order_that_was_finalized_is_believed_to_be_gone_only_after_a_while() {
+    let gone = || Event::Failed(refused(404, "malformed", None));
+    let finalized = |ago: i64| Run {
+        finalized: Some(Timestamp::from_unix(START.unix() - ago)),
+        ..resumed()
+    };
+    let denied = || vec![Event::Begin, gone()];
+    check(finalized(0), denied(), "end rejected, journal kept");
+    check(finalized(899), denied(), "end rejected, journal kept");
+    check(finalized(900), denied(), "place the order None");
+    // The clock was set back: nothing is waited for that may be years away.
+    check(finalized(-60), denied(), "place the order None");
+    // What the CA has said no to was not finalized.
+    let no = and(good("key"), vec![Event::Failed(refused(503, "x", None))]);
+    let (machine, _) = after(fresh(), no);
+    assert_eq!(machine.run().finalized, Some(START));
+    let no = and(
+        good("key"),
+        vec![Event::Failed(refused(403, "orderNotReady", None))],
+    );
+    let (machine, _) = after(fresh(), no);
+    assert_eq!(machine.run().finalized, None);
+}

@@ -1,0 +1,65 @@
+//! Whether a host was not reached because this machine reaches nobody.
+//!
+//! What a newcomer gets wrong: of a host with addresses of both kinds, one error comes back, and it may
+//! be that of the kind which this machine never had a route for, while the other was refused.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use waxwing_core::http::TransportStage;
+
+use super::failure::Failed;
+use crate::propagation;
+
+/// How far a request got that failed in this way, after a closer look at the way out.
+pub(super) async fn judge(failed: &Failed, found: &[SocketAddr]) -> TransportStage {
+    match (failed.stage, &failed.unknown) {
+        (TransportStage::Route, _) if another_way(found, has_route) => TransportStage::Connect,
+        (TransportStage::Dns, Some(host)) if !propagation::some_resolver_answers(host).await => {
+            TransportStage::Resolver
+        }
+        (stage, _) => stage,
+    }
+}
+
+/// True if there are addresses of both kinds and a route to one of them.
+fn another_way(found: &[SocketAddr], has_route: impl Fn(IpAddr) -> bool) -> bool {
+    let both = found.iter().any(SocketAddr::is_ipv4) && found.iter().any(SocketAddr::is_ipv6);
+    both && found.iter().any(|address| has_route(address.ip()))
+}
+
+/// Whether this machine would know where to send a packet; none is sent.
+fn has_route(to: IpAddr) -> bool {
+    let any: IpAddr = match to {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((any, 0)).is_ok_and(|socket| socket.connect((to, 443)).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_with_two_kinds_of_addresses_is_out_of_reach_only_in_both() {
+        let v4 = SocketAddr::from(([192, 0, 2, 1], 0));
+        let v6 = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 0));
+        let check = |found: &[SocketAddr], only_v4: bool, other: bool| {
+            let has = |ip: IpAddr| only_v4 && ip.is_ipv4();
+            assert_eq!(another_way(found, has), other, "{found:?} {only_v4}");
+        };
+        // The error is that of the one kind there is.
+        check(&[v4], true, false);
+        check(&[v6], true, false);
+        check(&[], true, false);
+        // It may be that of the kind without a route, while the other was refused.
+        check(&[v4, v6], true, true);
+        check(&[v6, v4], true, true);
+        check(&[v4, v6], false, false);
+    }
+
+    #[test]
+    fn there_is_always_a_way_to_oneself() {
+        assert!(has_route(Ipv4Addr::LOCALHOST.into()));
+    }
+}
