@@ -109,7 +109,7 @@ pub(crate) struct Export {
 pub(crate) struct Forget {
     /// Which certificate
     pub(crate) name: String,
-    /// Also if it is still in the configuration
+    /// Also if it is still in the configuration, or has left DNS records that nobody removes then
     #[arg(long)]
     pub(crate) yes: bool,
 }

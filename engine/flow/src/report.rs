@@ -28,6 +28,8 @@ pub struct RunReport {
     pub certificates: Vec<CertificateReport>,
     /// Files that were put back first, because an earlier run was cut off while it installed.
     pub put_back: Vec<PutBack>,
+    /// What earlier runs owe for certificates that were not worked on, and why it is still owed.
+    pub left_over: Vec<(CertificateName, Failure)>,
     /// One for each installer that had something to do.
     pub installs: Vec<InstallReport>,
     /// What is served where, of the certificates that say where they are to be seen.

@@ -124,7 +124,7 @@ async fn work(
         rehearsed: Arc::default(),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
-    shift.settle_leftovers(&orders.jobs).await;
+    let left_over = shift.settle_leftovers(&orders.jobs).await;
     let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
         .enumerate()
         .map(async |(index, job)| (index, shift.certificate(job).await))
@@ -162,6 +162,7 @@ async fn work(
         ended: clock.now(),
         certificates: certificates.into_iter().map(|(_, report)| report).collect(),
         put_back,
+        left_over,
         installs,
         served,
         audit: ports.audit.events(),

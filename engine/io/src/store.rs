@@ -65,21 +65,33 @@ impl FileStore {
     ///
     /// # Errors
     /// When there is none of that name, another run holds its lock, or its last run is unfinished:
-    /// that run may still owe the world a clean-up, which only its journal knows of.
-    pub fn forget(&self, name: &CertificateName) -> Result<PathBuf, StoreError> {
+    /// that run may still owe the world a clean-up, which only its journal knows of. With `debts` the
+    /// journal goes into the archive, too, and nobody pays any more.
+    pub fn forget(&self, name: &CertificateName, debts: bool) -> Result<PathBuf, StoreError> {
         let _held = self.lock_certificate(name)?;
         let path = self.layout.certificate(name);
-        if self.layout.journal(name).exists() {
+        let journal = self.layout.journal(name);
+        if journal.exists() && !debts {
             return Err(StoreError {
                 kind: StoreErrorKind::Locked,
                 act: "forget",
                 path,
                 causes: vec!["its last run is unfinished and may have left DNS records".to_owned()],
-                hint: Some(format!("`waxwing renew {name}` finishes it")),
+                hint: Some(format!(
+                    "`waxwing renew` finishes it; `waxwing forget {name} --yes` leaves what it owes"
+                )),
             });
         }
-        if !path.is_dir() {
+        if !path.is_dir() && !journal.exists() {
             return Err(self.unknown("forget", name));
+        }
+        if journal.exists() {
+            let kept = self.set_aside(&journal, "journals", name.as_str())?;
+            tracing::info!(certificate = %name, kept = %kept.display(), "what it owed is set aside");
+            self.close_journal(name)?;
+            if !path.is_dir() {
+                return Ok(kept);
+            }
         }
         let kept = self.set_aside(&path, "certificates", name.as_str())?;
         Ok(kept)

@@ -42,7 +42,7 @@ pub(crate) fn run(
         .map_err(|error| start::store_failed(&error, terminal))?
         .is_some_and(|current| current.revoked.is_some());
     let kept = start::open(&loaded, terminal)?
-        .forget(name)
+        .forget(name, arguments.yes)
         .map_err(|error| start::store_failed(&error, terminal))?;
     if terminal.json {
         let result = serde_json::json!({ "certificate": name.as_str(), "archive": kept });

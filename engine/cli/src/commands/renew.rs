@@ -422,6 +422,7 @@ fn nothing(now: Timestamp) -> RunReport {
         ended: now,
         certificates: Vec::new(),
         put_back: Vec::new(),
+        left_over: Vec::new(),
         installs: Vec::new(),
         served: Vec::new(),
         audit: Vec::new(),

@@ -159,6 +159,7 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         ended: at(43),
         certificates,
         put_back: Vec::new(),
+        left_over: Vec::new(),
         installs,
         served: Vec::new(),
         audit: Vec::new(),

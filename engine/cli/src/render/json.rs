@@ -187,6 +187,14 @@ fn attempt(result: &AttemptResult) -> AttemptParts<'_> {
     }
 }
 
+/// What is still owed for a certificate.
+#[derive(Debug, Serialize)]
+struct LeftOverJson {
+    certificate: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
 /// The answer of `renew`.
 #[derive(Debug, Serialize)]
 pub(crate) struct RunJson {
@@ -200,6 +208,8 @@ pub(crate) struct RunJson {
     certificates: Vec<CertificateJson>,
     /// Files that were put back first, because an earlier run was cut off.
     put_back: Vec<stages::PutBackJson>,
+    /// What earlier runs still owe for certificates that were not worked on.
+    left_over: Vec<LeftOverJson>,
     installs: Vec<BatchJson>,
     served: Vec<served::ServedJson>,
     not_due: Vec<KeptJson>,
@@ -329,6 +339,15 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         ended: report.ended.to_string(),
         certificates: report.certificates.iter().map(certificate).collect(),
         put_back: report.put_back.iter().map(stages::put_back).collect(),
+        left_over: report
+            .left_over
+            .iter()
+            .map(|(certificate, failure)| LeftOverJson {
+                certificate: certificate.to_string(),
+                causes: failure.lines(),
+                hint: failure.hint(),
+            })
+            .collect(),
         installs: report.installs.iter().map(batch).collect(),
         served: report.served.iter().map(served::in_run).collect(),
         not_due: view

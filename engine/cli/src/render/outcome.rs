@@ -39,6 +39,9 @@ pub(crate) fn exit_of(report: &RunReport) -> Exit {
         Exit::Locked
     } else if report.stopped {
         Exit::SomeFailed
+    } else if !report.left_over.is_empty() {
+        // Every certificate is fine, and somebody's DNS is not.
+        Exit::NeedsPerson
     } else {
         Exit::Done
     }

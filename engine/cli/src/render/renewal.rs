@@ -68,6 +68,7 @@ pub(crate) struct Kept {
 pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
     let mut page = Page::new(context);
     put_back(&view.report.put_back, &mut page);
+    left_over(&view.report.left_over, &mut page);
     heads(view, context, &mut page);
     for report in &view.report.installs {
         if own_block(view, report) {
@@ -256,6 +257,22 @@ fn below<'r>(
             .filter(|_| !view.rehearsal)
     {
         page.plain(2, format!("The next renewal asks {first} first again."));
+    }
+}
+
+/// What earlier runs still owe for certificates that this one has not worked on.
+fn left_over(left: &[(CertificateName, Failure)], page: &mut Page<'_>) {
+    for (certificate, failure) in left {
+        page.line(
+            &Line::indented(0)
+                .ink(Ink::Strong, certificate.as_str())
+                .text("   ")
+                .ink(Ink::Warn, "what an earlier run left may still be there"),
+        );
+        failure.lines().iter().for_each(|line| page.plain(2, line));
+        if let Some(hint) = failure.hint() {
+            page.hint(2, &hint);
+        }
     }
 }
 

@@ -17,7 +17,8 @@ impl CaError {
                     }
                     TransportStage::Route => "see whether this machine has a network",
                     TransportStage::Dns => {
-                        "`waxwing check` asks the resolvers; [network] resolvers sets others"
+                        "see whether this machine's own resolver knows the name: [network] resolvers \
+                         is for the look at records alone"
                     }
                     TransportStage::Tls => {
                         "a CA of your own, or a proxy that looks into TLS, needs its root: [ca.NAME] \
@@ -42,10 +43,9 @@ impl Failure {
             )),
             Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
             Self::Ca { error, .. } => error.hint(),
-            Self::Offline { .. } => Some(
-                "`waxwing check` tests the way out; [network] resolvers or proxy set another"
-                    .to_owned(),
-            ),
+            Self::Offline { .. } => {
+                Some("`waxwing check` tests the way out; [network] proxy sets another".to_owned())
+            }
             Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),

@@ -47,14 +47,15 @@ impl Failure {
             Self::Plugins(failures) => {
                 lines.clear();
                 for failure in failures {
-                    lines.push(failure.to_string());
-                    lines.extend(
-                        failure
-                            .details
-                            .iter()
-                            .map(|(name, value)| format!("{name}: {value}")),
-                    );
-                    lines.extend(failure.causes.iter().cloned());
+                    let details = failure.details.iter();
+                    let details = details.map(|(name, value)| format!("{name}: {value}"));
+                    let all = [failure.to_string()].into_iter().chain(details);
+                    // Records of one batch fail for one reason: once is enough.
+                    for line in all.chain(failure.causes.iter().cloned()) {
+                        if !lines.contains(&line) {
+                            lines.push(line);
+                        }
+                    }
                 }
             }
             Self::NoCa { passed_over, .. } => {

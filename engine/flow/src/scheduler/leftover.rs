@@ -29,8 +29,10 @@ impl Shift<'_> {
             .unwrap_or_else(|_too_odd| name.clone())
     }
 
-    /// Removes what earlier runs left behind for certificates that this run does not touch.
-    pub(super) async fn settle_leftovers(&self, jobs: &[Job]) {
+    /// Removes what earlier runs left behind for certificates that this run does not touch. Answers
+    /// what is still there.
+    pub(super) async fn settle_leftovers(&self, jobs: &[Job]) -> Vec<(CertificateName, Failure)> {
+        let mut left = Vec::new();
         let store = &self.ports.session.store;
         let open = store.open_journals().unwrap_or_else(|error| {
             tracing::error!(cause = %error, "open journals could not be listed");
@@ -38,17 +40,17 @@ impl Shift<'_> {
         });
         for name in open {
             if self.stop.is_requested() {
-                return;
+                return left;
             }
             let worked_on = jobs
                 .iter()
                 .any(|job| self.journal_name(&job.certificate.name) == name);
             if let Err(failure) = self.settle_leftover(&name, worked_on).await {
-                // No report speaks of certificates that this run does not touch.
-                tracing::error!(certificate = %name, cause = %failure.lines().join(": "),
-                    "what an earlier run left behind is still there");
+                let of = name.as_str().trim_end_matches(REHEARSAL);
+                left.push((CertificateName::parse(of).unwrap_or(name), failure));
             }
         }
+        left
     }
 
     /// A journal that a job of this run works on is left to the job.

@@ -197,6 +197,7 @@ fn run_of(certificates: Vec<CertificateReport>) -> RunReport {
         started: start(),
         ended: start(),
         certificates,
+        left_over: Vec::new(),
         put_back: Vec::new(),
         installs: Vec::new(),
         served: Vec::new(),

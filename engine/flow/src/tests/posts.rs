@@ -249,6 +249,7 @@ impl Town {
             started: now,
             ended: now,
             certificates: Vec::new(),
+            left_over: Vec::new(),
             put_back: Vec::new(),
             installs: Vec::new(),
             served: Vec::new(),

@@ -367,9 +367,15 @@ fn transport_error(
 fn way_out(stage: TransportStage, target: &Target, powers: &Powers) -> Option<String> {
     let plugin = &powers.plugin;
     Some(match stage {
-        TransportStage::Dns => {
-            "`waxwing check` asks the resolvers; [network] resolvers sets others".to_owned()
-        }
+        TransportStage::Dns => format!(
+            "see whether this machine's own resolver knows {}: [network] resolvers is for the look \
+             at records alone",
+            target.host
+        ),
+        TransportStage::Resolver => "see which resolvers this machine is told to ask, and whether \
+                                     they can be reached from here"
+            .to_owned(),
+        TransportStage::Route => "see whether this machine has a network".to_owned(),
         TransportStage::Tls => format!(
             "a server of your own, or a proxy that looks into TLS, needs its root: grants.http = \
              {{ trust = \"ca.pem\" }} under [plugin.{plugin}], or [network] trust"

@@ -293,7 +293,7 @@ async fn an_exchange_that_breaks_says_what_an_operator_can_write() {
         failure.hint.unwrap_or_default()
     };
     for (stage, words) in [
-        (TransportStage::Dns, "[network] resolvers"),
+        (TransportStage::Dns, "own resolver knows api.example.net"),
         (
             TransportStage::Tls,
             "grants.http = { trust = \"ca.pem\" } under [plugin.net]",

@@ -371,16 +371,28 @@ fn forget_moves_to_the_archive_but_never_an_unfinished_run() {
     save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
     store.write_journal(&name(), "open").expect("written");
     assert_eq!(
-        store.forget(&name()).expect_err("open").kind,
+        store.forget(&name(), false).expect_err("open").kind,
         StoreErrorKind::Locked
     );
     store.close_journal(&name()).expect("closed");
-    let archived = store.forget(&name()).expect("forgotten");
+    let archived = store.forget(&name(), false).expect("forgotten");
     assert_eq!(archived, disk.root().join("archive/certificates/shop/0001"));
     assert!(archived.join("versions/0001/privkey.pem").is_file());
     assert_eq!(store.inventory(), Ok(Vec::new()));
-    assert!(store.forget(&name()).is_err());
+    assert!(store.forget(&name(), false).is_err());
     assert_eq!(save(&store, &sample(KeyType::EcdsaP256)), Ok(1));
+}
+
+#[test]
+fn a_debt_that_nobody_pays_is_set_aside_with_its_certificate() {
+    let disk = Disk::new();
+    let store = disk.open();
+    save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+    store.write_journal(&name(), "open").expect("written");
+    let archived = store.forget(&name(), true).expect("forgotten");
+    assert_eq!(archived, disk.root().join("archive/certificates/shop/0001"));
+    assert!(disk.root().join("archive/journals/shop/0001").is_file());
+    assert_eq!(store.open_journals(), Ok(Vec::new()));
 }
 
 #[test]
