@@ -3,6 +3,7 @@
 //! Strict: an unknown key is a mistake, because a wish that is silently ignored is a plugin that
 //! fails later, and a limit that is silently ignored is one that does not hold.
 
+mod known_as;
 mod want;
 
 use std::fmt;
@@ -104,6 +105,7 @@ fn read(root: Section<'_>) -> Option<Manifest> {
     let wants = root.section("want").map(want::read).unwrap_or_default();
     let dns = root.section("dns").map(dns).unwrap_or_default();
     let schema = root.section("settings").map_or(Json::Null, schema);
+    let known_as = known_as::read(&root, &wants.secrets, &schema);
     root.finish(&[]);
     let (world, contract) = world?.value;
     Some(Manifest {
@@ -120,6 +122,7 @@ fn read(root: Section<'_>) -> Option<Manifest> {
         exec: wants.exec,
         limits: wants.limits,
         dns,
+        known_as,
         schema,
     })
 }
