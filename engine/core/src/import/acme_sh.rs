@@ -134,7 +134,7 @@ fn certificate(tree: &Tree, path: &str, global: &Values, own: &Values, imported:
     }
     if let Some(hooks) = said(own, "Le_DeployHook") {
         remark(
-            format!("it is deployed by `{hooks}`"),
+            format!("it is deployed by `{}`", ini::list(&hooks).join(", ")),
             "see whether an installer can do it: files, then a command ([plugin.NAME] grants.exec.reload)",
         );
     }

@@ -6,6 +6,9 @@
 //! or, in later versions, by a word. Secrets are base64, `clear-` and text, `vault://` and a name, or
 //! `enc-` and what Windows has encrypted for one machine.
 
+mod install;
+mod plugins;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -15,11 +18,12 @@ use serde_json::{Map, Value as Json};
 use super::server::Server;
 use super::tree::{Tree, base, folder};
 use super::{
-    Account, Certificate, Command, Cut, Imported, Install, KeyWish, Remark, Stored, Unread,
-    Validation, Value, json,
+    Account, Certificate, Cut, Imported, KeyWish, Remark, Unread, Validation, Value, json,
 };
 use crate::key::KeyType;
 use crate::secret::Secret;
+use install::{installs, pem_files, pem_path, stored};
+use plugins::{Kind, Step, kind, options};
 
 type Object = Map<String, Json>;
 
@@ -40,104 +44,6 @@ const PFX: &str = ".pfx";
 const RENEWAL_DAYS: u64 = 55;
 const RSA_BITS: u64 = 3072;
 const CURVE: &str = "secp384r1";
-
-/// The plugins that mean something here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Manual,
-    IisBindings,
-    Csr,
-    Rsa,
-    Ec,
-    PemFiles,
-    PfxFile,
-    CentralStore,
-    CertificateStore,
-    Iis,
-    Script,
-    Nothing,
-    WebFiles,
-    OwnServer,
-}
-
-/// Identifiers and words of plugins, in the order of the steps of a renewal.
-const KINDS: [(Kind, &str, &str); 19] = [
-    (
-        Kind::Manual,
-        "e239db3b-b42f-48aa-b64f-46d4f3e9941b",
-        "manual",
-    ),
-    (
-        Kind::IisBindings,
-        "54deb3ee-b5df-4381-8485-fe386054055b",
-        "iis",
-    ),
-    (Kind::Csr, "5c3db0fb-840b-469f-b5a7-0635d8e9a93d", "csr"),
-    (Kind::Rsa, "b9060d4b-c2d3-49ac-b37f-962e7c3cbe9d", "rsa"),
-    (Kind::Ec, "9aadcf71-5241-4c4f-aee1-bfe3f6be3489", "ec"),
-    (
-        Kind::PemFiles,
-        "e57c70e4-cd60-4ba6-80f6-a41703e21031",
-        "pemfiles",
-    ),
-    (
-        Kind::PfxFile,
-        "2a2c576f-7637-4ade-b8db-e8613b0bb33e",
-        "pfxfile",
-    ),
-    (
-        Kind::CentralStore,
-        "af1f77b6-4e7b-4f96-bba5-c2eeb4d0dd42",
-        "centralssl",
-    ),
-    (
-        Kind::CertificateStore,
-        "e30adc8e-d756-4e16-a6f2-450f784b1a97",
-        "certificatestore",
-    ),
-    (
-        Kind::Nothing,
-        "cfdd7caa-ba34-4e9e-b9de-2a3d64c4f4ec",
-        "null",
-    ),
-    (
-        Kind::Nothing,
-        "aecc502c-5f75-43d2-b578-f95d50c79ea1",
-        "none",
-    ),
-    (Kind::Iis, "ea6a5be3-f8de-4d27-a6bd-750b619b2ee2", "iis"),
-    (Kind::Iis, "13058a79-5084-48af-b047-634e0ee222f4", "iisftp"),
-    (
-        Kind::Script,
-        "3bb22c70-358d-4251-86bd-11858363d913",
-        "script",
-    ),
-    (
-        Kind::Manual,
-        "e45d62b9-f9a8-441e-b95f-c5ee0dcd8040",
-        "manual",
-    ),
-    (
-        Kind::Script,
-        "8f1da72e-f727-49f0-8546-ef69e5ecec32",
-        "script",
-    ),
-    (
-        Kind::WebFiles,
-        "1c77b3a4-5310-4c46-92c6-00d866e84d6b",
-        "filesystem",
-    ),
-    (
-        Kind::OwnServer,
-        "c7d5e050-9363-4ba1-b3a8-931b31c618b7",
-        "selfhosting",
-    ),
-    (
-        Kind::OwnServer,
-        "a1565064-b208-4467-8ca1-1bd3c08aa500",
-        "selfhosting",
-    ),
-];
 
 pub(super) fn is_wanted(path: &str) -> bool {
     let file = base(path);
@@ -240,7 +146,7 @@ fn renewal(tree: &Tree, path: &str, imported: &mut Imported) -> Result<(), Strin
     let mut remark = |what: String, next: &str| {
         imported.remarks.push(Remark::new(&shown, what, next));
     };
-    if kind(target, &["manual", "iis", "csr"]) == Some(Kind::Csr) {
+    if kind(target, Step::Source) == Some(Kind::Csr) {
         remark(
             "its request comes from another program (CSR)".to_owned(),
             "Waxwing makes key and request itself; let an installer bring both to where that program \
@@ -306,31 +212,13 @@ fn names(target: &Object) -> Option<Vec<String>> {
         seen.push(name.to_ascii_lowercase());
         new
     });
-    let only_main = kind(target, &["iis"]) == Some(Kind::IisBindings)
+    let only_main = kind(target, Step::Source) == Some(Kind::IisBindings)
         && json::texts(target, &["IncludeHosts"]).is_empty();
     (!names.is_empty() && !only_main).then_some(names)
 }
 
-/// What a plugin is: by its identifier, or by its word if that is one of `words`, since the same word
-/// means another plugin in another step.
-fn kind(options: &Object, words: &[&str]) -> Option<Kind> {
-    let written = json::text(options, &["Plugin"])?.to_ascii_lowercase();
-    let by_id = KINDS.iter().find(|(_, id, _)| *id == written);
-    let by_word = || {
-        let known = words.contains(&written.as_str());
-        KINDS.iter().find(|(_, _, word)| known && *word == written)
-    };
-    by_id.or_else(by_word).map(|(kind, ..)| *kind)
-}
-
-/// The options of each plugin of a step.
-fn options<'a>(object: &'a Object, step: &str) -> impl Iterator<Item = &'a Object> + use<'a> {
-    let list = json::down(object, &[step]).and_then(Json::as_array);
-    list.into_iter().flatten().filter_map(Json::as_object)
-}
-
 fn key(tree: &Tree, place: &str, csr: &Object) -> KeyWish {
-    match kind(csr, &["rsa", "ec"]) {
+    match kind(csr, Step::Csr) {
         Some(Kind::Rsa) => {
             let bits = setting(tree, place, &["Csr", "Rsa", "KeyBits"]).and_then(|it| it.as_u64());
             match bits.unwrap_or(RSA_BITS) {
@@ -353,10 +241,9 @@ fn key(tree: &Tree, place: &str, csr: &Object) -> KeyWish {
 }
 
 fn validation(options: &Object) -> Validation {
-    let words = ["script", "manual", "filesystem", "selfhosting", "none"];
-    match kind(options, &words) {
+    match kind(options, Step::Validation) {
         Some(Kind::Script) => Validation::Other("by a script".to_owned()),
-        Some(Kind::Manual) => Validation::Other("by hand".to_owned()),
+        Some(Kind::Person | Kind::Nothing) => Validation::Other("by hand".to_owned()),
         Some(Kind::WebFiles) => Validation::Other("by files of a web server".to_owned()),
         Some(Kind::OwnServer) => Validation::Other("by a web server of its own".to_owned()),
         _ => {
@@ -394,196 +281,6 @@ fn unprotected(text: &str) -> Value {
     match decoded.and_then(|bytes| String::from_utf8(bytes).ok()) {
         Some(clear) => Value::Known(Secret::new(clear)),
         None => Value::Sealed("it is not in a form that is known".to_owned()),
-    }
-}
-
-/// Folder and name of the PEM files of a store, and whether their key is encrypted.
-fn pem_files(options: &Object, object: &Object) -> Option<((String, String), bool)> {
-    if kind(options, &["pemfiles"]) != Some(Kind::PemFiles) {
-        return None;
-    }
-    let place = json::text(options, &["Path"])?;
-    let name = json::text(options, &["FileName"]).or_else(|| {
-        let target = json::down(object, &["TargetPluginOptions"])?.as_object()?;
-        names(target)?.into_iter().next()
-    })?;
-    let locked = json::text(options, &["PemPassword"]).is_some();
-    Some(((place, name.replace('*', "_")), locked))
-}
-
-/// The path of one of its PEM files.
-fn pem_path((place, name): &(String, String), cut: Cut) -> String {
-    let end = match cut {
-        Cut::Cert => "crt",
-        Cut::Chain => "chain-only",
-        Cut::Fullchain => "chain",
-        Cut::Key | Cut::Pkcs12 => "key",
-    };
-    let slash = if place.contains('/') { '/' } else { '\\' };
-    format!(
-        "{}{slash}{name}-{end}.pem",
-        place.trim_end_matches(['/', '\\'])
-    )
-}
-
-fn installs(object: &Object, found: &mut Certificate, remark: &mut impl FnMut(String, &str)) {
-    let mut files = Vec::new();
-    for store in options(object, "StorePluginOptions") {
-        match kind(
-            store,
-            &[
-                "pemfiles",
-                "pfxfile",
-                "centralssl",
-                "certificatestore",
-                "null",
-            ],
-        ) {
-            Some(Kind::PemFiles) => {
-                if let Some((pem, locked)) = pem_files(store, object) {
-                    let cuts = [Cut::Cert, Cut::Fullchain, Cut::Chain, Cut::Key];
-                    files.extend(cuts.map(|cut| (pem_path(&pem, cut), cut)));
-                    if locked {
-                        remark(
-                            "the key in its PEM file has a password".to_owned(),
-                            "keys are written without one; the rights of the file protect them",
-                        );
-                    }
-                } else {
-                    remark(
-                        "where its PEM files are is in settings.json".to_owned(),
-                        "write a [plugin.NAME] with that folder in grants.files.certs.dir",
-                    );
-                }
-            }
-            Some(which @ (Kind::PfxFile | Kind::CentralStore)) => {
-                let place = json::text(store, &["Path"]);
-                let name = json::text(store, &["FileName"]).or_else(|| {
-                    found
-                        .names
-                        .as_ref()
-                        .and_then(|names| names.first().cloned())
-                });
-                match (place, name) {
-                    (Some(place), Some(name)) => {
-                        let place = place.trim_end_matches(['/', '\\']).to_owned();
-                        let name = name.replace('*', "_");
-                        let slash = if place.contains('/') { '/' } else { '\\' };
-                        files.push((format!("{place}{slash}{name}.pfx"), Cut::Pkcs12));
-                        remark(
-                            "its PFX file had a password".to_owned(),
-                            "choose one for the new file and write it to the secret that the new \
-                             configuration names, pfx-password",
-                        );
-                        if which == Kind::CentralStore {
-                            remark(
-                                "the central store of IIS wants a file for each name".to_owned(),
-                                "add a line to settings.files for each further name",
-                            );
-                        }
-                    }
-                    _ => remark(
-                        "where its PFX file is is in settings.json".to_owned(),
-                        "write a [plugin.NAME] with that folder in grants.files.certs.dir",
-                    ),
-                }
-            }
-            Some(Kind::CertificateStore) => remark(
-                format!(
-                    "it is put into the certificate store of Windows ({})",
-                    json::text(store, &["StoreName"]).unwrap_or_else(|| "WebHosting".to_owned())
-                ),
-                "let a script do that from a PFX file; [plugin.iis] in examples/configs/windows-iis.toml \
-                 shows how",
-            ),
-            Some(Kind::Nothing) => {}
-            _ => remark(
-                format!("its store \"{}\" is not known", plugin(store)),
-                "see whether an installer can bring the certificate there",
-            ),
-        }
-    }
-    let mut commands = Vec::new();
-    for step in options(object, "InstallationPluginOptions") {
-        match kind(step, &["iis", "iisftp", "script", "null", "none"]) {
-            Some(Kind::Iis) => remark(
-                "it is bound to sites of IIS".to_owned(),
-                "let a script rebind them; [plugin.iis] in examples/configs/windows-iis.toml shows how",
-            ),
-            Some(Kind::Script) => {
-                commands.extend(
-                    json::text(step, &["Script"]).map(|program| Command::Windows {
-                        program,
-                        arguments: json::text(step, &["ScriptParameters"]).unwrap_or_default(),
-                    }),
-                )
-            }
-            Some(Kind::Nothing) => {}
-            _ => remark(
-                format!("its installation step \"{}\" is not known", plugin(step)),
-                "see whether an installer can do the same",
-            ),
-        }
-    }
-    let mut commands = commands.into_iter();
-    let first = commands.next();
-    if !files.is_empty() || first.is_some() {
-        found.installs.push(Install {
-            files,
-            command: first,
-            reads: None,
-            note: None,
-        });
-    }
-    found.installs.extend(commands.map(|command| Install {
-        files: Vec::new(),
-        command: Some(command),
-        reads: None,
-        note: None,
-    }));
-}
-
-fn plugin(options: &Object) -> String {
-    json::text(options, &["Plugin"]).unwrap_or_else(|| "without a name".to_owned())
-}
-
-/// The PKCS#12 files of earlier runs, and PEM files if they can be read.
-fn stored(tree: &Tree, place: &str, id: &str, object: &Object, found: &mut Certificate) {
-    let password = match json::text(object, &["PfxPasswordProtected"]) {
-        Some(text) => unprotected(&text),
-        // The first versions of renewals had it in the clear, or none.
-        None => Value::Known(Secret::new(
-            json::text(object, &["PfxPassword"]).unwrap_or_default(),
-        )),
-    };
-    let start = format!("{place}/{CACHE}/{id}-");
-    let start = start.trim_start_matches('/');
-    for path in tree.paths() {
-        if path.starts_with(start)
-            && path.ends_with(PFX)
-            && let Some(Ok(bytes)) = tree.bytes(path)
-        {
-            found.stored.push(Stored::Pkcs12 {
-                file: path.to_owned(),
-                bytes: bytes.to_vec(),
-                password: password.clone(),
-            });
-        }
-    }
-    let stores = options(object, "StorePluginOptions");
-    for (pem, _locked) in stores.filter_map(|one| pem_files(one, object)) {
-        let text = |cut| {
-            let path = tree.find(&pem_path(&pem, cut))?;
-            let text = tree.text(path)?.ok()?;
-            Some((path.to_owned(), text.to_owned()))
-        };
-        if let Some((file, chain)) = text(Cut::Fullchain) {
-            found.stored.push(Stored::Pem {
-                file,
-                chain,
-                key: text(Cut::Key).map(|(_, key)| Secret::new(key)),
-            });
-        }
     }
 }
 
