@@ -21,6 +21,7 @@ pub mod pem;
 pub mod pkcs12;
 pub mod x509;
 
+pub mod import;
 pub mod secrets;
 pub mod served;
 pub mod service;
