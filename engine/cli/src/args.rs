@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod import;
 pub(crate) mod simulate;
 
 use std::path::PathBuf;
@@ -72,6 +73,8 @@ pub(crate) enum Verb {
     Plugin(PluginVerb),
     /// Is all in order? Changes nothing; exit 1 if something is not
     Check(Check),
+    /// Come over from another client: a configuration, its accounts, its certificates
+    Import(import::Import),
     /// Copy key and chain of a certificate to a folder
     Export(Export),
     /// Set a certificate aside that is not in the configuration any more
@@ -415,6 +418,7 @@ pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
             "`waxwing account register` and `waxwing account contact`"
         }
         "unregister" | "deactivate-account" => "`waxwing account deactivate CA --yes`",
+        "migrate" | "convert" => "`waxwing import CLIENT PATH`",
         "revoke-cert" => "`waxwing revoke NAME`",
         "doctor" | "validate" | "config" => "`waxwing check`",
         _ => return None,
