@@ -195,3 +195,6 @@ pub(crate) struct VersionDraft {
     /// The file that it is from.
     pub(crate) file: String,
 }
+
+#[cfg(test)]
+mod tests;

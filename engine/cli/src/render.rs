@@ -34,4 +34,4 @@ pub(crate) mod metrics;
 pub(crate) mod terminal;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
