@@ -101,7 +101,7 @@ pub(crate) struct ProviderDraft {
     pub(crate) plugin: String,
     /// Files with its secrets, by the plugin's names.
     pub(crate) secrets: BTreeMap<String, String>,
-    /// Its settings, in TOML.
+    /// Its settings, each a text.
     pub(crate) settings: BTreeMap<String, String>,
 }
 

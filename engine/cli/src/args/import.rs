@@ -19,8 +19,7 @@ Without --out nothing is written. With it: the configuration, a file for each se
 by you alone), accounts and certificates into the state folder. Files that are there are never
 overwritten, and nothing of the other client is changed.
 
-Exit: 0 done, 2 usage, 4 some files cannot be read or written, 5 none, 7 another run is at it,
-      8 not allowed")]
+Exit: 0 done, 2 usage, 4 some files cannot be read or written, 5 none can, 8 not allowed")]
 pub(crate) struct Import {
     /// Which client: simple-acme, win-acme, certbot, acme.sh or lego
     #[arg(value_parser = client)]

@@ -85,14 +85,17 @@ pub(crate) fn run(
     }
     let dry = arguments.dry_run || out.is_none();
     let state = own_state.unwrap_or_else(usual_state);
-    let store = if dry {
-        FileStore::look(&state)?
+    let store = if out.is_none() {
+        // Who only prints may be somebody who must not look into the state folder.
+        FileStore::look(&state).ok()
+    } else if dry {
+        Some(FileStore::look(&state)?)
     } else {
         let out = out.as_deref().unwrap_or(&place);
         must_be_free(out, &text)?;
-        FileStore::open(&state, KEEP_VERSIONS)?
+        Some(FileStore::open(&state, KEEP_VERSIONS)?)
     };
-    let done = write::carry_out(&draft, &text, out.as_deref(), &store, dry);
+    let done = write::carry_out(&draft, &text, out.as_deref(), store.as_ref(), dry);
     let view = View {
         client,
         from: &arguments.path,

@@ -173,7 +173,23 @@ fn accounts(draft: &mut Draft, client: Client, imported: &Imported, catalog: &Ca
                 .any(|it| it.account.as_ref() == id)
     };
     let (first, then): (Vec<&Account>, Vec<&Account>) = imported.accounts.iter().partition(named);
+    let used: BTreeSet<String> = imported
+        .certificates
+        .iter()
+        .filter_map(|certificate| server_of(certificate, imported))
+        .filter_map(|server| url_of(&server, catalog))
+        .collect();
     for account in first.into_iter().chain(then) {
+        if let Found::Unknown { directory, .. } = server::find(&catalog.profiles, &account.server)
+            && !used.contains(&directory)
+        {
+            draft.remark(
+                &account.file,
+                format!("no certificate here is from its CA, {directory}, and no profile knows it"),
+                "nothing to do, unless another certificate is to be from there: then write [ca.NAME]",
+            );
+            continue;
+        }
         let Some(ca) = ca(draft, &account.file, &account.server, catalog) else {
             continue;
         };
@@ -220,18 +236,18 @@ fn accounts(draft: &mut Draft, client: Client, imported: &Imported, catalog: &Ca
     }
 }
 
+/// The directory that a server is.
+fn url_of(server: &Server, catalog: &Catalog<'_>) -> Option<String> {
+    match server::find(&catalog.profiles, server) {
+        Found::Profile { directory, .. } | Found::Unknown { directory, .. } => Some(directory),
+        Found::Nowhere => None,
+    }
+}
+
 /// The directory of a CA that an account is bound to.
 fn directory(draft: &Draft, ca: &CaName, server: &Server, catalog: &Catalog<'_>) -> String {
-    match server::find(&catalog.profiles, server) {
-        Found::Profile { directory, .. } | Found::Unknown { directory, .. } => directory,
-        Found::Nowhere => {
-            let own = draft
-                .cas
-                .get(ca)
-                .and_then(|section| section.directory.clone());
-            own.unwrap_or_default()
-        }
-    }
+    let own = || draft.cas.get(ca)?.directory.clone();
+    url_of(server, catalog).or_else(own).unwrap_or_default()
 }
 
 fn one(

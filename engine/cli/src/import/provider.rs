@@ -82,8 +82,9 @@ fn section(
         for (setting, words) in wanted {
             let mut values = words.iter().filter_map(|word| values?.get(word));
             if let Some(Value::Known(value)) = values.next() {
-                let text = toml::Value::String(value.expose().clone()).to_string();
-                found.settings.insert(setting.clone(), text);
+                found
+                    .settings
+                    .insert(setting.clone(), value.expose().clone());
             }
         }
         let made = ProviderDraft {

@@ -218,7 +218,7 @@ fn carried_out(draft: &Draft, client: Client) -> [Vec<Outcome>; 3] {
             FileStore::open(&state, 3)
         };
         let store = store.expect("a state folder");
-        let done = write::carry_out(draft, &text, Some(&out), &store, dry);
+        let done = write::carry_out(draft, &text, Some(&out), Some(&store), dry);
         assert_eq!(
             out.exists() || state.exists(),
             !dry,
@@ -267,8 +267,8 @@ fn what_is_there_already_is_never_overwritten() {
     other.versions[0].key = made.versions[0].key.clone();
     other.versions[0].pem = made.versions[0].pem.clone();
     other.versions[0].facts = made.versions[0].facts.clone();
-    write::carry_out(&other, "", None, &store, false);
-    let done = write::carry_out(&draft, "# ours", Some(&out), &store, false);
+    write::carry_out(&other, "", None, Some(&store), false);
+    let done = write::carry_out(&draft, "# ours", Some(&out), Some(&store), false);
     let left: Vec<&Outcome> = done
         .outcomes()
         .filter(|one| matches!(one, Outcome::Other(_)))
@@ -296,7 +296,7 @@ fn the_report_says_what_came_over_what_did_not_and_what_to_do() {
         let store = FileStore::look(&place.path().join("none")).expect("nothing");
         let out = Path::new("/etc/waxwing-of-nobody/waxwing.toml");
         let text = text(client, draft);
-        let done = write::carry_out(draft, &text, Some(out), &store, true);
+        let done = write::carry_out(draft, &text, Some(out), Some(&store), true);
         let view = View {
             client,
             from: Path::new("/srv/old"),

@@ -49,12 +49,12 @@ impl Done {
     }
 }
 
-/// Writes everything, or only says what would be written.
+/// Writes everything, or only says what would be written. Without a store nothing is known of it.
 pub(crate) fn carry_out(
     draft: &Draft,
     text: &str,
     out: Option<&Path>,
-    store: &FileStore,
+    store: Option<&FileStore>,
     dry: bool,
 ) -> Done {
     let mut done = Done::default();
@@ -68,13 +68,17 @@ pub(crate) fn carry_out(
         }
     }
     for one in &draft.accounts {
-        let outcome = account(store, one, dry).unwrap_or_else(failed);
+        let outcome = store.map_or(Outcome::Would, |store| {
+            account(store, one, dry).unwrap_or_else(failed)
+        });
         let url = one.record.kid.clone();
         done.accounts
             .push((one.ca.clone(), url, one.file.clone(), outcome));
     }
     for one in &draft.versions {
-        let outcome = version(store, one, dry).unwrap_or_else(failed);
+        let outcome = store.map_or(Outcome::Would, |store| {
+            version(store, one, dry).unwrap_or_else(failed)
+        });
         done.versions
             .push((one.name.clone(), one.file.clone(), outcome));
     }

@@ -115,7 +115,7 @@ fn provider(text: &mut Text, one: &ProviderDraft) {
         text.line(&format!("uses = {}", quoted(&one.plugin)));
     }
     for (setting, value) in &one.settings {
-        text.line(&format!("settings.{} = {value}", key(setting)));
+        text.line(&format!("settings.{} = {}", key(setting), quoted(value)));
     }
     for (secret, file) in &one.secrets {
         let reference = quoted(&format!("file:{file}"));
@@ -275,6 +275,43 @@ fn key(name: &str) -> String {
     }
 }
 
+/// A text in quotes, always on one line: the lines of a comment must not end within it.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    if !text.chars().any(char::is_control) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            _ if letter.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(letter)));
+            }
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stays_on_its_line_and_reads_back() {
+        for text in [
+            "plain",
+            r"C:\pem",
+            "it's \"quoted\"",
+            "''' \"\"\" \\",
+            "two\nlines\t\\ \" '''",
+            "\u{1b}[31m",
+        ] {
+            let written = quoted(text);
+            assert_eq!(written.lines().count(), 1, "{written}");
+            let read: toml::Table = format!("a = {written}").parse().expect("TOML");
+            assert_eq!(read["a"].as_str(), Some(text));
+        }
+    }
 }
