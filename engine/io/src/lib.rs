@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`store`] for what is on disk, at [`http`] for what goes over the wire.
 
+pub mod export;
 pub mod history;
 pub mod outfile;
 pub mod store;
