@@ -94,9 +94,8 @@ pub fn folder(client: Client, root: &Path) -> Result<(Tree, Vec<Unread>), Folder
             // Links are followed: some clients have a folder of links to their files.
             match fs::metadata(&path) {
                 Ok(found) if found.is_dir() => {
-                    if depth < DEEPEST {
-                        folders.push((path, format!("{below}/"), depth + 1));
-                    }
+                    let inside = (path, format!("{below}/"), depth + 1);
+                    folders.extend(Some(inside).filter(|(.., depth)| *depth <= DEEPEST));
                 }
                 _ if import::is_wanted(client, &below) => tree.add(&below, content(&path)),
                 _ => {}
