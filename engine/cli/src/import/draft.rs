@@ -44,9 +44,11 @@ pub(crate) fn draft(
     accounts(&mut draft, client, imported, catalog);
     let mut names = BTreeSet::new();
     // Those whose credentials can be read come first: the others may have the same.
-    let (open, sealed): (Vec<_>, Vec<_>) =
-        imported.certificates.iter().partition(|it| !is_sealed(it));
-    for certificate in open.into_iter().chain(sealed) {
+    let (open, others): (Vec<_>, Vec<_>) = imported
+        .certificates
+        .iter()
+        .partition(|it| has_credentials(it));
+    for certificate in open.into_iter().chain(others) {
         one(
             &mut draft,
             client,
@@ -68,12 +70,13 @@ pub(crate) fn draft(
     draft
 }
 
-/// True if a credential of its DNS provider cannot be read.
-fn is_sealed(certificate: &Certificate) -> bool {
+/// True if the credentials of its DNS provider can be read.
+fn has_credentials(certificate: &Certificate) -> bool {
     match &certificate.validation {
-        Validation::Dns { values, .. } => values
-            .values()
-            .any(|value| matches!(value, Value::Sealed(_))),
+        Validation::Dns { values, .. } => {
+            let sealed = |value: &Value| matches!(value, Value::Sealed(_));
+            !values.is_empty() && !values.values().any(sealed)
+        }
         Validation::Unsaid | Validation::Other(_) => false,
     }
 }

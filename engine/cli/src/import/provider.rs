@@ -47,7 +47,15 @@ pub(super) fn provider(
         (Err(_not), Some(found)) => found,
         (Err(why), None) => return Err(why),
     };
-    Ok(section(draft, certificate, manifest, known, values, around))
+    Ok(section(
+        draft,
+        client,
+        certificate,
+        manifest,
+        known,
+        values,
+        around,
+    ))
 }
 
 /// The DNS plugins inside this program.
@@ -59,6 +67,7 @@ fn plugins<'a>(catalog: &'a Catalog<'_>) -> impl Iterator<Item = &'a Manifest> +
 /// The section with these secrets: one that is there, or a new one.
 fn section(
     draft: &mut Draft,
+    client: Client,
     certificate: &Certificate,
     manifest: &Manifest,
     known: Option<&KnownAs>,
@@ -76,7 +85,7 @@ fn section(
         let mut found = Found::default();
         for secret in manifest.secrets.keys() {
             let words = known.and_then(|known| known.secrets.get(secret));
-            found.secret(&name, secret, words, values, around);
+            found.secret(client, &name, secret, words, values, around);
         }
         let wanted = known.into_iter().flat_map(|known| &known.settings);
         for (setting, words) in wanted {
@@ -94,14 +103,16 @@ fn section(
             settings: found.settings,
         };
         if let Some(there) = draft.providers.iter().find(|one| one.name == name) {
-            let mut values = found.values.iter();
-            let same = *there == made
-                && values.all(|(file, value)| draft.secrets.get(file) == Some(value));
+            let mut read = found.values.iter();
+            let same =
+                *there == made && read.all(|(file, value)| draft.secrets.get(file) == Some(value));
             if same {
                 let about = certificate.name.as_str();
                 for (secret, why) in found.missing {
                     let file = made.secrets.get(&secret);
-                    if file.is_some_and(|file| draft.secrets.contains_key(file)) {
+                    // With --dns there were none, so that nothing is amiss.
+                    if values.is_some() && file.is_some_and(|file| draft.secrets.contains_key(file))
+                    {
                         draft.remark(
                             about,
                             format!("its own {secret}: {why}; that of [plugin.{name}] is used"),
@@ -147,6 +158,7 @@ struct Found {
 impl Found {
     fn secret(
         &mut self,
+        client: Client,
         plugin: &str,
         secret: &str,
         words: Option<&Vec<String>>,
@@ -170,7 +182,12 @@ impl Found {
                 });
                 known.next().or_else(unreadable)
             }
-            // Without files the values are in the environment.
+            // One client keeps them in the environment alone; the others have used none.
+            None if client != Client::Lego => {
+                let why = "the other client has used none".to_owned();
+                self.missing.push((secret.to_owned(), why));
+                return;
+            }
             None => {
                 let mut set = words.iter().filter_map(|word| (around.variable)(word));
                 set.next().map(|value| Value::Known(Secret::new(value)))

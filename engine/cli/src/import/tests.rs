@@ -203,6 +203,31 @@ fn without_a_dns_plugin_nothing_is_renewed_and_it_is_said() {
     );
 }
 
+#[test]
+fn a_plugin_that_is_named_has_the_credentials_of_another_certificate() {
+    let draft = drafted(Client::Certbot, "certbot", Some("cloudflare"), false);
+    let names: Vec<&str> = draft
+        .providers
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["dns-made-easy", "cloudflare"]);
+    let blog = draft
+        .certificates
+        .iter()
+        .find(|one| one.name.as_str() == "blog.example.com");
+    let blog = blog.expect("a certificate");
+    assert_eq!(
+        (blog.validate.as_deref(), &blog.off),
+        (Some("cloudflare"), &None)
+    );
+    assert!(draft.remarks.iter().all(|one| !one.what.contains("token")));
+    // Where no other has any, they have to be given.
+    let win = drafted(Client::WinAcme, "win-acme", Some("dns-made-easy"), false);
+    let said = |what: &str| win.remarks.iter().any(|one| one.what.contains(what));
+    assert!(said("the secret api-key of [plugin.dns-made-easy]") && said("has used none"));
+}
+
 /// What is done with a draft in two fresh folders, dry and then twice.
 fn carried_out(draft: &Draft, client: Client) -> [Vec<Outcome>; 3] {
     let place = tempfile::tempdir().expect("a folder");

@@ -295,6 +295,12 @@ min-ttl = 30
 requests = 150
 per = "5m"
 
+[[known-as]]
+client = "lego"
+names = ["example"]
+secrets = { token = ["EXAMPLE_TOKEN"] }
+settings = { sandbox = ["EXAMPLE_SANDBOX"] }
+
 [settings.schema]
 type = "object"
 [settings.schema.properties.sandbox]
@@ -317,6 +323,12 @@ default = false
         assert!(manifest.secrets["token"].required);
         assert_eq!(manifest.limits.memory, Some(32 << 20));
         assert_eq!(manifest.dns.rate, Some((150, Duration::from_secs(300))));
+        assert_eq!(manifest.known_as[0].names, ["example"]);
+        assert_eq!(manifest.known_as[0].secrets["token"], ["EXAMPLE_TOKEN"]);
+        assert_eq!(
+            manifest.known_as[0].settings["sandbox"],
+            ["EXAMPLE_SANDBOX"]
+        );
         assert_eq!(manifest.schema["properties"]["sandbox"]["default"], false);
     }
 
@@ -432,7 +444,28 @@ default = false
         check(
             "type = \"boolean\"",
             "pattern = \"(\"",
-            &["31:11 settings.schema: `(` is not a pattern"],
+            &["37:11 settings.schema: `(` is not a pattern"],
+        );
+        check(
+            "client = \"lego\"",
+            "client = \"leggo\"",
+            &[
+                "32:10 known-as.client: `leggo` is none of simple-acme, win-acme, certbot, acme.sh, \
+                 lego",
+            ],
+        );
+        check(
+            "names = [\"example\"]",
+            "",
+            &["31:1 known-as.names: is missing"],
+        );
+        check(
+            "{ token = [\"EXAMPLE_TOKEN\"] }",
+            "{ tokn = [\"A\"], token = \"A\" }",
+            &[
+                "34:13 known-as.secrets.tokn: the plugin has nothing of that name",
+                "34:27 known-as.secrets.token: a list of names belongs here",
+            ],
         );
     }
 
