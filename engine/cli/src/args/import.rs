@@ -15,9 +15,9 @@ Examples:
   waxwing import acme.sh ~/.acme.sh --out /etc/waxwing/waxwing.toml
   waxwing import lego ~/.lego --dns PLUGIN             lego has not noted its DNS provider
 
-Without --out nothing is written. With it: the configuration, a file for each secret beside it (readable
-by you alone), accounts and certificates into the state folder. Files that are there are never
-overwritten, and nothing of the other client is changed.
+Without --out nothing is written. With it: the configuration, a file for each secret beside it
+(readable by you alone), accounts and certificates into the state folder. Files that are there are
+never overwritten, and nothing of the other client is changed.
 
 Exit: 0 done, 2 usage, 4 some files cannot be read or written, 5 none can, 8 not allowed")]
 pub(crate) struct Import {
@@ -25,7 +25,7 @@ pub(crate) struct Import {
     #[arg(value_parser = client)]
     pub(crate) client: Client,
     /// Its folder, or a copy of it: /etc/letsencrypt of certbot, ~/.acme.sh, ~/.lego,
-    /// %ProgramData%\\simple-acme, %ProgramData%\\win-acme
+    /// %ProgramData%\simple-acme, %ProgramData%\win-acme
     pub(crate) path: PathBuf,
     /// Say what would be written, and write nothing
     #[arg(long)]
