@@ -18,6 +18,8 @@ mod cases {
     mod faults;
     mod foreign;
     #[cfg(unix)]
+    mod imports;
+    #[cfg(unix)]
     mod install;
     mod kill;
     mod look;

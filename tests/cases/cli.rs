@@ -331,6 +331,26 @@ fn version_needs_no_configuration() {
         .says(env!("CARGO_PKG_VERSION"));
 }
 
+/// The name in a PKCS#12 file, by openssl with the password of the rig's file.
+fn opened(rig: &Rig, folder: &std::path::Path, format: &str) -> String {
+    let mut command = std::process::Command::new("openssl");
+    command.args(["pkcs12", "-nodes", "-clcerts", "-nokeys", "-in"]);
+    command.arg(folder.join("bundle.p12")).arg("-passin");
+    command.arg(format!("file:{}", rig.path("pfx-password").display()));
+    if format.ends_with("legacy") {
+        command.arg("-legacy");
+    }
+    let output = command.output().expect("openssl runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let leaf = folder.join("of-bundle.pem");
+    fs::write(&leaf, &output.stdout).expect("written");
+    rig.names_in(&leaf).join(", ")
+}
+
 #[test]
 fn a_certificate_is_handed_over_and_set_aside() {
     let test = "a_certificate_is_handed_over_and_set_aside";
@@ -345,6 +365,18 @@ fn a_certificate_is_handed_over_and_set_aside() {
             .expect(0)
             .says("(replaced)");
         rig.waxwing(&["export", "two", &to]).expect(2);
+        rig.waxwing(&["export", "one", &to, "--format", "pkcs12"])
+            .expect(2)
+            .says("there is no password on stdin");
+        rig.write_secret("pfx-password", "a password of nobody\n");
+        for format in ["pkcs12", "pkcs12-legacy"] {
+            let mut command = rig.command(&["export", "one", &to, "--format", format]);
+            let password = fs::File::open(rig.path("pfx-password")).expect("a file");
+            let child = command.stdin(password).spawn().expect("the program starts");
+            let run = finish(child).expect(0).says("bundle.p12");
+            assert!(!run.stdout.contains("of nobody"), "{}", run.stdout);
+            assert_eq!(opened(rig, &out, format), "www.example.com");
+        }
         rig.edit(
             "[[certificate]]",
             "[[certificate]]\nname = \"new\"\ndomains = [\"new.example.com\"]\n\n[[certificate]]",

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod forget;
 pub(crate) mod history;
+pub(crate) mod import;
 pub(crate) mod metrics;
 pub(crate) mod notify;
 pub(crate) mod plan;

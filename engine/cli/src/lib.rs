@@ -10,6 +10,7 @@ mod commands;
 mod drift;
 mod embedded;
 mod exit;
+mod import;
 mod load;
 mod log;
 mod refusal;
@@ -75,6 +76,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Check(arguments) => commands::check::run(&cli.global, &arguments, &mut terminal),
         Verb::Export(arguments) => commands::export::run(&cli.global, &arguments, &mut terminal),
         Verb::Forget(arguments) => commands::forget::run(&cli.global, &arguments, &mut terminal),
+        Verb::Import(arguments) => conclude(
+            commands::import::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
         Verb::Account(arguments) => conclude(
             commands::account::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,

@@ -9,6 +9,7 @@ use waxwing_core::ca::EabSource;
 use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
+use waxwing_core::settings::raw::SourceFile;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, SecretRef, Settings, raw};
 use waxwing_host::section;
@@ -286,15 +287,7 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
             None => {}
         }
     }
-    let catalog = Catalog {
-        profiles: profiles::shipped(),
-        template: profiles::template(),
-        manifests,
-        zones: jiff::tz::TimeZoneDatabase::from_env(),
-        here: jiff::tz::TimeZone::system(),
-        real: config::real_path,
-    };
-    let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
+    let settings = resolve(&raw, &catalog(manifests)).map_err(LoadError::Config)?;
     let state = global
         .state_dir
         .clone()
@@ -306,6 +299,36 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
         config: main,
         state,
     })
+}
+
+/// What a configuration is judged against.
+fn catalog(manifests: BTreeMap<PluginSource, Result<Manifest, String>>) -> Catalog {
+    Catalog {
+        profiles: profiles::shipped(),
+        template: profiles::template(),
+        manifests,
+        zones: jiff::tz::TimeZoneDatabase::from_env(),
+        here: jiff::tz::TimeZone::system(),
+        real: config::real_path,
+    }
+}
+
+/// What is wrong with the text of a configuration that stands alone at `path` and names built-in plugins
+/// only.
+pub(crate) fn mistakes(path: &Path, text: &str) -> Vec<String> {
+    let file = SourceFile {
+        path: path.to_owned(),
+        shown: config::FILE_NAME.to_owned(),
+        text: text.to_owned(),
+    };
+    match resolve(&raw::parse(&[file]), &catalog(embedded_manifests())) {
+        Ok(_) => Vec::new(),
+        Err(errors) => {
+            let said = errors.0.iter();
+            said.map(|problem| format!("{}: {}", problem.key, problem.message))
+                .collect()
+        }
+    }
 }
 
 /// The manifest of every embedded component.

@@ -11,6 +11,7 @@ pub(crate) mod time;
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
+pub(crate) mod import;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;
@@ -35,4 +36,4 @@ pub(crate) mod overview;
 pub(crate) mod terminal;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

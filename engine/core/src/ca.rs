@@ -237,6 +237,9 @@ pub struct Quirks {
     pub account_keys: Vec<KeyType>,
     /// What an error at a challenge means that is still `processing`.
     pub challenge_retry: ChallengeRetry,
+    /// What other clients put behind the URL of a directory, and where this CA has none. An import
+    /// takes it off again.
+    pub wrong_ending: Option<String>,
 }
 
 /// Whether a CA looks again at a challenge that it could not verify.

@@ -16,6 +16,7 @@ pub mod document;
 pub mod due;
 pub mod failure;
 pub mod http;
+pub mod import;
 pub mod key;
 pub mod name;
 pub mod nearest;

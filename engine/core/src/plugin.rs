@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::http::Method;
+use crate::import::Client;
 use crate::settings::AddressRange;
 
 /// The `waxwing:manifest` section of a component.
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub limits: Limits,
     /// Facts the host schedules DNS plugins by.
     pub dns: DnsFacts,
+    /// What other ACME clients call the same, for `waxwing import`.
+    pub known_as: Vec<KnownAs>,
     /// The settings' schema (a JSON Schema 2020-12 subset), as JSON.
     pub schema: serde_json::Value,
 }
@@ -55,6 +58,19 @@ pub enum World {
     Dns,
     /// Brings certificates to where they are used.
     Installer,
+}
+
+/// What another ACME client calls the provider that a plugin is for, and its credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownAs {
+    /// The client, by the word that `waxwing import` takes.
+    pub client: Client,
+    /// Its names for the provider: of a plugin, of a script, an identifier.
+    pub names: Vec<String>,
+    /// For each secret of the plugin the client's names for it, the one that counts first.
+    pub secrets: BTreeMap<String, Vec<String>>,
+    /// Likewise for settings.
+    pub settings: BTreeMap<String, Vec<String>>,
 }
 
 /// A wish to send requests.

@@ -109,6 +109,7 @@ fn blank() -> CaProfile {
             key_change: false,
             account_keys: Vec::new(),
             challenge_retry: ChallengeRetry::Server,
+            wrong_ending: None,
         },
         may_charge: false,
         fallback: false,

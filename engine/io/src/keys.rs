@@ -4,6 +4,7 @@
 //! nothing else. A common name is deprecated and at most 64 characters long, and an extended key
 //! usage makes CAs refuse the request.
 
+pub mod foreign;
 mod private;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@
 //!
 //! Start reading at [`store`] for what is on disk, at [`http`] for what goes over the wire.
 
+pub mod export;
 pub mod history;
 pub mod outfile;
 pub mod store;
@@ -21,6 +22,7 @@ pub mod pem;
 pub mod pkcs12;
 pub mod x509;
 
+pub mod import;
 pub mod secrets;
 pub mod served;
 pub mod service;

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is an adapter of the disk")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
@@ -60,6 +61,33 @@ pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
     })
 }
 
+/// Whether a file holds exactly this text; none if nothing is there.
+pub fn same(path: &Path, text: &str) -> Option<bool> {
+    match fs::read(path) {
+        Ok(bytes) => Some(bytes == text.as_bytes()),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_unreadable) => Some(false),
+    }
+}
+
+/// Writes a file that must not be there yet.
+///
+/// # Errors
+/// When it is there by now, or cannot be written.
+pub fn write_new(path: &Path, text: &str) -> Result<(), StoreError> {
+    check(path)?;
+    let mut file = permission::open_private(path)
+        .map_err(|cause| crate::store::io_error("write", path, &cause))?;
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all());
+    written.map_err(|cause| {
+        // Half a secret is none, and a later try must not find it.
+        let _gone = fs::remove_file(path);
+        crate::store::io_error("write", path, &cause)
+    })
+}
+
 /// The same for a file that other programs of this machine read: it holds no secret.
 ///
 /// # Errors
@@ -83,6 +111,14 @@ mod tests {
         }
         let names = std::fs::read_dir(folder.path()).expect("a folder").count();
         assert_eq!(names, 1, "nothing is left beside it");
+        assert_eq!(same(&file, "two"), Some(true));
+        assert_eq!(same(&file, "one"), Some(false));
+        assert!(write_new(&file, "three").is_err(), "never over another one");
+        assert_eq!(same(&file, "two"), Some(true));
+        let new = folder.path().join("new");
+        assert_eq!(same(&new, ""), None);
+        write_new(&new, "new").expect("written");
+        assert_eq!(same(&new, "new"), Some(true));
         let refused = |path: &Path| write(path, "three").expect_err("refused").to_string();
         assert!(refused(folder.path()).contains("it is a folder"));
         let nowhere = folder.path().join("none/page.html");

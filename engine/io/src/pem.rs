@@ -4,6 +4,8 @@
 //! hold certificates and nothing else (RFC 8555 section 11.4), so a chain is cut into its blocks
 //! here before the parser sees it, and text between them is refused.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
@@ -104,6 +106,22 @@ pub fn private_key(text: &str) -> Result<PrivateKeyDer<'static>, PemError> {
         }
     }
     key.ok_or(PemError::Nothing("unencrypted private key"))
+}
+
+/// DER as a PEM block of that kind, in lines of 64 characters (RFC 7468 section 2).
+pub(crate) fn write(kind: &str, der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let mut pem = format!("-----BEGIN {kind}-----\n");
+    let mut rest = text.as_str();
+    while !rest.is_empty() {
+        // Base64 is ASCII, so that any place is between two characters.
+        let (line, more) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = more;
+    }
+    pem.push_str(&format!("-----END {kind}-----\n"));
+    pem
 }
 
 fn block(line: usize, pem: String) -> Result<Block, PemError> {

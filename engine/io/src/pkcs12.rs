@@ -12,6 +12,7 @@ use crate::pem;
 use crate::x509::failed;
 
 const MAKING: &str = "make the PKCS#12 file";
+const READING: &str = "read the PKCS#12 file";
 
 /// How a file is encrypted, named by who can read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -105,6 +106,25 @@ pub fn pkcs12(
     written.map_err(|cause| failed(MAKING, cause))
 }
 
+/// Key and chain of a file that holds one of each: PKCS#8 PEM, and PEM with the leaf first.
+///
+/// # Errors
+/// When the password is wrong, the file is none, or it holds no key with a certificate.
+pub fn read(
+    file: &[u8],
+    password: &Secret<String>,
+) -> Result<(Secret<String>, String), CryptoError> {
+    let store = KeyStore::from_pkcs12(file, password.expose(), Pkcs12ImportPolicy::Relaxed)
+        .map_err(|cause| failed(READING, cause))?;
+    let Some((_, entry)) = store.private_key_chain() else {
+        return Err(failed(READING, "there is no key with a certificate in it"));
+    };
+    let key = pem::write("PRIVATE KEY", entry.key().as_der());
+    let chain = entry.certs().iter();
+    let chain = chain.map(|one| pem::write("CERTIFICATE", one.as_der()));
+    Ok((Secret::new(key), chain.collect()))
+}
+
 /// True if `file` opens with `password`, is encrypted as `profile` says, and holds exactly this key
 /// and chain under this name.
 ///
@@ -178,14 +198,20 @@ mod tests {
                 let read = read.expect("read");
                 let (name, entry) = read.private_key_chain().expect("an entry");
                 assert_eq!(name, "shop");
-                let want = pem::private_key(key.expose()).expect("a key");
-                assert_eq!(entry.key().as_der(), want.secret_der());
+                let want_key = pem::private_key(key.expose()).expect("a key");
+                assert_eq!(entry.key().as_der(), want_key.secret_der());
                 let found: Vec<_> = entry.certs().iter().map(Certificate::as_der).collect();
                 let want = pem::chain(&chain).expect("a chain");
                 assert_eq!(
                     found,
                     want.iter().map(|b| b.der.as_ref()).collect::<Vec<_>>()
                 );
+                let (read_key, read_chain) = super::read(&file, &secret).expect("read");
+                assert_eq!(read_chain, chain);
+                let same = pem::private_key(read_key.expose()).expect("a key");
+                assert_eq!(same.secret_der(), want_key.secret_der());
+                let wrong = super::read(&file, &Secret::new("other".to_owned()));
+                assert!(wrong.is_err(), "{profile:?}");
                 let other = KeyStore::from_pkcs12(&file, "other", Pkcs12ImportPolicy::Relaxed);
                 assert!(other.is_err(), "{profile:?}");
             }

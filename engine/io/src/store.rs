@@ -32,6 +32,7 @@ use waxwing_flow::certificate::{
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
+use crate::export::ExportFile;
 use layout::{Layout, version_name, version_number};
 
 /// The file names of a version.
@@ -97,26 +98,26 @@ impl FileStore {
         Ok(kept)
     }
 
-    /// Copies the current version to a directory: key, certificate, chain and both together.
-    /// Existing files of these names are replaced. Answers the version.
+    /// The current version of a certificate that has to be there.
     ///
     /// # Errors
-    /// When there is no version, or a file cannot be written.
-    pub fn export(&self, name: &CertificateName, to: &Path) -> Result<u32, StoreError> {
-        let version = self
-            .current(name)?
-            .ok_or_else(|| self.unknown("export", name))?;
+    /// When there is none, or it cannot be read.
+    pub fn stored(&self, name: &CertificateName) -> Result<StoredVersion, StoreError> {
+        let found = self.current(name)?;
+        found.ok_or_else(|| self.unknown("export", name))
+    }
+
+    /// Writes files into a folder outside of the state folder, which is made if it is not there. Existing
+    /// files of these names are replaced, whole or not at all.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn hand_over(&self, to: &Path, files: &[ExportFile]) -> Result<(), StoreError> {
         atomic::create_dir(to)?;
-        // The key first: whoever waits for the certificate then finds the key that fits.
-        for (file, content) in [
-            (KEY, version.key.expose()),
-            (CERT, &version.pem.cert),
-            (CHAIN, &version.pem.chain),
-            (FULLCHAIN, &version.pem.fullchain),
-        ] {
-            atomic::replace(&to.join(file), content.as_bytes())?;
+        for (file, content) in files {
+            atomic::replace(&to.join(file), content.expose())?;
         }
-        Ok(version.version)
+        Ok(())
     }
 
     fn unknown(&self, act: &'static str, name: &CertificateName) -> StoreError {

@@ -77,6 +77,27 @@ pub fn read_chain(text: &str) -> Result<(ChainPem, CertificateFacts), CryptoErro
     Ok((pem, facts))
 }
 
+/// Whether each certificate of a PEM chain is named as the issuer of the one before it. Signatures are
+/// not looked at.
+///
+/// # Errors
+/// Which certificate does not follow, in one sentence.
+pub fn check_order(text: &str) -> Result<(), CryptoError> {
+    let blocks = pem::chain(text).map_err(|cause| failed(READING, cause))?;
+    let mut above: Option<Vec<u8>> = None;
+    for (number, block) in (1..).zip(&blocks) {
+        let (_, certificate) = X509Certificate::from_der(&block.der)
+            .map_err(|cause| failed(READING, format!("certificate {number}: {cause}")))?;
+        let subject = certificate.subject().as_raw();
+        if above.is_some_and(|issuer| issuer != subject) {
+            let cause = format!("certificate {number} has not issued the one before it");
+            return Err(failed(READING, cause));
+        }
+        above = Some(certificate.issuer().as_raw().to_vec());
+    }
+    Ok(())
+}
+
 /// The end of validity of a certificate in DER, if it can be read.
 pub fn not_after(der: &[u8]) -> Option<Timestamp> {
     let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
@@ -240,6 +261,22 @@ mod tests {
             );
             assert_eq!(facts.leaf_sha1.len(), 40);
         }
+    }
+
+    #[test]
+    fn a_chain_in_another_order_is_none() {
+        let (leaf, middle, _) = issued(KeyType::EcdsaP256);
+        let (other, ..) = issued(KeyType::EcdsaP256);
+        let check = |text: String, want: Option<&str>| {
+            let found = check_order(&text).err();
+            let found = found.map(|error| error.causes.concat());
+            assert_eq!(found.as_deref(), want);
+        };
+        check(leaf.clone(), None);
+        check(format!("{leaf}{middle}"), None);
+        let wrong = Some("certificate 2 has not issued the one before it");
+        check(format!("{leaf}{other}"), wrong);
+        check(format!("{middle}{leaf}"), wrong);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 
 mod acme;
 mod config;
+mod import;
 pub mod mutate;
 mod stored;
 
@@ -30,6 +31,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "manifest",
         read: config::manifest,
+    },
+    Target {
+        name: "import",
+        read: import::import,
     },
     Target {
         name: "directory",

@@ -1,17 +1,18 @@
 //! `waxwing export`: key and chain of the current version, copied to a folder.
 
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
+use waxwing_core::secret::Secret;
 use waxwing_io::config::real_path;
+use waxwing_io::export::{self, Form};
+use waxwing_io::pkcs12::Profile;
 
 use super::start;
-use crate::args::{Export, Global};
+use crate::args::{self, Export, Global};
 use crate::exit::Exit;
 use crate::render::json::Document;
 use crate::render::terminal::Terminal;
-
-/// What is written, in the order of writing.
-const FILES: [&str; 4] = ["privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"];
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -37,15 +38,33 @@ pub(crate) fn run(
         terminal.fail(&text, Some(hint));
         return Ok(Exit::Usage);
     }
-    let files: Vec<PathBuf> = FILES.iter().map(|file| arguments.dir.join(file)).collect();
-    let replaced: Vec<bool> = files.iter().map(|file| file.exists()).collect();
-    let version = store.export(name, &arguments.dir).map_err(|mut error| {
-        if error.path.starts_with(&arguments.dir) {
-            let hint = "name a folder in which you may write: waxwing export NAME DIR";
-            error.hint = Some(hint.to_owned());
-        }
-        start::store_failed(&error, terminal)
+    let form = form(arguments.format);
+    let password = match form {
+        Form::Pkcs12(_) => password(terminal)?,
+        Form::Pem | Form::Combined | Form::Der => Secret::new(String::new()),
+    };
+    let stored = store
+        .stored(name)
+        .map_err(|error| start::store_failed(&error, terminal))?;
+    let contents = export::files(&stored, form, &password).map_err(|error| {
+        terminal.fail(&format!("failed to {error}"), None);
+        Exit::AllFailed
     })?;
+    let version = stored.version;
+    let files: Vec<PathBuf> = contents
+        .iter()
+        .map(|(file, _)| arguments.dir.join(file))
+        .collect();
+    let replaced: Vec<bool> = files.iter().map(|file| file.exists()).collect();
+    store
+        .hand_over(&arguments.dir, &contents)
+        .map_err(|mut error| {
+            if error.path.starts_with(&arguments.dir) {
+                let hint = "name a folder in which you may write: waxwing export NAME DIR";
+                error.hint = Some(hint.to_owned());
+            }
+            start::store_failed(&error, terminal)
+        })?;
     if terminal.json {
         let files: Vec<_> = files
             .iter()
@@ -62,7 +81,7 @@ pub(crate) fn run(
         "{name}   version {version} copied to {}, readable by you alone\n",
         arguments.dir.display()
     );
-    for (file, replaced) in FILES.iter().zip(replaced) {
+    for ((file, _), replaced) in contents.iter().zip(replaced) {
         let note = if replaced { "   (replaced)" } else { "" };
         text.push_str(&format!("  {file}{note}\n"));
     }
@@ -70,6 +89,44 @@ pub(crate) fn run(
     terminal.print(&text);
     Ok(Exit::Done)
 }
+
+/// The form of that word.
+const fn form(word: args::Form) -> Form {
+    match word {
+        args::Form::Pem => Form::Pem,
+        args::Form::Haproxy => Form::Combined,
+        args::Form::Der => Form::Der,
+        args::Form::Pkcs12 => Form::Pkcs12(Profile::Modern),
+        args::Form::Pkcs12Legacy => Form::Pkcs12(Profile::Legacy),
+    }
+}
+
+/// The first line of the standard input. A terminal would show it.
+fn password(terminal: &mut Terminal) -> Result<Secret<String>, Exit> {
+    let hint = "waxwing export NAME DIR --format pkcs12 < FILE, whose first line is the password; an \
+                empty line means none";
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        terminal.fail("the password of the file comes on stdin", Some(hint));
+        return Err(Exit::Usage);
+    }
+    let mut line = String::new();
+    match stdin.lock().take(MOST_BYTES).read_line(&mut line) {
+        Ok(0) => {
+            terminal.fail("there is no password on stdin", Some(hint));
+            Err(Exit::Usage)
+        }
+        Ok(_) => Ok(Secret::new(line.trim_end_matches(['\n', '\r']).to_owned())),
+        Err(cause) => {
+            let text = format!("failed to read the password from stdin: {cause}");
+            terminal.fail(&text, Some(hint));
+            Err(Exit::Usage)
+        }
+    }
+}
+
+/// No password is longer, in bytes.
+const MOST_BYTES: u64 = 4096;
 
 /// True if a folder, which need not be there yet, is below another one, whatever links lead to it.
 fn is_within(folder: &Path, root: &Path) -> bool {

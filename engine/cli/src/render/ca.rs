@@ -302,6 +302,7 @@ fn fields(ca: &Known) -> Vec<Field> {
             "quirks.challenge-retry",
             json!(quirks.challenge_retry.as_str()),
         ),
+        ("quirks.wrong-ending", json!(quirks.wrong_ending)),
     ];
     let from = |key: &str, value: &Value| {
         // Credentials are put together from several keys; any that is written tells.

@@ -542,7 +542,20 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         if let Some(word) = quirks.parsed("challenge-retry", "\"server\"", challenge_retry) {
             profile.quirks.challenge_retry = note.keep(&quirks, "challenge-retry", word);
         }
+        if let Some(end) = quirks.parsed("wrong-ending", "\"/directory\"", ending) {
+            profile.quirks.wrong_ending = Some(note.keep(&quirks, "wrong-ending", end));
+        }
         quirks.finish(&[]);
+    }
+}
+
+/// The last part of a URL's path.
+fn ending(text: &str) -> Result<String, String> {
+    match text.strip_prefix('/') {
+        Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
+            Ok(text.to_owned())
+        }
+        _ => Err(format!("`{text}` is no end of a URL")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Strict: an unknown key is a mistake, because a wish that is silently ignored is a plugin that
 //! fails later, and a limit that is silently ignored is one that does not hold.
 
+mod known_as;
 mod want;
 
 use std::fmt;
@@ -104,6 +105,7 @@ fn read(root: Section<'_>) -> Option<Manifest> {
     let wants = root.section("want").map(want::read).unwrap_or_default();
     let dns = root.section("dns").map(dns).unwrap_or_default();
     let schema = root.section("settings").map_or(Json::Null, schema);
+    let known_as = known_as::read(&root, &wants.secrets, &schema);
     root.finish(&[]);
     let (world, contract) = world?.value;
     Some(Manifest {
@@ -120,6 +122,7 @@ fn read(root: Section<'_>) -> Option<Manifest> {
         exec: wants.exec,
         limits: wants.limits,
         dns,
+        known_as,
         schema,
     })
 }
@@ -292,6 +295,12 @@ min-ttl = 30
 requests = 150
 per = "5m"
 
+[[known-as]]
+client = "lego"
+names = ["example"]
+secrets = { token = ["EXAMPLE_TOKEN"] }
+settings = { sandbox = ["EXAMPLE_SANDBOX"] }
+
 [settings.schema]
 type = "object"
 [settings.schema.properties.sandbox]
@@ -314,6 +323,12 @@ default = false
         assert!(manifest.secrets["token"].required);
         assert_eq!(manifest.limits.memory, Some(32 << 20));
         assert_eq!(manifest.dns.rate, Some((150, Duration::from_secs(300))));
+        assert_eq!(manifest.known_as[0].names, ["example"]);
+        assert_eq!(manifest.known_as[0].secrets["token"], ["EXAMPLE_TOKEN"]);
+        assert_eq!(
+            manifest.known_as[0].settings["sandbox"],
+            ["EXAMPLE_SANDBOX"]
+        );
         assert_eq!(manifest.schema["properties"]["sandbox"]["default"], false);
     }
 
@@ -429,7 +444,28 @@ default = false
         check(
             "type = \"boolean\"",
             "pattern = \"(\"",
-            &["31:11 settings.schema: `(` is not a pattern"],
+            &["37:11 settings.schema: `(` is not a pattern"],
+        );
+        check(
+            "client = \"lego\"",
+            "client = \"leggo\"",
+            &[
+                "32:10 known-as.client: `leggo` is none of simple-acme, win-acme, certbot, acme.sh, \
+                 lego",
+            ],
+        );
+        check(
+            "names = [\"example\"]",
+            "",
+            &["31:1 known-as.names: is missing"],
+        );
+        check(
+            "{ token = [\"EXAMPLE_TOKEN\"] }",
+            "{ tokn = [\"A\"], token = \"A\" }",
+            &[
+                "34:13 known-as.secrets.tokn: the plugin has nothing of that name",
+                "34:27 known-as.secrets.token: a list of names belongs here",
+            ],
         );
     }
 

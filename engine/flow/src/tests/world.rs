@@ -440,6 +440,7 @@ pub(crate) fn profile(name: &str) -> CaProfile {
             key_change: true,
             account_keys: Vec::new(),
             challenge_retry: ChallengeRetry::Server,
+            wrong_ending: None,
         },
         may_charge: false,
         fallback: true,

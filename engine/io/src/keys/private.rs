@@ -1,5 +1,6 @@
 //! A private key that is ready to sign as RFC 7518 section 3 wants it.
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
@@ -77,6 +78,23 @@ impl PrivateKey {
                 4096 => Some(KeyType::Rsa4096),
                 _ => None,
             },
+        }
+    }
+}
+
+impl PrivateKey {
+    /// The key in DER, as PKCS#8.
+    pub(super) fn to_pkcs8(&self) -> Result<Vec<u8>, CryptoError> {
+        let refused = |_unspecified| failed(READING, "it cannot be written as PKCS#8");
+        match &self.key {
+            Key::P256(key) | Key::P384(key) => {
+                let der = key.to_pkcs8v1().map_err(refused)?;
+                Ok(der.as_ref().to_vec())
+            }
+            Key::Rsa(key) => {
+                let der: Pkcs8V1Der<'_> = key.as_der().map_err(refused)?;
+                Ok(der.as_ref().to_vec())
+            }
         }
     }
 }

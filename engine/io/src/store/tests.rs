@@ -10,7 +10,9 @@ use waxwing_flow::ports::KeyMaker as _;
 use super::atomic::fault;
 use super::*;
 use crate::contract::{self, Sample};
+use crate::export::{self, Form};
 use crate::keys::LocalKeys;
+use crate::{pem, pkcs12, x509};
 
 mod damage;
 
@@ -396,17 +398,61 @@ fn a_debt_that_nobody_pays_is_set_aside_with_its_certificate() {
 }
 
 #[test]
-fn export_writes_the_four_files() {
+fn a_stored_certificate_is_handed_over_in_every_form() {
     let disk = Disk::new();
     let store = disk.open();
     let sample = sample(KeyType::EcdsaP256);
-    let to = disk.0.path().join("out");
-    assert!(store.export(&name(), &to).is_err());
+    assert!(store.stored(&name()).is_err());
     save(&store, &sample).expect("saved");
-    assert_eq!(store.export(&name(), &to), Ok(1));
-    let read = |file: &str| fs::read_to_string(to.join(file)).expect("there");
-    assert_eq!(read("privkey.pem"), *sample.key.expose());
-    assert_eq!(read("cert.pem") + &read("chain.pem"), read("fullchain.pem"));
+    let stored = store.stored(&name()).expect("stored");
+    let password = Secret::new("hunter2".to_owned());
+    let handed_over = |form: Form| {
+        let to = disk.0.path().join(format!("{form:?}"));
+        let files = export::files(&stored, form, &password).expect("files");
+        store.hand_over(&to, &files).expect("written");
+        let names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
+        (to, names)
+    };
+    let read = |path: &Path| fs::read(path).expect("there");
+    let text = |path: &Path| fs::read_to_string(path).expect("text");
+
+    let (to, names) = handed_over(Form::Pem);
+    assert_eq!(
+        names,
+        ["privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"]
+    );
+    assert_eq!(text(&to.join("privkey.pem")), *sample.key.expose());
+    let both = text(&to.join("cert.pem")) + &text(&to.join("chain.pem"));
+    assert_eq!(both, text(&to.join("fullchain.pem")));
+
+    let (to, names) = handed_over(Form::Combined);
+    assert_eq!(names, ["combined.pem"]);
+    let want = format!("{}{}", sample.pem.fullchain, sample.key.expose());
+    assert_eq!(text(&to.join("combined.pem")), want);
+
+    let (to, names) = handed_over(Form::Der);
+    assert_eq!(names, ["privkey.der", "cert.der", "chain-1.der"]);
+    let leaf = x509::leaf_der(&sample.pem.cert).expect("a leaf");
+    assert_eq!(read(&to.join("cert.der")), leaf);
+    let above = x509::leaf_der(&sample.pem.chain).expect("a certificate");
+    assert_eq!(read(&to.join("chain-1.der")), above);
+    let key = pem::private_key(sample.key.expose()).expect("a key");
+    assert_eq!(read(&to.join("privkey.der")), key.secret_der());
+
+    for profile in pkcs12::Profile::ALL {
+        let (to, names) = handed_over(Form::Pkcs12(profile));
+        assert_eq!(names, ["bundle.p12"]);
+        let file = read(&to.join("bundle.p12"));
+        let chain = &sample.pem.fullchain;
+        assert!(pkcs12::holds(
+            &file,
+            &sample.key,
+            chain,
+            "shop",
+            &password,
+            profile
+        ));
+    }
 }
 
 #[test]

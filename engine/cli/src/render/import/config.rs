@@ -1,0 +1,317 @@
+//! A draft as the text of a configuration, with comments.
+
+use std::path::Path;
+
+use waxwing_core::import::Client;
+use waxwing_core::key::KeyType;
+use waxwing_core::name::CaName;
+
+use crate::render::page::{GLUE, clean};
+
+use crate::import::{CaDraft, CertificateDraft, Draft, InstallerDraft, ProviderDraft};
+
+/// Widest comment.
+const WIDEST: usize = 96;
+
+/// The configuration. `state` is the state folder if it is not in the usual place.
+pub(crate) fn text(client: Client, from: &Path, draft: &Draft, state: Option<&Path>) -> String {
+    let mut text = Text::default();
+    text.comment(&format!(
+        "Written by `waxwing import {client}` from {}. `waxwing check` looks at it, `waxwing plan` says \
+         what it means, `waxwing renew --dry-run` rehearses it.",
+        from.display()
+    ));
+    text.line("[account]");
+    match &draft.email {
+        Some(email) => text.line(&format!("email = {}", quoted(email))),
+        None => text.comment(&format!(
+            "email = \"you@example.com\"   # {client} has told the CAs none"
+        )),
+    }
+    text.comment(&format!(
+        "As with {client}: this agrees to the terms of every CA that is named below. `waxwing ca list` \
+         links them."
+    ));
+    text.line("agree-terms = true");
+    defaults(&mut text, draft);
+    if let Some(state) = state {
+        text.head("[state]");
+        text.line(&format!("dir = {}", quoted(&state.display().to_string())));
+    }
+    for (name, section) in draft.cas.iter().filter(|(_, it)| it.says_something()) {
+        ca(&mut text, name, section);
+    }
+    for one in &draft.providers {
+        provider(&mut text, one);
+    }
+    for one in &draft.installers {
+        installer(&mut text, one);
+    }
+    let installers = draft.installers.iter().any(|one| one.off.is_none());
+    for one in &draft.certificates {
+        certificate(&mut text, one, draft, installers);
+    }
+    text.0
+}
+
+/// The CA that all certificates have in common.
+fn common_ca(draft: &Draft) -> Option<&CaName> {
+    let mut cas = draft.certificates.iter().map(|one| one.ca.as_ref());
+    let first = cas.next()??;
+    cas.all(|ca| ca == Some(first)).then_some(first)
+}
+
+fn defaults(text: &mut Text, draft: &Draft) {
+    let Some(ca) = common_ca(draft) else {
+        return;
+    };
+    text.head("[defaults]");
+    text.comment(
+        "A second CA in this list stands in while the first one fails: `waxwing ca list`.",
+    );
+    text.line(&format!("ca = [{}]", quoted(ca.as_str())));
+}
+
+fn ca(text: &mut Text, name: &CaName, section: &CaDraft) {
+    // Nothing but a comment needs no section, which would be an empty one.
+    let has_keys = section.directory.is_some()
+        || section.eab.is_some()
+        || section.preferred_chain.is_some()
+        || section.profile.is_some();
+    text.line("");
+    if let Some(written) = &section.repaired {
+        text.comment(&format!(
+            "The other configuration said {written}. {name} has no such address, so its end was taken off."
+        ));
+    }
+    if !has_keys {
+        return;
+    }
+    text.line(&format!("[ca.{}]", key(name.as_str())));
+    if let Some(directory) = &section.directory {
+        text.line(&format!("directories = [{}]", quoted(directory)));
+        text.comment(
+            "trust = \"/etc/ssl/its-root.pem\"   # if no public CA has signed its certificate",
+        );
+    }
+    if let Some((id, file)) = &section.eab {
+        text.line(&format!(
+            "eab = {{ key-id = {}, hmac-key = {} }}",
+            quoted(id),
+            quoted(&format!("file:{file}"))
+        ));
+    }
+    if let Some(chain) = &section.preferred_chain {
+        text.line(&format!("preferred-chain = {}", quoted(chain)));
+    }
+    if let Some(profile) = &section.profile {
+        text.line(&format!("profile = {}", quoted(profile)));
+    }
+}
+
+fn provider(text: &mut Text, one: &ProviderDraft) {
+    text.head(&format!("[plugin.{}]", key(&one.name)));
+    if one.name != one.plugin {
+        text.line(&format!("uses = {}", quoted(&one.plugin)));
+    }
+    for (setting, value) in &one.settings {
+        text.line(&format!("settings.{} = {}", key(setting), quoted(value)));
+    }
+    for (secret, file) in &one.secrets {
+        let reference = quoted(&format!("file:{file}"));
+        text.line(&format!("secrets.{} = {reference}", key(secret)));
+    }
+}
+
+fn installer(text: &mut Text, one: &InstallerDraft) {
+    text.line("");
+    let mut lines = vec![
+        format!("[plugin.{}]", key(&one.name)),
+        format!("uses = {}", quoted(&one.words.plugin)),
+    ];
+    let files: Vec<String> = one
+        .files
+        .iter()
+        .map(|(file, cut)| format!("{} = {}", quoted(file), quoted(cut.artifact())))
+        .collect();
+    lines.push(if files.is_empty() {
+        "settings.files = {}".to_owned()
+    } else {
+        format!("settings.files = {{ {} }}", files.join(", "))
+    });
+    let mut grant = Vec::new();
+    if let Some(dir) = &one.dir {
+        grant.push(format!("dir = {}", quoted(dir)));
+        if one.windows {
+            grant.push("acl = [\"SYSTEM:full\", \"Administrators:full\"]".to_owned());
+        }
+        for (word, value) in [("owner", &one.owner), ("group", &one.group)] {
+            grant.extend(
+                value
+                    .iter()
+                    .map(|value| format!("{word} = {}", quoted(value))),
+            );
+        }
+        for (word, mode) in [("mode", one.mode), ("key-mode", one.key_mode)] {
+            grant.extend(mode.map(|mode| format!("{word} = \"{mode:04o}\"")));
+        }
+        lines.push(format!(
+            "grants.files.{} = {{ {} }}",
+            key(&one.words.folder),
+            grant.join(", ")
+        ));
+    }
+    if let (Some(secret), Some(file)) = (&one.words.password, &one.password) {
+        let reference = quoted(&format!("file:{file}"));
+        lines.push(format!("secrets.{} = {reference}", key(secret)));
+    }
+    if let Some(argv) = &one.reload {
+        let argv: Vec<String> = argv.iter().map(|word| quoted(word)).collect();
+        lines.push(format!(
+            "grants.exec.reload = {{ argv = [{}] }}",
+            argv.join(", ")
+        ));
+    }
+    if let Some(why) = &one.off {
+        text.comment(&format!("Proposed, not used: {why}."));
+    }
+    for line in lines {
+        text.line(&off(&line, one.off.is_some()));
+    }
+}
+
+fn certificate(text: &mut Text, one: &CertificateDraft, draft: &Draft, installers: bool) {
+    text.line("");
+    let mut lines = vec!["[[certificate]]".to_owned()];
+    let domains: Vec<String> = one.domains.iter().map(|it| quoted(&it.to_wire())).collect();
+    lines.push(format!("name = {}", quoted(one.name.as_str())));
+    lines.push(format!("domains = [{}]", domains.join(", ")));
+    if common_ca(draft).is_none()
+        && let Some(ca) = &one.ca
+    {
+        lines.push(format!("ca = [{}]", quoted(ca.as_str())));
+    }
+    if one.key != KeyType::EcdsaP256 {
+        lines.push(format!("key = {}", quoted(one.key.as_str())));
+    }
+    if one.reuse_key {
+        lines.push("reuse-key = true".to_owned());
+    }
+    if let Some(days) = one.days_after_issue {
+        lines.push(format!("renewal = {{ days-after-issue = {days} }}"));
+    }
+    if let Some(plugin) = &one.validate {
+        lines.push(format!("validate = {}", quoted(plugin)));
+    }
+    if installers {
+        let names: Vec<String> = one.install.iter().map(|name| quoted(name)).collect();
+        lines.push(format!("install = [{}]", names.join(", ")));
+    }
+    if let Some(why) = &one.off {
+        text.comment(&format!("Not renewed yet: {why}."));
+    }
+    for line in lines {
+        text.line(&off(&line, one.off.is_some()));
+    }
+}
+
+/// A line, or a comment in its place.
+fn off(line: &str, off: bool) -> String {
+    if off {
+        format!("# {line}")
+    } else {
+        line.to_owned()
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    /// The head of a section, after an empty line.
+    fn head(&mut self, head: &str) {
+        self.line("");
+        self.line(head);
+    }
+
+    /// Words as comment lines of bounded width. Nothing in them can leave the comment.
+    fn comment(&mut self, words: &str) {
+        let mut row = String::from("#");
+        // A command stays on one line.
+        let mut quoted = false;
+        let whole = |letter: char| {
+            quoted ^= letter == '`';
+            if quoted && letter == ' ' {
+                GLUE
+            } else {
+                letter
+            }
+        };
+        let words: String = clean(words).chars().map(whole).collect();
+        for word in words.split(' ') {
+            if row.len() > 1 && row.chars().count() + 1 + word.chars().count() > WIDEST {
+                self.line(&row.replace(GLUE, " "));
+                row = String::from("#");
+            }
+            row.push(' ');
+            row.push_str(word);
+        }
+        self.line(&row.replace(GLUE, " "));
+    }
+}
+
+/// A key, in quotes if TOML wants that.
+fn key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(bare) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
+}
+
+/// A text in quotes, always on one line: the lines of a comment must not end within it.
+fn quoted(text: &str) -> String {
+    if !text.chars().any(char::is_control) {
+        return toml::Value::String(text.to_owned()).to_string();
+    }
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            _ if letter.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(letter)));
+            }
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_stays_on_its_line_and_reads_back() {
+        for text in [
+            "plain",
+            r"C:\pem",
+            "it's \"quoted\"",
+            "''' \"\"\" \\",
+            "two\nlines\t\\ \" '''",
+            "\u{1b}[31m",
+        ] {
+            let written = quoted(text);
+            assert_eq!(written.lines().count(), 1, "{written}");
+            let read: toml::Table = format!("a = {written}").parse().expect("TOML");
+            assert_eq!(read["a"].as_str(), Some(text));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! `lego`: `accounts/SERVER/ID` and `certificates`, as version 4 and version 5 write them.
+//!
+//! By its documentation and its `storage` packages, read 2026-11-26. It keeps neither the DNS provider
+//! nor its credentials: they stand on the command line and in the environment.
+
+use serde_json::{Map, Value as Json};
+
+use super::server::Server;
+use super::tree::{Tree, base, folder};
+use super::{
+    Account, Certificate, ForeignKey, Imported, Install, KeyWish, Stored, Unread, Validation, json,
+};
+use crate::http::host_of;
+use crate::key::KeyType;
+use crate::secret::Secret;
+
+pub(super) fn is_wanted(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').collect();
+    match parts.as_slice() {
+        ["accounts", _, _, file] => *file == "account.json" || file.ends_with(".key"),
+        ["accounts", _, _, "keys", file] => file.ends_with(".key"),
+        ["certificates", file] => [".json", ".crt", ".key"]
+            .into_iter()
+            .any(|end| file.ends_with(end)),
+        _ => false,
+    }
+}
+
+pub(super) fn read(tree: &Tree) -> Imported {
+    let mut imported = Imported::default();
+    for path in tree.paths() {
+        let parts: Vec<&str> = path.split('/').collect();
+        let failed = match parts.as_slice() {
+            ["accounts", host, id, "account.json"] => match account(tree, path, host, id) {
+                Ok(account) => {
+                    imported.accounts.push(account);
+                    continue;
+                }
+                Err(cause) => cause,
+            },
+            ["certificates", file] if file.ends_with(".json") => {
+                match tree
+                    .text(path)
+                    .transpose()
+                    .and_then(|text| json::object(text.unwrap_or("")))
+                {
+                    Ok(object) => {
+                        let one = certificate(tree, path, &object);
+                        imported.certificates.push(one);
+                        continue;
+                    }
+                    Err(cause) => cause,
+                }
+            }
+            _ => continue,
+        };
+        imported.unread.push(Unread {
+            file: path.to_owned(),
+            cause: failed,
+        });
+    }
+    // Which account has ordered a certificate is not noted; with one account there is no question.
+    if let [only] = imported.accounts.as_slice() {
+        let server = only.server.clone();
+        for certificate in &mut imported.certificates {
+            certificate.server = Some(server.clone());
+        }
+    }
+    imported
+}
+
+fn certificate(tree: &Tree, path: &str, object: &Map<String, Json>) -> Certificate {
+    let stem = path.strip_suffix(".json").unwrap_or(path);
+    let text = |end: &str| {
+        let read = tree.text(&format!("{stem}{end}"));
+        read.and_then(Result::ok).map(str::to_owned)
+    };
+    // A wildcard's star is an underscore in the name of a file.
+    let file = base(stem);
+    let mut found = Certificate::new(path, file.strip_prefix("_.").unwrap_or(file));
+    let names = json::texts(object, &["domains"]);
+    found.names = Some(names).filter(|names| !names.is_empty());
+    let url = json::text(object, &["certUrl"]).or_else(|| json::text(object, &["certStableUrl"]));
+    let host = url.as_deref().map(host_of).filter(|host| !host.is_empty());
+    found.server = host.map(|host| Server::Host(host.to_owned()));
+    found.key = key(json::text(object, &["keyType"]).as_deref());
+    found.validation = Validation::Unsaid;
+    if let Some(mut chain) = text(".crt") {
+        // Without its bundle the rest of the chain is in a file of its own.
+        if chain.matches("-----BEGIN CERTIFICATE-----").count() == 1 {
+            chain.push_str(&text(".issuer.crt").unwrap_or_default());
+        }
+        found.stored.push(Stored::Pem {
+            file: format!("{stem}.crt"),
+            chain,
+            key: text(".key").map(Secret::new),
+        });
+    }
+    found.installs.push(Install {
+        files: Vec::new(),
+        command: None,
+        reads: Some(folder(path).to_owned()),
+        note: None,
+    });
+    found
+}
+
+fn key(kind: Option<&str>) -> KeyWish {
+    match kind.map(str::to_ascii_uppercase).as_deref() {
+        None => KeyWish::Unsaid,
+        Some("EC256" | "P256") => KeyWish::Kind(KeyType::EcdsaP256),
+        Some("EC384" | "P384") => KeyWish::Kind(KeyType::EcdsaP384),
+        Some("RSA2048" | "2048") => KeyWish::Kind(KeyType::Rsa2048),
+        Some("RSA3072" | "3072") => KeyWish::Kind(KeyType::Rsa3072),
+        Some("RSA4096" | "4096") => KeyWish::Kind(KeyType::Rsa4096),
+        Some(other) => KeyWish::Other(other.to_owned()),
+    }
+}
+
+fn account(tree: &Tree, path: &str, host: &str, id: &str) -> Result<Account, String> {
+    let text = |path: &str| {
+        tree.text(path)
+            .unwrap_or_else(|| Err("it is missing".to_owned()))
+    };
+    let object = json::object(text(path)?)?;
+    let place = folder(path);
+    let places = [
+        format!("{place}/keys/{id}.key"),
+        format!("{place}/{id}.key"),
+    ];
+    let Some(key) = places.iter().find(|place| tree.has(place)) else {
+        return Err(format!("its key is missing: {}", places[0]));
+    };
+    let url = json::text(&object, &["registration", "uri"])
+        .or_else(|| json::text(&object, &["registration", "accountURL"]));
+    let mut contact = json::texts(&object, &["registration", "body", "contact"]);
+    if contact.is_empty() {
+        contact = json::texts(&object, &["registration", "contact"]);
+    }
+    if contact.is_empty() {
+        let email = json::text(&object, &["email"]);
+        contact.extend(email.map(|email| format!("mailto:{email}")));
+    }
+    Ok(Account {
+        file: key.clone(),
+        id: Some(id.to_owned()),
+        server: match json::text(&object, &["server"]) {
+            Some(url) => Server::Url(url),
+            None => Server::Host(host.to_owned()),
+        },
+        url,
+        contact,
+        key: ForeignKey::Pem(Secret::new(
+            text(key)
+                .map_err(|cause| format!("its key {key}: {cause}"))?
+                .to_owned(),
+        )),
+        eab: None,
+    })
+}
