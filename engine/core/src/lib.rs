@@ -29,3 +29,4 @@ pub mod schedule;
 pub mod secret;
 pub mod settings;
 pub mod time;
+pub mod timer;
