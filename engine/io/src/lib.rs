@@ -24,6 +24,7 @@ pub mod x509;
 pub mod secrets;
 pub mod served;
 pub mod service;
+pub mod timer;
 
 pub mod permission;
 

@@ -88,3 +88,11 @@ pub fn belongs_to_others(_path: &Path) -> io::Result<bool> {
 pub(crate) fn belongs_to_us(_directory: &Path, _probe: &File) -> io::Result<bool> {
     Ok(true)
 }
+
+/// None: administrators share files there.
+///
+/// # Errors
+/// None here.
+pub fn owner(_path: &Path) -> io::Result<Option<Owner>> {
+    Ok(None)
+}
