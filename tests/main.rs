@@ -27,6 +27,7 @@ mod cases {
     mod refusals;
     mod renew;
     pub(crate) mod rig;
+    mod schedule;
     mod secrets;
     mod served;
     #[cfg(unix)]

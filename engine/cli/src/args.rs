@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod schedule;
 pub(crate) mod simulate;
 
 use std::path::PathBuf;
@@ -83,6 +84,9 @@ pub(crate) enum Verb {
     /// Messages about renewals: who gets them, and whether that works
     #[command(subcommand)]
     Notify(NotifyVerb),
+    /// What starts the runs by itself: systemd, cron, launchd or the Task Scheduler
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleVerb),
     /// This program, its plugin contract, and what is built into it
     Version,
 }

@@ -14,6 +14,7 @@ pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod renew;
 pub(crate) mod revoke;
+pub(crate) mod schedule;
 pub(crate) mod simulate;
 pub(crate) mod status;
 pub(crate) mod version;

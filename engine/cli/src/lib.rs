@@ -88,6 +88,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             &mut terminal,
         ),
         Verb::Notify(verb) => commands::notify::run(&cli.global, &verb, &mut terminal),
+        Verb::Schedule(verb) => conclude(
+            commands::schedule::run(&cli.global, &verb, &mut terminal),
+            &mut terminal,
+        ),
         Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),

@@ -14,6 +14,7 @@ pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;
 pub(crate) mod revocation;
+pub(crate) mod schedule;
 pub(crate) mod version;
 
 pub(crate) mod notice;
