@@ -291,6 +291,8 @@ impl Rig {
             .args(arguments)
             .env_remove("WAXWING_STATE")
             .env_remove("WAXWING_CONFIG")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("HOME", self.path("home"))
             .env("TZ", "UTC")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())

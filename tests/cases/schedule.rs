@@ -168,10 +168,7 @@ fn stand_in(rig: &Rig, name: &str, fails_at: &str) -> String {
 #[cfg(unix)]
 fn as_user(rig: &Rig, path: &str, arguments: &[&str]) -> Run {
     let mut command = rig.command(&[&["schedule"], arguments].concat());
-    command
-        .env("HOME", rig.path("home"))
-        .env_remove("XDG_CONFIG_HOME")
-        .env("PATH", path);
+    command.env("PATH", path);
     let Output {
         status,
         stdout,
@@ -209,6 +206,49 @@ fn the_system_is_told_in_the_right_order_and_what_fails_is_said() {
         .says("failed      systemctl --user enable --now waxwing.timer")
         .says("no bus");
     assert!(units.join("waxwing.timer").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn check_says_what_starts_the_runs_and_when_nothing_does() {
+    let (rig, _) = rig();
+    let check = || rig.waxwing(&["check", "--offline"]).expect(1);
+    check()
+        .says("nothing on this machine starts the runs by itself")
+        .says("hint: waxwing schedule add")
+        .says("env:TOKEN is for interactive use");
+    let path = stand_in(&rig, "systemctl", "never");
+    as_user(
+        &rig,
+        &path,
+        &["add", "--kind", "systemd", "--user", "--at", "37:12"],
+    )
+    .expect(0);
+    // The stand-in has enabled nothing.
+    check()
+        .says("waxwing.timer is there, but not enabled")
+        .says("systemctl --user enable --now waxwing.timer");
+    let units = rig.path("home/.config/systemd/user");
+    let wants = units.join("timers.target.wants");
+    fs::create_dir(&wants).expect("made");
+    std::os::unix::fs::symlink(units.join("waxwing.timer"), wants.join("waxwing.timer"))
+        .expect("a link");
+    check().says("runs every hour at minute 37:12");
+    // Another configuration has none.
+    fs::copy(rig.path("waxwing.toml"), rig.path("other.toml")).expect("copied");
+    let mut other = rig.program(&["check", "--offline", "-c"]);
+    let output = other.arg(rig.path("other.toml")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("nothing on this machine starts"), "{said}");
+    // By a file that somebody else has written.
+    fs::remove_dir_all(&units).expect("removed");
+    fs::create_dir(&units).expect("made");
+    let own = format!(
+        "[Service]\nExecStart=waxwing -c {} renew\n",
+        rig.path("waxwing.toml").display()
+    );
+    fs::write(units.join("certs.service"), own).expect("written");
+    check().says("certs.service starts them");
 }
 
 #[test]

@@ -154,17 +154,58 @@ pub enum Starter {
     Daemon(u32),
 }
 
-/// Everything on this machine that starts `program`, as far as this user can see it: `word` is how
-/// command lines name it, `stays` the argument of a process that does the same without a timer.
-pub fn starters(word: &str, stays: &str) -> Vec<Starter> {
+/// What is looked for among what the system starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// The program, as command lines name it.
+    pub program: &'a str,
+    /// The argument of a process that stays, and needs no timer.
+    pub stays: &'a str,
+    /// The configuration that it has to have.
+    pub config: &'a Path,
+    /// True if that is the one it has when its command line names none.
+    pub usual: bool,
+}
+
+impl Sought<'_> {
+    /// True if a text starts it: the program stands in it, with that configuration.
+    fn is_in(&self, text: &str) -> bool {
+        let names_one = text
+            .split([' ', '\n', '<', '>', '"', '\''])
+            .any(|word| matches!(word, "-c" | "--config") || word.starts_with("--config="))
+            || text.contains("WAXWING_CONFIG");
+        let same = if names_one {
+            text.contains(&*self.config.to_string_lossy())
+        } else {
+            self.usual
+        };
+        text.contains(self.program) && same
+    }
+}
+
+/// Everything on this machine that starts it by itself, as far as this user can see.
+pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
     let mut found: Vec<Starter> = os::places(user().as_ref())
         .into_iter()
         .flat_map(|place| files(&place))
-        .filter(|path| mentions(path, word))
+        .filter(|path| mentions(path, sought))
         .map(Starter::File)
         .collect();
-    found.extend(os::processes(word, stays).into_iter().map(Starter::Daemon));
+    let processes = os::processes().into_iter();
+    let daemons = processes.filter(|(_, argv)| is_daemon(argv, sought));
+    found.extend(daemons.map(|(id, _)| Starter::Daemon(id)));
     found
+}
+
+/// True if that command line is one of the program that stays.
+fn is_daemon(argv: &[String], sought: &Sought<'_>) -> bool {
+    let Some((program, arguments)) = argv.split_first() else {
+        return false;
+    };
+    let name = Path::new(program).file_name();
+    name.is_some_and(|name| name == sought.program)
+        && arguments.iter().any(|one| one == sought.stays)
+        && sought.is_in(&argv.join(" "))
 }
 
 /// The file itself, or the files in a folder, in the order of their names.
@@ -179,17 +220,19 @@ fn files(place: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// True if a line of the file that is no comment has the word in it. Files that are too long to be
-/// such a text are not read.
-fn mentions(path: &Path, word: &str) -> bool {
+/// True if what is no comment in the file starts it. Files that are too long to be such a text are not
+/// read.
+fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
     const LONGEST: u64 = 256 * 1024;
     if fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
         return false;
     }
-    let text = fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&text)
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text
         .lines()
-        .any(|line| !line.trim_start().starts_with('#') && line.contains(word))
+        .filter(|line| !line.trim_start().starts_with('#'));
+    sought.is_in(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -209,19 +252,55 @@ mod tests {
         assert_eq!((remove(&path), remove(&path)), (Ok(true), Ok(false)));
     }
 
+    fn sought(config: &str, usual: bool) -> Sought<'_> {
+        Sought {
+            program: "waxwing",
+            stays: "daemon",
+            config: Path::new(config),
+            usual,
+        }
+    }
+
     #[test]
-    fn a_comment_starts_nothing() {
+    fn a_comment_starts_nothing_and_another_configuration_is_not_ours() {
         let home = tempfile::tempdir().expect("a folder");
         let file = home.path().join("job");
-        for (text, found) in [
-            ("37 * * * * root /usr/bin/waxwing renew\n", true),
-            ("# 37 * * * * root /usr/bin/waxwing renew\n", false),
-            ("37 * * * * root /usr/bin/other\n", false),
+        let bare = "37 * * * * root /usr/bin/waxwing renew\n";
+        let named = "37 * * * * root /usr/bin/waxwing --config /etc/w.toml renew\n";
+        for (text, config, usual, found) in [
+            (bare, "/etc/w.toml", true, true),
+            (bare, "/etc/w.toml", false, false),
+            (named, "/etc/w.toml", false, true),
+            (named, "/etc/other.toml", false, false),
+            (named, "/etc/other.toml", true, false),
+            (
+                "# 37 * * * * root waxwing renew\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
+            (
+                "37 * * * * root /usr/bin/other\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
         ] {
             fs::write(&file, text).expect("written");
             assert_eq!(files(home.path()), std::slice::from_ref(&file));
-            assert_eq!(mentions(&file, "waxwing"), found, "{text}");
+            assert_eq!(mentions(&file, &sought(config, usual)), found, "{text}");
         }
+    }
+
+    #[test]
+    fn a_daemon_is_known_by_its_program_and_argument() {
+        let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let daemon = |line| is_daemon(&argv(line), &sought("/etc/w.toml", false));
+        assert!(daemon("/usr/bin/waxwing -c /etc/w.toml daemon"));
+        assert!(!daemon("/usr/bin/waxwing daemon"));
+        assert!(!daemon("/usr/bin/waxwing -c /etc/w.toml renew"));
+        assert!(!daemon("vi -c /etc/w.toml waxwing daemon"));
+        assert!(!is_daemon(&[], &sought("/etc/w.toml", true)));
     }
 
     #[cfg(unix)]

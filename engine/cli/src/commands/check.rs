@@ -39,6 +39,7 @@ use crate::wire::{self, Compiled, Unusable, Wired};
 mod cas;
 mod install;
 mod reach;
+mod scheduled;
 mod state;
 mod view;
 
@@ -79,6 +80,7 @@ pub(crate) fn run(
     }
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
+    found.push(scheduled::finding(&loaded));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
     if terminal.json {

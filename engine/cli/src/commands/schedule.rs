@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use waxwing_core::settings::SecretRef;
 use waxwing_core::timer::{self, Job, Kind, Moment, Start, Whose};
 use waxwing_flow::ports::{Entropy as _, StoreError};
+use waxwing_io::config::usual_config;
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::permission;
 use waxwing_io::timer as system;
@@ -23,9 +24,6 @@ use crate::render::schedule::told::{self, Act, Added, Became, Note};
 use crate::render::schedule::{self, File, Header, Step};
 use crate::render::terminal::Terminal;
 use crate::wire;
-
-/// How command lines name this program.
-const NAME: &str = "waxwing";
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -365,6 +363,17 @@ fn not_written(error: StoreError, whose: &Whose) -> Refusal {
     }
 }
 
+/// Everything that starts the runs of this configuration by itself.
+pub(super) fn starters(config: &Path) -> Vec<system::Starter> {
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    system::starters(&system::Sought {
+        program: "waxwing",
+        stays: "daemon",
+        usual: config == usual_config(),
+        config: &config,
+    })
+}
+
 /// What is to be looked at once it is there.
 fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
     let Planned { kind, job } = planned;
@@ -409,7 +418,7 @@ fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
         );
     }
     let paths = schedule::paths(*kind, job.start, &job.whose);
-    for starter in system::starters(NAME, "daemon") {
+    for starter in starters(&job.config) {
         match starter {
             system::Starter::File(path) if !paths.contains(&path) => note(
                 format!("{} starts it, too", path.display()),

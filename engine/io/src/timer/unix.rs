@@ -1,7 +1,7 @@
 //! Where systemd, cron and launchd look.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::User;
 
@@ -36,13 +36,15 @@ pub(super) fn places(user: Option<&User>) -> Vec<PathBuf> {
     places
 }
 
-/// Processes of that program with that argument. Linux shows them as files; elsewhere none is found.
-pub(super) fn processes(word: &str, argument: &str) -> Vec<u32> {
+/// The processes of this machine with their command lines, without this one. Linux shows them as files;
+/// elsewhere none is found.
+pub(super) fn processes() -> Vec<(u32, Vec<String>)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let ours = std::process::id();
-    let mut found: Vec<u32> = entries
+    let mut found: Vec<(u32, Vec<String>)> = entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter(|id| *id != ours && runs(&command_line(*id), word, argument))
+        .filter(|id| *id != ours)
+        .map(|id| (id, command_line(id)))
         .collect();
     found.sort_unstable();
     found
@@ -54,30 +56,4 @@ fn command_line(id: u32) -> Vec<String> {
     words
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect()
-}
-
-/// True if that command line is one of the program with that argument.
-fn runs(argv: &[String], word: &str, argument: &str) -> bool {
-    let Some((program, arguments)) = argv.split_first() else {
-        return false;
-    };
-    let named = Path::new(program)
-        .file_name()
-        .is_some_and(|name| name == word);
-    named && arguments.iter().any(|one| one == argument)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_known_by_its_program_and_argument() {
-        let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let daemon = |line| runs(&argv(line), "waxwing", "daemon");
-        assert!(daemon("/usr/bin/waxwing -c /etc/w.toml daemon"));
-        assert!(!daemon("/usr/bin/waxwing renew"));
-        assert!(!daemon("vi /etc/waxwing daemon"));
-        assert!(!runs(&[], "waxwing", "daemon"));
-    }
 }

@@ -18,6 +18,6 @@ pub(super) fn places(_user: Option<&User>) -> Vec<PathBuf> {
 }
 
 /// Nothing here lists processes.
-pub(super) const fn processes(_word: &str, _argument: &str) -> Vec<u32> {
+pub(super) const fn processes() -> Vec<(u32, Vec<String>)> {
     Vec::new()
 }
