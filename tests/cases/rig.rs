@@ -131,6 +131,12 @@ impl Run {
     }
 }
 
+/// Says it aloud: not by a macro, whose output the test harness would hide.
+pub(crate) fn skipped(what: &str) {
+    use std::io::Write as _;
+    let _unheard = writeln!(std::io::stderr(), "SKIPPED: {what}");
+}
+
 /// A folder with a configuration, and the world that it talks to.
 pub(crate) struct Rig {
     pub(crate) world: World,

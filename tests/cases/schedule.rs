@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::rig::{Rig, Run};
+use super::rig::{Rig, Run, skipped};
 
 /// A configuration with an installer, and a folder that stands for the root of a machine.
 fn rig() -> (Rig, PathBuf) {
@@ -259,8 +259,7 @@ fn systemd_takes_the_units_as_they_are() {
         .output()
         .is_err()
     {
-        eprintln!("SKIPPED: {test}: systemd-analyze is not installed");
-        return;
+        return skipped(&format!("{test}: systemd-analyze is not installed"));
     }
     let (rig, root) = rig();
     let at = root.to_string_lossy().into_owned();
