@@ -23,7 +23,7 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> MetricsSettings {
             .problems()
             .add(problem.hint(format!("textfile = {example}")));
     }
-    if let Some(entry) = section.take("listen") {
+    if let Some(entry) = section.refused("listen") {
         let message =
             "listen is not supported by this version yet; remove it or wait for a later one";
         let problem = section.problem(&entry.at, "listen", message);
