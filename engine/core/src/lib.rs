@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod disturbance;
 pub mod document;
 pub mod due;
+pub mod egress;
 pub mod failure;
 pub mod http;
 pub mod key;
