@@ -15,6 +15,7 @@ mod cases {
     mod damage;
     mod faults;
     mod foreign;
+    mod generated;
     #[cfg(unix)]
     mod install;
     mod kill;

@@ -10,6 +10,7 @@ pub(crate) mod time;
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
+pub(crate) mod egress;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;

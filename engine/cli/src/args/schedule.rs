@@ -33,6 +33,10 @@ Exit: 0 done, 2 usage, 3 configuration")]
     Show(Show),
     /// Take away what `add` has written, and nothing else
     #[command(after_help = "\
+Examples:
+  waxwing schedule remove               for the machine, of every kind
+  waxwing schedule remove --kind cron   only that one
+
 Exit: 0 done, or there was nothing; 2 only files of somebody else are there; 4 a command of the system
       failed; 5 failed; 8 not allowed")]
     Remove(Remove),
