@@ -49,7 +49,7 @@ pub fn schema() -> Json {
         ("title", "waxwing.toml"),
     ];
     schema.extend(head.map(|(key, value)| (key.to_owned(), value.into())));
-    if let Json::Object(whole) = root.to_json() {
+    if let Json::Object(whole) = root.into_json() {
         schema.extend(whole);
     }
     // An editor finds the schema by it.
@@ -128,8 +128,8 @@ fn example(text: &str) -> Option<Json> {
 struct Node {
     forms: BTreeSet<Form>,
     examples: Vec<Json>,
-    below: BTreeMap<String, Node>,
-    items: Option<Box<Node>>,
+    below: BTreeMap<String, Self>,
+    items: Option<Box<Self>>,
 }
 
 impl Node {
@@ -152,7 +152,7 @@ impl Node {
         }
     }
 
-    fn to_json(self) -> Json {
+    fn into_json(self) -> Json {
         let Self {
             forms,
             examples,
@@ -198,7 +198,7 @@ impl Node {
         } else if has(&Form::Sections) {
             let mut each = items.map(|items| *items).unwrap_or_default();
             each.forms.insert(Form::Section);
-            schema.insert("items".to_owned(), each.to_json());
+            schema.insert("items".to_owned(), each.into_json());
         }
         if has(&Form::Named) {
             let mut each = Self::default();
@@ -208,13 +208,13 @@ impl Node {
             if !each.below.is_empty() {
                 each.forms.insert(Form::Section);
             }
-            schema.insert("additionalProperties".to_owned(), each.to_json());
+            schema.insert("additionalProperties".to_owned(), each.into_json());
         } else if has(&Form::Open) {
             schema.insert("additionalProperties".to_owned(), true.into());
         } else if has(&Form::Section) || has(&Form::Secret) {
             let mut properties: Map<String, Json> = below
                 .into_iter()
-                .map(|(key, node)| (key, node.to_json()))
+                .map(|(key, node)| (key, node.into_json()))
                 .collect();
             if has(&Form::Secret) {
                 let command = json!({ "type": "array", "items": { "type": "string" } });
