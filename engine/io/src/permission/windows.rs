@@ -10,6 +10,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Owner;
+
 /// Files are read by whoever their folder lets read: nothing is to be changed.
 ///
 /// # Errors
