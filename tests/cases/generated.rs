@@ -73,6 +73,7 @@ fn each_verb_has_a_man_page_with_its_examples() {
             "waxwing schedule add \\-\\-dry\\-run",
         ),
         ("waxwing-account-rollover.1", "CA"),
+        ("waxwing-schedule-add.1", ".SH EXAMPLES\n.nf\n"),
     ] {
         let text = fs::read_to_string(folder.join(page)).expect(page);
         assert!(text.contains(says), "{page}: no {says} in\n{text}");

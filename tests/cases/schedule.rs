@@ -43,6 +43,11 @@ fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
         )
     };
 
+    // What this machine runs says nothing of the one whose root that is.
+    #[cfg(target_os = "linux")]
+    schedule(&rig, &["add", "--root", &at, "--dry-run"])
+        .expect(0)
+        .says("[Timer]");
     // Nothing is there yet, and a rehearsal leaves it so.
     add(&["--dry-run"]).expect(0).says("ExecStart=");
     assert!(!timer.exists());

@@ -61,7 +61,7 @@ pub(crate) enum Verb {
     /// Print the figures for Prometheus; no network
     #[command(after_help = "\
 Example:
-  waxwing metrics > /var/lib/node_exporter/waxwing.prom   what [metrics] textfile writes behind each run
+  waxwing metrics   what [metrics] textfile has written behind each run
 
 Exit: 0 done, 2 usage, 3 configuration, 5 the state cannot be read, 8 not allowed")]
     Metrics,
@@ -125,8 +125,8 @@ Examples:
   waxwing check             configuration, machine, DNS and CAs
   waxwing check --offline   configuration and machine only
 
-Exit: 0 in order, also with warnings; 1 something is not, 2 usage, 3 configuration, 5 the state cannot
-      be read, 8 not allowed")]
+Exit: 0 in order, also with warnings; 1 something is not, 2 usage, 3 configuration,
+      5 the state cannot be read, 8 not allowed")]
 pub(crate) struct Check {
     /// Ask nobody: only this machine is looked at
     #[arg(long)]
@@ -139,7 +139,8 @@ pub(crate) struct Check {
 Example:
   waxwing export shop /root/shop   key, certificate and chain as PEM files
 
-Exit: 0 done, 2 usage, or nothing is stored under that name; 3 configuration, 5 failed, 8 not allowed")]
+Exit: 0 done, 2 usage, or nothing is stored under that name; 3 configuration, 5 failed,
+      8 not allowed")]
 pub(crate) struct Export {
     /// Which certificate
     pub(crate) name: String,
@@ -153,8 +154,8 @@ pub(crate) struct Export {
 Example:
   waxwing forget old   it is moved to the archive of the state folder, and not deleted
 
-Exit: 0 done, 2 usage, or it is still in the configuration; 3 configuration, 5 failed, 7 another run is
-      at it, 8 not allowed")]
+Exit: 0 done, 2 usage, or it is still in the configuration; 3 configuration, 5 failed,
+      7 another run is at it, 8 not allowed")]
 pub(crate) struct Forget {
     /// Which certificate
     pub(crate) name: String,

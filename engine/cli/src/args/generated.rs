@@ -11,8 +11,9 @@ pub(crate) enum ConfigVerb {
     /// Print the JSON Schema of the configuration, for editors
     #[command(after_help = "\
 Example:
-  waxwing config schema > waxwing.schema.json   and `#:schema ./waxwing.schema.json` in the first line of
-                                                waxwing.toml; many editors look for that
+  waxwing config schema > waxwing.schema.json
+
+`#:schema ./waxwing.schema.json` as the first line of waxwing.toml tells many editors of it.
 
 Exit: 0 done")]
     Schema,

@@ -19,8 +19,8 @@ Examples:
 The sandbox follows from the configuration: add it again when folders, programs or credentials have
 changed there. It keeps its minute.
 
-Exit: 0 done, 2 usage, or a file of somebody else is in the way; 3 configuration; 4 the files are there,
-      but a command of the system failed; 5 failed; 8 not allowed")]
+Exit: 0 done; 2 usage, or a file of somebody else is in the way; 3 configuration; 4 the files are
+      there, but a command of the system failed; 5 failed; 8 not allowed")]
     Add(Add),
     /// Print the text for a system, for those whose files somebody else keeps
     #[command(after_help = "\
@@ -37,8 +37,8 @@ Examples:
   waxwing schedule remove               for the machine, of every kind
   waxwing schedule remove --kind cron   only that one
 
-Exit: 0 done, or there was nothing; 2 only files of somebody else are there; 4 a command of the system
-      failed; 5 failed; 8 not allowed")]
+Exit: 0 done, or there was nothing; 2 only files of somebody else are there; 4 a command of the
+      system failed; 5 failed; 8 not allowed")]
     Remove(Remove),
 }
 

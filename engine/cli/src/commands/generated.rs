@@ -3,6 +3,7 @@
 
 use std::io;
 
+use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
 use clap_mangen::Man as Page;
 use waxwing_core::settings::json_schema;
@@ -76,14 +77,16 @@ fn page(command: &Command, name: &str, pages: &mut Vec<(String, String)>) -> io:
     let mut text = Vec::new();
     // Names with a dash are those of pages: `man waxwing-renew`.
     let titled = command.clone().display_name(name.to_owned());
+    let titled = titled.after_help(Resettable::Reset);
     let man = Page::new(titled)
         .section(SECTION)
         .source(concat!("Waxwing ", env!("CARGO_PKG_VERSION")));
     man.render(&mut text)?;
-    pages.push((
-        format!("{name}.{SECTION}"),
-        String::from_utf8_lossy(&text).into_owned(),
-    ));
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if let Some(help) = command.get_after_help() {
+        text.push_str(&as_it_is(&help.to_string()));
+    }
+    pages.push((format!("{name}.{SECTION}"), text));
     for verb in command
         .get_subcommands()
         .filter(|verb| verb.get_name() != "help")
@@ -91,4 +94,21 @@ fn page(command: &Command, name: &str, pages: &mut Vec<(String, String)>) -> io:
         page(verb, &format!("{name}-{}", verb.get_name()), pages)?;
     }
     Ok(())
+}
+
+/// A section of text whose lines stay as they are: examples in columns.
+fn as_it_is(text: &str) -> String {
+    let mut section = String::from(".SH EXAMPLES\n.nf\n");
+    for line in text.lines() {
+        let line = line
+            .replace('\\', "\\e")
+            .replace('-', "\\-")
+            .replace('\'', "\\(aq");
+        // A dot at the beginning would be a request.
+        let guard = if line.starts_with('.') { "\\&" } else { "" };
+        section.push_str(guard);
+        section.push_str(&line);
+        section.push('\n');
+    }
+    section + ".fi\n"
 }

@@ -206,8 +206,10 @@ fn plan(
     what: &What,
     root: Option<&Path>,
 ) -> Result<Planned, Refusal> {
-    let means = system::means();
-    let usual = timer::usual(std::env::consts::OS, means.systemd, means.cron);
+    // What this machine has says nothing of another one.
+    let here = root.is_none().then(system::means);
+    let (systemd, cron) = here.map_or((false, false), |here| (here.systemd, here.cron));
+    let usual = timer::usual(std::env::consts::OS, systemd, cron);
     let kind = what.kind.map_or(usual, |name| name.kind());
     if what.daemon && !kind.keeps_daemons() {
         let text = format!("{kind} starts what ends, and the daemon stays");

@@ -52,10 +52,6 @@ pub fn schema() -> Json {
     if let Json::Object(whole) = root.into_json() {
         schema.extend(whole);
     }
-    // An editor finds the schema by it.
-    if let Some(Json::Object(properties)) = schema.get_mut("properties") {
-        properties.insert("$schema".to_owned(), json!({ "type": "string" }));
-    }
     Json::Object(schema)
 }
 

@@ -250,3 +250,79 @@ fn who(whose: &Whose) -> String {
         Whose::User { .. } => "the user who asked".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use waxwing_core::timer::{Moment, Needs};
+
+    use super::*;
+    use crate::render::fixture::{at, golden, golden_json};
+    use crate::render::json::Document;
+
+    fn job(start: Start) -> Job {
+        Job {
+            program: PathBuf::from("/usr/local/bin/waxwing"),
+            config: PathBuf::from("/etc/waxwing/waxwing.toml"),
+            state_flag: None,
+            start,
+            whose: Whose::MachineAs("certs".to_owned()),
+            needs: Needs::default(),
+        }
+    }
+
+    fn act(result: Became, what: &str) -> Act {
+        Act {
+            result,
+            what: what.to_owned(),
+            causes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_act_is_a_line_and_what_failed_has_its_causes() {
+        let hourly = job(Start::Hourly(Moment::new(37, 12).expect("a moment")));
+        let daemon = job(Start::Daemon);
+        let acts = [
+            act(Became::Unchanged, "/etc/systemd/system/waxwing.service"),
+            act(Became::Written, "/etc/systemd/system/waxwing.timer"),
+            act(Became::Ran, "systemctl daemon-reload"),
+        ];
+        let mut failed = acts.to_vec();
+        failed.push(Act {
+            causes: vec![
+                "systemctl ended with exit status: 1".to_owned(),
+                "Failed to connect to bus: No such file or directory".to_owned(),
+            ],
+            ..act(Became::Failed, "systemctl enable --now waxwing.timer")
+        });
+        let notes = [Note {
+            text: "env:TOKEN will not be there".to_owned(),
+            hint: "write the secret to a file that only its owner can read".to_owned(),
+        }];
+        let view = |job, acts, notes| Added {
+            kind: Kind::Systemd,
+            job,
+            acts,
+            notes,
+        };
+        let good = view(&hourly, &acts, &notes);
+        golden("schedule-added.txt", |context| {
+            added(&good, context)
+                + &added(&view(&daemon, &acts, &[]), context)
+                + &added(&view(&hourly, &failed, &[]), context)
+        });
+        let document = Document::new("schedule add", at(0), added_json(&good));
+        golden_json("schedule-added.json", &document.to_text());
+    }
+
+    #[test]
+    fn what_is_somebody_elses_is_said_to_be_left() {
+        let gone = [act(Became::TakenAway, "/etc/cron.d/waxwing")];
+        let left = [act(Became::Left, "/etc/systemd/system/waxwing.timer")];
+        golden("schedule-removed.txt", |context| {
+            removed(&gone, context) + &removed(&left, context) + &removed(&[], context)
+        });
+    }
+}
