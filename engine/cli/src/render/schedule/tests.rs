@@ -198,3 +198,59 @@ fn programs_that_raise_rights_are_let() {
     assert!(unit(&job).contains("\nNoNewPrivileges=no\n"));
     assert!(unit(&job).contains("SystemCallFilter"));
 }
+
+/// The words of a line, as `systemd.syntax(7)` and `systemd.service(5)` have them: quotes of either kind,
+/// also within a word, and two percent signs for one. Where `escapes` count, a backslash in front of a
+/// character means that character.
+fn systemd_words(line: &str, escapes: bool) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        match (c, quote) {
+            (' ', None) => words.extend(word.take()),
+            ('"' | '\'', None) => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (c, Some(open)) if c == open => quote = None,
+            ('\\', _) if escapes => word.get_or_insert_default().extend(rest.next()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    assert_eq!(quote, None, "a quote is left open: {line}");
+    words.extend(word);
+    for word in &words {
+        let bare = word.replace("%%", "");
+        assert!(
+            !bare.contains('%'),
+            "a percent sign that means something: {word}"
+        );
+    }
+    words.iter().map(|word| word.replace("%%", "%")).collect()
+}
+
+#[test]
+fn systemd_reads_the_words_that_were_meant() {
+    let mut job = awkward(hourly(), Whose::Machine);
+    job.config = PathBuf::from("/etc/it's \\ a \"b\" 100% $HOME/k\u{f6}nig.toml");
+    let unit = files(Kind::Systemd, &job, Header::Ours)[0].text.clone();
+    let values = |key: &str| -> Vec<String> {
+        let lines = unit.lines().filter_map(|line| line.strip_prefix(key));
+        lines.map(str::to_owned).collect()
+    };
+    let command = values("ExecStart=").pop().expect("a command");
+    // With the colon, a dollar sign is one.
+    let line = command.strip_prefix(':').expect("no variables");
+    assert_eq!(systemd_words(line, true), job.argv());
+    let paths: Vec<Vec<String>> = values("ReadWritePaths=-")
+        .iter()
+        .map(|line| systemd_words(line, false))
+        .collect();
+    let want: Vec<Vec<String>> = job
+        .needs
+        .writable
+        .iter()
+        .map(|path| vec![path.display().to_string()])
+        .collect();
+    assert_eq!(paths, want);
+}
