@@ -17,6 +17,7 @@ mod cases {
     mod damage;
     mod faults;
     mod foreign;
+    mod generated;
     #[cfg(unix)]
     mod imports;
     #[cfg(unix)]
@@ -31,6 +32,7 @@ mod cases {
     mod refusals;
     mod renew;
     pub(crate) mod rig;
+    mod schedule;
     mod secrets;
     mod served;
     #[cfg(unix)]

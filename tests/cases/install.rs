@@ -1,14 +1,13 @@
 //! Installation by the component that ships inside the binary: formats, commands, batches, owners.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, certificate, plain};
+use crate::cases::rig::{Judge, Rig, certificate, plain, skipped};
 
 const PASSWORD: &str = "hunter2 and \u{fc}ber 3";
 
@@ -391,11 +390,6 @@ fn mode(file: &Path) -> u32 {
 fn rights(file: &Path) -> (u32, u32, u32) {
     let facts = fs::metadata(file).expect("a file");
     (facts.uid(), facts.gid(), mode(file))
-}
-
-/// Says it aloud: not by a macro, whose output the test harness would hide.
-fn skipped(what: &str) {
-    let _unheard = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
 #[test]

@@ -6,6 +6,8 @@ use waxwing_world::ca;
 use waxwing_world::traffic::Class;
 
 use crate::cases::cli::rig;
+#[cfg(unix)]
+use crate::cases::rig::skipped;
 use crate::cases::rig::{Rig, certificate, finish};
 
 #[test]
@@ -63,6 +65,43 @@ fn a_state_folder_that_is_not_there_is_not_made_by_looking() {
     assert!(rig.path("state/waxwing.db").exists());
     let run = rig.waxwing(&["plan"]).expect(0);
     assert!(!run.stderr.contains("state folder"), "{}", run.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_verb_that_writes_is_refused_to_anybody_but_the_owner_of_the_state() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    let state = rig.path("state");
+    // A number that no user of this machine has.
+    if std::os::unix::fs::chown(&state, Some(54_321), None).is_err() {
+        return skipped("a_verb_that_writes_is_refused: only root may give folders away");
+    }
+    for verb in [
+        &["renew"][..],
+        &["account", "register"],
+        &["forget", "one", "--yes"],
+    ] {
+        let run = rig.waxwing(verb).expect(8).says("it belongs to 54321");
+        let line = format!("waxwing.toml {}", verb.join(" "));
+        assert!(
+            run.stderr.contains("hint: sudo -u 54321 "),
+            "{}",
+            run.stderr
+        );
+        // The hint is wrapped, but no word of it is lost.
+        let words = run.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&line), "{words}");
+    }
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("it belongs to 54321")
+        .says("hint: sudo -u 54321 ");
+    rig.waxwing(&["plan"]).expect(0);
+    // The unit is made for the owner.
+    rig.waxwing(&["schedule", "show", "--kind", "systemd"])
+        .expect(0)
+        .says("User=54321");
 }
 
 #[test]

@@ -139,6 +139,12 @@ impl Run {
     }
 }
 
+/// Says it aloud: not by a macro, whose output the test harness would hide.
+pub(crate) fn skipped(what: &str) {
+    use std::io::Write as _;
+    let _unheard = writeln!(std::io::stderr(), "SKIPPED: {what}");
+}
+
 /// A folder with a configuration, and the world that it talks to.
 pub(crate) struct Rig {
     pub(crate) world: World,
@@ -299,6 +305,8 @@ impl Rig {
             .args(arguments)
             .env_remove("WAXWING_STATE")
             .env_remove("WAXWING_CONFIG")
+            .env_remove("XDG_CONFIG_HOME")
+            .env("HOME", self.path("home"))
             .env("TZ", "UTC")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())

@@ -1,6 +1,8 @@
 //! The command line.
 
+pub(crate) mod generated;
 pub(crate) mod import;
+pub(crate) mod schedule;
 pub(crate) mod simulate;
 
 use std::path::PathBuf;
@@ -58,6 +60,11 @@ pub(crate) enum Verb {
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
     /// Print the figures for Prometheus; no network
+    #[command(after_help = "\
+Example:
+  waxwing metrics   what [metrics] textfile has written behind each run
+
+Exit: 0 done, 2 usage, 3 configuration, 5 the state cannot be read, 8 not allowed")]
     Metrics,
     /// Say why a certificate is due or not, what happens next, when, and at which CA; no network
     Explain(Explain),
@@ -86,12 +93,43 @@ pub(crate) enum Verb {
     /// Messages about renewals: who gets them, and whether that works
     #[command(subcommand)]
     Notify(NotifyVerb),
+    /// What starts the runs by itself: systemd, cron, launchd or the Task Scheduler
+    #[command(subcommand)]
+    Schedule(schedule::ScheduleVerb),
+    /// Every host and port that this configuration can reach; no network
+    #[command(after_help = "\
+Examples:
+  waxwing egress                 what a firewall has to let out, and what for
+  waxwing egress --json          the same for the machine that makes its rules
+
+Exit: 0 done, 2 usage, 3 configuration, 5 the state cannot be read, 8 not allowed")]
+    Egress,
+    /// The configuration itself
+    #[command(subcommand)]
+    Config(generated::ConfigVerb),
+    /// Print what a shell needs to complete this program's command line
+    Completions(generated::Completions),
+    /// Print the man page, or write those of all verbs into a folder
+    Man(generated::Man),
     /// This program, its plugin contract, and what is built into it
+    #[command(after_help = "\
+Examples:
+  waxwing version
+  waxwing version --json
+
+Exit: 0 done")]
     Version,
 }
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  waxwing check             configuration, machine, DNS and CAs
+  waxwing check --offline   configuration and machine only
+
+Exit: 0 in order, also with warnings; 1 something is not, 2 usage, 3 configuration,
+      5 the state cannot be read, 8 not allowed")]
 pub(crate) struct Check {
     /// Ask nobody: only this machine is looked at
     #[arg(long)]
@@ -109,7 +147,8 @@ Examples:
 The password of a PKCS#12 file is the first line of the standard input, an empty one for none. It is
 never an argument: those can be seen by every user of the machine.
 
-Exit: 0 done, 2 usage, 3 configuration, 5 it cannot be read or written, 8 not allowed")]
+Exit: 0 done, 2 usage, or nothing is stored under that name; 3 configuration,
+      5 it cannot be read or written, 8 not allowed")]
 pub(crate) struct Export {
     /// Which certificate
     pub(crate) name: String,
@@ -137,6 +176,12 @@ pub(crate) enum Form {
 
 /// Arguments of `forget`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  waxwing forget old   it is moved to the archive of the state folder, and not deleted
+
+Exit: 0 done, 2 usage, or it is still in the configuration; 3 configuration, 5 failed,
+      7 another run is at it, 8 not allowed")]
 pub(crate) struct Forget {
     /// Which certificate
     pub(crate) name: String,
@@ -169,25 +214,55 @@ pub(crate) struct Account {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountVerb {
     /// Every account: its URL, contact, agreed terms and a CAA line to paste; the same as no verb
+    #[command(after_help = "\
+Example:
+  waxwing account list
+
+Exit: 0 done, 2 usage, 3 configuration, 5 the state cannot be read, 8 not allowed")]
     List,
     /// Make the accounts that are missing; those that are there stay as they are
+    #[command(after_help = "\
+Examples:
+  waxwing account register            at every CA that is named
+  waxwing account register internal   at this one
+
+Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all failed,
+      7 another run is at it, 8 not allowed")]
     Register {
         /// Only at these; without, at every CA of a `ca` list
         #[arg(value_name = "CA")]
         cas: Vec<String>,
     },
     /// Tell the CAs the address of [account] email
+    #[command(after_help = "\
+Example:
+  waxwing account contact   after [account] email has changed
+
+Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all failed,
+      7 another run is at it, 8 not allowed")]
     Contact {
         /// Only these; without, every CA with an account
         #[arg(value_name = "CA")]
         cas: Vec<String>,
     },
     /// Give the account another key: that of [account] key if it is another one, else a new one
+    #[command(after_help = "\
+Example:
+  waxwing account rollover internal
+
+Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all failed,
+      7 another run is at it, 8 not allowed")]
     Rollover {
         /// At which CA
         ca: String,
     },
     /// Give the account up; there is no way back
+    #[command(after_help = "\
+Example:
+  waxwing account deactivate internal --yes
+
+Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all failed,
+      7 another run is at it, 8 not allowed")]
     Deactivate {
         /// At which CA
         ca: String,
@@ -256,9 +331,18 @@ impl Reason {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaVerb {
     /// Every CA, those in use first
+    #[command(after_help = "\
+Example:
+  waxwing ca list   with the terms of each
+
+Exit: 0 done, 2 usage, 3 configuration")]
     List,
     /// How the CAs in use have answered in the last 30 days; no network without --now
     #[command(after_help = "\
+Examples:
+  waxwing ca health         what earlier runs have seen
+  waxwing ca health --now   ask each CA in use
+
 Each sign is a day, the lowest bar the quickest: ! it did not answer for a while, . nobody looked.
 Runs look when they talk to a CA, the daemon looks by itself.
 
@@ -272,6 +356,11 @@ Exit: 0 done, 1 one of them does not answer, 2 usage, 3 configuration, 5 the his
         now: bool,
     },
     /// One CA with the origin of each field
+    #[command(after_help = "\
+Example:
+  waxwing ca show internal
+
+Exit: 0 done, 2 no CA has that name, 3 configuration")]
     Show {
         /// The name as in `ca = [...]`
         name: String,
@@ -282,8 +371,19 @@ Exit: 0 done, 1 one of them does not answer, 2 usage, 3 configuration, 5 the his
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginVerb {
     /// Every plugin, configured or built in
+    #[command(after_help = "\
+Example:
+  waxwing plugin list
+
+Exit: 0 done, 2 usage, 3 configuration")]
     List,
     /// What a plugin may do; it is read, not run
+    #[command(after_help = "\
+Examples:
+  waxwing plugin inspect plugins/cheapdns-1.2.0.wasm             before you trust it
+  waxwing plugin inspect plugins/cheapdns-1.2.0.wasm --example   the block to paste
+
+Exit: 0 done, 2 there is no such plugin, 3 configuration, 5 it cannot be read")]
     Inspect {
         /// A plugin of the configuration, a built-in one, or a file
         #[arg(value_name = "FILE|NAME")]
@@ -364,7 +464,15 @@ pub(crate) struct Renew {
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Signs: ! needs a person   ~ works, but should be looked at   ? not in the configuration any more")]
+Examples:
+  waxwing status          all certificates, worst first
+  waxwing status shop     everything about one
+  waxwing status --json   for a monitor
+
+Signs: ! needs a person   ~ works, but should be looked at   ? not in the configuration any more
+
+Exit: 0 good, 1 something needs a person, 2 usage, 3 configuration, 5 the state cannot be read,
+      8 not allowed")]
 pub(crate) struct Status {
     /// Everything about this one
     #[arg(value_name = "NAME")]
@@ -374,6 +482,10 @@ pub(crate) struct Status {
 /// Arguments of `daemon`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Examples:
+  waxwing daemon                  in the foreground
+  waxwing schedule add --daemon   by systemd or launchd
+
 It sleeps until something is due and looks at the CAs about once an hour. SIGHUP reads the configuration
 again (one that is not good changes nothing), SIGTERM and Ctrl-C end it within 10 s. systemd is told when it
 is ready and that it is alive (Type=notify, WatchdogSec).
@@ -448,7 +560,7 @@ pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
         "unregister" | "deactivate-account" => "`waxwing account deactivate CA --yes`",
         "migrate" | "convert" => "`waxwing import CLIENT PATH`",
         "revoke-cert" => "`waxwing revoke NAME`",
-        "doctor" | "validate" | "config" => "`waxwing check`",
+        "doctor" | "validate" => "`waxwing check`",
         _ => return None,
     })
 }
@@ -462,6 +574,28 @@ mod tests {
     #[test]
     fn the_command_line_fits_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_how_it_is_used_and_how_it_ends() {
+        fn look(command: &clap::Command, above: &str, mute: &mut Vec<String>) {
+            let name = format!("{above} {}", command.get_name());
+            let all: Vec<_> = command.get_subcommands().collect();
+            let help = command.get_after_help().map(ToString::to_string);
+            let help = help.unwrap_or_default();
+            let used = format!("\n  waxwing{} ", name.trim_end());
+            let shown = help.contains("Example")
+                && (help.clone() + " ").replace('\n', " \n").contains(&used);
+            if all.is_empty() && !(shown && help.contains("Exit: 0")) {
+                mute.push(name.clone());
+            }
+            all.into_iter().for_each(|one| look(one, &name, mute));
+        }
+        let mut mute = Vec::new();
+        for verb in Cli::command().get_subcommands() {
+            look(verb, "", &mut mute);
+        }
+        assert!(mute.is_empty(), "{mute:?}");
     }
 
     #[test]

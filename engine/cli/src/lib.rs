@@ -97,6 +97,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             &mut terminal,
         ),
         Verb::Notify(verb) => commands::notify::run(&cli.global, &verb, &mut terminal),
+        Verb::Schedule(verb) => conclude(
+            commands::schedule::run(&cli.global, &verb, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Egress => commands::egress::run(&cli.global, &mut terminal),
+        Verb::Config(verb) => Ok(commands::generated::config(&verb, &mut terminal)),
+        Verb::Completions(arguments) => {
+            Ok(commands::generated::completions(&arguments, &mut terminal))
+        }
+        Verb::Man(arguments) => conclude(
+            commands::generated::man(&arguments, &mut terminal),
+            &mut terminal,
+        ),
         Verb::Version => Ok(commands::version::run(&mut terminal)),
         Verb::Renew(arguments) => commands::renew::run(&cli.global, &arguments, &mut terminal),
         Verb::Status(arguments) => commands::status::run(&cli.global, &arguments, &mut terminal),

@@ -11,11 +11,13 @@ pub(crate) mod time;
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
+pub(crate) mod egress;
 pub(crate) mod import;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;
 pub(crate) mod revocation;
+pub(crate) mod schedule;
 pub(crate) mod version;
 
 pub(crate) mod notice;

@@ -1,6 +1,7 @@
 //! The only file that names concrete adapters: behind each port of the flow stands one of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use waxwing_acme::user_agent::UserAgent;
@@ -11,7 +12,7 @@ use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
 use waxwing_flow::notify::Listener;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError};
+use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError, StoreErrorKind};
 use waxwing_flow::report::Observer;
 use waxwing_flow::session::SessionPorts;
 use waxwing_host::host::{CompileCache, HostOptions, Loaded as LoadedPlugin, PluginHost};
@@ -22,6 +23,7 @@ use waxwing_io::history::SqliteHistory;
 use waxwing_io::http::HttpSender;
 use waxwing_io::keys::LocalKeys;
 use waxwing_io::notify::{self, Means};
+use waxwing_io::permission;
 use waxwing_io::pkcs12;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::secrets::LocalSecrets;
@@ -29,6 +31,7 @@ use waxwing_io::served::TlsProbe;
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
+use crate::render::schedule::quote;
 
 /// The engine with everything behind its ports.
 pub(crate) struct Wired {
@@ -107,19 +110,45 @@ const STATE_IS_ELSEWHERE: &str = "[state] dir, --state-dir or WAXWING_STATE name
 /// Opens the state folder to work with it, and makes it if it is not there.
 pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     let opened = FileStore::open(&loaded.state, loaded.settings.state.keep_versions);
-    named(opened)
+    named(opened, loaded)
 }
 
 /// Opens the state folder for a verb that only looks: nothing is made.
 pub(crate) fn look(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
-    named(FileStore::look(&loaded.state))
+    named(FileStore::look(&loaded.state), loaded)
 }
 
-/// Says where the folder is named, unless there is something better to say.
-fn named(opened: Result<FileStore, StoreError>) -> Result<Arc<FileStore>, StoreError> {
-    opened.map(Arc::new).map_err(|error| StoreError {
-        hint: error.hint.or_else(|| Some(STATE_IS_ELSEWHERE.to_owned())),
-        ..error
+/// Says who may do it or where the folder is named, unless there is something better to say.
+fn named(
+    opened: Result<FileStore, StoreError>,
+    loaded: &Loaded,
+) -> Result<Arc<FileStore>, StoreError> {
+    opened.map(Arc::new).map_err(|error| {
+        let refused = error.kind == StoreErrorKind::Permission;
+        let by_owner = refused.then(|| by_owner(&loaded.state)).flatten();
+        StoreError {
+            hint: by_owner
+                .or(error.hint)
+                .or_else(|| Some(STATE_IS_ELSEWHERE.to_owned())),
+            ..error
+        }
+    })
+}
+
+/// The same command line, run by the user whom the state folder belongs to; none if that is this one.
+pub(crate) fn by_owner(state: &Path) -> Option<String> {
+    let owner = permission::owner(state).ok().flatten()?;
+    if owner.is_us {
+        return None;
+    }
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| quote(&word.to_string_lossy()))
+        .collect();
+    let line = words.join(" ");
+    Some(if owner.is_root {
+        format!("sudo {line}")
+    } else {
+        format!("sudo -u {} {line}", quote(&owner.name))
     })
 }
 

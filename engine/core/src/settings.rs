@@ -1,5 +1,6 @@
 //! What the operator asked for, after the configuration was read, checked and filled in.
 
+pub mod json_schema;
 pub(crate) mod path;
 pub(crate) mod pattern;
 pub mod raw;

@@ -22,6 +22,7 @@ use waxwing_core::profiles;
 use waxwing_core::settings::raw::{self, SourceFile};
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, SecretRef, Settings};
+use waxwing_core::timer;
 
 /// Where the cases pretend to stand.
 const FOLDER: &str = "/etc/waxwing";
@@ -70,6 +71,49 @@ fn every_mistake_says_what_to_write_instead() {
         mute.extend(helpless.map(|problem| format!("{}:\n{problem}", stem(&path))));
     }
     assert!(mute.is_empty(), "{}", mute.join("\n"));
+}
+
+#[test]
+fn what_a_timer_needs_follows_from_the_full_example() {
+    let text = read(&cases().join("good-full.toml"));
+    let settings = settings(&cases(), text).expect("a good configuration");
+    let secrets = [
+        SecretRef::File(PathBuf::from("/etc/waxwing/dme-api-key")),
+        SecretRef::Credential("dme-secret-key".to_owned()),
+        SecretRef::Env("TOKEN".to_owned()),
+        SecretRef::Command(vec!["/usr/bin/vault".to_owned(), "read".to_owned()]),
+    ];
+    let needs = |secrets: &[SecretRef], state: &str| {
+        let secrets: Vec<&SecretRef> = secrets.iter().collect();
+        timer::needs(
+            &settings,
+            &secrets,
+            Path::new(state),
+            Path::new("/usr/bin/waxwing"),
+        )
+    };
+    let found = needs(&secrets, "/var/lib/waxwing");
+    let shown = |paths: &[PathBuf]| {
+        let paths = paths.iter().map(|path| path.display().to_string());
+        paths
+            .filter(|path| path.starts_with('/'))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&found.writable),
+        ["/etc/haproxy/certs", "/etc/nginx/tls", "/var/lib/waxwing"]
+    );
+    assert_eq!(
+        shown(&found.programs),
+        ["/usr/bin/systemctl", "/usr/bin/vault", "/usr/sbin/nginx"]
+    );
+    assert_eq!(found.credentials, ["dme-secret-key"]);
+    assert_eq!(found.environment, ["TOKEN"]);
+    assert!(!found.shared_temp && !found.raises_rights());
+    // What is below /tmp would be another /tmp in a sandbox.
+    assert!(needs(&[], "/var/tmp/state").shared_temp);
+    assert!(needs(&[SecretRef::File(PathBuf::from("/tmp/key"))], "/srv/x").shared_temp);
+    assert!(!needs(&[], "/tmpfs/state").shared_temp);
 }
 
 #[test]

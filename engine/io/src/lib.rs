@@ -26,6 +26,7 @@ pub mod import;
 pub mod secrets;
 pub mod served;
 pub mod service;
+pub mod timer;
 
 pub mod permission;
 

@@ -1,5 +1,16 @@
 //! Who may read and write a file: the few acts that differ between operating systems.
 
+/// Whom a file belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owner {
+    /// The name, or the number of a user without one.
+    pub name: String,
+    /// True for root.
+    pub is_root: bool,
+    /// True for the user of this process.
+    pub is_us: bool,
+}
+
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -8,12 +19,12 @@ mod windows;
 #[cfg(unix)]
 pub use unix::{
     belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within,
+    others_can_write, others_can_write_within, owner,
 };
 #[cfg(windows)]
 pub use windows::{
     belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within,
+    others_can_write, others_can_write_within, owner,
 };
 
 #[cfg(unix)]

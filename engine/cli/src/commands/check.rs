@@ -38,6 +38,7 @@ mod caa;
 mod cas;
 mod install;
 mod reach;
+mod scheduled;
 mod state;
 mod view;
 
@@ -78,6 +79,7 @@ pub(crate) fn run(
     }
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
+    found.push(scheduled::finding(&loaded));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
     if terminal.json {

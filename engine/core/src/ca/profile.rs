@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::limits::LimitKind;
 use super::{AcmeProfile, CaProfile, ChallengeRetry, EabObtain, EabSource};
 use crate::budget::Limit;
+use crate::document::problem::Form;
 use crate::document::section::{At, Section, one_of};
 use crate::document::{Node, Place, Value};
 use crate::http::Method;
@@ -269,7 +270,7 @@ fn eab<'f, O, F>(
     if let Some(ttl) = eab.parsed("ttl", "\"7d\"", units::duration) {
         profile.eab.ttl = Some(note.keep(&eab, "ttl", ttl));
     }
-    if let Some(entry) = eab.take("offers") {
+    if let Some(entry) = eab.take_as("offers", &[Form::Sections]) {
         profile.eab.offers = offers(&eab, &entry.node);
         note.at(&eab, "offers", entry.at.clone());
     }

@@ -65,28 +65,98 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Collects mistakes while a document is read, so that reading goes on behind each of them.
+/// Collects mistakes while a document is read, so that reading goes on behind each of them. If somebody
+/// wants to know, also which keys were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Problem>>);
+pub(crate) struct Problems {
+    found: RefCell<Vec<Problem>>,
+    asked: Option<RefCell<Vec<Asked>>>,
+}
+
+/// A key that the reader knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// Its path, as in messages.
+    pub(crate) path: String,
+    /// What may stand there.
+    pub(crate) form: Form,
+    /// The right-hand side of a good line, if the reader has one.
+    pub(crate) example: String,
+}
+
+/// What may stand at a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Form {
+    /// Whatever another reader of the same key says.
+    Unsaid,
+    /// A text.
+    Text,
+    /// True or false.
+    Flag,
+    /// A whole number within these bounds.
+    Number(u32, u32),
+    /// A number.
+    Fraction,
+    /// A list of texts.
+    Texts,
+    /// A section with keys that are known.
+    Section,
+    /// A section whose keys are names that the author chose.
+    Named,
+    /// A section that somebody else judges.
+    Open,
+    /// A list of sections.
+    Sections,
+    /// A reference to a secret.
+    Secret,
+}
 
 impl Problems {
     /// Starts with what was found before.
     pub(crate) const fn with(found: Vec<Problem>) -> Self {
-        Self(RefCell::new(found))
+        Self {
+            found: RefCell::new(found),
+            asked: None,
+        }
+    }
+
+    /// Takes note of every key that is asked for.
+    pub(crate) const fn listening() -> Self {
+        Self {
+            found: RefCell::new(Vec::new()),
+            asked: Some(RefCell::new(Vec::new())),
+        }
     }
 
     /// Notes a mistake.
     pub(crate) fn add(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
+        self.found.borrow_mut().push(problem);
+    }
+
+    /// Notes that a key was asked for, if somebody wants to know.
+    pub(crate) fn ask(&self, path: impl FnOnce() -> String, form: Form, example: &str) {
+        if let Some(asked) = &self.asked {
+            asked.borrow_mut().push(Asked {
+                path: path(),
+                form,
+                example: example.to_owned(),
+            });
+        }
     }
 
     /// How many there are so far.
     pub(crate) fn count(&self) -> usize {
-        self.0.borrow().len()
+        self.found.borrow().len()
     }
 
     /// All of them, in the order in which they were found.
     pub(crate) fn into_list(self) -> Vec<Problem> {
-        self.0.into_inner()
+        self.found.into_inner()
+    }
+
+    /// Every key that was asked for, and the mistakes.
+    pub(crate) fn into_asked(self) -> (Vec<Asked>, Vec<Problem>) {
+        let asked = self.asked.map(RefCell::into_inner);
+        (asked.unwrap_or_default(), self.found.into_inner())
     }
 }

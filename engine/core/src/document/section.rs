@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use super::problem::{Problem, Problems};
+use super::problem::{Form, Problem, Problems};
 use super::{Entry, Node, Place, Table, Value};
 use crate::nearest::nearest;
 use crate::settings::path;
@@ -145,11 +145,30 @@ impl<'a> Section<'a> {
 
     /// The entry of `key`, which from now on is known.
     pub(crate) fn take(&self, key: &'static str) -> Option<&'a Entry> {
+        self.asks(key, Form::Unsaid, "");
+        self.refused(key)
+    }
+
+    /// The same for a key that is read by nothing but its caller, who takes these forms.
+    pub(crate) fn take_as(&self, key: &'static str, forms: &[Form]) -> Option<&'a Entry> {
+        for form in forms {
+            self.asks(key, *form, "");
+        }
+        self.refused(key)
+    }
+
+    /// The same for a key that is only known to be refused.
+    pub(crate) fn refused(&self, key: &'static str) -> Option<&'a Entry> {
         let mut known = self.known.borrow_mut();
         if !known.contains(&key) {
             known.push(key);
         }
         self.table.get(key)
+    }
+
+    fn asks(&self, key: &str, form: Form, example: &str) {
+        let path = || self.path.below(key).as_str().to_owned();
+        self.problems.ask(path, form, example);
     }
 
     /// True if `key` is not there but a near miss of it is: then the near miss is the mistake to
@@ -166,6 +185,8 @@ impl<'a> Section<'a> {
 
     /// Every entry, for sections whose keys are names that the author chose.
     pub(crate) fn named_entries(&self) -> impl Iterator<Item = &'a Entry> + use<'a> {
+        let path = || self.path.as_str().to_owned();
+        self.problems.ask(path, Form::Named, "");
         self.table.entries.iter()
     }
 
@@ -178,6 +199,7 @@ impl<'a> Section<'a> {
 
     /// A text. `example` is the right-hand side of a good line.
     pub(crate) fn text(&self, key: &'static str, example: &str) -> Option<At<&'a str>> {
+        self.asks(key, Form::Text, example);
         let node = &self.take(key)?.node;
         let Value::String(text) = &node.value else {
             self.wrong(node, key, "a text in quotes", example);
@@ -188,6 +210,7 @@ impl<'a> Section<'a> {
 
     /// True or false.
     pub(crate) fn flag(&self, key: &'static str) -> Option<At<bool>> {
+        self.asks(key, Form::Flag, "");
         let node = &self.take(key)?.node;
         let Value::Boolean(flag) = node.value else {
             self.wrong(node, key, "true or false", "true");
@@ -203,6 +226,7 @@ impl<'a> Section<'a> {
         bounds: RangeInclusive<u32>,
         example: &str,
     ) -> Option<At<u32>> {
+        self.asks(key, Form::Number(*bounds.start(), *bounds.end()), example);
         let node = &self.take(key)?.node;
         let Value::Integer(number) = node.value else {
             self.wrong(node, key, "a whole number", example);
@@ -224,6 +248,7 @@ impl<'a> Section<'a> {
 
     /// A number that may have a fraction.
     pub(crate) fn fraction(&self, key: &'static str, example: &str) -> Option<At<f64>> {
+        self.asks(key, Form::Fraction, example);
         let node = &self.take(key)?.node;
         match node.value {
             Value::Float(number) if number.is_finite() && number > 0.0 => {
@@ -249,6 +274,7 @@ impl<'a> Section<'a> {
 
     /// A list of texts.
     pub(crate) fn texts(&self, key: &'static str, example: &str) -> Option<At<Vec<At<&'a str>>>> {
+        self.asks(key, Form::Texts, example);
         let node = &self.take(key)?.node;
         let Value::Array(items) = &node.value else {
             let shown = match &node.value {
@@ -308,6 +334,7 @@ impl<'a> Section<'a> {
 
     /// A section below this one.
     pub(crate) fn section(&self, key: &'static str) -> Option<Self> {
+        self.asks(key, Form::Section, "");
         let entry = self.take(key)?;
         Self::of_entry(entry, self.path.below(key), self.problems)
     }

@@ -96,7 +96,18 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         return Err(ConfigErrors(in_order(raw, syntax)));
     }
     let problems = Problems::with(raw.problems.clone());
-    let root = Section::new(&raw.table, raw.main.clone(), KeyPath::root(), &problems);
+    let settings = read(raw, catalog, &problems);
+    let found = problems.into_list();
+    if found.is_empty() {
+        Ok(settings)
+    } else {
+        Err(ConfigErrors(in_order(raw, found)))
+    }
+}
+
+/// Reads everything, as far as it goes, and notes every mistake.
+pub(super) fn read(raw: &Raw, catalog: &Catalog, problems: &Problems) -> Settings {
+    let root = Section::new(&raw.table, raw.main.clone(), KeyPath::root(), problems);
     // Read by the caller before; its shape is judged here.
     root.texts("include", r#"["certs.d/*.toml"]"#);
 
@@ -110,11 +121,11 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
     let failover = renewal::failover(&root);
     let metrics = metrics::read(&root, raw);
     let notify = notify::read(&root, raw);
-    cas::check_use(&cas, &certificates, &account, &problems);
-    collisions::check(&certificates, &plugins, catalog.real, &problems);
+    cas::check_use(&cas, &certificates, &account, problems);
+    collisions::check(&certificates, &plugins, catalog.real, problems);
 
     for (key, instead) in LATER {
-        if let Some(entry) = root.take(key) {
+        if let Some(entry) = root.refused(key) {
             let message = format!(
                 "[{key}] is not supported by this version yet; remove it or wait for a later one"
             );
@@ -122,12 +133,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         }
     }
     root.finish(MEANT);
-
-    let found = problems.into_list();
-    if !found.is_empty() {
-        return Err(ConfigErrors(in_order(raw, found)));
-    }
-    Ok(Settings {
+    Settings {
         account: account.settings,
         state,
         network,
@@ -139,7 +145,7 @@ pub fn resolve(raw: &Raw, catalog: &Catalog) -> Result<Settings, ConfigErrors> {
         certificates: certificates.into_iter().map(|read| read.settings).collect(),
         files: raw.files.clone(),
         warnings,
-    })
+    }
 }
 
 /// First-level keys of other programs, or of the wrong number.

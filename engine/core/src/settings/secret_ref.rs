@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::SecretRef;
 use super::path::{self, from_folder};
-use crate::document::problem::{Problem, Problems};
+use crate::document::problem::{Form, Problem, Problems};
 use crate::document::section::{At, KeyPath, Section};
 use crate::document::{Entry, Value};
 use crate::nearest::nearest;
@@ -19,6 +19,7 @@ pub(crate) fn read(
     store_as: &str,
     problems: &Problems,
 ) -> Option<SecretRef> {
+    problems.ask(|| path.as_str().to_owned(), Form::Secret, "");
     let wrong = |message: &str| Problem::new(entry.node.at.clone(), path.as_str(), message);
     let text = match &entry.node.value {
         Value::String(text) => text,

@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use super::Owner;
+
 /// Lets every user of the machine read a file, and only its owner write it.
 ///
 /// # Errors
@@ -164,6 +166,21 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn belongs_to_others(path: &Path) -> io::Result<bool> {
     let owner = fs::metadata(path)?.uid();
     Ok(owner != 0 && owner != rustix::process::geteuid().as_raw())
+}
+
+/// The user whom a file belongs to.
+///
+/// # Errors
+/// When the file is not there or its metadata cannot be read.
+pub fn owner(path: &Path) -> io::Result<Option<Owner>> {
+    let id = fs::metadata(path)?.uid();
+    let user = uzers::get_user_by_uid(id);
+    let name = user.map(|user| user.name().to_string_lossy().into_owned());
+    Ok(Some(Owner {
+        name: name.unwrap_or_else(|| id.to_string()),
+        is_root: id == 0,
+        is_us: id == rustix::process::geteuid().as_raw(),
+    }))
 }
 
 /// True if the directory belongs to the user of `probe`, a file that this process has made.

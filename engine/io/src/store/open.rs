@@ -137,13 +137,11 @@ impl FileStore {
         match owned {
             Ok(true) => Ok(()),
             Ok(false) => {
-                let hint = format!("run as the owner of {}, or chown it", root.display());
-                Err(failure::permission(
-                    "use",
-                    root,
-                    "it belongs to another user",
-                    hint,
-                ))
+                let owner = permission::owner(root).ok().flatten();
+                let owner = owner.map_or_else(|| "another user".to_owned(), |owner| owner.name);
+                let cause = format!("it belongs to {owner}, and keys here are of one user");
+                let hint = format!("run it as {owner}, or chown {}", root.display());
+                Err(failure::permission("use", root, &cause, hint))
             }
             Err(cause) => match failure::io("use", root, &cause) {
                 // What is there can still be looked at; a write will say what is wrong.

@@ -10,6 +10,7 @@ use waxwing_io::store::FileStore;
 
 use crate::render::check::{Found, Verdict};
 use crate::render::page::count;
+use crate::wire;
 
 const TOPIC: &str = "state";
 
@@ -81,11 +82,15 @@ fn missing(root: &Path) -> Found {
 fn not_ours(root: &Path) -> Option<Found> {
     let text = format!("{} cannot be used by this user", root.display());
     let why = if permission::belongs_to_others(root).unwrap_or(false) {
-        "it belongs to another user".to_owned()
+        match permission::owner(root).ok().flatten() {
+            Some(owner) => format!("it belongs to {}", owner.name),
+            None => "it belongs to another user".to_owned(),
+        }
     } else {
         permission::may_write_within(root).err()?.to_string()
     };
-    let hint = format!("run this as the owner of {}, or chown it", root.display());
+    let hint = wire::by_owner(root)
+        .unwrap_or_else(|| format!("let this user write to {}", root.display()));
     Some(
         Found::new(Verdict::Error, TOPIC, text)
             .causes([why])

@@ -10,7 +10,7 @@ use super::cas::Cas;
 use super::plugins::Plugins;
 use super::renewal::Renewal;
 use crate::ca::CaProfile;
-use crate::document::problem::Problem;
+use crate::document::problem::{Form, Problem};
 use crate::document::section::{At, KeyPath, Section};
 use crate::document::{Node, Place, Table, Value};
 use crate::key::KeyType;
@@ -43,7 +43,7 @@ pub(super) fn read(
         }
         None => Choice::default(),
     };
-    let Some(entry) = root.take("certificate") else {
+    let Some(entry) = root.take_as("certificate", &[Form::Sections]) else {
         if !root.is_misspelled("certificate") {
             root.problems().add(
                 root.problem(&root.at, "certificate", "no certificate is asked for")

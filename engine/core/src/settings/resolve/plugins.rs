@@ -7,7 +7,7 @@ pub(super) use grants::only_folder;
 use std::collections::BTreeMap;
 
 use super::Catalog;
-use crate::document::problem::{Problem, Problems};
+use crate::document::problem::{Form, Problem, Problems};
 use crate::document::section::{KeyPath, Section, one_of};
 use crate::document::{Entry, Place, Value};
 use crate::name::PluginName;
@@ -187,7 +187,7 @@ fn component<'c>(
 fn settings(section: &Section<'_>, manifest: &Manifest) -> serde_json::Value {
     let path = section.path.below("settings");
     let problems = section.problems();
-    match section.take("settings") {
+    match section.take_as("settings", &[Form::Open]) {
         None => schema::fill(&manifest.schema, None, &section.at, &path, problems),
         Some(entry) => schema::fill(
             &manifest.schema,

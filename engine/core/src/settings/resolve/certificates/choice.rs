@@ -1,7 +1,7 @@
 //! The keys that may stand in `[defaults]` and in `[[certificate]]`, where they replace.
 
 use super::TWICE;
-use crate::document::problem::Problem;
+use crate::document::problem::{Form, Problem};
 use crate::document::section::{At, Section, one_of};
 use crate::document::{Entry, Place, Value};
 use crate::key::KeyType;
@@ -154,7 +154,7 @@ fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {
 
 /// `validate = "PLUGIN"`, or `validate = { "example.com" = "PLUGIN" }`.
 fn validators(section: &Section<'_>, plugins: &Plugins) -> Option<Validators> {
-    let entry = section.take("validate")?;
+    let entry = section.take_as("validate", &[Form::Text, Form::Open])?;
     let problems = section.problems();
     let before = problems.count();
     let mut value = Vec::new();

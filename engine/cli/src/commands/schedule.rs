@@ -1,0 +1,454 @@
+//! `waxwing schedule`: has the system start the runs by itself.
+//!
+//! The texts are made by `render::schedule`; what they have to allow follows from the configuration
+//! (`core::timer`). Here they are brought to their places.
+
+use std::path::{Path, PathBuf};
+
+use waxwing_core::settings::SecretRef;
+use waxwing_core::timer::{self, Job, Kind, Moment, Start, Whose};
+use waxwing_flow::ports::{Entropy as _, StoreError};
+use waxwing_io::config::usual_config;
+use waxwing_io::entropy::SystemEntropy;
+use waxwing_io::permission;
+use waxwing_io::timer as system;
+
+use super::start;
+use crate::args::Global;
+use crate::args::schedule::{Add, Remove, ScheduleVerb, Show, What};
+use crate::exit::Exit;
+use crate::load::{self, Loaded};
+use crate::refusal::Refusal;
+use crate::render::json::Document;
+use crate::render::schedule::told::{self, Act, Added, Became, Note};
+use crate::render::schedule::{self, File, Header, Step};
+use crate::render::terminal::Terminal;
+use crate::wire;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    verb: &ScheduleVerb,
+    terminal: &mut Terminal,
+) -> Result<Exit, Refusal> {
+    match verb {
+        ScheduleVerb::Add(arguments) => add(global, arguments, terminal),
+        ScheduleVerb::Show(arguments) => show(global, arguments, terminal),
+        ScheduleVerb::Remove(arguments) => remove(arguments, terminal),
+    }
+}
+
+/// What is to be started, and by whom.
+struct Planned {
+    kind: Kind,
+    job: Job,
+}
+
+fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit, Refusal> {
+    let loaded = load::load(global)?;
+    load::refuse_foreign_programs(&loaded.settings)?;
+    let root = arguments.root.as_deref();
+    let planned = plan(global, &loaded, &arguments.what, root)?;
+    let Planned { kind, job } = &planned;
+    if *kind == Kind::Cron && job.whose.is_user() {
+        return Err(
+            Refusal::new(Exit::Usage, "cron has no folder for files of users").hint(
+                "`waxwing schedule show --kind cron --user` prints the line for `crontab -e`",
+            ),
+        );
+    }
+    let files = schedule::files(*kind, job, Header::Ours);
+    let steps = match root {
+        None => schedule::begin(*kind, job.start, &job.whose),
+        Some(_) => Vec::new(),
+    };
+    let foreign = files.iter().find_map(|file| {
+        let path = below(root, &file.path);
+        let there = system::read(&path).ok().flatten()?;
+        (!schedule::is_ours(&there)).then_some(path)
+    });
+    if let Some(path) = foreign.filter(|_| !arguments.replace) {
+        let what = format!(
+            "{} is there, and `waxwing schedule add` has not written it",
+            path.display()
+        );
+        return Err(
+            Refusal::new(Exit::Usage, what).hint("look at it; --replace puts ours in its place")
+        );
+    }
+    if arguments.dry_run {
+        if terminal.json {
+            let json = told::files_json(*kind, job.start, &files);
+            terminal.print(&Document::new("schedule add", start::now(), json).to_text());
+        } else {
+            terminal.print(&told::files(&files));
+            terminal.note(&told::would_run(&steps));
+        }
+        return Ok(Exit::Done);
+    }
+    if root.is_none() && (job.whose.is_user() || !loaded.state.exists()) {
+        // What runs later can make no folder beside those that it may write to.
+        wire::store(&loaded)?;
+    }
+    let mut acts = Vec::new();
+    for file in &files {
+        acts.push(write(file, root).map_err(|error| not_written(error, &job.whose))?);
+    }
+    let ran = run_all(&steps, &mut acts);
+    let notes = notes(&planned, root);
+    let view = Added {
+        kind: *kind,
+        job,
+        acts: &acts,
+        notes: &notes,
+    };
+    let now = start::now();
+    let text = if terminal.json {
+        Document::new("schedule add", now, told::added_json(&view)).to_text()
+    } else {
+        told::added(&view, &terminal.context(now))
+    };
+    terminal.print(&text);
+    Ok(if ran { Exit::Done } else { Exit::SomeFailed })
+}
+
+fn show(global: &Global, arguments: &Show, terminal: &mut Terminal) -> Result<Exit, Refusal> {
+    let loaded = load::load(global)?;
+    let Planned { kind, job } = plan(global, &loaded, &arguments.what, None)?;
+    let files = schedule::files(kind, &job, Header::Printed);
+    let text = if terminal.json {
+        let json = told::files_json(kind, job.start, &files);
+        Document::new("schedule show", start::now(), json).to_text()
+    } else {
+        told::files(&files)
+    };
+    terminal.print(&text);
+    Ok(Exit::Done)
+}
+
+fn remove(arguments: &Remove, terminal: &mut Terminal) -> Result<Exit, Refusal> {
+    let root = arguments.root.as_deref();
+    let whose = if arguments.user {
+        user()?
+    } else {
+        Whose::Machine
+    };
+    let kinds = match arguments.kind {
+        Some(name) => vec![name.kind()],
+        None => Kind::ALL.to_vec(),
+    };
+    let mut acts = Vec::new();
+    let mut good = true;
+    for kind in kinds {
+        if whose.is_user() && matches!(kind, Kind::Cron | Kind::TaskScheduler) {
+            continue;
+        }
+        for start in [Start::Hourly(Moment::drawn(0)), Start::Daemon] {
+            if start == Start::Daemon && !kind.keeps_daemons() {
+                continue;
+            }
+            good &= remove_one(kind, start, &whose, root, &mut acts)?;
+        }
+    }
+    let now = start::now();
+    let text = if terminal.json {
+        Document::new("schedule remove", now, told::removed_json(&acts)).to_text()
+    } else {
+        told::removed(&acts, &terminal.context(now))
+    };
+    terminal.print(&text);
+    let any = |became| acts.iter().any(|act: &Act| act.result == became);
+    Ok(if !good {
+        Exit::SomeFailed
+    } else if any(Became::Left) && !any(Became::TakenAway) {
+        Exit::Usage
+    } else {
+        Exit::Done
+    })
+}
+
+/// Takes away what `add` has written for one start. False if a command failed.
+fn remove_one(
+    kind: Kind,
+    start: Start,
+    whose: &Whose,
+    root: Option<&Path>,
+    acts: &mut Vec<Act>,
+) -> Result<bool, Refusal> {
+    let mut ours = Vec::new();
+    for path in schedule::paths(kind, start, whose) {
+        let path = below(root, &path);
+        match system::read(&path)? {
+            None => {}
+            Some(text) if schedule::is_ours(&text) => ours.push(path),
+            Some(_) => acts.push(act(Became::Left, &path)),
+        }
+    }
+    if ours.is_empty() {
+        return Ok(true);
+    }
+    let (before, behind) = match root {
+        None => schedule::end(kind, start, whose),
+        Some(_) => (Vec::new(), Vec::new()),
+    };
+    let stopped = run_all(&before, acts);
+    for path in &ours {
+        system::remove(path).map_err(|error| not_written(error, whose))?;
+        acts.push(act(Became::TakenAway, path));
+    }
+    Ok(run_all(&behind, acts) && stopped)
+}
+
+/// Decides what is started and by whom.
+fn plan(
+    global: &Global,
+    loaded: &Loaded,
+    what: &What,
+    root: Option<&Path>,
+) -> Result<Planned, Refusal> {
+    // What this machine has says nothing of another one.
+    let here = root.is_none().then(system::means);
+    let (systemd, cron) = here.map_or((false, false), |here| (here.systemd, here.cron));
+    let usual = timer::usual(std::env::consts::OS, systemd, cron);
+    let kind = what.kind.map_or(usual, |name| name.kind());
+    if what.daemon && !kind.keeps_daemons() {
+        let text = format!("{kind} starts what ends, and the daemon stays");
+        return Err(Refusal::new(Exit::Usage, text)
+            .hint("leave --daemon out, or --kind systemd or --kind launchd"));
+    }
+    if what.user && kind == Kind::TaskScheduler {
+        return Err(
+            Refusal::new(Exit::Usage, "the task runs as SYSTEM, and not for a user")
+                .hint("leave --user out"),
+        );
+    }
+    let absolute = |path: &Path| {
+        std::path::absolute(path).map_err(|cause| {
+            Refusal::new(Exit::Usage, format!("{} names no file", path.display())).cause(cause)
+        })
+    };
+    let program = system::program().map_err(|cause| {
+        Refusal::new(Exit::Bug, "failed to find out where this program is").cause(cause)
+    })?;
+    let state = absolute(&loaded.state)?;
+    let whose = if what.user { user()? } else { machine(&state) };
+    let start = if what.daemon {
+        Start::Daemon
+    } else {
+        let installed = || installed_moment(kind, &whose, root);
+        let moment = what.at.or_else(installed);
+        Start::Hourly(moment.unwrap_or_else(|| Moment::drawn(SystemEntropy.number())))
+    };
+    let secrets: Vec<(String, &SecretRef)> = load::secrets(&loaded.settings);
+    let secrets: Vec<&SecretRef> = secrets.iter().map(|(_, reference)| *reference).collect();
+    let job = Job {
+        needs: timer::needs(&loaded.settings, &secrets, &state, &program),
+        config: absolute(&loaded.config)?,
+        state_flag: global.state_dir.as_deref().map(absolute).transpose()?,
+        program,
+        start,
+        whose,
+    };
+    if let Some(path) = unwritable(kind, &job) {
+        let text = format!("no text for {kind} can hold the path {path:?}");
+        return Err(Refusal::new(Exit::Usage, text)
+            .hint("give it a name without quotes, backslashes and control characters"));
+    }
+    Ok(Planned { kind, job })
+}
+
+/// The first path that the texts of that system cannot hold. cron takes backslashes away in its own
+/// way, and systemd starts no program with a quote in its path.
+fn unwritable(kind: Kind, job: &Job) -> Option<&Path> {
+    let has = |path: &Path, bad: &[char]| path.to_string_lossy().contains(bad);
+    let all = [&job.program, &job.config];
+    let mut all = all.into_iter().chain(&job.state_flag);
+    let refused = match kind {
+        Kind::Systemd => Some(&job.program).filter(|path| has(path, &['"', '\'', '\\'])),
+        Kind::Cron => all.find(|path| has(path, &['\\'])),
+        Kind::Launchd | Kind::TaskScheduler => None,
+    };
+    job.unwritable_path().or(refused.map(PathBuf::as_path))
+}
+
+/// Whoever owns the state folder runs it: root, if it is not there yet.
+fn machine(state: &Path) -> Whose {
+    match permission::owner(state) {
+        Ok(Some(owner)) if !owner.is_root => Whose::MachineAs(owner.name),
+        _ => Whose::Machine,
+    }
+}
+
+fn user() -> Result<Whose, Refusal> {
+    let user = system::user().ok_or_else(|| {
+        Refusal::new(Exit::Usage, "whose home this is cannot be known").hint("set HOME")
+    })?;
+    Ok(Whose::User {
+        home: user.home,
+        config: user.config,
+        id: user.id,
+    })
+}
+
+/// The moment of what is there already, so that adding it again does not move it.
+fn installed_moment(kind: Kind, whose: &Whose, root: Option<&Path>) -> Option<Moment> {
+    let start = Start::Hourly(Moment::drawn(0));
+    let paths = schedule::paths(kind, start, whose);
+    let texts = paths
+        .iter()
+        .filter_map(|path| system::read(&below(root, path)).ok().flatten());
+    texts
+        .filter_map(|text| schedule::moment(kind, &text))
+        .next()
+}
+
+/// The path below another root.
+fn below(root: Option<&Path>, path: &Path) -> PathBuf {
+    match (root, path.strip_prefix("/")) {
+        (Some(root), Ok(relative)) => root.join(relative),
+        _ => path.to_owned(),
+    }
+}
+
+fn act(result: Became, path: &Path) -> Act {
+    Act {
+        result,
+        what: path.display().to_string(),
+        causes: Vec::new(),
+    }
+}
+
+fn write(file: &File, root: Option<&Path>) -> Result<Act, StoreError> {
+    let path = below(root, &file.path);
+    if system::read(&path)?.is_some_and(|there| there == file.text) {
+        return Ok(act(Became::Unchanged, &path));
+    }
+    system::write(&path, &file.text)?;
+    Ok(act(Became::Written, &path))
+}
+
+/// Runs commands until one fails. False if one did.
+fn run_all(steps: &[Step], acts: &mut Vec<Act>) -> bool {
+    for step in steps {
+        let what = told::command(&step.argv);
+        match system::run(&step.argv) {
+            Ok(()) => acts.push(Act {
+                result: Became::Ran,
+                what,
+                causes: Vec::new(),
+            }),
+            Err(_) if step.may_fail => {}
+            Err(causes) => {
+                acts.push(Act {
+                    result: Became::Failed,
+                    what,
+                    causes,
+                });
+                return false;
+            }
+        }
+    }
+    true
+}
+
+fn not_written(error: StoreError, whose: &Whose) -> Refusal {
+    let hint = match whose {
+        Whose::User { .. } => None,
+        _ if cfg!(windows) => Some("run it as an administrator"),
+        _ => Some("run it as root, or with --user for what this user may do"),
+    };
+    let refused = system::is_refusal(&error);
+    let refusal = Refusal::from(error);
+    match hint.filter(|_| refused) {
+        Some(hint) => refusal.hint(hint),
+        None => refusal,
+    }
+}
+
+/// Everything that starts the runs of this configuration by itself.
+pub(super) fn starters(config: &Path) -> Vec<system::Starter> {
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    system::starters(&system::Sought {
+        program: "waxwing",
+        stays: "daemon",
+        usual: config == usual_config(),
+        config: &config,
+    })
+}
+
+/// What is to be looked at once it is there.
+fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
+    let Planned { kind, job } = planned;
+    let mut notes = Vec::new();
+    let mut note = |text: String, hint: String| notes.push(Note { text, hint });
+    for name in &job.needs.environment {
+        note(
+            format!("env:{name} will not be there"),
+            format!(
+                "write the secret to a file that only its owner can read, and name it: file:{name}"
+            ),
+        );
+    }
+    if !job.needs.credentials.is_empty() {
+        let names = job.needs.credentials.join(", ");
+        match kind {
+            Kind::Systemd => note(
+                format!("systemd hands over the credentials {names} if it finds them"),
+                match &job.whose {
+                    Whose::User { config, .. } => {
+                        format!(
+                            "put each into {} (mode 0600)",
+                            config.join("credstore").display()
+                        )
+                    }
+                    _ => "put each into /etc/credstore (mode 0600)".to_owned(),
+                },
+            ),
+            _ => note(
+                format!("{kind} hands over no credentials, and the configuration names {names}"),
+                "file:PATH for each of them".to_owned(),
+            ),
+        }
+    }
+    if root.is_some() {
+        return notes;
+    }
+    if job.whose.is_user() && *kind == Kind::Systemd {
+        note(
+            "it runs while this user is logged in".to_owned(),
+            "`loginctl enable-linger` has it run without that, too".to_owned(),
+        );
+    }
+    let paths = schedule::paths(*kind, job.start, &job.whose);
+    for starter in starters(&job.config) {
+        match starter {
+            system::Starter::File(path) if !paths.contains(&path) => note(
+                format!("{} starts it, too", path.display()),
+                match installed_by(&path, &job.whose) {
+                    Some(kind) => {
+                        format!(
+                            "`waxwing schedule remove --kind {kind}` before `schedule add` leaves this one only"
+                        )
+                    }
+                    None => "take one of the two away; running both does no harm".to_owned(),
+                },
+            ),
+            system::Starter::File(_) | system::Starter::Daemon(_) => {}
+        }
+    }
+    notes
+}
+
+/// Which system a file of ours is for.
+fn installed_by(path: &Path, whose: &Whose) -> Option<Kind> {
+    let starts = [Start::Hourly(Moment::drawn(0)), Start::Daemon];
+    let found = Kind::ALL.into_iter().find(|kind| {
+        starts.iter().any(|start| {
+            schedule::paths(*kind, *start, whose)
+                .iter()
+                .any(|one| one == path)
+        })
+    });
+    let ours = system::read(path).ok().flatten();
+    found.filter(|_| ours.is_some_and(|text| schedule::is_ours(&text)))
+}

@@ -1,0 +1,176 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the examples and the source are files"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::document::section::KeyPath;
+use crate::document::{Node as Read, Place, Value};
+use crate::settings::schema as judge;
+
+/// What the schema has against a file, judged as the settings of a plugin are judged by theirs.
+fn mistakes(schema: &Json, text: &str) -> Vec<String> {
+    let file = Arc::from(Path::new("waxwing.toml"));
+    let problems = Problems::default();
+    let table = document::parse(&file, text, &problems);
+    let node = Read {
+        at: Place::start_of("waxwing.toml"),
+        value: Value::Table(table),
+    };
+    let at = node.at.clone();
+    judge::fill(schema, Some(&node), &at, &KeyPath::root(), &problems);
+    problems
+        .into_list()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    found.sort();
+    found
+}
+
+#[test]
+fn the_file_with_everything_has_no_mistake() {
+    // Whoever stops at one hides the keys behind it.
+    let (asked, problems) = listen();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert!(told.is_empty(), "{}", told.join("\n"));
+    assert!(asked.len() > 200, "{}", asked.len());
+}
+
+#[test]
+fn every_good_configuration_is_good_for_the_schema_too() {
+    let schema = schema();
+    let mut seen = 0;
+    let all = files("../../examples/configs");
+    let cases = files("../../tests/cases/config")
+        .into_iter()
+        .filter(|path| {
+            let is_case = path
+                .extension()
+                .is_some_and(|extension| extension == "toml");
+            is_case && !path.with_extension("err").exists()
+        });
+    for path in all.into_iter().chain(cases) {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let mistakes = mistakes(&schema, &text);
+        assert!(
+            mistakes.is_empty(),
+            "{}:\n{}",
+            path.display(),
+            mistakes.join("\n")
+        );
+        seen += 1;
+    }
+    assert!(seen >= 10, "only {seen} files");
+}
+
+#[test]
+fn unknown_keys_and_wrong_kinds_are_mistakes_for_the_schema() {
+    let schema = schema();
+    for (text, key) in [
+        ("[account]\nemial = \"a\"", "account.emial"),
+        ("[account]\nemail = 5", "account.email"),
+        (
+            "[[certificate]]\ndomains = \"a\"",
+            "certificate.[0].domains",
+        ),
+        (
+            "[plugin.x.grants.files.certs]\npath = \"/x\"",
+            "plugin.x.grants.files.certs.path",
+        ),
+        ("[notify.x.login]\npassword = 5", "notify.x.login.password"),
+        ("[failover]\nafter-failures = 0", "failover.after-failures"),
+        ("[log]\naudit = \"x\"", "log"),
+    ] {
+        let mistakes = mistakes(&schema, text).join("\n");
+        assert!(
+            mistakes.contains(&format!("  {key}\n")),
+            "{text}: {mistakes}"
+        );
+    }
+}
+
+/// The names of all properties.
+fn names(schema: &Json, found: &mut BTreeSet<String>) {
+    match schema {
+        Json::Object(fields) => {
+            if let Some(Json::Object(properties)) = fields.get("properties") {
+                found.extend(properties.keys().cloned());
+            }
+            fields.values().for_each(|field| names(field, found));
+        }
+        Json::Array(items) => items.iter().for_each(|item| names(item, found)),
+        _ => {}
+    }
+}
+
+/// Every key that stands in the source of the readers, behind a call that asks for one.
+fn keys_in_source() -> BTreeSet<String> {
+    const CALLS: [&str; 10] = [
+        "text(",
+        "flag(",
+        "number(",
+        "fraction(",
+        "texts(",
+        "parsed(",
+        "path_value(",
+        "section(",
+        "take(",
+        "secret(",
+    ];
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/settings/resolve")];
+    let mut sources = vec![
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/ca/profile.rs"),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/settings/resolve.rs"),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/settings/secret_ref.rs"),
+    ];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources.push(path);
+            }
+        }
+    }
+    let mut keys = BTreeSet::new();
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("readable source");
+        let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for call in CALLS {
+            for behind in production.split(call).skip(1) {
+                let word = behind.trim_start().strip_prefix('"');
+                keys.extend(
+                    word.and_then(|word| word.split_once('"'))
+                        .map(|(key, _)| key.to_owned()),
+                );
+            }
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_that_the_readers_know_is_in_the_schema() {
+    let mut found = BTreeSet::new();
+    names(&schema(), &mut found);
+    let keys = keys_in_source();
+    assert!(keys.len() > 80, "{keys:?}");
+    let missing: Vec<&String> = keys.difference(&found).collect();
+    assert!(
+        missing.is_empty(),
+        "a section is missing in everything.toml: {missing:?}"
+    );
+}

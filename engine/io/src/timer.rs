@@ -1,0 +1,317 @@
+//! What the system starts by itself: the files in which it says so, and the commands that make them
+//! count.
+//!
+//! What stands in the files is not known here.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of what starts programs"
+)]
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+
+use crate::store::{self, atomic};
+use crate::{outfile, permission};
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use self::unix as os;
+#[cfg(windows)]
+use self::windows as os;
+
+/// Who runs this process, and where what is theirs stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Home folder.
+    pub home: PathBuf,
+    /// Where programs look for what the user has configured: `$XDG_CONFIG_HOME`, or `.config`.
+    pub config: PathBuf,
+    /// The number of the user; 0 where users have none.
+    pub id: u32,
+}
+
+/// This program, behind links: what starts it later must not depend on one.
+///
+/// # Errors
+/// When the system does not say.
+pub fn program() -> io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// Who runs this process; none if there is no home.
+pub fn user() -> Option<User> {
+    let folder = |name| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let home = folder(os::HOME)?;
+    Some(User {
+        config: folder("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
+        home,
+        id: os::user_id(),
+    })
+}
+
+/// What this system has to start programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Means {
+    /// systemd runs it.
+    pub systemd: bool,
+    /// There is a folder for cron.
+    pub cron: bool,
+}
+
+/// Looks for what this system has to start programs.
+pub fn means() -> Means {
+    Means {
+        // As `sd_booted(3)` finds out.
+        systemd: Path::new("/run/systemd/system").is_dir(),
+        cron: Path::new("/etc/cron.d").is_dir(),
+    }
+}
+
+/// What stands in a file; none if it is not there.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<Option<String>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(store::io_error("read", path, &cause)),
+    }
+}
+
+/// Writes a file that everybody may read, whole or not at all, in the place of one that is there. Its
+/// folder is made.
+///
+/// # Errors
+/// When it cannot be written; what was there before is there still.
+pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|cause| store::io_error("create", folder, &cause))?;
+    }
+    outfile::check(path)?;
+    atomic::replace(path, text.as_bytes())?;
+    permission::let_all_read(path).map_err(|cause| store::io_error("publish", path, &cause))
+}
+
+/// Takes a file away. True if there was one.
+///
+/// # Errors
+/// When it cannot be taken away.
+pub fn remove(path: &Path) -> Result<bool, StoreError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(store::io_error("remove", path, &cause)),
+    }
+}
+
+/// True for a refusal because of who asks.
+pub fn is_refusal(error: &StoreError) -> bool {
+    error.kind == StoreErrorKind::Permission
+}
+
+/// Runs a command of the system to its end.
+///
+/// # Errors
+/// Why it failed, with what it complained of.
+pub fn run(argv: &[String]) -> Result<(), Vec<String>> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Ok(());
+    };
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|cause| vec![format!("{program} could not be started: {cause}")])?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let lines = complaint.lines().filter(|line| !line.trim().is_empty());
+    let mut causes = vec![format!("{program} ended with {}", output.status)];
+    causes.extend(lines.take(5).map(str::to_owned));
+    Err(causes)
+}
+
+/// What was found to start a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Starter {
+    /// A file in which it stands.
+    File(PathBuf),
+    /// A process of it that stays, by its number.
+    Daemon(u32),
+}
+
+/// What is looked for among what the system starts.
+#[derive(Debug, Clone, Copy)]
+pub struct Sought<'a> {
+    /// The program, as command lines name it.
+    pub program: &'a str,
+    /// The argument of a process that stays, and needs no timer.
+    pub stays: &'a str,
+    /// The configuration that it has to have.
+    pub config: &'a Path,
+    /// True if that is the one it has when its command line names none.
+    pub usual: bool,
+}
+
+impl Sought<'_> {
+    /// True if a text starts it: the program stands in it, with that configuration.
+    fn is_in(&self, text: &str) -> bool {
+        let names_one = text
+            .split([' ', '\n', '<', '>', '"', '\''])
+            .any(|word| matches!(word, "-c" | "--config") || word.starts_with("--config="))
+            || text.contains("WAXWING_CONFIG");
+        let same = if names_one {
+            text.contains(&*self.config.to_string_lossy())
+        } else {
+            self.usual
+        };
+        text.contains(self.program) && same
+    }
+}
+
+/// Everything on this machine that starts it by itself, as far as this user can see.
+pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
+    let mut found: Vec<Starter> = os::places(user().as_ref())
+        .into_iter()
+        .flat_map(|place| files(&place))
+        .filter(|path| mentions(path, sought))
+        .map(Starter::File)
+        .collect();
+    let processes = os::processes().into_iter();
+    let daemons = processes.filter(|(_, argv)| is_daemon(argv, sought));
+    found.extend(daemons.map(|(id, _)| Starter::Daemon(id)));
+    found
+}
+
+/// True if that command line is one of the program that stays.
+fn is_daemon(argv: &[String], sought: &Sought<'_>) -> bool {
+    let Some((program, arguments)) = argv.split_first() else {
+        return false;
+    };
+    let name = Path::new(program).file_name();
+    name.is_some_and(|name| name == sought.program)
+        && arguments.iter().any(|one| one == sought.stays)
+        && sought.is_in(&argv.join(" "))
+}
+
+/// The file itself, or the files in a folder, in the order of their names.
+fn files(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    found.retain(|path| path.is_file());
+    found.sort();
+    found
+}
+
+/// True if what is no comment in the file starts it. Files that are too long to be such a text are not
+/// read.
+fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
+    const LONGEST: u64 = 256 * 1024;
+    if fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
+        return false;
+    }
+    let bytes = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    sought.is_in(&lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_readable_and_taken_away_once() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("a/b/unit.timer");
+        assert_eq!(read(&path), Ok(None));
+        for text in ["one", "two"] {
+            write(&path, text).expect("written");
+            assert_eq!(read(&path), Ok(Some(text.to_owned())));
+        }
+        assert!(permission::others_can_read(&path).expect("there"));
+        assert_eq!((remove(&path), remove(&path)), (Ok(true), Ok(false)));
+    }
+
+    fn sought(config: &str, usual: bool) -> Sought<'_> {
+        Sought {
+            program: "waxwing",
+            stays: "daemon",
+            config: Path::new(config),
+            usual,
+        }
+    }
+
+    #[test]
+    fn a_comment_starts_nothing_and_another_configuration_is_not_ours() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("job");
+        let bare = "37 * * * * root /usr/bin/waxwing renew\n";
+        let named = "37 * * * * root /usr/bin/waxwing --config /etc/w.toml renew\n";
+        for (text, config, usual, found) in [
+            (bare, "/etc/w.toml", true, true),
+            (bare, "/etc/w.toml", false, false),
+            (named, "/etc/w.toml", false, true),
+            (named, "/etc/other.toml", false, false),
+            (named, "/etc/other.toml", true, false),
+            (
+                "# 37 * * * * root waxwing renew\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
+            (
+                "37 * * * * root /usr/bin/other\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
+        ] {
+            fs::write(&file, text).expect("written");
+            assert_eq!(files(home.path()), std::slice::from_ref(&file));
+            assert_eq!(mentions(&file, &sought(config, usual)), found, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_daemon_is_known_by_its_program_and_argument() {
+        let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let daemon = |line| is_daemon(&argv(line), &sought("/etc/w.toml", false));
+        assert!(daemon("/usr/bin/waxwing -c /etc/w.toml daemon"));
+        assert!(!daemon("/usr/bin/waxwing daemon"));
+        assert!(!daemon("/usr/bin/waxwing -c /etc/w.toml renew"));
+        assert!(!daemon("vi -c /etc/w.toml waxwing daemon"));
+        assert!(!is_daemon(&[], &sought("/etc/w.toml", true)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_that_fails_says_why() {
+        let argv = |script: &str| ["/bin/sh", "-c", script].map(str::to_owned);
+        assert_eq!(run(&argv("exit 0")), Ok(()));
+        let causes = run(&argv("echo no bus >&2; exit 3")).expect_err("it fails");
+        assert!(causes[0].contains("exit status: 3"), "{causes:?}");
+        assert_eq!(causes[1], "no bus");
+        let missing = run(&["/nowhere/systemctl".to_owned()]).expect_err("it fails");
+        assert!(missing[0].contains("could not be started"), "{missing:?}");
+    }
+}

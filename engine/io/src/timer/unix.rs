@@ -1,0 +1,59 @@
+//! Where systemd, cron and launchd look.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::User;
+
+/// The variable with the home folder.
+pub(super) const HOME: &str = "HOME";
+
+pub(super) fn user_id() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Files and folders that name what is started.
+pub(super) fn places(user: Option<&User>) -> Vec<PathBuf> {
+    let mut places: Vec<PathBuf> = [
+        "/etc/systemd/system",
+        "/usr/local/lib/systemd/system",
+        "/usr/lib/systemd/system",
+        "/etc/systemd/user",
+        "/etc/crontab",
+        "/etc/cron.d",
+        "/etc/cron.hourly",
+        "/etc/cron.daily",
+        "/var/spool/cron/crontabs",
+        "/var/spool/cron",
+        "/Library/LaunchDaemons",
+    ]
+    .map(PathBuf::from)
+    .into();
+    if let Some(user) = user {
+        places.push(user.config.join("systemd/user"));
+        places.push(user.home.join("Library/LaunchAgents"));
+    }
+    places
+}
+
+/// The processes of this machine with their command lines, without this one. Linux shows them as files;
+/// elsewhere none is found.
+pub(super) fn processes() -> Vec<(u32, Vec<String>)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ours = std::process::id();
+    let mut found: Vec<(u32, Vec<String>)> = entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|id| *id != ours)
+        .map(|id| (id, command_line(id)))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+fn command_line(id: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    let words = bytes.split(|byte| *byte == 0);
+    words
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}

@@ -1,0 +1,305 @@
+//! What starts the runs by itself: written, looked up again and taken away.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::rig::{Rig, Run, skipped};
+
+/// A configuration with an installer, and a folder that stands for the root of a machine.
+fn rig() -> (Rig, PathBuf) {
+    let rig = Rig::new();
+    rig.write_config(
+        "[account]\nemail = \"ops@example.com\"\nagree-terms = true\n\
+         [state]\ndir = \"state\"\n\
+         [plugin.cloudflare]\nsecrets.token = \"env:TOKEN\"\n\
+         [plugin.server]\nuses = \"install-files\"\n\
+         grants.files.certs.dir = \"/etc/web tls\"\n\
+         grants.exec.reload.argv = [\"/bin/sh\", \"-c\", \"true\"]\n\
+         [[certificate]]\ndomains = [\"example.com\"]\n",
+    );
+    let root = rig.path("root");
+    (rig, root)
+}
+
+fn schedule(rig: &Rig, arguments: &[&str]) -> Run {
+    rig.waxwing(&[&["schedule"], arguments].concat())
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
+    let (rig, root) = rig();
+    let at = root.to_string_lossy().into_owned();
+    let timer = root.join("etc/systemd/system/waxwing.timer");
+    let service = timer.with_extension("service");
+    let add = |more: &[&str]| {
+        schedule(
+            &rig,
+            &[&["add", "--kind", "systemd", "--root", &at], more].concat(),
+        )
+    };
+
+    // What this machine runs says nothing of the one whose root that is.
+    #[cfg(target_os = "linux")]
+    schedule(&rig, &["add", "--root", &at, "--dry-run"])
+        .expect(0)
+        .says("[Timer]");
+    // Nothing is there yet, and a rehearsal leaves it so.
+    add(&["--dry-run"]).expect(0).says("ExecStart=");
+    assert!(!timer.exists());
+
+    add(&[])
+        .expect(0)
+        .says("runs every hour at minute")
+        .says("env:TOKEN will not be there");
+    let (first, unit) = (text(&timer), text(&service));
+    assert!(
+        unit.contains("ReadWritePaths=-\"/etc/web tls\"\n"),
+        "{unit}"
+    );
+    let state = rig.path("state");
+    assert!(!state.exists(), "nothing here is that other machine's");
+    add(&[]).expect(0).says("unchanged");
+    assert_eq!(text(&timer), first, "it keeps its minute");
+
+    // Another configuration changes the service and not the minute.
+    rig.edit("/etc/web tls", "/etc/other");
+    add(&[]).expect(0);
+    assert_eq!(text(&timer), first);
+    assert!(text(&service).contains("ReadWritePaths=-/etc/other\n"));
+    add(&["--at", "41:07"]).expect(0).says("minute 41:07");
+    assert!(text(&timer).contains("OnCalendar=*-*-* *:41:07\n"));
+
+    // cron beside it, then everything away.
+    schedule(&rig, &["add", "--kind", "cron", "--root", &at]).expect(0);
+    schedule(&rig, &["remove", "--root", &at])
+        .expect(0)
+        .says("waxwing.timer")
+        .says("cron.d/waxwing");
+    assert!(!timer.exists() && !service.exists() && !root.join("etc/cron.d/waxwing").exists());
+    schedule(&rig, &["remove", "--root", &at])
+        .expect(0)
+        .says("nothing was there");
+}
+
+#[test]
+fn files_of_somebody_else_are_neither_replaced_nor_taken_away() {
+    let (rig, root) = rig();
+    let at = root.to_string_lossy().into_owned();
+    let cron = root.join("etc/cron.d/waxwing");
+    fs::create_dir_all(cron.parent().expect("a folder")).expect("made");
+    let printed = schedule(&rig, &["show", "--kind", "cron", "--at", "5"])
+        .expect(0)
+        .stdout;
+    fs::write(&cron, &printed).expect("written");
+    schedule(&rig, &["add", "--kind", "cron", "--root", &at])
+        .expect(2)
+        .says("has not written it")
+        .says("--replace");
+    schedule(&rig, &["remove", "--root", &at])
+        .expect(2)
+        .says("left alone");
+    assert_eq!(text(&cron), printed);
+    schedule(&rig, &["add", "--kind", "cron", "--root", &at, "--replace"]).expect(0);
+    assert!(
+        text(&cron).contains("\n5 * * * * "),
+        "the minute that was there"
+    );
+}
+
+#[test]
+fn what_no_system_can_do_is_refused() {
+    let (rig, _) = rig();
+    for (arguments, says) in [
+        (
+            &["add", "--kind", "cron", "--daemon"][..],
+            "the daemon stays",
+        ),
+        (&["add", "--kind", "cron", "--user"], "crontab -e"),
+        (&["show", "--kind", "task-scheduler", "--user"], "SYSTEM"),
+        (&["show", "--at", "0"], "everybody comes"),
+        (&["show", "--at", "61"], "no minute from 1 to 59"),
+        (&["show", "--at", "5", "--daemon"], "cannot be used with"),
+    ] {
+        schedule(&rig, arguments).expect(2).says(says);
+    }
+}
+
+#[test]
+fn show_prints_every_kind_and_json_has_the_paths() {
+    let (rig, _) = rig();
+    for (kind, says) in [
+        ("systemd", "# /etc/systemd/system/waxwing.timer\n"),
+        ("cron", "\n37 * * * * "),
+        ("launchd", "<integer>37</integer>"),
+        (
+            "task-scheduler",
+            "<ExecutionTimeLimit>PT1H</ExecutionTimeLimit>",
+        ),
+    ] {
+        schedule(&rig, &["show", "--kind", kind, "--at", "37:12"])
+            .expect(0)
+            .says(says);
+    }
+    let run = schedule(&rig, &["show", "--kind", "systemd", "--at", "37", "--json"]).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    let files = json["result"]["files"].as_array().expect("files");
+    assert_eq!(files.len(), 2);
+    assert_eq!(files[1]["path"], "/etc/systemd/system/waxwing.timer");
+    assert_eq!(json["result"]["at"], "37:00");
+}
+
+/// A program in front of all others that writes down how it was called, and fails if it is told to.
+#[cfg(unix)]
+fn stand_in(rig: &Rig, name: &str, fails_at: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = rig.path("bin");
+    fs::create_dir_all(&folder).expect("made");
+    let log = rig.path("calls");
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> '{}'\ncase \"$*\" in {fails_at}) echo 'no bus' >&2; exit 1;; esac\n",
+        log.display()
+    );
+    let path = folder.join(name);
+    fs::write(&path, script).expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
+    format!("{}:/usr/bin:/bin", folder.display())
+}
+
+#[cfg(unix)]
+fn as_user(rig: &Rig, path: &str, arguments: &[&str]) -> Run {
+    let mut command = rig.command(&[&["schedule"], arguments].concat());
+    command.env("PATH", path);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program runs");
+    Run {
+        code: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_system_is_told_in_the_right_order_and_what_fails_is_said() {
+    let (rig, _) = rig();
+    fs::create_dir(rig.path("home")).expect("made");
+    let path = stand_in(&rig, "systemctl", "never");
+    let add = ["add", "--kind", "systemd", "--user"];
+    as_user(&rig, &path, &add).expect(0).says("enable-linger");
+    let units = rig.path("home/.config/systemd/user");
+    assert!(units.join("waxwing.timer").exists());
+    assert!(rig.path("state").exists(), "a sandbox could not make it");
+    as_user(&rig, &path, &["remove", "--user"]).expect(0);
+    assert!(!units.join("waxwing.timer").exists());
+    let calls = text(&rig.path("calls"));
+    let want = "--user daemon-reload\n--user enable --now waxwing.timer\n\
+                --user disable --now waxwing.timer\n--user daemon-reload\n";
+    assert_eq!(calls, want);
+
+    let path = stand_in(&rig, "systemctl", "*enable*");
+    as_user(&rig, &path, &add)
+        .expect(4)
+        .says("systemd does not run them yet")
+        .says("failed      systemctl --user enable --now waxwing.timer")
+        .says("no bus");
+    assert!(units.join("waxwing.timer").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn check_says_what_starts_the_runs_and_when_nothing_does() {
+    let (rig, _) = rig();
+    let check = || rig.waxwing(&["check", "--offline"]).expect(1);
+    check()
+        .says("nothing on this machine starts the runs by itself")
+        .says("hint: waxwing schedule add")
+        .says("env:TOKEN is for interactive use");
+    let path = stand_in(&rig, "systemctl", "never");
+    as_user(
+        &rig,
+        &path,
+        &["add", "--kind", "systemd", "--user", "--at", "37:12"],
+    )
+    .expect(0);
+    // The stand-in has enabled nothing.
+    check()
+        .says("waxwing.timer is there, but not enabled")
+        .says("systemctl --user enable --now waxwing.timer");
+    let units = rig.path("home/.config/systemd/user");
+    let wants = units.join("timers.target.wants");
+    fs::create_dir(&wants).expect("made");
+    std::os::unix::fs::symlink(units.join("waxwing.timer"), wants.join("waxwing.timer"))
+        .expect("a link");
+    check().says("runs every hour at minute 37:12");
+    // Another configuration has none.
+    fs::copy(rig.path("waxwing.toml"), rig.path("other.toml")).expect("copied");
+    let mut other = rig.program(&["check", "--offline", "-c"]);
+    let output = other.arg(rig.path("other.toml")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("nothing on this machine starts"), "{said}");
+    // By a file that somebody else has written.
+    fs::remove_dir_all(&units).expect("removed");
+    fs::create_dir(&units).expect("made");
+    let own = format!(
+        "[Service]\nExecStart=waxwing -c {} renew\n",
+        rig.path("waxwing.toml").display()
+    );
+    fs::write(units.join("certs.service"), own).expect("written");
+    check().says("certs.service starts them");
+}
+
+#[test]
+fn systemd_takes_the_units_as_they_are() {
+    let test = "systemd_takes_the_units_as_they_are";
+    if Command::new("systemd-analyze")
+        .arg("--version")
+        .output()
+        .is_err()
+    {
+        return skipped(&format!("{test}: systemd-analyze is not installed"));
+    }
+    let (rig, root) = rig();
+    let at = root.to_string_lossy().into_owned();
+    // Names that mean something to its reader, below folders that are there.
+    let odd = rig.path("a \"b\" 100% $HOME 'c'");
+    fs::create_dir(&odd).expect("made");
+    let config = odd.join("waxwing.toml");
+    fs::rename(rig.path("waxwing.toml"), &config).expect("moved");
+    let state = odd.join("state");
+    for more in [&[][..], &["--daemon"]] {
+        let mut command = rig.program(&["-c"]);
+        command.arg(&config).arg("--state-dir").arg(&state);
+        command.args(["schedule", "add", "--kind", "systemd", "--root", &at]);
+        let output = command.args(more).output().expect("it runs");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let folder = root.join("etc/systemd/system");
+    for unit in ["waxwing.service", "waxwing.timer", "waxwing-daemon.service"] {
+        let output = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .arg(folder.join(unit))
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let of_ours: Vec<&str> = said
+            .lines()
+            .filter(|line| line.contains("waxwing"))
+            .collect();
+        assert!(
+            output.status.success() && of_ours.is_empty(),
+            "{unit}: {said}"
+        );
+    }
+}
