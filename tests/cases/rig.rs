@@ -126,10 +126,12 @@ impl Run {
         self
     }
 
-    /// The same, if this stands in one of the outputs.
+    /// The same, if this stands in one of the outputs, wherever its lines are broken.
     #[track_caller]
     pub(crate) fn says(self, text: &str) -> Self {
-        let said = self.stdout.contains(text) || self.stderr.contains(text);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let within = |output: &str| output.contains(text) || words(output).contains(&words(text));
+        let said = within(&self.stdout) || within(&self.stderr);
         assert!(
             said,
             "no {text:?} in stdout:\n{}\nstderr:\n{}",
