@@ -16,6 +16,7 @@ mod cases {
     mod daemon;
     mod damage;
     mod faults;
+    mod figures;
     mod foreign;
     mod generated;
     #[cfg(unix)]
