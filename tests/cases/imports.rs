@@ -144,7 +144,7 @@ fn what_came_over_whole_is_in_order_and_known_and_the_other_client_is_left_alone
             before,
             "{name}: nothing of the other is changed"
         );
-        place.check().expect(0).says("All is in order");
+        place.check().expect(0).says("0 errors");
         let out = text(&place.path("waxwing.toml"));
         let plan = place.run(&["-c", &out, "plan", "--json"]).expect(0);
         let plan: Value = serde_json::from_str(&plan.stdout).expect("JSON");

@@ -59,7 +59,7 @@ fn everybody_tells_the_same_story_of_an_outage() {
     });
     rig.write_config(&format!(
         "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n[notify.mail]\nsmtp = \"submission://localhost:{}\"\n\
-         from = \"waxwing@example.com\"\nto = \"ops@example.com\"\ntrust = \"root.pem\"\n\n{}",
+         from = \"waxwing@example.com\"\nto = [\"ops@example.com\"]\ntrust = \"root.pem\"\n\n{}",
         rig.config_of(&sections),
         rig.installer(""),
         mail.port(),
@@ -74,7 +74,11 @@ fn everybody_tells_the_same_story_of_an_outage() {
         .spawn()
         .expect("it starts");
     let logged = || fs::read_to_string(&log).expect("a log");
-    until("the daemon to listen", || logged().contains("address="));
+    until("the daemon to listen", || {
+        let text = logged();
+        assert!(!text.contains("error:"), "{text}");
+        text.contains("address=")
+    });
     let text = logged();
     let address = text.split("address=").nth(1).expect("an address");
     let address = address

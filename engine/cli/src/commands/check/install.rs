@@ -49,7 +49,10 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
     let dir = grant.dir.display();
     if !grant.dir.is_dir() {
         let text = format!("{plugin}: grants.files.{purpose} names {dir}, which is no folder");
-        let hint = format!("mkdir -p {dir}");
+        let hint = match grant.dir.exists() {
+            true => format!("a file is in the way: name another folder, or move {dir}"),
+            false => format!("mkdir -p {dir}"),
+        };
         return Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)));
     }
     if let Err(cause) = permission::may_write_within(&grant.dir) {

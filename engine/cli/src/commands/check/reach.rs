@@ -29,8 +29,17 @@ fn denied(plugin: &PluginSettings) -> Vec<Found> {
                 allowed.contains(&&origin) || allowed.iter().any(|it| covers(it, &origin))
             }
             Err(error) => {
-                let text = format!("{name} may not reach {origin}, which its {key} names: {error}");
-                found.push(Found::new(Verdict::Error, "plugins", text));
+                // What stands before the host may be a password.
+                let shown = match origin.rsplit_once('@') {
+                    Some((_, host)) => format!("https://...@{host}"),
+                    None => origin.clone(),
+                };
+                let text = format!("{name} may not reach {shown}, which its {key} names: {error}");
+                let hint = format!(
+                    "{key} under [plugin.{name}] has to begin with https://HOST; credentials belong \
+                     into its secrets"
+                );
+                found.push(Found::new(Verdict::Error, "plugins", text).hint(Some(hint)));
                 continue;
             }
         };

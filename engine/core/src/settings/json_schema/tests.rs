@@ -81,10 +81,7 @@ fn unknown_keys_and_wrong_kinds_are_mistakes_for_the_schema() {
     for (text, key) in [
         ("[account]\nemial = \"a\"", "account.emial"),
         ("[account]\nemail = 5", "account.email"),
-        (
-            "[[certificate]]\ndomains = \"a\"",
-            "certificate.[0].domains",
-        ),
+        ("[[certificate]]\ndomains = \"a\"", "certificate[0].domains"),
         (
             "[plugin.x.grants.files.certs]\npath = \"/x\"",
             "plugin.x.grants.files.certs.path",
