@@ -15,6 +15,7 @@ mod cases {
     #[cfg(unix)]
     mod daemon;
     mod damage;
+    mod debts;
     mod faults;
     mod figures;
     mod foreign;

@@ -141,6 +141,13 @@ fn records_of_others_stay_in_every_way_of_cleaning_up() {
 }
 
 #[test]
+fn what_no_zone_can_hold_is_gone_already() {
+    let account = Account::with_zones(&["example.com"]);
+    let never_made = record("example.org", "ours");
+    assert_eq!(cleanup(&account, &[without_receipt(&never_made)]), []);
+}
+
+#[test]
 fn a_record_is_found_on_a_later_page_and_without_quotes() {
     let account = Account::with_zones(&["example.com"]);
     for number in 0..150 {

@@ -142,6 +142,13 @@ fn records_of_others_stay_in_every_way_of_cleaning_up() {
 }
 
 #[test]
+fn what_no_zone_can_hold_is_gone_already() {
+    let account = Account::with_zones(&["example.com"]);
+    let never_made = record("example.org", "ours");
+    assert_eq!(cleanup(&account, &[without_receipt(&never_made)]), []);
+}
+
+#[test]
 fn a_record_at_the_apex_of_its_zone_is_told_from_its_neighbours() {
     let account = Account::with_zones(&["_acme-challenge.example.com"]);
     account.put(ZONE, "TXT", "www", "value");

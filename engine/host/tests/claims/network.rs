@@ -314,6 +314,28 @@ async fn an_exchange_that_breaks_says_what_an_operator_can_write() {
 }
 
 #[tokio::test]
+async fn a_call_that_has_changed_nothing_is_told_from_one_that_may_have() {
+    for (method, stage, untouched) in [
+        ("GET", TransportStage::Exchange, true),
+        ("POST", TransportStage::Connect, true),
+        ("POST", TransportStage::Tls, true),
+        ("POST", TransportStage::Exchange, false),
+        ("POST", TransportStage::Timeout, false),
+    ] {
+        let settings = json!({ "misdeed": "send", "url": ZONES, "method": method });
+        let stage_of = Stage::dns("net", settings);
+        let show = stage_of
+            .answering(move |request| Err(transport_error(request, stage)))
+            .show();
+        let failure = show.present().await.expect_err("the guest's error");
+        assert_eq!(failure.untouched, untouched, "{method} {stage:?}");
+    }
+    // What the host has refused has changed nothing either.
+    let (denied, _) = refused(json!({ "url": "https://evil.example/v1/zones" })).await;
+    assert!(denied.untouched);
+}
+
+#[tokio::test]
 async fn an_oversized_answer_is_a_limit_unless_the_guest_asked_for_less() {
     let big = |settings: Value| -> Show {
         let stage = Stage::dns("net", settings);
