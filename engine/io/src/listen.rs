@@ -116,6 +116,10 @@ impl Listener {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "sockets live in real time, whatever the clock of a run says"
+)]
 async fn serve(socket: TcpListener, desk: Arc<dyn Desk>) {
     let socket = match tokio::net::TcpListener::from_std(socket) {
         Ok(socket) => socket,
