@@ -147,8 +147,15 @@ pub(crate) fn skipped(what: &str) {
     let _unheard = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
+#[path = "watch.rs"]
+mod watch;
+
+use watch::Watch;
+
 /// A folder with a configuration, and the world that it talks to.
 pub(crate) struct Rig {
+    /// Looks at all that is left, when the rig is dropped.
+    watch: Watch,
     pub(crate) world: World,
     pub(crate) provider: Api,
     pub(crate) folder: TempDir,
@@ -181,8 +188,13 @@ impl Rig {
         }
         fs::write(folder.path().join("root.pem"), world.root_pem()).expect("the root is written");
         let provider = Api::start(&world, options.clone()).expect("the provider starts");
+        let watch = Watch::new(folder.path());
+        for (name, value) in secrets {
+            watch.secret(name, value);
+        }
         fs::create_dir(folder.path().join("tls")).expect("a folder");
         Self {
+            watch,
             world,
             provider,
             folder,
@@ -212,6 +224,7 @@ impl Rig {
         let path = self.path(name);
         fs::write(&path, value).expect("a secret is written");
         private(&path);
+        self.watch.secret(name, value);
     }
 
     /// The sections that every configuration of a rig has, without any plugin.
@@ -322,6 +335,7 @@ impl Rig {
         let child = self.command(arguments).spawn().expect("the program starts");
         let run = finish(child);
         compiled::learn(&self.path("state"));
+        self.watch.heard(arguments, &run);
         run
     }
 

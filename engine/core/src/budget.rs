@@ -58,8 +58,13 @@ impl Limit {
         }
     }
 
-    /// The bucket at `now`. A clock that went back refills nothing, and takes nothing either.
+    /// The bucket at `now`. A clock that went back refills nothing, and takes nothing either; but what
+    /// lies ahead by more than a period was written by a clock that was wrong, and would be waited for
+    /// until then, so it does not count.
     pub fn refilled(&self, bucket: Bucket, now: Timestamp) -> Bucket {
+        if bucket.at.since(now) > self.per {
+            return self.full(now);
+        }
         let most = f64::from(self.count);
         let gone = now.since(bucket.at).as_secs_f64();
         let period = self.per.as_secs_f64();
@@ -165,6 +170,20 @@ mod tests {
         assert_eq!(until.since(NOW).as_secs(), 33 * 3600 + 36 * 60);
         assert!(limit.take(bucket, until).is_ok());
         assert_eq!(limit.left(bucket, NOW + HOUR * 24 * 30), 5);
+    }
+
+    #[test]
+    fn what_a_wrong_clock_has_written_is_not_waited_for() {
+        let limit = Limit {
+            count: 5,
+            per: HOUR,
+        };
+        let spent = |at| Bucket { level: 0.0, at };
+        // A clock that went back a little refills nothing until it is there again.
+        assert_eq!(limit.left(spent(NOW + HOUR / 2), NOW), 0);
+        assert_eq!(limit.left(spent(NOW + HOUR / 2), NOW + HOUR * 2), 5);
+        // One that was years ahead would be waited for, whenever somebody looks.
+        assert_eq!(limit.left(spent(NOW + HOUR * 24 * 400), NOW), 5);
     }
 
     #[test]

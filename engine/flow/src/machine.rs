@@ -333,6 +333,9 @@ impl Machine {
         let overall = order.and_then(|order| order.error.clone());
         let mut refused = Vec::new();
         let mut challenges = Vec::new();
+        let failed =
+            |(_, one): &(String, Authorization)| one.status == AuthorizationStatus::Invalid;
+        let failed = authorizations.iter().any(failed);
         let pending = |(_, authorization): &&(String, Authorization)| {
             authorization.status == AuthorizationStatus::Pending
         };
@@ -371,6 +374,12 @@ impl Machine {
                     refused.push((identifier, problem.or_else(|| overall.clone())));
                 }
             }
+        }
+        // An order from the journal that ended by itself, as one that nobody came back for in time: no
+        // name was refused, so it is placed anew.
+        if over && overall.is_none() && !failed && !self.placed {
+            self.run.order_url = None;
+            return self.begin(now);
         }
         if over && refused.is_empty() {
             let names = self.run.terms.names.iter();

@@ -182,7 +182,24 @@ struct Counter {
     session: OnceCell<Result<CaSession, Failure>>,
     room: Semaphore,
     /// Whether it answers at all, and how fast.
-    contact: OnceCell<Result<Duration, Option<CaError>>>,
+    contact: Mutex<Option<Contacted>>,
+}
+
+/// The last time in this run that somebody asked whether a CA answers.
+struct Contacted {
+    at: Timestamp,
+    result: Result<Duration, Option<CaError>>,
+}
+
+impl Contacted {
+    /// How long it is believed. Many certificates fail at once when a network goes away, and each look
+    /// at a silent host takes long.
+    const fn good_for(&self) -> Duration {
+        match self.result {
+            Ok(_) => Duration::from_secs(5),
+            Err(_) => Duration::from_secs(60),
+        }
+    }
 }
 
 /// One run.
@@ -378,7 +395,7 @@ impl Shift<'_> {
             Arc::new(Counter {
                 session: OnceCell::new(),
                 room: Semaphore::new(room),
-                contact: OnceCell::new(),
+                contact: Mutex::default(),
             })
         });
         Arc::clone(counter)

@@ -392,8 +392,8 @@ fn file_problem(act: &str, file: &str, error: FileError) -> PluginError {
     };
     let mut failure = failure(code, format!("failed to {act} {file}: {}", words(error)));
     if io {
-        let hint = "the folder of grants.files.certs has to be there and to be writable; `waxwing check` \
-                    says what is missing";
+        let hint = "the folder of grants.files.certs has to be there and to be writable, its owner and \
+                    group have to exist; `waxwing check` says what is missing";
         failure.hint = Some(hint.to_owned());
         PluginError::Retryable(Retry {
             failure,

@@ -126,7 +126,7 @@ impl Secrets {
     fn search(&self, place: &str, text: &[u8], leaks: &mut Vec<Leak>) {
         for secret in &self.0 {
             for (spelling, bytes) in &secret.spellings {
-                if text.windows(bytes.len()).any(|window| window == bytes) {
+                if memchr::memmem::find(text, bytes).is_some() {
                     leaks.push(Leak {
                         secret: secret.name.clone(),
                         spelling,

@@ -144,9 +144,21 @@ pub(super) fn held_back(
     if circumstances.by_hand || at_once || *urgency >= Urgency::Emergency {
         return None;
     }
+    if stored.is_some_and(|stored| is_in_trouble(stored, now)) {
+        return None;
+    }
     let later = moment.map(|moment| moment.at).filter(|at| *at > now);
     let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
     until.map(|until| Hold::Window { until })
+}
+
+/// A renewal that has failed for so long waits for no window any more: a CA that is back for a day has
+/// to be met, and one that is open for an hour a week would miss it.
+const TROUBLE: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn is_in_trouble(stored: &Stored, now: Timestamp) -> bool {
+    let mut failed = stored.failed.iter().filter_map(|one| one.as_of(now));
+    failed.any(|one| now.since(one.at) >= TROUBLE)
 }
 
 /// Most certificates in the period of [`MOST_ISSUED`] for one that lives so long: three times what it
@@ -225,7 +237,9 @@ pub fn standings(
     };
     let standing = |ca: &CaName| {
         let here = failed.iter().filter(|one| one.ca == *ca);
-        let here: Vec<_> = here.map(|one| one.as_of(circumstances.now)).collect();
+        let here: Vec<_> = here
+            .filter_map(|one| one.as_of(circumstances.now))
+            .collect();
         let troubles = ladder::troubles(&here);
         let version = current.map_or(0, |current| current.version);
         let mut standing = Standing {

@@ -506,6 +506,15 @@ fn what_is_due_may_be_held_and_says_by_what() {
         held(&shop, &aged(76, Vec::new()), false, noon),
         "first: now"
     );
+    // Nor does what has failed for a day; `failed` counts from another moment.
+    let at_noon = |hours: u32| Failed {
+        at: noon - HOUR * hours,
+        ..failed("first", 0, true, None)
+    };
+    for (hours, want) in [(20, "first: window 13 h"), (30, "first: now")] {
+        let stored = aged(57, vec![at_noon(hours)]);
+        assert_eq!(held(&shop, &stored, false, noon), want, "{hours} h");
+    }
     // Nor does what the CA is about to revoke: the window had passed when it was told. One that was only
     // missed is nothing of the kind.
     let mut revoked = aged(20, Vec::new());

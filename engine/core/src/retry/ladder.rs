@@ -63,20 +63,27 @@ pub struct Failed {
 /// and a certificate must not run out over it.
 const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
+const SKEW: Duration = Duration::from_secs(10 * 60);
+
 impl Failed {
-    /// The attempt as it counts at `now`. One that seems to lie ahead was written by a clock that was
-    /// wrong, and counts as if it were made now; so does what it was asked to wait.
+    /// The attempt as it counts at `now`. One that seems to lie a little ahead counts as if it were made
+    /// now; one that lies further ahead was written by a clock that was wrong, and does not count: a
+    /// wait that is told anew from each present would never end.
     #[must_use]
-    pub fn as_of(&self, now: Timestamp) -> Self {
+    pub fn as_of(&self, now: Timestamp) -> Option<Self> {
+        if self.at.since(now) > SKEW {
+            return None;
+        }
         let at = self.at.min(now);
         let until = self
             .until
             .map(|until| at + until.since(self.at).min(LONGEST_ASKED));
-        Self {
+        Some(Self {
             at,
             until,
             ..self.clone()
-        }
+        })
     }
 }
 
@@ -201,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_wrong_clock_has_written_counts_as_made_now() {
+    fn what_a_wrong_clock_has_written_holds_nothing_up() {
         let now = Timestamp::from_unix(1_795_000_000);
         let year = Duration::from_secs(365 * 86_400);
         let failed = |at, until| Failed {
@@ -215,20 +222,25 @@ mod tests {
             rehearsed: false,
         };
         let check = |at, until, want_at, want_until| {
-            let seen = failed(at, until).as_of(now);
+            let seen = failed(at, until).as_of(now).expect("it counts");
             assert_eq!((seen.at, seen.until), (want_at, want_until));
         };
         let earlier = now - HOUR;
         check(earlier, None, earlier, None);
         check(earlier, Some(now + HOUR), earlier, Some(now + HOUR));
-        // A clock that was years ahead.
-        check(now + year * 9, None, now, None);
+        // A clock that is a little slower than it was.
         check(
-            now + year * 9,
-            Some(now + year * 9 + HOUR),
-            now,
+            now + MINUTE,
             Some(now + HOUR),
+            now,
+            Some(now + HOUR - MINUTE),
         );
+        // A clock that was years ahead, or an hour: looked at a second time it would still lie ahead.
+        for ahead in [HOUR, year * 9] {
+            let future = failed(now + ahead, Some(now + ahead + HOUR));
+            assert_eq!(future.as_of(now), None);
+            assert_eq!(future.as_of(now + MINUTE), None);
+        }
         // A wait that is none.
         check(
             earlier,

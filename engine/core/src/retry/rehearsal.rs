@@ -4,6 +4,8 @@
 //! What a newcomer gets wrong: it is not the last failure that counts. A rejection stays behind a
 //! certificate until a rehearsal goes well, however many tries have failed for other reasons since.
 
+use std::time::Duration;
+
 use super::ladder::Failed;
 use crate::ca::choose::Haste;
 use crate::name::CaName;
@@ -14,6 +16,18 @@ pub fn is_owed(failed: &[Failed], ca: &CaName) -> bool {
     let here = |one: &&Failed| one.ca == *ca;
     let mut here = failed.iter().filter(here);
     here.any(|one| one.rejected && !one.rehearsed)
+}
+
+/// A staging may have reasons of its own: another organization, another CAA record. Where there is no
+/// time it is not believed for longer than this.
+const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// True if this CA's first rejection without a rehearsal that has gone well since is so old that its
+/// staging is not believed any more.
+pub fn is_stale(failed: &[Failed], ca: &CaName, now: Timestamp) -> bool {
+    let owed = failed.iter().filter(|one| one.ca == *ca);
+    let mut owed = owed.filter(|one| one.rejected && !one.rehearsed);
+    owed.any(|one| now.since(one.at) >= BELIEVED)
 }
 
 /// A rehearsal for this CA has gone well: what it refused before is answered.
@@ -42,7 +56,8 @@ pub enum Rehearsed {
 pub enum Verdict {
     /// It is asked.
     Ask,
-    /// It is asked although nothing was rehearsed: there is no time to wait for the staging.
+    /// It is asked although nothing has gone well at the staging: there is no time to wait for it, or
+    /// somebody insists.
     AskUnrehearsed,
     /// It is not asked: it would refuse again.
     Leave,
@@ -53,10 +68,11 @@ pub enum Verdict {
     },
 }
 
-/// Decides.
-pub fn judge(rehearsed: Rehearsed, haste: Haste) -> Verdict {
+/// Decides. `believed`: what the staging refuses the CA would refuse, too.
+pub fn judge(rehearsed: Rehearsed, haste: Haste, believed: bool) -> Verdict {
     match (rehearsed, haste) {
         (Rehearsed::Well, _) => Verdict::Ask,
+        (Rehearsed::Refused, Haste::Now) if !believed => Verdict::AskUnrehearsed,
         (Rehearsed::Refused, _) => Verdict::Leave,
         (Rehearsed::NotAtAll { .. }, Haste::Now) => Verdict::AskUnrehearsed,
         (Rehearsed::NotAtAll { until }, Haste::Until(safe)) => Verdict::Park {
@@ -106,7 +122,8 @@ mod tests {
     #[test]
     fn what_cannot_be_rehearsed_waits_while_there_is_time() {
         let check = |rehearsed, haste, verdict| {
-            assert_eq!(judge(rehearsed, haste), verdict, "{rehearsed:?} {haste:?}");
+            let found = judge(rehearsed, haste, true);
+            assert_eq!(found, verdict, "{rehearsed:?} {haste:?}");
         };
         let down = Rehearsed::NotAtAll { until: None };
         let asked = |until| Rehearsed::NotAtAll { until: Some(until) };
@@ -120,5 +137,33 @@ mod tests {
         check(asked(LATER), time, Verdict::Park { until: Some(SAFE) });
         check(down, Haste::Now, Verdict::AskUnrehearsed);
         check(asked(LATER), Haste::Now, Verdict::AskUnrehearsed);
+    }
+
+    #[test]
+    fn a_staging_that_refuses_does_not_lock_its_ca_for_ever() {
+        let time = Haste::Until(SAFE);
+        let refused = Rehearsed::Refused;
+        assert_eq!(judge(refused, time, false), Verdict::Leave);
+        assert_eq!(judge(refused, Haste::Now, true), Verdict::Leave);
+        assert_eq!(judge(refused, Haste::Now, false), Verdict::AskUnrehearsed);
+        let one = CaName::parse("one").expect("a literal name");
+        let rejected = |ago: u64, rehearsed| Failed {
+            ca: one.clone(),
+            at: NOW - Duration::from_secs(ago),
+            theirs: true,
+            rejected: true,
+            firm: false,
+            local: false,
+            until: None,
+            rehearsed,
+        };
+        for (failed, stale) in [
+            (vec![], false),
+            (vec![rejected(86_399, false)], false),
+            (vec![rejected(86_400, false), rejected(60, false)], true),
+            (vec![rejected(90_000, true), rejected(60, false)], false),
+        ] {
+            assert_eq!(is_stale(&failed, &one, NOW), stale, "{failed:?}");
+        }
     }
 }

@@ -370,6 +370,34 @@ fn refusals_name_the_names_even_if_the_order_gives_no_reason() {
 }
 
 #[test]
+fn an_order_that_ended_while_nobody_was_there_is_placed_anew() {
+    for status in [
+        AuthorizationStatus::Pending,
+        AuthorizationStatus::Valid,
+        AuthorizationStatus::Expired,
+        AuthorizationStatus::Deactivated,
+    ] {
+        let seen = || {
+            vec![
+                Event::OrderSeen {
+                    order: order(OrderStatus::Invalid),
+                    retry_after: None,
+                },
+                authorizations(status, ChallengeStatus::Pending),
+            ]
+        };
+        check(
+            resumed(),
+            and(vec![Event::Begin], seen()),
+            "place the order None",
+        );
+        // One that this run has placed did not end by itself.
+        let (_, effect) = after(fresh(), and(good("answered"), seen()));
+        assert!(!matches!(effect, Effect::PlaceOrder { .. }), "{effect:?}");
+    }
+}
+
+#[test]
 fn waits_end() {
     let pending = |retry_after| Event::OrderSeen {
         order: order(OrderStatus::Pending),

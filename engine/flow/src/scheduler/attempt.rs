@@ -9,7 +9,7 @@ use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
 use super::desk::Wanted;
-use super::{Shift, WIDTH};
+use super::{Contacted, Shift, WIDTH};
 use crate::abandon;
 use crate::advice::{self, Trouble};
 use crate::budget;
@@ -42,7 +42,10 @@ impl Shift<'_> {
                 let took = self.now().since(began);
                 self.sight(&profile.name, Ok(took));
                 // Whoever asks later whether this CA can be reached need not ask again.
-                let _known = counter.contact.set(Ok(took));
+                *counter.contact.lock().await = Some(Contacted {
+                    at: self.now(),
+                    result: Ok(took),
+                });
             }
             opened
         });

@@ -18,7 +18,7 @@ use waxwing_core::time::Timestamp;
 
 use super::preflight::Preflight;
 use super::rehearsal::stage;
-use super::{Job, Shift, Wanted};
+use super::{Contacted, Job, Shift, Wanted};
 use crate::budget;
 use crate::certificate::StoredVersion;
 use crate::driver::Driven;
@@ -147,7 +147,7 @@ impl Shift<'_> {
             if failure.class() == FailureClass::Cancelled {
                 return (Outcome::Failed(Some(failure)), driven_once);
             }
-            let (failure, elsewhere) = self.whose(profile, failure).await;
+            let (failure, elsewhere) = self.whose(&list, profile, failure).await;
             let theirs = failure.is_about_the_ca();
             self.note_failure(&mut case, profile, report, started, &failure);
             tried.insert(profile.name.clone());
@@ -189,7 +189,10 @@ impl Shift<'_> {
         let names = &case.job.certificate.domains;
         let now = self.now();
         match &driven.ending.result {
-            Ok(_issued) => budget::spend(history, profile, LimitKind::Duplicates, names, now),
+            // What we do not take was issued all the same.
+            Ok(_) | Err(Failure::Mismatch { .. }) => {
+                budget::spend(history, profile, LimitKind::Duplicates, names, now);
+            }
             Err(Failure::Validation { refused, .. }) => {
                 let refused: Vec<Identifier> =
                     refused.iter().map(|(name, _)| name.clone()).collect();
@@ -312,6 +315,7 @@ impl Shift<'_> {
     /// was reached.
     pub(super) async fn whose(
         &self,
+        list: &[CaName],
         profile: &CaProfile,
         failure: Failure,
     ) -> (Failure, Option<(CaName, Duration)>) {
@@ -333,7 +337,7 @@ impl Shift<'_> {
             },
             _ => Vec::new(),
         };
-        for witness in self.witnesses(profile) {
+        for witness in self.witnesses(list, profile) {
             match self.contact(witness).await {
                 Ok(took) => {
                     return (failure, Some((witness.name.clone(), took)));
@@ -361,31 +365,47 @@ impl Shift<'_> {
         }
     }
 
-    /// Other CAs of the configuration, on other hosts.
-    fn witnesses(&self, profile: &CaProfile) -> Vec<&CaProfile> {
+    /// Other CAs on other hosts: all of the certificate's own list, since one of them may have to stand
+    /// in, and a few more of the configuration.
+    fn witnesses(&self, list: &[CaName], profile: &CaProfile) -> Vec<&CaProfile> {
         let host = |ca: &CaProfile| ca.directories.first().map(|url| host_of(url).to_owned());
         let own = host(profile);
         let mut hosts = BTreeSet::new();
+        let mut unrelated =
+            |ca: &&CaProfile| host(ca) != own && host(ca).is_some_and(|host| hosts.insert(host));
+        let profiles = &self.settings.cas;
+        let listed = list.iter().filter_map(|name| profiles.get(name));
+        let mut witnesses: Vec<&CaProfile> = listed.filter(&mut unrelated).collect();
         let all = self.settings.certificates.iter().flat_map(|c| &c.cas);
-        let others = all.filter_map(|name| self.settings.cas.get(name));
-        others
-            .filter(|ca| host(ca) != own && host(ca).is_some_and(|host| hosts.insert(host)))
-            .take(MOST_WITNESSES)
-            .collect()
+        let others = all.filter_map(|name| profiles.get(name));
+        let more = MOST_WITNESSES.saturating_sub(witnesses.len());
+        let more: Vec<&CaProfile> = others.filter(unrelated).take(more).collect();
+        witnesses.extend(more);
+        witnesses
     }
 
-    /// Talks to a CA, unless this run has done so already.
+    /// Talks to a CA, unless this run has done so a moment ago: what it answered before the network went
+    /// away says nothing.
     async fn contact(&self, profile: &CaProfile) -> Result<Duration, Option<CaError>> {
         let counter = self.counter(profile).await;
-        let contact = counter.contact.get_or_init(async || {
-            let result = self.desk.contact(self, profile).await;
-            // What keeps a witness silent may be this machine.
-            if let Ok(took) = &result {
-                self.sight(&profile.name, Ok(*took));
-            }
-            result
+        let mut known = counter.contact.lock().await;
+        let now = self.now();
+        if let Some(contact) = known.as_ref()
+            && contact.at <= now
+            && now.since(contact.at) <= contact.good_for()
+        {
+            return contact.result.clone();
+        }
+        let result = self.desk.contact(self, profile).await;
+        // What keeps a witness silent may be this machine.
+        if let Ok(took) = &result {
+            self.sight(&profile.name, Ok(*took));
+        }
+        *known = Some(Contacted {
+            at: self.now(),
+            result: result.clone(),
         });
-        contact.await.clone()
+        result
     }
 
     /// Notes what came of talking to a CA.

@@ -49,7 +49,10 @@ impl Shift<'_> {
             Err(failure) => Some(failure),
         };
         if let Some(silent) = failure.take() {
-            let silent = self.whose(staging, silent).await.0;
+            let silent = self
+                .whose(&case.job.certificate.cas, staging, silent)
+                .await
+                .0;
             self.keep_what_it_asked(case, staging, &silent);
             failure = Some(silent);
         }
@@ -63,13 +66,16 @@ impl Shift<'_> {
             },
         };
         // Somebody who wants it whatever holds it has been told what that may cost.
-        let haste = if case.job.force == Force::Anyway {
+        let insists = case.job.force == Force::Anyway;
+        let haste = if insists {
             Haste::Now
         } else {
             hold::haste(&case.action)
         };
+        let now = self.now();
+        let believed = !insists && !rehearsal::is_stale(&case.stored.failed, &profile.name, now);
         let because = |failure: Option<Failure>| Box::new(failure.unwrap_or(Failure::Stopped));
-        match rehearsal::judge(rehearsed, haste) {
+        match rehearsal::judge(rehearsed, haste, believed) {
             Verdict::Ask => {
                 // Whatever comes next, it need not be rehearsed again.
                 self.record(case, profile, report, started, ClosedResult::Rehearsed);
@@ -83,8 +89,8 @@ impl Shift<'_> {
             Verdict::AskUnrehearsed => {
                 let causes = failure.map(|failure| failure.lines().join(": "));
                 report.notes.push(format!(
-                    "{} refused it before, and it was ordered again without a rehearsal, because \
-                     there is no time to wait for {}: {}",
+                    "{} refused it before, and it was ordered again all the same, because there is \
+                     no time to wait for {}: {}",
                     profile.name,
                     staging.name,
                     causes.unwrap_or_default()

@@ -164,6 +164,19 @@ async fn a_machine_without_network_blames_no_ca_and_spends_no_fallback() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn three_cas_that_are_down_alike_are_no_network_that_is_cut() {
+    let list = ["first", "second", "third", "fourth"];
+    let (world, settings) = due(&list).await;
+    Clock::sleep(&world, DAY * 75).await;
+    for ca in &list[..3] {
+        down(&world, ca, true);
+    }
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("fourth"));
+    assert_eq!(only(&report).failures.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_resolver_even_the_only_ca_is_not_to_blame() {
     let (world, settings) = due(&["first"]).await;
     Clock::sleep(&world, DAY * 62).await;
