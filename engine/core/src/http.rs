@@ -90,6 +90,20 @@ pub fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
+/// True if a URL has a user or a password in front of its host, also one in which a character of the
+/// password ends the host as a parser reads it: `https://user:pass#word@host`.
+pub fn has_userinfo(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
+    if authority.contains('@') {
+        return true;
+    }
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    rest.contains('@') && !authority.ends_with(']') && port.bytes().any(|b| !b.is_ascii_digit())
+}
+
 /// The host of a URL as written, without its port: `ca.example` or `[::1]`.
 pub fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
@@ -234,5 +248,29 @@ impl fmt::Display for TransportError {
             write!(f, ": {cause}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_in_a_url_are_seen_whatever_the_password() {
+        for (url, want) in [
+            ("https://user:pw@ca.example/x", true),
+            ("https://user@ca.example", true),
+            ("https://user:p#w@ca.example", true),
+            ("https://user:p/w@ca.example", true),
+            ("https://user:p w@ca.example", true),
+            ("https://ca.example:8443/@me", false),
+            ("https://ca.example/a@b", false),
+            ("https://[::1]:8443/a@b", false),
+            ("https://[::1]/a@b", false),
+            ("https://ca.example:port/x", false),
+            ("ops@example.com", false),
+        ] {
+            assert_eq!(has_userinfo(url), want, "{url}");
+        }
     }
 }

@@ -18,6 +18,8 @@ use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError
 mod hints;
 mod text;
 
+pub use text::without_times;
+
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
 /// run out over what a plugin has misread.
 const LONGEST_OF_PROVIDERS: Duration = Duration::from_secs(24 * 60 * 60);

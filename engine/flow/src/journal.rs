@@ -84,7 +84,12 @@ pub fn write(run: &Run) -> Result<String, JournalError> {
         finalized: run.finalized.map(Timestamp::exact),
         stage: run.stage.as_str().to_owned(),
         attempts: run.attempts,
-        obligation: run.obligations.iter().map(obligation_file).collect(),
+        obligation: run
+            .obligations
+            .iter()
+            .filter(|one| one.state != ObligationState::Absent)
+            .map(obligation_file)
+            .collect(),
     };
     toml::to_string(&file).map_err(|error| JournalError::Shape(error.to_string()))
 }
@@ -143,7 +148,8 @@ fn obligation_file(obligation: &Obligation) -> ObligationFile {
     let (state, receipt) = match &obligation.state {
         ObligationState::Intended | ObligationState::Unknown => ("unknown", None),
         ObligationState::Placed { receipt } => ("placed", Some(receipt.clone())),
-        ObligationState::NotOurs => ("not-ours", None),
+        // The writer leaves what is absent out.
+        ObligationState::NotOurs | ObligationState::Absent => ("not-ours", None),
     };
     ObligationFile {
         plugin: obligation.plugin.to_string(),

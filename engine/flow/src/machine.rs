@@ -423,8 +423,7 @@ impl Machine {
                 .push((new.plugin.clone(), new.record.key.clone()));
             let mut known = self.run.obligations.iter_mut();
             match known.find(|known| known.is_same(&new)) {
-                // An earlier try has dealt with it: what is there now may be its work.
-                Some(known) => known.in_doubt(),
+                Some(known) => known.again(),
                 None => self.run.obligations.push(new),
             }
         }

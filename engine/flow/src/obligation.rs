@@ -29,8 +29,11 @@ pub enum ObligationState {
         /// What the plugin needs.
         receipt: String,
     },
-    /// It had been there before and is nobody's business, or it was never placed.
+    /// It had been there before and is nobody's business.
     NotOurs,
+    /// A try to place it has sent nothing, so it is not there. No journal has this: after a crash it is
+    /// as if it had never been thought of.
+    Absent,
 }
 
 impl Obligation {
@@ -73,15 +76,27 @@ impl Obligation {
     pub fn failed(&mut self, failure: &PluginFailure) {
         match (&self.state, failure.untouched) {
             // Nobody need look for what was never sent.
-            (ObligationState::Intended, true) => self.state = ObligationState::NotOurs,
+            (ObligationState::Intended, true) => self.state = ObligationState::Absent,
             _ => self.in_doubt(),
         }
     }
 
     /// Notes that a try to place it had no answer.
     pub fn in_doubt(&mut self) {
-        if self.state == ObligationState::Intended {
+        if matches!(
+            self.state,
+            ObligationState::Intended | ObligationState::Absent
+        ) {
             self.state = ObligationState::Unknown;
+        }
+    }
+
+    /// Notes that it is about to be placed once more.
+    pub fn again(&mut self) {
+        match self.state {
+            ObligationState::Absent => self.state = ObligationState::Intended,
+            // An earlier try has dealt with it: what is there now may be its work.
+            _ => self.in_doubt(),
         }
     }
 
@@ -90,7 +105,7 @@ impl Obligation {
         let receipt = match &self.state {
             ObligationState::Intended | ObligationState::Unknown => None,
             ObligationState::Placed { receipt } => Some(receipt.clone()),
-            ObligationState::NotOurs => return None,
+            ObligationState::NotOurs | ObligationState::Absent => return None,
         };
         Some(Removal {
             record: self.record.clone(),

@@ -134,11 +134,9 @@ impl Refusal {
                 format!("secrets = {{ {name} = \"file:PATH\" }} under [plugin.{plugin}]")
             }
             // Most often it is a setting of the operator that names such a URL.
-            Self::Url(
-                TargetError::Userinfo | TargetError::AddressLiteral | TargetError::TrailingDot,
-            ) => format!(
-                "a URL in the settings of [plugin.{plugin}] has to begin with https://HOST and a host \
-                 name; credentials belong into its secrets"
+            Self::Url(_) => format!(
+                "a URL in the settings of [plugin.{plugin}] has to be https://HOST or \
+                 https://HOST:PORT and a path; credentials belong into its secrets"
             ),
             _defect => {
                 "the plugin goes beyond its own manifest or contract; tell its author".to_owned()

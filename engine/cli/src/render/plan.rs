@@ -409,7 +409,7 @@ fn note_lines(note: &Note, orders: bool, context: &Context) -> Vec<String> {
             vec!["an interrupted run is taken up where it stopped".to_owned()]
         }
         Note::Unfinished => {
-            vec!["the next run clears up what an interrupted run has left".to_owned()]
+            vec!["the next run tries to remove what an earlier run has left".to_owned()]
         }
         Note::Withheld { by } => vec![format!(
             "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"

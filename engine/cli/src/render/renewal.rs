@@ -289,13 +289,9 @@ fn owed(failures: &[PluginFailure], page: &mut Page<'_>) {
             .hang_here()
             .text(what),
     );
-    let mut said: Vec<&PluginFailure> = Vec::new();
-    for failure in failures {
-        if !said.contains(&failure) {
-            page.plain(4, failure.to_string());
-            failure.causes.iter().for_each(|cause| page.plain(6, cause));
-        }
-        said.push(failure);
+    let lines = Failure::Plugins(failures.to_vec()).lines();
+    for (nth, line) in lines.iter().enumerate() {
+        page.plain(if nth == 0 { 4 } else { 6 }, line);
     }
     if let Some(hint) = failures.iter().find_map(|failure| failure.hint.as_ref()) {
         page.hint(4, hint);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::hold::Hold;
-use waxwing_core::plan::{Action, IssueReason, Item, Plan};
+use waxwing_core::plan::{Action, IssueReason, Item, Note, Plan};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
 use waxwing_flow::ports::StoreError;
@@ -107,7 +107,9 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         Action::Issue(IssueReason::Revoked) if entry.is_some_and(is_in_use) => Health::NeedsPerson,
         // Nothing is served until this works, so there is no time to spare.
         Action::Issue(IssueReason::Never) if failed => Health::NeedsPerson,
-        Action::Keep { .. } if !failed && !fallback => Health::Good,
+        Action::Keep { .. } if !failed && !fallback && !item.notes.contains(&Note::Unfinished) => {
+            Health::Good
+        }
         _ => Health::Watch,
     }
 }
@@ -359,6 +361,18 @@ fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Pa
     for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
         let text = format!("{}: {}", item.name, seen.to_text(context));
         page.line(&Line::indented(0).ink(Ink::Bad, text));
+    }
+    let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
+    if !orders && item.notes.contains(&Note::Unfinished) {
+        let text = format!(
+            "{}: what an earlier run has left at the DNS provider may still be there",
+            item.name
+        );
+        page.line(&Line::indented(0).ink(Ink::Warn, text));
+        page.hint(
+            2,
+            "`waxwing renew` tries to remove it, and says why if it cannot",
+        );
     }
     let entry = view.inventory.get(&item.name);
     let last = entry.and_then(|entry| entry.last.as_ref());

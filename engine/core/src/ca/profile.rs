@@ -12,7 +12,7 @@ use crate::budget::Limit;
 use crate::document::problem::Form;
 use crate::document::section::{At, Section, one_of};
 use crate::document::{Node, Place, Value};
-use crate::http::Method;
+use crate::http::{Method, has_userinfo};
 use crate::key::KeyType;
 use crate::name::{CaName, DomainName};
 use crate::settings::{SecretRef, secret_ref, units};
@@ -191,6 +191,14 @@ fn is_host(text: &str) -> bool {
 }
 
 fn https_url(section: &Section<'_>, key: &str, url: &At<&str>) -> Option<String> {
+    if has_userinfo(url.value) {
+        // The message must not show it.
+        let message = "the URL has a user or a password, which no CA asks for";
+        let problem = section.problem(&url.at, key, message);
+        let hint = "leave it out: a CA knows you by its account (`eab` if it wants more)";
+        section.problems().add(problem.hint(hint));
+        return None;
+    }
     let host = url.value.strip_prefix("https://");
     let good = host.is_some_and(|rest| {
         !rest.is_empty()

@@ -11,6 +11,7 @@ use super::pattern;
 use crate::document::problem::{Problem, Problems};
 use crate::document::section::{KeyPath, one_of};
 use crate::document::{Node, Place, Table, Value};
+use crate::http::has_userinfo;
 use crate::nearest::nearest;
 
 /// The settings as JSON, with defaults filled in; mistakes are noted.
@@ -92,6 +93,15 @@ fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Prob
                 path,
                 problems,
             );
+            if has_userinfo(text) && (text.starts_with("http://") || text.starts_with("https://")) {
+                // The message must not show it, and no other message may.
+                let message = "the URL has a user or a password, which would stand in logs";
+                let plugin = path.as_str().split('.').nth(1).unwrap_or("NAME");
+                problems.add(wrong(message.to_owned()).hint(format!(
+                    "leave it out; credentials belong into `secrets` of [plugin.{plugin}]"
+                )));
+                return Json::String(String::new());
+            }
             if let Some(Json::String(wanted)) = schema.get("pattern")
                 && pattern::matches(wanted, text) == Some(false)
             {

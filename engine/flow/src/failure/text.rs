@@ -52,7 +52,8 @@ impl Failure {
                     let all = [failure.to_string()].into_iter().chain(details);
                     // Records of one batch fail for one reason: once is enough.
                     for line in all.chain(failure.causes.iter().cloned()) {
-                        if !lines.contains(&line) {
+                        let timeless = without_times(&line);
+                        if !lines.iter().any(|said| without_times(said) == timeless) {
                             lines.push(line);
                         }
                     }
@@ -195,4 +196,16 @@ impl fmt::Display for Failure {
             Self::Stopped => f.write_str("stopped before it was done"),
         }
     }
+}
+
+/// A cause without its timings, so that equal causes are equal.
+pub fn without_times(cause: &str) -> String {
+    let mut words = cause.split(' ').peekable();
+    let mut kept: Vec<&str> = Vec::new();
+    while let Some(word) = words.next() {
+        let is_time = word.bytes().all(|b| b.is_ascii_digit())
+            && words.peek().is_some_and(|next| next.starts_with("ms"));
+        kept.push(if is_time { "#" } else { word });
+    }
+    kept.join(" ")
 }

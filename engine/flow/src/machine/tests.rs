@@ -583,6 +583,29 @@ fn a_record_of_an_earlier_try_stays_ours() {
 }
 
 #[test]
+fn what_was_never_sent_is_not_owed_until_it_is_tried_again() {
+    use ObligationState::{Absent, Intended, NotOurs, Unknown};
+    let untouched = crate::plugin::PluginFailure {
+        untouched: true,
+        ..plugin_failure()
+    };
+    let mut owed = obligation("1", Intended);
+    owed.failed(&untouched);
+    assert_eq!(owed.state, Absent);
+    assert_eq!(owed.removal(), None);
+    owed.again();
+    assert_eq!(owed.state, Intended);
+    owed.failed(&plugin_failure());
+    assert_eq!(owed.state, Unknown);
+    // What was in doubt stays in doubt, and what was there before is nobody's.
+    owed.failed(&untouched);
+    assert_eq!(owed.state, Unknown);
+    let mut theirs = obligation("1", NotOurs);
+    theirs.failed(&untouched);
+    assert_eq!(theirs.state, NotOurs);
+}
+
+#[test]
 fn both_of_two_records_that_a_resumed_run_has_placed_are_owed() {
     let mut answered = there();
     let ObligationState::Placed { receipt } = &answered[0].state else {

@@ -2,7 +2,7 @@
 
 use waxwing_core::ca::choose;
 use waxwing_core::name::CertificateName;
-use waxwing_flow::failure::{CaError, Failure, offline_because};
+use waxwing_flow::failure::{CaError, Failure, offline_because, without_times};
 use waxwing_flow::report::{CertificateReport, Outcome};
 
 use crate::render::page::{Line, Page};
@@ -59,7 +59,7 @@ pub(super) fn failures<'r>(
     let causes: Vec<String> = all
         .iter()
         .flat_map(|failure| failure.lines())
-        .map(stable)
+        .map(|cause| without_times(&cause))
         .collect();
     if let Some((first, _)) = told.iter().find(|(_, known)| *known == causes) {
         page.plain(2, format!("for the same reasons as {first}"));
@@ -117,18 +117,6 @@ pub(super) fn causes_of(failure: &Failure, page: &mut Page<'_>) {
     for cause in lines {
         page.line(&Line::indented(4).hang_here().text(cause));
     }
-}
-
-/// A cause without its timings, so that equal causes are equal.
-fn stable(cause: String) -> String {
-    let mut words = cause.split(' ').peekable();
-    let mut kept: Vec<&str> = Vec::new();
-    while let Some(word) = words.next() {
-        let is_time = word.bytes().all(|b| b.is_ascii_digit())
-            && words.peek().is_some_and(|next| next.starts_with("ms"));
-        kept.push(if is_time { "#" } else { word });
-    }
-    kept.join(" ")
 }
 
 pub(super) fn every_failure(report: &CertificateReport) -> Vec<&Failure> {
