@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use waxwing_core::key::KeyType;
 use waxwing_flow::ports::KeyMaker as _;
@@ -19,6 +19,9 @@ mod damage;
 fn sample(kind: KeyType) -> Sample {
     let mut root = CertificateParams::default();
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Who reads PKCS#12 puts the chain together by names, so the two need names of their own.
+    root.distinguished_name
+        .push(DnType::CommonName, "Some Root");
     let root_key = KeyPair::generate().expect("a key");
     let root = CertifiedIssuer::self_signed(root, root_key).expect("a root");
     let key = LocalKeys.certificate_key(kind).expect("a key");
