@@ -113,6 +113,9 @@ fn a_debt_that_nobody_will_pay_can_be_given_up() {
         "{config}{}",
         certificate("two", &["two.example.com"])
     ));
+    // What is not configured any more still owes.
+    rig.waxwing(&["status"])
+        .says("one: what an earlier run has left at the DNS provider may still be there");
     rig.waxwing(&["forget", "one"])
         .expect(7)
         .says("`waxwing forget one --yes` leaves what it owes");

@@ -97,11 +97,17 @@ pub fn has_userinfo(url: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest);
-    if authority.contains('@') {
-        return true;
+    let behind = rest.get(authority.len()..).unwrap_or_default();
+    if !rest.contains('@') {
+        return false;
     }
-    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
-    rest.contains('@') && !authority.ends_with(']') && port.bytes().any(|b| !b.is_ascii_digit())
+    // A path may hold the sign. Where none has begun, behind `?` and `#`, and behind a colon without a port
+    // or with one that is none, it ends a password.
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    let port = port.filter(|_| !(authority.starts_with('[') && authority.ends_with(']')));
+    authority.contains('@')
+        || behind.starts_with(['?', '#', '\\'])
+        || port.is_some_and(|port| port.is_empty() || port.bytes().any(|b| !b.is_ascii_digit()))
 }
 
 /// The host of a URL as written, without its port: `ca.example` or `[::1]`.
@@ -263,6 +269,13 @@ mod tests {
             ("https://user:p#w@ca.example", true),
             ("https://user:p/w@ca.example", true),
             ("https://user:p w@ca.example", true),
+            ("https://user:#pw@ca.example", true),
+            ("https://user:/pw@ca.example", true),
+            ("https://user:12#pw@ca.example", true),
+            ("https://user:1?pw@ca.example", true),
+            ("https://token#more@ca.example", true),
+            ("https://user:x]#y@ca.example", true),
+            ("https://ca.example/x?to=a@b", false),
             ("https://ca.example:8443/@me", false),
             ("https://ca.example/a@b", false),
             ("https://[::1]:8443/a@b", false),

@@ -215,6 +215,10 @@ impl Judge {
         failure.causes = self.redacted(&self.seen.transport);
         // A guest sees that an exchange broke, and not what an operator can write about it.
         failure.hint = failure.hint.or_else(|| self.seen.way_out.clone());
+        if failure.hint.is_none() && failure.http_status.is_some_and(|status| status >= 500) {
+            let hint = "the other side has trouble of its own: the next run tries again";
+            failure.hint = Some(hint.to_owned());
+        }
         failure
     }
 

@@ -160,7 +160,8 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
         table(view, &ranked, context, &mut page);
     }
     for (health, item) in &ranked {
-        if matches!(health, Health::NeedsPerson | Health::Watch) {
+        let owes = item.notes.contains(&Note::Unfinished);
+        if matches!(health, Health::NeedsPerson | Health::Watch) || owes {
             troubles(view, item, context, &mut page);
         }
     }
