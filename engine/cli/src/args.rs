@@ -439,8 +439,9 @@ Examples:
   waxwing renew shop             this one now, if it is due: no window and no retry is waited for
   waxwing renew shop --force     a new certificate now, though the old one is not due
 
-Exit: 0 done or nothing due, 3 configuration, 4 some failed or wait for the CA, 5 all failed,
-      6 issued but not installed, 7 another run is at it, 8 not allowed")]
+Exit: 0 done or nothing due, 1 records of an earlier run may still be there, 3 configuration,
+      4 some failed or wait for the CA, 5 all failed, 6 issued but not installed,
+      7 another run is at it, 8 not allowed")]
 pub(crate) struct Renew {
     /// Only these certificates
     #[arg(value_name = "NAME")]
