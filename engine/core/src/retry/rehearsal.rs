@@ -23,11 +23,15 @@ pub fn is_owed(failed: &[Failed], ca: &CaName) -> bool {
 const BELIEVED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// True if this CA's first rejection without a rehearsal that has gone well since is so old that its
-/// staging is not believed any more.
+/// staging is not believed any more. One from a clock that was ahead may be of any age, so it counts as
+/// old: it would never grow a day old otherwise.
 pub fn is_stale(failed: &[Failed], ca: &CaName, now: Timestamp) -> bool {
     let owed = failed.iter().filter(|one| one.ca == *ca);
     let mut owed = owed.filter(|one| one.rejected && !one.rehearsed);
-    owed.any(|one| now.since(one.at) >= BELIEVED)
+    owed.any(|one| {
+        one.as_of(now)
+            .is_none_or(|one| now.since(one.at) >= BELIEVED)
+    })
 }
 
 /// A rehearsal for this CA has gone well: what it refused before is answered.
@@ -157,11 +161,17 @@ mod tests {
             until: None,
             rehearsed,
         };
+        let ahead = Failed {
+            at: NOW + Duration::from_secs(86_400 * 400),
+            ..rejected(0, false)
+        };
         for (failed, stale) in [
             (vec![], false),
             (vec![rejected(86_399, false)], false),
             (vec![rejected(86_400, false), rejected(60, false)], true),
             (vec![rejected(90_000, true), rejected(60, false)], false),
+            (vec![ahead.clone()], true),
+            (vec![rejected(60, false), ahead], true),
         ] {
             assert_eq!(is_stale(&failed, &one, NOW), stale, "{failed:?}");
         }
