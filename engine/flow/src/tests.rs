@@ -20,4 +20,5 @@ mod revocations;
 mod runs;
 mod sessions;
 mod sweep;
+mod witnesses;
 mod wrong;

@@ -1,5 +1,7 @@
 //! What is counted against the limits of a CA, and that it is known to the next run.
 
+use std::collections::BTreeMap;
+
 use waxwing_core::budget::Limit;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::settings::Settings;
@@ -56,6 +58,16 @@ async fn authorizations_are_counted_as_they_are_begun() {
     world.state().cas.get_mut("first").expect("its name").proved = proved;
     timer(&world, &settings, Force::No).await;
     assert_eq!(counted(&world, "authorizations"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_issued_counts_though_it_is_not_taken() {
+    let (world, settings) = limited(LimitKind::Duplicates);
+    let names = BTreeMap::from([("names", serde_json::json!(["shop.example"]))]);
+    world.state().cas.get_mut("first").expect("its name").says = names;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report), None, "it lacks a name");
+    assert_eq!(counted(&world, "duplicates"), 1);
 }
 
 #[tokio::test(start_paused = true)]
