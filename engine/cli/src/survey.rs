@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Choice, Next, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
-use waxwing_core::plan::{self, Action, Circumstances, Item, Plan, Stored, hold};
+use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
@@ -35,15 +35,6 @@ pub(crate) struct Survey {
     /// What of certificates cannot be read. A run leaves those alone that a newer version has written,
     /// and issues those anew that are damaged.
     pub(crate) broken: Vec<StoreError>,
-}
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A timer: waits of our own and off-peak windows count.
-    Timer,
-    /// A person, who wants it now.
-    Person,
 }
 
 /// Reads the store and the history, and plans.
@@ -89,7 +80,7 @@ pub(crate) fn survey(
         digests: &digests(&loaded.settings),
         down_since: &down_since,
         spent: &spent,
-        by_hand: asker == Asker::Person,
+        asker,
         now,
     };
     let plan = plan::plan(&loaded.settings, &stored, &circumstances);
@@ -133,12 +124,11 @@ pub(crate) fn asking<'s>(
     let current = stored.and_then(|stored| stored.current.as_ref());
     let stood_in = current.and_then(plan::Current::stood_in);
     let list = choose::in_order(&certificate.cas, stood_in, settings.failover.fail_back);
-    let by_hand = asker == Asker::Person;
     let circumstances = Circumstances {
         digests: &BTreeMap::new(),
         down_since: &survey.down_since,
         spent: &budget::spent(history, &settings.cas, &list, &certificate.domains, now),
-        by_hand,
+        asker,
         now,
     };
     let standings = hold::standings(&list, stored, action, &circumstances);
@@ -150,7 +140,7 @@ pub(crate) fn asking<'s>(
         standings: &standings,
         policy: settings.failover,
         haste: hold::haste(action),
-        by_hand,
+        by_hand: asker.by_hand(),
         now,
     });
     Some(Asking {
@@ -240,6 +230,6 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         jobs,
         install,
         rehearsal: wish.rehearsal,
-        by_hand: wish.asker == Asker::Person,
+        asker: wish.asker,
     }
 }

@@ -7,6 +7,7 @@
 pub mod hold;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use self::hold::Hold;
 use crate::due::{self, Due, Suggestion, Urgency};
@@ -104,10 +105,37 @@ pub struct Circumstances<'a> {
     pub down_since: &'a BTreeMap<CaName, Timestamp>,
     /// CAs whose budgets are spent, and until when.
     pub spent: &'a BTreeMap<CaName, Timestamp>,
-    /// True if a person asks for the run: neither our ladders nor windows count.
-    pub by_hand: bool,
+    /// Who asks for the run.
+    pub asker: Asker,
     /// The time.
     pub now: Timestamp,
+}
+
+/// Who asks for a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// A timer, about every hour: waits of our own and off-peak windows count, and what could be later
+    /// in a window is done in the last run that falls into it.
+    Timer,
+    /// A process that stays and wakes at the very moment of what is due.
+    Daemon,
+    /// A person, who wants it now: neither our ladders nor windows count.
+    Person,
+}
+
+impl Asker {
+    /// True for a person.
+    pub const fn by_hand(self) -> bool {
+        matches!(self, Self::Person)
+    }
+
+    /// Longest time until the next run that can do what this one leaves.
+    const fn next_run(self) -> Duration {
+        match self {
+            Self::Timer => schedule::TIMER,
+            Self::Daemon | Self::Person => Duration::ZERO,
+        }
+    }
 }
 
 /// What a run would do.
@@ -323,7 +351,8 @@ pub fn item(
             let suggestion = current.suggestion.as_ref();
             let found = schedule::moment(&due, current.not_before, suggestion, calendar, chance);
             moment = Some(found);
-            let from = found.at.min(due.at);
+            let last = schedule::last_run(&found, calendar, now, circumstances.asker.next_run());
+            let from = if last { now } else { found.at }.min(due.at);
             let urgency = due.urgency(now, current.not_after).max(if now >= from {
                 Urgency::Due
             } else {

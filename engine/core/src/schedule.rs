@@ -19,6 +19,9 @@ const HOUR: i64 = 60 * 60;
 /// Windows are looked for so much earlier at most; a week and a day, so that a weekly one is found.
 const EARLIER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
+/// The distance of two runs of a timer.
+pub const TIMER: Duration = Duration::from_secs(60 * 60);
+
 /// When a certificate is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
@@ -94,6 +97,20 @@ pub fn moment(
             placed: Placed::WithoutWindow,
         },
     }
+}
+
+/// Whether the moment lies in a window that is open now, and the next run, which may be as far off as
+/// `next_run`, would come behind its end. A timer that has one run in the window would miss it otherwise.
+pub fn last_run(moment: &Moment, calendar: &Calendar, now: Timestamp, next_run: Duration) -> bool {
+    moment.placed == Placed::InWindow
+        && moment.at > now
+        && moment.at < now + next_run
+        && calendar
+            .open_between(now, now + next_run)
+            .first()
+            .is_some_and(|open| {
+                open.start <= now && moment.at <= open.end && open.end < now + next_run
+            })
 }
 
 /// Whether a renewal whose moment has come may start at `now`; if not, when.

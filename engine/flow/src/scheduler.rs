@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::hold::{self, Hold};
-use waxwing_core::plan::{self, Action, Circumstances};
+use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
@@ -76,8 +76,8 @@ pub struct Orders {
     pub install: Vec<CertificateName>,
     /// True: at staging CAs, nothing is stored, installers only plan.
     pub rehearsal: bool,
-    /// True if a person asked for it: neither waits of our own nor off-peak windows count.
-    pub by_hand: bool,
+    /// Who asked for it.
+    pub asker: Asker,
 }
 
 /// Does it.
@@ -116,7 +116,7 @@ async fn work(
         settings,
         id: &id,
         rehearsal: orders.rehearsal,
-        by_hand: orders.by_hand,
+        asker: orders.asker,
         down_since: down_since(ports),
         stop,
         sessions: Arc::default(),
@@ -209,7 +209,7 @@ pub(crate) struct Shift<'a> {
     settings: &'a Settings,
     id: &'a str,
     rehearsal: bool,
-    by_hand: bool,
+    asker: Asker,
     /// CAs that have been down, as earlier runs left it.
     down_since: BTreeMap<CaName, Timestamp>,
     stop: &'a Stop,
@@ -369,7 +369,7 @@ impl Shift<'_> {
             digests: &NO_DIGESTS,
             down_since: &self.down_since,
             spent,
-            by_hand: self.by_hand,
+            asker: self.asker,
             now: self.now(),
         }
     }

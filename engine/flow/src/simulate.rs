@@ -19,7 +19,8 @@ use waxwing_core::alert::{self, InPlace};
 use waxwing_core::disturbance::{self, Dice, Disturbance, Trouble};
 use waxwing_core::due;
 use waxwing_core::name::CertificateName;
-use waxwing_core::plan::{self, Action, Circumstances, Item};
+use waxwing_core::plan::{self, Action, Asker, Circumstances, Item};
+use waxwing_core::schedule;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
 
@@ -178,7 +179,7 @@ impl<'a> Play<'a> {
             jobs,
             install: Vec::new(),
             rehearsal: false,
-            by_hand: false,
+            asker: Asker::Timer,
         };
         let (_switch, stop) = Stop::new();
         let ports = self.world.ports();
@@ -293,7 +294,7 @@ impl<'a> Play<'a> {
             digests: &NO_DIGESTS,
             down_since: &down_since,
             spent: &spent,
-            by_hand: false,
+            asker: Asker::Timer,
             now: at,
         };
         plan::item(self.settings, certificate, stored.as_ref(), &circumstances)
@@ -309,6 +310,13 @@ impl<'a> Play<'a> {
             (Action::Issue(_) | Action::Renew { .. }, None) => at,
             (_, Some(hold)) => hold.until().unwrap_or(at + WATCHED),
             (_, None) => item.moment.map_or(at + WATCHED, |moment| moment.at),
+        };
+        // The last run in a window does what would be later in it.
+        let windows = !certificate.calendar.is_empty();
+        let wanted = if windows {
+            wanted - schedule::TIMER
+        } else {
+            wanted
         };
         let troubled = self.told.contains_key(name) || self.expired.contains_key(name);
         let wanted = match item.hold {

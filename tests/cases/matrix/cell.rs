@@ -9,6 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
+use waxwing_core::plan::Asker;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::advice;
@@ -393,7 +394,7 @@ impl Play {
             jobs: vec![job],
             install: Vec::new(),
             rehearsal: false,
-            by_hand: false,
+            asker: Asker::Timer,
         };
         let before = self.first.requests();
         let (_switch, stop) = Stop::new();

@@ -37,8 +37,8 @@ use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
-use crate::survey::Asker;
 use crate::wire;
+use waxwing_core::plan::Asker;
 
 /// A CA is looked at about so often, each at a time of its own.
 const LOOKS: Duration = Duration::from_secs(60 * 60);
@@ -215,7 +215,7 @@ impl Keeper<'_> {
             names: &[],
             force: Force::No,
             rehearsal: false,
-            asker: Asker::Timer,
+            asker: Asker::Daemon,
         };
         let again = || Wake {
             at: SystemClock.now() + AFTER_TROUBLE,

@@ -1,6 +1,7 @@
 //! `waxwing explain`: why a certificate is due or not, what happens next, when, and at which CA.
 
 use waxwing_core::due;
+use waxwing_core::plan::Asker;
 use waxwing_flow::budget;
 use waxwing_flow::history::Past;
 
@@ -10,7 +11,7 @@ use crate::exit::Exit;
 use crate::render::explain::{CaView, ExplainView, json, render};
 use crate::render::json::Document;
 use crate::render::terminal::Terminal;
-use crate::survey::{self, Asker, survey};
+use crate::survey::{self, survey};
 
 /// Runs the verb.
 pub(crate) fn run(

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use waxwing_core::name::CaName;
+use waxwing_core::plan::Asker;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
 use waxwing_flow::history::Sighting;
@@ -16,7 +17,7 @@ use crate::load::Loaded;
 use crate::render::metrics::{MetricsView, text};
 use crate::render::status::StatusView;
 use crate::render::terminal::Terminal;
-use crate::survey::{Asker, Survey, survey};
+use crate::survey::{Survey, survey};
 
 /// Runs the verb.
 pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit> {

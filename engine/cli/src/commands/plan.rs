@@ -1,6 +1,6 @@
 //! `waxwing plan`: what the next run would do and why, without a network.
 
-use waxwing_core::plan::Item;
+use waxwing_core::plan::{Asker, Item};
 
 use super::start;
 use crate::args::{Global, Plan};
@@ -10,7 +10,7 @@ use crate::render::json::{self, Document};
 use crate::render::plan::{PlanView, render};
 use crate::render::terminal::Terminal;
 use crate::rights;
-use crate::survey::{Asker, survey};
+use crate::survey::survey;
 
 /// Runs the verb.
 pub(crate) fn run(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
-use waxwing_core::plan::Action;
+use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
@@ -34,7 +34,7 @@ use crate::render::plan::held;
 use crate::render::progress::Live;
 use crate::render::renewal::{Kept, RunView, render};
 use crate::render::terminal::Terminal;
-use crate::survey::{self, Asker, Survey, Wish};
+use crate::survey::{self, Survey, Wish};
 use crate::wire::{self, Compiled, Unusable, WireError};
 
 mod tell;

@@ -6,7 +6,8 @@ use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::status::{Health, StatusView, health, render, render_one};
 use crate::render::terminal::Terminal;
-use crate::survey::{Asker, survey};
+use crate::survey::survey;
+use waxwing_core::plan::Asker;
 
 /// Runs the verb.
 pub(crate) fn run(

@@ -94,7 +94,7 @@ pub(super) fn asked(
         standings: &standings,
         policy: settings.failover,
         haste: haste(action),
-        by_hand: circumstances.by_hand,
+        by_hand: circumstances.asker.by_hand(),
         now: circumstances.now,
     });
     match choice.next {
@@ -141,13 +141,22 @@ pub(super) fn held_back(
     let current = stored.and_then(|stored| stored.current.as_ref());
     let suggestion = current.and_then(|current| current.suggestion);
     let at_once = suggestion.is_some_and(|it| it.is_a_revocation());
-    if circumstances.by_hand || at_once || *urgency >= Urgency::Emergency {
+    if circumstances.asker.by_hand() || at_once || *urgency >= Urgency::Emergency {
         return None;
     }
     if stored.is_some_and(|stored| is_in_trouble(stored, now)) {
         return None;
     }
-    let later = moment.map(|moment| moment.at).filter(|at| *at > now);
+    let last = |moment: &Moment| {
+        schedule::last_run(
+            moment,
+            &certificate.calendar,
+            now,
+            circumstances.asker.next_run(),
+        )
+    };
+    let later = moment.filter(|moment| moment.at > now && !last(moment));
+    let later = later.map(|moment| moment.at);
     let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
     until.map(|until| Hold::Window { until })
 }

@@ -1,5 +1,7 @@
 //! One row for each thing that can be the matter with a certificate.
 
+mod windows;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -125,12 +127,12 @@ fn digests() -> BTreeMap<PluginName, String> {
 }
 
 /// Plans with installers as they were and CAs that are up.
-fn planned(settings: &Settings, stored: &[Stored], by_hand: bool, now: Timestamp) -> Plan {
+fn planned(settings: &Settings, stored: &[Stored], asker: Asker, now: Timestamp) -> Plan {
     let circumstances = Circumstances {
         digests: &digests(),
         down_since: &BTreeMap::new(),
         spent: &BTreeMap::new(),
-        by_hand,
+        asker,
         now,
     };
     plan(settings, stored, &circumstances)
@@ -139,7 +141,7 @@ fn planned(settings: &Settings, stored: &[Stored], by_hand: bool, now: Timestamp
 /// Plans one certificate and gives its act in a word, the CA, the installers and the notes.
 fn outcome(wanted: CertificateSettings, stored: Option<Stored>) -> String {
     let stored: Vec<_> = stored.into_iter().collect();
-    let plan = planned(&settings(vec![wanted]), &stored, false, NOW);
+    let plan = planned(&settings(vec![wanted]), &stored, Asker::Timer, NOW);
     let item = &plan.items[0];
     let act = match &item.action {
         Action::Issue(reason) => format!("issue {reason:?}"),
@@ -340,7 +342,7 @@ fn what_left_the_configuration_is_listed_last_and_changes_nothing() {
     let plan = planned(
         &settings(vec![wanted("shop")]),
         &[good("old"), good("shop"), good("archive")],
-        false,
+        Asker::Timer,
         NOW,
     );
     let names: Vec<_> = plan.items.iter().map(|item| item.name.as_str()).collect();
@@ -357,16 +359,16 @@ fn ten_thousand_certificates_are_one_pass() {
     let called: Vec<_> = (0..10_000).map(|n| format!("c{n}")).collect();
     let wanted: Vec<_> = called.iter().map(|name| wanted(name)).collect();
     let stored: Vec<_> = called.iter().rev().map(|name| good(name)).collect();
-    let plan = planned(&settings(wanted), &stored, false, NOW);
+    let plan = planned(&settings(wanted), &stored, Asker::Timer, NOW);
     assert_eq!(plan.items.len(), 10_000);
     assert!(!plan.has_changes());
     assert_eq!(plan.items[7].name.as_str(), "c7");
 }
 
 /// What holds the certificate at `now`, in a word and hours, and the CA.
-fn held(wanted: &CertificateSettings, stored: &Stored, by_hand: bool, now: Timestamp) -> String {
+fn held(wanted: &CertificateSettings, stored: &Stored, asker: Asker, now: Timestamp) -> String {
     let settings = settings(vec![wanted.clone()]);
-    let plan = planned(&settings, std::slice::from_ref(stored), by_hand, now);
+    let plan = planned(&settings, std::slice::from_ref(stored), asker, now);
     let item = &plan.items[0];
     let ca = item.ca.as_ref().map_or("-", CaName::as_str);
     let hold = match &item.hold {
@@ -418,36 +420,42 @@ fn what_is_due_may_be_held_and_says_by_what() {
     thrice.extend(twice.clone());
     // Two failures: the ladder. A person may overrule it; behind the floor the other CA is asked.
     assert_eq!(
-        held(&shop, &aged(56, twice.clone()), false, NOW),
+        held(&shop, &aged(56, twice.clone()), Asker::Timer, NOW),
         "first: ladder 2 0 h"
     );
     assert_eq!(
-        held(&shop, &aged(56, twice.clone()), true, NOW),
+        held(&shop, &aged(56, twice.clone()), Asker::Person, NOW),
         "first: now"
     );
     assert_eq!(
-        held(&shop, &aged(76, twice.clone()), false, NOW),
+        held(&shop, &aged(76, twice.clone()), Asker::Timer, NOW),
         "second: now"
     );
     // Three: the policy.
-    assert_eq!(held(&shop, &aged(56, thrice), false, NOW), "second: now");
+    assert_eq!(
+        held(&shop, &aged(56, thrice), Asker::Timer, NOW),
+        "second: now"
+    );
     // Our own failures never count for that.
     let ours: Vec<_> = (0..9)
         .map(|n| failed("first", 9 - n, false, None))
         .collect();
-    assert!(held(&shop, &aged(56, ours), false, NOW).starts_with("first: ladder 9 "));
+    assert!(held(&shop, &aged(56, ours), Asker::Timer, NOW).starts_with("first: ladder 9 "));
     // What a CA asked for nobody overrules.
     let asked = vec![failed("first", 1, true, Some(HOUR * 5))];
     assert_eq!(
-        held(&shop, &aged(56, asked.clone()), true, NOW),
+        held(&shop, &aged(56, asked.clone()), Asker::Person, NOW),
         "first: asked 5 h"
     );
-    assert_eq!(held(&shop, &aged(76, asked), true, NOW), "second: now");
+    assert_eq!(
+        held(&shop, &aged(76, asked), Asker::Person, NOW),
+        "second: now"
+    );
     // Nor if our own ladder would be longer by now.
     let mut often_asked: Vec<_> = (2..9).map(|n| failed("first", n, false, None)).collect();
     often_asked.push(failed("first", 1, true, Some(HOUR * 5)));
     assert_eq!(
-        held(&shop, &aged(56, often_asked), true, NOW),
+        held(&shop, &aged(56, often_asked), Asker::Person, NOW),
         "first: asked 5 h"
     );
     // Other names, while the one in place is about to end: the ladder hurries as for a renewal.
@@ -461,7 +469,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
     let mut wanted_more = shop.clone();
     let more = Identifier::parse("more.example.com").expect("a literal name");
     wanted_more.domains.push(more);
-    let calm = held(&wanted_more, &other, false, NOW);
+    let calm = held(&wanted_more, &other, Asker::Timer, NOW);
     assert!(
         calm.starts_with("first: ladder 8 ") && calm != "first: ladder 8 1 h",
         "{calm}"
@@ -470,15 +478,18 @@ fn what_is_due_may_be_held_and_says_by_what() {
         (current.not_before, current.not_after) = (NOW - DAY * 89, NOW + DAY);
     }
     assert_eq!(
-        held(&wanted_more, &other, false, NOW),
+        held(&wanted_more, &other, Asker::Timer, NOW),
         "first: ladder 8 0 h"
     );
     // A loop of orders ends.
     let mut often = aged(56, Vec::new());
     often.issued = (0..5).map(|n| NOW - HOUR * n).collect();
-    assert_eq!(held(&shop, &often, true, NOW), "first: too many 5 164 h");
+    assert_eq!(
+        held(&shop, &often, Asker::Person, NOW),
+        "first: too many 5 164 h"
+    );
     often.issued.remove(0);
-    assert_eq!(held(&shop, &often, true, NOW), "first: now");
+    assert_eq!(held(&shop, &often, Asker::Person, NOW), "first: now");
     // One that lives for a day needs more.
     let mut short = aged(1, Vec::new());
     if let Some(current) = &mut short.current {
@@ -486,9 +497,9 @@ fn what_is_due_may_be_held_and_says_by_what() {
         current.not_after = NOW + HOUR * 11;
     }
     short.issued = (0..20).map(|n| NOW - HOUR * n * 8).collect();
-    assert_eq!(held(&shop, &short, true, NOW), "first: now");
+    assert_eq!(held(&shop, &short, Asker::Person, NOW), "first: now");
     short.issued = (0..42).map(|n| NOW - HOUR * n).collect();
-    assert!(held(&shop, &short, true, NOW).starts_with("first: too many 42 "));
+    assert!(held(&shop, &short, Asker::Person, NOW).starts_with("first: too many 42 "));
     // Windows: a missed one waits for the next, an emergency and a person wait for none.
     let zones = jiff::tz::TimeZoneDatabase::bundled();
     let window = crate::calendar::parse_window("01:00-05:00 UTC", &zones, &jiff::tz::TimeZone::UTC);
@@ -498,12 +509,15 @@ fn what_is_due_may_be_held_and_says_by_what() {
     });
     let noon = Timestamp::parse("2026-11-18T12:00:00Z").expect("a literal time");
     assert_eq!(
-        held(&shop, &aged(57, Vec::new()), false, noon),
+        held(&shop, &aged(57, Vec::new()), Asker::Timer, noon),
         "first: window 13 h"
     );
-    assert_eq!(held(&shop, &aged(57, Vec::new()), true, noon), "first: now");
     assert_eq!(
-        held(&shop, &aged(76, Vec::new()), false, noon),
+        held(&shop, &aged(57, Vec::new()), Asker::Person, noon),
+        "first: now"
+    );
+    assert_eq!(
+        held(&shop, &aged(76, Vec::new()), Asker::Timer, noon),
         "first: now"
     );
     // Nor does what has failed for a day; `failed` counts from another moment.
@@ -513,7 +527,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
     };
     for (hours, want) in [(20, "first: window 13 h"), (30, "first: now")] {
         let stored = aged(57, vec![at_noon(hours)]);
-        assert_eq!(held(&shop, &stored, false, noon), want, "{hours} h");
+        assert_eq!(held(&shop, &stored, Asker::Timer, noon), want, "{hours} h");
     }
     // Nor does what the CA is about to revoke: the window had passed when it was told. One that was only
     // missed is nothing of the kind.
@@ -526,7 +540,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         if let Some(current) = &mut revoked.current {
             current.suggestion = Some(Suggestion { window, chosen });
         }
-        held(&shop, &revoked, false, noon)
+        held(&shop, &revoked, Asker::Timer, noon)
     };
     assert_eq!(told(window.end + HOUR), "first: now");
     assert_eq!(told(window.start + HOUR), "first: window 13 h");
@@ -545,7 +559,7 @@ fn a_ca_that_stood_in_stays_and_one_that_the_operator_has_put_aside_does_not() {
             current.not_before = NOW - DAY * 60;
             current.not_after = NOW + DAY * 30;
         }
-        let plan = planned(&settings, &[stored], true, NOW);
+        let plan = planned(&settings, &[stored], Asker::Person, NOW);
         plan.items[0].ca.as_ref().map(ToString::to_string)
     };
     assert_eq!(asked("second", true, false).as_deref(), Some("second"));

@@ -234,7 +234,7 @@ impl Shift<'_> {
             } else {
                 hold::haste(&case.action)
             },
-            by_hand: self.by_hand,
+            by_hand: self.asker.by_hand(),
             now: circumstances.now,
         })
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use waxwing_core::http::{Method, TransportError, TransportStage};
 use waxwing_core::name::{Identifier, PluginName};
-use waxwing_core::plan::{self, Circumstances};
+use waxwing_core::plan::{self, Asker, Circumstances};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::settings::served_at::ServedAt;
 
@@ -143,7 +143,7 @@ impl Machine {
                 digests: &BTreeMap::new(),
                 down_since: &self.down_since,
                 spent: &BTreeMap::new(),
-                by_hand: false,
+                asker: Asker::Timer,
                 now,
             },
         );

@@ -5,6 +5,7 @@ use std::time::Duration;
 use waxwing_core::budget::Limit;
 use waxwing_core::ca::choose::Because;
 use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::plan::Asker;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{CertificateSettings, Settings};
 
@@ -42,7 +43,7 @@ pub(super) fn jobs(world: &World, settings: &Settings, force: Force) -> Vec<Job>
 pub(super) async fn timer(world: &World, settings: &Settings, force: Force) -> RunReport {
     let jobs = jobs(world, settings, force);
     let report = world
-        .run_orders(settings, jobs, false, false, Stop::new().1)
+        .run_orders(settings, jobs, false, Asker::Timer, Stop::new().1)
         .await;
     report.expect("nothing crashes here")
 }

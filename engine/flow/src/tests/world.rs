@@ -16,6 +16,7 @@ use waxwing_core::ca::{
 use waxwing_core::http::{Request, Response, TransportError, TransportStage};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
+use waxwing_core::plan::Asker;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::{
     AccountSettings, CertificateSettings, DaysAfterIssue, NetworkSettings, Propagation, SecretRef,
@@ -255,7 +256,8 @@ impl World {
         rehearsal: bool,
         stop: Stop,
     ) -> Option<RunReport> {
-        self.run_orders(settings, jobs, rehearsal, true, stop).await
+        self.run_orders(settings, jobs, rehearsal, Asker::Person, stop)
+            .await
     }
 
     pub(crate) async fn run_orders(
@@ -263,7 +265,7 @@ impl World {
         settings: &Settings,
         jobs: Vec<Job>,
         rehearsal: bool,
-        by_hand: bool,
+        asker: Asker,
         stop: Stop,
     ) -> Option<RunReport> {
         {
@@ -279,7 +281,7 @@ impl World {
                 .map(|c| c.name.clone())
                 .collect(),
             rehearsal,
-            by_hand,
+            asker,
         };
         let ports = self.ports();
         let run = scheduler::run(&ports, settings, orders, &stop);

@@ -2,6 +2,7 @@
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
+use waxwing_core::plan::Asker;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::StoreError;
 use waxwing_io::history::{SqliteHistory, Wanted};
@@ -13,7 +14,7 @@ use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
 use crate::render::page::Context;
 use crate::render::status::StatusView;
-use crate::survey::{Asker, survey};
+use crate::survey::survey;
 
 /// What the daemon knows and nobody else.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +35,7 @@ pub(super) fn draw(
 ) -> Result<(String, String), String> {
     let now = context.now;
     let read = |error: StoreError| error.to_string();
-    let seen = survey(loaded, store, history, Asker::Timer, now).map_err(read)?;
+    let seen = survey(loaded, store, history, Asker::Daemon, now).map_err(read)?;
     let figures = metrics::figures(loaded, history, &seen, known.run, now)
         .map_err(|cause| cause.to_string())?;
     let used: Vec<CaName> = loaded.settings.used_cas();

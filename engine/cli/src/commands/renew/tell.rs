@@ -1,6 +1,7 @@
 //! Behind a run: whoever wants to hear of it is told.
 
 use std::time::Duration;
+use waxwing_core::plan::Asker;
 
 use waxwing_flow::notify::{Frame, Office, Sent};
 use waxwing_flow::ports::{Clock as _, History, Outbox as _};
@@ -17,7 +18,7 @@ use crate::render::notice;
 use crate::render::outcome::exit_of;
 use crate::render::page::Context;
 use crate::render::terminal::Terminal;
-use crate::survey::{Asker, Survey};
+use crate::survey::Survey;
 use crate::wire;
 
 /// All messages together are waited for so long; what was not sent by then waits for the next run.

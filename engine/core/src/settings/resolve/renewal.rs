@@ -7,13 +7,11 @@ use super::Catalog;
 use crate::ca::choose::{FailBack, FailOver};
 use crate::calendar::{self, Blackout, Calendar, OffPeak};
 use crate::document::section::{At, Section};
+use crate::schedule;
 use crate::settings::{DaysAfterIssue, units};
 
 /// Days after issue at which a certificate is renewed when nothing else is known.
 const DAYS_AFTER_ISSUE: u32 = 55;
-
-/// The distance of two runs of the timer: a shorter window may lie between two of them.
-const TIMER: u32 = 60;
 
 /// What was written; none for what was not.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +41,10 @@ impl Renewal {
         let windows = texts(&section, "windows", WINDOW, |text| {
             calendar::parse_window(text, &catalog.zones, &catalog.here)
         });
-        for window in windows.iter().flatten().filter(|w| w.minutes < TIMER) {
+        for window in windows.iter().flatten().filter(|w| {
+            // It may lie between two runs.
+            Duration::from_secs(u64::from(w.minutes) * 60) < schedule::TIMER
+        }) {
             warnings.push(format!(
                 "the window \"{}\" is shorter than the hour between two runs of the timer, which \
                  may never fall into it; renewals then wait until little time is left",
