@@ -7,17 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
+use waxwing_core::ca::CaProfile;
 use waxwing_core::caa::{self, CaaSet};
 use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation};
 
 use super::Shift;
+use super::rehearsal::stage;
 use crate::ports::LookupError;
 
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Preflight {
-    /// CAs that may not sign one of the names, and the record that would let them.
+    /// CAs of the list and their stagings that may not sign one of the names, and the record that would let them.
     pub(super) forbidden: BTreeMap<CaName, String>,
     /// A name whose signatures do not hold: no CA will sign it.
     pub(super) bogus: Option<LookupError>,
@@ -53,10 +55,11 @@ impl Shift<'_> {
                 Err(error) => found.notes.push(error.to_string()),
             }
         }
-        for ca in list {
-            let Some(profile) = self.settings.cas.get(ca) else {
-                continue;
-            };
+        let asked = list.iter().filter_map(|ca| self.settings.cas.get(ca));
+        // A staging is asked in the place of its CA, and may be of another organization.
+        let staging = |profile: &&CaProfile| self.settings.cas.get(&stage(profile)?);
+        let stages: Vec<_> = asked.clone().filter_map(|ca| staging(&ca)).collect();
+        for profile in asked.chain(stages) {
             let forbidden = names.iter().find_map(|name| {
                 let set = sets.get(&name.domain)?;
                 let forbidden = caa::forbids(set, name, &profile.caa)?;
@@ -64,7 +67,7 @@ impl Shift<'_> {
                 Some(format!("{forbidden} (what lets it: {remedy})"))
             });
             if let Some(why) = forbidden {
-                found.forbidden.insert(ca.clone(), why);
+                found.forbidden.insert(profile.name.clone(), why);
             }
         }
         found

@@ -30,6 +30,15 @@ impl Shift<'_> {
         let Some(staging) = staging.filter(|staging| staging.name != profile.name) else {
             return Ok(());
         };
+        let mut preflight = case.preflight.iter();
+        if let Some(why) = preflight.find_map(|found| found.forbidden.get(&staging.name)) {
+            // It would refuse whatever the CA would do, so its answer says nothing.
+            report.notes.push(format!(
+                "{} refused it before, and it was ordered again without asking {} first: {why}",
+                profile.name, staging.name
+            ));
+            return Ok(());
+        }
         let started = self.now();
         let wanted = Wanted {
             certificate: &case.job.certificate,

@@ -66,6 +66,34 @@ async fn a_refused_name_is_rehearsed_before_the_ca_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_staging_that_caa_forbids_is_not_asked() {
+    let (world, mut settings) = due_with_a_staging().await;
+    for profile in settings.cas.values_mut() {
+        profile.caa = vec![format!("{}.example", profile.name)];
+    }
+    let refuse = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut state = world.state();
+        state.cas.get_mut("first").expect("its name").refused = names;
+    };
+    world.state().dns.caa = Some("first.example".to_owned());
+    refuse(&["shop.example"]);
+    timer(&world, &settings, Force::No).await;
+    refuse(&[]);
+    let staged = world.state().cas["stage"].orders.len();
+    Clock::sleep(&world, HOUR * 3).await;
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    assert_eq!(world.state().cas["stage"].orders.len(), staged);
+    assert_eq!(
+        only(&report).notes[0],
+        "first refused it before, and it was ordered again without asking stage first: the CAA \
+         records of shop.example let only first.example issue, so it would refuse shop.example \
+         (what lets it: shop.example. CAA 0 issue \"stage.example\")"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rejection_is_rehearsed_whatever_has_failed_since_and_waits_while_there_is_time() {
     let (world, settings) = due_with_a_staging().await;
     let settings = &settings;
