@@ -158,6 +158,8 @@ pub(crate) struct Work<'a> {
     pub(crate) fallback: bool,
     /// True if what the first order needs is taken from the CA's budgets already.
     pub(crate) paid: bool,
+    /// Called as soon as a version is stored; false if that could not be noted.
+    pub(crate) stored: &'a (dyn Fn(u32) -> bool + Sync),
 }
 
 /// What a driven run leaves behind.
@@ -177,6 +179,7 @@ impl Work<'_> {
             last: self.now(),
             milestones: Vec::new(),
             rehearsed: None,
+            unnoted: false,
         };
         let mut written = None;
         let mut key = None;
@@ -197,7 +200,9 @@ impl Work<'_> {
                 self.reach(&mut pen, self.ordered(true));
             }
             if let Effect::End(ending) = effect {
-                let ending = self.close(&machine, *ending);
+                let mut ending = *ending;
+                ending.keep_journal |= pen.unnoted;
+                let ending = self.close(&machine, ending);
                 return Driven {
                     ending,
                     milestones: pen.milestones,
@@ -354,4 +359,6 @@ struct Pen {
     last: Timestamp,
     milestones: Vec<Milestone>,
     rehearsed: Option<StoredVersion>,
+    /// True if a version is stored and only the journal knows.
+    unnoted: bool,
 }

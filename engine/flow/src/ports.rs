@@ -427,6 +427,13 @@ pub trait CertificateStore: Send + Sync {
 pub trait History: Send + Sync {
     /// Writes down how an attempt ended.
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError>;
+    /// True if it is written down that this run has stored that version of the certificate.
+    fn is_issued(
+        &self,
+        run: &str,
+        certificate: &CertificateName,
+        version: u32,
+    ) -> Result<bool, StoreError>;
     /// Writes down how an installation, or a look at what is served, ended.
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError>;
     /// What is known of every certificate of which something is known, at `now`.

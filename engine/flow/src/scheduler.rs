@@ -30,6 +30,7 @@ mod accounts;
 mod attempt;
 mod cas;
 mod desk;
+mod issued;
 mod leftover;
 mod preflight;
 mod rehearsal;
@@ -270,9 +271,13 @@ impl Shift<'_> {
         if damage.is_none() && current.as_ref().map(|version| version.version) != job.seen {
             return Outcome::Overtaken;
         }
-        match self.mend_journal(&self.journal_name(name)) {
+        let journal = self.journal_name(name);
+        match self.mend_journal(&journal) {
             Ok(told) => report.notes.extend(told),
             Err(failure) => return Outcome::Failed(Some(failure)),
+        }
+        if let Err(failure) = self.look_for_what_was_stored(&journal, current.as_ref()) {
+            return Outcome::Failed(Some(failure));
         }
         if let Some(error) = &damage {
             report.notes.push(format!(

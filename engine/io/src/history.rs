@@ -243,6 +243,20 @@ impl History for SqliteHistory {
         )
     }
 
+    fn is_issued(
+        &self,
+        run: &str,
+        certificate: &CertificateName,
+        version: u32,
+    ) -> Result<bool, StoreError> {
+        let found = self.rows(
+            "SELECT EXISTS (SELECT 1 FROM attempt WHERE run = ? AND certificate = ? AND version = ?)",
+            params![run, certificate.as_str(), version],
+            |row| row.get(0),
+        )?;
+        Ok(found.first().copied().unwrap_or(false))
+    }
+
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {
         let failed = deploy.failed.as_ref();
         self.write(

@@ -182,6 +182,7 @@ impl Work<'_> {
         let version = store
             .save(&self.certificate, &key, pem, facts, &origin)
             .map_err(Failure::Store)?;
+        pen.unnoted = !(self.stored)(version);
         self.reach(pen, Reached::Received);
         Ok(Event::Saved(Some(version)))
     }

@@ -28,6 +28,7 @@ impl Shift<'_> {
             profile,
             fallback,
             current,
+            ..
         } = wanted;
         let counter = self.counter(profile).await;
         let _room = counter.room.acquire().await;
@@ -88,6 +89,7 @@ impl Shift<'_> {
         if paid {
             budget::take_order(self.history(), profile, &certificate.domains, self.now())?;
         }
+        let stored = |version| self.note_issued(&wanted, version);
         let work = Work {
             ports: self.ports,
             session,
@@ -99,6 +101,7 @@ impl Shift<'_> {
             stop: self.stop,
             fallback,
             paid,
+            stored: &stored,
         };
         let patience = Patience {
             order: profile.poll.order,

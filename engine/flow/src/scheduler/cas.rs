@@ -114,7 +114,10 @@ impl Shift<'_> {
             let attempt = async {
                 match bogus {
                     Some(error) => Err(Failure::Lookup(error)),
-                    None => self.attempt(&mut case, profile, fallback, report).await,
+                    None => {
+                        self.attempt(&mut case, profile, fallback, started, report)
+                            .await
+                    }
                 }
             };
             let failure = match attempt.instrument(span).await {
@@ -126,10 +129,6 @@ impl Shift<'_> {
                     report.owed = driven.ending.owed;
                     match driven.ending.result {
                         Ok(issued) => {
-                            if let Some(version) = issued.version {
-                                let result = ClosedResult::Issued { version };
-                                self.record(&case, profile, report, started, result);
-                            }
                             let issued = Outcome::Issued {
                                 ca: profile.name.clone(),
                                 fallback,
@@ -190,7 +189,7 @@ impl Shift<'_> {
         let now = self.now();
         match &driven.ending.result {
             // What we do not take was issued all the same.
-            Ok(_) | Err(Failure::Mismatch { .. }) => {
+            Err(Failure::Mismatch { .. }) => {
                 budget::spend(history, profile, LimitKind::Duplicates, names, now);
             }
             Err(Failure::Validation { refused, .. }) => {
@@ -199,7 +198,8 @@ impl Shift<'_> {
                 let kind = LimitKind::FailedAuthorizations;
                 budget::spend(history, profile, kind, &refused, now);
             }
-            Err(_) => {}
+            // What is taken was counted when it was stored.
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -296,6 +296,7 @@ impl Shift<'_> {
         case: &mut Case<'_>,
         profile: &CaProfile,
         fallback: bool,
+        started: Timestamp,
         report: &mut CertificateReport,
     ) -> Result<Driven, Failure> {
         if self.rehearsal {
@@ -307,6 +308,8 @@ impl Shift<'_> {
             profile,
             fallback,
             current: case.current,
+            started,
+            stands_in: report.stands_in.as_ref(),
         };
         self.desk.obtain(self, wanted).await
     }
@@ -477,11 +480,7 @@ impl Shift<'_> {
             ended: self.now(),
             result,
         };
-        if let Err(error) = self.ports.history.record(&attempt) {
-            let certificate = &attempt.certificate;
-            tracing::warn!(certificate = %certificate, cause = %error,
-                "the attempt could not be noted");
-        }
+        self.keep(&attempt);
     }
 }
 

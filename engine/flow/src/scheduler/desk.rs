@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::Because;
+use waxwing_core::name::CaName;
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 
 use super::Shift;
 use crate::certificate::StoredVersion;
@@ -21,14 +24,18 @@ pub(crate) struct Wanted<'a> {
     /// True if the CA is not the first of the list.
     pub(crate) fallback: bool,
     pub(crate) current: Option<&'a StoredVersion>,
+    /// When this attempt began.
+    pub(crate) started: Timestamp,
+    /// The CA for which this one stands in, and why.
+    pub(crate) stands_in: Option<&'a (CaName, Because)>,
 }
 
 /// Where CAs are talked to.
 #[async_trait]
 pub(crate) trait Desk: Send + Sync {
     /// Gets a certificate. An order of an earlier run is taken up if it fits; the budget for another
-    /// one MUST be taken before it is placed. What comes of it MUST be in the store when this
-    /// returns.
+    /// one MUST be taken before it is placed. What comes of it MUST be in the store, and noted by
+    /// [`Shift::note_issued`], when this returns.
     async fn obtain(&self, shift: &Shift<'_>, wanted: Wanted<'_>) -> Result<Driven, Failure>;
 
     /// Whether a CA answers at all, and how fast; if not, why, as far as it can be told.

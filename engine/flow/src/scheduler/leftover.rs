@@ -129,6 +129,21 @@ impl Shift<'_> {
         run.transpose().map_err(|error| unreadable(journal, &error))
     }
 
+    /// Makes good for a run that died between storing a certificate and noting it, if there is one. The
+    /// certificate is locked.
+    pub(super) fn look_for_what_was_stored(
+        &self,
+        journal: &CertificateName,
+        current: Option<&StoredVersion>,
+    ) -> Result<(), Failure> {
+        if let (Some(run), Some(current)) = (self.read_journal(journal)?, current)
+            && self.is_spent(&run, journal, Some(current))?
+        {
+            self.make_good(&run, current);
+        }
+        Ok(())
+    }
+
     /// Pays back what the open run of a certificate owes, and keeps its order if it has one. The
     /// certificate is locked.
     pub(super) async fn settle_journal(&self, journal: &CertificateName) -> Result<(), Failure> {
@@ -150,7 +165,12 @@ impl Shift<'_> {
         let current = self.usable(&run.certificate).map_err(Failure::Store)?;
         let wanted = |certificate: &CertificateSettings| certificate.name == run.certificate;
         let abandoned = !self.settings.certificates.iter().any(wanted);
-        if abandoned || self.is_spent(&run, journal, current.as_ref())? {
+        let spent = self.is_spent(&run, journal, current.as_ref())?;
+        let noted = match current.as_ref().filter(|_| spent) {
+            Some(current) => self.make_good(&run, current),
+            None => false,
+        };
+        if abandoned || noted {
             run.order_url = None;
         }
         if run.order_url.is_some() || !run.obligations.is_empty() {

@@ -45,6 +45,8 @@ impl Shift<'_> {
             profile: staging,
             fallback: true,
             current: None,
+            started,
+            stands_in: None,
         };
         let obtained = match self.left_alone(case, staging) {
             Ok(()) => self.desk.obtain(&self.rehearsing(), wanted).await,

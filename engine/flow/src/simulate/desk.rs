@@ -213,6 +213,7 @@ impl Desk for Stage {
             })));
         }
         let version = self.0.issue(certificate, ca, fallback, now);
+        shift.note_issued(&wanted, version.version);
         self.0.state().open.remove(name);
         Ok(ended(Ok(Issued {
             version: Some(version.version),

@@ -72,6 +72,21 @@ impl History for World {
         )
     }
 
+    fn is_issued(
+        &self,
+        run: &str,
+        certificate: &CertificateName,
+        version: u32,
+    ) -> Result<bool, StoreError> {
+        self.disk("look for an issue of", certificate.as_str(), |state| {
+            let issued = ClosedResult::Issued { version };
+            let mut attempts = state.memory.attempts.iter();
+            attempts.any(|one| {
+                (one.run.as_str(), &one.certificate) == (run, certificate) && one.result == issued
+            })
+        })
+    }
+
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {
         self.disk(
             "record an installation of",

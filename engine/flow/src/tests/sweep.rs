@@ -7,6 +7,7 @@ use waxwing_core::ca::EabSource;
 use waxwing_core::settings::{SecretRef, Settings};
 
 use super::world::{Fault, Records, World, certificate, profile, settings};
+use crate::certificate::AttemptResult;
 use crate::driver::Stop;
 use crate::history::ClosedResult;
 use crate::ports::Clock;
@@ -209,6 +210,19 @@ fn check(world: &World, wanted: u32, most_orders: usize, story: &str) {
         "locks {:?}\n{story}",
         state.disk.locks
     );
+    // What is stored is known to have been issued, once: ladders and budgets hang on it.
+    let attempts = state.memory.attempts.iter();
+    let noted = attempts.filter_map(|attempt| match attempt.result {
+        ClosedResult::Issued { version } => Some(version),
+        _ => None,
+    });
+    let noted: Vec<u32> = noted.collect();
+    let all: Vec<u32> = (1..=wanted).collect();
+    assert_eq!(noted, all, "noted as issued\n{story}");
+    for (name, last) in &state.disk.last {
+        let good = !matches!(last.result, AttemptResult::Failed { .. });
+        assert!(good, "{name} {last:?}\n{story}");
+    }
     // The CAs' own ledger: one certificate for each need, whatever was lost on the way.
     let issued: usize = state.cas.values().map(|ca| ca.issued).sum();
     assert_eq!(issued, wanted as usize, "certificates issued\n{story}");
