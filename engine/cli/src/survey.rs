@@ -134,6 +134,7 @@ pub(crate) fn asking<'s>(
     let standings = hold::standings(&list, stored, action, &circumstances);
     let choice = choose::next(&Question {
         list: &list,
+        first: certificate.cas.first(),
         profiles: &settings.cas,
         names: &certificate.domains,
         key: certificate.key,

@@ -80,6 +80,9 @@ pub enum Haste {
 pub struct Question<'p, 'a> {
     /// The operator's order; see [`in_order`].
     pub list: &'a [CaName],
+    /// The operator's first: what was chosen by hand. Every other one is an automatic fallback, wherever
+    /// it stands in [`list`](Self::list).
+    pub first: Option<&'a CaName>,
     /// What is known of CAs.
     pub profiles: &'p BTreeMap<CaName, CaProfile>,
     /// The names that are to be certified.
@@ -209,17 +212,17 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
     let mut given_up: Option<(CaName, Because)> = None;
     let mut soonest: Option<(Timestamp, CaName)> = None;
     let first_is_real = question
-        .list
-        .iter()
-        .find_map(|name| question.profiles.get(name))
+        .first
+        .or_else(|| question.list.first())
+        .and_then(|name| question.profiles.get(name))
         .is_some_and(|profile| !profile.staging);
     let clean = Standing::default();
-    for (position, name) in question.list.iter().enumerate() {
+    for name in question.list {
         let Some(profile) = question.profiles.get(name) else {
             continue;
         };
         let standing = question.standings.get(name).unwrap_or(&clean);
-        let fallback = position > 0;
+        let fallback = question.first != Some(name);
         let hindrance = if fallback && profile.staging && first_is_real {
             Some(PassedOver::Staging)
         } else if let Some(records) = &standing.forbidden {
@@ -458,6 +461,7 @@ mod tests {
             });
             let choice = next(&Question {
                 list: &names(list),
+                first: names(list).first(),
                 profiles: &profiles,
                 names: &identifiers,
                 key: KeyType::EcdsaP256,
@@ -518,6 +522,7 @@ mod tests {
             });
             shown(&next(&Question {
                 list: &names("one two three"),
+                first: names("one").first(),
                 profiles: &profiles,
                 names: &identifiers,
                 key: KeyType::EcdsaP256,
@@ -667,6 +672,7 @@ mod tests {
             let identifiers = [Identifier::parse("*.example.com").expect("a literal name")];
             let question = Question {
                 list: &list,
+                first: list.first(),
                 profiles: &profiles,
                 names: &identifiers,
                 key: KeyType::EcdsaP256,
@@ -704,6 +710,43 @@ mod tests {
                 Next::Nobody => {}
             }
         }
+    }
+
+    #[test]
+    fn who_stood_in_takes_no_right_from_the_first_and_gets_none() {
+        let profiles = profiles();
+        let identifiers = [Identifier::parse("example.com").expect("a literal name")];
+        let check = |operators: &str, stood_in: &str, tried: &str, want: &str| {
+            let operators = names(operators);
+            let stood_in = CaName::parse(stood_in).expect("a literal name");
+            let list = in_order(&operators, Some(&stood_in), FailBack::Never);
+            let tried = names(tried).into_iter().map(|name| {
+                let standing = Standing {
+                    tried: true,
+                    ..failed(1, 0, None)
+                };
+                (name, standing)
+            });
+            let choice = next(&Question {
+                list: &list,
+                first: operators.first(),
+                profiles: &profiles,
+                names: &identifiers,
+                key: KeyType::EcdsaP256,
+                standings: &tried.collect(),
+                policy: FailOver::default(),
+                haste: Haste::Now,
+                by_hand: false,
+                now: NOW,
+            });
+            assert_eq!(shown(&choice), want, "{operators:?} {stood_in}");
+        };
+        check("paid two", "two", "", "two");
+        // What the operator chose by hand may cost money wherever it stands.
+        check("paid two", "two", "two", "paid instead of two: Haste");
+        // It stood in once, and costs money since.
+        check("one paid", "paid", "", "one -paid");
+        check("one stage", "stage", "", "one -stage");
     }
 
     #[test]

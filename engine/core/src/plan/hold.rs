@@ -88,6 +88,7 @@ pub(super) fn asked(
     let standings = standings(&list, stored, action, circumstances);
     let choice = choose::next(&Question {
         list: &list,
+        first: certificate.cas.first(),
         profiles: &settings.cas,
         names: &certificate.domains,
         key: certificate.key,

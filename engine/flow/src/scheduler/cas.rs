@@ -222,8 +222,14 @@ impl Shift<'_> {
         for (ca, why) in case.preflight.iter().flat_map(|found| &found.forbidden) {
             standings.entry(ca.clone()).or_default().forbidden = Some(why.clone());
         }
+        let first = if self.rehearsal {
+            list.first()
+        } else {
+            case.job.certificate.cas.first()
+        };
         choose::next(&Question {
             list,
+            first,
             profiles: &self.settings.cas,
             names: &case.job.certificate.domains,
             key: case.job.certificate.key,

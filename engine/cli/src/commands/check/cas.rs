@@ -78,6 +78,7 @@ pub(super) fn nobody_signs(settings: &Settings, now: Timestamp) -> Vec<Found> {
     for certificate in &settings.certificates {
         let choice = choose::next(&Question {
             list: &certificate.cas,
+            first: certificate.cas.first(),
             profiles: &settings.cas,
             names: &certificate.domains,
             key: certificate.key,
