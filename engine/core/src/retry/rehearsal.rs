@@ -60,8 +60,8 @@ pub enum Rehearsed {
 pub enum Verdict {
     /// It is asked.
     Ask,
-    /// It is asked although nothing has gone well at the staging: there is no time to wait for it, or
-    /// somebody insists.
+    /// It is asked although nothing has gone well at the staging: there is no time to wait for it, it has
+    /// been waited for long enough, or somebody insists.
     AskUnrehearsed,
     /// It is not asked: it would refuse again.
     Leave,
@@ -72,13 +72,15 @@ pub enum Verdict {
     },
 }
 
-/// Decides. `believed`: what the staging refuses the CA would refuse, too.
+/// Decides. `believed`: what the staging refuses the CA would refuse, too, and it is waited for.
 pub fn judge(rehearsed: Rehearsed, haste: Haste, believed: bool) -> Verdict {
     match (rehearsed, haste) {
         (Rehearsed::Well, _) => Verdict::Ask,
         (Rehearsed::Refused, Haste::Now) if !believed => Verdict::AskUnrehearsed,
         (Rehearsed::Refused, _) => Verdict::Leave,
         (Rehearsed::NotAtAll { .. }, Haste::Now) => Verdict::AskUnrehearsed,
+        // A staging that is down must not hold its CA for weeks: the CA may be down when it is back.
+        (Rehearsed::NotAtAll { .. }, _) if !believed => Verdict::AskUnrehearsed,
         (Rehearsed::NotAtAll { until }, Haste::Until(safe)) => Verdict::Park {
             until: until.map(|until| until.min(safe)),
         },
@@ -150,6 +152,9 @@ mod tests {
         assert_eq!(judge(refused, time, false), Verdict::Leave);
         assert_eq!(judge(refused, Haste::Now, true), Verdict::Leave);
         assert_eq!(judge(refused, Haste::Now, false), Verdict::AskUnrehearsed);
+        let down = Rehearsed::NotAtAll { until: None };
+        assert_eq!(judge(down, time, true), Verdict::Park { until: None });
+        assert_eq!(judge(down, time, false), Verdict::AskUnrehearsed);
         let one = CaName::parse("one").expect("a literal name");
         let rejected = |ago: u64, rehearsed| Failed {
             ca: one.clone(),

@@ -100,8 +100,8 @@ impl Shift<'_> {
             Verdict::AskUnrehearsed => {
                 let causes = failure.map(|failure| failure.lines().join(": "));
                 report.notes.push(format!(
-                    "{} refused it before, and it was ordered again all the same, because there is \
-                     no time to wait for {}: {}",
+                    "{} refused it before, and it was ordered again all the same, without waiting for \
+                     {} any longer: {}",
                     profile.name,
                     staging.name,
                     causes.unwrap_or_default()

@@ -184,7 +184,7 @@ async fn behind_the_safe_floor_a_staging_that_is_down_is_not_waited_for() {
     assert_eq!(issued_by(&report).as_deref(), Some("first"));
     let notes = only(&report).notes.join(" ");
     assert!(
-        notes.contains("all the same, because there is no time"),
+        notes.contains("all the same, without waiting for stage any longer"),
         "{notes}"
     );
 }
