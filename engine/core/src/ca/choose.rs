@@ -412,6 +412,7 @@ mod tests {
         Standing {
             trouble: Some(Trouble {
                 failures,
+                climbed: (failures, 0),
                 first: NOW - HOUR * hours_ago,
                 last: NOW,
                 until: None,
@@ -635,6 +636,7 @@ mod tests {
                 |(trouble, wait, own_wait, down, forbidden, tried)| Standing {
                     trouble: trouble.map(|(failures, hours)| Trouble {
                         failures,
+                        climbed: (failures, 0),
                         first: NOW - HOUR * hours,
                         last: NOW,
                         until: None,

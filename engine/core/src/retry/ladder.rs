@@ -105,7 +105,16 @@ pub fn troubles<'a>(
 
 fn add(sum: &mut Option<Trouble>, one: &Failed) {
     let earlier = sum.as_ref();
+    // A network that is down keeps nobody from beginning at the foot once it is back, and what the CA
+    // has done before it went away is not forgotten.
+    let (theirs, in_a_row) = earlier.map_or((0, 0), |sum| (sum.climbed.0, sum.climbed.1));
+    let climbed = if one.local {
+        (theirs, in_a_row.saturating_add(1))
+    } else {
+        (theirs.saturating_add(1), 0)
+    };
     *sum = Some(Trouble {
+        climbed,
         failures: earlier.map_or(0, |sum| sum.failures).saturating_add(1),
         first: earlier.map_or(one.at, |sum| sum.first.min(one.at)),
         last: earlier.map_or(one.at, |sum| sum.last.max(one.at)),
@@ -120,6 +129,8 @@ fn add(sum: &mut Option<Trouble>, one: &Failed) {
 pub struct Trouble {
     /// How many; at least 1.
     pub failures: u32,
+    /// How many were not this machine's network, and how many that were it came last in a row.
+    pub climbed: (u32, u32),
     /// The first of them.
     pub first: Timestamp,
     /// The last of them.
@@ -145,7 +156,9 @@ pub struct Deadline {
 /// The moment of the next try after `trouble`; `deadline` is that of the certificate in place, if
 /// there is one. `chance` is any number that stays the same for this trouble; it spreads the wait.
 pub fn next_try(trouble: &Trouble, deadline: Option<Deadline>, chance: u64) -> Timestamp {
-    let climbed = usize::try_from(trouble.failures.max(1) - 1).unwrap_or(usize::MAX);
+    let (others, offline) = trouble.climbed;
+    let climbed = if trouble.local { offline } else { others };
+    let climbed = usize::try_from(climbed.max(1) - 1).unwrap_or(usize::MAX);
     let failed = if trouble.firm {
         climbed.max(FIRM)
     } else {
@@ -199,6 +212,7 @@ mod tests {
     fn trouble(failures: u32, until: Option<Duration>) -> Trouble {
         Trouble {
             failures,
+            climbed: (failures, 0),
             first: START,
             last: START,
             until: until.map(|wait| START + wait),
@@ -358,10 +372,43 @@ mod tests {
     fn a_network_that_is_down_is_looked_at_again_soon() {
         let offline = Trouble {
             local: true,
+            climbed: (1, 49),
             ..trouble(50, None)
         };
         let wait = next_try(&offline, None, MIDDLE).since(START);
         assert_eq!(wait, MINUTE * 100);
+    }
+
+    #[test]
+    fn a_network_that_was_down_does_not_climb_the_ladder_of_a_ca() {
+        let ca = CaName::parse("one").expect("a literal name");
+        let failed = |local: bool| Failed {
+            ca: ca.clone(),
+            at: START,
+            theirs: !local,
+            rejected: false,
+            firm: false,
+            local,
+            until: None,
+            rehearsed: false,
+        };
+        let table: [(&[bool], Duration); 6] = [
+            (&[false], MINUTE),
+            // Offline the whole night, then the CA's first failure.
+            (&[true, true, true, true, true, false], MINUTE),
+            (&[true, true, true, false, false], MINUTE * 10),
+            // Two of the CA's, then the network goes away: looked at soon.
+            (&[false, false, true], MINUTE),
+            (&[false, false, true, true], MINUTE * 10),
+            // It is back, and the CA has failed three times by now.
+            (&[false, false, true, true, false], MINUTE * 100),
+        ];
+        for (all, want) in table {
+            let all: Vec<_> = all.iter().map(|local| failed(*local)).collect();
+            let (trouble, _) = troubles(&all).expect("some");
+            let wait = next_try(&trouble, None, MIDDLE).since(START);
+            assert_eq!(wait, want, "{trouble:?}");
+        }
     }
 
     proptest! {

@@ -182,6 +182,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
     cas[0].standing = Standing {
         trouble: Some(Trouble {
             failures: 3,
+            climbed: (3, 0),
             first: at(-7_200),
             last: at(-600),
             until: None,
