@@ -16,7 +16,7 @@ use crate::time::{Timestamp, Window};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: i64 = 60 * 60;
 
-/// Windows are looked for so much earlier at most; a week and a day, so that a weekly one is found.
+/// Windows are looked for so much earlier first; a week and a day, so that a weekly one is found.
 const EARLIER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// The distance of two runs of a timer.
@@ -86,9 +86,19 @@ pub fn moment(
             return in_window(open);
         }
     }
-    let earliest = (due.at - EARLIER).max(issued + due.at.since(issued) / 2);
-    if let Some(open) = calendar.open_between(earliest, due.at).last() {
-        return in_window(open);
+    let half = issued + due.at.since(issued) / 2;
+    let soon = (due.at - EARLIER).max(half);
+    let mut open = calendar.open_between(soon, due.at);
+    if open.is_empty() {
+        // A blackout may be longer; what is behind it comes with less time for trouble.
+        open = calendar.open_between(half, due.at);
+    }
+    if let Some(open) = open.last() {
+        let start = open.start.max(open.end - EARLIER);
+        return in_window(&Window {
+            start,
+            end: open.end,
+        });
     }
     match calendar.open_between(due.at, due.safe_until).first() {
         Some(open) => in_window(open),
@@ -212,11 +222,29 @@ mod tests {
         let weekly = ["Mon 02:00-03:00"];
         let (from, until) = ("2027-01-11T02:00:00Z", "2027-01-11T03:00:00Z");
         check(&weekly, &[], from, until, Placed::InWindow);
-        // The blackout covers all of them: the next one after it.
-        let (from, until) = ("2027-01-25T02:00:00Z", "2027-01-25T03:00:00Z");
+        // A blackout covers those of the last days: the last one before it.
+        let (from, until) = ("2026-12-28T02:00:00Z", "2026-12-28T03:00:00Z");
         check(
             &weekly,
             &["2027-01-01..2027-01-20"],
+            from,
+            until,
+            Placed::InWindow,
+        );
+        // Without windows in the week before it.
+        let (from, until) = ("2026-12-23T23:59:59Z", "2027-01-01T00:00:00Z");
+        check(
+            &[],
+            &["2027-01-01..2027-01-20"],
+            from,
+            until,
+            Placed::InWindow,
+        );
+        // It begins when half of the time has not passed: the next one after it.
+        let (from, until) = ("2027-01-25T02:00:00Z", "2027-01-25T03:00:00Z");
+        check(
+            &weekly,
+            &["2026-12-20..2027-01-20"],
             from,
             until,
             Placed::InWindow,
@@ -225,7 +253,7 @@ mod tests {
         let due_at = "2027-01-17T04:37:00Z";
         check(
             &night,
-            &["2027-01-01..2027-02-10"],
+            &["2026-12-10..2027-02-10"],
             due_at,
             due_at,
             Placed::WithoutWindow,
