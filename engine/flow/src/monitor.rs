@@ -11,12 +11,13 @@ use futures_util::future::join_all;
 use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
-use waxwing_core::outage;
+use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::time::{Timestamp, Window};
 
 use crate::failure::Failure;
 use crate::history::Sighting;
 use crate::ports::History;
+use crate::scheduler::cas::{host_of, without_port};
 use crate::session::{SessionPorts, greet, stored_directory};
 
 /// For so long a look says how a CA is doing.
@@ -59,9 +60,40 @@ impl fmt::Display for Change {
 
 /// Looks at the directory of a CA, notes what came of it and keeps a copy. Nothing else is asked.
 pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfile) -> Look {
+    let (look, at) = peek(ports, profile).await;
+    note(history, &look, at, &[]);
+    look
+}
+
+/// Looks at several CAs at the same time. If all of them are silent in the same way, it is this machine
+/// that is cut off, and nobody is noted to be down.
+pub async fn look_at_all(
+    ports: &SessionPorts,
+    history: &dyn History,
+    profiles: &[&CaProfile],
+) -> Vec<Look> {
+    let looks = profiles.iter().map(|profile| peek(ports, profile));
+    let looks = join_all(looks).await;
+    let host = |profile: &CaProfile| {
+        let url = profile.directories.first();
+        url.map(|url| without_port(host_of(url)).to_owned())
+    };
+    for (nth, (look, at)) in looks.iter().enumerate() {
+        let own = profiles.get(nth).and_then(|profile| host(profile));
+        let others = looks.iter().zip(profiles);
+        // Two services of one machine are not unrelated.
+        let others = others.filter(|(_, profile)| host(profile) != own);
+        let others = others.map(|((other, _), _)| contact(other));
+        note(history, look, *at, &others.collect::<Vec<_>>());
+    }
+    looks.into_iter().map(|(look, _)| look).collect()
+}
+
+/// Looks, and notes nothing. Also answers when.
+async fn peek(ports: &SessionPorts, profile: &CaProfile) -> (Look, Timestamp) {
     let before = stored_directory(ports, profile, &profile.directories);
     let seen = greet(ports, profile).await;
-    let (result, mut differs) = (seen.as_ref().map(|greeting| greeting.took), Vec::new());
+    let mut differs = Vec::new();
     if let Ok(greeting) = &seen {
         if let Some(before) = before {
             differs = changes(&before.directory, &greeting.directory);
@@ -71,31 +103,41 @@ pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfi
             tracing::warn!(ca = %profile.name, cause = %error, "no copy of the directory was kept");
         }
     }
-    // A machine that is cut off has not seen that the CA is down.
-    let blind = result.is_err_and(|failure| failure.silence().is_some_and(outage::is_local));
-    let sighting = Sighting {
-        ca: profile.name.clone(),
-        at: ports.clock.now(),
-        result: result.map_err(|failure| failure.lines().join(": ")),
-    };
-    if !blind && let Err(error) = history.sight(&sighting) {
-        tracing::warn!(ca = %profile.name, cause = %error, "the look could not be noted");
-    }
-    Look {
+    let look = Look {
         ca: profile.name.clone(),
         result: seen.map(|greeting| greeting.took),
         changes: differs,
+    };
+    (look, ports.clock.now())
+}
+
+/// What a look at one CA says about the network.
+fn contact(look: &Look) -> Contact {
+    match look.result.as_ref().err().and_then(Failure::silence) {
+        // An error page is an answer.
+        None => Contact::Answered,
+        Some(stage) => Contact::Silent(stage),
     }
 }
 
-/// Looks at several CAs at the same time.
-pub async fn look_at_all(
-    ports: &SessionPorts,
-    history: &dyn History,
-    profiles: &[&CaProfile],
-) -> Vec<Look> {
-    let looks = profiles.iter().map(|profile| look(ports, history, profile));
-    join_all(looks).await
+/// Notes a look. A machine that is cut off has not seen that the CA is down.
+fn note(history: &dyn History, look: &Look, at: Timestamp, others: &[Contact]) {
+    if let Contact::Silent(stage) = contact(look)
+        && outage::judge(stage, others) == Verdict::Local
+    {
+        return;
+    }
+    let result = look.result.as_ref();
+    let sighting = Sighting {
+        ca: look.ca.clone(),
+        at,
+        result: result
+            .copied()
+            .map_err(|failure| failure.lines().join(": ")),
+    };
+    if let Err(error) = history.sight(&sighting) {
+        tracing::warn!(ca = %look.ca, cause = %error, "the look could not be noted");
+    }
 }
 
 /// What is not the same in two directories, as far as Waxwing or its operator goes by it.

@@ -28,7 +28,7 @@ use crate::session::CaSession;
 
 mod accounts;
 mod attempt;
-mod cas;
+pub(crate) mod cas;
 mod desk;
 mod issued;
 mod leftover;
@@ -118,7 +118,7 @@ async fn work(
         id: &id,
         rehearsal: orders.rehearsal,
         asker: orders.asker,
-        down_since: down_since(ports),
+        down_since: std::sync::Mutex::new(down_since(ports)),
         stop,
         sessions: Arc::default(),
         fresh: Arc::default(),
@@ -212,7 +212,7 @@ pub(crate) struct Shift<'a> {
     rehearsal: bool,
     asker: Asker,
     /// CAs that have been down, as earlier runs left it.
-    down_since: BTreeMap<CaName, Timestamp>,
+    down_since: std::sync::Mutex<BTreeMap<CaName, Timestamp>>,
     stop: &'a Stop,
     sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
     /// Certificates that were issued in this run, and by whom.
@@ -304,7 +304,8 @@ impl Shift<'_> {
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
         let spent = self.spent(&job.certificate);
-        let circumstances = self.circumstances(&spent);
+        let down = self.down();
+        let circumstances = self.circumstances(&spent, &down);
         let item = plan::item(
             self.settings,
             &job.certificate,
@@ -369,10 +370,20 @@ impl Shift<'_> {
         )
     }
 
-    fn circumstances<'c>(&'c self, spent: &'c BTreeMap<CaName, Timestamp>) -> Circumstances<'c> {
+    /// CAs that have been down, without those that have answered in this run.
+    fn down(&self) -> BTreeMap<CaName, Timestamp> {
+        let down = self.down_since.lock();
+        down.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn circumstances<'c>(
+        &self,
+        spent: &'c BTreeMap<CaName, Timestamp>,
+        down_since: &'c BTreeMap<CaName, Timestamp>,
+    ) -> Circumstances<'c> {
         Circumstances {
             digests: &NO_DIGESTS,
-            down_since: &self.down_since,
+            down_since,
             spent,
             asker: self.asker,
             now: self.now(),
@@ -383,7 +394,7 @@ impl Shift<'_> {
     fn rehearsing(&self) -> Self {
         Self {
             rehearsal: true,
-            down_since: BTreeMap::new(),
+            down_since: std::sync::Mutex::default(),
             sessions: Arc::clone(&self.sessions),
             fresh: Arc::default(),
             rehearsed: Arc::default(),

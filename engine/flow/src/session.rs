@@ -338,8 +338,9 @@ impl Conversation {
                 Err(error) => error,
             };
             if names_no_endpoint(&error) && self.copied.swap(false, Ordering::Relaxed) {
-                // The copy of the directory may be out of date.
-                if self.refresh().await {
+                // The copy of the directory may be out of date. What may have been taken there is not
+                // sent again without a look; whoever looks and sends it then finds the new endpoint.
+                if self.refresh().await && !error.outcome_is_unknown() {
                     continue;
                 }
             }
@@ -539,17 +540,17 @@ pub(crate) fn policy(profile: &CaProfile) -> Policy {
     }
 }
 
-/// True if the answer is that of something which is no ACME endpoint (any more).
+/// True if the answer is that of something which is no ACME endpoint (any more): a page with a good
+/// status, too.
 fn names_no_endpoint(error: &CaError) -> bool {
-    if error.outcome_is_unknown() {
-        return false;
-    }
     match error {
         CaError::Answer(error) => {
             matches!(error.status, Some(404 | 405 | 410))
                 || matches!(
                     error.kind,
-                    AcmeErrorKind::NotJson { .. } | AcmeErrorKind::Malformed { .. }
+                    AcmeErrorKind::NotJson { .. }
+                        | AcmeErrorKind::Malformed { .. }
+                        | AcmeErrorKind::MissingHeader { .. }
                 )
         }
         CaError::Transport(error) => {

@@ -1,6 +1,7 @@
 //! One CA of the list after the other, as far as the policy of fail-over goes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -10,7 +11,7 @@ use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::outage::{self, Contact, Verdict};
-use waxwing_core::plan::hold;
+use waxwing_core::plan::hold::{self, Hold};
 use waxwing_core::plan::{Action, Stored};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::settings::CertificateSettings;
@@ -210,7 +211,8 @@ impl Shift<'_> {
         tried: &BTreeSet<CaName>,
     ) -> choose::Choice<'s> {
         let spent = self.spent(&case.job.certificate);
-        let circumstances = self.circumstances(&spent);
+        let down = self.down();
+        let circumstances = self.circumstances(&spent, &down);
         let mut standings = if self.rehearsal {
             BTreeMap::new()
         } else {
@@ -268,7 +270,14 @@ impl Shift<'_> {
             .into_iter()
             .map(|(ca, why)| format!("{ca} was not asked: {why}"));
         report.notes.extend(notes);
-        Outcome::Failed(None)
+        match &report.next_try {
+            // Nobody was asked: by force it is not due, and a CA has asked for a wait or its limit is used up.
+            Some((until, ca)) if tried.is_empty() => Outcome::Held(Hold::Asked {
+                ca: ca.clone(),
+                until: *until,
+            }),
+            _ => Outcome::Failed(None),
+        }
     }
 
     /// The CAs to choose from, in order; for a rehearsal their staging CAs.
@@ -419,6 +428,10 @@ impl Shift<'_> {
 
     /// Notes what came of talking to a CA.
     pub(super) fn sight(&self, ca: &CaName, result: Result<Duration, String>) {
+        if result.is_ok() {
+            let down = self.down_since.lock();
+            down.unwrap_or_else(PoisonError::into_inner).remove(ca);
+        }
         let sighting = Sighting {
             ca: ca.clone(),
             at: self.now(),
@@ -491,7 +504,7 @@ impl Shift<'_> {
 }
 
 /// A host without its port.
-fn without_port(host: &str) -> &str {
+pub(crate) fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
@@ -499,7 +512,7 @@ fn without_port(host: &str) -> &str {
 }
 
 /// The host of a URL, with its port if there is one.
-fn host_of(url: &str) -> &str {
+pub(crate) fn host_of(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
 }

@@ -110,6 +110,15 @@ impl Ca {
     /// Answers one request.
     pub(crate) fn answer(&mut self, request: &Request, dns: &Dns, now: Timestamp) -> Response {
         let path = request.url.strip_prefix(&self.base).unwrap_or_default();
+        if path == "/page" {
+            // Something of this host that is no ACME endpoint.
+            return Response {
+                status: 200,
+                headers: vec![("content-type".to_owned(), "text/html".to_owned())],
+                body: b"<html>Welcome</html>".to_vec(),
+                elapsed: Duration::from_millis(1),
+            };
+        }
         let (status, location, body) = match (request.method, path) {
             (Method::Get, "/directory") => (200, None, self.directory().to_string()),
             (Method::Head, "/nonce") => (200, None, String::new()),

@@ -8,11 +8,12 @@ use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::plan::Asker;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{CertificateSettings, Settings};
+use waxwing_core::time::Timestamp;
 
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
-use crate::history::ClosedResult;
+use crate::history::{ClosedResult, Sighting};
 use crate::monitor;
 use crate::ports::Clock;
 use crate::report::{CertificateReport, Outcome, RunReport};
@@ -230,6 +231,88 @@ async fn without_a_resolver_even_the_only_ca_is_not_to_blame() {
             .iter()
             .any(|seen| seen.result.is_err())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn cas_that_are_silent_alike_are_not_noted_to_be_down() {
+    let (world, settings) = due(&["first", "second"]).await;
+    let profiles: Vec<_> = settings.cas.values().collect();
+    let failed = || {
+        let state = world.state();
+        let seen = state.memory.sightings.iter();
+        let failed = seen.filter(|seen| seen.result.is_err());
+        failed.map(|seen| seen.ca.to_string()).collect::<Vec<_>>()
+    };
+    down(&world, "first", true);
+    down(&world, "second", true);
+    let looks = monitor::look_at_all(&world.ports().session, &world, &profiles).await;
+    assert!(looks.iter().all(|look| look.result.is_err()));
+    assert!(failed().is_empty(), "{:?}", failed());
+    down(&world, "second", false);
+    monitor::look_at_all(&world.ports().session, &world, &profiles).await;
+    assert_eq!(failed(), ["first"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_that_is_over_gives_no_ca_up() {
+    let (world, settings) = due(&["first", "second"]).await;
+    Clock::sleep(&world, DAY).await;
+    let since = Sighting {
+        ca: settings.certificates[0].cas[0].clone(),
+        at: world.now() - HOUR * 13,
+        result: Err("no connection".to_owned()),
+    };
+    world.state().memory.sightings.push(since);
+    // It is back, and has another trouble once.
+    world.state().always = Some(("first.example/order", Fault::Later));
+    let report = timer(&world, &settings, Force::No).await;
+    assert_eq!(only(&report).failures.len(), 1, "{:?}", only(&report));
+    assert_eq!(issued_by(&report), None, "{:?}", only(&report));
+    let (_, ca) = only(&report).next_try.clone().expect("a next try");
+    assert_eq!(ca.as_str(), "first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_in_the_place_of_an_endpoint_makes_the_directory_be_read_anew() {
+    for moved in ["nonce", "order"] {
+        let (world, settings) = due(&["first"]).await;
+        Clock::sleep(&world, HOUR).await;
+        {
+            let mut state = world.state();
+            let (text, at) = state.disk.directories.values_mut().next().expect("a copy");
+            *text = text.replace(&format!("first.example/{moved}\""), "first.example/page\"");
+            assert!(text.contains("/page"), "{text}");
+            *at = Timestamp::from_unix(1_795_000_000) + DAY * 5;
+        }
+        let before = world.state().cas["first"].orders.len();
+        let report = timer(&world, &settings, Force::No).await;
+        assert_eq!(
+            issued_by(&report).as_deref(),
+            Some("first"),
+            "{moved} {report:?}"
+        );
+        let orders = world.state().cas["first"].orders.len() - before;
+        assert_eq!(orders, 1, "{moved}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_insists_at_a_limit_that_is_used_up_is_told_so() {
+    let world = World::new(&["first"]);
+    let mut first = profile("first");
+    let limit = Limit {
+        count: 1,
+        per: DAY * 30,
+    };
+    first.limits.insert(LimitKind::Orders, limit);
+    let settings = settings(vec![first], shop(&["first"]));
+    timer(&world, &settings, Force::No).await;
+    let report = timer(&world, &settings, Force::Anyway).await;
+    let Outcome::Held(Hold::Asked { ca, until }) = &only(&report).outcome else {
+        panic!("{:?}", only(&report));
+    };
+    assert_eq!(ca.as_str(), "first");
+    assert!(*until > world.now() + DAY);
 }
 
 #[tokio::test(start_paused = true)]
