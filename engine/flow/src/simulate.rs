@@ -35,6 +35,9 @@ use world::{Finished, World};
 /// The life of a certificate from a CA whose profile does not say.
 const USUAL_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
+/// Times in which a CA's limit was used up are remembered for each certificate, the last so many.
+const MOST_LIMITED: usize = 64;
+
 /// A certificate in trouble is looked at so often, to see whether somebody has to be told.
 const WATCHED: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -75,6 +78,7 @@ pub async fn simulate(settings: &Settings, scenario: &Scenario) -> Story {
         agenda: BTreeMap::new(),
         told: BTreeMap::new(),
         expired: BTreeMap::new(),
+        limited: BTreeMap::new(),
         story: Story::new(settings, scenario),
         world,
     };
@@ -123,6 +127,8 @@ struct Play<'a> {
     told: BTreeMap<&'a CertificateName, alert::Step>,
     /// Certificates that are not valid any more, and since when.
     expired: BTreeMap<&'a CertificateName, Timestamp>,
+    /// When what a CA allows was used up, for each certificate that wanted something of it.
+    limited: BTreeMap<&'a CertificateName, Vec<Disturbance>>,
     story: Story,
     world: World,
 }
@@ -153,7 +159,7 @@ impl<'a> Play<'a> {
         let mut jobs = Vec::new();
         for name in &names {
             self.watch(name, at);
-            let Some(certificate) = self.by_name.get(name) else {
+            let Some(certificate) = self.by_name.get(name).copied() else {
                 continue;
             };
             if self.item(certificate, at).is_ordered() {
@@ -236,7 +242,7 @@ impl<'a> Play<'a> {
 
     /// Whether somebody has to be told, and whether it has run out.
     fn watch(&mut self, name: &'a CertificateName, at: Timestamp) {
-        let Some(certificate) = self.by_name.get(name) else {
+        let Some(certificate) = self.by_name.get(name).copied() else {
             return;
         };
         let (validity, suggestion, failures) = self.world.state_of(name);
@@ -271,7 +277,7 @@ impl<'a> Play<'a> {
 
     /// The longest stretch in the last third of a life in which a CA that may be asked could have
     /// issued: what is long enough makes an expiry our fault. What was before the beginning does not
-    /// count.
+    /// count, nor does a time in which what the CA allows was used up.
     fn excuse(&self, certificate: &CertificateSettings, life: Window) -> Duration {
         let third = Window {
             start: (life.end - life.end.since(life.start) / 3).max(self.scenario.window.start),
@@ -281,15 +287,33 @@ impl<'a> Play<'a> {
             let profile = self.settings.cas.get(ca);
             *nth == 0 || profile.is_some_and(|it| it.fallback && !it.may_charge && !it.staging)
         });
-        let all = &self.scenario.disturbances;
-        let free = permitted.map(|(_, ca)| disturbance::longest_free(all, ca, third));
+        let limited = self.limited.get(&certificate.name).into_iter().flatten();
+        let disturbances = self.scenario.disturbances.iter();
+        let all: Vec<Disturbance> = disturbances.chain(limited).cloned().collect();
+        let free = permitted.map(|(_, ca)| disturbance::longest_free(&all, ca, third));
         free.max().unwrap_or_default()
     }
 
-    fn item(&self, certificate: &CertificateSettings, at: Timestamp) -> Item {
+    fn item(&mut self, certificate: &'a CertificateSettings, at: Timestamp) -> Item {
         let stored = self.world.stored(&certificate.name, at);
         let down_since = self.world.down_since();
         let spent = self.world.spent(certificate, at);
+        for (ca, until) in &spent {
+            let limited = self.limited.entry(&certificate.name).or_default();
+            let during = Window {
+                start: at,
+                end: *until,
+            };
+            let trouble = Trouble::Down(ca.clone());
+            let mut known = limited.iter().rev();
+            if known.any(|one| one.trouble == trouble && one.during.end == *until) {
+                continue;
+            }
+            if limited.len() >= MOST_LIMITED {
+                limited.remove(0);
+            }
+            limited.push(Disturbance { trouble, during });
+        }
         let circumstances = Circumstances {
             digests: &NO_DIGESTS,
             down_since: &down_since,
@@ -302,7 +326,7 @@ impl<'a> Play<'a> {
 
     /// Puts a certificate down for the run at which something can happen to it next.
     fn look_again(&mut self, name: &'a CertificateName, at: Timestamp) {
-        let Some(certificate) = self.by_name.get(name) else {
+        let Some(certificate) = self.by_name.get(name).copied() else {
             return;
         };
         let item = self.item(certificate, at);

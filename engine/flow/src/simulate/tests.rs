@@ -161,6 +161,19 @@ fn a_machine_that_is_off_for_too_long_is_not_our_fault_but_told() {
 }
 
 #[test]
+fn what_a_ca_allows_is_no_fault_of_ours_and_is_kept() {
+    // A life of a day at a CA that signs the same names five times a week: there is no way.
+    let mut scenario = scenario(60, &[]);
+    let mut settings = world(1, &mut scenario);
+    settings.certificates[0].cas.truncate(1);
+    let name = settings.certificates[0].name.clone();
+    scenario.lives.insert(name, DAY);
+    let story = play(&settings, &scenario);
+    assert!(!story.expired.is_empty(), "it runs out");
+    kept(&story);
+}
+
+#[test]
 fn what_nobody_could_have_done_before_the_beginning_is_not_our_fault() {
     // It ends in five days, and its only CA is down for six.
     let mut scenario = scenario(30, &["first=2026-12-01..+6d"]);
