@@ -63,16 +63,19 @@ pub fn moment(
     chance: u64,
 ) -> Moment {
     let suggested = suggestion.filter(|_| due.because == Because::Suggested);
-    if calendar.is_empty() {
-        // What was drawn from the CA's window is random already.
-        let at = if suggested.is_some() {
-            due.at
-        } else {
+    // What was drawn from the CA's window is random already.
+    let spread = match suggested {
+        Some(suggestion) => off_the_hour(due.at, chance, suggestion.window.start.max(issued)),
+        None => {
             let most = (due.at.since(issued) / 40).min(DAY);
             off_the_hour(due.at - part(most, chance), chance, issued)
+        }
+    };
+    if calendar.is_empty() {
+        return Moment {
+            at: spread,
+            placed: Placed::Spread,
         };
-        let placed = Placed::Spread;
-        return Moment { at, placed };
     }
     let in_window = |open: &Window| Moment {
         at: open.start + part(open.end.since(open.start), chance),
@@ -103,7 +106,7 @@ pub fn moment(
     match calendar.open_between(due.at, due.safe_until).first() {
         Some(open) => in_window(open),
         None => Moment {
-            at: due.at,
+            at: spread,
             placed: Placed::WithoutWindow,
         },
     }
@@ -250,12 +253,12 @@ mod tests {
             Placed::InWindow,
         );
         // Nothing is left before the safe floor of 2027-02-06.
-        let due_at = "2027-01-17T04:37:00Z";
+        let (from, until) = ("2027-01-16T03:37:00Z", "2027-01-17T04:37:00Z");
         check(
             &night,
             &["2026-12-10..2027-02-10"],
-            due_at,
-            due_at,
+            from,
+            until,
             Placed::WithoutWindow,
         );
     }
@@ -284,10 +287,18 @@ mod tests {
         let sunday = calendar(&["Sun 01:00-05:00"], &[]);
         let found = moment(&due, issued, Some(&suggestion), &sunday, 7).at;
         assert_eq!(&found.to_string()[..10], "2027-01-17");
-        // Without windows what was drawn stays.
+        // Without windows what was drawn stays, but for the top of an hour.
         let none = Calendar::default();
         let found = moment(&due, issued, Some(&suggestion), &none, 7).at;
-        assert_eq!(found, suggestion.chosen);
+        let earlier = suggestion.chosen.since(found).as_secs();
+        assert!((120..3600).contains(&earlier), "{found}");
+        let other = Suggestion {
+            chosen: at("2027-01-22T12:34:56Z"),
+            ..suggestion
+        };
+        let (due, issued) = ninety(Some(&other));
+        let found = moment(&due, issued, Some(&other), &none, 7).at;
+        assert_eq!(found, other.chosen);
     }
 
     #[test]

@@ -267,10 +267,11 @@ impl Machine {
                     self.run.stage = Stage::Storing;
                     Effect::Download { url }
                 }
+                // RFC 8555 section 7.1.3 has the URL come with the status. Giving such an order up
+                // would make a second certificate.
                 None => {
-                    let ca = self.run.terms.ca.clone();
-                    let what = "the order is valid but names no certificate".to_owned();
-                    self.fail(Failure::Mismatch { ca, what })
+                    self.run.stage = Stage::Finalizing;
+                    self.poll(status, retry_after, now)
                 }
             },
             // The reason is in the authorizations more often than in the order.

@@ -430,6 +430,29 @@ fn waits_end() {
 }
 
 #[test]
+fn a_valid_order_without_its_certificate_is_looked_at_again() {
+    let without = || {
+        let mut order = order(OrderStatus::Valid);
+        order.certificate = None;
+        Event::OrderSeen {
+            order,
+            retry_after: None,
+        }
+    };
+    let late = START + Duration::from_secs(86_400);
+    let begun = || after(fresh(), good("processing")).0.step(without(), START);
+    let (machine, effect) = begun();
+    let shown = words(&effect);
+    assert!(shown.starts_with("read the order"), "{shown}");
+    let (_, effect) = machine.step(seen(OrderStatus::Valid), START);
+    assert_eq!(words(&effect), "download the certificate");
+    // Giving it up would make another one: it is kept for the next run.
+    let (machine, _) = begun().0.step(without(), late);
+    let (_, effect) = machine.step(cleaned(), late);
+    assert_eq!(words(&effect), "end transient, journal kept");
+}
+
+#[test]
 fn a_name_refused_behind_a_pending_order_is_found() {
     let (mut machine, _) = after(fresh(), good("answered"));
     let mut asked = Vec::new();

@@ -12,8 +12,9 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::plan::hold::{self, Hold};
-use waxwing_core::plan::{Action, Stored};
+use waxwing_core::plan::{Action, Asker, Stored};
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::schedule;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
@@ -152,10 +153,7 @@ impl Shift<'_> {
             self.note_failure(&mut case, profile, report, started, &failure);
             tried.insert(profile.name.clone());
             if !theirs {
-                let choice = self.choose(&list, &case, &tried);
-                if let Next::Wait { until, ca } = choice.next {
-                    report.next_try = Some((until, ca));
-                }
+                report.next_try = self.next_run(&list, &case);
                 return (Outcome::Failed(Some(failure)), driven_once);
             }
             report.failures.push(CaFailure {
@@ -204,8 +202,35 @@ impl Shift<'_> {
         }
     }
 
+    /// When the runs that come by themselves try again after a failure that no CA is to blame for, and
+    /// where.
+    fn next_run(&self, list: &[CaName], case: &Case<'_>) -> Option<(Timestamp, CaName)> {
+        if self.rehearsal {
+            return None;
+        }
+        match self
+            .choose_as(Asker::Timer, list, case, &BTreeSet::new())
+            .next
+        {
+            Next::Wait { until, ca } => Some((until, ca)),
+            // Nothing holds it: the next one does.
+            Next::Ask { ca, .. } => Some((self.now() + schedule::TIMER, ca.name.clone())),
+            Next::Nobody => None,
+        }
+    }
+
     fn choose<'s>(
         &'s self,
+        list: &[CaName],
+        case: &Case<'_>,
+        tried: &BTreeSet<CaName>,
+    ) -> choose::Choice<'s> {
+        self.choose_as(self.asker, list, case, tried)
+    }
+
+    fn choose_as<'s>(
+        &'s self,
+        asker: Asker,
         list: &[CaName],
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
@@ -242,7 +267,7 @@ impl Shift<'_> {
             } else {
                 hold::haste(&case.action)
             },
-            by_hand: self.asker.by_hand(),
+            by_hand: asker.by_hand(),
             now: circumstances.now,
         })
     }

@@ -144,6 +144,8 @@ async fn a_machine_without_network_blames_no_ca_and_spends_no_fallback() {
             panic!("{outcome:?}");
         };
         assert_eq!(hosts.len(), 2, "{hosts:?}");
+        let (at, ca) = only(&report).next_try.clone().expect("a next try");
+        assert_eq!((at, ca.as_str()), (world.now() + HOUR, "first"));
         Clock::sleep(&world, HOUR).await;
     }
     world.state().always = None;
