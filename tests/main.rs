@@ -7,6 +7,8 @@
 
 mod cases {
     mod account;
+    #[cfg(unix)]
+    mod browser;
     mod cli;
     mod counts;
     mod crash;

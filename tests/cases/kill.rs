@@ -90,6 +90,17 @@ fn killed(rig: &Rig, judge: &Judge, moment: &str, nth: u64, after: Duration) {
     // A second order stands for one whose URL was lost, and such a one is never finalized: whatever
     // the moment, the CA has made one certificate, which is the one that is stored.
     assert_eq!(judge.issued() - issued, 1, "{moment}: certificates made");
+    // What was issued is known, once, whichever of the two processes noted it.
+    let history = rig.waxwing(&["history", &name, "--json"]);
+    let read: serde_json::Value = serde_json::from_str(&history.stdout).expect("JSON");
+    let records = read["result"]["records"].as_array().into_iter().flatten();
+    let known = records.filter(|record| record["what"] == "issue" && record["ok"] == true);
+    assert_eq!(
+        known.count(),
+        1,
+        "{moment}: noted as issued:\n{}",
+        history.stdout
+    );
     let open = rig.path("state/journal");
     let entries = fs::read_dir(&open).into_iter().flatten().flatten();
     let left: Vec<_> = entries.map(|entry| entry.file_name()).collect();

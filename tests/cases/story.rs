@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use waxwing_world::ca;
 use waxwing_world::fault::{Fault, What};
@@ -14,7 +14,7 @@ use waxwing_world::traffic::Class;
 use crate::cases::rig::{CaSection, Judge, Rig, certificate, finish, until};
 
 /// An answer of the daemon: its status line and its body.
-fn get(address: &str, path: &str) -> (String, String) {
+pub(super) fn get(address: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).expect("it listens");
     write!(
         stream,
@@ -28,6 +28,38 @@ fn get(address: &str, path: &str) -> (String, String) {
         head.lines().next().unwrap_or_default().to_owned(),
         body.to_owned(),
     )
+}
+
+/// A daemon whose first pass is over, and where it answers.
+pub(super) fn daemon(rig: &Rig) -> (Child, String) {
+    let log = rig.path("daemon.log");
+    let child = rig
+        .command(&["daemon"])
+        .stderr(Stdio::from(File::create(&log).expect("a log")))
+        .spawn()
+        .expect("it starts");
+    let logged = || fs::read_to_string(&log).expect("a log");
+    until("the daemon to listen", || {
+        let text = logged();
+        assert!(!text.contains("error:"), "{text}");
+        text.contains("address=")
+    });
+    let text = logged();
+    let address = text.split("address=").nth(1).expect("an address");
+    let address = address.split_whitespace().next().expect("an address");
+    until("the first pass to be over", || {
+        get(address, "/readyz").0.contains("200")
+    });
+    (child, address.to_owned())
+}
+
+/// Asks a daemon to end, and sees that it ends well.
+pub(super) fn dismiss(child: Child) {
+    let term = Command::new("kill")
+        .args(["-s", "TERM", &child.id().to_string()])
+        .status();
+    assert!(term.expect("kill runs").success());
+    finish(child).expect(0);
 }
 
 #[track_caller]
@@ -67,28 +99,7 @@ fn everybody_tells_the_same_story_of_an_outage() {
     ));
     // The outage.
     first.fault(Fault::always(Class::Directory, What::CloseBefore));
-    let log = rig.path("daemon.log");
-    let child = rig
-        .command(&["daemon"])
-        .stderr(Stdio::from(File::create(&log).expect("a log")))
-        .spawn()
-        .expect("it starts");
-    let logged = || fs::read_to_string(&log).expect("a log");
-    until("the daemon to listen", || {
-        let text = logged();
-        assert!(!text.contains("error:"), "{text}");
-        text.contains("address=")
-    });
-    let text = logged();
-    let address = text.split("address=").nth(1).expect("an address");
-    let address = address
-        .split_whitespace()
-        .next()
-        .expect("an address")
-        .to_owned();
-    until("the first pass to be over", || {
-        get(&address, "/readyz").0.contains("200")
-    });
+    let (child, address) = daemon(&rig);
 
     // What it shows.
     says(&get(&address, "/healthz").0, &["200"]);
@@ -140,9 +151,5 @@ fn everybody_tells_the_same_story_of_an_outage() {
     });
     let page = get(&address, "/").1;
     assert!(!page.contains("down since"), "{page}");
-    let term = Command::new("kill")
-        .args(["-s", "TERM", &child.id().to_string()])
-        .status();
-    assert!(term.expect("kill runs").success());
-    finish(child).expect(0);
+    dismiss(child);
 }
