@@ -7,6 +7,8 @@
 //!
 //! Start reading at [`store`] for what is on disk, at [`http`] for what goes over the wire.
 
+pub mod append;
+pub mod audit;
 pub mod export;
 pub mod history;
 pub mod outfile;
