@@ -7,6 +7,8 @@
 
 mod cases {
     mod account;
+    #[cfg(unix)]
+    mod audit;
     mod cli;
     mod counts;
     mod crash;

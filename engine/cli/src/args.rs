@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::process::Process;
+
 /// Renews TLS certificates and never lets one expire.
 #[derive(Debug, Parser)]
 #[command(
@@ -46,6 +48,9 @@ pub(crate) struct Global {
     /// Show more of what happens on stderr; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What is not written on it.
+    #[arg(skip)]
+    pub(crate) process: Process,
 }
 
 /// What to do.

@@ -297,9 +297,14 @@ pub fn needs(settings: &Settings, secrets: &[&SecretRef], state: &Path, program:
     }
     read.extend(settings.network.trust.as_deref());
     read.extend(settings.cas.values().filter_map(|ca| ca.trust.as_deref()));
-    // A file is replaced by another one beside it, so its folder is what is written.
+    // A file is replaced by another one beside it, or moved away, so its folder is what is written.
     let textfile = settings.metrics.textfile.as_deref();
-    writable.extend(textfile.and_then(Path::parent).map(Path::to_owned));
+    let log = settings.log.file.as_ref().map(|file| file.path.as_path());
+    let grown = textfile
+        .into_iter()
+        .chain(log)
+        .chain(settings.log.audit.as_deref());
+    writable.extend(grown.filter_map(Path::parent).map(Path::to_owned));
     let temp = |path: &Path| {
         ["/tmp", "/var/tmp"]
             .iter()

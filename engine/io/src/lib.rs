@@ -36,5 +36,6 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod listen;
+pub mod logfile;
 
 pub mod contract;
