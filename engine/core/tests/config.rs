@@ -112,6 +112,7 @@ fn what_a_timer_needs_follows_from_the_full_example() {
         shown(&found.programs),
         ["/usr/bin/systemctl", "/usr/bin/vault", "/usr/sbin/nginx"]
     );
+    assert_eq!(shown(&found.logs), ["/var/log/waxwing"]);
     assert_eq!(found.credentials, ["dme-secret-key"]);
     assert_eq!(found.environment, ["TOKEN"]);
     assert!(!found.shared_temp && !found.raises_rights());
