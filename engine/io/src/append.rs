@@ -165,12 +165,9 @@ pub fn look(path: &Path) -> Result<(), AppendError> {
     })
 }
 
-/// True if somebody else could put another file in the place of this one.
+/// True for a file in whose place somebody else could put another one.
 pub fn can_be_replaced(path: &Path) -> bool {
-    let Some(folder) = path.parent() else {
-        return false;
-    };
-    matches!(permission::open_to_others(folder), Ok(Some(_)))
+    matches!(permission::open_to_others(path), Ok(Some(_)))
 }
 
 /// The content of a file of records, as far as it goes up to `most` bytes; none if it is not there.
@@ -262,6 +259,21 @@ mod tests {
         }
         assert!(open(folder.path(), Missing::Made).is_err(), "a folder");
         assert!(!at("nothing").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_in_a_folder_of_everybody_can_be_replaced() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("trail");
+        assert!(!can_be_replaced(&path), "it is not there");
+        open(&path, Missing::Made).expect("made");
+        for (mode, open) in [(0o755, false), (0o775, true), (0o1777, false)] {
+            let rights = fs::Permissions::from_mode(mode);
+            fs::set_permissions(folder.path(), rights).expect("a mode");
+            assert_eq!(can_be_replaced(&path), open, "{mode:o}");
+        }
     }
 
     #[test]

@@ -39,8 +39,7 @@ fn judged(topic: &'static str, path: &Path, seen: Result<(), AppendError>) -> Fo
             .causes([error.cause.to_string()])
             .hint(Some(error.hint()));
     }
-    let folder = path.parent().filter(|folder| folder.is_dir());
-    if let Some(folder) = folder.filter(|_| append::can_be_replaced(path)) {
+    if let Some(folder) = path.parent().filter(|_| append::can_be_replaced(path)) {
         let text = format!("others could put another file in the place of {shown}");
         let hint = format!("a folder of its own, as {}/waxwing", folder.display());
         return Found::new(Verdict::Warn, topic, text).hint(Some(hint));
