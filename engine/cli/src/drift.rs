@@ -4,6 +4,7 @@
 use waxwing_core::settings::{AccountSettings, SecretRef};
 use waxwing_flow::account::{self, Drift};
 use waxwing_flow::ports::{CertificateStore as _, StoreError};
+use waxwing_flow::terms;
 use waxwing_io::keys::LocalKeys;
 use waxwing_io::store::FileStore;
 
@@ -25,6 +26,7 @@ pub(crate) fn drift(loaded: &Loaded, store: &FileStore) -> Result<Vec<Drift>, St
         let Some(profile) = settings.cas.get(&ca) else {
             continue;
         };
+        found.extend(terms::of_ca(store, &ca)?.map(Drift::Terms));
         for record in store.accounts(&ca)? {
             if record.usable().is_some() {
                 let differs = account::drift(&LocalKeys, &secrets, profile, &record, &account);

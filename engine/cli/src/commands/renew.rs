@@ -212,7 +212,10 @@ impl Pass<'_> {
         match &passed.after {
             Some(after) if !self.rehearsal => {
                 let (loaded, history) = (self.loaded, self.history);
-                tell::tell(loaded, history, &passed.report, after, self.asker, terminal)
+                let report = &passed.report;
+                tell::tell(
+                    loaded, self.store, history, report, after, self.asker, terminal,
+                )
             }
             _ => Vec::new(),
         }
