@@ -19,6 +19,9 @@ pub use line::{LINE_CAP, SCHEMA};
 /// In the state folder: acts that could not be written where they belong.
 const KEPT: &str = "audit-unwritten.jsonl";
 
+/// What its name begins with, and that of a file in which a process has taken it.
+const KEPT_STEM: &str = "audit-unwritten.";
+
 /// So much is kept there. A run writes about a kilobyte for each certificate.
 const KEPT_CAP: u64 = 16 << 20;
 
@@ -75,10 +78,18 @@ impl Place {
         self.state.join(KEPT)
     }
 
+    /// Every file with lines that are kept, those included that a process which has died had taken.
+    fn kept_files(&self) -> Vec<PathBuf> {
+        append::beside(&self.kept(), KEPT_STEM)
+    }
+
     /// How many lines could not be written yet.
     pub fn unwritten(&self) -> usize {
-        let kept = append::read(&self.kept(), KEPT_CAP).ok().flatten();
-        kept.map_or(0, |kept| kept.split(|byte| *byte == b'\n').count() - 1)
+        let lines = self.kept_files().into_iter().filter_map(|path| {
+            let kept = append::read(&path, KEPT_CAP).ok().flatten()?;
+            Some(kept.iter().filter(|byte| **byte == b'\n').count())
+        });
+        lines.sum()
     }
 
     /// Whether it can be written. Nothing is made to find out.
@@ -126,7 +137,7 @@ impl AuditFile {
     /// be written before is written now, if that is possible.
     pub fn begin(&self) {
         self.begins.store(true, Ordering::Relaxed);
-        if self.place.kept().exists() {
+        if !self.place.kept_files().is_empty() {
             // If not, there is nothing new to say.
             let _later = self.add("", true);
         }
@@ -152,32 +163,39 @@ impl AuditFile {
             path: path.clone(),
             cause: cause.into(),
         };
-        let taken = self.take_kept();
-        if let Some((_, kept)) = &taken {
+        let taken = self.take_kept(lines.is_empty());
+        for (_, kept) in &taken {
             append::add(&mut file, kept).map_err(failed)?;
         }
         if !lines.is_empty() {
             append::add(&mut file, lines.as_bytes()).map_err(failed)?;
         }
-        if must_last || taken.is_some() {
+        if must_last || !taken.is_empty() {
             file.sync_data().map_err(failed)?;
         }
-        if let Some((from, _)) = taken {
+        for (from, _) in taken {
             // Doubled lines are better than lost ones.
             let _left = append::remove(&from);
         }
         Ok(())
     }
 
-    /// What was kept, under a name that no other process takes it by.
-    fn take_kept(&self) -> Option<(PathBuf, Vec<u8>)> {
+    /// What was kept, under a name by which no other process takes it; with `all` also what one that has
+    /// died had taken. One that lives may be at it just then, and doubles it.
+    fn take_kept(&self, all: bool) -> Vec<(PathBuf, Vec<u8>)> {
         let kept = self.place.kept();
-        let ours = kept.with_extension(format!("{}.jsonl", self.header.who.pid));
-        if kept.exists() {
-            append::rename(&kept, &ours).ok()?;
+        if !all && !kept.exists() {
+            return Vec::new();
         }
-        let bytes = append::read(&ours, KEPT_CAP).ok().flatten()?;
-        Some((ours, bytes))
+        let ours = kept.with_extension(format!("{}.jsonl", self.header.who.pid));
+        // Another process may have been faster.
+        let _gone = append::rename(&kept, &ours);
+        let files = self.place.kept_files().into_iter();
+        let taken = files.filter_map(|path| {
+            let bytes = append::read(&path, KEPT_CAP).ok().flatten()?;
+            Some((path, bytes))
+        });
+        taken.collect()
     }
 
     /// Keeps a line that could not be written, or puts it into the log.
@@ -202,8 +220,16 @@ impl AuditFile {
             append::add(&mut file, line.as_bytes()).map_err(failed)?;
             file.sync_data().map_err(failed)
         };
-        if let Err(cause) = keep() {
-            tracing::error!(%cause, line = line.trim_end(), "an act is in no audit trail but this log");
+        let line = line.trim_end();
+        match (keep(), self.missing()) {
+            (Ok(()), _) => {}
+            (Err(cause), Missing::Made) => {
+                tracing::error!(%cause, line, "an act is in no audit trail but this log");
+            }
+            // Somebody who only looks, and who may not belong here.
+            (Err(cause), Missing::Refused) => {
+                tracing::debug!(%cause, line, "an act is in no trail")
+            }
         }
     }
 }

@@ -343,6 +343,23 @@ fn what_cannot_be_written_is_kept_and_follows_later() {
 }
 
 #[test]
+fn what_a_process_had_taken_when_it_died_follows_too() {
+    let desk = Desk::new();
+    let line = line::line(
+        &header(),
+        Stands.now(),
+        Some("1"),
+        &Act::RunEnded { stopped: false },
+    );
+    let taken = desk.place().state.join("audit-unwritten.99.jsonl");
+    fs::write(&taken, line).expect("written");
+    assert_eq!(desk.place().unwritten(), 1);
+    begin(&desk.trail(), "2");
+    assert_eq!(desk.runs(), ["1", "2"]);
+    assert!(!taken.exists());
+}
+
+#[test]
 fn a_trail_that_was_moved_away_is_begun_anew() {
     let desk = Desk::new();
     let trail = desk.trail();
