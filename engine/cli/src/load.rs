@@ -25,6 +25,7 @@ use waxwing_io::permission;
 
 use crate::args::Global;
 use crate::embedded::EMBEDDED;
+use crate::log::Log;
 
 /// A configuration, ready to be wired.
 pub(crate) struct Loaded {
@@ -40,11 +41,15 @@ pub(crate) struct Loaded {
     pub(crate) audit: Arc<AuditTrail>,
     /// Where it is written, if the operator wants that.
     pub(crate) trail: Option<Arc<AuditFile>>,
+    /// The log of the process.
+    pub(crate) log: Log,
 }
 
 impl Loaded {
-    /// This process changes something, or hands something out: a trail that is not there is made.
-    pub(crate) fn begin_trail(&self) {
+    /// This process changes something, or hands something out: a trail and a log that are not there are
+    /// made.
+    pub(crate) fn begin_records(&self) {
+        self.log.begin();
         if let Some(trail) = &self.trail {
             trail.begin();
         }
@@ -55,7 +60,7 @@ impl Loaded {
     pub(crate) fn with_trail_of(self, earlier: &Self) -> Self {
         let audit = Arc::clone(&earlier.audit);
         audit.write_to(self.trail.clone().map(|trail| trail as Arc<dyn AuditLog>));
-        self.begin_trail();
+        self.begin_records();
         Self { audit, ..self }
     }
 }
@@ -347,6 +352,7 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
         state,
         audit: Arc::new(audit),
         trail,
+        log: global.process.log.clone(),
     })
 }
 

@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::fmt::{FormatFields, MakeWriter};
@@ -34,8 +34,8 @@ pub(crate) struct Manner {
 }
 
 /// The log of the process. The default is none.
-#[derive(Default)]
-pub(crate) struct Log(Option<Started>);
+#[derive(Clone, Default)]
+pub(crate) struct Log(Option<Arc<Started>>);
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,16 +86,23 @@ impl Log {
         let (file_json, file_json_switch) = switched(json().with_writer(to_file()), plan.file_json);
         let layers = vec![text, json_stderr, file_text, file_json];
         match tracing_subscriber::registry().with(layers).try_init() {
-            Ok(()) => Self(Some(Started {
+            Ok(()) => Self(Some(Arc::new(Started {
                 manner,
                 text: text_switch,
                 json: json_switch,
                 file_text: file_text_switch,
                 file_json: file_json_switch,
                 file,
-            })),
+            }))),
             // The first start stands.
             Err(_started) => Self(None),
+        }
+    }
+
+    /// This process changes something: from now on a file that is not there is made.
+    pub(crate) fn begin(&self) {
+        if let Some(started) = &self.0 {
+            started.file.state().begins = true;
         }
     }
 
@@ -262,26 +269,34 @@ struct InFile {
 #[derive(Default)]
 struct FileState {
     file: Option<LogFile>,
+    /// False for a process that only looks: it may be another user's, and must not make files.
+    begins: bool,
     /// True if the last record could not be written: that is said once and not for each.
     failing: bool,
 }
 
 impl InFile {
     fn lead_to(&self, file: Option<LogFile>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = FileState {
-            file,
-            failing: false,
-        };
+        let mut state = self.state();
+        state.file = file;
+        state.failing = false;
+    }
+
+    fn state(&self) -> MutexGuard<'_, FileState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Takes for Arc<InFile> {
     fn take(&self, record: &[u8]) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let Some(file) = &state.file else {
             return;
         };
+        if !state.begins {
+            logfile::write_if_ours(file, record);
+            return;
+        }
         match logfile::write(file, record) {
             Ok(()) => state.failing = false,
             Err(error) => {

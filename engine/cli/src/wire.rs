@@ -112,7 +112,7 @@ const STATE_IS_ELSEWHERE: &str = "[state] dir, --state-dir or WAXWING_STATE name
 pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     let opened = FileStore::open(&loaded.state, loaded.settings.state.keep_versions);
     // Whoever opens it is about to change something.
-    loaded.begin_trail();
+    loaded.begin_records();
     named(opened, loaded)
 }
 

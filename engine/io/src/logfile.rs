@@ -34,6 +34,15 @@ pub fn write(file: &LogFile, record: &[u8]) -> Result<(), AppendError> {
     append::add(&mut log, record).map_err(failed)
 }
 
+/// The same for a process that only looks and may be anybody's: a log that is there and ours gets the
+/// record, and nothing else happens.
+pub fn write_if_ours(file: &LogFile, record: &[u8]) {
+    if let Ok(mut log) = append::open(&file.path, Missing::Refused) {
+        // Whoever writes for good says what is wrong.
+        let _untold = append::add(&mut log, record);
+    }
+}
+
 /// Moves every log one place on, the oldest first.
 fn shift(file: &LogFile) -> std::io::Result<()> {
     let oldest = file.keep.saturating_sub(1);
@@ -93,6 +102,21 @@ mod tests {
                 .collect();
             assert_eq!(found, want, "{keep}");
         }
+    }
+
+    #[test]
+    fn who_only_looks_makes_no_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = LogFile {
+            path: folder.path().join("log"),
+            size: 4,
+            keep: 2,
+        };
+        write_if_ours(&file, b"a\n");
+        assert!(!file.path.exists());
+        write(&file, b"b\n").expect("written");
+        write_if_ours(&file, b"c\n");
+        assert_eq!(fs::read_to_string(&file.path).expect("text"), "b\nc\n");
     }
 
     #[test]

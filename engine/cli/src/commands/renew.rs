@@ -127,7 +127,7 @@ impl Pass<'_> {
             ..
         } = *self;
         let now = start::now();
-        loaded.begin_trail();
+        loaded.begin_records();
         loaded.audit.begin(load::run_id());
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
         let only = names.iter().cloned().collect();
