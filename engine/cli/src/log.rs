@@ -113,7 +113,7 @@ impl Log {
         };
         started.file.lead_to(settings.file.clone());
         let plan = plan(&started.manner, settings);
-        started.manner.live.into_log(plan.json.is_some());
+        started.manner.live.be_records(plan.json.is_some());
         for (switch, words) in [
             (&started.text, plan.text),
             (&started.json, plan.json),

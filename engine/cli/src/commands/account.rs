@@ -275,7 +275,8 @@ impl<'a> Desk<'a> {
             )]);
         };
         let question = format!("Have you read {}, and do you agree?", new.now);
-        if !yes && !(terminal.can_ask() && terminal.ask(&question)) {
+        let said = yes || (terminal.can_ask() && terminal.ask(&question));
+        if !said {
             let message = format!("nobody has agreed to {}", new.now);
             let hint = format!("read them, then `waxwing account agree {ca} --yes`");
             return Err(Refusal::new(Exit::Usage, message).hint(hint));

@@ -36,7 +36,7 @@ impl Live {
     }
 
     /// From now on events are records of the log, or lines again. At a terminal nothing changes.
-    pub(crate) fn into_log(&self, yes: bool) {
+    pub(crate) fn be_records(&self, yes: bool) {
         if let Self::Plain(records) = self {
             records.store(yes, Ordering::Relaxed);
         }
