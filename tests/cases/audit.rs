@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cases::rig::{Judge, Rig, certificate, plain};
+use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
 
 fn configure(rig: &Rig, judge: &Judge, installer: &str) {
     rig.write_config(&format!(
@@ -136,6 +136,8 @@ fn every_act_of_a_run_is_in_the_trail() {
         assert_eq!(made["public_key_sha256"], written["public_key_sha256"]);
         let mode = fs::metadata(rig.path("log/audit.jsonl")).expect("there");
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+
+        assert_eq!(by("run-ended")["requests"], report["requests"]);
 
         // A run with nothing to do has done nothing.
         rig.waxwing(&["renew"]).expect(0);
@@ -287,4 +289,47 @@ fn machines_get_json_with_the_certificate_and_its_ca_and_people_get_text() {
     let text = fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
     assert!(text.contains("renewal{certificate=shop ca=first"), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_daemon_writes_where_a_changed_configuration_says() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    configure(&rig, &judge, "");
+    let child = rig.command(&["daemon"]).spawn().expect("it starts");
+    let installed = |name: &str| rig.path("tls").join(name).exists();
+    until("the first one to be installed", || installed("shop.crt"));
+    rig.edit("log/audit.jsonl", "other/audit.jsonl");
+    rig.edit("log/waxwing.log", "other/waxwing.log");
+    rig.edit("name = \"shop\"", "name = \"blog\"");
+    let signal = |name: &str| {
+        let id = child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.expect("kill runs").success());
+    };
+    until("the second one to be installed", || {
+        signal("HUP");
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        installed("blog.crt")
+    });
+    signal("TERM");
+    finish(child).expect(0);
+    let first = lines(&rig);
+    let text = fs::read_to_string(rig.path("other/audit.jsonl")).expect("a trail");
+    let second: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let received = |lines: &[Value]| {
+        let acts = acts(lines).into_iter();
+        acts.filter(|act| act.starts_with("received"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(received(&first), ["received shop 1"]);
+    assert_eq!(received(&second), ["received blog 1"]);
+    assert!(first.iter().all(|line| line["who"]["by"] == "daemon"));
+    assert_ne!(first[0]["config"], second[0]["config"]);
+    assert_ne!(first[0]["run"], second[0]["run"]);
+    let log = fs::read_to_string(rig.path("other/waxwing.log")).expect("a log");
+    assert!(log.contains("the daemon ends"), "{log}");
 }

@@ -7,6 +7,7 @@
 
 pub mod watched;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,8 @@ pub enum Act {
     RunEnded {
         /// True if somebody asked it to end early.
         stopped: bool,
+        /// Requests to each CA.
+        requests: BTreeMap<CaName, u64>,
     },
     /// A plugin did something.
     Plugin(AuditEvent),

@@ -160,7 +160,10 @@ async fn work(
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
     let stopped = stop.is_requested();
-    ports.audit.enter(&Act::RunEnded { stopped });
+    ports.audit.enter(&Act::RunEnded {
+        stopped,
+        requests: requests.clone(),
+    });
     RunReport {
         id,
         started,

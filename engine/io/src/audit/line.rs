@@ -3,6 +3,8 @@
 //! Fields are added, never renamed or removed, within one schema. What a newcomer gets wrong: a plugin
 //! chooses paths and texts, and somebody will look at the file in a terminal.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::{AccountChange, Act, AuditEvent, KeyOwner, Leaf};
@@ -50,6 +52,7 @@ enum ActJson {
     },
     RunEnded {
         stopped: bool,
+        requests: BTreeMap<String, u64>,
     },
     Request {
         plugin: String,
@@ -315,7 +318,21 @@ impl Words {
             Act::RunBegan { rehearsal } => ActJson::RunBegan {
                 rehearsal: *rehearsal,
             },
-            Act::RunEnded { stopped } => ActJson::RunEnded { stopped: *stopped },
+            Act::RunEnded { stopped, requests } => {
+                // A short line has no room for them all.
+                let most = if self.most == usize::MAX {
+                    MOST_NAMES
+                } else {
+                    5
+                };
+                let requests = requests.iter().take(most);
+                ActJson::RunEnded {
+                    stopped: *stopped,
+                    requests: requests
+                        .map(|(ca, count)| (ca.to_string(), *count))
+                        .collect(),
+                }
+            }
             Act::Plugin(event) => self.plugin(event),
             Act::PluginLoaded {
                 plugin,

@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "what is judged here are files")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -193,7 +194,10 @@ fn every_act() -> Vec<Act> {
             version: 4,
             plugin: plugin("web"),
         },
-        Act::RunEnded { stopped: false },
+        Act::RunEnded {
+            stopped: false,
+            requests: BTreeMap::from([(first(), 12)]),
+        },
         told(None),
         told(Some("failed to send mail by mx.example.com:587: refused")),
         account(AccountChange::Contact),
@@ -314,8 +318,15 @@ impl Desk {
     }
 }
 
+fn ended() -> Act {
+    Act::RunEnded {
+        stopped: false,
+        requests: BTreeMap::new(),
+    }
+}
+
 fn begin(trail: &AuditFile, run: &str) {
-    trail.write(Some(run), &Act::RunEnded { stopped: false });
+    trail.write(Some(run), &ended());
 }
 
 #[test]
@@ -345,12 +356,7 @@ fn what_cannot_be_written_is_kept_and_follows_later() {
 #[test]
 fn what_a_process_had_taken_when_it_died_follows_too() {
     let desk = Desk::new();
-    let line = line::line(
-        &header(),
-        Stands.now(),
-        Some("1"),
-        &Act::RunEnded { stopped: false },
-    );
+    let line = line::line(&header(), Stands.now(), Some("1"), &ended());
     let taken = desk.place().state.join("audit-unwritten.99.jsonl");
     fs::write(&taken, line).expect("written");
     assert_eq!(desk.place().unwritten(), 1);
