@@ -77,6 +77,15 @@ mod tests {
                 3,
                 vec![("log", "6\n"), ("log.1", "4\n5\n"), ("log.2", "2\n3\n")],
             ),
+            (
+                9,
+                vec![
+                    ("log", "6\n"),
+                    ("log.1", "4\n5\n"),
+                    ("log.2", "2\n3\n"),
+                    ("log.3", "0\n1\n"),
+                ],
+            ),
         ] {
             let folder = tempfile::tempdir().expect("a folder");
             let file = LogFile {
