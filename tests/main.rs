@@ -8,6 +8,8 @@
 mod cases {
     mod account;
     #[cfg(unix)]
+    mod audit;
+    #[cfg(unix)]
     mod browser;
     mod cli;
     mod counts;

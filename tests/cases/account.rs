@@ -70,6 +70,70 @@ fn an_account_is_made_listed_and_used() {
 }
 
 #[test]
+fn terms_that_a_ca_has_changed_are_told_and_wait_for_a_person() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let mail = rig.path("mail");
+    rig.write_config(&format!(
+        "{}[notify.all]\ncommand = [\"/bin/sh\", \"-c\", \"cat >> '{}'\"]\n\n{}",
+        rig.config_at(&judge, ""),
+        mail.display(),
+        certificate("one", &["www.example.com"])
+    ));
+    let told = || fs::read_to_string(&mail).unwrap_or_default();
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["account", "agree", "first"])
+        .expect(0)
+        .says("no other terms are known than https://ca.world.test/terms/v1");
+    let Judge::World(world) = &judge else {
+        panic!("the world's CA");
+    };
+    world.announce_terms();
+    // A copy of the directory is believed for a day; whoever watches the CAs asks anew.
+    rig.waxwing(&["ca", "health", "--now"]).expect(0);
+    let differs = "the terms of first are https://ca.world.test/terms/v2 now, agreed to were \
+                   https://ca.world.test/terms/v1";
+    let run = rig.waxwing(&["renew"]).expect(0);
+    let run = run.says(differs);
+    assert_eq!(told().matches("\"terms-changed\"").count(), 1, "{}", told());
+    run.says("waxwing account agree first");
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(0)
+        .says(differs);
+    assert_eq!(told().matches("\"terms-changed\"").count(), 1, "{}", told());
+    rig.waxwing(&["check", "--offline"]).expect(0).says(differs);
+
+    let agreed = || {
+        let accounts = files(&rig, "state/accounts", "account.toml");
+        accounts.concat().contains("terms/v2")
+    };
+    rig.waxwing(&["account", "agree", "first"])
+        .expect(2)
+        .says("nobody has agreed to https://ca.world.test/terms/v2");
+    assert!(!agreed());
+    judge.traffic().reset();
+    rig.waxwing(&["account", "agree", "first", "--yes"])
+        .expect(0)
+        .says("noted that you agree to https://ca.world.test/terms/v2");
+    assert!(agreed());
+    assert_eq!(judge.traffic().total(), 0, "nothing is sent");
+    let audit = fs::read_to_string(rig.path("log/audit.jsonl")).expect("a trail");
+    let last = audit.lines().next_back().expect("a line");
+    assert!(
+        last.contains("\"terms-agreed\"") && last.contains("terms/v2"),
+        "{last}"
+    );
+    rig.waxwing(&["renew"]).expect(0);
+    assert!(told().contains("\"over\""), "{}", told());
+    let checked = rig.waxwing(&["check", "--offline"]).expect(0);
+    assert!(
+        !words(&checked.stdout).contains("terms/v2"),
+        "{}",
+        checked.stdout
+    );
+}
+
+#[test]
 fn a_changed_address_is_noticed_and_brought_to_the_ca() {
     let test = "a_changed_address_is_noticed_and_brought_to_the_ca";
     plain(test, |rig, judge| {

@@ -256,6 +256,7 @@ impl Rig {
             "[account]\nemail = \"ops@example.com\"\nagree-terms = true\n\n\
              [defaults]\nca = [{}]\n\n\
              [state]\ndir = \"state\"\n\n\
+             [log]\nfile = \"log/waxwing.log\"\naudit = \"log/audit.jsonl\"\n\n\
              [network]\nresolvers = [\"{}\"]\nauthoritative-port = {}\n\n",
             names.join(", "),
             servers.resolver(),

@@ -1,5 +1,5 @@
 //! No scenario leaves a secret where none belongs: not in the state, not in what is installed, not in
-//! anything that was printed.
+//! the log or the audit trail, not in anything that was printed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,9 +37,11 @@ impl Watch {
         heard.push((format!("stderr of {verb}"), run.stderr.clone()));
     }
 
-    /// Files of the state and of what is installed. Compiled components are large and not ours to read.
+    /// Files of the state, of what is installed and of the log. Compiled components are large and not ours to read.
     fn files(&self) -> Vec<PathBuf> {
-        let mut open = vec![self.folder.join("state"), self.folder.join("tls")];
+        let mut open: Vec<PathBuf> = ["state", "tls", "log"]
+            .map(|folder| self.folder.join(folder))
+            .to_vec();
         let mut found = Vec::new();
         while let Some(path) = open.pop() {
             if path.ends_with("cache/components") {

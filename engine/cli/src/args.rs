@@ -9,6 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::process::Process;
+
 /// Renews TLS certificates and never lets one expire.
 #[derive(Debug, Parser)]
 #[command(
@@ -46,6 +48,9 @@ pub(crate) struct Global {
     /// Show more of what happens on stderr; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+    /// What is not written on it.
+    #[arg(skip)]
+    pub(crate) process: Process,
 }
 
 /// What to do.
@@ -255,6 +260,22 @@ Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all fa
     Rollover {
         /// At which CA
         ca: String,
+    },
+    /// Note that you agree to the terms that a CA has put in the place of those before
+    #[command(after_help = "\
+Example:
+  waxwing account agree internal --yes   after you have read them
+
+The terms are those that the last run has seen; `waxwing account` names them. Nothing is sent.
+
+Exit: 0 done or nothing to do, 2 usage, or nobody has agreed, 3 configuration, 5 failed,
+      7 another run is at it, 8 not allowed")]
+    Agree {
+        /// Of which CA
+        ca: String,
+        /// You have read them, so do not ask
+        #[arg(long)]
+        yes: bool,
     },
     /// Give the account up; there is no way back
     #[command(after_help = "\

@@ -13,6 +13,7 @@ mod exit;
 mod import;
 mod load;
 mod log;
+mod process;
 mod refusal;
 mod render;
 mod rights;
@@ -20,12 +21,16 @@ mod survey;
 mod wire;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser};
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::args::{Cli, Verb};
+use crate::log::{Log, Manner};
+use crate::process::Process;
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 
@@ -34,8 +39,10 @@ pub use crate::exit::Exit;
 /// Runs the program with these arguments, the program's name first. Writes to stdout and stderr.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches_from(&arguments);
+    let read = |matches| Ok((Cli::from_arg_matches(&matches)?, process::verbs(&matches)));
+    let (mut cli, verbs) = match parsed.and_then(read) {
+        Ok(read) => read,
         Err(mut error) => {
             let code = if error.use_stderr() {
                 Exit::Usage
@@ -59,10 +66,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let mut terminal = Terminal::system(&cli.global);
-    // Of what happens while nobody looks, the log is all that is left.
-    let more = u8::from(matches!(cli.verb, Verb::Daemon(_)));
-    let verbose = cli.global.verbose.saturating_add(more);
-    log::start(verbose, terminal.colour, &terminal.progress);
+    cli.global.process = Process {
+        verb: verbs,
+        log: Log::start(Manner {
+            verbose: cli.global.verbose,
+            daemon: matches!(cli.verb, Verb::Daemon(_)),
+            terminal: std::io::stderr().is_terminal(),
+            colour: terminal.colour,
+            live: Arc::clone(&terminal.progress),
+        }),
+    };
     let exit = match cli.verb {
         Verb::Plan(arguments) => commands::plan::run(&cli.global, &arguments, &mut terminal),
         Verb::Ca(verb) => conclude(

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use waxwing_core::ca::EabSource;
 use waxwing_core::notify::{Way, WebhookUrl};
@@ -12,12 +13,19 @@ use waxwing_core::profiles;
 use waxwing_core::settings::raw::SourceFile;
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
 use waxwing_core::settings::{PluginSource, SecretRef, Settings, raw};
+use waxwing_flow::audit::{AuditLog, AuditTrail};
+use waxwing_flow::ports::{Clock as _, Entropy as _};
+use waxwing_flow::scheduler;
 use waxwing_host::section;
+use waxwing_io::audit::{self, AuditFile, Header, Place};
+use waxwing_io::clock::SystemClock;
 use waxwing_io::config::{self, ConfigFileError};
+use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::permission;
 
 use crate::args::Global;
 use crate::embedded::EMBEDDED;
+use crate::log::Log;
 
 /// A configuration, ready to be wired.
 pub(crate) struct Loaded {
@@ -29,6 +37,32 @@ pub(crate) struct Loaded {
     pub(crate) config: PathBuf,
     /// The state folder.
     pub(crate) state: PathBuf,
+    /// Everything that is done is entered here.
+    pub(crate) audit: Arc<AuditTrail>,
+    /// Where it is written, if the operator wants that.
+    pub(crate) trail: Option<Arc<AuditFile>>,
+    /// The log of the process.
+    pub(crate) log: Log,
+}
+
+impl Loaded {
+    /// This process changes something, or hands something out: a trail and a log that are not there are
+    /// made.
+    pub(crate) fn begin_records(&self) {
+        self.log.begin();
+        if let Some(trail) = &self.trail {
+            trail.begin();
+        }
+    }
+
+    /// The same, in whose place an earlier configuration was: what was entered there before is entered
+    /// where this one says.
+    pub(crate) fn with_trail_of(self, earlier: &Self) -> Self {
+        let audit = Arc::clone(&earlier.audit);
+        audit.write_to(self.trail.clone().map(|trail| trail as Arc<dyn AuditLog>));
+        self.begin_records();
+        Self { audit, ..self }
+    }
 }
 
 /// Why there are no settings.
@@ -118,6 +152,7 @@ pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
     if !rights.is_empty() {
         return Err(LoadError::Rights(rights));
     }
+    global.process.log.apply(&loaded.settings.log);
     Ok(loaded)
 }
 
@@ -293,12 +328,37 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
         .clone()
         .or_else(|| settings.state.dir.clone())
         .unwrap_or_else(config::usual_state);
+    let trail = settings.log.audit.as_ref().map(|file| {
+        let place = Place {
+            file: file.clone(),
+            state: state.clone(),
+        };
+        let files = sources.files.iter();
+        let files = files.map(|file| (file.path.as_path(), file.text.as_str()));
+        let header = Header {
+            who: global.process.who(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: audit::digest_of_files(files),
+        };
+        Arc::new(AuditFile::new(place, header, Arc::new(SystemClock)))
+    });
+    let audit = AuditTrail::default();
+    audit.write_to(trail.clone().map(|trail| trail as Arc<dyn AuditLog>));
+    audit.begin(run_id());
     Ok(Loaded {
         settings,
         components,
         config: main,
         state,
+        audit: Arc::new(audit),
+        trail,
+        log: global.process.log.clone(),
     })
+}
+
+/// The name of a run that begins now.
+pub(crate) fn run_id() -> String {
+    scheduler::run_id(SystemClock.now(), SystemEntropy.number())
 }
 
 /// What a configuration is judged against.
@@ -372,6 +432,7 @@ fn manifest(bytes: &[u8], source: &PluginSource) -> Result<Manifest, String> {
 #[expect(clippy::disallowed_methods, reason = "what is judged here are files")]
 mod tests {
     use super::*;
+    use crate::process::Process;
 
     fn global(config: PathBuf) -> Global {
         Global {
@@ -379,6 +440,7 @@ mod tests {
             state_dir: None,
             json: false,
             verbose: 0,
+            process: Process::default(),
         }
     }
 

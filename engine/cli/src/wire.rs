@@ -7,8 +7,9 @@ use std::sync::Arc;
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::name::{NotifierName, PluginName};
 use waxwing_core::secret::Secret;
-use waxwing_core::settings::PluginSettings;
-use waxwing_flow::audit::AuditTrail;
+use waxwing_core::settings::{PluginSettings, PluginSource};
+use waxwing_flow::audit::Act;
+use waxwing_flow::audit::watched::{WatchedKeys, WatchedNotifier, WatchedSecrets};
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
 use waxwing_flow::notify::Listener;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
@@ -30,7 +31,7 @@ use waxwing_io::secrets::LocalSecrets;
 use waxwing_io::served::TlsProbe;
 use waxwing_io::store::FileStore;
 
-use crate::load::Loaded;
+use crate::load::{self, Loaded};
 use crate::render::schedule::quote;
 
 /// The engine with everything behind its ports.
@@ -110,6 +111,8 @@ const STATE_IS_ELSEWHERE: &str = "[state] dir, --state-dir or WAXWING_STATE name
 /// Opens the state folder to work with it, and makes it if it is not there.
 pub(crate) fn store(loaded: &Loaded) -> Result<Arc<FileStore>, StoreError> {
     let opened = FileStore::open(&loaded.state, loaded.settings.state.keep_versions);
+    // Whoever opens it is about to change something.
+    loaded.begin_records();
     named(opened, loaded)
 }
 
@@ -123,7 +126,8 @@ fn named(
     opened: Result<FileStore, StoreError>,
     loaded: &Loaded,
 ) -> Result<Arc<FileStore>, StoreError> {
-    opened.map(Arc::new).map_err(|error| {
+    let audited = opened.map(|store| store.audited(Arc::clone(&loaded.audit)));
+    audited.map(Arc::new).map_err(|error| {
         let refused = error.kind == StoreErrorKind::Permission;
         let by_owner = refused.then(|| by_owner(&loaded.state)).flatten();
         StoreError {
@@ -178,11 +182,26 @@ pub(crate) fn session(loaded: &Loaded, store: Arc<FileStore>) -> Result<SessionP
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
         http: Arc::new(http.map_err(|error| machine("failed to use [network] proxy", &error))?),
-        keys: Arc::new(LocalKeys),
+        keys: Arc::new(WatchedKeys {
+            keys: LocalKeys,
+            audit: Arc::clone(&loaded.audit),
+        }),
         store,
-        secrets: Arc::new(LocalSecrets),
+        secrets: Arc::new(secrets(loaded)),
         user_agent: user_agent.map_err(|cause| machine("failed to name ourselves", &cause))?,
     })
+}
+
+/// Where secrets come from; each that is read is entered in the audit trail.
+pub(crate) fn secrets(loaded: &Loaded) -> WatchedSecrets<LocalSecrets> {
+    let keys = load::secrets(&loaded.settings).into_iter();
+    WatchedSecrets {
+        secrets: LocalSecrets,
+        keys: keys
+            .map(|(key, reference)| (key, reference.clone()))
+            .collect(),
+        audit: Arc::clone(&loaded.audit),
+    }
 }
 
 /// Puts an adapter behind every port and loads the plugins.
@@ -198,7 +217,7 @@ pub(crate) fn wire(
         cause: cause.to_string(),
     };
     let session = session(loaded, Arc::clone(&store))?;
-    let audit = Arc::new(AuditTrail::default());
+    let audit = Arc::clone(&loaded.audit);
     let probe = DnsProbe::new(&loaded.settings.network);
     let host = PluginHost::new(HostOptions {
         cache: match compiled {
@@ -215,7 +234,7 @@ pub(crate) fn wire(
         history: Some(Arc::clone(&history) as Arc<dyn History>),
         audit: Arc::clone(&audit),
         pkcs12: Arc::new(Pkcs12Files),
-        run_id: String::new(),
+        run_id: audit.run().unwrap_or_default(),
     })
     .map_err(|error| machine("failed to start the plugin host", &error))?;
 
@@ -275,7 +294,7 @@ pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listen
     })?;
     let means = Means {
         http: Arc::new(http),
-        secrets: Arc::new(LocalSecrets),
+        secrets: Arc::new(secrets(loaded)),
         trust: settings.network.trust.clone(),
         host: notify::host_name(),
         user_agent: our_name(),
@@ -285,7 +304,12 @@ pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listen
         .map(|(name, one)| {
             let listener = Listener {
                 on: one.on.clone(),
-                notifier: notify::notifier(one, &means),
+                notifier: Arc::new(WatchedNotifier {
+                    notifier: notify::notifier(one, &means),
+                    name: name.clone(),
+                    way: one.way.as_str(),
+                    audit: Arc::clone(&loaded.audit),
+                }),
             };
             (name.clone(), listener)
         })
@@ -300,8 +324,9 @@ fn load_plugin(
 ) -> Result<LoadedPlugin, Vec<Unusable>> {
     let mut secrets: BTreeMap<String, Secret<String>> = BTreeMap::new();
     let mut missing = Vec::new();
+    let source = self::secrets(loaded);
     for (name, reference) in &settings.secrets {
-        match LocalSecrets.secret(reference) {
+        match source.secret(reference) {
             Ok(secret) => {
                 secrets.insert(name.clone(), secret);
             }
@@ -319,8 +344,18 @@ fn load_plugin(
         .components
         .get(&settings.source)
         .map_or(&[][..], Vec::as_slice);
-    host.load(settings, bytes, secrets)
-        .map_err(|failure| vec![Unusable::Component(failure)])
+    let plugin = host
+        .load(settings, bytes, secrets)
+        .map_err(|failure| vec![Unusable::Component(failure)])?;
+    loaded.audit.enter(&Act::PluginLoaded {
+        plugin: settings.name.clone(),
+        file: match &settings.source {
+            PluginSource::Embedded(_) => None,
+            PluginSource::File { path, .. } => Some(path.display().to_string()),
+        },
+        sha256: waxwing_io::x509::sha256_hex(bytes),
+    });
+    Ok(plugin)
 }
 
 /// Digest of what an installation depends on, besides the certificate: another one means to

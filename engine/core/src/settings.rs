@@ -37,6 +37,8 @@ pub struct Settings {
     pub network: NetworkSettings,
     /// `[failover]`
     pub failover: FailOver,
+    /// `[log]`
+    pub log: LogSettings,
     /// `[metrics]`
     pub metrics: MetricsSettings,
     /// `[notify.*]`
@@ -64,6 +66,69 @@ impl Settings {
         }
         used
     }
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogSettings {
+    /// What is worth a line; none: everything that an operator would tell a colleague, in a file and
+    /// in the daemon, and errors alone elsewhere.
+    pub level: Option<LogLevel>,
+    /// The form of a line, where it is not for somebody at a terminal.
+    pub format: LogFormat,
+    /// A file for the log, besides stderr.
+    pub file: Option<LogFile>,
+    /// The audit trail.
+    pub audit: Option<PathBuf>,
+}
+
+/// What is worth a line in the log: this and what is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// What should be looked at.
+    Warn,
+    /// What an operator would tell a colleague.
+    Info,
+    /// What a maintainer needs.
+    Debug,
+}
+
+impl LogLevel {
+    /// All of them, the fewest lines first.
+    pub const ALL: [Self; 4] = [Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// As it is written in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// The form of a line of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object, for machines.
+    Json,
+}
+
+/// A log in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// The file.
+    pub path: PathBuf,
+    /// When it has so many bytes, it is moved away and a new one begins.
+    pub size: u64,
+    /// So many are kept, the current one included; at least 1.
+    pub keep: u32,
 }
 
 /// `[metrics]`

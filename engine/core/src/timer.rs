@@ -227,6 +227,8 @@ pub struct Needs {
     pub state: PathBuf,
     /// Folders it writes to; sorted, none inside of another one.
     pub writable: Vec<PathBuf>,
+    /// Folders of the log and the audit trail, which a run makes if they are not there; sorted.
+    pub logs: Vec<PathBuf>,
     /// Secrets that the system hands over, by name: `credential:NAME`.
     pub credentials: Vec<String>,
     /// Secrets in the environment, by name, which nothing that starts by itself has.
@@ -297,9 +299,13 @@ pub fn needs(settings: &Settings, secrets: &[&SecretRef], state: &Path, program:
     }
     read.extend(settings.network.trust.as_deref());
     read.extend(settings.cas.values().filter_map(|ca| ca.trust.as_deref()));
-    // A file is replaced by another one beside it, so its folder is what is written.
+    // A file is replaced by another one beside it, or moved away, so its folder is what is written.
     let textfile = settings.metrics.textfile.as_deref();
+    let log = settings.log.file.as_ref().map(|file| file.path.as_path());
+    let logs = log.into_iter().chain(settings.log.audit.as_deref());
+    let logs: BTreeSet<PathBuf> = logs.filter_map(Path::parent).map(Path::to_owned).collect();
     writable.extend(textfile.and_then(Path::parent).map(Path::to_owned));
+    writable.extend(logs.iter().cloned());
     let temp = |path: &Path| {
         ["/tmp", "/var/tmp"]
             .iter()
@@ -313,6 +319,7 @@ pub fn needs(settings: &Settings, secrets: &[&SecretRef], state: &Path, program:
     Needs {
         state: state.to_owned(),
         writable: outermost(writable),
+        logs: logs.into_iter().collect(),
         credentials: credentials.into_iter().collect(),
         environment: environment.into_iter().collect(),
         programs,

@@ -21,7 +21,7 @@ use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
 use waxwing_core::settings::raw::{self, SourceFile};
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
-use waxwing_core::settings::{PluginSource, SecretRef, Settings};
+use waxwing_core::settings::{LogFormat, LogLevel, LogSettings, PluginSource, SecretRef, Settings};
 use waxwing_core::timer;
 
 /// Where the cases pretend to stand.
@@ -101,12 +101,18 @@ fn what_a_timer_needs_follows_from_the_full_example() {
     };
     assert_eq!(
         shown(&found.writable),
-        ["/etc/haproxy/certs", "/etc/nginx/tls", "/var/lib/waxwing"]
+        [
+            "/etc/haproxy/certs",
+            "/etc/nginx/tls",
+            "/var/lib/waxwing",
+            "/var/log/waxwing"
+        ]
     );
     assert_eq!(
         shown(&found.programs),
         ["/usr/bin/systemctl", "/usr/bin/vault", "/usr/sbin/nginx"]
     );
+    assert_eq!(shown(&found.logs), ["/var/log/waxwing"]);
     assert_eq!(found.credentials, ["dme-secret-key"]);
     assert_eq!(found.environment, ["TOKEN"]);
     assert!(!found.shared_temp && !found.raises_rights());
@@ -114,6 +120,21 @@ fn what_a_timer_needs_follows_from_the_full_example() {
     assert!(needs(&[], "/var/tmp/state").shared_temp);
     assert!(needs(&[SecretRef::File(PathBuf::from("/tmp/key"))], "/srv/x").shared_temp);
     assert!(!needs(&[], "/tmpfs/state").shared_temp);
+}
+
+#[test]
+fn a_log_has_a_size_and_a_number_and_lies_beside_the_configuration() {
+    let log = |text: String| settings(&cases(), text).expect("a good configuration").log;
+    let written = log(read(&cases().join("good-log.toml")));
+    let file = written.file.expect("a file");
+    assert_eq!(file.path, Path::new(FOLDER).join("waxwing.log"));
+    assert_eq!((file.size, file.keep), (1 << 20, 2));
+    assert_eq!(written.level, Some(LogLevel::Debug));
+    assert_eq!(written.format, LogFormat::Json);
+    let audit = Path::new("/var/log/waxwing/audit.jsonl");
+    assert_eq!(written.audit.as_deref(), Some(audit));
+    let unwritten = log(read(&cases().join("good-nine-lines.toml")));
+    assert_eq!(unwritten, LogSettings::default());
 }
 
 #[test]

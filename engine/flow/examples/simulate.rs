@@ -117,6 +117,7 @@ fn settings() -> Settings {
         },
         failover: FailOver::default(),
         notify: BTreeMap::new(),
+        log: waxwing_core::settings::LogSettings::default(),
         metrics: waxwing_core::settings::MetricsSettings::default(),
         cas,
         plugins: BTreeMap::new(),

@@ -21,6 +21,7 @@ use waxwing_core::settings::{AccountSettings, SecretRef};
 use crate::failure::{CaError, Failure};
 use crate::ports::{AccountRecord, KeyMaker, SecretError, SecretSource};
 use crate::session::{CaSession, Repeat, SessionPorts, lock_account};
+use crate::terms::NewTerms;
 
 /// Why an account was not changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -368,6 +369,8 @@ pub enum Drift {
         /// Whether the CA can change keys.
         key_change: bool,
     },
+    /// The CA has other terms by now.
+    Terms(NewTerms),
     /// `[account] key` cannot be read, so nothing can be said about it.
     KeyUnknown {
         /// The CA.
@@ -390,6 +393,10 @@ impl Drift {
                 ca,
                 key_change: false,
             } => Some(give_up(ca)),
+            Self::Terms(terms) => Some(format!(
+                "read them, then `waxwing account agree {}`",
+                terms.ca
+            )),
             Self::KeyUnknown { .. } => None,
         }
     }
@@ -409,6 +416,10 @@ impl Drift {
             Self::Key { ca, .. } => {
                 format!("the account at {ca} has another key than [account] key")
             }
+            Self::Terms(terms) => format!(
+                "the terms of {} are {} now, agreed to were {}",
+                terms.ca, terms.now, terms.agreed.0
+            ),
             Self::KeyUnknown { ca, cause } => format!(
                 "whether the account at {ca} has the key of [account] key is not known: {cause}"
             ),

@@ -30,6 +30,7 @@ mod served;
 pub mod session;
 pub mod simulate;
 pub mod tell;
+pub mod terms;
 pub mod wake;
 
 mod abandon;

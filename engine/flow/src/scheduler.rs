@@ -15,6 +15,7 @@ use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 
+use crate::audit::Act;
 use crate::budget;
 use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt, StoredVersion};
 use crate::driver::{Ports, Stop};
@@ -110,7 +111,10 @@ async fn work(
 ) -> RunReport {
     let clock = Arc::clone(&ports.session.clock);
     let started = clock.now();
-    let id = run_id(started, ports.session.entropy.number());
+    let id = ports.audit.run();
+    let id = id.unwrap_or_else(|| run_id(started, ports.session.entropy.number()));
+    let rehearsal = orders.rehearsal;
+    ports.audit.enter(&Act::RunBegan { rehearsal });
     let shift = Shift {
         desk,
         ports,
@@ -138,7 +142,6 @@ async fn work(
         .iter()
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
-    let rehearsal = orders.rehearsal;
     let mode = if rehearsal {
         let mut received = shift
             .rehearsed
@@ -157,6 +160,11 @@ async fn work(
     shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
+    let stopped = stop.is_requested();
+    ports.audit.enter(&Act::RunEnded {
+        stopped,
+        requests: requests.clone(),
+    });
     RunReport {
         id,
         started,
@@ -169,12 +177,12 @@ async fn work(
         audit: ports.audit.events(),
         requests,
         accounts,
-        stopped: stop.is_requested(),
+        stopped,
     }
 }
 
-/// Sorts by time, and tells two runs of one second apart.
-fn run_id(now: Timestamp, chance: u64) -> String {
+/// The name of a run: sorts by time, and tells two runs of one second apart by chance.
+pub fn run_id(now: Timestamp, chance: u64) -> String {
     format!("{:09x}-{:06x}", now.unix(), chance & 0xff_ffff)
 }
 

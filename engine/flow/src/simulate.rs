@@ -104,6 +104,7 @@ fn lists(settings: &Settings) -> Settings {
         network: settings.network.clone(),
         failover: settings.failover,
         notify: BTreeMap::new(),
+        log: waxwing_core::settings::LogSettings::default(),
         metrics: waxwing_core::settings::MetricsSettings::default(),
         cas: settings.cas.clone(),
         plugins: settings.plugins.clone(),

@@ -24,6 +24,7 @@ use crate::history::Past;
 use crate::notify::Told;
 use crate::ports::StoreError;
 use crate::report::RunReport;
+use crate::terms::NewTerms;
 
 pub use budgets::{Budget, budgets};
 pub use news::nearest;
@@ -46,6 +47,8 @@ pub struct Scene<'a> {
     pub pasts: &'a BTreeMap<CertificateName, Past>,
     /// Since when CAs have been seen to be down.
     pub down_since: &'a BTreeMap<CaName, Timestamp>,
+    /// CAs that have other terms than those that were agreed to.
+    pub terms: &'a [NewTerms],
     /// What is left of limits that matter here.
     pub budgets: &'a [Budget],
     /// Certificates that cannot be read.

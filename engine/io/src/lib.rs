@@ -7,6 +7,8 @@
 //!
 //! Start reading at [`store`] for what is on disk, at [`http`] for what goes over the wire.
 
+pub mod append;
+pub mod audit;
 pub mod export;
 pub mod history;
 pub mod outfile;
@@ -34,5 +36,6 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod listen;
+pub mod logfile;
 
 pub mod contract;

@@ -19,12 +19,12 @@ mod windows;
 #[cfg(unix)]
 pub use unix::{
     belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within, owner,
+    others_can_write, others_can_write_within, owner, user,
 };
 #[cfg(windows)]
 pub use windows::{
     belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within, owner,
+    others_can_write, others_can_write_within, owner, user,
 };
 
 #[cfg(unix)]

@@ -10,6 +10,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
 
 mod accounts;
+mod acts;
 pub(crate) mod atomic;
 mod failure;
 pub mod format;
@@ -22,10 +23,12 @@ mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::audit::{Act, AuditTrail, KeyOwner};
 use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
     ServedMark, StoredVersion,
@@ -49,6 +52,7 @@ const ACCOUNT: &str = "account.toml";
 pub struct FileStore {
     layout: Layout,
     keep_versions: u32,
+    audit: Arc<AuditTrail>,
 }
 
 impl FileStore {
@@ -95,6 +99,10 @@ impl FileStore {
             }
         }
         let kept = self.set_aside(&path, "certificates", name.as_str())?;
+        self.audit.enter(&Act::Forgotten {
+            certificate: name.clone(),
+            kept: kept.display().to_string(),
+        });
         Ok(kept)
     }
 
@@ -115,7 +123,11 @@ impl FileStore {
     pub fn hand_over(&self, to: &Path, files: &[ExportFile]) -> Result<(), StoreError> {
         atomic::create_dir(to)?;
         for (file, content) in files {
-            atomic::replace(&to.join(file), content.expose())?;
+            let path = to.join(file);
+            atomic::replace(&path, content.expose())?;
+            self.audit.enter(&Act::Exported {
+                path: path.display().to_string(),
+            });
         }
         Ok(())
     }
@@ -213,14 +225,19 @@ impl FileStore {
             let unfinished = read::children(&self.layout.versions(name))?
                 .into_iter()
                 .filter(|path| read::is_unfinished(path));
-            for path in old
+            let old = old
                 .iter()
-                .map(|n| self.layout.version(name, *n))
-                .chain(unfinished)
-            {
+                .map(|n| (Some(*n), self.layout.version(name, *n)));
+            for (number, path) in old.chain(unfinished.map(|path| (None, path))) {
                 // The key goes first, in case the rest cannot.
-                atomic::remove(&path.join(KEY))?;
+                self.erase_key(|| KeyOwner::Certificate(name.clone()), &path.join(KEY))?;
                 fs::remove_dir_all(&path).map_err(|cause| failure::io("erase", &path, &cause))?;
+                if let Some(version) = number {
+                    self.audit.enter(&Act::VersionErased {
+                        certificate: name.clone(),
+                        version,
+                    });
+                }
             }
             Ok(())
         };
@@ -240,6 +257,10 @@ impl FileStore {
             .max();
         let to = archive.join(version_name(last.unwrap_or(0).saturating_add(1)));
         atomic::rename(path, &to)?;
+        self.audit.enter(&Act::SetAside {
+            path: path.display().to_string(),
+            kept: to.display().to_string(),
+        });
         Ok(to)
     }
 }
@@ -325,6 +346,7 @@ impl CertificateStore for FileStore {
             && let Ok((known, _)) = self.facts(name, number)
             && known.leaf_sha256 == facts.leaf_sha256
         {
+            self.was_received(name, number, key, &acts::leaf(facts, origin));
             self.make_current(name, number)?;
             return Ok(number);
         }
@@ -332,10 +354,15 @@ impl CertificateStore for FileStore {
         let unfinished = versions.join(format!("{}{}", atomic::UNFINISHED, version_name(number)));
         if unfinished.exists() {
             // Left by a crash.
+            self.erase_key(
+                || KeyOwner::Certificate(name.clone()),
+                &unfinished.join(KEY),
+            )?;
             fs::remove_dir_all(&unfinished)
                 .map_err(|cause| failure::io("remove", &unfinished, &cause))?;
         }
         atomic::create_dir(&unfinished)?;
+        let leaf = acts::leaf(facts, origin);
         let facts = format::write_facts(facts, origin);
         for (file, content) in [
             (KEY, key.expose().as_str()),
@@ -350,6 +377,8 @@ impl CertificateStore for FileStore {
         }
         atomic::flush(&unfinished)?;
         atomic::rename(&unfinished, &self.layout.version(name, number))?;
+        // Entered before older ones are erased.
+        self.was_received(name, number, key, &leaf);
         self.make_current(name, number)?;
         Ok(number)
     }
@@ -361,7 +390,13 @@ impl CertificateStore for FileStore {
     ) -> Result<(), StoreError> {
         atomic::create_dir(&self.layout.installed(name))?;
         let path = self.layout.installed_by(name, &mark.plugin);
-        atomic::replace(&path, format::write_installed(mark).as_bytes())
+        atomic::replace(&path, format::write_installed(mark).as_bytes())?;
+        self.audit.enter(&Act::Installed {
+            certificate: name.clone(),
+            version: mark.version,
+            plugin: mark.plugin.clone(),
+        });
+        Ok(())
     }
 
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {
@@ -376,7 +411,15 @@ impl CertificateStore for FileStore {
         atomic::replace(
             &self.layout.revoked(name),
             format::write_revoked(mark).as_bytes(),
-        )
+        )?;
+        let facts = self.facts(name, mark.version).ok();
+        self.audit.enter(&Act::Revoked {
+            certificate: name.clone(),
+            version: mark.version,
+            leaf: facts.map(|(facts, origin)| acts::leaf(&facts, &origin)),
+            reason: mark.reason,
+        });
+        Ok(())
     }
 
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {
@@ -394,7 +437,10 @@ impl CertificateStore for FileStore {
         if !path.exists() {
             // A run that begins has no key yet: this one was left when an earlier journal was
             // closed and the machine stopped.
-            atomic::remove(&self.layout.pending_key(name))?;
+            self.erase_key(
+                || KeyOwner::Order(name.clone()),
+                &self.layout.pending_key(name),
+            )?;
         }
         atomic::replace(&path, text.as_bytes())
     }
@@ -407,7 +453,10 @@ impl CertificateStore for FileStore {
         // In this order: a key without a journal is nothing, a journal without its key is a run
         // that cannot be finished.
         atomic::remove(&self.layout.journal(name))?;
-        atomic::remove(&self.layout.pending_key(name))
+        self.erase_key(
+            || KeyOwner::Order(name.clone()),
+            &self.layout.pending_key(name),
+        )
     }
 
     fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
@@ -430,7 +479,10 @@ impl CertificateStore for FileStore {
         key: &Secret<String>,
     ) -> Result<(), StoreError> {
         atomic::create_dir(&self.layout.journals())?;
-        atomic::replace(&self.layout.pending_key(name), key.expose().as_bytes())
+        let path = self.layout.pending_key(name);
+        atomic::replace(&path, key.expose().as_bytes())?;
+        self.key_was_written(|| KeyOwner::Order(name.clone()), &path, key);
+        Ok(())
     }
 
     fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {

@@ -276,6 +276,7 @@ impl Ca {
             name_servers: world.dns().servers().to_vec(),
             renewal_info: Guarded::default(),
             terms_changed: Guarded::default(),
+            terms_announced: Guarded::default(),
             options,
         });
         let nonces = Arc::clone(&office);
@@ -344,6 +345,13 @@ impl Ca {
                 authorization.expires = SystemTime::UNIX_EPOCH;
             }
         });
+    }
+
+    /// Names other terms in its directory from now on. Nobody is refused for it.
+    pub fn announce_terms(&self) {
+        self.office
+            .terms_announced
+            .with(|announced| *announced = true);
     }
 
     /// Refuses every account until its owner has agreed to new terms, which nobody can here.
@@ -439,6 +447,7 @@ pub(crate) struct Office {
     pub(crate) name_servers: Vec<SocketAddr>,
     pub(crate) renewal_info: Guarded<RenewalAnswers>,
     pub(crate) terms_changed: Guarded<bool>,
+    pub(crate) terms_announced: Guarded<bool>,
 }
 
 /// What tests want the renewal information endpoint to say.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::settings::Settings;
-use waxwing_flow::account::{self, AccountError, ContactChange, Deactivated, RolledOver};
+use waxwing_flow::account::{self, AccountError, ContactChange, Deactivated, Drift, RolledOver};
 use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
 use waxwing_flow::session::{AccountFrom, CaSession, SessionPorts};
+use waxwing_flow::terms;
 use waxwing_io::store::FileStore;
 
 use super::{ca, start};
@@ -50,6 +51,10 @@ pub(crate) fn run(
             let accounts = desk.accounts(std::slice::from_ref(ca))?;
             let changes = start::runtime()?.block_on(desk.opened()?.roll_over(&accounts));
             ("account rollover", changes)
+        }
+        Some(AccountVerb::Agree { ca, yes }) => {
+            let changes = desk.agree(ca, *yes, terminal)?;
+            ("account agree", changes)
         }
         Some(AccountVerb::Deactivate { ca, yes }) => {
             let accounts = desk.accounts(std::slice::from_ref(ca))?;
@@ -138,6 +143,7 @@ impl<'a> Desk<'a> {
 
     fn listed(&self, profile: &CaProfile, named: bool) -> Result<Listed, Refusal> {
         let records = self.store.accounts(&profile.name)?;
+        let terms = terms::of_ca(self.store.as_ref(), &profile.name)?;
         let drift = records
             .iter()
             .filter(|record| record.usable().is_some())
@@ -149,7 +155,7 @@ impl<'a> Desk<'a> {
             ca: profile.name.clone(),
             named,
             issuer: profile.caa.first().cloned(),
-            drift: drift.collect(),
+            drift: drift.chain(terms.map(Drift::Terms)).collect(),
             accounts: records
                 .into_iter()
                 .filter(|record| record.kid.is_some())
@@ -252,6 +258,33 @@ impl<'a> Desk<'a> {
             changes.push(changed(profile, record, outcome));
         }
         changes
+    }
+
+    /// Notes that somebody agrees to the terms that the CA has now.
+    fn agree(&self, ca: &str, yes: bool, terminal: &mut Terminal) -> Result<Vec<Change>, Refusal> {
+        let accounts = self.accounts(&[ca.to_owned()])?;
+        let Some((profile, record)) = accounts.first() else {
+            return Ok(Vec::new());
+        };
+        let Some(new) = terms::of_ca(self.store.as_ref(), &profile.name)? else {
+            let agreed = record.terms.as_ref().map(|(url, _at)| url.clone());
+            return Ok(vec![changed(
+                profile,
+                record,
+                Ok(Outcome::SameTerms { agreed }),
+            )]);
+        };
+        let question = format!("Have you read {}, and do you agree?", new.now);
+        let said = yes || (terminal.can_ask() && terminal.ask(&question));
+        if !said {
+            let message = format!("nobody has agreed to {}", new.now);
+            let hint = format!("read them, then `waxwing account agree {ca} --yes`");
+            return Err(Refusal::new(Exit::Usage, message).hint(hint));
+        }
+        let opened = self.opened()?;
+        let agreed = start::runtime()?.block_on(terms::agree(&opened.ports, profile, &new));
+        let outcome = agreed.map(|()| Outcome::Agreed { url: new.now });
+        Ok(vec![changed(profile, record, outcome)])
     }
 
     async fn deactivate(&self, accounts: &[Held<'_>]) -> Vec<Change> {

@@ -37,6 +37,7 @@ use crate::wire::{self, Compiled, Unusable, Wired};
 mod caa;
 mod cas;
 mod install;
+mod log;
 mod reach;
 mod scheduled;
 mod state;
@@ -69,7 +70,7 @@ pub(crate) fn run(
     let trusted = programs.is_empty();
     found.extend(programs);
     if trusted {
-        found.extend(secret_findings(&loaded.settings));
+        found.extend(secret_findings(&loaded));
     }
     found.push(state::finding(&store));
     if trusted {
@@ -79,6 +80,7 @@ pub(crate) fn run(
     }
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
+    found.extend(log::findings(&loaded));
     found.push(scheduled::finding(&loaded));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
@@ -164,15 +166,18 @@ fn lifetimes(settings: &Settings, now: Timestamp) -> Vec<Found> {
 }
 
 /// One line when all secrets are there, else one for each that is not.
-fn secret_findings(settings: &Settings) -> Vec<Found> {
-    let references = load::secrets(settings);
+fn secret_findings(loaded: &Loaded) -> Vec<Found> {
+    let references = load::secrets(&loaded.settings);
+    let watched = wire::secrets(loaded);
     let mut found = Vec::new();
     let mut there = 0;
     for (key, reference) in &references {
         for warning in secrets::warnings(reference) {
             found.push(Found::new(Verdict::Warn, "secrets", warning));
         }
-        let fetched = secrets::fetch(reference).and_then(|fetched| {
+        let fetched = secrets::fetch(reference);
+        watched.was_read(reference, fetched.is_ok());
+        let fetched = fetched.and_then(|fetched| {
             if key == "account.key" {
                 account::is_key(&LocalKeys, reference, &fetched.secret)?;
             }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
-use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _, SecretSource as _};
@@ -20,7 +19,6 @@ use waxwing_io::clock::SystemClock;
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::listen::Listener;
-use waxwing_io::secrets::LocalSecrets;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
@@ -71,7 +69,7 @@ pub(crate) fn run(
             let refused = Refusal::new(Exit::Bug, "failed to listen for signals").cause(cause);
             refused.show(terminal)
         })?;
-    let face = face(&loaded.settings).map_err(|refused| refused.show(terminal))?;
+    let face = face(&loaded).map_err(|refused| refused.show(terminal))?;
     let mut daemon = Keeper {
         global,
         face,
@@ -90,12 +88,15 @@ pub(crate) fn run(
 }
 
 /// Begins to answer at `[metrics] listen`, if it names an address.
-fn face(settings: &Settings) -> Result<Option<Arc<Face>>, Refusal> {
+fn face(loaded: &Loaded) -> Result<Option<Arc<Face>>, Refusal> {
+    let settings = &loaded.settings;
     let Some(listen) = settings.metrics.listen else {
         return Ok(None);
     };
     let token = settings.metrics.token.as_ref();
-    let token = token.map(|token| LocalSecrets.secret(token)).transpose();
+    let token = token
+        .map(|token| wire::secrets(loaded).secret(token))
+        .transpose();
     let token = token.map_err(|error| {
         let refused = Refusal::new(Exit::Config, "failed to read metrics.token");
         let refused = refused.cause(&error);
@@ -359,6 +360,11 @@ impl Keeper<'_> {
         }
     }
 
+    /// What is written where stays as it was.
+    fn keep_log(&self) {
+        self.global.process.log.apply(&self.loaded.settings.log);
+    }
+
     /// Reads the configuration again. One that is not good changes nothing.
     fn reload(&mut self, terminal: &mut Terminal) {
         service::tell(&[State::Reloading]);
@@ -374,6 +380,7 @@ impl Keeper<'_> {
                     loaded.state.display()
                 );
                 terminal.fail(&text, Some(hint));
+                self.keep_log();
             }
             Ok(loaded) => {
                 let count = loaded.settings.certificates.len();
@@ -384,12 +391,14 @@ impl Keeper<'_> {
                         "[metrics] listen and token count from the next start of the daemon on",
                     );
                 }
-                self.loaded = loaded;
+                // The state folder stays open, and goes on with the trail that it has.
+                self.loaded = loaded.with_trail_of(&self.loaded);
                 self.plan_looks();
             }
             Err(error) => {
                 Refusal::from(error).show(terminal);
                 terminal.note("the configuration before stays in use");
+                self.keep_log();
             }
         }
         service::tell(&[State::Ready]);

@@ -43,6 +43,7 @@ pub(crate) fn run(
         Form::Pkcs12(_) => password(terminal)?,
         Form::Pem | Form::Combined | Form::Der => Secret::new(String::new()),
     };
+    loaded.begin_records();
     let stored = store
         .stored(name)
         .map_err(|error| start::store_failed(&error, terminal))?;

@@ -25,7 +25,7 @@ use super::{interrupt, metrics, start};
 use crate::args::{Global, Renew};
 use crate::drift;
 use crate::exit::Exit;
-use crate::load::Loaded;
+use crate::load::{self, Loaded};
 use crate::render::json::{self, Document};
 use crate::render::notified;
 use crate::render::outcome::exit_of;
@@ -127,6 +127,8 @@ impl Pass<'_> {
             ..
         } = *self;
         let now = start::now();
+        loaded.begin_records();
+        loaded.audit.begin(load::run_id());
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
         let only = names.iter().cloned().collect();
         let wish = Wish {
@@ -210,7 +212,10 @@ impl Pass<'_> {
         match &passed.after {
             Some(after) if !self.rehearsal => {
                 let (loaded, history) = (self.loaded, self.history);
-                tell::tell(loaded, history, &passed.report, after, self.asker, terminal)
+                let report = &passed.report;
+                tell::tell(
+                    loaded, self.store, history, report, after, self.asker, terminal,
+                )
             }
             _ => Vec::new(),
         }

@@ -244,6 +244,16 @@ pub(crate) enum Outcome {
     RolledOver,
     /// An earlier change of the key had gone through.
     RolledOverBefore,
+    /// Other terms are agreed to.
+    Agreed {
+        /// Where they stand.
+        url: String,
+    },
+    /// The terms are those that were agreed to.
+    SameTerms {
+        /// Where they stand, if that is known.
+        agreed: Option<String>,
+    },
     /// The account is over.
     GivenUp {
         /// True if it was before.
@@ -264,6 +274,8 @@ impl Outcome {
             Self::Contact { .. } => "contact-changed",
             Self::RolledOver => "key-changed",
             Self::RolledOverBefore => "key-changed-before",
+            Self::Agreed { .. } => "terms-agreed",
+            Self::SameTerms { .. } => "same-terms",
             Self::GivenUp { before: false, .. } => "deactivated",
             Self::GivenUp { before: true, .. } => "deactivated-before",
         }
@@ -297,6 +309,11 @@ impl Outcome {
                  was changed now"
                     .into(),
             ],
+            Self::Agreed { url } => vec![format!("noted that you agree to {url}")],
+            Self::SameTerms { agreed } => vec![match agreed {
+                Some(url) => format!("no other terms are known than {url}, which were agreed to"),
+                None => "no terms are known".to_owned(),
+            }],
             Self::GivenUp { before, named } => {
                 let how = if *before { "was given up before" } else { "is given up" };
                 let next = if *named {
@@ -490,6 +507,18 @@ mod tests {
             ),
             change("fourth", Err(AccountError::Failed(refused))),
             change("fifth", Err(AccountError::NoKeyChange(ca("fifth")))),
+            change(
+                "sixth",
+                Ok(Outcome::Agreed {
+                    url: "https://acme.sixth.example/terms/v2".to_owned(),
+                }),
+            ),
+            change(
+                "seventh",
+                Ok(Outcome::SameTerms {
+                    agreed: Some("https://acme.seventh.example/terms/v1".to_owned()),
+                }),
+            ),
         ];
         golden("account-changes.txt", |context| changes(&all, context));
         assert_eq!(

@@ -5,6 +5,7 @@
 //! or the next drawing erases what they wrote.
 
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use waxwing_core::name::{CertificateName, DomainName};
@@ -18,8 +19,8 @@ use super::time::stretch;
 pub(crate) enum Live {
     /// Lines that change.
     Board(Mutex<Board>),
-    /// Lines that stay.
-    Plain,
+    /// Lines that stay. True: records of the log instead, because all of stderr is for machines.
+    Plain(AtomicBool),
     /// Nothing, for those who asked for JSON.
     Silent,
 }
@@ -30,7 +31,14 @@ impl Live {
         match (silent, live) {
             (true, _) => Self::Silent,
             (false, true) => Self::Board(Mutex::new(Board::default())),
-            (false, false) => Self::Plain,
+            (false, false) => Self::Plain(AtomicBool::new(false)),
+        }
+    }
+
+    /// From now on events are records of the log, or lines again. At a terminal nothing changes.
+    pub(crate) fn be_records(&self, yes: bool) {
+        if let Self::Plain(records) = self {
+            records.store(yes, Ordering::Relaxed);
         }
     }
 
@@ -65,7 +73,7 @@ impl Live {
                 }
                 write_stderr(&out);
             }
-            Self::Plain | Self::Silent => write_stderr(text),
+            Self::Plain(_) | Self::Silent => write_stderr(text),
         }
     }
 }
@@ -74,7 +82,12 @@ impl Observer for Live {
     fn progress(&self, certificate: &CertificateName, progress: &Progress) {
         match self {
             Self::Silent => {}
-            Self::Plain => write_stderr(format!("{certificate}: {}\n", say(progress)).as_bytes()),
+            Self::Plain(records) if records.load(Ordering::Relaxed) => {
+                tracing::info!(%certificate, "{}", say(progress));
+            }
+            Self::Plain(_) => {
+                write_stderr(format!("{certificate}: {}\n", say(progress)).as_bytes());
+            }
             Self::Board(board) => {
                 let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
                 let (columns, rows) = stderr_size();

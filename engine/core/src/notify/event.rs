@@ -30,6 +30,8 @@ pub enum EventKind {
     ExpiryNear,
     /// A CA has been down for longer than `[failover] after`.
     CaOutage,
+    /// The terms of a CA are others than those that were agreed to.
+    TermsChanged,
     /// A plugin tried something that it may not do.
     PluginDenied,
     /// A limit of a CA is nearly used up.
@@ -46,7 +48,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that `on` may name.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Renewed,
         Self::Failed,
         Self::FailedOver,
@@ -54,6 +56,7 @@ impl EventKind {
         Self::NotServed,
         Self::ExpiryNear,
         Self::CaOutage,
+        Self::TermsChanged,
         Self::PluginDenied,
         Self::BudgetNear,
         Self::NotifierFailed,
@@ -77,6 +80,7 @@ impl EventKind {
             Self::NotServed => "not-served",
             Self::ExpiryNear => "expiry-near",
             Self::CaOutage => "ca-outage",
+            Self::TermsChanged => "terms-changed",
             Self::PluginDenied => "plugin-denied",
             Self::BudgetNear => "budget-near",
             Self::NotifierFailed => "notifier-failed",
@@ -283,7 +287,7 @@ mod tests {
             None,
             "nobody subscribes to a test"
         );
-        assert_eq!(EventKind::usual().count(), 9);
+        assert_eq!(EventKind::usual().count(), 10);
     }
 
     #[test]

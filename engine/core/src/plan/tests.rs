@@ -111,6 +111,7 @@ fn settings(certificates: Vec<CertificateSettings>) -> Settings {
         },
         failover: FailOver::default(),
         notify: BTreeMap::new(),
+        log: crate::settings::LogSettings::default(),
         metrics: crate::settings::MetricsSettings::default(),
         cas: ["first", "second", "staging"].map(profile).into(),
         plugins: BTreeMap::new(),

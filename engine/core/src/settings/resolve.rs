@@ -7,6 +7,7 @@ pub(crate) mod account;
 mod cas;
 mod certificates;
 mod collisions;
+mod log;
 mod metrics;
 mod network;
 mod notify;
@@ -76,13 +77,6 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
-/// Sections that are described already but not built: refused, because ignoring an audit log is how
-/// somebody does not have one.
-const LATER: &[(&str, &str)] = &[(
-    "log",
-    "`waxwing renew --json` reports every request, file and command",
-)];
-
 /// Judges the configuration.
 ///
 /// # Errors
@@ -119,25 +113,19 @@ pub(super) fn read(raw: &Raw, catalog: &Catalog, problems: &Problems) -> Setting
     let plugins = plugins::read(&root, raw, catalog);
     let certificates = certificates::read(&root, &cas, &plugins, catalog, &mut warnings);
     let failover = renewal::failover(&root);
+    let log = log::read(&root, raw, &plugins, catalog);
     let metrics = metrics::read(&root, raw);
     let notify = notify::read(&root, raw);
     cas::check_use(&cas, &certificates, &account, problems);
     collisions::check(&certificates, &plugins, catalog.real, problems);
 
-    for (key, instead) in LATER {
-        if let Some(entry) = root.refused(key) {
-            let message = format!(
-                "[{key}] is not supported by this version yet; remove it or wait for a later one"
-            );
-            problems.add(root.problem(&entry.at, key, message).hint(*instead));
-        }
-    }
     root.finish(MEANT);
     Settings {
         account: account.settings,
         state,
         network,
         failover,
+        log,
         metrics,
         notify,
         cas: cas.profiles,
@@ -157,6 +145,8 @@ const MEANT: &[(&str, &str)] = &[
         "[account], then email = \"you@example.com\" below it",
     ),
     ("plugins", "[plugin.NAME] for each"),
+    ("logging", "[log]"),
+    ("audit", "[log], then audit = \"...\" below it"),
     (
         "server",
         "ca = [\"NAME\"] in [defaults]; [ca.NAME] directories = [...] for one of your own",

@@ -15,10 +15,11 @@ use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 
 use super::{AccountFrom, CaSession, Conversation, SessionPorts, passes, policy, stored_directory};
-use crate::account::drift;
+use crate::account::{Drift, drift};
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{AccountRecord, LockGuard, Policy, StoreErrorKind};
+use crate::terms;
 
 /// Waiting for another run that changes the same account.
 const CHANGING: Backoff = Backoff {
@@ -168,9 +169,11 @@ impl<'a> Opening<'a> {
         }
         let session = match found {
             Some(record) if record.usable().is_some() => {
+                let terms = terms::new(ca, &record, &directory.directory);
                 let session = self.known(directory, record.clone()).await?;
                 let (keys, secrets) = (self.ports.keys.as_ref(), self.ports.secrets.as_ref());
-                let notes = drift(keys, secrets, self.profile, &record, settings);
+                let mut notes = drift(keys, secrets, self.profile, &record, settings);
+                notes.extend(terms.map(Drift::Terms));
                 CaSession {
                     notes: notes.iter().map(ToString::to_string).collect(),
                     ..session

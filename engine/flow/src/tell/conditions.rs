@@ -19,6 +19,7 @@ use crate::history;
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached};
+use crate::terms::NewTerms;
 
 /// Behind these times a CA that is down is told again, after `[failover] after` for the first time.
 const LONG_DOWN: [Duration; 2] = [
@@ -54,6 +55,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
         found.push(Condition { step: 1, event });
     }
     found.extend(outages(scene));
+    found.extend(scene.terms.iter().map(terms));
     found.extend(denied(scene));
     found.extend(budgets::conditions(scene.budgets));
     found
@@ -91,6 +93,13 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
                 None => Standing::Gone,
                 Some(ca) if scene.down_since.contains_key(&ca) => Standing::Unknown,
                 Some(_) => Standing::Good,
+            }
+        }
+        EventKind::TermsChanged => {
+            let used = scene.settings.used_cas();
+            match used.iter().any(|ca| ca.as_str() == told.subject) {
+                true => Standing::Good,
+                false => Standing::Gone,
             }
         }
         EventKind::PluginDenied => {
@@ -431,6 +440,24 @@ fn plugin_failures<'r>(scene: &'r Scene<'_>) -> Vec<&'r PluginFailure> {
     }
     all.extend(scene.report.certificates.iter().flat_map(|one| &one.owed));
     all
+}
+
+/// Told once, however often the CA changes them before somebody agrees.
+fn terms(new: &NewTerms) -> Condition {
+    let mut event = Event::new(EventKind::TermsChanged, Change::Began, new.ca.as_str());
+    let (url, at) = &new.agreed;
+    let at = at.to_string();
+    let day = at.split('T').next().unwrap_or_default();
+    event.causes = vec![
+        format!("agreed to on {day}: {url}"),
+        format!("now: {}", new.now),
+    ];
+    event.hint = Some(format!(
+        "read them, then `waxwing account agree {}`",
+        new.ca
+    ));
+    event.needs_person = true;
+    Condition { step: 1, event }
 }
 
 fn denied(scene: &Scene<'_>) -> Vec<Condition> {

@@ -42,6 +42,7 @@ struct Machine {
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
+    terms: Vec<NewTerms>,
 }
 
 impl Machine {
@@ -55,6 +56,7 @@ impl Machine {
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
+            terms: Vec::new(),
         }
     }
 
@@ -154,6 +156,7 @@ impl Machine {
             inventory: &BTreeMap::from([(name("shop"), entry)]),
             pasts: &BTreeMap::from([(name("shop"), past)]),
             down_since: &self.down_since,
+            terms: &self.terms,
             budgets: &[],
             unreadable: &[],
             well: true,
@@ -309,6 +312,31 @@ fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
     assert_eq!(machine.run(7.1, &failed()), ["ca-outage worse"]);
     machine.down_since.clear();
     assert_eq!(machine.run(8.0, &idle()), ["ca-outage over"]);
+}
+
+#[test]
+fn other_terms_are_told_once_and_again_when_somebody_has_agreed() {
+    let mut machine = Machine::new();
+    let new = |version| NewTerms {
+        ca: ca("first"),
+        directory: "https://first.example/directory".to_owned(),
+        agreed: ("https://first.example/terms/1".to_owned(), start()),
+        now: format!("https://first.example/terms/{version}"),
+    };
+    machine.terms = vec![new(2)];
+    assert_eq!(machine.run(0.1, &idle()), ["terms-changed began"]);
+    assert_eq!(machine.run(0.2, &idle()), [""; 0]);
+    // Nobody has agreed to those before, so this is the same trouble.
+    machine.terms = vec![new(3)];
+    assert_eq!(machine.run(0.3, &idle()), [""; 0]);
+    machine.terms.clear();
+    assert_eq!(machine.run(0.4, &idle()), ["terms-changed over"]);
+    machine.terms = vec![new(4)];
+    assert_eq!(machine.run(0.5, &idle()), ["terms-changed began"]);
+    // A CA that is asked no more is nobody's business.
+    machine.terms.clear();
+    machine.shop().cas = vec![ca("second")];
+    assert_eq!(machine.run(0.6, &idle()), [""; 0]);
 }
 
 #[test]

@@ -273,6 +273,7 @@ impl Town {
             inventory: &BTreeMap::new(),
             pasts: &BTreeMap::new(),
             down_since: &BTreeMap::new(),
+            terms: &[],
             budgets: &[],
             unreadable,
             well: !self.broken,

@@ -499,6 +499,7 @@ pub(crate) fn settings(cas: Vec<CaProfile>, certificates: Vec<CertificateSetting
         },
         failover: FailOver::default(),
         notify: BTreeMap::new(),
+        log: waxwing_core::settings::LogSettings::default(),
         metrics: waxwing_core::settings::MetricsSettings::default(),
         cas: cas.into_iter().map(|ca| (ca.name.clone(), ca)).collect(),
         plugins: BTreeMap::new(),

@@ -183,6 +183,14 @@ pub fn owner(path: &Path) -> io::Result<Option<Owner>> {
     }))
 }
 
+/// The user of this process: the name, or the number where there is none, and the number.
+pub fn user() -> (String, Option<u32>) {
+    let id = rustix::process::geteuid().as_raw();
+    let user = uzers::get_user_by_uid(id);
+    let name = user.map(|user| user.name().to_string_lossy().into_owned());
+    (name.unwrap_or_else(|| id.to_string()), Some(id))
+}
+
 /// True if the directory belongs to the user of `probe`, a file that this process has made.
 pub(crate) fn belongs_to_us(directory: &Path, probe: &File) -> io::Result<bool> {
     Ok(fs::metadata(directory)?.uid() == probe.metadata()?.uid())

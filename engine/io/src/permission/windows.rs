@@ -101,3 +101,10 @@ pub(crate) fn belongs_to_us(_directory: &Path, _probe: &File) -> io::Result<bool
 pub fn owner(_path: &Path) -> io::Result<Option<Owner>> {
     Ok(None)
 }
+
+/// The user of this process, as its environment has it. There are no numbers.
+pub fn user() -> (String, Option<u32>) {
+    let name = std::env::var_os("USERNAME");
+    let name = name.map(|name| name.to_string_lossy().into_owned());
+    (name.unwrap_or_else(|| "unknown".to_owned()), None)
+}

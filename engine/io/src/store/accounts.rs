@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use waxwing_core::name::CaName;
 use waxwing_core::secret::Secret;
+use waxwing_flow::audit::KeyOwner;
 use waxwing_flow::ports::{AccountRecord, StoreError};
 
 use super::format::{self, AccountText};
@@ -54,9 +55,9 @@ impl FileStore {
         atomic::create_dir(&folder)?;
         let mut taken: Vec<String> = old.iter().flat_map(key_files).collect();
         let old_files = taken.clone();
-        let key = keep_key(&folder, &old_files, &mut taken, &account.key)?;
+        let key = self.keep_key(ca, &folder, &old_files, &mut taken, &account.key)?;
         let next_key = match &account.next_key {
-            Some(next) => Some(keep_key(&folder, &old_files, &mut taken, next)?),
+            Some(next) => Some(self.keep_key(ca, &folder, &old_files, &mut taken, next)?),
             None => None,
         };
         let new = AccountText {
@@ -73,12 +74,13 @@ impl FileStore {
             &folder.join(ACCOUNT),
             format::write_account(&new).as_bytes(),
         )?;
+        self.account_changed(ca, old.as_ref(), &new);
         let named = key_files(&new);
         // Also those that an earlier change could not remove any more.
         for path in read::children(&folder)? {
             let file = path.file_name().and_then(|file| file.to_str());
             if file.is_some_and(|file| is_key_file(file) && !named.iter().any(|key| key == file)) {
-                atomic::remove(&path)?;
+                self.erase_key(|| KeyOwner::Account(ca.clone()), &path)?;
             }
         }
         self.leave_old_place(ca, &account.directory)
@@ -90,11 +92,37 @@ impl FileStore {
         match text(&above)?.filter(|before| before.directory == directory) {
             Some(before) => {
                 // The file that names the key goes last, so that a key is never left behind.
-                atomic::remove(&above.join(&before.key))?;
+                let key = above.join(&before.key);
+                self.erase_key(|| KeyOwner::Account(ca.clone()), &key)?;
                 atomic::remove(&above.join(ACCOUNT))
             }
             None => Ok(()),
         }
+    }
+
+    /// Makes sure that a key is on disk and answers its file: one of `old`, or a new one whose name is
+    /// not `taken`.
+    fn keep_key(
+        &self,
+        ca: &CaName,
+        folder: &Path,
+        old: &[String],
+        taken: &mut Vec<String>,
+        key: &Secret<String>,
+    ) -> Result<String, StoreError> {
+        for file in old {
+            if read::key(&folder.join(file))?.as_ref() == Some(key) {
+                return Ok(file.clone());
+            }
+        }
+        let mut names =
+            std::iter::once("key.pem".to_owned()).chain((2..).map(|n: u32| format!("key-{n}.pem")));
+        let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
+        let path = folder.join(&name);
+        atomic::replace(&path, key.expose().as_bytes())?;
+        self.key_was_written(|| KeyOwner::Account(ca.clone()), &path, key);
+        taken.push(name.clone());
+        Ok(name)
     }
 }
 
@@ -131,7 +159,7 @@ fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
     }))
 }
 
-/// True for the files that [`keep_key`] makes.
+/// True for the files that [`FileStore::keep_key`] makes.
 fn is_key_file(file: &str) -> bool {
     file.starts_with("key") && file.ends_with(".pem")
 }
@@ -140,25 +168,4 @@ fn is_key_file(file: &str) -> bool {
 fn key_files(account: &AccountText) -> Vec<String> {
     let next = account.next_key.iter();
     std::iter::once(&account.key).chain(next).cloned().collect()
-}
-
-/// Makes sure that a key is on disk and answers its file: one of `old`, or a new one whose name is
-/// not `taken`.
-fn keep_key(
-    folder: &Path,
-    old: &[String],
-    taken: &mut Vec<String>,
-    key: &Secret<String>,
-) -> Result<String, StoreError> {
-    for file in old {
-        if read::key(&folder.join(file))?.as_ref() == Some(key) {
-            return Ok(file.clone());
-        }
-    }
-    let mut names =
-        std::iter::once("key.pem".to_owned()).chain((2..).map(|n: u32| format!("key-{n}.pem")));
-    let name = names.find(|name| !taken.contains(name)).unwrap_or_default();
-    atomic::replace(&folder.join(&name), key.expose().as_bytes())?;
-    taken.push(name.clone());
-    Ok(name)
 }

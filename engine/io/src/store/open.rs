@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use super::layout::Layout;
@@ -22,6 +24,7 @@ impl FileStore {
         let store = Self {
             layout: Layout::new(root),
             keep_versions: keep_versions.max(1),
+            audit: Arc::default(),
         };
         if store.read_stamp()? {
             store.check_owner()?;
@@ -45,11 +48,18 @@ impl FileStore {
         let store = Self {
             layout: Layout::new(root),
             keep_versions: u32::MAX,
+            audit: Arc::default(),
         };
         if store.read_stamp()? {
             store.check_others()?;
         }
         Ok(store)
+    }
+
+    /// The same folder, whose changes of keys, accounts and certificates are entered in that trail.
+    #[must_use]
+    pub fn audited(self, audit: Arc<AuditTrail>) -> Self {
+        Self { audit, ..self }
     }
 
     /// False for a folder that was looked at and is not there, or empty.

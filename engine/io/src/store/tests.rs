@@ -14,6 +14,7 @@ use crate::export::{self, Form};
 use crate::keys::LocalKeys;
 use crate::{pem, pkcs12, x509};
 
+mod acts;
 mod damage;
 
 fn sample(kind: KeyType) -> Sample {

@@ -21,6 +21,9 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// The terms of service, as the directory names them.
 pub(super) const TERMS: &str = "https://ca.world.test/terms/v1";
 
+/// Those in their place, once they are announced.
+const OTHER_TERMS: &str = "https://ca.world.test/terms/v2";
+
 /// A request, read to its end.
 pub(super) struct Visit {
     parts: Parts,
@@ -209,7 +212,10 @@ fn directory(office: &Office, visit: &Visit) -> Reply {
     let options = &office.options;
     let base = visit.base();
     let mut meta = json!({
-        "termsOfService": TERMS,
+        "termsOfService": match office.terms_announced.with(|announced| *announced) {
+            true => OTHER_TERMS,
+            false => TERMS,
+        },
         "website": "https://ca.world.test/",
         "externalAccountRequired":
             matches!(options.external_account, ExternalAccount::Required { .. }),

@@ -7,9 +7,11 @@ use waxwing_flow::notify::{Frame, Office, Sent};
 use waxwing_flow::ports::{Clock as _, History, Outbox as _};
 use waxwing_flow::report::RunReport;
 use waxwing_flow::tell::{self, Scene};
+use waxwing_flow::terms;
 use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
+use waxwing_io::store::FileStore;
 
 use super::super::{interrupt, start};
 use crate::exit::Exit;
@@ -31,6 +33,7 @@ const MOST_IF_STOPPED: Duration = Duration::from_secs(2);
 /// the run ends: what was to be done is done.
 pub(super) fn tell(
     loaded: &Loaded,
+    store: &FileStore,
     history: &SqliteHistory,
     report: &RunReport,
     after: &Survey,
@@ -51,6 +54,8 @@ pub(super) fn tell(
     let told = history.told().unwrap_or_default();
     let keeper: &dyn History = history;
     let budgets = tell::budgets(keeper, &loaded.settings, report, &told, now);
+    // What cannot be read is told of by whoever needs it.
+    let terms = terms::all(store, &loaded.settings).unwrap_or_default();
     let scene = Scene {
         settings: &loaded.settings,
         report,
@@ -58,6 +63,7 @@ pub(super) fn tell(
         inventory: &after.inventory,
         pasts: &after.pasts,
         down_since: &after.down_since,
+        terms: &terms,
         budgets: &budgets,
         unreadable: &after.broken,
         well: exit_of(report) == Exit::Done && after.broken.is_empty(),

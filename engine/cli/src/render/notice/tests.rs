@@ -64,6 +64,18 @@ fn fail_over() -> Event {
     }
 }
 
+fn terms() -> Event {
+    Event {
+        causes: vec![
+            "agreed to on 2026-09-02: https://acme.first.example/terms/v1".to_owned(),
+            "now: https://acme.first.example/terms/v2".to_owned(),
+        ],
+        hint: Some("read them, then `waxwing account agree first`".to_owned()),
+        needs_person: true,
+        ..Event::new(EventKind::TermsChanged, Change::Began, "first")
+    }
+}
+
 /// One of each kind, and what is over.
 fn every() -> Vec<Event> {
     use Change::{Began, Once, Over, Worse};
@@ -115,12 +127,14 @@ fn every() -> Vec<Event> {
             needs_person: true,
             ..of(EventKind::NotifierFailed, Began, "mail")
         },
+        terms(),
         of(EventKind::RunOk, Once, ""),
         of(EventKind::Failed, Over, "blog"),
         of(EventKind::ExpiryNear, Over, "blog"),
         of(EventKind::NotInstalled, Over, "blog"),
         of(EventKind::NotServed, Over, "blog"),
         of(EventKind::CaOutage, Over, "first"),
+        of(EventKind::TermsChanged, Over, "first"),
         of(EventKind::PluginDenied, Over, "web"),
         of(EventKind::BudgetNear, Over, "first orders"),
         of(EventKind::NotifierFailed, Over, "mail"),
@@ -145,6 +159,11 @@ fn a_fail_over_says_that_there_is_nothing_to_do() {
 #[test]
 fn a_failure_says_what_is_left_and_what_comes_next() {
     golden_text("notice-failed.txt", &notice(vec![failed(Change::Began, 1)]));
+}
+
+#[test]
+fn other_terms_say_that_nobody_has_agreed_to_them() {
+    golden_text("notice-terms.txt", &notice(vec![terms()]));
 }
 
 #[test]

@@ -64,6 +64,8 @@ pub(super) fn headline(event: &Event, context: &Context) -> String {
             }
             None => format!("{subject} is down"),
         },
+        EventKind::TermsChanged if over => format!("the terms of {subject} are agreed to"),
+        EventKind::TermsChanged => format!("{subject} has new terms"),
         EventKind::PluginDenied if over => format!("plugin {subject} works again"),
         EventKind::PluginDenied => format!("plugin {subject} tried what it may not do"),
         EventKind::BudgetNear if over => format!("{subject}: room again"),
@@ -189,6 +191,11 @@ fn says(event: &Event, context: &Context) -> String {
                 event.subject
             )
         }
+        EventKind::TermsChanged => format!(
+            "{} has other terms of service than those that you agreed to. Nobody has agreed to them \
+             for you; renewals go on for as long as {0} lets them.",
+            event.subject
+        ),
         EventKind::PluginDenied => format!(
             "The plugin {} tried something that neither its manifest nor your grants allow. It was not \
              done.",

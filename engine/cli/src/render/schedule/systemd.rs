@@ -182,9 +182,17 @@ fn sandbox(unit: &mut Unit, job: &Job) {
         unit.gap("It sees everything and writes to these folders only.");
         unit.line("ProtectSystem=strict");
         unit.line("ProtectHome=read-only");
-        if let Some(name) = own_folder(&needs.state) {
+        if let Some(name) = own_folder(&needs.state, "/var/lib") {
             unit.line(format!("StateDirectory={name}"));
             unit.line("StateDirectoryMode=0700");
+        }
+        let logs = needs.logs.iter();
+        let logs: Vec<&str> = logs
+            .filter_map(|path| own_folder(path, "/var/log"))
+            .collect();
+        if !logs.is_empty() {
+            unit.line(format!("LogsDirectory={}", logs.join(" ")));
+            unit.line("LogsDirectoryMode=0700");
         }
         for path in &needs.writable {
             unit.line(format!("ReadWritePaths=-{}", path_word(path)));
@@ -254,9 +262,9 @@ fn sandbox(unit: &mut Unit, job: &Job) {
     }
 }
 
-/// The name of a folder that systemd makes by itself: one directly below `/var/lib`.
-fn own_folder(state: &Path) -> Option<&str> {
-    let name = state.strip_prefix("/var/lib").ok()?.to_str()?;
+/// The name of a folder that systemd makes by itself: one directly below where such are.
+fn own_folder<'p>(path: &'p Path, below: &str) -> Option<&'p str> {
+    let name = path.strip_prefix(below).ok()?.to_str()?;
     (is_plain(name) && !name.contains(['/', ':'])).then_some(name)
 }
 

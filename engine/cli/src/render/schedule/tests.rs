@@ -21,7 +21,13 @@ fn job(start: Start, whose: Whose) -> Job {
         whose,
         needs: Needs {
             state: PathBuf::from("/var/lib/waxwing"),
-            writable: paths(&["/etc/web/tls", "/var/lib/node_exporter", "/var/lib/waxwing"]),
+            writable: paths(&[
+                "/etc/web/tls",
+                "/var/lib/node_exporter",
+                "/var/lib/waxwing",
+                "/var/log",
+            ]),
+            logs: paths(&["/var/log", "/var/log/waxwing"]),
             credentials: vec!["dns-key".to_owned(), "smtp-password".to_owned()],
             programs: paths(&["/usr/bin/systemctl", "/usr/sbin/web"]),
             ..Needs::default()

@@ -88,7 +88,7 @@ fn unknown_keys_and_wrong_kinds_are_mistakes_for_the_schema() {
         ),
         ("[notify.x.login]\npassword = 5", "notify.x.login.password"),
         ("[failover]\nafter-failures = 0", "failover.after-failures"),
-        ("[log]\naudit = \"x\"", "log"),
+        ("[log]\nlevel = 5", "log.level"),
     ] {
         let mistakes = mistakes(&schema, text).join("\n");
         assert!(

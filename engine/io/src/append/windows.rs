@@ -1,0 +1,20 @@
+//! Who may write is the access list of the folder there, as with everything of this program.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::Path;
+
+use super::{AppendCause, Missing};
+
+pub(super) fn open(path: &Path, missing: Missing) -> Result<File, AppendCause> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_symlink() => return Err(AppendCause::Link),
+        Ok(found) if !found.is_file() => return Err(AppendCause::NoFile),
+        _ => {}
+    }
+    let opened = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(missing == Missing::Made)
+        .open(path);
+    Ok(opened?)
+}
