@@ -119,6 +119,7 @@ impl Machine {
             installed: Vec::new(),
             last: self.last.clone(),
             served: self.served.clone(),
+            replacing: None,
             unfinished: false,
         };
         let failed = (0..self.failures).map(|_| Failed {

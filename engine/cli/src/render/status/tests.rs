@@ -115,6 +115,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
             result,
         }),
         served: Vec::new(),
+        replacing: None,
         unfinished: false,
     }
 }
