@@ -251,6 +251,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         failure,
         unfinished: entry.unfinished,
         failed: past.failed.clone(),
+        to_revoke: entry.replacing.as_ref().map(|wish| wish.version),
         issued: past.issued.clone(),
     }
 }
@@ -265,6 +266,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
         failure: None,
         unfinished: false,
         failed: past.failed.clone(),
+        to_revoke: None,
         issued: past.issued.clone(),
     }
 }

@@ -22,6 +22,7 @@ pub mod notify;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;
+pub mod replace;
 pub mod report;
 pub mod revoke;
 pub mod run;

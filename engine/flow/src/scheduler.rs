@@ -33,6 +33,7 @@ mod desk;
 mod leftover;
 mod preflight;
 mod rehearsal;
+mod replacing;
 
 use cas::Case;
 use desk::Acme;
@@ -54,6 +55,15 @@ pub struct Job {
     pub seen: Option<u32>,
     /// Whether it is ordered although it is not due.
     pub force: Force,
+}
+
+impl Job {
+    /// The same for a key that is made anew.
+    fn with_another_key(&self) -> Self {
+        let mut job = self.clone();
+        job.certificate.reuse_key = false;
+        job
+    }
 }
 
 /// Whether a certificate is ordered although the plan says that it is not to be.
@@ -153,6 +163,13 @@ async fn work(
     } else {
         served::look(ports, &id, &wanted, &installs, stop).await
     };
+    let replaced = if rehearsal {
+        Vec::new()
+    } else {
+        shift
+            .end_replacements(&wanted, &certificates, &served)
+            .await
+    };
     shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
@@ -165,6 +182,7 @@ async fn work(
         left_over,
         installs,
         served,
+        replaced,
         audit: ports.audit.events(),
         requests,
         accounts,
@@ -299,6 +317,10 @@ impl Shift<'_> {
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
         let spent = self.spent(&job.certificate);
+        // Who wants another certificate in its place wants another key, whatever the configuration keeps.
+        let replaces = current.is_some() && stored.to_revoke == job.seen;
+        let other_key = replaces.then(|| job.with_another_key());
+        let job = other_key.as_ref().unwrap_or(job);
         let circumstances = self.circumstances(&spent);
         let item = plan::item(
             self.settings,

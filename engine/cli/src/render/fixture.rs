@@ -162,6 +162,7 @@ pub(crate) fn run(certificates: Vec<CertificateReport>, installs: Vec<InstallRep
         left_over: Vec::new(),
         installs,
         served: Vec::new(),
+        replaced: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::from([(ca("first"), 9)]),
         accounts: Vec::new(),

@@ -202,6 +202,7 @@ fn run_of(certificates: Vec<CertificateReport>) -> RunReport {
         put_back: Vec::new(),
         installs: Vec::new(),
         served: Vec::new(),
+        replaced: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
         accounts: Vec::new(),

@@ -253,6 +253,7 @@ impl Town {
             put_back: Vec::new(),
             installs: Vec::new(),
             served: Vec::new(),
+            replaced: Vec::new(),
             audit: Vec::new(),
             requests: BTreeMap::new(),
             accounts: Vec::new(),

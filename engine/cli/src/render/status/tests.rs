@@ -203,6 +203,24 @@ fn health_is_about_whether_a_person_is_needed() {
 }
 
 #[test]
+fn what_is_still_to_be_revoked_is_no_good_state() {
+    let mut owing = item("shop", keep());
+    owing.notes = vec![Note::ToRevoke { version: 6 }];
+    let shop = entry("shop", "first", 90, AttemptResult::Renewed);
+    assert_eq!(health(&owing, Some(&shop)), Health::Watch);
+    let plan = Plan { items: vec![owing] };
+    let inventory = [(shop.certificate.clone(), shop)].into();
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &[],
+        broken: &[],
+        version: "0.0.0",
+    };
+    golden("status-to-revoke.txt", |context| render(&view, context));
+}
+
+#[test]
 fn the_worst_stands_first_and_says_what_to_do() {
     let not_installed = AttemptResult::NotInstalled {
         plugin: plugin("web"),
