@@ -42,6 +42,7 @@ struct Machine {
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
+    last_seen: Vec<Sighting>,
 }
 
 impl Machine {
@@ -55,6 +56,7 @@ impl Machine {
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
+            last_seen: Vec::new(),
         }
     }
 
@@ -155,6 +157,7 @@ impl Machine {
             inventory: &BTreeMap::from([(name("shop"), entry)]),
             pasts: &BTreeMap::from([(name("shop"), past)]),
             down_since: &self.down_since,
+            last_seen: &self.last_seen,
             budgets: &[],
             unreadable: &[],
             well: true,
@@ -311,6 +314,44 @@ fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
     assert_eq!(machine.run(7.1, &failed()), ["ca-outage worse"]);
     machine.down_since.clear();
     assert_eq!(machine.run(8.0, &idle()), ["ca-outage over"]);
+}
+
+#[test]
+fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip() {
+    let mut machine = Machine::new();
+    let at = |day: f64| start() + DAY.mul_f64(day);
+    let look = |day: f64, result| Sighting {
+        ca: ca("first"),
+        at: at(day),
+        result,
+    };
+    let silent = || Err("it did not answer: refused".to_owned());
+    let up = || Ok(Duration::from_millis(80));
+    machine.down_since = BTreeMap::from([(ca("first"), at(1.0))]);
+    // Day of the run, day of the last look, what is told.
+    let table: &[(f64, f64, &[&str])] = &[
+        (1.0, 1.0, &[]),
+        // Nobody has looked again: one look is no state.
+        (1.6, 1.0, &[]),
+        // Looked at again, not for long enough.
+        (1.4, 1.39, &[]),
+        (1.6, 1.59, &["ca-outage began"]),
+        (1.7, 1.69, &[]),
+        // What was seen in the morning says nothing in the evening.
+        (4.5, 4.0, &[]),
+        (4.6, 4.59, &["ca-outage worse"]),
+        (8.1, 8.09, &["ca-outage worse"]),
+        (9.0, 8.99, &[]),
+    ];
+    for (day, seen, want) in table {
+        machine.last_seen = vec![look(*seen, silent())];
+        assert_eq!(machine.run(*day, &idle()), *want, "day {day}");
+    }
+    // It answers the monitor again; no run has touched it.
+    machine.down_since.clear();
+    machine.last_seen = vec![look(9.04, up())];
+    assert_eq!(machine.run(9.05, &idle()), ["ca-outage over"]);
+    assert_eq!(machine.run(9.06, &idle()), [""; 0]);
 }
 
 #[test]

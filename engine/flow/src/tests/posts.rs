@@ -274,6 +274,7 @@ impl Town {
             inventory: &BTreeMap::new(),
             pasts: &BTreeMap::new(),
             down_since: &BTreeMap::new(),
+            last_seen: &[],
             budgets: &[],
             unreadable,
             well: !self.broken,

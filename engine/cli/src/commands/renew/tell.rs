@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
 use waxwing_flow::ports::{Clock as _, History, Outbox as _};
 use waxwing_flow::report::RunReport;
@@ -50,6 +51,12 @@ pub(super) fn tell(
     let told = history.told().unwrap_or_default();
     let keeper: &dyn History = history;
     let budgets = tell::budgets(keeper, &loaded.settings, report, &told, now);
+    // Of a CA that answers it need not be known when it last did.
+    let last_seen: Vec<Sighting> = after
+        .down_since
+        .keys()
+        .filter_map(|ca| history.last_sighting(ca).ok().flatten())
+        .collect();
     let scene = Scene {
         settings: &loaded.settings,
         report,
@@ -57,6 +64,7 @@ pub(super) fn tell(
         inventory: &after.inventory,
         pasts: &after.pasts,
         down_since: &after.down_since,
+        last_seen: &last_seen,
         budgets: &budgets,
         unreadable: &after.broken,
         well: exit_of(report) == Exit::Done && after.broken.is_empty(),
