@@ -37,6 +37,7 @@ mod abandon;
 mod pace;
 mod propagation;
 mod settle;
+mod tally;
 
 #[cfg(test)]
 mod tests;

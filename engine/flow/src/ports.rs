@@ -23,7 +23,7 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
-use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting};
+use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting, Unasked};
 use crate::notify::{Delivered, Message, Posting, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
@@ -439,6 +439,9 @@ pub trait CertificateStore: Send + Sync {
 pub trait History: Send + Sync {
     /// Writes down how an attempt ended.
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError>;
+    /// Writes down an attempt that ended before a CA was asked. One that ended like the one before it,
+    /// with nothing between them, MUST NOT become another line: a timer may meet it every hour.
+    fn record_unasked(&self, attempt: &Unasked) -> Result<(), StoreError>;
     /// Writes down how an installation, or a look at what is served, ended.
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError>;
     /// What is known of every certificate of which something is known, at `now`.

@@ -63,6 +63,8 @@ pub struct CertificateReport {
     pub milestones: Vec<Milestone>,
     /// Why CAs that were tried did not give a certificate, in the order tried.
     pub failures: Vec<CaFailure>,
+    /// True if a CA was asked for it.
+    pub asked: bool,
     /// If the last CA that was asked stood in for another: for which, and by which rule.
     pub stands_in: Option<(CaName, Because)>,
     /// When it is tried again, and where, if it was not renewed.

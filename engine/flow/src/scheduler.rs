@@ -25,6 +25,7 @@ use crate::ports::{History, StoreErrorKind};
 use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::served;
 use crate::session::CaSession;
+use crate::tally;
 
 mod accounts;
 mod attempt;
@@ -34,6 +35,7 @@ mod leftover;
 mod preflight;
 mod rehearsal;
 mod replacing;
+mod unasked;
 
 use cas::Case;
 use desk::Acme;
@@ -260,14 +262,16 @@ impl Shift<'_> {
             outcome: Outcome::Failed(None),
             milestones: Vec::new(),
             failures: Vec::new(),
+            asked: false,
             stands_in: None,
             next_try: None,
             owed: Vec::new(),
             notes: Vec::new(),
         };
-        report.outcome = self.work(job, &mut report).await;
+        report.outcome = tally::counted(self.work(job, &mut report)).await;
         report.ended = self.now();
         self.note(name, &report);
+        self.note_unasked(&report);
         report
     }
 
@@ -343,6 +347,7 @@ impl Shift<'_> {
             stored,
             action: item.action,
             preflight: None,
+            requests: 0,
         };
         let (outcome, driven) = self.at_cas(case, report).await;
         if !driven {

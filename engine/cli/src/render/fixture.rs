@@ -181,6 +181,7 @@ pub(crate) fn certificate(text: &str) -> CertificateFixture {
         outcome: Outcome::Failed(None),
         milestones: Vec::new(),
         failures: Vec::new(),
+        asked: false,
         stands_in: None,
         next_try: None,
         owed: Vec::new(),

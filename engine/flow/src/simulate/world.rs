@@ -26,7 +26,9 @@ use crate::audit::AuditTrail;
 use crate::budget;
 use crate::certificate::{CertificateFacts, InventoryEntry, InventoryVersion, Origin};
 use crate::driver::Ports;
-use crate::history::{self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
+use crate::history::{
+    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
+};
 use crate::ports::{BudgetKey, ChangeBudgets, Clock, Entropy, History, LockGuard, StoreError};
 use crate::session::SessionPorts;
 
@@ -399,6 +401,10 @@ impl History for World {
                 rehearsed: false,
             }),
         }
+        Ok(())
+    }
+
+    fn record_unasked(&self, _: &Unasked) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -188,6 +188,7 @@ fn report(outcome: Outcome, failures: Vec<CaFailure>) -> CertificateReport {
         outcome,
         milestones: Vec::new(),
         failures,
+        asked: false,
         stands_in: None,
         next_try: None,
         owed: Vec::new(),

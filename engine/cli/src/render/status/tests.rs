@@ -485,6 +485,8 @@ fn a_page_for_a_browser_says_the_same() {
         },
         version: failed.is_none().then_some(7),
         failed,
+        requests: Some(9),
+        times: 1,
     };
     let records = [
         attempt(
