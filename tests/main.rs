@@ -37,6 +37,7 @@ mod cases {
     mod providers;
     mod refusals;
     mod renew;
+    mod replace;
     pub(crate) mod rig;
     mod schedule;
     mod secrets;

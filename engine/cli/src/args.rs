@@ -297,18 +297,28 @@ Exit: 0 done or nothing to do, 2 usage, 3 configuration, 4 some failed, 5 all fa
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  waxwing revoke shop --replace                       first a new one with a new key, in its place
+  waxwing revoke shop --replace --reason key-compromise
   waxwing revoke shop                                 one that is not installed anywhere
-  waxwing revoke shop --reason key-compromise --yes   its key may be known to others
+  waxwing revoke shop --reason key-compromise --yes   at once, though it is served
 
-The next `waxwing renew` issues another one. Exit: 0 revoked, or it was before; 2 usage, or it is
-installed and --yes is missing; 3 configuration; 5 failed; 7 another run is at it; 8 not allowed")]
+With --replace a new certificate is issued, installed and seen at its served-at places; only then the
+old one is revoked. What was cut off is finished by the same command or by the next run, without
+another order. Without --replace the next `waxwing renew` issues another one.
+
+Exit: 0 revoked, or it was before; 2 usage, or it is installed and --yes is missing; 3 configuration;
+4 a new one is in place, and the old one is not revoked yet; 5 failed, nothing was revoked; 6 a new one
+is issued and not in place, nothing was revoked; 7 another run is at it; 8 not allowed")]
 pub(crate) struct Revoke {
     /// Which certificate
     pub(crate) name: String,
     /// Why; the CA publishes it
     #[arg(long, value_enum)]
     pub(crate) reason: Option<Reason>,
-    /// Also if it is installed somewhere
+    /// First issue, install and prove another one in its place
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Also if it is installed somewhere; with --replace also if the order is the last that a limit allows
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -335,6 +345,12 @@ impl Reason {
             Self::Superseded => 4,
             Self::CessationOfOperation => 5,
         }
+    }
+
+    /// The reason of that number, if it is one of these.
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        let mut all = Self::value_variants().iter().copied();
+        all.find(|reason| reason.code() == code)
     }
 
     /// As it is written on the command line.

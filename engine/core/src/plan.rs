@@ -35,6 +35,8 @@ pub struct Stored {
     pub unfinished: bool,
     /// Failed attempts since it was last renewed, oldest first.
     pub failed: Vec<Failed>,
+    /// The version that is to be revoked as soon as a newer one has taken its place.
+    pub to_revoke: Option<u32>,
     /// When certificates were issued under this name, as far back as [`hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
 }
@@ -217,6 +219,8 @@ pub enum IssueReason {
     Staging,
     /// The stored one was revoked.
     Revoked,
+    /// Somebody wants another one in its place, behind which it is revoked.
+    Replaced,
 }
 
 /// An installer that has something to do.
@@ -267,6 +271,11 @@ pub enum Note {
     Failure(LastFailure),
     /// An interrupted run is taken up.
     Unfinished,
+    /// An older version is still to be revoked, behind the current one that takes its place.
+    ToRevoke {
+        /// Which.
+        version: u32,
+    },
     /// Nothing is installed: what nobody trusts would take the place of a real certificate.
     Withheld {
         /// The installer that has put the real one in place.
@@ -338,6 +347,9 @@ pub fn item(
         None if stored.is_some_and(|stored| stored.damaged) => Action::Issue(IssueReason::Damaged),
         None => Action::Issue(IssueReason::Never),
         Some(current) => {
+            let to_revoke = stored.and_then(|stored| stored.to_revoke);
+            let older = to_revoke.filter(|version| *version < current.version);
+            notes.extend(older.map(|version| Note::ToRevoke { version }));
             notes.extend(changes(certificate, current));
             let due = due::due(
                 current.not_before,
@@ -358,7 +370,8 @@ pub fn item(
             } else {
                 Urgency::None
             });
-            match issue_reason(settings, certificate, current) {
+            let replaced = (to_revoke == Some(current.version)).then_some(IssueReason::Replaced);
+            match issue_reason(settings, certificate, current).or(replaced) {
                 Some(reason) => Action::Issue(reason),
                 None if urgency > Urgency::None => Action::Renew {
                     due,

@@ -98,6 +98,18 @@ impl RevokedMark {
     }
 }
 
+/// That a version is to be revoked as soon as a newer one has taken its place. It is written down before
+/// the newer one is ordered, and stays until nothing is left to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacing {
+    /// The version that is to be revoked.
+    pub version: u32,
+    /// Why, by the number of RFC 5280 section 5.3.1; none if nothing is said.
+    pub reason: Option<u8>,
+    /// When somebody asked for it.
+    pub since: Timestamp,
+}
+
 /// Where a version came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -130,6 +142,8 @@ pub struct InventoryEntry {
     pub served: Vec<ServedMark>,
     /// True if an unfinished run is in the journal.
     pub unfinished: bool,
+    /// The version that is to be revoked once another one has taken its place.
+    pub replacing: Option<Replacing>,
 }
 
 /// The current version of a certificate, without its private key.

@@ -34,8 +34,28 @@ pub struct ClosedAttempt {
     pub started: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
+    /// Requests that were sent to CAs for it, its staging included.
+    pub requests: u32,
     /// How it ended.
     pub result: ClosedResult,
+}
+
+/// An attempt that ended before any CA was asked: a plugin that cannot be used, a lock that another run
+/// holds, a state that cannot be written. It counts for no ladder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unasked {
+    /// The run's id.
+    pub run: String,
+    /// For which certificate.
+    pub certificate: CertificateName,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// What can be done about it.
+    pub class: FailureClass,
+    /// The whole chain, outermost first, one line each.
+    pub causes: Vec<String>,
 }
 
 /// How an attempt ended.
@@ -129,6 +149,10 @@ pub struct Record {
     pub version: Option<u32>,
     /// Why it failed, if it did.
     pub failed: Option<RecordedFailure>,
+    /// Requests that were sent to CAs for it, if that was counted.
+    pub requests: Option<u32>,
+    /// How often in a row it ended like that; the times are those of the first begin and the last end.
+    pub times: u32,
 }
 
 /// What a line of the history is about.
@@ -141,6 +165,8 @@ pub enum Recorded {
         /// If that CA stood in for another: for which, and why in the words of that time.
         stands_in: Option<(CaName, String)>,
     },
+    /// An attempt that ended before any CA was asked.
+    Unasked,
     /// An installation, or a look at what is served.
     Deploy {
         /// The installer or the place, as it was called then.
@@ -251,6 +277,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         failure,
         unfinished: entry.unfinished,
         failed: past.failed.clone(),
+        to_revoke: entry.replacing.as_ref().map(|wish| wish.version),
         issued: past.issued.clone(),
     }
 }
@@ -265,6 +292,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
         failure: None,
         unfinished: false,
         failed: past.failed.clone(),
+        to_revoke: None,
         issued: past.issued.clone(),
     }
 }

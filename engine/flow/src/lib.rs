@@ -22,6 +22,7 @@ pub mod notify;
 pub mod obligation;
 pub mod plugin;
 pub mod ports;
+pub mod replace;
 pub mod report;
 pub mod revoke;
 pub mod run;
@@ -37,6 +38,7 @@ mod abandon;
 mod pace;
 mod propagation;
 mod settle;
+mod tally;
 
 #[cfg(test)]
 mod tests;

@@ -20,10 +20,10 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
-    ServedLeaf, ServedMark, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
+    RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
-use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting};
+use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting, Unasked};
 use crate::notify::{Delivered, Message, Posting, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
@@ -357,8 +357,15 @@ pub trait CertificateStore: Send + Sync {
     fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError>;
     /// The current version with its key.
     fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError>;
+    /// One version with its key, whether it is the current one or not; none if it is not there any
+    /// more.
+    fn version(
+        &self,
+        name: &CertificateName,
+        version: u32,
+    ) -> Result<Option<StoredVersion>, StoreError>;
     /// Stores a new version whole, then makes it current. Answers its number. Older versions
-    /// beyond what is kept are erased, keys too.
+    /// beyond what is kept are erased, keys too, but for the one of [`Replacing`].
     fn save(
         &self,
         name: &CertificateName,
@@ -378,6 +385,11 @@ pub trait CertificateStore: Send + Sync {
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError>;
     /// Notes that the CA has revoked a version.
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError>;
+    /// Writes down that a version is to be revoked once another one has taken its place; replaces the
+    /// older wish.
+    fn record_replacing(&self, name: &CertificateName, wish: &Replacing) -> Result<(), StoreError>;
+    /// Forgets that wish.
+    fn end_replacing(&self, name: &CertificateName) -> Result<(), StoreError>;
     /// Notes how a run ended.
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
 
@@ -434,6 +446,9 @@ pub trait History: Send + Sync {
         certificate: &CertificateName,
         version: u32,
     ) -> Result<bool, StoreError>;
+    /// Writes down an attempt that ended before a CA was asked. One that ended like the one before it,
+    /// with nothing between them, MUST NOT become another line: a timer may meet it every hour.
+    fn record_unasked(&self, attempt: &Unasked) -> Result<(), StoreError>;
     /// Writes down how an installation, or a look at what is served, ended.
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError>;
     /// What is known of every certificate of which something is known, at `now`.

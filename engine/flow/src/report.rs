@@ -14,6 +14,8 @@ use crate::certificate::ServedLeaf;
 use crate::failure::Failure;
 use crate::plugin::{DeployStep, PluginFailure, PutBack};
 use crate::ports::{StoreError, UnseenError};
+use crate::replace::{Lacking, Over, Proof};
+use crate::revoke::{How, RevokeError};
 
 /// A whole run.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub struct RunReport {
     pub served: Vec<ServedReport>,
     /// What plugins did.
     pub audit: Vec<AuditEvent>,
+    /// Versions that are to be revoked behind the ones that take their places, and what became of that.
+    pub replaced: Vec<ReplacedReport>,
     /// Requests to each CA.
     pub requests: BTreeMap<CaName, u64>,
     /// CAs at which an account was made so that they can stand in, or could not be, and why.
@@ -59,6 +63,8 @@ pub struct CertificateReport {
     pub milestones: Vec<Milestone>,
     /// Why CAs that were tried did not give a certificate, in the order tried.
     pub failures: Vec<CaFailure>,
+    /// True if a CA was asked for it.
+    pub asked: bool,
     /// If the last CA that was asked stood in for another: for which, and by which rule.
     pub stands_in: Option<(CaName, Because)>,
     /// When it is tried again, and where, if it was not renewed.
@@ -183,6 +189,52 @@ pub struct ServedReport {
     pub at: Timestamp,
     /// How long it took, with the pauses between looks.
     pub took: Duration,
+}
+
+/// A version that is to be revoked behind the one that takes its place, and what became of that.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReplacedReport {
+    /// Of which certificate.
+    pub certificate: CertificateName,
+    /// The version that is to be revoked.
+    pub version: u32,
+    /// Why, by the number of RFC 5280 section 5.3.1.
+    pub reason: Option<u8>,
+    /// The version that takes its place, if there is one.
+    pub new: Option<u32>,
+    /// What became of it.
+    pub ended: Replaced,
+}
+
+/// What became of a version that is to be revoked.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Replaced {
+    /// It is revoked.
+    Revoked {
+        /// At which CA.
+        ca: CaName,
+        /// End of its validity, had it not been revoked.
+        not_after: Timestamp,
+        /// Who asked for it.
+        how: How,
+        /// What showed that the other one is in its place.
+        proof: Proof,
+    },
+    /// Nobody needs to revoke it any more, or can.
+    Over {
+        /// What showed that the other one is in its place.
+        proof: Proof,
+        /// Why.
+        why: Over,
+    },
+    /// No other one was to be had, so it is not revoked, and nobody goes on.
+    Withdrawn,
+    /// No other one is there yet; a later run goes on.
+    Waiting,
+    /// The other one is there and not yet in its place; a later run looks again.
+    Unproved(Lacking),
+    /// The other one is in its place, and it is not revoked; a later run asks again.
+    Failed(RevokeError),
 }
 
 /// A stage of an installation.

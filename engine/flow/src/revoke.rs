@@ -109,8 +109,8 @@ impl RevokeError {
         match self {
             Self::None(_) => Some("`waxwing status` lists the names".to_owned()),
             Self::Installed { certificate, .. } => Some(format!(
-                "`waxwing revoke {certificate} --yes`; clients then refuse it until `waxwing renew` \
-                 has put another in its place"
+                "`waxwing revoke {certificate} --replace` puts another one in its place first; with --yes \
+                 it is revoked at once, and clients refuse it until `waxwing renew` has put another one there"
             )),
             Self::UnknownCa(ca) => Some(format!(
                 "[ca.{ca}] directories = [\"https://...\"] says where it is"
@@ -181,9 +181,7 @@ pub async fn revoke(
             by,
         });
     }
-    let profile = settings.cas.get(&current.origin.ca);
-    let profile = profile.ok_or_else(|| RevokeError::UnknownCa(current.origin.ca.clone()))?;
-    let how = ask(ports, profile, &current, wish.reason).await?;
+    let how = revoke_version(ports, settings, &current, wish.reason).await?;
     let mark = RevokedMark {
         version: current.version,
         at: ports.clock.now(),
@@ -200,6 +198,19 @@ fn installed(entry: &InventoryEntry, version: u32) -> Vec<PluginName> {
         .filter(|mark| mark.version == version)
         .map(|mark| mark.plugin.clone())
         .collect()
+}
+
+/// Asks the CA that issued a version to revoke it.
+pub(crate) async fn revoke_version(
+    ports: &SessionPorts,
+    settings: &Settings,
+    version: &StoredVersion,
+    reason: Option<u8>,
+) -> Result<How, RevokeError> {
+    let ca = &version.origin.ca;
+    let profile = settings.cas.get(ca);
+    let profile = profile.ok_or_else(|| RevokeError::UnknownCa(ca.clone()))?;
+    ask(ports, profile, version, reason).await
 }
 
 /// Asks in the name of the account, if it is there, else or if it is refused with the certificate's

@@ -26,6 +26,7 @@ use crate::ports::{History, StoreErrorKind};
 use crate::report::{CertificateReport, Outcome, RunReport};
 use crate::served;
 use crate::session::CaSession;
+use crate::tally;
 
 mod accounts;
 mod attempt;
@@ -35,6 +36,8 @@ mod issued;
 mod leftover;
 mod preflight;
 mod rehearsal;
+mod replacing;
+mod unasked;
 
 use cas::Case;
 use desk::Acme;
@@ -56,6 +59,15 @@ pub struct Job {
     pub seen: Option<u32>,
     /// Whether it is ordered although it is not due.
     pub force: Force,
+}
+
+impl Job {
+    /// The same for a key that is made anew.
+    fn with_another_key(&self) -> Self {
+        let mut job = self.clone();
+        job.certificate.reuse_key = false;
+        job
+    }
 }
 
 /// Whether a certificate is ordered although the plan says that it is not to be.
@@ -157,6 +169,13 @@ async fn work(
     } else {
         served::look(ports, &id, &wanted, &installs, stop).await
     };
+    let replaced = if rehearsal {
+        Vec::new()
+    } else {
+        shift
+            .end_replacements(&wanted, &certificates, &served)
+            .await
+    };
     shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;
     let requests = shift.requests().await;
@@ -174,6 +193,7 @@ async fn work(
         left_over,
         installs,
         served,
+        replaced,
         audit: ports.audit.events(),
         requests,
         accounts,
@@ -251,14 +271,16 @@ impl Shift<'_> {
             outcome: Outcome::Failed(None),
             milestones: Vec::new(),
             failures: Vec::new(),
+            asked: false,
             stands_in: None,
             next_try: None,
             owed: Vec::new(),
             notes: Vec::new(),
         };
-        report.outcome = self.work(job, &mut report).await;
+        report.outcome = tally::counted(self.work(job, &mut report)).await;
         report.ended = self.now();
         self.note(name, &report);
+        self.note_unasked(&report);
         report
     }
 
@@ -312,6 +334,10 @@ impl Shift<'_> {
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
         let spent = self.spent(&job.certificate);
+        // Who wants another certificate in its place wants another key, whatever the configuration keeps.
+        let replaces = current.is_some() && stored.to_revoke == job.seen;
+        let other_key = replaces.then(|| job.with_another_key());
+        let job = other_key.as_ref().unwrap_or(job);
         let down = self.down();
         let circumstances = self.circumstances(&spent, &down);
         let item = plan::item(
@@ -335,6 +361,7 @@ impl Shift<'_> {
             stored,
             action: item.action,
             preflight: None,
+            requests: 0,
         };
         let (outcome, driven) = self.at_cas(case, report).await;
         if !driven {

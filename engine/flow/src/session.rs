@@ -38,6 +38,7 @@ use crate::ports::{
     AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
     SecretSource,
 };
+use crate::tally;
 
 /// Longest answer of a CA.
 const BODY_CAP: u64 = 1 << 20;
@@ -434,6 +435,7 @@ impl Conversation {
             self.ports.clock.sleep(wait).await;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
+        tally::count();
         self.ports
             .http
             .send(request, &self.policy)

@@ -20,7 +20,7 @@ use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::InventoryEntry;
-use crate::history::Past;
+use crate::history::{Past, Sighting};
 use crate::notify::Told;
 use crate::ports::StoreError;
 use crate::report::RunReport;
@@ -49,6 +49,8 @@ pub struct Scene<'a> {
     pub down_since: &'a BTreeMap<CaName, Timestamp>,
     /// CAs that have other terms than those that were agreed to.
     pub terms: &'a [NewTerms],
+    /// The last time that somebody talked to each of these CAs, whoever it was.
+    pub last_seen: &'a [Sighting],
     /// What is left of limits that matter here.
     pub budgets: &'a [Budget],
     /// Certificates that cannot be read.

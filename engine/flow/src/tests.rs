@@ -16,6 +16,7 @@ mod accounts;
 mod budgets;
 mod installs;
 mod rehearsals;
+mod replacements;
 mod revocations;
 mod runs;
 mod sessions;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::hold::Hold;
-use waxwing_core::plan::{Action, Plan};
+use waxwing_core::plan::{Action, Item, Note, Plan};
 use waxwing_core::time::Timestamp;
 
 use crate::history::Past;
@@ -85,6 +85,8 @@ pub fn next(
         };
         causes.extend(match (&item.action, &item.hold) {
             (Action::Gone { .. }, _) => None,
+            // What it has replaced waits to be revoked.
+            (Action::Keep { .. }, _) if is_to_revoke(item) => Some(undone),
             (Action::Keep { due: it, .. }, _) => {
                 Some(due(item.moment.map_or(it.at, |moment| moment.at)))
             }
@@ -112,11 +114,16 @@ pub fn next(
     first
 }
 
+fn is_to_revoke(item: &Item) -> bool {
+    let mut notes = item.notes.iter();
+    notes.any(|note| matches!(note, Note::ToRevoke { .. }))
+}
+
 #[cfg(test)]
 mod tests {
     use waxwing_core::due::{Because, Due, Urgency};
     use waxwing_core::name::CaName;
-    use waxwing_core::plan::{IssueReason, Item};
+    use waxwing_core::plan::IssueReason;
 
     use super::*;
     use crate::history::Advice;
@@ -213,6 +220,15 @@ mod tests {
                 vec![item("a", never(), no_ca)],
                 86_400,
                 "the daily look",
+            ),
+            (
+                "something to revoke behind it",
+                vec![Item {
+                    notes: vec![Note::ToRevoke { version: 1 }],
+                    ..item("a", keep(500), None)
+                }],
+                3600,
+                "a is tried again",
             ),
             (
                 "gone",

@@ -5,7 +5,8 @@ use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, ChainPem, InstalledMark, LastAttempt, Origin, RevokedMark,
+    AttemptResult, CertificateFacts, ChainPem, InstalledMark, LastAttempt, Origin, Replacing,
+    RevokedMark, StoredVersion,
 };
 use waxwing_flow::ports::{
     AccountRecord, CertificateStore, CredentialMark, CredentialUse, StoreError, StoreErrorKind,
@@ -156,6 +157,30 @@ fn versions(
             "a version that was noted as revoked is revoked",
             revoked.as_ref() == Some(&mark) && listed == Some(mark),
         );
+        let same = |found: Option<StoredVersion>| {
+            found.is_some_and(|found| found.version == round && found.key == sample.key)
+        };
+        let by_number = open().version(name, round)?;
+        claims.hold("a version is found by its number", same(by_number));
+        if round == 1 {
+            let wish = Replacing {
+                version: round,
+                reason: Some(1),
+                since: Timestamp::from_unix_ms(1_795_000_000_123),
+            };
+            open().record_replacing(name, &wish)?;
+            let listed = open().entry(name)?.and_then(|entry| entry.replacing);
+            claims.hold("what is to be revoked is listed", listed == Some(wish));
+        }
+    }
+    claims.hold(
+        "what is to be revoked is not erased with older ones",
+        open().version(name, 1)?.is_some() && open().version(name, 2)?.is_none(),
+    );
+    for _ in 0..2 {
+        open().end_replacing(name)?;
+        let listed = open().entry(name)?.and_then(|entry| entry.replacing);
+        claims.hold("a wish can be forgotten, also twice", listed.is_none());
     }
     claims.hold(
         "the inventory has one entry for each name",

@@ -27,7 +27,9 @@ use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
 use waxwing_core::time::{Timestamp, Window};
-use waxwing_flow::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
+use waxwing_flow::history::{
+    Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
+};
 use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreErrorKind};
 
 use crate::permission;
@@ -222,8 +224,8 @@ impl History for SqliteHistory {
         self.write(
             "INSERT INTO attempt
              (run, certificate, ca, started, ended, version, class, theirs, local, until, causes,
-              instead_of, because, firm)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              instead_of, because, firm, requests)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 attempt.run,
                 attempt.certificate.as_str(),
@@ -239,6 +241,41 @@ impl History for SqliteHistory {
                 stands_in.map(|(ca, _)| ca.as_str()),
                 stands_in.map(|(_, because)| because.to_string()),
                 firm,
+                attempt.requests,
+            ],
+        )
+    }
+
+    fn record_unasked(&self, attempt: &Unasked) -> Result<(), StoreError> {
+        let causes = list(&attempt.causes);
+        let same = "UPDATE unasked SET ended = ?2, times = times + 1
+             WHERE id = (SELECT max(id) FROM unasked WHERE certificate = ?1)
+               AND class = ?3 AND causes = ?4
+               AND NOT EXISTS (SELECT 1 FROM attempt
+                               WHERE certificate = ?1 AND attempt.ended > unasked.ended)";
+        let values = params![
+            attempt.certificate.as_str(),
+            attempt.ended.unix_ms(),
+            attempt.class.as_str(),
+            causes,
+        ];
+        let connection = self.connection();
+        let changed = connection.execute(same, values);
+        let changed = changed.map_err(|cause| failed("write", &self.path, &cause))?;
+        drop(connection);
+        if changed > 0 {
+            return Ok(());
+        }
+        self.write(
+            "INSERT INTO unasked (run, certificate, started, ended, class, causes, times)
+             VALUES (?, ?, ?, ?, ?, ?, 1)",
+            params![
+                attempt.run,
+                attempt.certificate.as_str(),
+                attempt.started.unix_ms(),
+                attempt.ended.unix_ms(),
+                attempt.class.as_str(),
+                causes,
             ],
         )
     }
@@ -356,6 +393,7 @@ impl History for SqliteHistory {
                        WHERE other.ca = sighting.ca AND other.cause IS NULL)",
             [before.unix_ms()],
         )?;
+        self.write("DELETE FROM unasked WHERE ended < ?1", [before.unix_ms()])?;
         self.write("DELETE FROM deploy WHERE ended < ?1", [before.unix_ms()])
     }
 }

@@ -30,8 +30,8 @@ use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::{Act, AuditTrail, KeyOwner};
 use waxwing_flow::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, RevokedMark,
-    ServedMark, StoredVersion,
+    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
+    RevokedMark, ServedMark, StoredVersion,
 };
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -195,6 +195,37 @@ impl FileStore {
         }
     }
 
+    /// One version whole.
+    fn read_version(
+        &self,
+        name: &CertificateName,
+        version: u32,
+    ) -> Result<StoredVersion, StoreError> {
+        let directory = self.layout.version(name, version);
+        let (facts, origin) = self.facts(name, version)?;
+        let pem = ChainPem {
+            cert: read::required(&directory.join(CERT))?,
+            chain: read::required(&directory.join(CHAIN))?,
+            fullchain: read::required(&directory.join(FULLCHAIN))?,
+        };
+        let key = read::key(&directory.join(KEY))?
+            .ok_or_else(|| failure::corrupt(&directory.join(KEY), "it is missing"))?;
+        read::check_fits(&directory, &key, &pem, &facts)?;
+        Ok(StoredVersion {
+            certificate: name.clone(),
+            version,
+            key,
+            pem,
+            facts,
+            origin,
+            revoked: self.revoked(name, version)?,
+        })
+    }
+
+    fn replacing(&self, name: &CertificateName) -> Result<Option<Replacing>, StoreError> {
+        read::note(name, &self.layout.replacing(name), format::read_replacing)
+    }
+
     /// Numbers of complete versions, oldest first.
     fn versions(&self, name: &CertificateName) -> Result<Vec<u32>, StoreError> {
         let paths = read::children(&self.layout.versions(name))?;
@@ -222,6 +253,9 @@ impl FileStore {
             let mut old = self.versions(name)?;
             let keep = usize::try_from(self.keep_versions).unwrap_or(usize::MAX);
             old.truncate(old.len().saturating_sub(keep));
+            // What is still to be revoked has to be shown to its CA.
+            let replacing = self.replacing(name)?.map(|wish| wish.version);
+            old.retain(|number| Some(*number) != replacing);
             let unfinished = read::children(&self.layout.versions(name))?
                 .into_iter()
                 .filter(|path| read::is_unfinished(path));
@@ -299,32 +333,26 @@ impl CertificateStore for FileStore {
             last,
             served: served.unwrap_or_default(),
             unfinished,
+            replacing: self.replacing(name)?,
         }))
     }
 
     fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
-        let Some(version) = self.current_number(name)? else {
+        match self.current_number(name)? {
+            Some(version) => self.read_version(name, version).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn version(
+        &self,
+        name: &CertificateName,
+        version: u32,
+    ) -> Result<Option<StoredVersion>, StoreError> {
+        if !self.layout.version(name, version).is_dir() {
             return Ok(None);
-        };
-        let directory = self.layout.version(name, version);
-        let (facts, origin) = self.facts(name, version)?;
-        let pem = ChainPem {
-            cert: read::required(&directory.join(CERT))?,
-            chain: read::required(&directory.join(CHAIN))?,
-            fullchain: read::required(&directory.join(FULLCHAIN))?,
-        };
-        let key = read::key(&directory.join(KEY))?
-            .ok_or_else(|| failure::corrupt(&directory.join(KEY), "it is missing"))?;
-        read::check_fits(&directory, &key, &pem, &facts)?;
-        Ok(Some(StoredVersion {
-            certificate: name.clone(),
-            version,
-            key,
-            pem,
-            facts,
-            origin,
-            revoked: self.revoked(name, version)?,
-        }))
+        }
+        self.read_version(name, version).map(Some)
     }
 
     fn save(
@@ -420,6 +448,17 @@ impl CertificateStore for FileStore {
             reason: mark.reason,
         });
         Ok(())
+    }
+
+    fn record_replacing(&self, name: &CertificateName, wish: &Replacing) -> Result<(), StoreError> {
+        atomic::replace(
+            &self.layout.replacing(name),
+            format::write_replacing(wish).as_bytes(),
+        )
+    }
+
+    fn end_replacing(&self, name: &CertificateName) -> Result<(), StoreError> {
+        atomic::remove(&self.layout.replacing(name))
     }
 
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {

@@ -81,6 +81,10 @@ pub const TARGETS: &[Target] = &[
         read: stored::revoked,
     },
     Target {
+        name: "replacing",
+        read: stored::replacing,
+    },
+    Target {
         name: "stored-directory",
         read: stored::stored_directory,
     },

@@ -40,6 +40,11 @@ pub(crate) fn revoked(bytes: &[u8]) {
     same_again(bytes, format::read_revoked, format::write_revoked);
 }
 
+/// `replacing.toml`.
+pub(crate) fn replacing(bytes: &[u8]) {
+    same_again(bytes, format::read_replacing, format::write_replacing);
+}
+
 /// The copy of a CA's directory, and the directory in it.
 pub(crate) fn stored_directory(bytes: &[u8]) {
     same_again(bytes, format::read_directory, |(text, at)| {

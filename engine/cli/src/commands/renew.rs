@@ -10,6 +10,7 @@ use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::advice;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
@@ -17,7 +18,6 @@ use waxwing_flow::notify::Sent;
 use waxwing_flow::ports::{CertificateStore as _, History};
 use waxwing_flow::report::{InstallOutcome, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
-use waxwing_flow::{advice, budget};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
@@ -37,6 +37,7 @@ use crate::render::terminal::Terminal;
 use crate::survey::{self, Survey, Wish};
 use crate::wire::{self, Compiled, Unusable, WireError};
 
+pub(super) mod limit;
 mod tell;
 
 /// Attempts and sightings of CAs are kept for so long.
@@ -69,8 +70,21 @@ pub(crate) fn run(
         asker: asker(arguments),
     };
     let passed = pass.run(terminal, |before, orders, terminal| {
-        let history = history.as_ref();
-        last_of_a_limit(arguments, &loaded, before, orders, history, terminal)
+        let asked = limit::Asked {
+            loaded: &loaded,
+            survey: before,
+            history: history.as_ref(),
+        };
+        if !arguments.force || arguments.dry_run {
+            return None;
+        }
+        limit::last_of_one(
+            &asked,
+            orders,
+            arguments.yes,
+            &|name| format!("waxwing renew {name} --force --yes"),
+            terminal,
+        )
     })?;
     Ok(pass.conclude(&passed, terminal))
 }
@@ -91,7 +105,7 @@ pub(super) struct Pass<'a> {
 /// What came of a pass.
 pub(super) struct Passed {
     /// When it began.
-    now: Timestamp,
+    pub(super) now: Timestamp,
     /// What was done.
     pub(super) report: RunReport,
     /// True if there was nothing to do, so that no plugin was loaded.
@@ -231,6 +245,18 @@ impl Pass<'_> {
 
     /// Shows what came of it and tells those who want to hear of it. Answers how the program ends.
     pub(super) fn conclude(&self, passed: &Passed, terminal: &mut Terminal) -> Exit {
+        self.conclude_as(passed, terminal, |run| {
+            Document::new("renew", passed.now, run).to_text()
+        })
+    }
+
+    /// The same with another document around the run, for machines.
+    pub(super) fn conclude_as(
+        &self,
+        passed: &Passed,
+        terminal: &mut Terminal,
+        document: impl FnOnce(json::RunJson) -> String,
+    ) -> Exit {
         let report = &passed.report;
         // For people the report comes first, however long a mail server takes.
         let told = if terminal.json {
@@ -251,10 +277,18 @@ impl Pass<'_> {
                 .filter_map(|one| Some((one.name.clone(), one.cas.first()?.clone())))
                 .collect(),
             next: passed.after.as_ref().and_then(next),
+            keeps_its_key: self
+                .loaded
+                .settings
+                .certificates
+                .iter()
+                .filter(|one| one.reuse_key)
+                .map(|one| one.name.clone())
+                .collect(),
             rehearsal: self.rehearsal,
         };
         if terminal.json {
-            terminal.print(&Document::new("renew", passed.now, json::run(&view)).to_text());
+            terminal.print(&document(json::run(&view)));
         } else {
             // Distances are told from the end of the run, which may have taken a while.
             let text = render(&view, &terminal.context(report.ended));
@@ -290,54 +324,6 @@ const fn force(arguments: &Renew) -> Force {
         (true, false) => Force::NotDue,
         (true, true) => Force::Anyway,
     }
-}
-
-/// Shows what is left of the CA's limits for what is forced. Answers an exit code if one more would be
-/// the last that a limit allows, and nobody said yes to that.
-fn last_of_a_limit(
-    arguments: &Renew,
-    loaded: &Loaded,
-    survey: &Survey,
-    orders: &Orders,
-    history: &dyn History,
-    terminal: &mut Terminal,
-) -> Option<Exit> {
-    if !arguments.force || arguments.dry_run {
-        return None;
-    }
-    let mut refused = None;
-    // Every certificate of this run takes from the same limits of the account.
-    let mut ordered: BTreeMap<&CaName, u32> = BTreeMap::new();
-    for job in &orders.jobs {
-        let certificate = &job.certificate;
-        let asked = survey::asked_first(loaded, survey, history, certificate, start::now());
-        let Some(profile) = asked else {
-            continue;
-        };
-        let left = budget::left(history, profile, &certificate.domains, start::now());
-        let before = ordered.entry(&profile.name).or_default();
-        for one in left.unwrap_or_default() {
-            let shared = matches!(one.kind, LimitKind::Orders | LimitKind::Authorizations);
-            let used = if shared { *before } else { 0 };
-            let rest = one.left.saturating_sub(used);
-            let text = format!(
-                "{}: {rest} of {} left at {} ({})",
-                certificate.name,
-                one.limit,
-                one.ca,
-                one.kind.as_str()
-            );
-            if rest <= 1 && !arguments.yes {
-                let hint = format!("waxwing renew {} --force --yes", certificate.name);
-                terminal.fail(&text, Some(&hint));
-                refused = Some(Exit::Usage);
-            } else {
-                terminal.note(&text);
-            }
-        }
-        *before += 1;
-    }
-    refused
 }
 
 /// A place is looked at when it was never seen to serve what is current, and else once a day: a run
@@ -416,7 +402,10 @@ fn is_idle(survey: &Survey, names: &[CertificateName], orders: &Orders, store: &
             && (names.is_empty() || names.contains(&item.name))
     });
     let owed = store.open_journals().map_or(true, |open| !open.is_empty());
-    orders.jobs.is_empty() && !installs && !orders.rehearsal && !owed
+    let to_revoke = survey.inventory.values().any(|entry| {
+        entry.replacing.is_some() && (names.is_empty() || names.contains(&entry.certificate))
+    });
+    orders.jobs.is_empty() && !installs && !orders.rehearsal && !owed && !to_revoke
 }
 
 /// The report of a run that had nothing to do.
@@ -430,6 +419,7 @@ fn nothing(now: Timestamp) -> RunReport {
         left_over: Vec::new(),
         installs: Vec::new(),
         served: Vec::new(),
+        replaced: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
         accounts: Vec::new(),

@@ -13,6 +13,8 @@ use crate::render::revocation::{self, Next, RevokeView};
 use crate::render::terminal::Terminal;
 use crate::wire;
 
+mod replace;
+
 /// Runs the verb.
 pub(crate) fn run(
     global: &Global,
@@ -37,6 +39,9 @@ pub(crate) fn run(
     };
     if let Err(exit) = start::must_be_stored(&name, &known, terminal) {
         return Ok(exit);
+    }
+    if arguments.replace {
+        return replace::run(&loaded, arguments, &name, terminal);
     }
     let ports = wire::session(&loaded, wire::store(&loaded)?)?;
     let runtime = start::runtime()?;

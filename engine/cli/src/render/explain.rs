@@ -119,6 +119,7 @@ fn verdict(view: &ExplainView<'_>, context: &Context) -> Line {
                 }
                 Action::Issue(IssueReason::Staging) => "comes from a staging CA that nobody trusts",
                 Action::Issue(IssueReason::Revoked) => "is revoked",
+                Action::Issue(IssueReason::Replaced) => "is to be replaced, and then revoked",
                 _ => "is due",
             };
             match &view.item.hold {

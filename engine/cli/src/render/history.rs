@@ -115,6 +115,7 @@ pub(super) fn subject(record: &Record) -> (&'static str, String) {
     match &record.what {
         Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
         Recorded::Attempt { ca, .. } => ("issued", ca.to_string()),
+        Recorded::Unasked => ("not issued", "no CA asked".to_owned()),
         Recorded::Deploy { target } if is_place(record) && failed => ("not served", target.clone()),
         Recorded::Deploy { target } if is_place(record) => ("served", target.clone()),
         Recorded::Deploy { target } if failed => ("not installed", target.clone()),
@@ -185,9 +186,17 @@ fn details(record: &Record, full: bool, context: &Context, page: &mut Page<'_>) 
             );
         }
     }
+    if record.times > 1 {
+        let since = context.moment(record.started);
+        page.plain(6, format!("{} times since {since}", record.times));
+    }
     if full {
         let began = context.clock(record.started);
-        let text = format!("run {}, begun at {began}", record.run);
+        let requests = record.requests.map_or_else(String::new, |requests| {
+            let requests = usize::try_from(requests).unwrap_or(usize::MAX);
+            format!(", {} to the CA", count(requests, "request"))
+        });
+        let text = format!("run {}, begun at {began}{requests}", record.run);
         page.line(&Line::indented(6).ink(Ink::Quiet, text));
     }
 }
@@ -216,6 +225,10 @@ struct RecordJson {
     kind: Option<String>,
     causes: Vec<String>,
     until: Option<String>,
+    /// To CAs; none where that was not counted.
+    requests: Option<u32>,
+    /// How often in a row, from `started` of the first to `ended` of the last.
+    times: u32,
 }
 
 /// For machines.
@@ -223,6 +236,7 @@ pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
     let record = |record: &Record| {
         let (what, ca, stands_in, target) = match &record.what {
             Recorded::Attempt { ca, stands_in } => ("issue", Some(ca), stands_in.as_ref(), None),
+            Recorded::Unasked => ("issue", None, None, None),
             Recorded::Deploy { target } if is_place(record) => ("serve", None, None, Some(target)),
             Recorded::Deploy { target } => ("install", None, None, Some(target)),
         };
@@ -248,6 +262,8 @@ pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
             until: failed
                 .and_then(|failed| failed.until)
                 .map(|at| at.to_string()),
+            requests: record.requests,
+            times: record.times,
         }
     };
     HistoryJson {
@@ -275,13 +291,15 @@ mod tests {
             certificate: CertificateName::parse(name).expect("a literal name"),
             started: ended - Duration::from_secs(41),
             ended,
-            what,
             version: failed.is_none().then_some(3),
+            requests: matches!(what, Recorded::Attempt { .. }).then_some(9),
+            times: if what == Recorded::Unasked { 14 } else { 1 },
             failed: failed.map(|(kind, causes)| RecordedFailure {
                 kind: kind.to_owned(),
                 causes: causes.iter().map(|cause| (*cause).to_owned()).collect(),
                 until: (kind == "rate-limited").then_some(moment(3600)),
             }),
+            what,
         }
     }
 
@@ -310,6 +328,7 @@ mod tests {
             "plugin web failed to install: the test failed",
             "exit code 1: unknown directive \"htp2\" in site.conf:14",
         ];
+        let lost: &[&str] = &["plugin dns cannot be used", "no file /opt/dns.wasm"];
         let records = [
             record("shop", 1, to("shop.example.com:443"), None),
             record("shop", 2, to("web"), None),
@@ -322,6 +341,7 @@ mod tests {
                 at("first", None),
                 Some(("rate-limited", refused)),
             ),
+            record("mail", 41, Recorded::Unasked, Some(("misconfigured", lost))),
         ];
         let view = HistoryView {
             only: None,

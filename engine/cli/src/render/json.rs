@@ -18,6 +18,7 @@ use super::renewal::RunView;
 use super::status::{StatusView, served_at};
 
 mod plan;
+pub(crate) mod replaced;
 mod served;
 mod simulation;
 mod stages;
@@ -212,6 +213,8 @@ pub(crate) struct RunJson {
     left_over: Vec<LeftOverJson>,
     installs: Vec<BatchJson>,
     served: Vec<served::ServedJson>,
+    /// Versions that are to be revoked behind others.
+    replaced: Vec<replaced::ReplacedJson>,
     not_due: Vec<KeptJson>,
     /// Requests to each CA.
     requests: std::collections::BTreeMap<String, u64>,
@@ -350,6 +353,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
             .collect(),
         installs: report.installs.iter().map(batch).collect(),
         served: report.served.iter().map(served::in_run).collect(),
+        replaced: report.replaced.iter().map(replaced::in_run).collect(),
         not_due: view
             .kept
             .iter()
@@ -545,6 +549,7 @@ mod tests {
             before: BTreeMap::new(),
             first_ca: BTreeMap::new(),
             next: None,
+            keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
         };
         assert_eq!(run(&view).run, None);
@@ -563,6 +568,7 @@ mod tests {
             before: BTreeMap::new(),
             first_ca: BTreeMap::new(),
             next: None,
+            keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
         };
         let text = Document::new("renew", at(0), run(&view)).to_text();

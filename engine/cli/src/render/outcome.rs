@@ -3,7 +3,9 @@
 use waxwing_flow::failure::Failure;
 use waxwing_flow::plugin::{PutBack, PutBackResult};
 use waxwing_flow::ports::StoreErrorKind;
-use waxwing_flow::report::{CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport};
+use waxwing_flow::report::{
+    CertificateReport, InstallOutcome, InstallReport, Outcome, Replaced, RunReport,
+};
 
 use crate::exit::Exit;
 
@@ -21,6 +23,10 @@ pub(crate) fn exit_of(report: &RunReport) -> Exit {
     // What is installed and not served helps nobody.
     let not_served = report.served.iter().any(|one| !one.current);
     installs.extend(not_served.then_some(Ended::Failed));
+    let not_revoked = report
+        .replaced
+        .iter()
+        .any(|one| matches!(one.ended, Replaced::Failed(_) | Replaced::Withdrawn));
     let all = |wanted| !endings.is_empty() && endings.iter().all(|ending| *ending == wanted);
     let any = |wanted| endings.contains(&wanted);
     if all(Ended::Denied) {
@@ -37,7 +43,7 @@ pub(crate) fn exit_of(report: &RunReport) -> Exit {
         Exit::NotInstalled
     } else if any(Ended::Locked) || installs.contains(&Ended::Locked) {
         Exit::Locked
-    } else if report.stopped {
+    } else if report.stopped || not_revoked {
         Exit::SomeFailed
     } else if !report.left_over.is_empty() {
         // Every certificate is fine, and somebody's DNS is not.

@@ -165,6 +165,9 @@ fn why(item: &Item, context: &Context) -> String {
             "the stored one is from a staging CA, which nobody trusts".to_owned()
         }
         Action::Issue(IssueReason::Revoked) => "the stored one is revoked".to_owned(),
+        Action::Issue(IssueReason::Replaced) => {
+            "the stored one is to be replaced, and then revoked".to_owned()
+        }
         Action::Renew {
             due,
             urgency,
@@ -275,6 +278,9 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
         lines.extend(records(certificate));
         if certificate.reuse_key && matches!(item.action, Action::Renew { .. }) {
             lines.push("the same key again (reuse-key)".to_owned());
+        }
+        if certificate.reuse_key && item.action == Action::Issue(IssueReason::Replaced) {
+            lines.push("another key, although reuse-key is set".to_owned());
         }
     }
     for install in &item.install {
@@ -411,6 +417,9 @@ fn note_lines(note: &Note, orders: bool, context: &Context) -> Vec<String> {
         Note::Unfinished => {
             vec!["the next run tries to remove what an earlier run has left".to_owned()]
         }
+        Note::ToRevoke { version } => vec![format!(
+            "version {version} is still to be revoked, once this one is seen in its place"
+        )],
         Note::Withheld { by } => vec![format!(
             "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"
         )],
@@ -693,7 +702,7 @@ mod tests {
                     }),
                 ),
                 Item {
-                    notes: vec![Note::Unfinished],
+                    notes: vec![Note::Unfinished, Note::ToRevoke { version: 6 }],
                     ..item(
                         "mail",
                         Action::Renew {
@@ -748,6 +757,7 @@ mod tests {
                     )
                 },
                 item("leaked", Action::Issue(IssueReason::Revoked)),
+                item("swap", Action::Issue(IssueReason::Replaced)),
                 item(
                     "old",
                     Action::Gone {

@@ -1,7 +1,7 @@
 //! What `renew` says at its end: a timeline for each certificate, every cause of what went wrong,
 //! and one line that sums up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::time::Timestamp;
@@ -19,6 +19,7 @@ use super::table::{Align, Cell, Table};
 use super::time::took;
 
 mod causes;
+mod replaced;
 mod served;
 mod sum;
 
@@ -47,6 +48,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) first_ca: BTreeMap<CertificateName, CaName>,
     /// What will be due next, after this run.
     pub(crate) next: Option<(Timestamp, CertificateName)>,
+    /// Certificates whose key is to be kept over renewals.
+    pub(crate) keeps_its_key: BTreeSet<CertificateName>,
     /// True: at staging, nothing was stored.
     pub(crate) rehearsal: bool,
 }
@@ -76,6 +79,7 @@ pub(crate) fn render(view: &RunView<'_>, context: &Context) -> String {
         }
     }
     served::others(view, context, &mut page);
+    replaced::blocks(view, context, &mut page);
     sum(view, context, &mut page);
     page.finish()
 }

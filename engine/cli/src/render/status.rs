@@ -107,11 +107,15 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         Action::Issue(IssueReason::Revoked) if entry.is_some_and(is_in_use) => Health::NeedsPerson,
         // Nothing is served until this works, so there is no time to spare.
         Action::Issue(IssueReason::Never) if failed => Health::NeedsPerson,
-        Action::Keep { .. } if !failed && !fallback && !item.notes.contains(&Note::Unfinished) => {
-            Health::Good
-        }
+        Action::Keep { .. } if !failed && !fallback && !has_debts(item) => Health::Good,
         _ => Health::Watch,
     }
+}
+
+/// True if something is left to be done besides the certificate.
+fn has_debts(item: &Item) -> bool {
+    let debt = |note: &Note| matches!(note, Note::Unfinished | Note::ToRevoke { .. });
+    item.notes.iter().any(debt)
 }
 
 /// True if the stored version is where an installer has put it.
@@ -362,6 +366,20 @@ fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Pa
     for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
         let text = format!("{}: {}", item.name, seen.to_text(context));
         page.line(&Line::indented(0).ink(Ink::Bad, text));
+    }
+    let mut notes = item.notes.iter();
+    if let Some(Note::ToRevoke { version }) =
+        notes.find(|note| matches!(note, Note::ToRevoke { .. }))
+    {
+        let text = format!(
+            "{}: version {version} is still to be revoked, behind the one that takes its place",
+            item.name
+        );
+        page.line(&Line::indented(0).ink(Ink::Warn, text));
+        page.hint(
+            2,
+            &format!("`waxwing revoke {} --replace` goes on with it", item.name),
+        );
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
     if !orders && item.notes.contains(&Note::Unfinished) {

@@ -235,8 +235,8 @@ pub fn standings(
             safe_until: current.not_before,
             not_after: current.not_before,
         }),
-        // Until the other names are had, the one in place has to last.
-        (Action::Issue(IssueReason::Names { .. }), Some(current)) => {
+        // Until the other one is had, the one in place has to last.
+        (Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced), Some(current)) => {
             let life = current.not_after.since(current.not_before);
             Some(Deadline {
                 safe_until: current.not_after - due::safe_floor(life),

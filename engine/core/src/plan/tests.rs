@@ -79,6 +79,7 @@ fn good(called: &str) -> Stored {
         failure: None,
         unfinished: false,
         failed: Vec::new(),
+        to_revoke: None,
         issued: Vec::new(),
     }
 }
@@ -271,6 +272,15 @@ fn each_state_has_its_act() {
             stored.installed[0].version = 2;
         },
         &format!("issue Revoked | first | {both} | []"),
+    );
+    // To be revoked behind another one, which comes first; then behind the one that is there.
+    check(
+        &|_, stored| stored.to_revoke = Some(3),
+        &format!("issue Replaced | first | {both} | []"),
+    );
+    check(
+        &|_, stored| stored.to_revoke = Some(2),
+        "keep DaysAfterIssue(55) | first |  | [ToRevoke { version: 2 }]",
     );
     check(
         &|wanted, stored| {

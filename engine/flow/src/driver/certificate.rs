@@ -31,20 +31,33 @@ impl Work<'_> {
             .pending_key(&self.journal)
             .map_err(Failure::Store)?;
         let usable = |candidate: &Secret<String>| matches!(ports.keys.kind(candidate), Ok(Some(found)) if found == kind);
-        let found = match pending.filter(usable) {
+        let pending = pending.filter(usable);
+        let current = if self.settings.reuse_key || pending.is_some() {
+            match ports.store.current(&self.certificate) {
+                // What is damaged counts as not there.
+                Err(error) if error.kind == StoreErrorKind::Corrupt => None,
+                current => current.map_err(Failure::Store)?,
+            }
+        } else {
+            None
+        };
+        // A key that others may have is the one thing that is never kept.
+        let kept = current
+            .as_ref()
+            .filter(|current| self.settings.reuse_key && !is_compromised(current))
+            .map(|current| current.key.clone())
+            .filter(usable);
+        // An earlier run may have meant to keep what is not to be kept any more.
+        let pending = pending.filter(|pending| {
+            let public = ports.keys.public_key_sha256(pending).ok();
+            let old = current
+                .as_ref()
+                .is_some_and(|it| public.as_ref() == Some(&it.facts.public_key_sha256));
+            !old || kept.is_some()
+        });
+        let found = match pending {
             Some(pending) => pending,
             None => {
-                let kept = if self.settings.reuse_key {
-                    let current = ports
-                        .store
-                        .current(&self.certificate)
-                        .map_err(Failure::Store)?;
-                    // A key that others may have is the one thing that is never kept.
-                    let current = current.filter(|version| !is_compromised(version));
-                    current.map(|version| version.key).filter(usable)
-                } else {
-                    None
-                };
                 let new = match kept {
                     Some(kept) => kept,
                     None => {

@@ -76,7 +76,10 @@ impl Shift<'_> {
             if let Some(url) = old.order_url.as_deref().filter(|_| !fits) {
                 self.leave(session, &old, url).await;
             }
-            if fits && !self.is_spent(&old, &journal, current)? {
+            let usable = fits
+                && !self.is_spent(&old, &journal, current)?
+                && !self.has_old_key(&old, &journal, certificate, current)?;
+            if usable {
                 run.order_url = old.order_url;
                 run.began = old.began;
                 run.finalized = old.finalized;
@@ -155,6 +158,26 @@ impl Shift<'_> {
         // A key that is kept over renewals says nothing about which of them it was.
         Ok(current.facts.public_key_sha256 == key
             && (!old.terms.reuse_key || current.origin.issued_at >= old.began))
+    }
+
+    /// True if the CA was asked to sign a key that was to be kept then and is not to be kept any more.
+    fn has_old_key(
+        &self,
+        old: &Run,
+        journal: &CertificateName,
+        certificate: &CertificateSettings,
+        current: Option<&StoredVersion>,
+    ) -> Result<bool, Failure> {
+        let Some(current) = current
+            .filter(|_| old.finalized.is_some() && old.terms.reuse_key && !certificate.reuse_key)
+        else {
+            return Ok(false);
+        };
+        let ports = &self.ports.session;
+        let pending = ports.store.pending_key(journal).map_err(Failure::Store)?;
+        let public = pending.map(|key| ports.keys.public_key_sha256(&key));
+        let public = public.transpose().map_err(Failure::Crypto)?;
+        Ok(public.as_ref() == Some(&current.facts.public_key_sha256))
     }
 
     fn terms(

@@ -27,6 +27,7 @@ use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
 use crate::history::{ClosedAttempt, ClosedResult, Sighting};
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
+use crate::tally;
 
 /// Most CAs that are asked whether the network is there.
 const MOST_WITNESSES: usize = 2;
@@ -41,6 +42,8 @@ pub(super) struct Case<'a> {
     pub(super) action: Action,
     /// What the DNS says; none before a CA is about to be asked.
     pub(super) preflight: Option<Preflight>,
+    /// Requests to CAs that the attempt took which is about to be written down.
+    pub(super) requests: u32,
 }
 
 impl Shift<'_> {
@@ -106,6 +109,7 @@ impl Shift<'_> {
             }
             let fallback = certificate.cas.first() != Some(&profile.name) && !self.rehearsal;
             report.stands_in = instead_of;
+            report.asked = true;
             let started = self.now();
             let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,
                 order = tracing::field::Empty);
@@ -122,7 +126,9 @@ impl Shift<'_> {
                     }
                 }
             };
-            let failure = match attempt.instrument(span).await {
+            let attempted = attempt.instrument(span).await;
+            case.requests = tally::take();
+            let failure = match attempted {
                 Ok(driven) => {
                     driven_once = true;
                     self.count(&case, profile, &driven);
@@ -149,6 +155,8 @@ impl Shift<'_> {
                 return (Outcome::Failed(Some(failure)), driven_once);
             }
             let (failure, elsewhere) = self.whose(&list, profile, failure).await;
+            // Who was asked whether the network is there is not part of the attempt.
+            let _of_witnesses = tally::take();
             let theirs = failure.is_about_the_ca();
             self.note_failure(&mut case, profile, report, started, &failure);
             tried.insert(profile.name.clone());
@@ -522,6 +530,7 @@ impl Shift<'_> {
             stands_in: report.stands_in.clone(),
             started,
             ended: self.now(),
+            requests: case.requests,
             result,
         };
         self.keep(&attempt);

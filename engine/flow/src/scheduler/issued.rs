@@ -12,6 +12,7 @@ use crate::budget;
 use crate::certificate::{AttemptResult, LastAttempt, StoredVersion};
 use crate::history::{ClosedAttempt, ClosedResult};
 use crate::run::Run;
+use crate::tally;
 
 impl Shift<'_> {
     /// Notes that what was wanted has been stored under this number. False if it could not be noted: the
@@ -24,6 +25,7 @@ impl Shift<'_> {
             stands_in: wanted.stands_in.cloned(),
             started: wanted.started,
             ended: self.now(),
+            requests: tally::take(),
             result: ClosedResult::Issued { version },
         };
         let history = self.ports.history.as_ref();
@@ -43,6 +45,8 @@ impl Shift<'_> {
             stands_in: None,
             started: died.began,
             ended: self.now(),
+            // Nobody knows any more.
+            requests: 0,
             result: ClosedResult::Issued {
                 version: current.version,
             },

@@ -14,6 +14,7 @@ use crate::budget;
 use crate::failure::Failure;
 use crate::history::ClosedResult;
 use crate::report::CertificateReport;
+use crate::tally;
 
 impl Shift<'_> {
     /// Rehearses if that is owed. An error means that the CA is not to be asked now.
@@ -89,6 +90,7 @@ impl Shift<'_> {
         match rehearsal::judge(rehearsed, haste, believed) {
             Verdict::Ask => {
                 // Whatever comes next, it need not be rehearsed again.
+                case.requests = tally::take();
                 self.record(case, profile, report, started, ClosedResult::Rehearsed);
                 rehearsal::went_well(&mut case.stored.failed, &profile.name);
                 report.notes.push(format!(

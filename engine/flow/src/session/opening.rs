@@ -19,6 +19,7 @@ use crate::account::{Drift, drift};
 use crate::failure::{CaError, Failure};
 use crate::pace::Pace;
 use crate::ports::{AccountRecord, LockGuard, Policy, StoreErrorKind};
+use crate::tally;
 use crate::terms;
 
 /// Waiting for another run that changes the same account.
@@ -131,6 +132,7 @@ impl<'a> Opening<'a> {
         let mut failed = 0;
         loop {
             let request = Directory::request(url, &self.ports.user_agent);
+            tally::count();
             let error = match self.ports.http.send(request, &self.policy).await {
                 Err(error) => CaError::Transport(error),
                 Ok(response) => match Directory::read(url, &response) {

@@ -1,7 +1,6 @@
 //! What is outside of a simulation: a store and a history in memory, and a clock that is set.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +15,6 @@ use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::{Stored, hold};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
-use waxwing_core::secret::Secret;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
 
@@ -26,17 +24,15 @@ use super::nowhere::{Nowhere, absent};
 use super::{Scenario, USUAL_LIFE};
 use crate::audit::AuditTrail;
 use crate::budget;
-use crate::certificate::{
-    CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, RevokedMark, ServedMark, StoredVersion,
-};
+use crate::certificate::{CertificateFacts, InventoryEntry, InventoryVersion, Origin};
 use crate::driver::Ports;
-use crate::history::{self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
-use crate::ports::{
-    AccountRecord, BudgetKey, CertificateStore, ChangeBudgets, Clock, Entropy, History, LockGuard,
-    StoreError,
+use crate::history::{
+    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
 };
+use crate::ports::{BudgetKey, ChangeBudgets, Clock, Entropy, History, LockGuard, StoreError};
 use crate::session::SessionPorts;
+
+mod store;
 
 /// What is known of one certificate.
 #[derive(Debug, Default)]
@@ -320,6 +316,7 @@ fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
         last: None,
         served: Vec::new(),
         unfinished: false,
+        replacing: None,
     }
 }
 
@@ -373,131 +370,6 @@ struct Guard;
 
 impl LockGuard for Guard {}
 
-impl CertificateStore for World {
-    fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
-        let state = self.state();
-        let all = state.kept.iter().map(|(name, kept)| Ok(entry(name, kept)));
-        Ok(all.collect())
-    }
-
-    fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError> {
-        let state = self.state();
-        let kept = state.kept.get(name).filter(|kept| kept.current.is_some());
-        Ok(kept.map(|kept| entry(name, kept)))
-    }
-
-    fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
-        let state = self.state();
-        let current = state.kept.get(name).and_then(|kept| kept.current.clone());
-        Ok(current.map(|current| StoredVersion {
-            certificate: name.clone(),
-            version: current.version,
-            key: Secret::new(String::new()),
-            pem: ChainPem {
-                cert: String::new(),
-                chain: String::new(),
-                fullchain: String::new(),
-            },
-            facts: current.facts,
-            origin: current.origin,
-            revoked: None,
-        }))
-    }
-
-    fn save(
-        &self,
-        _name: &CertificateName,
-        _key: &Secret<String>,
-        _pem: &ChainPem,
-        _facts: &CertificateFacts,
-        _origin: &Origin,
-    ) -> Result<u32, StoreError> {
-        Err(absent("save"))
-    }
-
-    fn record_installed(&self, _: &CertificateName, _: &InstalledMark) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn record_served(&self, _: &CertificateName, _: &[ServedMark]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn record_revoked(&self, _: &CertificateName, _: &RevokedMark) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn record_attempt(&self, _: &CertificateName, _: &LastAttempt) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn journal(&self, _: &CertificateName) -> Result<Option<String>, StoreError> {
-        Ok(None)
-    }
-
-    fn write_journal(&self, _: &CertificateName, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn set_journal_aside(&self, _: &CertificateName) -> Result<PathBuf, StoreError> {
-        Ok(PathBuf::new())
-    }
-
-    fn close_journal(&self, _: &CertificateName) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn open_journals(&self) -> Result<Vec<CertificateName>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    fn save_pending_key(&self, _: &CertificateName, _: &Secret<String>) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn pending_key(&self, _: &CertificateName) -> Result<Option<Secret<String>>, StoreError> {
-        Ok(None)
-    }
-
-    fn account(&self, _: &CaName, _: &str) -> Result<Option<AccountRecord>, StoreError> {
-        Ok(None)
-    }
-
-    /// There is an account everywhere.
-    fn accounts(&self, _ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
-        Ok(vec![AccountRecord {
-            directory: String::new(),
-            kid: Some("simulated".to_owned()),
-            contact: Vec::new(),
-            terms: None,
-            key: Secret::new(String::new()),
-            next_key: None,
-            credentials: Vec::new(),
-            deactivated: None,
-        }])
-    }
-
-    fn save_account(&self, _: &CaName, _: &AccountRecord) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn directory(&self, _: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
-        Ok(None)
-    }
-
-    fn save_directory(&self, _: &CaName, _: &str, _: Timestamp) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn lock_certificate(&self, _: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
-        Ok(Box::new(Guard))
-    }
-
-    fn lock_account(&self, _: &CaName) -> Result<Box<dyn LockGuard>, StoreError> {
-        Ok(Box::new(Guard))
-    }
-}
-
 impl History for World {
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
         let mut state = self.state();
@@ -535,6 +407,10 @@ impl History for World {
     fn is_issued(&self, _: &str, _: &CertificateName, _: u32) -> Result<bool, StoreError> {
         // It is noted in the moment in which it is stored.
         Ok(true)
+    }
+
+    fn record_unasked(&self, _: &Unasked) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn record_deploy(&self, _: &ClosedDeploy) -> Result<(), StoreError> {

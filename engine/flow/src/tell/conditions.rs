@@ -10,6 +10,7 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 
 use super::budgets::{self, Near};
 use super::{Condition, Scene, Standing};
@@ -377,7 +378,21 @@ fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Co
     Some(Condition { step, event })
 }
 
-/// CAs that this run has seen to be down, and that have been so for long.
+/// A look that failed says for so long that a CA is down: the monitor looks about once an hour.
+const LOOK_HOLDS: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Why a CA did not answer when somebody last talked to it, if that is not long ago and was not the only
+/// time: one look is no state.
+fn seen_lately(ca: &CaName, since: Timestamp, scene: &Scene<'_>) -> Option<Vec<String>> {
+    let mut looks = scene.last_seen.iter();
+    let look = looks.find(|look| look.ca == *ca)?;
+    let cause = look.result.as_ref().err()?;
+    let counts = look.at > since && look.at <= scene.now && scene.now.since(look.at) < LOOK_HOLDS;
+    counts.then(|| vec![cause.clone()])
+}
+
+/// CAs that this run, or the monitor a short while ago, has seen to be down, and that have been so for
+/// long.
 fn outages(scene: &Scene<'_>) -> Vec<Condition> {
     let failures = scene
         .report
@@ -391,8 +406,13 @@ fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         .collect();
     let mut found = Vec::new();
     for (ca, since) in scene.down_since {
-        let Some((_, failure)) = seen.iter().find(|(failed, _)| *failed == ca) else {
-            continue;
+        let failure = seen.iter().find(|(failed, _)| *failed == ca);
+        let causes = match failure {
+            Some((_, failure)) => failure.lines(),
+            None => match seen_lately(ca, *since, scene) {
+                Some(causes) => causes,
+                None => continue,
+            },
         };
         let down = scene.now.since(*since);
         if down < scene.settings.failover.after {
@@ -401,8 +421,8 @@ fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         let longer = LONG_DOWN.iter().filter(|long| down >= **long).count();
         let mut event = Event::new(EventKind::CaOutage, Change::Began, ca.as_str());
         event.since = Some(*since);
-        event.causes = chain(failure.lines());
-        event.hint = failure.hint();
+        event.causes = chain(causes);
+        event.hint = failure.and_then(|(_, failure)| failure.hint());
         let of_list = scene.settings.certificates.iter();
         let users = of_list.filter(|one| one.cas.contains(ca));
         event.what = users.map(|one| one.name.to_string()).collect();
@@ -501,7 +521,7 @@ fn has_worked(plugin: &str, scene: &Scene<'_>) -> bool {
 }
 
 /// When the certificate is renewed, if it is in place.
-pub(super) fn renewal_of(item: &Item) -> Option<waxwing_core::time::Timestamp> {
+pub(super) fn renewal_of(item: &Item) -> Option<Timestamp> {
     match &item.action {
         Action::Keep { due, .. } | Action::Install { due, .. } | Action::Renew { due, .. } => {
             Some(item.moment.map_or(due.at, |moment| moment.at))

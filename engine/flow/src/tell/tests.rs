@@ -43,6 +43,7 @@ struct Machine {
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
     terms: Vec<NewTerms>,
+    last_seen: Vec<Sighting>,
 }
 
 impl Machine {
@@ -57,6 +58,7 @@ impl Machine {
             served: Vec::new(),
             down_since: BTreeMap::new(),
             terms: Vec::new(),
+            last_seen: Vec::new(),
         }
     }
 
@@ -121,6 +123,7 @@ impl Machine {
             installed: Vec::new(),
             last: self.last.clone(),
             served: self.served.clone(),
+            replacing: None,
             unfinished: false,
         };
         let failed = (0..self.failures).map(|_| Failed {
@@ -157,6 +160,7 @@ impl Machine {
             pasts: &BTreeMap::from([(name("shop"), past)]),
             down_since: &self.down_since,
             terms: &self.terms,
+            last_seen: &self.last_seen,
             budgets: &[],
             unreadable: &[],
             well: true,
@@ -187,6 +191,7 @@ fn report(outcome: Outcome, failures: Vec<CaFailure>) -> CertificateReport {
         outcome,
         milestones: Vec::new(),
         failures,
+        asked: false,
         stands_in: None,
         next_try: None,
         owed: Vec::new(),
@@ -204,6 +209,7 @@ fn run_of(certificates: Vec<CertificateReport>) -> RunReport {
         put_back: Vec::new(),
         installs: Vec::new(),
         served: Vec::new(),
+        replaced: Vec::new(),
         audit: Vec::new(),
         requests: BTreeMap::new(),
         accounts: Vec::new(),
@@ -337,6 +343,44 @@ fn other_terms_are_told_once_and_again_when_somebody_has_agreed() {
     machine.terms.clear();
     machine.shop().cas = vec![ca("second")];
     assert_eq!(machine.run(0.6, &idle()), [""; 0]);
+}
+
+#[test]
+fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip() {
+    let mut machine = Machine::new();
+    let at = |day: f64| start() + DAY.mul_f64(day);
+    let look = |day: f64, result| Sighting {
+        ca: ca("first"),
+        at: at(day),
+        result,
+    };
+    let silent = || Err("it did not answer: refused".to_owned());
+    let up = || Ok(Duration::from_millis(80));
+    machine.down_since = BTreeMap::from([(ca("first"), at(1.0))]);
+    // Day of the run, day of the last look, what is told.
+    let table: &[(f64, f64, &[&str])] = &[
+        (1.0, 1.0, &[]),
+        // Nobody has looked again: one look is no state.
+        (1.6, 1.0, &[]),
+        // Looked at again, not for long enough.
+        (1.4, 1.39, &[]),
+        (1.6, 1.59, &["ca-outage began"]),
+        (1.7, 1.69, &[]),
+        // What was seen in the morning says nothing in the evening.
+        (4.5, 4.0, &[]),
+        (4.6, 4.59, &["ca-outage worse"]),
+        (8.1, 8.09, &["ca-outage worse"]),
+        (9.0, 8.99, &[]),
+    ];
+    for (day, seen, want) in table {
+        machine.last_seen = vec![look(*seen, silent())];
+        assert_eq!(machine.run(*day, &idle()), *want, "day {day}");
+    }
+    // It answers the monitor again; no run has touched it.
+    machine.down_since.clear();
+    machine.last_seen = vec![look(9.04, up())];
+    assert_eq!(machine.run(9.05, &idle()), ["ca-outage over"]);
+    assert_eq!(machine.run(9.06, &idle()), [""; 0]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use waxwing_core::time::Timestamp;
 use super::world::{Gate, State, World};
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
-    Origin, RevokedMark, ServedMark, StoredVersion,
+    Origin, Replacing, RevokedMark, ServedMark, StoredVersion,
 };
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -20,6 +20,7 @@ pub(crate) struct Disk {
     pub(crate) marks: BTreeMap<CertificateName, Vec<InstalledMark>>,
     pub(crate) last: BTreeMap<CertificateName, LastAttempt>,
     pub(crate) served: BTreeMap<CertificateName, Vec<ServedMark>>,
+    pub(crate) replacing: BTreeMap<CertificateName, Replacing>,
     pub(crate) journals: BTreeMap<CertificateName, String>,
     pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
     /// By CA and directory.
@@ -102,6 +103,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         last: disk.last.get(name).cloned(),
         served: disk.served.get(name).cloned().unwrap_or_default(),
         unfinished,
+        replacing: disk.replacing.get(name).cloned(),
     })
 }
 
@@ -121,6 +123,17 @@ impl CertificateStore for World {
     fn current(&self, name: &CertificateName) -> Result<Option<StoredVersion>, StoreError> {
         self.disk("read the version of", name.as_str(), |state| {
             state.disk.current(name).cloned()
+        })
+    }
+
+    fn version(
+        &self,
+        name: &CertificateName,
+        version: u32,
+    ) -> Result<Option<StoredVersion>, StoreError> {
+        self.disk("read a version of", name.as_str(), |state| {
+            let mut versions = state.disk.versions.get(name)?.iter();
+            versions.find(|one| one.version == version).cloned()
         })
     }
 
@@ -173,6 +186,18 @@ impl CertificateStore for World {
             if let Some(version) = version.filter(|version| version.version == mark.version) {
                 version.revoked = Some(mark.clone());
             }
+        })
+    }
+
+    fn record_replacing(&self, name: &CertificateName, wish: &Replacing) -> Result<(), StoreError> {
+        self.disk("note what is to be revoked of", name.as_str(), |state| {
+            state.disk.replacing.insert(name.clone(), wish.clone());
+        })
+    }
+
+    fn end_replacing(&self, name: &CertificateName) -> Result<(), StoreError> {
+        self.disk("forget what was to be revoked of", name.as_str(), |state| {
+            state.disk.replacing.remove(name);
         })
     }
 

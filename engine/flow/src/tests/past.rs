@@ -11,12 +11,13 @@ use waxwing_core::retry::rehearsal;
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
-use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting};
+use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked};
 use crate::ports::{BudgetKey, ChangeBudgets, History, StoreError};
 
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) attempts: Vec<ClosedAttempt>,
+    pub(crate) unasked: Vec<Unasked>,
     pub(crate) deploys: Vec<ClosedDeploy>,
     pub(crate) advice: BTreeMap<CertificateName, Advice>,
     pub(crate) sightings: Vec<Sighting>,
@@ -85,6 +86,14 @@ impl History for World {
                 (one.run.as_str(), &one.certificate) == (run, certificate) && one.result == issued
             })
         })
+    }
+
+    fn record_unasked(&self, attempt: &Unasked) -> Result<(), StoreError> {
+        self.disk(
+            "record what came to nothing for",
+            attempt.certificate.as_str(),
+            |state| state.memory.unasked.push(attempt.clone()),
+        )
     }
 
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::settings::{CertificateSettings, Settings};
 
@@ -10,6 +11,7 @@ use super::plugins::failure as simulated;
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
+use crate::history::Unasked;
 use crate::journal;
 use crate::plugin::PluginFailureKind;
 use crate::ports::Clock;
@@ -156,12 +158,31 @@ async fn a_need_that_is_gone_and_a_lock_that_is_held_are_no_failures() {
     let world = World::new(&["first"]);
     let settings = settings(vec![profile("first")], many(1, &["first"]));
     forced(&world, &settings, None).await;
+    {
+        let state = world.state();
+        let to_the_ca = |line: &&String| line.contains(" https://") && !line.contains("/ari/");
+        let sent = state.trace.iter().filter(to_the_ca).count();
+        let noted = state.memory.attempts[0].requests;
+        assert_eq!(
+            usize::try_from(noted),
+            Ok(sent),
+            "{}",
+            state.trace.join("\n")
+        );
+        assert!(sent > 6);
+    }
     let report = forced(&world, &settings, None).await;
     assert!(matches!(only(&report).outcome, Outcome::Overtaken));
+    assert_eq!(world.state().memory.unasked, []);
     world.state().disk.locks.insert("certificate c0".to_owned());
     let report = forced(&world, &settings, Some(1)).await;
     assert!(matches!(only(&report).outcome, Outcome::Locked(_)));
     assert_eq!(world.state().cas["first"].orders.len(), 1);
+    let state = world.state();
+    let [unasked] = state.memory.unasked.as_slice() else {
+        panic!("{:?}", state.memory.unasked);
+    };
+    assert_eq!(unasked.class, FailureClass::Transient);
 }
 
 #[tokio::test(start_paused = true)]
@@ -316,6 +337,12 @@ async fn a_plugin_that_cannot_be_loaded_costs_no_order_and_is_told_by_its_own_ca
     {
         let state = world.state();
         assert_eq!(state.memory.attempts.len(), 0, "no CA is held off");
+        let causes = |one: &Unasked| one.causes.join(": ").contains("no secret");
+        let unasked = &state.memory.unasked;
+        assert!(
+            unasked.len() == 3 && unasked.iter().all(causes),
+            "{unasked:?}"
+        );
         assert!(state.cas.values().all(|ca| ca.orders.is_empty()));
     }
     // It is tried again as soon as it works.

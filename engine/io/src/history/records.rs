@@ -14,12 +14,16 @@ use super::{SqliteHistory, ca, certificate, maybe_time, time};
 /// the most lines, `?4` whether only failures are wanted.
 const RECORDS: &str = "
 SELECT run, certificate, started, ended, version, ca, instead_of, because, NULL AS target,
-       class AS kind, until, causes, id, 0 AS later
+       class AS kind, until, causes, id, 0 AS later, requests, 1 AS times
 FROM attempt WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR class IS NOT NULL)
 UNION ALL
 SELECT run, certificate, started, ended, version, NULL, NULL, NULL, target,
-       stage, NULL, causes, id, 1
+       stage, NULL, causes, id, 1, NULL, 1
 FROM deploy WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR stage IS NOT NULL)
+UNION ALL
+SELECT run, certificate, started, ended, NULL, NULL, NULL, NULL, NULL,
+       class, NULL, causes, id, 0, NULL, times
+FROM unasked WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1)
 ORDER BY ended DESC, later DESC, id DESC LIMIT ?3";
 
 /// Which lines of the history are wanted.
@@ -55,7 +59,8 @@ impl SqliteHistory {
     /// # Errors
     /// When the file cannot be read.
     pub fn names(&self) -> Result<Vec<CertificateName>, StoreError> {
-        let sql = "SELECT certificate FROM attempt UNION SELECT certificate FROM deploy";
+        let sql = "SELECT certificate FROM attempt UNION SELECT certificate FROM deploy
+                   UNION SELECT certificate FROM unasked";
         self.rows(sql, [], |row| certificate(row, 0))
     }
 
@@ -86,7 +91,8 @@ impl SqliteHistory {
     /// When the file cannot be read.
     pub fn begins(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT min(at) FROM (SELECT min(ended) AS at FROM attempt
-                   UNION ALL SELECT min(ended) FROM deploy)";
+                   UNION ALL SELECT min(ended) FROM deploy
+                   UNION ALL SELECT min(ended) FROM unasked)";
         let found = self.rows(sql, [], |row| maybe_time(row, 0))?;
         Ok(found.into_iter().flatten().next())
     }
@@ -117,8 +123,9 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
                 None => None,
             },
         },
-        None => Recorded::Deploy {
-            target: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
+        None => match row.get(8)? {
+            Some(target) => Recorded::Deploy { target },
+            None => Recorded::Unasked,
         },
     };
     let kind: Option<String> = row.get(9)?;
@@ -131,6 +138,8 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         ended: time(row, 3)?,
         version: row.get(4)?,
         what,
+        requests: row.get(14)?,
+        times: row.get(15)?,
         failed: kind.map(|kind| RecordedFailure {
             kind,
             // What cannot be read as a list is shown as it is.

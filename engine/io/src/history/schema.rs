@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -101,10 +101,26 @@ CREATE TABLE outbox (
 ",
     // Whether a refusal was one of the name itself.
     "ALTER TABLE attempt ADD COLUMN firm INTEGER NOT NULL DEFAULT 0;",
+    // How many requests an attempt took, and attempts that ended before a CA was asked.
+    "
+ALTER TABLE attempt ADD COLUMN requests INTEGER;
+CREATE TABLE unasked (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    class TEXT NOT NULL,
+    causes TEXT NOT NULL,
+    times INTEGER NOT NULL
+) STRICT;
+CREATE INDEX unasked_by_certificate ON unasked (certificate, id);
+CREATE INDEX unasked_by_end ON unasked (ended);
+",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 4;
+pub(super) const SCHEMA: i64 = 5;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.

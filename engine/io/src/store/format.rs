@@ -9,8 +9,8 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, Identifier, PluginName};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin, RevokedMark, ServedLeaf,
-    ServedMark,
+    AttemptResult, CertificateFacts, InstalledMark, LastAttempt, Origin, Replacing, RevokedMark,
+    ServedLeaf, ServedMark,
 };
 use waxwing_flow::ports::{CredentialMark, CredentialUse};
 
@@ -263,6 +263,26 @@ pub fn read_revoked(text: &str) -> Result<RevokedMark, Unreadable> {
     })
 }
 
+/// `replacing.toml`.
+pub fn write_replacing(wish: &Replacing) -> String {
+    text(&ReplacingFile {
+        format: FORMAT,
+        version: wish.version,
+        reason: wish.reason,
+        since: wish.since.exact(),
+    })
+}
+
+/// The inverse of [`write_replacing`].
+pub fn read_replacing(text: &str) -> Result<Replacing, Unreadable> {
+    let file: ReplacingFile = parse(text)?;
+    Ok(Replacing {
+        version: file.version,
+        reason: file.reason,
+        since: Timestamp::parse(&file.since).map_err(broken)?,
+    })
+}
+
 /// `account.toml`.
 pub fn write_account(account: &AccountText) -> String {
     text(&AccountFile {
@@ -483,6 +503,15 @@ struct RevokedFile {
     version: u32,
     at: String,
     reason: Option<u8>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct ReplacingFile {
+    format: u32,
+    version: u32,
+    reason: Option<u8>,
+    since: String,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -85,6 +85,11 @@ impl Layout {
         self.certificate(name).join("revoked.toml")
     }
 
+    /// The small file that says which version is to be revoked once another one has taken its place.
+    pub(super) fn replacing(&self, name: &CertificateName) -> PathBuf {
+        self.certificate(name).join("replacing.toml")
+    }
+
     /// The accounts at a CA, and where earlier versions kept the only one.
     pub(super) fn accounts(&self, ca: &CaName) -> PathBuf {
         self.root.join("accounts").join(ca.as_str())

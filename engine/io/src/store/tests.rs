@@ -507,6 +507,8 @@ fn the_state_folder_of_format_1_can_be_read() {
     }
     let mark = format::read_revoked(&read("revoked.toml")).expect("a mark");
     assert_eq!(format::write_revoked(&mark), read("revoked.toml"));
+    let wish = format::read_replacing(&read("replacing.toml")).expect("a wish");
+    assert_eq!(format::write_replacing(&wish), read("replacing.toml"));
     let (text, at) = format::read_directory(&read("directory.toml")).expect("a directory");
     assert_eq!(format::write_directory(&text, at), read("directory.toml"));
     assert_eq!(format::read_stamp(&read("format")), Ok(1));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 use waxwing_core::plan::Asker;
 
+use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
 use waxwing_flow::ports::{Clock as _, History, Outbox as _};
 use waxwing_flow::report::RunReport;
@@ -56,6 +57,12 @@ pub(super) fn tell(
     let budgets = tell::budgets(keeper, &loaded.settings, report, &told, now);
     // What cannot be read is told of by whoever needs it.
     let terms = terms::all(store, &loaded.settings).unwrap_or_default();
+    // Of a CA that answers it need not be known when it last did.
+    let last_seen: Vec<Sighting> = after
+        .down_since
+        .keys()
+        .filter_map(|ca| history.last_sighting(ca).ok().flatten())
+        .collect();
     let scene = Scene {
         settings: &loaded.settings,
         report,
@@ -64,6 +71,7 @@ pub(super) fn tell(
         pasts: &after.pasts,
         down_since: &after.down_since,
         terms: &terms,
+        last_seen: &last_seen,
         budgets: &budgets,
         unreadable: &after.broken,
         well: exit_of(report) == Exit::Done && after.broken.is_empty(),

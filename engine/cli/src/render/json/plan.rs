@@ -22,7 +22,7 @@ pub(super) struct ItemJson {
     /// `issue`, `renew`, `install`, `keep`, `gone`
     action: &'static str,
     ca: Option<String>,
-    /// `never-issued`, `names`, `staging`, `revoked`, `due`, `not-installed`, `not-due`, `not-configured`
+    /// `never-issued`, `names`, `staging`, `revoked`, `replaced`, `due`, `not-installed`, `not-due`, `not-configured`
     reason: &'static str,
     due: Option<String>,
     rule: Option<String>,
@@ -51,7 +51,7 @@ struct InstallJson {
 
 #[derive(Debug, Serialize)]
 struct NoteJson {
-    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `withheld`, `warning`
+    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `to-revoke`, `withheld`, `warning`
     kind: &'static str,
     text: Vec<String>,
 }
@@ -72,6 +72,7 @@ pub(super) fn item(item: &Item) -> ItemJson {
         Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
         Action::Issue(IssueReason::Staging) => ("issue", "staging"),
         Action::Issue(IssueReason::Revoked) => ("issue", "revoked"),
+        Action::Issue(IssueReason::Replaced) => ("issue", "replaced"),
         Action::Renew { .. } => ("renew", "due"),
         Action::Install { .. } => ("install", "not-installed"),
         Action::Keep { .. } => ("keep", "not-due"),
@@ -166,6 +167,7 @@ fn note(note: &Note) -> NoteJson {
         Note::Fallback { first } => ("fallback", vec![first.to_string()]),
         Note::Failure(failure) => ("failure", failure.causes.clone()),
         Note::Unfinished => ("unfinished", Vec::new()),
+        Note::ToRevoke { version } => ("to-revoke", vec![version.to_string()]),
         Note::Withheld { by } => ("withheld", vec![by.to_string()]),
         Note::Warning(warning) => ("warning", vec![warning.clone()]),
     };

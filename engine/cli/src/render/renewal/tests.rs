@@ -25,6 +25,7 @@ fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
         next,
         before: names.clone().map(|name| (name, days(34))).collect(),
         first_ca: names.map(|name| (name, ca("first"))).collect(),
+        keeps_its_key: std::collections::BTreeSet::new(),
         rehearsal: false,
     }
 }
@@ -210,6 +211,7 @@ fn a_rehearsal_promises_nothing() {
     golden("renewal-rehearsal.txt", |context| {
         let view = RunView {
             told: &[],
+            keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: true,
             ..view(&report, vec![])
         };
@@ -298,4 +300,74 @@ fn machines_get_what_people_read() {
     let view = view(&report, vec![kept("shop", days(53))]);
     let document = Document::new("renew", at(0), json::run(&view));
     golden_json("renewal.json", &document.to_text());
+}
+
+#[test]
+fn what_is_revoked_behind_another_one_is_said_with_its_proof() {
+    use waxwing_flow::replace::{Lacking, Over, Proof};
+    use waxwing_flow::report::{Replaced, ReplacedReport};
+    use waxwing_flow::revoke::{How, RevokeError};
+
+    let place = |text: &str| waxwing_core::settings::served_at::ServedAt::parse(text);
+    let place = |text| place(text).expect("a literal place");
+    let revoked = |how, proof| Replaced::Revoked {
+        ca: ca("first"),
+        not_after: days(50),
+        how,
+        proof,
+    };
+    let one = |certificate, reason, new: bool, ended| ReplacedReport {
+        certificate: name(certificate),
+        version: 7,
+        reason,
+        new: new.then_some(8),
+        ended,
+    };
+    let places = vec![place("shop.example:443"), place("www.example:443")];
+    let lacking = Lacking {
+        installers: vec![plugin("web")],
+        places: vec![place("shop.example:443")],
+    };
+    let mut report = run(
+        vec![certificate("shop").issued("first", false).done()],
+        vec![],
+    );
+    report.replaced = vec![
+        one(
+            "shop",
+            Some(1),
+            true,
+            revoked(How::ByAccount, Proof::Served(places)),
+        ),
+        one(
+            "mail",
+            None,
+            true,
+            revoked(How::ByKey, Proof::Installed(vec![plugin("web")])),
+        ),
+        one("blog", Some(4), true, revoked(How::Before, Proof::Stored)),
+        one(
+            "late",
+            None,
+            true,
+            Replaced::Over {
+                proof: Proof::Stored,
+                why: Over::Expired(at(0)),
+            },
+        ),
+        one("none", None, false, Replaced::Withdrawn),
+        one("soon", None, false, Replaced::Waiting),
+        one("lost", None, true, Replaced::Unproved(lacking)),
+        one(
+            "owed",
+            Some(1),
+            true,
+            Replaced::Failed(RevokeError::UnknownCa(ca("gone"))),
+        ),
+    ];
+    let mut view = view(&report, Vec::new());
+    view.keeps_its_key = [name("shop")].into();
+    golden("renewal-replaced.txt", |context| render(&view, context));
+    let document = Document::new("renew", at(43), json::run(&view));
+    golden_json("renewal-replaced.json", &document.to_text());
 }

@@ -115,6 +115,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
             result,
         }),
         served: Vec::new(),
+        replacing: None,
         unfinished: false,
     }
 }
@@ -199,6 +200,24 @@ fn health_is_about_whether_a_person_is_needed() {
         let item = item("shop", action);
         assert_eq!(health(&item, entry.as_ref()), want, "{item:?} {entry:?}");
     }
+}
+
+#[test]
+fn what_is_still_to_be_revoked_is_no_good_state() {
+    let mut owing = item("shop", keep());
+    owing.notes = vec![Note::ToRevoke { version: 6 }];
+    let shop = entry("shop", "first", 90, AttemptResult::Renewed);
+    assert_eq!(health(&owing, Some(&shop)), Health::Watch);
+    let plan = Plan { items: vec![owing] };
+    let inventory = [(shop.certificate.clone(), shop)].into();
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: &[],
+        broken: &[],
+        version: "0.0.0",
+    };
+    golden("status-to-revoke.txt", |context| render(&view, context));
 }
 
 #[test]
@@ -466,6 +485,8 @@ fn a_page_for_a_browser_says_the_same() {
         },
         version: failed.is_none().then_some(7),
         failed,
+        requests: Some(9),
+        times: 1,
     };
     let records = [
         attempt(
