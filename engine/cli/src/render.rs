@@ -7,6 +7,7 @@ pub(crate) mod html;
 pub(crate) mod page;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod toml;
 
 pub(crate) mod account;
 pub(crate) mod ca;
