@@ -18,6 +18,7 @@ pub mod egress;
 pub mod failure;
 pub mod http;
 pub mod import;
+pub mod init;
 pub mod key;
 pub mod name;
 pub mod nearest;
