@@ -34,5 +34,6 @@ pub mod clock;
 pub mod config;
 pub mod entropy;
 pub mod listen;
+pub mod prompt;
 
 pub mod contract;
