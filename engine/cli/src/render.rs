@@ -14,6 +14,7 @@ pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod egress;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;

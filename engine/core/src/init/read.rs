@@ -54,7 +54,7 @@ pub fn read(
         Question::Terms => match text.to_ascii_lowercase().as_str() {
             "y" | "yes" => Ok(Answer::Yes),
             "n" | "no" => Ok(Answer::Nothing),
-            _ => Err("yes or no".to_owned()),
+            _ => Err("the answer is yes or no".to_owned()),
         },
         Question::Dns => one_of(
             "DNS plugin",

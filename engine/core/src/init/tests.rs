@@ -232,7 +232,7 @@ fn wrong_answers_say_why() {
             (Q::Cas, "http://ca.example", "https:// URL"),
             (Q::Cas, "https://a:b@ca.example/", "without a user"),
             (Q::Email, "ops", "is not one e-mail address"),
-            (Q::Terms, "maybe", "yes or no"),
+            (Q::Terms, "maybe", "the answer is yes or no"),
             (Q::Dns, "acmedns", "did you mean \"acme-dns\"?"),
             (Q::Dns, "2", "there is acme-dns"),
             (
