@@ -26,3 +26,4 @@ pub(crate) mod version;
 
 mod interrupt;
 pub(crate) mod start;
+mod started;
