@@ -22,6 +22,7 @@ pub mod init;
 pub mod key;
 pub mod name;
 pub mod nearest;
+pub mod neighbour;
 pub mod notify;
 pub mod outage;
 pub mod plan;
