@@ -37,3 +37,5 @@ pub mod listen;
 pub mod prompt;
 
 pub mod contract;
+pub mod disk;
+pub mod neighbours;
