@@ -107,8 +107,7 @@ fn a_conversation_leads_to_a_configuration_that_is_read_without_a_mistake() {
             assert_eq!(mistakes, Vec::<String>::new(), "{config}");
             script.seen.push_str("\n=== the configuration\n");
             // A prompt ends in a space, which no golden text has.
-            let seen = (script.seen + &config).replace(" \n", "\n");
-            seen
+            (script.seen + &config).replace(" \n", "\n")
         })
     });
 }
