@@ -26,6 +26,7 @@ mod cases {
     mod generated;
     #[cfg(unix)]
     mod imports;
+    mod init;
     #[cfg(unix)]
     mod install;
     mod kill;

@@ -36,7 +36,7 @@ fn bare(rig: &Rig, arguments: &[&str]) -> Run {
 
 /// What JSON says at a pointer.
 #[track_caller]
-fn json(run: &Run, pointer: &str) -> serde_json::Value {
+pub(super) fn json(run: &Run, pointer: &str) -> serde_json::Value {
     let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("stdout is JSON");
     assert_eq!(document["schema"], 1);
     document.pointer(pointer).cloned().unwrap_or_default()

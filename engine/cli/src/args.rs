@@ -2,6 +2,7 @@
 
 pub(crate) mod generated;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod schedule;
 pub(crate) mod simulate;
 
@@ -83,6 +84,11 @@ Exit: 0 done, 2 usage, 3 configuration, 5 the state cannot be read, 8 not allowe
     /// Plugins: which there are, and what one may do
     #[command(subcommand)]
     Plugin(PluginVerb),
+    /// Ask a few questions, write the first configuration and rehearse it
+    Init(Box<init::Init>),
+    /// Secrets, each in a file that its owner alone can read
+    #[command(subcommand)]
+    Secret(init::SecretVerb),
     /// Is all in order? Changes nothing; exit 1 if something is not
     Check(Check),
     /// Come over from another client: a configuration, its accounts, its certificates
@@ -599,6 +605,7 @@ pub(crate) fn instead_of(verb: &str) -> Option<&'static str> {
         "migrate" | "convert" => "`waxwing import CLIENT PATH`",
         "revoke-cert" => "`waxwing revoke NAME`",
         "doctor" | "validate" => "`waxwing check`",
+        "setup" | "configure" | "wizard" => "`waxwing init`",
         _ => return None,
     })
 }

@@ -11,6 +11,7 @@ mod drift;
 mod embedded;
 mod exit;
 mod import;
+mod init;
 mod load;
 mod log;
 mod process;
@@ -91,6 +92,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Forget(arguments) => commands::forget::run(&cli.global, &arguments, &mut terminal),
         Verb::Import(arguments) => conclude(
             commands::import::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Init(arguments) => conclude(
+            commands::init::run(&cli.global, &arguments, &mut terminal),
+            &mut terminal,
+        ),
+        Verb::Secret(verb) => conclude(
+            commands::secret::run(&cli.global, &verb, &mut terminal),
             &mut terminal,
         ),
         Verb::Account(arguments) => conclude(

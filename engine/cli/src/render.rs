@@ -7,12 +7,14 @@ pub(crate) mod html;
 pub(crate) mod page;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod toml;
 
 pub(crate) mod account;
 pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod egress;
 pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod plugin;
 pub(crate) mod plugin_example;
 pub(crate) mod refusal;

@@ -37,5 +37,8 @@ pub mod config;
 pub mod entropy;
 pub mod listen;
 pub mod logfile;
+pub mod prompt;
 
 pub mod contract;
+pub mod disk;
+pub mod neighbours;

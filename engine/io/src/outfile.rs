@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
@@ -88,6 +88,52 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), StoreError> {
     })
 }
 
+/// Sets a file aside under the first name that is free: `FILE.1`. Answers where it is; none if there is
+/// no such file.
+///
+/// # Errors
+/// When it cannot be moved; it is where it was then.
+pub fn set_aside(path: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if fs::symlink_metadata(path).is_err() {
+        return Ok(None);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let free = (1..).map(|number: u32| path.with_file_name(format!("{name}.{number}")));
+    let mut free = free.filter(|aside| fs::symlink_metadata(aside).is_err());
+    let Some(aside) = free.next() else {
+        return Ok(None);
+    };
+    fs::rename(path, &aside).map_err(|cause| crate::store::io_error("set aside", path, &cause))?;
+    Ok(Some(aside))
+}
+
+/// Makes a folder that everybody may look into and only its owner may change, with those above it. True
+/// if it was not there.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path) -> Result<bool, StoreError> {
+    if path.is_dir() {
+        return Ok(false);
+    }
+    permission::create_open_dirs(path)
+        .map_err(|cause| crate::store::io_error("create", path, &cause))?;
+    Ok(true)
+}
+
+/// Whether a file can be made there, or in the nearest folder above it that exists. Nothing is made to
+/// find out.
+///
+/// # Errors
+/// Why not.
+pub fn may_be_made(path: &Path) -> Result<(), StoreError> {
+    let mut above = path.ancestors().skip(1);
+    let folder = above.find(|folder| folder.is_dir());
+    let folder = folder.unwrap_or(Path::new("."));
+    permission::may_write_within(folder)
+        .map_err(|cause| crate::store::io_error("write", path, &cause))
+}
+
 /// The same for a file that other programs of this machine read: it holds no secret.
 ///
 /// # Errors
@@ -119,6 +165,17 @@ mod tests {
         assert_eq!(same(&new, ""), None);
         write_new(&new, "new").expect("written");
         assert_eq!(same(&new, "new"), Some(true));
+        // What is set aside takes the first name that is free.
+        for (text, want) in [("one", "new.1"), ("two", "new.2")] {
+            write(&new, text).expect("written");
+            let aside = set_aside(&new).expect("moved").expect("there was one");
+            assert_eq!(aside, folder.path().join(want));
+            assert_eq!(same(&aside, text), Some(true));
+        }
+        assert_eq!(set_aside(&new).expect("nothing to do"), None);
+        let deep = folder.path().join("a/b");
+        may_be_made(&deep.join("file")).expect("it can");
+        assert!(make_folder(&deep).expect("made") && !make_folder(&deep).expect("there"));
         let refused = |path: &Path| write(path, "three").expect_err("refused").to_string();
         assert!(refused(folder.path()).contains("it is a folder"));
         let nowhere = folder.path().join("none/page.html");

@@ -28,6 +28,10 @@ pub use windows::{
 };
 
 #[cfg(unix)]
-pub(crate) use unix::{belongs_to_us, create_private_dir, open_private, sync_dir};
+pub(crate) use unix::{
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, sync_dir,
+};
 #[cfg(windows)]
-pub(crate) use windows::{belongs_to_us, create_private_dir, open_private, sync_dir};
+pub(crate) use windows::{
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, sync_dir,
+};

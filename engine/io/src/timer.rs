@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use crate::store::{self, atomic};
@@ -152,6 +153,22 @@ pub enum Starter {
     File(PathBuf),
     /// A process of it that stays, by its number.
     Daemon(u32),
+}
+
+/// When the timer of that service has started it last, by the stamp that systemd keeps. None: nobody
+/// keeps one, or it never did.
+pub fn last_start(service: &Path) -> Option<Timestamp> {
+    let timer = service.with_extension("timer");
+    let name = timer.file_name()?.to_str()?;
+    let mut stamps = os::stamps(user().as_ref(), service).into_iter();
+    stamps.find_map(|folder| changed(&folder.join(format!("stamp-{name}"))))
+}
+
+/// When a file was written last.
+fn changed(path: &Path) -> Option<Timestamp> {
+    let at = fs::metadata(path).ok()?.modified().ok()?;
+    let since = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix(i64::try_from(since.as_secs()).ok()?))
 }
 
 /// What is looked for among what the system starts.

@@ -36,12 +36,17 @@ use crate::wire::{self, Compiled, Unusable, Wired};
 
 mod caa;
 mod cas;
+mod disk;
 mod install;
 mod log;
+mod neighbours;
+mod proxy;
 mod reach;
 mod scheduled;
 mod state;
+mod version;
 mod view;
+mod ways;
 
 /// A clock that is further off than this may be refused by a CA or a provider.
 const SKEW: Duration = Duration::from_secs(60);
@@ -78,12 +83,17 @@ pub(crate) fn run(
         found.extend(rehearsals(&loaded.settings));
         found.extend(outside(&loaded, &store, arguments.offline, terminal)?);
     }
+    found.extend(disk::findings(&loaded.settings, store.root()));
+    found.extend(proxy::findings(&loaded.settings));
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
     found.extend(log::findings(&loaded));
     found.push(scheduled::finding(&loaded));
+    found.extend(neighbours::findings(&loaded.settings));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
+    let today = terminal.context(now).local_date();
+    found.extend(version::findings(&loaded.settings, &store, today));
     if terminal.json {
         terminal.print(&Document::new("check", now, check::json(&found)).to_text());
     } else {
@@ -122,6 +132,7 @@ fn outside(
             found.extend(zones(settings, &wired).await);
             let (view, silent) = view::findings(settings).await;
             found.extend(view);
+            found.extend(ways::findings(settings).await);
             found.extend(cas(settings, &wired, store).await);
             found.extend(caa::findings(settings, silent).await);
         }
@@ -519,5 +530,24 @@ mod tests {
             let found = skew(&ca, at(theirs), at(ours));
             assert_eq!((found.verdict, found.text.as_str()), (verdict, text));
         }
+    }
+
+    #[test]
+    fn what_is_said_of_the_machine_is_said_like_this() {
+        let found = [
+            neighbours::tests::examples(),
+            disk::tests::examples(),
+            proxy::tests::examples(),
+            ways::tests::examples(),
+            version::tests::examples(),
+        ]
+        .concat();
+        for one in &found {
+            let helpless = one.verdict != Verdict::Ok && one.hint.is_none();
+            assert!(!helpless, "{one:?} says nothing to do");
+        }
+        crate::render::fixture::golden("check-machine.txt", |context| {
+            check::text(&found, false, context)
+        });
     }
 }

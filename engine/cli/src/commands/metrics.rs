@@ -15,7 +15,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::metrics::{MetricsView, text};
-use crate::render::status::StatusView;
+use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
 use crate::survey::{Survey, survey};
 
@@ -92,6 +92,7 @@ pub(super) fn figures(
             certificates: &loaded.settings.certificates,
             broken: &survey.broken,
             version: env!("CARGO_PKG_VERSION"),
+            around: Around::default(),
         },
         pasts: &survey.pasts,
         cas: &cas,

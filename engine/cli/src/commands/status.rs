@@ -1,10 +1,10 @@
 //! `waxwing status`: one line for each certificate, worst first, without a network.
 
-use super::start;
+use super::{start, started};
 use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
-use crate::render::status::{Health, StatusView, health, render, render_one};
+use crate::render::status::{Around, Health, StatusView, health, render, render_one};
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
 use waxwing_core::plan::Asker;
@@ -21,12 +21,17 @@ pub(crate) fn run(
     let now = start::now();
     let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
+    let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let view = StatusView {
         plan: &survey.plan,
         inventory: &survey.inventory,
         certificates: &loaded.settings.certificates,
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
+        around: Around {
+            started: Some(started::seen(&loaded.config)),
+            profiles: Around::checked(used.iter().filter_map(|ca| cas.get(ca))),
+        },
     };
     let known = survey.inventory.keys().cloned().collect();
     let written = arguments.name.as_slice();

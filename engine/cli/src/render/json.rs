@@ -15,7 +15,7 @@ use waxwing_flow::report::{
 use super::notified::{self, SentJson};
 use super::outcome::exit_of;
 use super::renewal::RunView;
-use super::status::{StatusView, served_at};
+use super::status::{Started, StatusView, When, served_at};
 
 mod plan;
 pub(crate) mod replaced;
@@ -64,6 +64,20 @@ pub(crate) struct StatusJson {
     needs_person: bool,
     certificates: Vec<StatusItemJson>,
     unreadable: Vec<String>,
+    schedule: Option<Vec<StartedJson>>,
+    version: &'static str,
+    profiles_checked: Option<String>,
+}
+
+/// What starts the runs by itself.
+#[derive(Debug, Serialize)]
+struct StartedJson {
+    /// `hourly`, `daemon`, `other`
+    when: &'static str,
+    /// `37:12`, minute and second of the hour
+    minute: Option<String>,
+    path: Option<String>,
+    last_ran: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -165,6 +179,27 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
             })
             .collect(),
         unreadable: view.broken.iter().map(ToString::to_string).collect(),
+        schedule: view
+            .around
+            .started
+            .as_ref()
+            .map(|all| all.iter().map(started).collect()),
+        version: view.version,
+        profiles_checked: view.around.profiles.map(|date| date.to_string()),
+    }
+}
+
+fn started(one: &Started) -> StartedJson {
+    let (when, minute) = match one.when {
+        When::Hourly(moment) => ("hourly", Some(moment.to_string())),
+        When::Always => ("daemon", None),
+        When::Unknown => ("other", None),
+    };
+    StartedJson {
+        when,
+        minute,
+        path: one.place.as_ref().map(|path| path.display().to_string()),
+        last_ran: one.last.map(|at| at.to_string()),
     }
 }
 

@@ -7,33 +7,28 @@ use serde_json::Value;
 use waxwing_core::plugin::{WantSecret, World};
 
 use super::plugin::{Inspected, Origin, hosts};
-
-/// Widest comment.
-const WIDEST: usize = 96;
+use super::toml::{Text, inline, key, quoted};
 
 /// The block. What has a default or may be left out is a comment.
 pub(crate) fn block(plugin: &Inspected) -> String {
     let manifest = &plugin.manifest;
-    let mut text = String::new();
-    comment(&mut text, &manifest.summary);
+    let mut text = Text::default();
+    text.comment(&manifest.summary);
     // An installer is named after what it serves, since there may be many of one kind.
     let name = match manifest.world {
         World::Dns => manifest.id.as_str(),
         World::Installer => "server",
     };
-    line(&mut text, &format!("[plugin.{}]", key(name)));
+    text.line(&format!("[plugin.{}]", key(name)));
     match &plugin.from {
         Origin::BuiltIn if name == manifest.id => {}
-        Origin::BuiltIn => line(&mut text, &format!("uses = {}", quoted(&manifest.id))),
+        Origin::BuiltIn => text.line(&format!("uses = {}", quoted(&manifest.id))),
         Origin::File(path) => {
-            line(
-                &mut text,
-                &format!("uses = {}", quoted(&as_file(&path.display().to_string()))),
-            );
-            line(
-                &mut text,
-                &format!("sha256 = {}", quoted(&plugin.inspection.sha256)),
-            );
+            text.line(&format!(
+                "uses = {}",
+                quoted(&as_file(&path.display().to_string()))
+            ));
+            text.line(&format!("sha256 = {}", quoted(&plugin.inspection.sha256)));
         }
     }
     settings(&mut text, &manifest.schema);
@@ -41,28 +36,22 @@ pub(crate) fn block(plugin: &Inspected) -> String {
         secret_line(&mut text, name, secret, want);
     }
     if matches!(plugin.from, Origin::File(_)) && !manifest.http.is_empty() {
-        comment(
-            &mut text,
-            "what it may call; a plugin from a file gets nothing unless it is named here",
-        );
+        text.comment("what it may call; a plugin from a file gets nothing unless it is named here");
         let hosts: Vec<String> = hosts(&manifest.http)
             .iter()
             .map(|host| quoted(host))
             .collect();
-        line(
-            &mut text,
-            &format!("grants.http = {{ hosts = [{}] }}", hosts.join(", ")),
-        );
+        text.line(&format!(
+            "grants.http = {{ hosts = [{}] }}",
+            hosts.join(", ")
+        ));
     }
     for (purpose, want) in &manifest.files {
-        comment(&mut text, &want.purpose);
-        line(
-            &mut text,
-            &format!(
-                "grants.files.{} = {{ dir = \"/path/to/folder\" }}",
-                key(purpose)
-            ),
-        );
+        text.comment(&want.purpose);
+        text.line(&format!(
+            "grants.files.{} = {{ dir = \"/path/to/folder\" }}",
+            key(purpose)
+        ));
     }
     for (purpose, want) in &manifest.exec {
         let mut about = want.purpose.clone();
@@ -74,19 +63,16 @@ pub(crate) fn block(plugin: &Inspected) -> String {
                 .collect();
             let _infallible = write!(about, "; it may hold {}", names.join(", "));
         }
-        comment(&mut text, &about);
-        line(
-            &mut text,
-            &format!(
-                "# grants.exec.{} = {{ argv = [\"/path/to/command\"] }}",
-                key(purpose)
-            ),
-        );
+        text.comment(&about);
+        text.line(&format!(
+            "# grants.exec.{} = {{ argv = [\"/path/to/command\"] }}",
+            key(purpose)
+        ));
     }
-    text
+    text.finish()
 }
 
-fn settings(text: &mut String, schema: &Value) {
+fn settings(text: &mut Text, schema: &Value) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return;
     };
@@ -108,7 +94,7 @@ fn settings(text: &mut String, schema: &Value) {
     });
     for (name, schema) in properties {
         if let Some(about) = schema.get("description").and_then(Value::as_str) {
-            comment(text, about);
+            text.comment(about);
         }
         let value = match schema.get("default") {
             Some(default) => inline(default),
@@ -119,7 +105,7 @@ fn settings(text: &mut String, schema: &Value) {
         } else {
             "# "
         };
-        line(text, &format!("{off}settings.{} = {value}", key(name)));
+        text.line(&format!("{off}settings.{} = {value}", key(name)));
     }
 }
 
@@ -142,13 +128,13 @@ fn placeholder(schema: &Value) -> String {
     }
 }
 
-fn secret_line(text: &mut String, plugin: &str, name: &str, want: &WantSecret) {
+fn secret_line(text: &mut Text, plugin: &str, name: &str, want: &WantSecret) {
     if let Some(about) = &want.description {
-        comment(text, about);
+        text.comment(about);
     }
     let off = if want.required { "" } else { "# " };
     let reference = quoted(&format!("file:{plugin}-{name}"));
-    line(text, &format!("{off}secrets.{} = {reference}", key(name)));
+    text.line(&format!("{off}secrets.{} = {reference}", key(name)));
 }
 
 /// A path that the configuration takes for a file and not for a built-in plugin.
@@ -157,61 +143,6 @@ fn as_file(path: &str) -> String {
         path.to_owned()
     } else {
         format!("./{path}")
-    }
-}
-
-fn line(text: &mut String, line: &str) {
-    text.push_str(line);
-    text.push('\n');
-}
-
-/// Words as comment lines of bounded width.
-fn comment(text: &mut String, words: &str) {
-    let mut row = String::from("#");
-    for word in super::page::clean(words).split_whitespace() {
-        if row.len() > 1 && row.chars().count() + 1 + word.chars().count() > WIDEST {
-            line(text, &row);
-            row = String::from("#");
-        }
-        row.push(' ');
-        row.push_str(word);
-    }
-    line(text, &row);
-}
-
-/// A key, in quotes if TOML wants that.
-fn key(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(bare) {
-        name.to_owned()
-    } else {
-        quoted(name)
-    }
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
-}
-
-/// A JSON value as TOML on one line.
-fn inline(value: &Value) -> String {
-    match value {
-        // TOML has no null; a schema with such a default means that the setting is left out.
-        Value::Null => "\"...\"".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => quoted(text),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(inline).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Object(fields) if fields.is_empty() => "{}".to_owned(),
-        Value::Object(fields) => {
-            let fields: Vec<String> = fields
-                .iter()
-                .map(|(name, value)| format!("{} = {}", key(name), inline(value)))
-                .collect();
-            format!("{{ {} }}", fields.join(", "))
-        }
     }
 }
 

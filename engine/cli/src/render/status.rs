@@ -15,8 +15,10 @@ use super::page::{Context, Ink, Line, Page, count, list};
 use super::plan::{held, rule};
 use super::table::{Align, Cell, Table};
 
+mod around;
 mod served;
 
+pub(crate) use around::{Around, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 
 /// The column that is folded where a name is long.
@@ -40,6 +42,8 @@ pub(crate) struct StatusView<'a> {
     pub(crate) broken: &'a [StoreError],
     /// The version of this program.
     pub(crate) version: &'static str,
+    /// What is around the certificates.
+    pub(crate) around: Around,
 }
 
 /// How a certificate is doing, worst first.
@@ -181,7 +185,8 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
             page.hint(2, hint);
         }
     }
-    page.line(&Line::indented(0).ink(Ink::Quiet, format!("Waxwing {}.", view.version)));
+    let last = around::line(view, context);
+    page.line(&Line::indented(0).hang_here().ink(Ink::Quiet, last));
     page.finish()
 }
 

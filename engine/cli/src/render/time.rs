@@ -27,6 +27,11 @@ impl Context {
             .to_zoned_datetime(self.zone.clone())
     }
 
+    /// The day on this clock.
+    pub(crate) fn local_date(&self) -> jiff::civil::Date {
+        self.local(self.now).date()
+    }
+
     /// `Sun 21 Feb 2027`
     pub(crate) fn day(&self, at: Timestamp) -> String {
         self.local(at).strftime("%a %-d %b %Y").to_string()

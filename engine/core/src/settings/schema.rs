@@ -5,12 +5,15 @@
 //! `maxItems`, `pattern` (see [`pattern`]), `propertyNames` (its `pattern`, and in `x-placeholders`
 //! what may stand in braces), `default`. Everything else is for people and forms and is not judged.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::{Map, Value as Json};
 
 use super::pattern;
 use crate::document::problem::{Problem, Problems};
 use crate::document::section::{KeyPath, one_of};
-use crate::document::{Node, Place, Table, Value};
+use crate::document::{self, Node, Place, Table, Value};
 use crate::http::has_userinfo;
 use crate::nearest::nearest;
 
@@ -30,6 +33,49 @@ pub(crate) fn fill(
     let object = serde_json::json!({ "type": "object" });
     let schema = if schema.is_object() { schema } else { &object };
     judge(schema, node, at, path, problems)
+}
+
+/// The value of one setting as somebody types it: a text without quotes, `yes`, or what TOML takes, for
+/// a table also without its braces.
+///
+/// # Errors
+/// What is wrong with it, with what to write instead.
+pub(crate) fn answer(schema: &Json, key: &str, text: &str) -> Result<Json, String> {
+    let kinds = types(schema);
+    let file: Arc<Path> = Arc::from(Path::new(key));
+    let at = Place::start_of(key);
+    let as_toml = |text: &str| {
+        let problems = Problems::default();
+        let table = document::parse(&file, &format!("a = {text}"), &problems);
+        let entry = table.entries.into_iter().next();
+        entry
+            .filter(|_| problems.count() == 0)
+            .map(|entry| entry.node)
+    };
+    let as_text = || Node {
+        at: at.clone(),
+        value: Value::String(text.to_owned()),
+    };
+    let is_only_text = kinds.iter().all(|kind| *kind == "string");
+    let node = match text.to_ascii_lowercase().as_str() {
+        _ if is_only_text => as_text(),
+        "y" | "yes" if kinds.contains(&"boolean") => as_toml("true").unwrap_or_else(as_text),
+        "n" | "no" if kinds.contains(&"boolean") => as_toml("false").unwrap_or_else(as_text),
+        _ if kinds.contains(&"object") && !text.starts_with('{') => {
+            as_toml(&format!("{{ {text} }}")).unwrap_or_else(as_text)
+        }
+        _ => as_toml(text).unwrap_or_else(as_text),
+    };
+    let problems = Problems::default();
+    let path = KeyPath::root().below("settings").below(key);
+    let value = judge(schema, &node, &at, &path, &problems);
+    match problems.into_list().into_iter().next() {
+        None => Ok(value),
+        Some(problem) => Err(match problem.hint {
+            Some(hint) => format!("{}; {hint}", problem.message),
+            None => problem.message,
+        }),
+    }
 }
 
 fn judge(schema: &Json, node: &Node, at: &Place, path: &KeyPath, problems: &Problems) -> Json {

@@ -30,6 +30,29 @@ pub(super) enum Route {
     },
 }
 
+/// The variables with which programs are told of proxies: each that is set, with its value.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "every client is told of proxies by the environment"
+)]
+pub fn of_the_environment() -> Vec<(&'static str, String)> {
+    let names = [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "NO_PROXY",
+        "no_proxy",
+    ];
+    let set = names.map(|name| Some((name, std::env::var(name).ok()?)));
+    set.into_iter()
+        .flatten()
+        .filter(|(_, value)| !value.is_empty())
+        .collect()
+}
+
 impl Routes {
     pub(super) const fn direct() -> Self {
         Self(None)

@@ -21,6 +21,35 @@ pub(super) async fn judge(failed: &Failed, found: &[SocketAddr]) -> TransportSta
     }
 }
 
+/// The ways to a host. None: it has no address of that kind; false: it has, and this machine would not
+/// know where to send a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// By IPv4.
+    pub v4: Option<bool>,
+    /// By IPv6.
+    pub v6: Option<bool>,
+}
+
+/// Looks a host up and asks this machine for the way there; nothing is sent to the host.
+pub async fn reach(host: &str) -> Reach {
+    let found = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(literal) => vec![literal],
+        Err(_name) => match tokio::net::lookup_host((host, 443)).await {
+            Ok(found) => found.map(|address| address.ip()).collect(),
+            Err(_unknown) => Vec::new(),
+        },
+    };
+    let by = |is: fn(&IpAddr) -> bool| {
+        let mut all = found.iter().copied().filter(is).peekable();
+        all.peek().is_some().then(|| all.any(has_route))
+    };
+    Reach {
+        v4: by(IpAddr::is_ipv4),
+        v6: by(IpAddr::is_ipv6),
+    }
+}
+
 /// True if there are addresses of both kinds and a route to one of them.
 fn another_way(found: &[SocketAddr], has_route: impl Fn(IpAddr) -> bool) -> bool {
     let both = found.iter().any(SocketAddr::is_ipv4) && found.iter().any(SocketAddr::is_ipv6);

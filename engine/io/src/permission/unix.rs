@@ -154,6 +154,12 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// A directory, and those above it, that everybody can look into and only the owner can change.
+pub(crate) fn create_open_dirs(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o755).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o755))
+}
+
 /// Writes the names in a directory through to the disk.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()

@@ -76,6 +76,11 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// A directory, and those above it, with the access list of their parent.
+pub(crate) fn create_open_dirs(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
 /// Nothing: NTFS journals its directories, and a directory handle cannot be flushed.
 pub(crate) fn sync_dir(_path: &Path) -> io::Result<()> {
     Ok(())

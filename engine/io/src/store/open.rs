@@ -89,6 +89,12 @@ impl FileStore {
         ours.then_some(path)
     }
 
+    /// How many things of that kind can be used again.
+    pub fn cached(&self, kind: &'static str) -> usize {
+        let entries = self.cache_in_place(kind).map(std::fs::read_dir);
+        entries.into_iter().flatten().flatten().flatten().count()
+    }
+
     /// Whether the folder has a stamp that can be read. Without one it has to be empty: a wrong
     /// `[state] dir` must not scatter keys.
     fn read_stamp(&self) -> Result<bool, StoreError> {

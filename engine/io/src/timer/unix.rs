@@ -1,7 +1,7 @@
 //! Where systemd, cron and launchd look.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::User;
 
@@ -34,6 +34,16 @@ pub(super) fn places(user: Option<&User>) -> Vec<PathBuf> {
         places.push(user.home.join("Library/LaunchAgents"));
     }
     places
+}
+
+/// Where systemd notes when a timer has started its service, for a machine or for a user.
+pub(super) fn stamps(user: Option<&User>, service: &Path) -> Vec<PathBuf> {
+    match user {
+        Some(user) if service.starts_with(&user.config) => {
+            vec![user.home.join(".local/share/systemd/timers")]
+        }
+        _ => vec![PathBuf::from("/var/lib/systemd/timers")],
+    }
 }
 
 /// The processes of this machine with their command lines, without this one. Linux shows them as files;

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use waxwing_core::timer::{Kind, Start};
-use waxwing_io::timer::{self as system, Starter};
+use waxwing_core::timer::Start;
+use waxwing_io::timer::Starter;
 
 use crate::commands::schedule::starters;
+use crate::commands::started;
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::list;
-use crate::render::schedule::{self, told};
+use crate::render::schedule::told;
 
 const TOPIC: &str = "schedule";
 
@@ -43,13 +44,7 @@ fn said(starter: &Starter) -> String {
         Starter::Daemon(id) => return format!("`waxwing daemon` runs as process {id}"),
         Starter::File(path) => path,
     };
-    let timer = path.with_extension("timer");
-    let text = |path: &Path| system::read(path).ok().flatten().unwrap_or_default();
-    let moments = Kind::ALL.into_iter().find_map(|kind| {
-        let file = if kind == Kind::Systemd { &timer } else { path };
-        schedule::moment(kind, &text(file))
-    });
-    match moments {
+    match started::moment(path) {
         Some(moment) => format!("{} ({})", told::when(Start::Hourly(moment)), path.display()),
         None => format!("{} starts them", path.display()),
     }
@@ -57,12 +52,8 @@ fn said(starter: &Starter) -> String {
 
 /// A timer of systemd that is written and never enabled starts nothing.
 fn not_enabled(service: &Path) -> Option<Found> {
-    let timer = service.with_extension("timer");
+    let timer = started::not_enabled(service)?;
     let name = timer.file_name()?;
-    let wants = timer.with_file_name("timers.target.wants").join(name);
-    if !timer.exists() || wants.exists() {
-        return None;
-    }
     let text = format!("{} is there, but not enabled", timer.display());
     let user = if timer.starts_with("/etc") {
         ""

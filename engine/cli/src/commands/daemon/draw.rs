@@ -13,7 +13,7 @@ use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
 use crate::render::page::Context;
-use crate::render::status::StatusView;
+use crate::render::status::{Around, StatusView};
 use crate::survey::survey;
 
 /// What the daemon knows and nobody else.
@@ -57,6 +57,7 @@ pub(super) fn draw(
             certificates: &loaded.settings.certificates,
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
+            around: Around::default(),
         },
         watched: &watched,
         records: &records,

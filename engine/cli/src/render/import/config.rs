@@ -6,12 +6,8 @@ use waxwing_core::import::Client;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::CaName;
 
-use crate::render::page::{GLUE, clean};
-
 use crate::import::{CaDraft, CertificateDraft, Draft, InstallerDraft, ProviderDraft};
-
-/// Widest comment.
-const WIDEST: usize = 96;
+use crate::render::toml::{Text, key, quoted};
 
 /// The configuration. `state` is the state folder if it is not in the usual place.
 pub(crate) fn text(client: Client, from: &Path, draft: &Draft, state: Option<&Path>) -> String {
@@ -51,7 +47,7 @@ pub(crate) fn text(client: Client, from: &Path, draft: &Draft, state: Option<&Pa
     for one in &draft.certificates {
         certificate(&mut text, one, draft, installers);
     }
-    text.0
+    text.finish()
 }
 
 /// The CA that all certificates have in common.
@@ -221,97 +217,5 @@ fn off(line: &str, off: bool) -> String {
         format!("# {line}")
     } else {
         line.to_owned()
-    }
-}
-
-#[derive(Default)]
-struct Text(String);
-
-impl Text {
-    fn line(&mut self, line: &str) {
-        self.0.push_str(line);
-        self.0.push('\n');
-    }
-
-    /// The head of a section, after an empty line.
-    fn head(&mut self, head: &str) {
-        self.line("");
-        self.line(head);
-    }
-
-    /// Words as comment lines of bounded width. Nothing in them can leave the comment.
-    fn comment(&mut self, words: &str) {
-        let mut row = String::from("#");
-        // A command stays on one line.
-        let mut quoted = false;
-        let whole = |letter: char| {
-            quoted ^= letter == '`';
-            if quoted && letter == ' ' {
-                GLUE
-            } else {
-                letter
-            }
-        };
-        let words: String = clean(words).chars().map(whole).collect();
-        for word in words.split(' ') {
-            if row.len() > 1 && row.chars().count() + 1 + word.chars().count() > WIDEST {
-                self.line(&row.replace(GLUE, " "));
-                row = String::from("#");
-            }
-            row.push(' ');
-            row.push_str(word);
-        }
-        self.line(&row.replace(GLUE, " "));
-    }
-}
-
-/// A key, in quotes if TOML wants that.
-fn key(name: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if !name.is_empty() && name.chars().all(bare) {
-        name.to_owned()
-    } else {
-        quoted(name)
-    }
-}
-
-/// A text in quotes, always on one line: the lines of a comment must not end within it.
-fn quoted(text: &str) -> String {
-    if !text.chars().any(char::is_control) {
-        return toml::Value::String(text.to_owned()).to_string();
-    }
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            _ if letter.is_control() => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(letter)));
-            }
-            _ => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_stays_on_its_line_and_reads_back() {
-        for text in [
-            "plain",
-            r"C:\pem",
-            "it's \"quoted\"",
-            "''' \"\"\" \\",
-            "two\nlines\t\\ \" '''",
-            "\u{1b}[31m",
-        ] {
-            let written = quoted(text);
-            assert_eq!(written.lines().count(), 1, "{written}");
-            let read: toml::Table = format!("a = {written}").parse().expect("TOML");
-            assert_eq!(read["a"].as_str(), Some(text));
-        }
     }
 }

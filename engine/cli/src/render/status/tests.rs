@@ -5,6 +5,7 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
 use waxwing_core::settings::DaysAfterIssue;
 use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::timer::Moment;
 use waxwing_flow::certificate::{
     CertificateFacts, InstalledMark, InventoryVersion, Origin, ServedLeaf, ServedMark,
 };
@@ -12,6 +13,7 @@ use waxwing_flow::ports::StoreErrorKind;
 
 use super::super::fixture::{at, ca, days, golden, golden_at, golden_json, locked, name, plugin};
 use super::super::json::{self, Document};
+use super::super::page::tests::context;
 use super::*;
 
 fn due(at: waxwing_core::time::Timestamp) -> Due {
@@ -276,6 +278,14 @@ fn the_worst_stands_first_and_says_what_to_do() {
         certificates: &certificates,
         broken: &broken,
         version: "0.0.0",
+        around: Around {
+            started: Some(vec![Started {
+                when: When::Hourly(Moment::new(37, 12).expect("a moment")),
+                place: Some("/etc/systemd/system/waxwing.service".into()),
+                last: Some(at(-180)),
+            }]),
+            profiles: Some(jiff::civil::date(2026, 11, 1)),
+        },
     };
     golden_at("status.txt", &[120, 100, 80, 60], |context| {
         render(&view, context)
@@ -332,6 +342,7 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         certificates: &certificates,
         broken: &[],
         version: "0.0.0",
+        around: Around::default(),
     };
     golden_at("status-served.txt", &[120, 100, 80, 60], |context| {
         render(&view, context)
@@ -363,6 +374,7 @@ fn when_all_is_well_the_first_line_says_so() {
         certificates: &certificates,
         broken: &[],
         version: "0.0.0",
+        around: Around::default(),
     };
     golden("status-good.txt", |context| render(&view, context));
     assert!(!view.needs_person());
@@ -385,6 +397,7 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
         certificates: &certificates,
         broken: &[],
         version: "0.0.0",
+        around: Around::default(),
     };
     golden_at("status-long.txt", &[120, 80, 60], |context| {
         render(&view, context)
@@ -437,6 +450,7 @@ fn the_figures_say_the_same_as_the_table() {
             certificates: &certificates,
             broken: &[],
             version: "0.0.0",
+            around: Around::default(),
         },
         pasts: &BTreeMap::new(),
         cas: &cas,
@@ -509,6 +523,7 @@ fn a_page_for_a_browser_says_the_same() {
                 certificates: &certificates,
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
+                around: Around::default(),
             },
             watched: &watched,
             records: &records,
@@ -525,4 +540,64 @@ fn a_page_for_a_browser_says_the_same() {
         assert!(!page.contains(never), "{never}");
     }
     golden_json("overview.html", page.trim_end());
+}
+
+#[test]
+fn the_last_line_says_what_starts_the_runs() {
+    let context = context(120, false);
+    let seen = |when, place: Option<&str>, last| Started {
+        when,
+        place: place.map(Into::into),
+        last,
+    };
+    let hourly = When::Hourly(Moment::new(5, 0).expect("a moment"));
+    let date = jiff::civil::date;
+    let table = [
+        (None, None, "Waxwing 0.0.0."),
+        (
+            Some(vec![]),
+            Some(date(2025, 11, 1)),
+            "Timer: none; `waxwing schedule add` has the runs started. Waxwing 0.0.0, profiles of 1 Nov 2025.",
+        ),
+        (
+            Some(vec![seen(hourly, Some("/etc/cron.d/waxwing"), None)]),
+            Some(date(2026, 11, 1)),
+            "Timer: hourly at :05. Waxwing 0.0.0, profiles of 1 Nov.",
+        ),
+        (
+            Some(vec![
+                seen(When::Always, None, None),
+                seen(
+                    When::Unknown,
+                    Some("/etc/cron.daily/own"),
+                    Some(at(-86_400)),
+                ),
+            ]),
+            None,
+            "Timer: the daemon runs; /etc/cron.daily/own, last ran 22 Nov. Waxwing 0.0.0.",
+        ),
+    ];
+    for (started, profiles, want) in table {
+        let view = StatusView {
+            plan: &Plan { items: Vec::new() },
+            inventory: &BTreeMap::new(),
+            certificates: &[],
+            broken: &[],
+            version: "0.0.0",
+            around: Around { started, profiles },
+        };
+        assert_eq!(around::line(&view, &context), want);
+    }
+}
+
+#[test]
+fn the_oldest_of_the_profiles_counts() {
+    let profiles = ["2026-11-23", "2026-10-09", "some day"].map(|date| {
+        let mut profile = waxwing_core::profiles::template();
+        profile.notes.insert("checked".to_owned(), date.to_owned());
+        profile
+    });
+    let oldest = Around::checked(profiles.iter());
+    assert_eq!(oldest, Some(jiff::civil::date(2026, 10, 9)));
+    assert_eq!(Around::checked(profiles[2..].iter()), None);
 }

@@ -1,0 +1,104 @@
+//! IPv6: hosts that have addresses of both kinds, and a machine that has a way out by one of them.
+//! Addresses of the names in certificates do not matter: records are looked at, not servers.
+
+use std::collections::BTreeSet;
+
+use waxwing_core::http::host_of;
+use waxwing_core::settings::Settings;
+use waxwing_io::http::{Reach, reach};
+
+use crate::render::check::{Found, Verdict};
+use crate::render::page::{count, list};
+
+const TOPIC: &str = "IPv6";
+
+/// What is known of the hosts that a renewal talks to. Behind a proxy it is the proxy that looks them up.
+pub(super) async fn findings(settings: &Settings) -> Vec<Found> {
+    if settings.network.proxy.is_some() {
+        return Vec::new();
+    }
+    let used = settings.used_cas();
+    let cas = used.iter().filter_map(|ca| settings.cas.get(ca));
+    let directories = cas.flat_map(|ca| &ca.directories);
+    let mut hosts: BTreeSet<String> = directories.map(|url| host_of(url).to_owned()).collect();
+    for plugin in settings.plugins.values() {
+        let granted = plugin.grants.http.as_ref().map(|grant| &grant.hosts);
+        let wanted = plugin.manifest.http.iter().flat_map(|want| &want.hosts);
+        let all = granted
+            .into_iter()
+            .flatten()
+            .chain(wanted.filter(|_| granted.is_none()));
+        hosts.extend(all.filter(|host| !host.below).map(|host| host.host.clone()));
+    }
+    let mut seen = Vec::new();
+    for host in hosts {
+        let reach = reach(&host).await;
+        seen.push((host, reach));
+    }
+    judge(&seen).into_iter().collect()
+}
+
+/// Hosts that cannot be looked up are told of elsewhere.
+fn judge(seen: &[(String, Reach)]) -> Option<Found> {
+    let named = |is: &dyn Fn(&Reach) -> bool| {
+        let all = seen.iter().filter(|(_, reach)| is(reach));
+        all.map(|(host, _)| host.as_str()).collect::<Vec<_>>()
+    };
+    let v6 = named(&|reach| reach.v6.is_some());
+    if v6.is_empty() {
+        return None;
+    }
+    let lost = named(&|reach| reach.v6 == Some(false) && reach.v4 != Some(true));
+    if !lost.is_empty() {
+        let text = format!(
+            "this machine has no way out by IPv6, and no other leads to {}",
+            list(&lost, 3)
+        );
+        let hint = "a route for IPv6 (ip -6 route), or NAT64 and its resolver";
+        return Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint.to_owned())));
+    }
+    let only_v4 = named(&|reach| reach.v6 == Some(false));
+    let text = if only_v4.is_empty() {
+        let all = v6.len();
+        format!(
+            "a way out by IPv6, which {} {}; IPv4 is tried beside it",
+            count(all, "host"),
+            if all == 1 { "has" } else { "have" }
+        )
+    } else {
+        format!(
+            "no way out by IPv6; {} {} addresses of both kinds, so IPv4 is used",
+            list(&only_v4, 3),
+            if only_v4.len() == 1 { "has" } else { "have" }
+        )
+    };
+    Some(Found::new(Verdict::Ok, TOPIC, text))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One of each kind.
+    pub(in super::super) fn examples() -> Vec<Found> {
+        let host = |name: &str, v4, v6| (name.to_owned(), Reach { v4, v6 });
+        let (yes, no) = (Some(true), Some(false));
+        [
+            vec![host("a.example", yes, None), host("b.example", None, None)],
+            vec![host("a.example", yes, yes), host("b.example", yes, None)],
+            vec![host("a.example", yes, no)],
+            vec![host("a.example", yes, no), host("b.example", None, no)],
+            vec![host("a.example", no, no)],
+        ]
+        .iter()
+        .filter_map(|seen| judge(seen))
+        .collect()
+    }
+
+    #[test]
+    fn a_missing_way_matters_only_where_there_is_no_other() {
+        let verdicts: Vec<Verdict> = examples().iter().map(|one| one.verdict).collect();
+        let (ok, error) = (Verdict::Ok, Verdict::Error);
+        assert_eq!(verdicts, [ok, ok, error, error]);
+    }
+}

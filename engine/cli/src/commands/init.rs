@@ -1,0 +1,310 @@
+//! `waxwing init`: the first configuration, from questions or flags.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use waxwing_core::init::{Answer, Answers, Facts, Question, file_of, settle};
+use waxwing_core::plugin::Manifest;
+use waxwing_core::secret::Secret;
+use waxwing_io::config::{real_path, usual_config};
+use waxwing_io::{import as io_import, outfile, prompt};
+
+use super::{renew, start};
+use crate::args::init::{Init, Target};
+use crate::args::{Global, Renew};
+use crate::exit::Exit;
+use crate::init::more::More;
+use crate::init::{self, Person, Unanswered};
+use crate::load;
+use crate::refusal::Refusal;
+use crate::render::init::done::{self, Rehearsal, Written};
+use crate::render::init::text;
+use crate::render::json::Document;
+use crate::render::terminal::Terminal;
+
+/// Runs the verb.
+pub(crate) fn run(
+    global: &Global,
+    arguments: &Init,
+    terminal: &mut Terminal,
+) -> Result<Exit, Refusal> {
+    let target = target(global)?;
+    let place = &target.config;
+    if !arguments.print {
+        must_be_free(place, arguments.replace)?;
+    }
+    let mut more = More::read(&arguments.more).map_err(flags_refused)?;
+    if let Some(dir) = &global.state_dir {
+        let dir = whole(dir)?.display().to_string();
+        more.set("state", "dir", &dir);
+    }
+    let profiles = more.profiles();
+    let manifests = load::embedded_manifests();
+    let manifests: Vec<Manifest> = manifests.into_values().filter_map(Result::ok).collect();
+    let folder = place.parent().unwrap_or(Path::new("")).to_owned();
+    let facts = Facts {
+        profiles: &profiles,
+        manifests: &manifests,
+        program: &io_import::program,
+        is_there: &|name| folder.join(name).is_file(),
+        windows: cfg!(windows),
+    };
+    let mut answers = init::from_flags(arguments, &facts).map_err(flags_refused)?;
+    let asks = terminal.can_ask();
+    if asks {
+        let context = terminal.context(start::now());
+        let mut somebody = AtTerminal { terminal };
+        init::ask(&facts, &mut answers, arguments.yes, &mut somebody, &context)
+            .map_err(unanswered)?;
+    } else {
+        let missing = settle(&facts, &mut answers);
+        if !missing.is_empty() {
+            return Err(incomplete(&answers, &missing));
+        }
+    }
+    if init::are_refused(&answers) {
+        let message = "no CA issues anything without agreement to its terms; nothing was written";
+        return Err(Refusal::new(Exit::Usage, message).hint("`waxwing ca list` links them"));
+    }
+    let text = text(&facts, &answers, more);
+    let mistakes = load::mistakes(place, &text);
+    if !mistakes.is_empty() {
+        let message = "the configuration would be wrong; nothing was written";
+        let refusal = Refusal::new(Exit::Config, message).hint("--print shows its text");
+        return Err(mistakes.into_iter().fold(refusal, Refusal::cause));
+    }
+    if arguments.print {
+        terminal.print(&text);
+        return Ok(Exit::Done);
+    }
+    if asks && !arguments.yes {
+        terminal.note(&format!("\n{text}"));
+        if !terminal.ask(&format!("Write this to {}?", place.display())) {
+            return Err(Refusal::new(Exit::Usage, "nothing was written"));
+        }
+    }
+    let written = write(place, &text, &answers, arguments.replace)?;
+    let context = terminal.context(start::now());
+    if terminal.json {
+        let result = done::json(&target, &written);
+        terminal.print(&Document::new("init", context.now, result).to_text());
+        return Ok(Exit::Done);
+    }
+    terminal.print(&done::text(&target, &written, &context));
+    let exit = rehearse(global, arguments, &target, terminal)?;
+    let next = done::next(&target, exit == Exit::Done, &context);
+    terminal.print(&next);
+    Ok(exit)
+}
+
+/// Where the configuration is to stand.
+fn target(global: &Global) -> Result<Target, Refusal> {
+    let usual = usual_config();
+    let config = match &global.config {
+        Some(path) => whole(path)?,
+        None => usual.clone(),
+    };
+    let same = real_path(&config).is_some_and(|real| Some(real) == real_path(&usual));
+    Ok(Target {
+        usual: config == usual || same,
+        config,
+    })
+}
+
+/// A path from the root on.
+fn whole(path: &Path) -> Result<PathBuf, Refusal> {
+    std::path::absolute(path).map_err(|cause| {
+        Refusal::new(Exit::Usage, format!("{} is no path", path.display())).cause(cause)
+    })
+}
+
+/// Refuses before anybody has answered anything if the file could not be written in the end.
+fn must_be_free(place: &Path, replace: bool) -> Result<(), Refusal> {
+    if place.is_dir() {
+        let inside = place.join(waxwing_io::config::FILE_NAME);
+        let message = format!("{} is a folder", place.display());
+        let hint = format!("name the file in it: -c {}", inside.display());
+        return Err(Refusal::new(Exit::Usage, message).hint(hint));
+    }
+    if place.exists() && !replace {
+        let message = format!("{} is there already; nothing was done", place.display());
+        let hint = "edit it, or --replace sets it aside; `waxwing plan` says what it means";
+        return Err(Refusal::new(Exit::Usage, message).hint(hint));
+    }
+    outfile::may_be_made(place).map_err(|error| {
+        let by_root = if cfg!(windows) {
+            "run it as an administrator"
+        } else {
+            "sudo waxwing init, or -c FILE in a folder of yours"
+        };
+        Refusal::from(error).hint(by_root)
+    })
+}
+
+fn flags_refused(wrong: Vec<String>) -> Refusal {
+    let (message, causes) = match <[String; 1]>::try_from(wrong) {
+        Ok([one]) => (one, Vec::new()),
+        Err(several) => {
+            let message = format!("{} options cannot be used; nothing was done", several.len());
+            (message, several)
+        }
+    };
+    let refusal = Refusal::new(Exit::Usage, message).hint("`waxwing init --help` has examples");
+    causes.into_iter().fold(refusal, Refusal::cause)
+}
+
+fn incomplete(answers: &Answers, missing: &[Question]) -> Refusal {
+    let message = "there is no terminal to ask at, and this is missing; nothing was done";
+    let refusal = Refusal::new(Exit::Usage, message)
+        .hint("give these options, or run it at a terminal; `waxwing init --help` has an example");
+    let flags = missing.iter().map(|question| init::flag(answers, question));
+    flags.fold(refusal, Refusal::cause)
+}
+
+fn unanswered(why: Unanswered) -> Refusal {
+    match why {
+        Unanswered::Stopped => Refusal::new(Exit::Usage, "stopped; nothing was written"),
+        Unanswered::Terminal(cause) => Refusal::new(
+            Exit::Usage,
+            "the terminal cannot be used; nothing was written",
+        )
+        .cause(cause)
+        .hint("every question has an option: `waxwing init --help`"),
+    }
+}
+
+/// The person who typed the command.
+struct AtTerminal<'a> {
+    terminal: &'a mut Terminal,
+}
+
+impl Person for AtTerminal<'_> {
+    fn line(&mut self, prompt: &str) -> io::Result<Option<String>> {
+        prompt::line(prompt)
+    }
+
+    fn secret(&mut self, prompt: &str) -> io::Result<Option<Secret<String>>> {
+        prompt::secret(prompt)
+    }
+
+    fn tell(&mut self, text: &str) {
+        self.terminal.note(text);
+    }
+}
+
+/// Writes everything, the secrets first: a configuration whose secrets are missing is a mistake.
+fn write(place: &Path, text: &str, answers: &Answers, replace: bool) -> Result<Written, Refusal> {
+    let folder = place.parent().unwrap_or(Path::new(""));
+    let secrets: Vec<(PathBuf, &Secret<String>)> = answers
+        .iter()
+        .filter_map(|(question, answer)| match (question, answer) {
+            (Question::Secret(slot), Answer::Secret(secret)) => {
+                Some((folder.join(file_of(answers, slot)), secret))
+            }
+            _ => None,
+        })
+        .collect();
+    let other = |(path, secret): &&(PathBuf, &Secret<String>)| {
+        outfile::same(path, &line(secret)) == Some(false)
+    };
+    if let Some((path, _)) = secrets.iter().find(other).filter(|_| !replace) {
+        let message = format!(
+            "{} holds another secret; nothing was written",
+            path.display()
+        );
+        let hint = "take it away, or --replace sets it aside";
+        return Err(Refusal::new(Exit::Usage, message).hint(hint));
+    }
+    let mut written = Written::default();
+    outfile::make_folder(folder)?;
+    for (path, secret) in secrets {
+        store(&path, &line(secret), &mut written)?;
+        written.secrets.push(path);
+    }
+    for (question, answer) in answers {
+        if let (Question::Folder(_), Answer::Text(dir)) = (question, answer)
+            && outfile::make_folder(Path::new(dir))?
+        {
+            written.folders.push(PathBuf::from(dir));
+        }
+    }
+    store(place, text, &mut written)?;
+    Ok(written)
+}
+
+/// The line of a file with a secret.
+fn line(secret: &Secret<String>) -> String {
+    format!("{}\n", secret.expose())
+}
+
+/// A file that its owner alone can read; another one that is there is set aside.
+fn store(path: &Path, text: &str, written: &mut Written) -> Result<(), Refusal> {
+    if outfile::same(path, text) == Some(true) {
+        return Ok(());
+    }
+    let aside = outfile::set_aside(path)?;
+    written
+        .kept
+        .extend(aside.map(|aside| (path.to_owned(), aside)));
+    outfile::write_new(path, text).map_err(Refusal::from)
+}
+
+/// Rehearses what was written, if anybody wants that and there is a place for it.
+fn rehearse(
+    global: &Global,
+    arguments: &Init,
+    target: &Target,
+    terminal: &mut Terminal,
+) -> Result<Exit, Refusal> {
+    let global = Global {
+        config: Some(target.config.clone()),
+        state_dir: global.state_dir.clone(),
+        json: false,
+        verbose: global.verbose,
+    };
+    let rehearsal = if arguments.no_rehearsal {
+        Rehearsal::Unwanted
+    } else {
+        where_to(&load::load(&global)?)
+    };
+    let context = terminal.context(start::now());
+    let said = done::rehearsal(&rehearsal, &context);
+    if !said.is_empty() {
+        terminal.print(&said);
+    }
+    if !matches!(rehearsal, Rehearsal::Now(_)) {
+        return Ok(Exit::Done);
+    }
+    let dry_run = Renew {
+        names: Vec::new(),
+        force: false,
+        now: true,
+        yes: false,
+        dry_run: true,
+    };
+    // What went wrong has been said.
+    Ok(renew::run(&global, &dry_run, terminal).unwrap_or_else(|exit| exit))
+}
+
+/// Where the first CA of the list is rehearsed.
+fn where_to(loaded: &load::Loaded) -> Rehearsal {
+    let cas = &loaded.settings.cas;
+    let used = loaded.settings.used_cas();
+    let mut places = Vec::new();
+    for profile in used.iter().filter_map(|name| cas.get(name)) {
+        let place = match &profile.rehearse_at {
+            Some(place) => cas.get(place),
+            None => Some(profile).filter(|profile| profile.staging),
+        };
+        let title = place.map(|place| place.title.clone());
+        places.extend(title.filter(|title| !places.contains(title)));
+    }
+    if places.is_empty() {
+        let names: Vec<&str> = used.iter().map(|name| name.as_str()).collect();
+        return Rehearsal::Nowhere(format!(
+            "{} has no staging (`rehearse-at` in its section names one)",
+            names.join(", ")
+        ));
+    }
+    Rehearsal::Now(places)
+}

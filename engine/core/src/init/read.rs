@@ -1,0 +1,374 @@
+//! What somebody has answered, read once and into a form that cannot be wrong.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::{
+    Answer, Answers, Facts, MAIL, OWN_CA, Part, Question, Slot, WEBHOOK, cas, default, plugin_of,
+    property,
+};
+use crate::http::has_userinfo;
+use crate::import::words::{plain_words, windows_words};
+use crate::name::{CaName, Identifier, PluginName};
+use crate::nearest::nearest;
+use crate::notify::shape;
+use crate::notify::{MailServer, bad_webhook_url};
+use crate::plugin::World;
+use crate::secret::Secret;
+use crate::settings::path::{self, is_absolute};
+use crate::settings::resolve::account;
+use crate::settings::schema;
+
+/// Words for none.
+const NONE: [&str; 2] = ["none", "-"];
+
+/// Reads an answer.
+///
+/// # Errors
+/// Why it is none, in words for whoever gave it. A secret is never repeated.
+pub fn read(
+    facts: &Facts<'_>,
+    answers: &Answers,
+    question: &Question,
+    text: &str,
+) -> Result<Answer, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        let default = default(facts, answers, question);
+        return default.ok_or_else(|| "there is no usual answer to this".to_owned());
+    }
+    let may_be_none = matches!(default(facts, answers, question), Some(Answer::Nothing))
+        || matches!(question, Question::Command(_));
+    if may_be_none && NONE.contains(&text) {
+        return Ok(Answer::Nothing);
+    }
+    if !matches!(question, Question::Secret(_)) && text.chars().any(char::is_control) {
+        return Err("it holds a control character".to_owned());
+    }
+    match question {
+        Question::Domains => domains(text),
+        Question::Cas => named_cas(facts, text),
+        Question::Trust => file(text),
+        Question::Email | Question::From => address(text).map(Answer::Text),
+        Question::KeyId(_) | Question::User => Ok(Answer::Text(text.to_owned())),
+        Question::Terms => match text.to_ascii_lowercase().as_str() {
+            "y" | "yes" => Ok(Answer::Yes),
+            "n" | "no" => Ok(Answer::Nothing),
+            _ => Err("the answer is yes or no".to_owned()),
+        },
+        Question::Dns => one_of(
+            "DNS plugin",
+            text,
+            facts.plugins(World::Dns).map(|one| one.id.as_str()),
+        ),
+        Question::Install => one_of(
+            "installer",
+            text,
+            facts.plugins(World::Installer).map(|one| one.id.as_str()),
+        ),
+        Question::Setting { part, key } => setting(facts, answers, part, key, text),
+        Question::Secret(slot) => secret(slot, text),
+        Question::Server => match PluginName::parse(text) {
+            Ok(name) if super::section(answers, &Part::Dns) == name.as_str() => {
+                Err(format!("{name} is the DNS plugin; name what it serves"))
+            }
+            Ok(name) => Ok(Answer::Text(name.as_str().to_owned())),
+            Err(error) => Err(error.to_string()),
+        },
+        Question::Folder(_) => folder(text),
+        Question::Command(_) => command(facts, text),
+        Question::Notify => one_of("way of telling", text, [MAIL, WEBHOOK]),
+        Question::Smtp => MailServer::parse(text).map(|_| Answer::Text(text.to_owned())),
+        Question::To => words(text)
+            .map(address)
+            .collect::<Result<_, _>>()
+            .map(Answer::Texts),
+        Question::Shape => one_of("shape", text, shape::names()),
+    }
+}
+
+/// The parts of a list that somebody has typed: commas or spaces between them.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split([',', ' ', '\t']).filter(|word| !word.is_empty())
+}
+
+fn domains(text: &str) -> Result<Answer, String> {
+    let mut names: Vec<Identifier> = Vec::new();
+    for word in words(text) {
+        let name =
+            Identifier::parse(word).map_err(|error| format!("{error}; write {}", error.hint()))?;
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(Answer::Names(names))
+}
+
+fn named_cas(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
+    let (mut names, mut directory) = (Vec::new(), None);
+    for word in words(text) {
+        let name = if word.contains("://") {
+            let good = word
+                .strip_prefix("https://")
+                .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+            if !good || has_userinfo(word) {
+                return Err(
+                    "the directory of a CA is an https:// URL without a user and a password"
+                        .to_owned(),
+                );
+            }
+            if directory.replace(word.to_owned()).is_some() {
+                return Err(
+                    "one directory of a CA of your own; others can be written into the \
+                            configuration later"
+                        .to_owned(),
+                );
+            }
+            CaName::parse(OWN_CA).map_err(|error| error.to_string())?
+        } else {
+            let known = || facts.profiles.keys().map(CaName::as_str);
+            let found = facts.profiles.keys().find(|name| name.as_str() == word);
+            found.cloned().ok_or_else(|| match nearest(word, known()) {
+                Some(near) => format!("no CA {word:?} is known; did you mean {near:?}?"),
+                None => format!(
+                    "no CA {word:?} is known: {}, or the URL of a directory",
+                    known().collect::<Vec<_>>().join(", ")
+                ),
+            })?
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(Answer::Cas(names, directory))
+}
+
+fn address(text: &str) -> Result<String, String> {
+    account::email(text)
+}
+
+fn file(text: &str) -> Result<Answer, String> {
+    path::check(text).map_err(|bad| bad.message)?;
+    Ok(Answer::Text(text.to_owned()))
+}
+
+fn folder(text: &str) -> Result<Answer, String> {
+    path::check(text).map_err(|bad| bad.message)?;
+    if is_absolute(text) {
+        Ok(Answer::Text(text.to_owned()))
+    } else {
+        Err(format!("{text:?} must be a whole path, from the root on"))
+    }
+}
+
+fn one_of<'n>(
+    noun: &str,
+    text: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Result<Answer, String> {
+    let known: Vec<&str> = known.into_iter().collect();
+    if let Some(found) = known.iter().find(|name| **name == text) {
+        return Ok(Answer::Text((*found).to_owned()));
+    }
+    // People choose from a list by its numbers, too.
+    let by_number = text
+        .parse::<usize>()
+        .ok()
+        .and_then(|number| number.checked_sub(1));
+    if let Some(found) = by_number.and_then(|index| known.get(index)) {
+        return Ok(Answer::Text((*found).to_owned()));
+    }
+    Err(match nearest(text, known.iter().copied()) {
+        Some(near) => format!("no {noun} {text:?}; did you mean {near:?}?"),
+        None => format!("no {noun} {text:?}; there is {}", known.join(", ")),
+    })
+}
+
+fn setting(
+    facts: &Facts<'_>,
+    answers: &Answers,
+    part: &Part,
+    key: &str,
+    text: &str,
+) -> Result<Answer, String> {
+    let property = plugin_of(facts, answers, part).and_then(|manifest| property(manifest, key));
+    let property = property.ok_or_else(|| format!("there is no setting {key:?}"))?;
+    schema::answer(property, key, text).map(Answer::Value)
+}
+
+/// A secret as it was typed. The reader of secrets takes white space off its edges, too.
+fn secret(slot: &Slot, text: &str) -> Result<Answer, String> {
+    if text.chars().any(char::is_control) {
+        return Err("a secret of one line has no control characters".to_owned());
+    }
+    if slot.part == Part::Notify
+        && slot.name == super::WEBHOOK_URL
+        && let Some(wrong) = bad_webhook_url(text)
+    {
+        return Err(wrong.to_owned());
+    }
+    Ok(Answer::Secret(Secret::new(text.to_owned())))
+}
+
+/// Reads a reference to a secret that a flag gives.
+///
+/// # Errors
+/// When it is none. What was written is not repeated: it may be the secret.
+pub fn reference(text: &str) -> Result<Answer, String> {
+    let wrong = "only a reference may stand here, as an argument is seen by everybody on the machine: \
+                 file:PATH, env:NAME or credential:NAME";
+    match text.split_once(':') {
+        Some(("file" | "env" | "credential", rest))
+            if !rest.is_empty() && rest == rest.trim() && path::check(rest).is_ok() =>
+        {
+            Ok(Answer::Reference(text.to_owned()))
+        }
+        _ => Err(wrong.to_owned()),
+    }
+}
+
+fn command(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
+    let words = if facts.windows {
+        windows_words(text)
+    } else {
+        plain_words(&braces(text)).map_err(|sign| {
+            format!(
+                "{sign} needs a shell, and none is used: put the line into a script and name that"
+            )
+        })?
+    };
+    let words: Vec<String> = words.iter().map(|word| unbraced(word)).collect();
+    let program = words.first().cloned().unwrap_or_default();
+    whole_command(facts, &words)
+        .map(Answer::Texts)
+        .ok_or_else(|| {
+            format!(
+                "there is no program {program:?} in the folders of the system; write its whole path"
+            )
+        })
+}
+
+/// Placeholders are no signs of a shell: their braces are set aside while the words are told apart.
+fn braces(text: &str) -> String {
+    text.replace('{', "\u{e000}").replace('}', "\u{e001}")
+}
+
+fn unbraced(word: &str) -> String {
+    word.replace('\u{e000}', "{").replace('\u{e001}', "}")
+}
+
+/// The same command with the whole path of its program; none if there is no such program.
+pub(super) fn whole_command(facts: &Facts<'_>, words: &[String]) -> Option<Vec<String>> {
+    let (program, arguments) = words.split_first()?;
+    let program = if is_absolute(program) {
+        program.clone()
+    } else {
+        let found = (facts.program)(program)?;
+        found.to_string_lossy().into_owned()
+    };
+    Some(
+        std::iter::once(program)
+            .chain(arguments.iter().cloned())
+            .collect(),
+    )
+}
+
+/// Where a setting given by a flag belongs: the part whose plugin has it. `written` is `KEY` or
+/// `PLUGIN.KEY`.
+///
+/// # Errors
+/// When no plugin that was chosen has it, or both have.
+pub fn setting_of(facts: &Facts<'_>, answers: &Answers, written: &str) -> Result<Question, String> {
+    let parts = [Part::Dns, Part::Installer];
+    let mut found = Vec::new();
+    let mut known = BTreeSet::new();
+    for part in parts {
+        let Some(manifest) = plugin_of(facts, answers, &part) else {
+            continue;
+        };
+        let properties = manifest
+            .schema
+            .get("properties")
+            .and_then(|all| all.as_object());
+        for key in properties.into_iter().flat_map(|all| all.keys()) {
+            let whole = format!("{}.{key}", super::section(answers, &part));
+            if written == key || written == whole {
+                found.push(Question::Setting {
+                    part: part.clone(),
+                    key: key.clone(),
+                });
+            }
+            known.insert(whole);
+        }
+    }
+    one(found, written, "setting", &known)
+}
+
+/// Where a secret given by a flag belongs, likewise.
+///
+/// # Errors
+/// When nothing that was chosen has it, or several have.
+pub fn slot_of(facts: &Facts<'_>, answers: &Answers, written: &str) -> Result<Question, String> {
+    let mut slots: Vec<Slot> = Vec::new();
+    for part in [Part::Dns, Part::Installer] {
+        let manifest = plugin_of(facts, answers, &part);
+        let names = manifest
+            .into_iter()
+            .flat_map(|manifest| manifest.secrets.keys());
+        slots.extend(names.map(|name| Slot {
+            part: part.clone(),
+            name: name.clone(),
+        }));
+    }
+    let of_cas = cas(facts, answers).filter(|profile| super::needs_credentials(profile));
+    slots.extend(of_cas.map(|profile| Slot {
+        part: Part::Ca(profile.name.clone()),
+        name: super::HMAC_KEY.to_owned(),
+    }));
+    slots.extend([super::SMTP_PASSWORD, super::WEBHOOK_URL].map(|name| Slot {
+        part: Part::Notify,
+        name: name.to_owned(),
+    }));
+    let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+    for slot in slots {
+        let whole = match slot.part {
+            Part::Notify => slot.name.clone(),
+            _ => format!("{}.{}", super::section(answers, &slot.part), slot.name),
+        };
+        if written == slot.name || written == whole {
+            found.push(Question::Secret(slot));
+        }
+        known.insert(whole);
+    }
+    one(found, written, "secret", &known)
+}
+
+fn one(
+    mut found: Vec<Question>,
+    written: &str,
+    noun: &str,
+    known: &BTreeSet<String>,
+) -> Result<Question, String> {
+    let list = || {
+        known
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match (found.pop(), found.is_empty()) {
+        (Some(question), true) => Ok(question),
+        (Some(_), false) => Err(format!("several have a {noun} {written:?}: {}", list())),
+        (None, _) if known.is_empty() => Err(format!("nothing that was chosen has a {noun}")),
+        (None, _) => Err(format!(
+            "there is no {noun} {written:?}; there is {}",
+            list()
+        )),
+    }
+}
+
+/// True if a file can be named like that beside the configuration.
+pub fn is_file_name(text: &str) -> bool {
+    let only = Path::new(text).components().count() == 1;
+    only && !text.contains(['/', '\\']) && !text.starts_with('.') && path::check(text).is_ok()
+}
