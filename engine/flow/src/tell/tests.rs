@@ -13,8 +13,9 @@ use crate::certificate::{
 use crate::failure::{CaError, Failure};
 use crate::history;
 use crate::plugin::{PluginFailure, PluginFailureKind};
+use crate::ports::{StoreErrorKind, UnseenError};
 use crate::report::{
-    CaFailure, CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport,
+    CaFailure, CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport, ServedReport,
 };
 use crate::tests::world::{certificate, profile, settings};
 
@@ -260,6 +261,33 @@ fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
 }
 
 #[test]
+fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
+    let full = StoreError {
+        kind: StoreErrorKind::NoSpace,
+        act: "write",
+        path: "/state/journal/shop.toml".into(),
+        causes: vec!["no space left on device".to_owned()],
+        hint: None,
+    };
+    let failed = || {
+        let outcome = Outcome::Failed(Some(Failure::Store(full.clone())));
+        run_of(vec![report(outcome, Vec::new())])
+    };
+    let mut machine = Machine::new();
+    // The last thing that could be written down is the renewal two months ago.
+    machine.last = Some(LastAttempt {
+        at: machine.issued,
+        ca: Some(ca("first")),
+        result: AttemptResult::Renewed,
+    });
+    assert_eq!(machine.run(55.1, &failed()), ["failed began"]);
+    assert_eq!(machine.run(55.2, &failed()), [""; 0]);
+    let renewed = machine.renew(56.0);
+    let told = machine.run(56.0, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over"]);
+}
+
+#[test]
 fn a_certificate_that_nobody_tries_to_renew_is_told_as_it_ends() {
     let mut machine = Machine::new();
     // The machine was off until then.
@@ -404,6 +432,18 @@ fn what_is_served_is_told_by_looks_at_what_is_current() {
         mark("b.example:443", 2.1, "00"),
     ];
     assert_eq!(machine.run(2.1, &idle()), ["not-served over"]);
+    // What this run sees counts, though it could not be written down.
+    let place = machine.shop().served_at[1].clone();
+    let mut run = idle();
+    run.served.push(ServedReport {
+        certificate: name("shop"),
+        place,
+        current: false,
+        seen: Err(UnseenError { causes: Vec::new() }),
+        at: start() + DAY * 3,
+        took: Duration::ZERO,
+    });
+    assert_eq!(machine.run(3.0, &run), ["not-served began"]);
 }
 
 #[test]
