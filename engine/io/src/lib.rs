@@ -16,6 +16,7 @@ pub mod http;
 pub mod propagation;
 
 pub mod notify;
+pub mod reminder;
 
 pub mod keys;
 pub mod pem;

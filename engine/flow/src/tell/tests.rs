@@ -43,6 +43,8 @@ struct Machine {
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
+    /// Whether the last run would tell what nobody can remember.
+    its_hour: bool,
 }
 
 impl Machine {
@@ -56,6 +58,7 @@ impl Machine {
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
+            its_hour: false,
         }
     }
 
@@ -161,6 +164,7 @@ impl Machine {
             now,
         };
         let tale = tell(&self.told, &scene);
+        self.its_hour = unkept::is_its_hour(&tale.events, &scene);
         self.told
             .retain(|told| !tale.over.contains(&(told.subject.clone(), told.kind)));
         for told in tale.told {
@@ -285,6 +289,22 @@ fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
     let renewed = machine.renew(56.0);
     let told = machine.run(56.0, &run_of(vec![renewed]));
     assert_eq!(told, ["renewed once", "failed over"]);
+}
+
+#[test]
+fn where_nothing_can_be_remembered_days_begin_when_the_certificate_was_due() {
+    let failed = || run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+    let mut machine = Machine::new();
+    let mut spoken = Vec::new();
+    // The timer comes in the middle of the hour; the certificate is due after 55 days.
+    for hour in 55 * 24..58 * 24 {
+        machine.told.clear();
+        machine.run((f64::from(hour) + 0.5) / 24.0, &failed());
+        if machine.its_hour {
+            spoken.push(hour);
+        }
+    }
+    assert_eq!(spoken, [55 * 24, 56 * 24, 57 * 24]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use waxwing_core::time::Timestamp;
 
 use super::world::{certificate, profile, settings};
 use crate::notify::{Delivered, Frame, Listener, Message, Office, Posting, Sent, Told, Waiting};
-use crate::ports::{Clock, Notifier, NotifyError, Outbox, StoreError, StoreErrorKind};
+use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError, StoreErrorKind};
 use crate::report::RunReport;
 use crate::tell::Scene;
 
@@ -127,6 +127,30 @@ impl Outbox for Memory {
     }
 }
 
+/// A moment that can be kept, or a disk on which nothing can.
+#[derive(Default)]
+struct Knot {
+    at: Mutex<Option<Timestamp>>,
+    read_only: bool,
+}
+
+impl Reminder for Knot {
+    fn last(&self) -> Option<Timestamp> {
+        *self.at.lock().expect("a lock")
+    }
+
+    fn set(&self, at: Timestamp) -> bool {
+        if !self.read_only {
+            *self.at.lock().expect("a lock") = Some(at);
+        }
+        !self.read_only
+    }
+
+    fn clear(&self) {
+        *self.at.lock().expect("a lock") = None;
+    }
+}
+
 #[derive(Default)]
 struct Receiver {
     down: Mutex<bool>,
@@ -185,6 +209,7 @@ impl Clock for Ticking {
 /// Two receivers, one outbox, and a certificate that cannot be read or can.
 struct Town {
     outbox: Memory,
+    reminder: Knot,
     receivers: BTreeMap<NotifierName, Arc<Receiver>>,
     listeners: BTreeMap<NotifierName, Listener>,
     clock: Ticking,
@@ -209,6 +234,7 @@ impl Town {
             .collect();
         Self {
             outbox: Memory::default(),
+            reminder: Knot::default(),
             receivers,
             listeners,
             clock: Ticking(Mutex::new(Timestamp::from_unix(1_795_000_000))),
@@ -280,6 +306,7 @@ impl Town {
         };
         let office = Office {
             outbox: &self.outbox,
+            reminder: &self.reminder,
             listeners: &self.listeners,
             clock: &self.clock,
             words: &|notice| {
@@ -432,6 +459,39 @@ async fn an_outbox_that_cannot_be_used_keeps_nobody_from_hearing() {
     town.broken = true;
     town.run().await;
     assert_eq!(town.got("chat"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_told_once_a_day_and_anew_when_it_can() {
+    for read_only in [false, true] {
+        let mut town = Town::new();
+        town.broken = true;
+        town.reminder.read_only = read_only;
+        town.outbox.0.lock().expect("a lock").broken = true;
+        // Every hour of five days; an hour and a day are no more exact than a timer is.
+        for _hour in 0..5 * 24 {
+            town.run().await;
+            town.wait(60);
+        }
+        let got = town.got("mail");
+        assert_eq!(got, ["failed Began"; 5], "read only: {read_only}");
+        // There is room again: it is kept, and told once more at most.
+        town.outbox.0.lock().expect("a lock").broken = false;
+        for _hour in 0..5 * 24 {
+            town.run().await;
+            town.wait(60);
+        }
+        assert_eq!(town.got("mail").len(), 6);
+        assert_eq!(town.reminder.last(), None);
+    }
+    // What a clock that was years ahead has left is no reason to be silent.
+    let mut town = Town::new();
+    town.broken = true;
+    town.outbox.0.lock().expect("a lock").broken = true;
+    town.reminder.set(Timestamp::from_unix(2_500_000_000));
+    town.run().await;
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
 }
 
 #[tokio::test]

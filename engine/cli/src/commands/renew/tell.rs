@@ -10,6 +10,7 @@ use waxwing_flow::tell::{self, Scene};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
+use waxwing_io::reminder::FileReminder;
 
 use super::super::{interrupt, start};
 use crate::exit::Exit;
@@ -73,6 +74,7 @@ pub(super) fn tell(
     };
     let office = Office {
         outbox: history,
+        reminder: &FileReminder::new(&loaded.state),
         listeners: &listeners,
         clock: &SystemClock,
         words: &words,
