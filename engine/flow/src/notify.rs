@@ -74,6 +74,26 @@ pub struct Waiting {
     pub cause: Option<String>,
 }
 
+impl Waiting {
+    /// When it is tried next, seen from `now`. A moment further ahead than any wait was written by a
+    /// wrong clock and means now.
+    pub fn next_try(&self, now: Timestamp) -> Timestamp {
+        if self.next.since(now) > retry::LONGEST_RESEND {
+            return now;
+        }
+        self.next
+    }
+
+    /// True if nobody wants to read it any more. The age of one that was written by a clock that was
+    /// ahead is not known, so its tries are counted.
+    fn is_given_up(&self, now: Timestamp) -> bool {
+        let written = self.letter.notice.at;
+        let tries = GIVEN_UP.as_secs() / retry::LONGEST_RESEND.as_secs();
+        let often = u64::from(self.attempts) > tries;
+        now.since(written) > GIVEN_UP || written > now && often
+    }
+}
+
 /// A notice as it is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
@@ -310,7 +330,7 @@ impl Office<'_> {
         let mut by_notifier: BTreeMap<NotifierName, Vec<Waiting>> = BTreeMap::new();
         for one in waiting {
             let known = self.listeners.contains_key(&one.letter.notifier);
-            let old = now.since(one.letter.notice.at) > GIVEN_UP;
+            let old = one.is_given_up(now);
             if known && !old {
                 let notifier = one.letter.notifier.clone();
                 by_notifier.entry(notifier).or_default().push(one);
@@ -343,7 +363,7 @@ impl Office<'_> {
         for one in letters {
             // The first letter that has to wait keeps those behind it, so that they come in order.
             // A person does not wait, but what is about to be free may be on its way just now.
-            let waits = one.next.since(now);
+            let waits = one.next_try(now).since(now);
             if !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
                 break;
             }

@@ -10,10 +10,11 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 
 use super::budgets::{self, Near};
 use super::{Condition, Scene, Standing};
-use crate::certificate::{AttemptResult, InventoryEntry};
+use crate::certificate::{AttemptResult, InventoryEntry, InventoryVersion};
 use crate::failure::Failure;
 use crate::history;
 use crate::notify::Told;
@@ -342,7 +343,7 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
             let mark = entry.served.iter().find(|mark| mark.place == place)?;
             (mark.at, mark.seen.as_ref().map_err(Clone::clone))
         };
-        if at < current.origin.issued_at {
+        if at < current_since(current, scene.now) {
             return None;
         }
         let place = place.to_string();
@@ -357,6 +358,15 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
         }
     }
     Some(bad)
+}
+
+/// Since when a version is the current one. Where the clock was ahead when it was issued, the CA's word
+/// counts.
+fn current_since(current: &InventoryVersion, now: Timestamp) -> Timestamp {
+    if current.origin.issued_at > now {
+        return current.facts.not_before;
+    }
+    current.origin.issued_at
 }
 
 fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
@@ -486,7 +496,7 @@ fn has_worked(plugin: &str, scene: &Scene<'_>) -> bool {
 }
 
 /// When the certificate is renewed, if it is in place.
-pub(super) fn renewal_of(item: &Item) -> Option<waxwing_core::time::Timestamp> {
+pub(super) fn renewal_of(item: &Item) -> Option<Timestamp> {
     match &item.action {
         Action::Keep { due, .. } | Action::Install { due, .. } | Action::Renew { due, .. } => {
             Some(item.moment.map_or(due.at, |moment| moment.at))

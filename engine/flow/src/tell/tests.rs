@@ -39,6 +39,8 @@ struct Machine {
     settings: Settings,
     told: Vec<Told>,
     issued: Timestamp,
+    /// How far the clock was ahead when it was issued.
+    ahead: Duration,
     failures: u32,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
@@ -54,6 +56,7 @@ impl Machine {
             settings: settings(vec![profile("first"), profile("second")], vec![shop]),
             told: Vec::new(),
             issued: start(),
+            ahead: Duration::ZERO,
             failures: 0,
             last: None,
             served: Vec::new(),
@@ -114,7 +117,7 @@ impl Machine {
                 origin: Origin {
                     ca: ca("first"),
                     account: String::new(),
-                    issued_at: self.issued,
+                    issued_at: self.issued + self.ahead,
                     fallback: false,
                     staging: false,
                 },
@@ -464,6 +467,11 @@ fn what_is_served_is_told_by_looks_at_what_is_current() {
         took: Duration::ZERO,
     });
     assert_eq!(machine.run(3.0, &run), ["not-served began"]);
+    // The clock was years ahead when it was issued.
+    machine.told.clear();
+    machine.ahead = DAY * 3_000;
+    machine.served[1] = mark("b.example:443", 4.0, "99");
+    assert_eq!(machine.run(4.0, &idle()), ["not-served began"]);
 }
 
 #[test]

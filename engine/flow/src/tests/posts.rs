@@ -264,6 +264,16 @@ impl Town {
         *now = *now + Duration::from_secs(60 * minutes);
     }
 
+    fn frame(&self) -> Frame {
+        Frame {
+            host: "web01".to_owned(),
+            version: "0".to_owned(),
+            run: None,
+            certificates: 1,
+            nearest: None,
+        }
+    }
+
     async fn run(&self) -> Vec<Sent> {
         let settings = settings(
             vec![profile("first")],
@@ -315,13 +325,7 @@ impl Town {
                 let subject = events.collect::<Vec<_>>().join(", ");
                 (subject, String::new(), String::new())
             },
-            frame: Frame {
-                host: "web01".to_owned(),
-                version: "0".to_owned(),
-                run: None,
-                certificates: 1,
-                nearest: None,
-            },
+            frame: self.frame(),
             by_hand: self.by_hand,
         };
         office.tell(&scene).await
@@ -396,6 +400,48 @@ async fn letters_come_in_order_and_the_first_that_fails_keeps_the_others() {
         first.contains(&"notifier-failed Began".to_owned()),
         "{first:?}"
     );
+}
+
+#[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_notifier() {
+    let mut town = Town::new();
+    town.broken = true;
+    town.set_down("mail", true);
+    let years = 9 * 365 * 24 * 60;
+    town.wait(years);
+    town.run().await;
+    assert_eq!(town.tries("mail"), 1);
+    {
+        let mut now = town.clock.0.lock().expect("a lock");
+        *now = *now - Duration::from_secs(60 * years);
+    }
+    town.set_down("mail", false);
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+    // One that nobody takes is given up all the same.
+    let notice = town.frame().notice(
+        town.clock.now() + Duration::from_secs(60 * years),
+        vec![Event::new(EventKind::Failed, Change::Began, "x")],
+    );
+    let letters = vec![crate::notify::Letter {
+        notifier: name("mail"),
+        notice,
+    }];
+    let told = town.outbox.told().expect("what was told");
+    let posting = Posting {
+        letters,
+        ..Posting::default()
+    };
+    assert_eq!(town.outbox.post(&told, &posting), Ok(true));
+    town.set_down("mail", true);
+    for _day in 0..40 {
+        town.run().await;
+        town.wait(25 * 60);
+    }
+    let waiting = town.outbox.waiting().expect("letters");
+    let for_mail = |one: &&Waiting| one.letter.notifier == name("mail");
+    assert_eq!(waiting.iter().filter(for_mail).count(), 0);
 }
 
 #[tokio::test]
