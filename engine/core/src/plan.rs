@@ -33,6 +33,8 @@ pub struct Stored {
     pub failure: Option<LastFailure>,
     /// True if an interrupted run is to be taken up.
     pub unfinished: bool,
+    /// True if that run has left something at a DNS provider, or may have.
+    pub owes: bool,
     /// Failed attempts since it was last renewed, oldest first.
     pub failed: Vec<Failed>,
     /// When certificates were issued under this name, as far back as [`hold::MOST_ISSUED`] counts.
@@ -401,6 +403,11 @@ pub fn item(
         }
         action => action,
     };
+    // An order that is kept matters to whoever orders; debts matter to everybody.
+    let orders = matches!(action, Action::Issue(_) | Action::Renew { .. });
+    if !orders && !stored.is_some_and(|stored| stored.owes) {
+        notes.retain(|note| *note != Note::Unfinished);
+    }
     let (ca, hold) = match (&action, current) {
         (Action::Keep { .. } | Action::Install { .. }, Some(current)) => {
             (Some(current.ca.clone()), None)
@@ -525,7 +532,7 @@ fn gone_item(stored: &Stored) -> Item {
         },
         install: Vec::new(),
         notes: stored
-            .unfinished
+            .owes
             .then_some(Note::Unfinished)
             .into_iter()
             .collect(),

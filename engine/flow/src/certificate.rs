@@ -130,6 +130,8 @@ pub struct InventoryEntry {
     pub served: Vec<ServedMark>,
     /// True if an unfinished run is in the journal.
     pub unfinished: bool,
+    /// True if that run has left something at a DNS provider, or may have.
+    pub owes: bool,
 }
 
 /// The current version of a certificate, without its private key.

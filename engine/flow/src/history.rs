@@ -250,6 +250,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         installed: installed.collect(),
         failure,
         unfinished: entry.unfinished,
+        owes: entry.owes,
         failed: past.failed.clone(),
         issued: past.issued.clone(),
     }
@@ -264,6 +265,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
         installed: Vec::new(),
         failure: None,
         unfinished: false,
+        owes: false,
         failed: past.failed.clone(),
         issued: past.issued.clone(),
     }

@@ -320,6 +320,7 @@ fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
         last: None,
         served: Vec::new(),
         unfinished: false,
+        owes: false,
     }
 }
 

@@ -127,6 +127,7 @@ impl Machine {
             last: self.last.clone(),
             served: self.served.clone(),
             unfinished: false,
+            owes: false,
         };
         let failed = (0..self.failures).map(|_| Failed {
             rehearsed: false,

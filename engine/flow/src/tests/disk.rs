@@ -12,6 +12,7 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
     Origin, RevokedMark, ServedMark, StoredVersion,
 };
+use crate::journal;
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
 #[derive(Default)]
@@ -102,6 +103,10 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         last: disk.last.get(name).cloned(),
         served: disk.served.get(name).cloned().unwrap_or_default(),
         unfinished,
+        owes: disk
+            .journals
+            .get(name)
+            .is_some_and(|text| journal::owes(text)),
     })
 }
 

@@ -116,6 +116,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
         }),
         served: Vec::new(),
         unfinished: false,
+        owes: false,
     }
 }
 
