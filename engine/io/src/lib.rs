@@ -30,6 +30,7 @@ pub mod service;
 pub mod timer;
 
 pub mod permission;
+pub mod room;
 
 pub mod clock;
 pub mod config;

@@ -42,6 +42,8 @@ mod scheduled;
 mod state;
 mod view;
 
+pub(super) use state::unwritable;
+
 /// A clock that is further off than this may be refused by a CA or a provider.
 const SKEW: Duration = Duration::from_secs(60);
 
