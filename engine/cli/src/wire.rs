@@ -156,9 +156,9 @@ pub(crate) fn by_owner(state: &Path) -> Option<String> {
     })
 }
 
-/// Opens what earlier runs have learnt, to add to it.
+/// Opens what earlier runs have learnt, to add to it as far as there is room.
 pub(crate) fn history(store: &FileStore) -> Result<Arc<SqliteHistory>, StoreError> {
-    SqliteHistory::open(store.root()).map(Arc::new)
+    SqliteHistory::open_or_copy(store.root()).map(Arc::new)
 }
 
 /// Where compiled components are kept.

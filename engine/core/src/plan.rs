@@ -33,6 +33,8 @@ pub struct Stored {
     pub failure: Option<LastFailure>,
     /// True if an interrupted run is to be taken up.
     pub unfinished: bool,
+    /// True if that run has left something at a DNS provider, or may have.
+    pub owes: bool,
     /// Failed attempts since it was last renewed, oldest first.
     pub failed: Vec<Failed>,
     /// The version that is to be revoked as soon as a newer one has taken its place.
@@ -414,6 +416,11 @@ pub fn item(
         }
         action => action,
     };
+    // An order that is kept matters to whoever orders; debts matter to everybody.
+    let orders = matches!(action, Action::Issue(_) | Action::Renew { .. });
+    if !orders && !stored.is_some_and(|stored| stored.owes) {
+        notes.retain(|note| *note != Note::Unfinished);
+    }
     let (ca, hold) = match (&action, current) {
         (Action::Keep { .. } | Action::Install { .. }, Some(current)) => {
             (Some(current.ca.clone()), None)
@@ -538,7 +545,7 @@ fn gone_item(stored: &Stored) -> Item {
         },
         install: Vec::new(),
         notes: stored
-            .unfinished
+            .owes
             .then_some(Note::Unfinished)
             .into_iter()
             .collect(),

@@ -88,6 +88,9 @@ pub fn resend(failed: u32) -> Duration {
     RESENDS[nth.min(RESENDS.len() - 1)]
 }
 
+/// The longest of these waits.
+pub const LONGEST_RESEND: Duration = RESENDS[RESENDS.len() - 1];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -144,6 +144,8 @@ pub struct InventoryEntry {
     pub unfinished: bool,
     /// The version that is to be revoked once another one has taken its place.
     pub replacing: Option<Replacing>,
+    /// True if that run has left something at a DNS provider, or may have.
+    pub owes: bool,
 }
 
 /// The current version of a certificate, without its private key.

@@ -16,7 +16,7 @@ use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
 use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
-use crate::ports::{LockGuard, StoreError};
+use crate::ports::{LockGuard, StoreError, StoreErrorKind};
 use crate::report::{InstallOutcome, InstallReport, StageReport};
 use crate::settle::unavailable;
 
@@ -91,8 +91,19 @@ pub(crate) async fn install(
             stages,
             outcome,
         };
-        let (batch, unreadable) = gather(ports, plugin, &names, mode);
-        for (name, failure) in unreadable {
+        let (batch, not_ready) = gather(ports, plugin, &names, mode);
+        for (name, error) in not_ready {
+            // What another run installs now is no failure of this one, and nothing to be told.
+            if error.kind == StoreErrorKind::Locked {
+                reports.push(report(
+                    vec![name],
+                    Vec::new(),
+                    Vec::new(),
+                    InstallOutcome::Locked(error),
+                ));
+                continue;
+            }
+            let failure = Failure::Store(error);
             if !rehearsal {
                 let failed = FailedDeploy {
                     stage: "read",
@@ -157,7 +168,7 @@ fn gather<'a>(
     plugin: &'a PluginName,
     names: &[&CertificateName],
     mode: &Mode,
-) -> (Batch<'a>, Vec<(CertificateName, Failure)>) {
+) -> (Batch<'a>, Vec<(CertificateName, StoreError)>) {
     let configured = ports.installers.get(plugin);
     let settings = configured.map_or("", |installer| installer.settings.as_str());
     let mut batch = Batch {
@@ -178,7 +189,7 @@ fn gather<'a>(
                 batch.items.push(locked.item);
                 batch._locks.push(locked.lock);
             }
-            Err(error) => failed.push((name.clone(), Failure::Store(error))),
+            Err(error) => failed.push((name.clone(), error)),
         }
     }
     (batch, failed)

@@ -94,6 +94,14 @@ pub fn write(run: &Run) -> Result<String, JournalError> {
     toml::to_string(&file).map_err(|error| JournalError::Shape(error.to_string()))
 }
 
+/// True if the run of this journal has left something at a DNS provider, or may have: a text that
+/// cannot be read counts as one that has.
+pub fn owes(text: &str) -> bool {
+    read(text).map_or(true, |run| {
+        run.obligations.iter().any(|one| one.removal().is_some())
+    })
+}
+
 /// The run of a text.
 pub fn read(text: &str) -> Result<Run, JournalError> {
     #[derive(Deserialize)]

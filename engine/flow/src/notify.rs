@@ -14,8 +14,8 @@ use waxwing_core::notify::event::{Event, EventKind, Nearest, Notice, SCHEMA};
 use waxwing_core::retry;
 use waxwing_core::time::Timestamp;
 
-use crate::ports::{Clock, Notifier, NotifyError, Outbox, StoreError};
-use crate::tell::{self, Scene, Tale};
+use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError};
+use crate::tell::{self, Scene, Tale, unkept};
 
 /// A letter is nobody else's for so long while it is being delivered.
 const DELIVERY: Duration = Duration::from_secs(120);
@@ -72,6 +72,26 @@ pub struct Waiting {
     pub next: Timestamp,
     /// Why it could not be delivered the last time.
     pub cause: Option<String>,
+}
+
+impl Waiting {
+    /// When it is tried next, seen from `now`. A moment further ahead than any wait was written by a
+    /// wrong clock and means now.
+    pub fn next_try(&self, now: Timestamp) -> Timestamp {
+        if self.next.since(now) > retry::LONGEST_RESEND {
+            return now;
+        }
+        self.next
+    }
+
+    /// True if nobody wants to read it any more. The age of one that was written by a clock that was
+    /// ahead is not known, so its tries are counted.
+    fn is_given_up(&self, now: Timestamp) -> bool {
+        let written = self.letter.notice.at;
+        let tries = GIVEN_UP.as_secs() / retry::LONGEST_RESEND.as_secs();
+        let often = u64::from(self.attempts) > tries;
+        now.since(written) > GIVEN_UP || written > now && often
+    }
 }
 
 /// A notice as it is sent.
@@ -160,6 +180,8 @@ pub struct Sent {
 pub struct Office<'a> {
     /// Where letters wait.
     pub outbox: &'a dyn Outbox,
+    /// Where it is remembered that something was told while letters cannot wait anywhere.
+    pub reminder: &'a dyn Reminder,
     /// Who can be told.
     pub listeners: &'a BTreeMap<NotifierName, Listener>,
     /// The time.
@@ -176,7 +198,8 @@ impl Office<'_> {
     /// Tells what there is to tell of this scene, and delivers what waits from earlier runs.
     ///
     /// An outbox that cannot be used does not keep anybody from hearing: what would be written into it
-    /// is sent at once and, if that fails, lost, with an error in the log.
+    /// is sent at once and, if that fails, lost, with an error in the log. States, which would seem new
+    /// to every run, are then told once a day.
     pub async fn tell(&self, scene: &Scene<'_>) -> Vec<Sent> {
         let now = self.clock.now();
         let heartbeat = tell::heartbeat(scene);
@@ -185,8 +208,9 @@ impl Office<'_> {
         let written = self.write_down(|told| tell::tell(told, scene));
         let mut sent = match written {
             Ok(()) => self.deliver(&old, &[]).await,
-            Err((error, letters)) => {
-                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
+            Err((error, events)) => {
+                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same, once a day");
+                let letters = self.letters(now, &self.unkept(events, scene));
                 self.send_all(&letters, false).await
             }
         };
@@ -201,7 +225,7 @@ impl Office<'_> {
                 // One that has failed a moment ago is not tried again in the same run.
                 sent.extend(self.deliver(&old, &silent).await);
             }
-            Err((error, _letters)) => {
+            Err((error, _events)) => {
                 tracing::error!(cause = %error, "that a notifier fails cannot be written down");
             }
         }
@@ -224,15 +248,12 @@ impl Office<'_> {
     }
 
     /// Decides and writes down, and decides again if another process came between.
-    fn write_down(
-        &self,
-        decide: impl Fn(&[Told]) -> Tale,
-    ) -> Result<(), (StoreError, Vec<Letter>)> {
+    fn write_down(&self, decide: impl Fn(&[Told]) -> Tale) -> Result<(), (StoreError, Vec<Event>)> {
         let now = self.clock.now();
         for _round in 0..ROUNDS {
             let told = match self.outbox.told() {
                 Ok(told) => told,
-                Err(error) => return Err((error, self.letters(now, &decide(&[]).events))),
+                Err(error) => return Err((error, decide(&[]).events)),
             };
             let tale = decide(&told);
             let posting = Posting {
@@ -244,13 +265,36 @@ impl Office<'_> {
                 return Ok(());
             }
             match self.outbox.post(&told, &posting) {
-                Ok(true) => return Ok(()),
+                Ok(true) => {
+                    self.reminder.clear();
+                    return Ok(());
+                }
                 Ok(false) => {}
-                Err(error) => return Err((error, posting.letters)),
+                Err(error) => return Err((error, tale.events)),
             }
         }
         tracing::warn!("other runs tell at the same time; the next run tells what is left");
         Ok(())
+    }
+
+    /// Of what cannot be written down what is told all the same: what comes once, and the rest if none of
+    /// it was told today.
+    fn unkept(&self, mut events: Vec<Event>, scene: &Scene<'_>) -> Vec<Event> {
+        let now = scene.now;
+        let states: Vec<Event> = events
+            .iter()
+            .filter(|event| !unkept::comes_once(event))
+            .cloned()
+            .collect();
+        let told_today = match self.reminder.last() {
+            _ if states.is_empty() => return events,
+            Some(last) if !unkept::is_over(last, now) => true,
+            _ => !self.reminder.set(now) && !unkept::is_its_hour(&states, scene),
+        };
+        if told_today {
+            events.retain(unkept::comes_once);
+        }
+        events
     }
 
     /// One letter for each listener that wants to hear of some of it.
@@ -286,7 +330,7 @@ impl Office<'_> {
         let mut by_notifier: BTreeMap<NotifierName, Vec<Waiting>> = BTreeMap::new();
         for one in waiting {
             let known = self.listeners.contains_key(&one.letter.notifier);
-            let old = now.since(one.letter.notice.at) > GIVEN_UP;
+            let old = one.is_given_up(now);
             if known && !old {
                 let notifier = one.letter.notifier.clone();
                 by_notifier.entry(notifier).or_default().push(one);
@@ -319,7 +363,7 @@ impl Office<'_> {
         for one in letters {
             // The first letter that has to wait keeps those behind it, so that they come in order.
             // A person does not wait, but what is about to be free may be on its way just now.
-            let waits = one.next.since(now);
+            let waits = one.next_try(now).since(now);
             if !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
                 break;
             }

@@ -524,6 +524,19 @@ pub trait Outbox: Send + Sync {
     fn keep(&self, id: i64, next: Timestamp, cause: &str) -> Result<(), StoreError>;
 }
 
+/// Remembers when something was told of which the [`Outbox`] cannot keep that it was told: a moment,
+/// and nothing else, where a write may succeed that the database is refused.
+///
+/// Calls are short and synchronous.
+pub trait Reminder: Send + Sync {
+    /// When it was set last; none if it is not set, or if that cannot be read.
+    fn last(&self) -> Option<Timestamp>;
+    /// Sets it. MUST answer false if a later run would not read this moment again.
+    fn set(&self, at: Timestamp) -> bool;
+    /// Takes it away. What cannot be taken away stays.
+    fn clear(&self);
+}
+
 /// Tells somebody.
 ///
 /// A call MUST end within a minute, MUST NOT try again by itself, and MUST NOT change anything here.

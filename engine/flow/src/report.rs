@@ -285,6 +285,8 @@ pub enum InstallOutcome {
     Planned,
     /// Not installed; it is tried again on the next run, without a new order.
     Failed(Failure),
+    /// Another run is at these certificates now.
+    Locked(StoreError),
 }
 
 /// Something worth showing while a run is at work.

@@ -72,6 +72,8 @@ FROM advice WHERE ?1 IS NULL OR certificate = ?1";
 pub struct SqliteHistory {
     path: PathBuf,
     connection: Mutex<Connection>,
+    /// Why nothing that is written here stays, if that is so.
+    unwritable: Option<StoreError>,
 }
 
 impl SqliteHistory {
@@ -93,6 +95,28 @@ impl SqliteHistory {
         Ok(Self {
             path,
             connection: Mutex::new(connection),
+            unwritable: None,
+        })
+    }
+
+    /// The same where the disk is full or mounted read-only, for a run that has to say so: what can be
+    /// read of it as a private copy. What is written into that is lost when the run ends, and what
+    /// somebody was told of counts as not written.
+    ///
+    /// # Errors
+    /// As for [`SqliteHistory::open`], and where nothing can be read either.
+    pub fn open_or_copy(state: &Path) -> Result<Self, StoreError> {
+        let error = match Self::open(state) {
+            Err(error) if error.kind == StoreErrorKind::NoSpace => error,
+            other => return other,
+        };
+        let Ok(copy) = Self::look(state) else {
+            return Err(error);
+        };
+        tracing::error!(cause = %error, "the history cannot be written; what this run learns is lost");
+        Ok(Self {
+            unwritable: Some(error),
+            ..copy
         })
     }
 
@@ -115,6 +139,7 @@ impl SqliteHistory {
         Ok(Self {
             path,
             connection: Mutex::new(connection),
+            unwritable: None,
         })
     }
 

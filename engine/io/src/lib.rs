@@ -18,6 +18,7 @@ pub mod http;
 pub mod propagation;
 
 pub mod notify;
+pub mod reminder;
 
 pub mod keys;
 pub mod pem;
@@ -31,6 +32,7 @@ pub mod service;
 pub mod timer;
 
 pub mod permission;
+pub mod room;
 
 pub mod clock;
 pub mod config;

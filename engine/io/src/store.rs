@@ -33,6 +33,7 @@ use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedMark, StoredVersion,
 };
+use waxwing_flow::journal;
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
 use crate::export::ExportFile;
@@ -325,6 +326,10 @@ impl CertificateStore for FileStore {
         let last = read::note(name, &self.layout.last(name), format::read_last)?;
         let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
+        let owes = match read::text(&self.layout.journal(name)) {
+            Ok(journal) => journal.is_some_and(|text| journal::owes(&text)),
+            Err(_unreadable) => true,
+        };
         Ok(Some(InventoryEntry {
             damage,
             certificate: name.clone(),
@@ -334,6 +339,7 @@ impl CertificateStore for FileStore {
             served: served.unwrap_or_default(),
             unfinished,
             replacing: self.replacing(name)?,
+            owes,
         }))
     }
 
@@ -559,6 +565,7 @@ impl CertificateStore for FileStore {
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {
         let held = lock::take(&self.layout.lock("certificates", name.as_str()))?;
         sweep::journals(&self.layout.journals(), name.as_str());
+        sweep::versions(&self.layout.versions(name));
         self.mend_current(name)?;
         Ok(Box::new(held))
     }

@@ -48,6 +48,8 @@ mod version;
 mod view;
 mod ways;
 
+pub(super) use state::unwritable;
+
 /// A clock that is further off than this may be refused by a CA or a provider.
 const SKEW: Duration = Duration::from_secs(60);
 

@@ -243,14 +243,10 @@ impl Keeper<'_> {
 
     fn next(&self, passed: &Passed) -> Option<Wake> {
         let after = passed.after.as_ref()?;
+        let now = SystemClock.now();
         let letters = self.history.waiting().unwrap_or_default();
-        let letters = letters.iter().map(|letter| letter.next).min();
-        Some(wake::next(
-            &after.plan,
-            &after.pasts,
-            letters,
-            SystemClock.now(),
-        ))
+        let letters = letters.iter().map(|letter| letter.next_try(now)).min();
+        Some(wake::next(&after.plan, &after.pasts, letters, now))
     }
 
     /// Sleeps until there is something to do, and looks at CAs meanwhile. False if somebody said stop.

@@ -7,6 +7,7 @@ use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_flow::notify::{Frame, Office};
 use waxwing_io::clock::SystemClock;
 use waxwing_io::notify::host_name;
+use waxwing_io::reminder::FileReminder;
 
 use super::start;
 use crate::args::{Global, NotifyVerb};
@@ -53,6 +54,7 @@ pub(crate) fn run(
     let context = terminal.context(start::now());
     let office = Office {
         outbox: history.as_ref(),
+        reminder: &FileReminder::new(&loaded.state),
         listeners: &listeners,
         clock: &SystemClock,
         words: &|notice| notice::words(notice, &context),

@@ -331,6 +331,13 @@ impl InstallFixture {
         self
     }
 
+    /// Another run is at it.
+    pub(crate) fn locked(mut self) -> Self {
+        self.0.outcome = InstallOutcome::Locked(locked(StoreErrorKind::Locked));
+        self.0.steps.clear();
+        self
+    }
+
     pub(crate) fn planned(mut self) -> Self {
         self.0.outcome = InstallOutcome::Planned;
         self

@@ -488,6 +488,7 @@ fn batch(install: &InstallReport) -> BatchJson {
         InstallOutcome::Done { changed: false } => ("unchanged", None),
         InstallOutcome::Planned => ("planned", None),
         InstallOutcome::Failed(cause) => ("failed", Some(failure(cause))),
+        InstallOutcome::Locked(error) => ("locked", Some(failure(&Failure::Store(error.clone())))),
     };
     BatchJson {
         plugin: install.plugin.to_string(),

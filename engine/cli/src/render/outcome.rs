@@ -79,6 +79,7 @@ fn ended(report: &CertificateReport) -> Ended {
 fn install_ended(report: &InstallReport) -> Option<Ended> {
     match &report.outcome {
         InstallOutcome::Failed(failure) => Some(failed(failure)),
+        InstallOutcome::Locked(_) => Some(Ended::Locked),
         InstallOutcome::Done { .. } | InstallOutcome::Planned => None,
     }
 }
@@ -132,6 +133,7 @@ mod tests {
         };
         let installed = || install("web", &["good"]).done();
         let uninstalled = || install("web", &["good"]).failed("reload failed").done();
+        let busy_install = || install("web", &["good"]).locked().done();
         let table = [
             (vec![], vec![], Exit::Done),
             (vec![good()], vec![installed()], Exit::Done),
@@ -147,6 +149,12 @@ mod tests {
             (vec![busy()], vec![], Exit::Locked),
             (vec![good(), busy()], vec![], Exit::Locked),
             (vec![busy()], vec![uninstalled()], Exit::NotInstalled),
+            (vec![], vec![busy_install()], Exit::Locked),
+            (
+                vec![],
+                vec![busy_install(), uninstalled()],
+                Exit::NotInstalled,
+            ),
             (vec![denied()], vec![], Exit::Denied),
             (vec![denied(), good()], vec![], Exit::SomeFailed),
         ];

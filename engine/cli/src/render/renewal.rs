@@ -439,6 +439,7 @@ fn installed(install: &InstallReport) -> String {
         InstallOutcome::Planned if install.steps.is_empty() => "nothing would be done".to_owned(),
         InstallOutcome::Planned => format!("would: {steps}"),
         InstallOutcome::Failed(_) => "not installed".to_owned(),
+        InstallOutcome::Locked(_) => "another run is at it now; this one left it alone".to_owned(),
     }
 }
 
@@ -502,6 +503,7 @@ fn install_block(install: &InstallReport, rehearsal: bool, context: &Context, pa
         InstallOutcome::Done { .. } => (Ink::Good, "installed"),
         InstallOutcome::Planned => (Ink::Good, "planned"),
         InstallOutcome::Failed(_) => (Ink::Bad, "not installed"),
+        InstallOutcome::Locked(_) => (Ink::Warn, "busy"),
     };
     let line = Line::indented(0)
         .ink(Ink::Strong, install.plugin.as_str())

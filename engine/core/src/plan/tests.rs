@@ -78,6 +78,7 @@ fn good(called: &str) -> Stored {
         installed: vec![mark("web"), mark("mail")],
         failure: None,
         unfinished: false,
+        owes: false,
         failed: Vec::new(),
         to_revoke: None,
         issued: Vec::new(),
@@ -346,6 +347,31 @@ fn each_state_has_its_act() {
              lives 90 days, so it is renewed after 60 days\")]"
         ),
     );
+}
+
+#[test]
+fn an_order_that_is_kept_is_no_debt() {
+    // Unfinished, owes, due: is it noted?
+    let table = [
+        (false, false, false, false),
+        (true, false, false, false),
+        (true, true, false, true),
+        (true, false, true, true),
+        (true, true, true, true),
+    ];
+    for (unfinished, owes, due, want) in table {
+        let mut stored = good("shop");
+        (stored.unfinished, stored.owes) = (unfinished, owes);
+        let now = if due { NOW + DAY * 70 } else { NOW };
+        let plan = planned(
+            &settings(vec![wanted("shop")]),
+            &[stored],
+            Asker::Timer,
+            now,
+        );
+        let noted = plan.items[0].notes.contains(&Note::Unfinished);
+        assert_eq!(noted, want, "{unfinished} {owes} {due}");
+    }
 }
 
 #[test]

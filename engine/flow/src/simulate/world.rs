@@ -317,6 +317,7 @@ fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
         served: Vec::new(),
         unfinished: false,
         replacing: None,
+        owes: false,
     }
 }
 

@@ -14,11 +14,12 @@ use waxwing_core::time::Timestamp;
 
 use super::budgets::{self, Near};
 use super::{Condition, Scene, Standing};
-use crate::certificate::{AttemptResult, InventoryEntry};
+use crate::certificate::{AttemptResult, InventoryEntry, InventoryVersion};
 use crate::failure::Failure;
 use crate::history;
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
+use crate::ports::UnseenError;
 use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached};
 use crate::terms::NewTerms;
 
@@ -230,12 +231,13 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let entry = scene.inventory.get(&certificate.name);
     let past = scene.pasts.get(&certificate.name);
     let stored = entry.and_then(stored_failure);
+    let report = report_of(&certificate.name, scene);
     let at_cas = past.map_or(0, |past| past.failed.len());
-    // What failed before a CA was asked is in the store alone.
-    let failures = at_cas.max(usize::from(stored.is_some()));
+    // What failed before a CA was asked is in the store alone; on a full disk not even there.
+    let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
+    let failures = at_cas.max(usize::from(here || stored.is_some()));
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let step = alert::step(failures, None, scene.now)?;
-    let report = report_of(&certificate.name, scene);
     let class = report
         .and_then(last_failure)
         .map(|failure| failure.class().as_str())
@@ -333,18 +335,28 @@ fn waits_for_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> 
 }
 
 /// Places that serve something else than the current version, with what was seen there; none if that
-/// was not looked at since it is current.
+/// was not looked at since it is current. What this run has seen counts before what is stored, which
+/// is older where nothing could be written.
 fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(String, String)>> {
     let entry = scene.inventory.get(&certificate.name)?;
     let current = entry.current.as_ref()?;
     let mut bad = Vec::new();
     for place in &certificate.served_at {
-        let place = place.to_string();
-        let mark = entry.served.iter().find(|mark| mark.place == place)?;
-        if mark.at < current.origin.issued_at {
+        let mut looks = scene.report.served.iter();
+        let here = looks.find(|look| look.certificate == certificate.name && look.place == *place);
+        let (at, seen) = if let Some(look) = here {
+            let causes = |error: &UnseenError| error.causes.clone();
+            (look.at, look.seen.as_ref().map_err(causes))
+        } else {
+            let place = place.to_string();
+            let mark = entry.served.iter().find(|mark| mark.place == place)?;
+            (mark.at, mark.seen.as_ref().map_err(Clone::clone))
+        };
+        if at < current_since(current, scene.now) {
             return None;
         }
-        match &mark.seen {
+        let place = place.to_string();
+        match seen {
             Ok(leaf) if leaf.sha256 == current.facts.leaf_sha256 => {}
             Ok(leaf) => {
                 let until = leaf.not_after.map(|at| format!(", valid until {at}"));
@@ -355,6 +367,15 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
         }
     }
     Some(bad)
+}
+
+/// Since when a version is the current one. Where the clock was ahead when it was issued, the CA's word
+/// counts.
+fn current_since(current: &InventoryVersion, now: Timestamp) -> Timestamp {
+    if current.origin.issued_at > now {
+        return current.facts.not_before;
+    }
+    current.origin.issued_at
 }
 
 fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {

@@ -13,8 +13,9 @@ use crate::certificate::{
 use crate::failure::{CaError, Failure};
 use crate::history;
 use crate::plugin::{PluginFailure, PluginFailureKind};
+use crate::ports::{StoreErrorKind, UnseenError};
 use crate::report::{
-    CaFailure, CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport,
+    CaFailure, CertificateReport, InstallOutcome, InstallReport, Outcome, RunReport, ServedReport,
 };
 use crate::tests::world::{certificate, profile, settings};
 
@@ -38,12 +39,16 @@ struct Machine {
     settings: Settings,
     told: Vec<Told>,
     issued: Timestamp,
+    /// How far the clock was ahead when it was issued.
+    ahead: Duration,
     failures: u32,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
+    /// Whether the last run would tell what nobody can remember.
+    its_hour: bool,
 }
 
 impl Machine {
@@ -53,12 +58,14 @@ impl Machine {
             settings: settings(vec![profile("first"), profile("second")], vec![shop]),
             told: Vec::new(),
             issued: start(),
+            ahead: Duration::ZERO,
             failures: 0,
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
             terms: Vec::new(),
             last_seen: Vec::new(),
+            its_hour: false,
         }
     }
 
@@ -114,7 +121,7 @@ impl Machine {
                 origin: Origin {
                     ca: ca("first"),
                     account: String::new(),
-                    issued_at: self.issued,
+                    issued_at: self.issued + self.ahead,
                     fallback: false,
                     staging: false,
                 },
@@ -125,6 +132,7 @@ impl Machine {
             served: self.served.clone(),
             replacing: None,
             unfinished: false,
+            owes: false,
         };
         let failed = (0..self.failures).map(|_| Failed {
             rehearsed: false,
@@ -167,6 +175,7 @@ impl Machine {
             now,
         };
         let tale = tell(&self.told, &scene);
+        self.its_hour = unkept::is_its_hour(&tale.events, &scene);
         self.told
             .retain(|told| !tale.over.contains(&(told.subject.clone(), told.kind)));
         for told in tale.told {
@@ -266,6 +275,49 @@ fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
     assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
     assert_eq!(machine.run(122.0, &idle()), [""; 0]);
     assert_eq!(machine.told, []);
+}
+
+#[test]
+fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
+    let full = StoreError {
+        kind: StoreErrorKind::NoSpace,
+        act: "write",
+        path: "/state/journal/shop.toml".into(),
+        causes: vec!["no space left on device".to_owned()],
+        hint: None,
+    };
+    let failed = || {
+        let outcome = Outcome::Failed(Some(Failure::Store(full.clone())));
+        run_of(vec![report(outcome, Vec::new())])
+    };
+    let mut machine = Machine::new();
+    // The last thing that could be written down is the renewal two months ago.
+    machine.last = Some(LastAttempt {
+        at: machine.issued,
+        ca: Some(ca("first")),
+        result: AttemptResult::Renewed,
+    });
+    assert_eq!(machine.run(55.1, &failed()), ["failed began"]);
+    assert_eq!(machine.run(55.2, &failed()), [""; 0]);
+    let renewed = machine.renew(56.0);
+    let told = machine.run(56.0, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over"]);
+}
+
+#[test]
+fn where_nothing_can_be_remembered_days_begin_when_the_certificate_was_due() {
+    let failed = || run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+    let mut machine = Machine::new();
+    let mut spoken = Vec::new();
+    // The timer comes in the middle of the hour; the certificate is due after 55 days.
+    for hour in 55 * 24..58 * 24 {
+        machine.told.clear();
+        machine.run((f64::from(hour) + 0.5) / 24.0, &failed());
+        if machine.its_hour {
+            spoken.push(hour);
+        }
+    }
+    assert_eq!(spoken, [55 * 24, 56 * 24, 57 * 24]);
 }
 
 #[test]
@@ -476,6 +528,23 @@ fn what_is_served_is_told_by_looks_at_what_is_current() {
         mark("b.example:443", 2.1, "00"),
     ];
     assert_eq!(machine.run(2.1, &idle()), ["not-served over"]);
+    // What this run sees counts, though it could not be written down.
+    let place = machine.shop().served_at[1].clone();
+    let mut run = idle();
+    run.served.push(ServedReport {
+        certificate: name("shop"),
+        place,
+        current: false,
+        seen: Err(UnseenError { causes: Vec::new() }),
+        at: start() + DAY * 3,
+        took: Duration::ZERO,
+    });
+    assert_eq!(machine.run(3.0, &run), ["not-served began"]);
+    // The clock was years ahead when it was issued.
+    machine.told.clear();
+    machine.ahead = DAY * 3_000;
+    machine.served[1] = mark("b.example:443", 4.0, "99");
+    assert_eq!(machine.run(4.0, &idle()), ["not-served began"]);
 }
 
 #[test]

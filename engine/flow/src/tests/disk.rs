@@ -12,6 +12,7 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
     Origin, Replacing, RevokedMark, ServedMark, StoredVersion,
 };
+use crate::journal;
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
 #[derive(Default)]
@@ -104,6 +105,10 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         served: disk.served.get(name).cloned().unwrap_or_default(),
         unfinished,
         replacing: disk.replacing.get(name).cloned(),
+        owes: disk
+            .journals
+            .get(name)
+            .is_some_and(|text| journal::owes(text)),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use waxwing_core::name::CertificateName;
 use waxwing_core::settings::served_at::ServedAt;
 
 use super::runs::{count, forced, issued_by, job, many, only, stopped_after};
@@ -107,6 +108,47 @@ async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
     );
     assert_ne!(world.state().installed.leaves, before);
     assert_eq!(world.state().cas["first"].orders.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_run_installs_now_is_left_alone_and_nobodys_failure() {
+    let world = World::new(&["first"]);
+    world.state().always = Some(("install", Fault::Fail));
+    let settings = settings(vec![profile("first")], many(2, &["first"]));
+    world.run(&settings).await.expect("no crash");
+    world.state().always = None;
+    let (busy, free) = (
+        &settings.certificates[0].name,
+        &settings.certificates[1].name,
+    );
+    let lock = format!("certificate {busy}");
+    world.state().disk.locks.insert(lock.clone());
+    let before = world.state().disk.last[busy].clone();
+    let again = || world.run_with(&settings, Vec::new(), false, Stop::new().1);
+    let report = again().await.expect("no crash");
+    let outcomes: Vec<_> = report.installs.iter().map(|one| &one.outcome).collect();
+    assert!(
+        matches!(
+            outcomes.as_slice(),
+            [
+                InstallOutcome::Locked(_),
+                InstallOutcome::Done { changed: true }
+            ]
+        ),
+        "{outcomes:?}"
+    );
+    assert_eq!(report.installs[0].certificates, std::slice::from_ref(busy));
+    assert_eq!(report.installs[1].certificates, std::slice::from_ref(free));
+    assert_eq!(world.state().disk.last[busy], before);
+    let rows = |of: &CertificateName| {
+        let deploys = world.state().memory.deploys.clone();
+        deploys.iter().filter(|one| one.certificate == *of).count()
+    };
+    assert_eq!((rows(busy), rows(free)), (1, 2));
+
+    world.state().disk.locks.remove(&lock);
+    again().await.expect("no crash");
+    assert_eq!((rows(busy), rows(free)), (2, 2));
 }
 
 /// What was seen, in one word for each place, and how many looks it took.

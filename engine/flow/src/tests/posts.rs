@@ -14,7 +14,7 @@ use waxwing_core::time::Timestamp;
 
 use super::world::{certificate, profile, settings};
 use crate::notify::{Delivered, Frame, Listener, Message, Office, Posting, Sent, Told, Waiting};
-use crate::ports::{Clock, Notifier, NotifyError, Outbox, StoreError, StoreErrorKind};
+use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError, StoreErrorKind};
 use crate::report::RunReport;
 use crate::tell::Scene;
 
@@ -127,6 +127,30 @@ impl Outbox for Memory {
     }
 }
 
+/// A moment that can be kept, or a disk on which nothing can.
+#[derive(Default)]
+struct Knot {
+    at: Mutex<Option<Timestamp>>,
+    read_only: bool,
+}
+
+impl Reminder for Knot {
+    fn last(&self) -> Option<Timestamp> {
+        *self.at.lock().expect("a lock")
+    }
+
+    fn set(&self, at: Timestamp) -> bool {
+        if !self.read_only {
+            *self.at.lock().expect("a lock") = Some(at);
+        }
+        !self.read_only
+    }
+
+    fn clear(&self) {
+        *self.at.lock().expect("a lock") = None;
+    }
+}
+
 #[derive(Default)]
 struct Receiver {
     down: Mutex<bool>,
@@ -185,6 +209,7 @@ impl Clock for Ticking {
 /// Two receivers, one outbox, and a certificate that cannot be read or can.
 struct Town {
     outbox: Memory,
+    reminder: Knot,
     receivers: BTreeMap<NotifierName, Arc<Receiver>>,
     listeners: BTreeMap<NotifierName, Listener>,
     clock: Ticking,
@@ -209,6 +234,7 @@ impl Town {
             .collect();
         Self {
             outbox: Memory::default(),
+            reminder: Knot::default(),
             receivers,
             listeners,
             clock: Ticking(Mutex::new(Timestamp::from_unix(1_795_000_000))),
@@ -236,6 +262,16 @@ impl Town {
     fn wait(&self, minutes: u64) {
         let mut now = self.clock.0.lock().expect("a lock");
         *now = *now + Duration::from_secs(60 * minutes);
+    }
+
+    fn frame(&self) -> Frame {
+        Frame {
+            host: "web01".to_owned(),
+            version: "0".to_owned(),
+            run: None,
+            certificates: 1,
+            nearest: None,
+        }
     }
 
     async fn run(&self) -> Vec<Sent> {
@@ -283,6 +319,7 @@ impl Town {
         };
         let office = Office {
             outbox: &self.outbox,
+            reminder: &self.reminder,
             listeners: &self.listeners,
             clock: &self.clock,
             words: &|notice| {
@@ -291,13 +328,7 @@ impl Town {
                 let subject = events.collect::<Vec<_>>().join(", ");
                 (subject, String::new(), String::new())
             },
-            frame: Frame {
-                host: "web01".to_owned(),
-                version: "0".to_owned(),
-                run: None,
-                certificates: 1,
-                nearest: None,
-            },
+            frame: self.frame(),
             by_hand: self.by_hand,
         };
         office.tell(&scene).await
@@ -375,6 +406,48 @@ async fn letters_come_in_order_and_the_first_that_fails_keeps_the_others() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_silences_no_notifier() {
+    let mut town = Town::new();
+    town.broken = true;
+    town.set_down("mail", true);
+    let years = 9 * 365 * 24 * 60;
+    town.wait(years);
+    town.run().await;
+    assert_eq!(town.tries("mail"), 1);
+    {
+        let mut now = town.clock.0.lock().expect("a lock");
+        *now = *now - Duration::from_secs(60 * years);
+    }
+    town.set_down("mail", false);
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+    // One that nobody takes is given up all the same.
+    let notice = town.frame().notice(
+        town.clock.now() + Duration::from_secs(60 * years),
+        vec![Event::new(EventKind::Failed, Change::Began, "x")],
+    );
+    let letters = vec![crate::notify::Letter {
+        notifier: name("mail"),
+        notice,
+    }];
+    let told = town.outbox.told().expect("what was told");
+    let posting = Posting {
+        letters,
+        ..Posting::default()
+    };
+    assert_eq!(town.outbox.post(&told, &posting), Ok(true));
+    town.set_down("mail", true);
+    for _day in 0..40 {
+        town.run().await;
+        town.wait(25 * 60);
+    }
+    let waiting = town.outbox.waiting().expect("letters");
+    let for_mail = |one: &&Waiting| one.letter.notifier == name("mail");
+    assert_eq!(waiting.iter().filter(for_mail).count(), 0);
+}
+
+#[tokio::test]
 async fn a_letter_that_nobody_can_get_any_more_is_given_up() {
     let mut town = Town::new();
     town.broken = true;
@@ -435,6 +508,39 @@ async fn an_outbox_that_cannot_be_used_keeps_nobody_from_hearing() {
     town.broken = true;
     town.run().await;
     assert_eq!(town.got("chat"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_told_once_a_day_and_anew_when_it_can() {
+    for read_only in [false, true] {
+        let mut town = Town::new();
+        town.broken = true;
+        town.reminder.read_only = read_only;
+        town.outbox.0.lock().expect("a lock").broken = true;
+        // Every hour of five days; an hour and a day are no more exact than a timer is.
+        for _hour in 0..5 * 24 {
+            town.run().await;
+            town.wait(60);
+        }
+        let got = town.got("mail");
+        assert_eq!(got, ["failed Began"; 5], "read only: {read_only}");
+        // There is room again: it is kept, and told once more at most.
+        town.outbox.0.lock().expect("a lock").broken = false;
+        for _hour in 0..5 * 24 {
+            town.run().await;
+            town.wait(60);
+        }
+        assert_eq!(town.got("mail").len(), 6);
+        assert_eq!(town.reminder.last(), None);
+    }
+    // What a clock that was years ahead has left is no reason to be silent.
+    let mut town = Town::new();
+    town.broken = true;
+    town.outbox.0.lock().expect("a lock").broken = true;
+    town.reminder.set(Timestamp::from_unix(2_500_000_000));
+    town.run().await;
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ impl Outbox for SqliteHistory {
     }
 
     fn post(&self, seen: &[Told], change: &Posting) -> Result<bool, StoreError> {
+        self.stays()?;
         let mut connection = self.connection();
         let mut write = || -> rusqlite::Result<bool> {
             let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -70,6 +71,7 @@ impl Outbox for SqliteHistory {
     }
 
     fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        self.stays()?;
         let connection = self.connection();
         let taken = connection.execute(
             "UPDATE outbox SET next = ?3 WHERE id = ?1 AND next = ?2",
@@ -89,6 +91,13 @@ impl Outbox for SqliteHistory {
             "UPDATE outbox SET attempts = attempts + 1, next = ?2, cause = ?3 WHERE id = ?1",
             params![id, next.unix_ms(), cause],
         )
+    }
+}
+
+impl SqliteHistory {
+    /// Refuses to change a copy: whoever is told would be told again by every run.
+    fn stays(&self) -> Result<(), StoreError> {
+        self.unwritable.clone().map_or(Ok(()), Err)
     }
 }
 

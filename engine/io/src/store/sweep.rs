@@ -1,5 +1,5 @@
-//! Takes away what a process that died in the middle of a write has left of a journal. It may hold a
-//! private key, and nobody would ever look at it again.
+//! Takes away what a process that died in the middle of a write has left of a journal or a version. It
+//! may hold a private key, and nobody would ever look at it again.
 
 use std::fs;
 use std::path::Path;
@@ -21,6 +21,21 @@ pub(super) fn journals(folder: &Path, certificate: &str) {
             && let Err(cause) = fs::remove_file(&path)
         {
             tracing::warn!(path = %path.display(), %cause, "an unfinished file could not be removed");
+        }
+    }
+}
+
+/// Takes away versions of one certificate that were left half stored, by a full disk or a process that
+/// died. The caller holds its lock, so that nobody is storing one now.
+pub(super) fn versions(folder: &Path) {
+    let Ok(children) = read::children(folder) else {
+        return;
+    };
+    for path in children {
+        if read::is_unfinished(&path)
+            && let Err(cause) = fs::remove_dir_all(&path)
+        {
+            tracing::warn!(path = %path.display(), %cause, "half a version could not be removed");
         }
     }
 }

@@ -524,8 +524,12 @@ fn what_a_dead_process_left_of_a_key_is_gone_with_the_next_lock() {
     for file in [ours, theirs] {
         atomic::create(&folder.join(file), b"half a key").expect("written");
     }
+    let half = disk.root().join("certificates/shop/versions/.new-0002");
+    atomic::create_dir(&half).expect("a folder");
+    atomic::create(&half.join("privkey.pem"), b"a key").expect("written");
     drop(store.lock_certificate(&name()).expect("free"));
     assert!(!folder.join(ours).exists());
+    assert!(!half.exists());
     assert!(folder.join(theirs).exists(), "its lock is not held");
 }
 

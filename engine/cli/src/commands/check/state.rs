@@ -6,6 +6,7 @@ use std::path::Path;
 use waxwing_core::name::CertificateName;
 use waxwing_flow::ports::CertificateStore as _;
 use waxwing_io::permission;
+use waxwing_io::room;
 use waxwing_io::store::FileStore;
 
 use crate::render::check::{Found, Verdict};
@@ -20,7 +21,8 @@ pub(super) fn finding(store: &FileStore) -> Found {
     if !root.is_dir() {
         return missing(root);
     }
-    if let Some(found) = not_ours(root).or_else(|| open_to_others(root)) {
+    let wrong = not_ours(root).or_else(|| open_to_others(root));
+    if let Some(found) = wrong.or_else(|| no_room(root)) {
         return found;
     }
     let shown = root.display();
@@ -98,6 +100,46 @@ fn not_ours(root: &Path) -> Option<Found> {
     )
 }
 
+/// A disk on which a run could write nothing.
+fn no_room(root: &Path) -> Option<Found> {
+    let text = full(root, room::left(root).ok().flatten()?)?;
+    let hint = format!("make room on the disk of {}", root.display());
+    Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint)))
+}
+
+/// What is to be said of a disk with so many bytes left; nothing if they are enough.
+fn full(root: &Path, left: u64) -> Option<String> {
+    (left < room::LEAST).then(|| {
+        let left = left / 1024;
+        format!(
+            "the disk of {} is full: {left} KiB are left",
+            root.display()
+        )
+    })
+}
+
+/// Why nothing can be written into a state folder that is there, and what to do.
+pub(crate) fn unwritable(store: &FileStore) -> Option<(String, String)> {
+    let root = store.root();
+    if !store.is_there() {
+        return None;
+    }
+    if let Err(cause) = permission::may_write_within(root) {
+        let text = format!(
+            "the state folder {} cannot be written: {cause}",
+            root.display()
+        );
+        let hint =
+            wire::by_owner(root).unwrap_or_else(|| "`waxwing check` says what is wrong".to_owned());
+        return Some((text, hint));
+    }
+    let text = full(root, room::left(root).ok().flatten()?)?;
+    Some((
+        format!("{text}, so no run can renew anything or note what it did"),
+        format!("make room on the disk of {}", root.display()),
+    ))
+}
+
 /// A folder in which a run would be refused, because others could put their keys there.
 fn open_to_others(root: &Path) -> Option<Found> {
     let others = permission::others_can_write_within(root).unwrap_or(false);
@@ -130,6 +172,22 @@ mod tests {
         let below = FileStore::look(&state);
         assert!(below.is_err(), "{below:?}");
     }
+
+    #[test]
+    fn a_disk_with_too_little_room_is_full() {
+        let root = Path::new("/state");
+        assert_eq!(full(root, room::LEAST), None);
+        let told = full(root, 12 * 1024 + 1);
+        assert_eq!(
+            told.as_deref(),
+            Some("the disk of /state is full: 12 KiB are left")
+        );
+        let home = tempfile::tempdir().expect("a folder");
+        let left = room::left(home.path()).expect("asked");
+        assert!(left.is_none_or(|left| left > 0));
+        assert!(room::left(&home.path().join("missing")).is_err());
+    }
+
     #[test]
     fn a_folder_that_is_empty_is_there() {
         let home = tempfile::tempdir().expect("a folder");

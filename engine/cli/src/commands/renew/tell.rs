@@ -12,6 +12,7 @@ use waxwing_flow::terms;
 use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
+use waxwing_io::reminder::FileReminder;
 use waxwing_io::store::FileStore;
 
 use super::super::{interrupt, start};
@@ -87,6 +88,7 @@ pub(super) fn tell(
     };
     let office = Office {
         outbox: history,
+        reminder: &FileReminder::new(&loaded.state),
         listeners: &listeners,
         clock: &SystemClock,
         words: &words,

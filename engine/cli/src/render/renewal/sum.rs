@@ -1,5 +1,7 @@
 //! The last line of `renew`: how many ended how, what is next, and the exit code.
 
+use std::collections::BTreeSet;
+
 use waxwing_core::name::CertificateName;
 use waxwing_flow::failure::Failure;
 use waxwing_flow::report::{CertificateReport, InstallOutcome, Outcome, Reached};
@@ -58,6 +60,8 @@ struct Tally {
     waiting: usize,
     stopped: usize,
     busy: usize,
+    /// Of certificates that nothing else was done for: another run installs them.
+    busy_installs: usize,
     installed: usize,
     not_installed: usize,
     not_served: usize,
@@ -115,11 +119,15 @@ impl Tally {
                 .any(|report| report.certificate == *name)
         };
         let mut installed = Vec::new();
+        let mut busy = BTreeSet::new();
         for install in &view.report.installs {
             match &install.outcome {
                 InstallOutcome::Failed(_) => tally.not_installed += install.certificates.len(),
                 InstallOutcome::Done { .. } => {
                     installed.extend(install.certificates.iter().filter(|name| !worked_on(name)));
+                }
+                InstallOutcome::Locked(_) => {
+                    busy.extend(install.certificates.iter().filter(|name| !worked_on(name)));
                 }
                 InstallOutcome::Planned => {}
             }
@@ -135,6 +143,7 @@ impl Tally {
         installed.sort();
         installed.dedup();
         tally.installed = installed.len();
+        tally.busy_installs = busy.len();
         tally
     }
 
@@ -168,7 +177,7 @@ impl Tally {
             (self.not_served, "not served"),
             (self.waiting, "waiting for the CA"),
             (self.stopped, "stopped"),
-            (self.busy, "busy in another run"),
+            (self.busy + self.busy_installs, "busy in another run"),
             (self.held, "held back"),
             (self.kept, "not due"),
         ];

@@ -119,6 +119,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
         served: Vec::new(),
         replacing: None,
         unfinished: false,
+        owes: false,
     }
 }
 

@@ -110,3 +110,28 @@ fn what_a_newer_version_has_written_is_left_alone() {
     let rows = history.rows("SELECT count(*) FROM told", [], |row| row.get::<_, i64>(0));
     assert_eq!(rows, Ok(vec![2]));
 }
+
+#[test]
+fn what_is_told_from_a_copy_counts_as_not_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(SqliteHistory::open(folder.path()).expect("a history"));
+    let full = failed(
+        "open",
+        folder.path(),
+        &rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+            None,
+        ),
+    );
+    let copy = SqliteHistory {
+        unwritable: Some(full.clone()),
+        ..SqliteHistory::look(folder.path()).expect("a copy")
+    };
+    let posting = Posting {
+        told: vec![told("shop", 1)],
+        ..Posting::default()
+    };
+    assert_eq!(copy.post(&[], &posting), Err(full.clone()));
+    assert_eq!(copy.take(1, at(0), at(1)), Err(full));
+    assert_eq!(copy.told(), Ok(Vec::new()));
+}
