@@ -1,6 +1,7 @@
 //! One certificate at one CA.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use waxwing_acme::ari::RenewalInfo;
@@ -19,6 +20,10 @@ use crate::failure::Failure;
 use crate::machine::{Machine, Patience};
 use crate::run::{OrderTerms, Run, Stage};
 use crate::session::CaSession;
+
+/// An order of an earlier run is taken up for so long. What an older one has given, or would give, is no
+/// new certificate any more: a forced renewal that failed leaves one until the next one is due.
+const OLDEST_ORDER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 impl Shift<'_> {
     /// One certificate at one CA, resumed if the journal has an order that still fits.
@@ -72,7 +77,8 @@ impl Shift<'_> {
             obligations: Vec::new(),
         };
         if let Some(old) = old {
-            let fits = run.terms.accept_order_of(&old.terms);
+            let young = self.now().since(old.began) < OLDEST_ORDER;
+            let fits = young && run.terms.accept_order_of(&old.terms);
             if let Some(url) = old.order_url.as_deref().filter(|_| !fits) {
                 self.leave(session, &old, url).await;
             }
@@ -81,7 +87,8 @@ impl Shift<'_> {
                 && !self.has_old_key(&old, &journal, certificate, current)?;
             if usable {
                 run.order_url = old.order_url;
-                run.began = old.began;
+                // A clock that was ahead began nothing in the future.
+                run.began = old.began.min(run.began);
                 run.finalized = old.finalized;
                 run.stage = old.stage;
             }

@@ -49,5 +49,5 @@ async fn an_answer_from_before_the_network_went_away_blames_nobody() {
             assert!(witness, "cut at {cut}: {attempt:?} {causes:?}");
         }
     }
-    println!("{blamed} times a CA was blamed");
+    assert!(blamed > 10, "{blamed} times a CA was blamed");
 }
