@@ -401,6 +401,22 @@ async fn an_order_that_was_stored_before_a_crash_is_not_taken_for_the_next_renew
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_order_of_long_ago_is_not_taken_up() {
+    for (days, orders) in [(6, 1), (30, 2)] {
+        let world = World::new(&["first"]);
+        let settings = settings(vec![profile("first")], many(1, &["first"]));
+        // Its certificate is made, and nobody fetches it.
+        world.state().always = Some(("/cert/0", Fault::CrashBefore));
+        assert!(world.run(&settings).await.is_none());
+        world.state().always = None;
+        Clock::sleep(&world, Duration::from_secs(days * 86_400)).await;
+        let report = world.run(&settings).await.expect("no crash");
+        assert_eq!(issued_by(only(&report)), Some("first"), "{days}");
+        assert_eq!(world.state().cas["first"].orders.len(), orders, "{days}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_damaged_journal_keeps_nobody_from_a_certificate() {
     let world = World::new(&["first"]);
     let settings = settings(vec![profile("first")], many(2, &["first"]));
