@@ -12,7 +12,7 @@ use crate::log::Log;
 const LONGEST_NAME: usize = 64;
 
 /// What a process is besides its arguments. The default is one that nobody has started.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Process {
     /// The verbs: `renew`, `account rollover`.
     pub(crate) verb: String,

@@ -261,6 +261,7 @@ fn rehearse(
         state_dir: global.state_dir.clone(),
         json: false,
         verbose: global.verbose,
+        process: global.process.clone(),
     };
     let rehearsal = if arguments.no_rehearsal {
         Rehearsal::Unwanted

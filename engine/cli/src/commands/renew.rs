@@ -5,8 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_core::ca::limits::LimitKind;
-use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;

@@ -4,6 +4,7 @@
 //! it. Every run ends such a wish, so this verb and the timer take the same way.
 
 use waxwing_core::name::CertificateName;
+use waxwing_core::plan::Asker;
 use waxwing_flow::replace;
 use waxwing_flow::report::{Replaced, ReplacedReport};
 use waxwing_flow::revoke::RevokeError;
@@ -18,7 +19,6 @@ use crate::refusal::Refusal;
 use crate::render::json::Document;
 use crate::render::json::replaced::RevokeJson;
 use crate::render::terminal::Terminal;
-use crate::survey::Asker;
 use crate::wire;
 
 /// Runs it for a certificate that is stored.

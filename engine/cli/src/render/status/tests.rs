@@ -219,6 +219,7 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
         certificates: &[],
         broken: &[],
         version: "0.0.0",
+        around: Around::default(),
     };
     golden("status-to-revoke.txt", |context| render(&view, context));
 }
