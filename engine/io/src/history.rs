@@ -17,16 +17,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::types::Type;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use waxwing_core::budget::Bucket;
-use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
-use waxwing_core::time::{Timestamp, Window};
+use waxwing_core::time::Timestamp;
 use waxwing_flow::history::{
     Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
 };
@@ -38,9 +36,11 @@ mod budgets;
 mod outbox;
 mod place;
 mod records;
+mod rows;
 mod schema;
 
 pub use records::Wanted;
+use rows::{advice, ca, certificate, maybe_time, time};
 use schema::{SCHEMA, bring_forward, keep_copy, refuse_newer, version_of};
 
 const FILE: &str = "waxwing.db";
@@ -551,53 +551,6 @@ fn failed(act: &'static str, path: &Path, cause: &rusqlite::Error) -> StoreError
         causes: vec![cause.to_string()],
         hint,
     }
-}
-
-fn broken(column: usize, cause: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(cause))
-}
-
-fn certificate(row: &Row<'_>, column: usize) -> rusqlite::Result<CertificateName> {
-    let text: String = row.get(column)?;
-    CertificateName::parse(&text).map_err(|cause| broken(column, cause))
-}
-
-fn ca(row: &Row<'_>, column: usize) -> rusqlite::Result<CaName> {
-    let text: String = row.get(column)?;
-    CaName::parse(&text).map_err(|cause| broken(column, cause))
-}
-
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
-    row.get(column).map(Timestamp::from_unix_ms)
-}
-
-fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    let ms: Option<i64> = row.get(column)?;
-    Ok(ms.map(Timestamp::from_unix_ms))
-}
-
-fn advice(row: &Row<'_>) -> rusqlite::Result<(CertificateName, Advice)> {
-    let (start, end, chosen) = (
-        maybe_time(row, 2)?,
-        maybe_time(row, 3)?,
-        maybe_time(row, 4)?,
-    );
-    let suggestion = match (start, end, chosen) {
-        (Some(start), Some(end), Some(chosen)) => Some(Suggestion {
-            window: Window { start, end },
-            chosen,
-        }),
-        _ => None,
-    };
-    let advice = Advice {
-        about: row.get(1)?,
-        suggestion,
-        explanation: row.get(5)?,
-        next: time(row, 6)?,
-        failures: row.get(7)?,
-        cause: row.get(8)?,
-    };
-    Ok((certificate(row, 0)?, advice))
 }
 
 #[cfg(test)]

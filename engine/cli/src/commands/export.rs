@@ -9,7 +9,8 @@ use waxwing_io::export::{self, Form};
 use waxwing_io::pkcs12::Profile;
 
 use super::start;
-use crate::args::{self, Export, Global};
+use crate::args::Global;
+use crate::args::export::{self as args, Export};
 use crate::exit::Exit;
 use crate::render::json::Document;
 use crate::render::terminal::Terminal;

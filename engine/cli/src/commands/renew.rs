@@ -15,7 +15,7 @@ use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
 use waxwing_flow::notify::Sent;
 use waxwing_flow::ports::{CertificateStore as _, History};
-use waxwing_flow::report::{InstallOutcome, Outcome, RunReport};
+use waxwing_flow::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
@@ -307,7 +307,14 @@ impl Pass<'_> {
                 terminal.print(&text);
             }
         }
-        exit_of(report)
+        let held = |one: &CertificateReport| matches!(one.outcome, Outcome::Held(_));
+        match exit_of(report) {
+            // Who insists and has to wait has not got it.
+            Exit::Done if self.force != Force::No && report.certificates.iter().any(held) => {
+                Exit::SomeFailed
+            }
+            exit => exit,
+        }
     }
 }
 

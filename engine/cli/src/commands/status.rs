@@ -8,6 +8,7 @@ use crate::render::json::{self, Document};
 use crate::render::status::{Around, Health, StatusView, health, render, render_one};
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
+use crate::wire;
 use std::collections::BTreeMap;
 use waxwing_core::plan::Asker;
 use waxwing_flow::notify::Waiting;
@@ -53,7 +54,9 @@ pub(crate) fn run(
     } else {
         terminal.print(&render(&view, &context));
     }
-    let unwritable = unwritable(&store);
+    // Who is not the owner of the folder need not be able to write it.
+    let foreign = wire::by_owner(store.root()).is_some();
+    let unwritable = unwritable(&store).filter(|_| !foreign);
     if let Some((text, hint)) = &unwritable {
         terminal.fail(text, Some(hint));
     }

@@ -1,3 +1,5 @@
+mod cas;
+
 use std::time::Duration;
 
 use waxwing_core::http::{Method, TransportError, TransportStage};
@@ -345,94 +347,6 @@ fn to_wait_for_a_ca_is_no_failure_until_it_has_become_many() {
     let stopped = report(Outcome::Failed(Some(Failure::Stopped)), Vec::new());
     assert_eq!(machine.run(57.1, &run_of(vec![stopped])), [""; 0]);
     assert_eq!(machine.run(57.2, &idle()), ["failed over"]);
-}
-
-#[test]
-fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
-    let mut machine = Machine::new();
-    machine.down_since = BTreeMap::from([(ca("first"), start())]);
-    let failed = || {
-        let failure = CaFailure {
-            ca: ca("first"),
-            at: start(),
-            failure: silent(),
-            elsewhere: None,
-        };
-        run_of(vec![report(Outcome::Overtaken, vec![failure])])
-    };
-    assert_eq!(machine.run(0.4, &failed()), [""; 0]);
-    // Nobody has looked since: that says nothing.
-    assert_eq!(machine.run(0.6, &idle()), [""; 0]);
-    assert_eq!(machine.run(0.7, &failed()), ["ca-outage began"]);
-    assert_eq!(machine.run(1.0, &failed()), [""; 0]);
-    assert_eq!(machine.run(3.1, &failed()), ["ca-outage worse"]);
-    assert_eq!(machine.run(3.2, &idle()), [""; 0]);
-    assert_eq!(machine.run(7.1, &failed()), ["ca-outage worse"]);
-    machine.down_since.clear();
-    assert_eq!(machine.run(8.0, &idle()), ["ca-outage over"]);
-}
-
-#[test]
-fn other_terms_are_told_once_and_again_when_somebody_has_agreed() {
-    let mut machine = Machine::new();
-    let new = |version| NewTerms {
-        ca: ca("first"),
-        directory: "https://first.example/directory".to_owned(),
-        agreed: ("https://first.example/terms/1".to_owned(), start()),
-        now: format!("https://first.example/terms/{version}"),
-    };
-    machine.terms = vec![new(2)];
-    assert_eq!(machine.run(0.1, &idle()), ["terms-changed began"]);
-    assert_eq!(machine.run(0.2, &idle()), [""; 0]);
-    // Nobody has agreed to those before, so this is the same trouble.
-    machine.terms = vec![new(3)];
-    assert_eq!(machine.run(0.3, &idle()), [""; 0]);
-    machine.terms.clear();
-    assert_eq!(machine.run(0.4, &idle()), ["terms-changed over"]);
-    machine.terms = vec![new(4)];
-    assert_eq!(machine.run(0.5, &idle()), ["terms-changed began"]);
-    // A CA that is asked no more is nobody's business.
-    machine.terms.clear();
-    machine.shop().cas = vec![ca("second")];
-    assert_eq!(machine.run(0.6, &idle()), [""; 0]);
-}
-
-#[test]
-fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip() {
-    let mut machine = Machine::new();
-    let at = |day: f64| start() + DAY.mul_f64(day);
-    let look = |day: f64, result| Sighting {
-        ca: ca("first"),
-        at: at(day),
-        result,
-    };
-    let silent = || Err("it did not answer: refused".to_owned());
-    let up = || Ok(Duration::from_millis(80));
-    machine.down_since = BTreeMap::from([(ca("first"), at(1.0))]);
-    // Day of the run, day of the last look, what is told.
-    let table: &[(f64, f64, &[&str])] = &[
-        (1.0, 1.0, &[]),
-        // Nobody has looked again: one look is no state.
-        (1.6, 1.0, &[]),
-        // Looked at again, not for long enough.
-        (1.4, 1.39, &[]),
-        (1.6, 1.59, &["ca-outage began"]),
-        (1.7, 1.69, &[]),
-        // What was seen in the morning says nothing in the evening.
-        (4.5, 4.0, &[]),
-        (4.6, 4.59, &["ca-outage worse"]),
-        (8.1, 8.09, &["ca-outage worse"]),
-        (9.0, 8.99, &[]),
-    ];
-    for (day, seen, want) in table {
-        machine.last_seen = vec![look(*seen, silent())];
-        assert_eq!(machine.run(*day, &idle()), *want, "day {day}");
-    }
-    // It answers the monitor again; no run has touched it.
-    machine.down_since.clear();
-    machine.last_seen = vec![look(9.04, up())];
-    assert_eq!(machine.run(9.05, &idle()), ["ca-outage over"]);
-    assert_eq!(machine.run(9.06, &idle()), [""; 0]);
 }
 
 #[test]

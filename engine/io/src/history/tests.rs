@@ -1,7 +1,9 @@
 //! What is written is what is read, by several processes, and a damaged file is no end.
 
 use waxwing_core::ca::choose::Because;
+use waxwing_core::due::Suggestion;
 use waxwing_core::name::PluginName;
+use waxwing_core::time::Window;
 use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
 
 use super::*;
