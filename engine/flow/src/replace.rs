@@ -2,7 +2,7 @@
 //! installed and seen in its place, and only then the old one is revoked.
 //!
 //! What a newcomer gets wrong: no order of steps is remembered. The wish is on disk before anything is
-//! ordered ([`begin`]), and the end of every run goes on from what is stored ([`end`]). So a run that
+//! ordered ([`begin`]), and the end of every run goes on from what is stored (`end`). So a run that
 //! died anywhere is finished by the next one, and nothing is ordered twice.
 
 use waxwing_core::name::{CertificateName, PluginName};

@@ -59,12 +59,12 @@ fn say(text: &str) -> io::Result<()> {
 }
 
 /// What has been typed so far at a terminal that shows nothing and edits nothing.
-#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix reads key by key"))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix reads key by key"))]
 #[derive(Default)]
 struct Typed(Vec<u8>);
 
 /// What a key means.
-#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix reads key by key"))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix reads key by key"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     /// There is more to come.
@@ -75,7 +75,7 @@ enum Key {
     Stopped,
 }
 
-#[cfg_attr(not(unix), expect(dead_code, reason = "only Unix reads key by key"))]
+#[cfg_attr(not(unix), allow(dead_code, reason = "only Unix reads key by key"))]
 impl Typed {
     /// Takes a key in: Enter ends it, Backspace and Ctrl-U take back, Ctrl-C and Ctrl-D stop.
     fn press(&mut self, key: u8) -> Key {
