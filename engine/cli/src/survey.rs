@@ -207,7 +207,12 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         .filter(ordered)
         .map(|item| &item.name)
         .collect();
-    let jobs = settings
+    // Where a CA's limit is short, what runs out first comes first.
+    let ends = |name: &CertificateName| {
+        let current = survey.inventory.get(name)?.current.as_ref()?;
+        Some(current.facts.not_after)
+    };
+    let mut jobs: Vec<Job> = settings
         .certificates
         .iter()
         .filter(|certificate| wanted(&certificate.name) && due.contains(&certificate.name))
@@ -221,6 +226,7 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
             force: wish.force,
         })
         .collect();
+    jobs.sort_by_key(|job| ends(&job.certificate.name));
     let install = settings
         .certificates
         .iter()

@@ -89,6 +89,9 @@ pub(crate) struct Conversation {
     kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
     copied: AtomicBool,
+    /// The time of its last ACME answer in this conversation, in milliseconds and one more; 0: none yet. A
+    /// copy of the directory and a known account open a conversation without anybody at the other end.
+    heard: AtomicU64,
     /// What should be looked at although the conversation is open: a directory that did not answer.
     note: Option<String>,
 }
@@ -116,6 +119,11 @@ pub enum Repeat {
 }
 
 impl CaSession {
+    /// How long the CA took for its last answer; none if it has not answered in this session.
+    pub(crate) fn heard(&self) -> Option<Duration> {
+        self.with.heard()
+    }
+
     /// Reads the directory and makes sure that there is an account at it.
     ///
     /// The account key is on disk before newAccount is sent, so that a lost answer or a crash
@@ -296,6 +304,12 @@ impl Conversation {
         Ok(opening.conversation(found))
     }
 
+    /// How long the CA took for the last answer of this conversation; none if it has not answered yet.
+    pub(crate) fn heard(&self) -> Option<Duration> {
+        let heard = self.heard.load(Ordering::Relaxed);
+        heard.checked_sub(1).map(Duration::from_millis)
+    }
+
     pub(crate) fn directory(&self) -> Directory {
         self.protocol().directory().clone()
     }
@@ -404,9 +418,19 @@ impl Conversation {
                 }
                 Prepared::Send(request) => {
                     let response = self.send(request).await?;
+                    let took = response.elapsed;
                     let counted = counted(attempt, self.refused.load(Ordering::Relaxed));
                     let outcome = self.protocol().receive(call, counted, &response);
                     let outcome = outcome.map_err(CaError::Answer);
+                    let acme = match &outcome {
+                        Ok(_) => true,
+                        Err(CaError::Answer(error)) => error.problem.is_some(),
+                        Err(CaError::Transport(_)) => false,
+                    };
+                    if acme {
+                        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                        self.heard.store(ms.saturating_add(1), Ordering::Relaxed);
+                    }
                     let refused = match &outcome {
                         Ok(Outcome::Reply(_)) => false,
                         Ok(Outcome::Resend) => true,

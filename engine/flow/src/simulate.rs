@@ -171,6 +171,11 @@ impl<'a> Play<'a> {
                 });
             }
         }
+        // As a run has it: what runs out first comes first.
+        jobs.sort_by_key(|job| {
+            let (validity, _, _) = self.world.state_of(&job.certificate.name);
+            validity.map(|life| life.end)
+        });
         if !jobs.is_empty() {
             self.story.busy_runs += 1;
             self.run(at, jobs).await;

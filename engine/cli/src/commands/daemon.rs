@@ -279,9 +279,9 @@ impl Keeper<'_> {
                 return Woken::Work;
             }
             let due = self.looks.iter().filter(|(_, at)| **at <= now);
-            let due: Vec<CaName> = due.map(|(ca, _)| ca.clone()).collect();
-            if !due.is_empty() {
-                return Woken::Look(due);
+            if due.count() > 0 {
+                // All of them: those that are silent in the same way tell that this machine is cut off.
+                return Woken::Look(self.looks.keys().cloned().collect());
             }
             let first = self.looks.values().min().copied().unwrap_or(until);
             let nap = first.min(until).since(now).min(NAP);
@@ -316,9 +316,9 @@ impl Keeper<'_> {
                 Vec::new()
             }
         };
+        let next = SystemClock.now() + spread(LOOKS);
         for ca in cas {
-            self.looks
-                .insert(ca.clone(), SystemClock.now() + spread(LOOKS));
+            self.looks.insert(ca.clone(), next);
         }
         let news = |look: &Look| {
             for change in &look.changes {
@@ -341,7 +341,7 @@ impl Keeper<'_> {
         news.contains(&true)
     }
 
-    /// Plans to look at each CA in use, at a time of its own.
+    /// Plans to look at each CA in use.
     fn plan_looks(&mut self) {
         let cas = if self.monitors {
             self.loaded.settings.used_cas()
@@ -349,9 +349,9 @@ impl Keeper<'_> {
             Vec::new()
         };
         self.looks.retain(|ca, _| cas.contains(ca));
+        // Not at once: a machine that starts again and again must not ask each time.
+        let first = SystemClock.now() + spread(LOOKS / 4);
         for ca in cas {
-            // Not at once: a machine that starts again and again must not ask each time.
-            let first = SystemClock.now() + spread(LOOKS / 4);
             self.looks.entry(ca).or_insert(first);
         }
     }

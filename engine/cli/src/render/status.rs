@@ -106,6 +106,8 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
             urgency: Urgency::Emergency | Urgency::Expired,
             ..
         } => Health::NeedsPerson,
+        // What failed was not needed: names that were taken out again, a forced try.
+        Action::Keep { .. } if matches!(last, Some(AttemptResult::Failed { .. })) => Health::Watch,
         _ if stuck => Health::NeedsPerson,
         // A server shows what its clients refuse until the next run.
         Action::Issue(IssueReason::Revoked) if entry.is_some_and(is_in_use) => Health::NeedsPerson,

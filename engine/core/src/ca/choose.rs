@@ -55,6 +55,8 @@ pub struct Standing {
     /// True if it is not this CA that says so, but our own ladder or somebody whom every CA needs, such
     /// as a DNS provider. A person may overrule that, and no other CA is asked for it.
     pub own_wait: bool,
+    /// True if what failed here last was this machine's network: such hours are not counted as the CA's.
+    pub offline: bool,
     /// The part of the wait that no person may overrule: until when the CA asked to be left alone, or a
     /// budget is used up.
     pub asked: Option<Timestamp>,
@@ -279,11 +281,11 @@ fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because>
             return Some(Because::Failures(trouble.failures));
         }
         let failing = question.now.since(trouble.first);
-        if failing >= policy.after {
+        if failing >= policy.after && !standing.offline {
             return Some(Because::Failing(failing));
         }
     }
-    if let Some(since) = standing.down_since {
+    if let Some(since) = standing.down_since.filter(|_| !standing.offline) {
         let down = question.now.since(since);
         if down >= policy.after {
             return Some(Because::Down(down));
@@ -594,6 +596,13 @@ mod tests {
             ask(calm, false, &[("one", down)]),
             "two instead of one: Down(46800s)"
         );
+        // It failed once, and then the network of this machine was away for the night.
+        let offline = Standing {
+            down_since: Some(NOW - HOUR * 18),
+            offline: true,
+            ..failed(1, 18, Some(HOUR))
+        };
+        assert_eq!(ask(calm, false, &[("one", offline)]), "wait 60 min for one");
         // The second one has its own ladder, and the third waits for it.
         let both = [
             ("one", thrice.clone()),
@@ -645,6 +654,7 @@ mod tests {
                     }),
                     not_before: wait.map(|hours| NOW + HOUR * hours),
                     own_wait,
+                    offline: false,
                     asked: wait.filter(|_| !own_wait).map(|hours| NOW + HOUR * hours),
                     down_since: down.map(|hours| NOW - HOUR * hours),
                     forbidden: forbidden.then(|| "forbidden".to_owned()),

@@ -106,7 +106,7 @@ pub(super) fn asked(
             let hold = match standing.filter(own) {
                 Some(_) => Hold::Ladder {
                     until,
-                    failures: failures(stored, &ca),
+                    failures: failures(stored, &ca, circumstances.now),
                     ca: ca.clone(),
                 },
                 None => Hold::Asked {
@@ -167,7 +167,12 @@ pub(super) fn held_back(
 const TROUBLE: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn is_in_trouble(stored: &Stored, now: Timestamp) -> bool {
-    let mut failed = stored.failed.iter().filter_map(|one| one.as_of(now));
+    let failed: Vec<_> = stored
+        .failed
+        .iter()
+        .filter_map(|one| one.as_of(now))
+        .collect();
+    let mut failed = ladder::in_a_row(&failed, now).iter();
     failed.any(|one| now.since(one.at) >= TROUBLE)
 }
 
@@ -250,7 +255,8 @@ pub fn standings(
         let here: Vec<_> = here
             .filter_map(|one| one.as_of(circumstances.now))
             .collect();
-        let troubles = ladder::troubles(&here);
+        let here = ladder::in_a_row(&here, circumstances.now);
+        let troubles = ladder::troubles(here);
         let version = current.map_or(0, |current| current.version);
         let mut standing = Standing {
             down_since: circumstances.down_since.get(ca).copied(),
@@ -262,6 +268,7 @@ pub fn standings(
             let next = ladder::next_try(&all, deadline, chance);
             let asked = theirs.and_then(|theirs| theirs.until);
             standing.trouble = theirs;
+            standing.offline = all.local;
             // A network that was down is no reason to pass over a CA when there is no time.
             let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
             standing.not_before = (!at_once).then_some(next);
@@ -284,8 +291,9 @@ pub fn standings(
         .collect()
 }
 
-fn failures(stored: Option<&Stored>, ca: &CaName) -> u32 {
+fn failures(stored: Option<&Stored>, ca: &CaName, now: Timestamp) -> u32 {
     let failed = stored.map_or(&[][..], |stored| &stored.failed);
-    let count = failed.iter().filter(|one| one.ca == *ca).count();
-    u32::try_from(count).unwrap_or(u32::MAX)
+    let failed = failed.iter().filter(|one| one.ca == *ca);
+    let failed: Vec<_> = failed.filter_map(|one| one.as_of(now)).collect();
+    u32::try_from(ladder::in_a_row(&failed, now).len()).unwrap_or(u32::MAX)
 }

@@ -87,6 +87,30 @@ impl Failed {
     }
 }
 
+/// Longer than any wait of ours between two tries: what failed before such a gap was about a need that is
+/// gone, such as names that were taken out of the configuration again.
+const GAP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// True if what failed then may be about what is needed now.
+pub fn is_of_now(at: Timestamp, now: Timestamp) -> bool {
+    now.since(at) <= GAP
+}
+
+/// The attempts, oldest first, that belong to the need of now: those behind the last gap in which nobody
+/// had to try. Whoever was asked to wait for longer has not lost the need.
+pub fn in_a_row(failed: &[Failed], now: Timestamp) -> &[Failed] {
+    let mut next = now;
+    let mut from = failed.len();
+    for (nth, one) in failed.iter().enumerate().rev() {
+        let waited = one.until.map_or(one.at, |until| until.max(one.at));
+        if !is_of_now(waited, next) {
+            break;
+        }
+        (next, from) = (one.at, nth);
+    }
+    failed.get(from..).unwrap_or_default()
+}
+
 /// Sums up attempts at one CA, oldest first: all of them, which the ladder counts, and those that
 /// were the CA's own, which the policy of fail-over counts. None if there are none.
 pub fn troubles<'a>(
@@ -377,6 +401,40 @@ mod tests {
         };
         let wait = next_try(&offline, None, MIDDLE).since(START);
         assert_eq!(wait, MINUTE * 100);
+    }
+
+    #[test]
+    fn what_failed_for_a_need_that_is_gone_does_not_count() {
+        let ca = CaName::parse("one").expect("a literal name");
+        let now = START + DAY * 57;
+        let at = |hours: u32, until: Option<u32>| Failed {
+            ca: ca.clone(),
+            at: now - HOUR * hours,
+            theirs: true,
+            rejected: false,
+            firm: false,
+            local: false,
+            until: until.map(|hours| now - HOUR * hours),
+            rehearsed: false,
+        };
+        let table: [(&[(u32, Option<u32>)], usize); 6] = [
+            (&[], 0),
+            (&[(47, None)], 1),
+            (&[(49, None)], 0),
+            // Names that were wrong for a day, weeks ago; then the CA is down.
+            (&[(1128, None), (1127, None), (2, None)], 1),
+            // Each day, for two weeks.
+            (&[(88, None), (66, None), (44, None), (22, None)], 4),
+            // It was asked to wait for five days.
+            (&[(160, None), (140, Some(20)), (1, None)], 3),
+        ];
+        for (all, want) in table {
+            let all: Vec<_> = all
+                .iter()
+                .map(|(hours, until)| at(*hours, *until))
+                .collect();
+            assert_eq!(in_a_row(&all, now).len(), want, "{all:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
 use super::desk::Wanted;
-use super::{Contacted, Shift, WIDTH};
+use super::{Contacted, Counter, Shift, WIDTH};
 use crate::abandon;
 use crate::advice::{self, Trouble};
 use crate::budget;
@@ -45,13 +45,10 @@ impl Shift<'_> {
                 if let Some(kept) = budget::requests(self.history(), &profile.name) {
                     session.resume_pace(kept);
                 }
-                let took = self.now().since(began);
-                self.sight(&profile.name, Ok(took));
-                // Whoever asks later whether this CA can be reached need not ask again.
-                *counter.contact.lock().await = Some(Contacted {
-                    at: self.now(),
-                    result: Ok(took),
-                });
+                if session.heard().is_some() {
+                    let took = self.now().since(began);
+                    self.answered(&counter, profile, took).await;
+                }
             }
             opened
         });
@@ -60,6 +57,7 @@ impl Shift<'_> {
             () = self.stop.requested() => return Err(Failure::Stopped),
             opened = opened => opened.as_ref().map_err(Clone::clone)?,
         };
+        let silent = session.heard().is_none();
         let name = &certificate.name;
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;
@@ -119,6 +117,9 @@ impl Shift<'_> {
             challenge_retry: profile.quirks.challenge_retry,
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
+        if let Some(took) = session.heard().filter(|_| silent) {
+            self.answered(&counter, profile, took).await;
+        }
         driven.ending.notes.splice(0..0, notes);
         if let Some(received) = driven.rehearsed.take() {
             let mut all = self
@@ -133,6 +134,16 @@ impl Shift<'_> {
             self.fresh(name, profile, &issued.facts);
         }
         Ok(driven)
+    }
+
+    /// Notes that a CA has answered. Whoever asks a moment later whether it can be reached need not ask
+    /// again.
+    async fn answered(&self, counter: &Counter, profile: &CaProfile, took: Duration) {
+        self.sight(&profile.name, Ok(took));
+        *counter.contact.lock().await = Some(Contacted {
+            at: self.now(),
+            result: Ok(took),
+        });
     }
 
     /// Gives up an order of an earlier run at this CA with which nobody goes on. One at another CA is

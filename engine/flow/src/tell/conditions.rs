@@ -9,6 +9,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
+use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
@@ -231,11 +232,13 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let entry = scene.inventory.get(&certificate.name);
     let past = scene.pasts.get(&certificate.name);
     let stored = entry.and_then(stored_failure);
+    let last = entry.and_then(|entry| entry.last.as_ref());
+    let recent = last.is_some_and(|last| ladder::is_of_now(last.at, scene.now));
     let report = report_of(&certificate.name, scene);
-    let at_cas = past.map_or(0, |past| past.failed.len());
+    let at_cas = past.map_or(0, |past| ladder::in_a_row(&past.failed, scene.now).len());
     // What failed before a CA was asked is in the store alone; on a full disk not even there.
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
-    let failures = at_cas.max(usize::from(here || stored.is_some()));
+    let failures = at_cas.max(usize::from(here || stored.is_some() && recent));
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let step = alert::step(failures, None, scene.now)?;
     let class = report

@@ -44,6 +44,8 @@ struct Machine {
     /// How far the clock was ahead when it was issued.
     ahead: Duration,
     failures: u32,
+    /// When all of them were, if not at the time of the run.
+    failed_at: Option<Timestamp>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Timestamp>,
@@ -62,6 +64,7 @@ impl Machine {
             issued: start(),
             ahead: Duration::ZERO,
             failures: 0,
+            failed_at: None,
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
@@ -78,7 +81,7 @@ impl Machine {
     fn fail(&mut self, failures: u32, class: &str) {
         self.failures = failures;
         self.last = (failures > 0).then(|| LastAttempt {
-            at: self.issued,
+            at: self.failed_at.unwrap_or(self.issued),
             ca: Some(ca("first")),
             result: AttemptResult::Failed {
                 class: class.to_owned(),
@@ -139,7 +142,7 @@ impl Machine {
         let failed = (0..self.failures).map(|_| Failed {
             rehearsed: false,
             ca: ca("first"),
-            at: now,
+            at: self.failed_at.unwrap_or(now),
             theirs: true,
             rejected: false,
             firm: false,
@@ -277,6 +280,21 @@ fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
     assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
     assert_eq!(machine.run(122.0, &idle()), [""; 0]);
     assert_eq!(machine.told, []);
+}
+
+/// Names that were wrong, weeks ago, and taken out again; then the CA is down.
+#[test]
+fn what_failed_for_a_need_that_is_gone_is_over_and_hides_nothing() {
+    let mut machine = Machine::new();
+    let mut at = |failures, class, failed: f64, day: f64| {
+        machine.failed_at = Some(start() + DAY.mul_f64(failed));
+        machine.fail(failures, class);
+        machine.run(day, &idle())
+    };
+    assert_eq!(at(1, "rejected", 10.0, 10.0), ["failed began"]);
+    assert_eq!(at(4, "rejected", 10.2, 10.2), ["failed worse"]);
+    assert_eq!(at(4, "rejected", 10.2, 13.0), ["failed over"]);
+    assert_eq!(at(1, "transient", 57.0, 57.0), ["failed began"]);
 }
 
 #[test]

@@ -158,11 +158,7 @@ fn health_is_about_whether_a_person_is_needed() {
             Health::NeedsPerson,
         ),
         (keep(), Some(("first", failed("transient"))), Health::Watch),
-        (
-            keep(),
-            Some(("first", failed("rejected"))),
-            Health::NeedsPerson,
-        ),
+        (keep(), Some(("first", failed("rejected"))), Health::Watch),
         (
             renew(Urgency::Due, 30),
             Some(("first", failed("transient"))),
