@@ -174,6 +174,21 @@ fn what_a_ca_allows_is_no_fault_of_ours_and_is_kept() {
 }
 
 #[test]
+fn where_a_limit_is_short_what_runs_out_first_comes_first() {
+    // A CA that is back after forty days has few orders a day for all that are due by then.
+    let mut scenario = scenario(60, &["first=2026-12-05..+40d"]);
+    let mut settings = world(1, &mut scenario);
+    settings.certificates[0].cas.truncate(1);
+    let first = settings.cas.get_mut(&ca("first")).expect("its profile");
+    let limit = Limit::parse("1 per 3h").expect("a limit");
+    first.limits.insert(LimitKind::Orders, limit);
+    fleet(&mut settings, &mut scenario, 120, &[DAY * 90]);
+    let story = play(&settings, &scenario);
+    assert_eq!(story.expired, []);
+    kept(&story);
+}
+
+#[test]
 fn what_nobody_could_have_done_before_the_beginning_is_not_our_fault() {
     // It ends in five days, and its only CA is down for six.
     let mut scenario = scenario(30, &["first=2026-12-01..+6d"]);
