@@ -9,6 +9,7 @@ mod cases {
     mod account;
     #[cfg(unix)]
     mod audit;
+    mod bridge;
     #[cfg(unix)]
     mod browser;
     mod cli;
