@@ -89,9 +89,9 @@ pub(crate) struct Conversation {
     kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
     copied: AtomicBool,
-    /// The time of its last ACME answer in this conversation, in milliseconds and one more; 0: none yet. A
-    /// copy of the directory and a known account open a conversation without anybody at the other end.
-    heard: AtomicU64,
+    /// When the CA gave its last ACME answer in this conversation, and how long it took; none yet: a copy of
+    /// the directory and a known account open a conversation without anybody at the other end.
+    heard: Mutex<Option<(Timestamp, Duration)>>,
     /// What should be looked at although the conversation is open: a directory that did not answer.
     note: Option<String>,
 }
@@ -119,8 +119,8 @@ pub enum Repeat {
 }
 
 impl CaSession {
-    /// How long the CA took for its last answer; none if it has not answered in this session.
-    pub(crate) fn heard(&self) -> Option<Duration> {
+    /// When the CA gave its last answer, and how long it took; none if it has not answered in this session.
+    pub(crate) fn heard(&self) -> Option<(Timestamp, Duration)> {
         self.with.heard()
     }
 
@@ -304,10 +304,10 @@ impl Conversation {
         Ok(opening.conversation(found))
     }
 
-    /// How long the CA took for the last answer of this conversation; none if it has not answered yet.
-    pub(crate) fn heard(&self) -> Option<Duration> {
-        let heard = self.heard.load(Ordering::Relaxed);
-        heard.checked_sub(1).map(Duration::from_millis)
+    /// When the CA gave the last answer of this conversation, and how long it took; none if it has not
+    /// answered yet.
+    pub(crate) fn heard(&self) -> Option<(Timestamp, Duration)> {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn directory(&self) -> Directory {
@@ -428,8 +428,8 @@ impl Conversation {
                         Err(CaError::Transport(_)) => false,
                     };
                     if acme {
-                        let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-                        self.heard.store(ms.saturating_add(1), Ordering::Relaxed);
+                        let heard = (self.ports.clock.now(), took);
+                        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
                     }
                     let refused = match &outcome {
                         Ok(Outcome::Reply(_)) => false,

@@ -269,6 +269,11 @@ pub fn standings(
             let asked = theirs.and_then(|theirs| theirs.until);
             standing.trouble = theirs;
             standing.offline = all.local;
+            // What was seen before the network went away is not known of the hours since.
+            let away = here.iter().filter(|one| one.local).map(|one| one.at).max();
+            standing.down_since = standing
+                .down_since
+                .map(|since| away.map_or(since, |at| at.max(since)));
             // A network that was down is no reason to pass over a CA when there is no time.
             let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
             standing.not_before = (!at_once).then_some(next);

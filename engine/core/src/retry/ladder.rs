@@ -118,10 +118,16 @@ pub fn troubles<'a>(
 ) -> Option<(Trouble, Option<Trouble>)> {
     let mut all: Option<Trouble> = None;
     let mut theirs: Option<Trouble> = None;
+    let mut away = false;
     for one in failed {
         add(&mut all, one);
+        away |= one.local;
         if one.theirs {
             add(&mut theirs, one);
+            // Hours without a network are not counted as the CA's.
+            if let Some(theirs) = theirs.as_mut().filter(|_| std::mem::take(&mut away)) {
+                theirs.first = one.at;
+            }
         }
     }
     all.map(|all| (all, theirs))
@@ -417,7 +423,8 @@ mod tests {
             until: until.map(|hours| now - HOUR * hours),
             rehearsed: false,
         };
-        let table: [(&[(u32, Option<u32>)], usize); 6] = [
+        type Case<'a> = (&'a [(u32, Option<u32>)], usize);
+        let table: [Case<'_>; 6] = [
             (&[], 0),
             (&[(47, None)], 1),
             (&[(49, None)], 0),
@@ -467,6 +474,21 @@ mod tests {
             let wait = next_try(&trouble, None, MIDDLE).since(START);
             assert_eq!(wait, want, "{trouble:?}");
         }
+        // Nor is it counted how long it lasted.
+        let at = |hours: u32, local| Failed {
+            at: START + HOUR * hours,
+            ..failed(local)
+        };
+        let night = [
+            at(0, false),
+            at(1, true),
+            at(12, true),
+            at(13, false),
+            at(14, false),
+        ];
+        let (_, theirs) = troubles(&night).expect("some");
+        let theirs = theirs.expect("three are the CA's");
+        assert_eq!((theirs.failures, theirs.first), (3, START + HOUR * 13));
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use waxwing_acme::ari::RenewalInfo;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 
 use super::desk::Wanted;
 use super::{Contacted, Counter, Shift, WIDTH};
@@ -45,9 +46,9 @@ impl Shift<'_> {
                 if let Some(kept) = budget::requests(self.history(), &profile.name) {
                     session.resume_pace(kept);
                 }
-                if session.heard().is_some() {
+                if let Some((at, _)) = session.heard() {
                     let took = self.now().since(began);
-                    self.answered(&counter, profile, took).await;
+                    self.answered(&counter, profile, (at, took)).await;
                 }
             }
             opened
@@ -117,8 +118,15 @@ impl Shift<'_> {
             challenge_retry: profile.quirks.challenge_retry,
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
-        if let Some(took) = session.heard().filter(|_| silent) {
-            self.answered(&counter, profile, took).await;
+        // What it answered before the network went away says nothing about now.
+        let cut_off = driven
+            .ending
+            .result
+            .as_ref()
+            .err()
+            .and_then(Failure::silence);
+        if let Some(heard) = session.heard().filter(|_| silent && cut_off.is_none()) {
+            self.answered(&counter, profile, heard).await;
         }
         driven.ending.notes.splice(0..0, notes);
         if let Some(received) = driven.rehearsed.take() {
@@ -136,14 +144,22 @@ impl Shift<'_> {
         Ok(driven)
     }
 
-    /// Notes that a CA has answered. Whoever asks a moment later whether it can be reached need not ask
-    /// again.
-    async fn answered(&self, counter: &Counter, profile: &CaProfile, took: Duration) {
+    /// Notes that a CA has answered, when, and how long that took. Whoever asks a moment later whether it
+    /// can be reached need not ask again.
+    async fn answered(
+        &self,
+        counter: &Counter,
+        profile: &CaProfile,
+        (at, took): (Timestamp, Duration),
+    ) {
         self.sight(&profile.name, Ok(took));
-        *counter.contact.lock().await = Some(Contacted {
-            at: self.now(),
-            result: Ok(took),
-        });
+        let mut contact = counter.contact.lock().await;
+        if contact.as_ref().is_none_or(|known| known.at < at) {
+            *contact = Some(Contacted {
+                at,
+                result: Ok(took),
+            });
+        }
     }
 
     /// Gives up an order of an earlier run at this CA with which nobody goes on. One at another CA is

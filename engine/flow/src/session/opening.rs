@@ -230,7 +230,9 @@ impl<'a> Opening<'a> {
             refused: AtomicU32::new(0),
             kept: AtomicU64::new(0),
             copied: AtomicBool::new(copied),
-            heard: AtomicU64::new(u64::from(!copied && note.is_none())),
+            heard: Mutex::new(
+                (!copied && note.is_none()).then(|| (self.ports.clock.now(), Duration::ZERO)),
+            ),
             note,
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
         }
