@@ -429,22 +429,22 @@ fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         .map(|at_ca| (&at_ca.ca, &at_ca.failure))
         .collect();
     let mut found = Vec::new();
-    for (ca, since) in scene.down_since {
+    for (ca, outage) in scene.down_since {
         let failure = seen.iter().find(|(failed, _)| *failed == ca);
         let causes = match failure {
             Some((_, failure)) => failure.lines(),
-            None => match seen_lately(ca, *since, scene) {
+            None => match seen_lately(ca, outage.since, scene) {
                 Some(causes) => causes,
                 None => continue,
             },
         };
-        let down = scene.now.since(*since);
+        let down = outage.lasted(scene.now);
         if down < scene.settings.failover.after {
             continue;
         }
         let longer = LONG_DOWN.iter().filter(|long| down >= **long).count();
         let mut event = Event::new(EventKind::CaOutage, Change::Began, ca.as_str());
-        event.since = Some(*since);
+        event.since = Some(outage.since);
         event.causes = chain(causes);
         event.hint = failure.and_then(|(_, failure)| failure.hint());
         let of_list = scene.settings.certificates.iter();

@@ -48,7 +48,7 @@ struct Machine {
     failed_at: Option<Timestamp>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
-    down_since: BTreeMap<CaName, Timestamp>,
+    down_since: BTreeMap<CaName, Down>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
     /// Whether the last run would tell what nobody can remember.
@@ -293,7 +293,7 @@ fn what_failed_for_a_need_that_is_gone_is_over_and_hides_nothing() {
     };
     assert_eq!(at(1, "rejected", 10.0, 10.0), ["failed began"]);
     assert_eq!(at(4, "rejected", 10.2, 10.2), ["failed worse"]);
-    assert_eq!(at(4, "rejected", 10.2, 13.0), ["failed over"]);
+    assert_eq!(at(4, "rejected", 10.2, 19.0), ["failed over"]);
     assert_eq!(at(1, "transient", 57.0, 57.0), ["failed began"]);
 }
 
