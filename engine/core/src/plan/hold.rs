@@ -159,7 +159,9 @@ pub(super) fn held_back(
     };
     let later = moment.filter(|moment| moment.at > now && !last(moment));
     let later = later.map(|moment| moment.at);
-    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
+    let version = current.map_or(0, |current| current.version);
+    let chance = schedule::chance(&certificate.name, version);
+    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now, chance));
     until.map(|until| Hold::Window { until })
 }
 
