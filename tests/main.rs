@@ -7,6 +7,7 @@
 
 mod cases {
     mod account;
+    mod alerts;
     #[cfg(unix)]
     mod audit;
     mod bridge;

@@ -5,7 +5,13 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use waxwing_core::name::CaName;
+use waxwing_flow::history::Sighting;
+use waxwing_flow::ports::{Clock as _, History as _};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
 use waxwing_world::ca;
 use waxwing_world::fault::{Fault, What};
 use waxwing_world::smtp::{self, Smtp};
@@ -32,9 +38,15 @@ pub(super) fn get(address: &str, path: &str) -> (String, String) {
 
 /// A daemon whose first pass is over, and where it answers.
 pub(super) fn daemon(rig: &Rig) -> (Child, String) {
+    daemon_that(rig, &[])
+}
+
+/// The same with more on its command line.
+fn daemon_that(rig: &Rig, more: &[&str]) -> (Child, String) {
     let log = rig.path("daemon.log");
     let child = rig
         .command(&["daemon"])
+        .args(more)
         .stderr(Stdio::from(File::create(&log).expect("a log")))
         .spawn()
         .expect("it starts");
@@ -69,6 +81,18 @@ fn says(text: &str, words: &[&str]) {
     }
 }
 
+/// A certificate, an installer, these CAs, figures and mails.
+fn configure(rig: &Rig, sections: &[CaSection<'_>], mail: &Smtp) {
+    rig.write_config(&format!(
+        "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n[notify.mail]\nsmtp = \"submission://localhost:{}\"\n\
+         from = \"waxwing@example.com\"\nto = [\"ops@example.com\"]\ntrust = \"root.pem\"\n\n{}",
+        rig.config_of(sections),
+        rig.installer(""),
+        mail.port(),
+        certificate("shop", &["www.example.com"]),
+    ));
+}
+
 #[test]
 fn everybody_tells_the_same_story_of_an_outage() {
     let rig = Rig::new();
@@ -89,14 +113,7 @@ fn everybody_tells_the_same_story_of_an_outage() {
         },
         more: "",
     });
-    rig.write_config(&format!(
-        "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n[notify.mail]\nsmtp = \"submission://localhost:{}\"\n\
-         from = \"waxwing@example.com\"\nto = [\"ops@example.com\"]\ntrust = \"root.pem\"\n\n{}",
-        rig.config_of(&sections),
-        rig.installer(""),
-        mail.port(),
-        certificate("shop", &["www.example.com"]),
-    ));
+    configure(&rig, &sections, &mail);
     // The outage.
     first.fault(Fault::always(Class::Directory, What::CloseBefore));
     let (child, address) = daemon(&rig);
@@ -152,4 +169,84 @@ fn everybody_tells_the_same_story_of_an_outage() {
     let page = get(&address, "/").1;
     assert!(!page.contains("down since"), "{page}");
     dismiss(child);
+}
+
+#[test]
+fn an_outage_that_only_the_monitor_sees_is_told_by_all_of_them_and_so_is_its_end() {
+    let rig = Rig::new();
+    let judges = [
+        rig.ca(ca::Options::default()),
+        rig.ca(ca::Options::default()),
+    ];
+    let [Judge::World(first), Judge::World(second)] = &judges else {
+        panic!("two CAs of the world");
+    };
+    let mail = Smtp::start(&rig.world, smtp::Options::default()).expect("a mail server");
+    let section = |name, ca: &ca::Ca| CaSection {
+        name,
+        directory: ca.directory(),
+        more: "",
+    };
+    let sections = [section("first", first), section("second", second)];
+    configure(&rig, &sections, &mail);
+    let (child, address) = daemon_that(&rig, &["--look-every", "1s"]);
+    let figures = |words: &str| get(&address, "/metrics").1.contains(words);
+    until("a look at a CA that answers", || {
+        figures("waxwing_ca_up{ca=\"first\"} 1")
+    });
+    assert!(rig.path("tls/shop.crt").exists(), "nothing is due");
+    let orders = || [first, second].map(|ca| ca.traffic().count(Class::NewOrder));
+    let ordered = orders();
+
+    first.fault(Fault::always(Class::Directory, What::CloseBefore));
+    until("a look at a CA that is down", || {
+        figures("waxwing_ca_up{ca=\"first\"} 0")
+    });
+    assert!(mail.mails().is_empty(), "a short silence is told by nobody");
+    // As if it had been down half a day longer than it was.
+    let long_ago = Sighting {
+        ca: CaName::parse("first").expect("a literal name"),
+        at: SystemClock.now() - Duration::from_secs(13 * 60 * 60),
+        result: Err("as it is now".to_owned()),
+    };
+    let history = SqliteHistory::open(&rig.path("state")).expect("a history");
+    history.sight(&long_ago).expect("written");
+    let subjects = || -> Vec<String> {
+        let mails = mail.mails();
+        let subject = |mail: &smtp::Mail| mail.header("subject").expect("a subject");
+        let short = |text: String| text.split("] ").nth(1).unwrap_or_default().to_owned();
+        mails.iter().map(subject).map(short).collect()
+    };
+    let told = "first down for 13 h; nothing to do yet";
+    until("the mail about it", || !subjects().is_empty());
+    assert_eq!(subjects(), [told]);
+    let text = mail.mails()[0].part("text/plain").expect("a text");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    says(
+        &text,
+        &[
+            "first has not answered since",
+            "It is in the list of shop.",
+            "What happened",
+            "connection",
+            "others of the list stand in",
+        ],
+    );
+    rig.waxwing(&["ca", "health"])
+        .expect(1)
+        .says("1 of 2 CAs in use does not answer: first")
+        .says("down since");
+    says(&get(&address, "/").1, &["down since"]);
+
+    first.faults().clear();
+    let back = "first is back; nothing to do";
+    until("the mail about its end", || subjects().len() > 1);
+    assert_eq!(subjects(), [told, back]);
+    until("the figures to say so", || {
+        figures("waxwing_ca_up{ca=\"first\"} 1")
+    });
+    rig.waxwing(&["ca", "health"]).expect(0).says("all answer");
+    assert_eq!(orders(), ordered, "no run had anything to do");
+    dismiss(child);
+    assert_eq!(subjects(), [told, back]);
 }

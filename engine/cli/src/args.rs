@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod daemon;
 pub(crate) mod export;
 pub(crate) mod generated;
 pub(crate) mod import;
@@ -63,7 +64,7 @@ pub(crate) enum Verb {
     /// Issue what is missing, renew what is due, install what is not installed
     Renew(Renew),
     /// Stay in the foreground and do what a timer would do, whenever there is something to do
-    Daemon(Daemon),
+    Daemon(daemon::Daemon),
     /// Show every certificate, worst first; exit 1 if something needs a person
     Status(Status),
     /// Print the figures for Prometheus; no network
@@ -484,24 +485,6 @@ pub(crate) struct Status {
     /// Everything about this one
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-}
-
-/// Arguments of `daemon`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  waxwing daemon                  in the foreground
-  waxwing schedule add --daemon   by systemd or launchd
-
-It sleeps until something is due and looks at the CAs about once an hour. SIGHUP reads the configuration
-again (one that is not good changes nothing), SIGTERM and Ctrl-C end it within 10 s. systemd is told when it
-is ready and that it is alive (Type=notify, WatchdogSec).
-
-Exit: 0 stopped, 3 configuration, 5 the state cannot be used, 8 not allowed")]
-pub(crate) struct Daemon {
-    /// Do not look at the CAs between renewals
-    #[arg(long)]
-    pub(crate) no_monitor: bool,
 }
 
 /// Arguments of `explain`.

@@ -338,6 +338,11 @@ impl Ca {
         self.office.ledger.with(|ledger| ledger.nonces.clear());
     }
 
+    /// Dates certificates from now on by a clock that is so far behind, as if they had been issued then.
+    pub fn turn_clock_back(&self, by: Duration) {
+        self.office.ledger.with(|ledger| ledger.behind = by);
+    }
+
     /// Lets all pending and valid authorizations run out.
     pub fn expire_authorizations(&self) {
         self.office.ledger.with(|ledger| {

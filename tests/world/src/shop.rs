@@ -101,6 +101,12 @@ impl Shop {
         Ok(())
     }
 
+    /// From now on it shows again what is in the files, as if it were reloaded.
+    pub fn thaw(&self) {
+        let files = self.files.clone();
+        self.shown.with(|shown| *shown = Shown::Live(files));
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address

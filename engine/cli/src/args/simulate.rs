@@ -96,7 +96,13 @@ fn life(text: &str) -> Result<Duration, String> {
     within(text, 60 * MINUTE, LONGEST, "it has to be from 1h to 20y")
 }
 
-fn within(text: &str, least: Duration, most: Duration, wrong: &str) -> Result<Duration, String> {
+/// A time that lies between two others.
+pub(super) fn within(
+    text: &str,
+    least: Duration,
+    most: Duration,
+    wrong: &str,
+) -> Result<Duration, String> {
     let time = parse_stretch(text)?;
     if (least..=most).contains(&time) {
         Ok(time)

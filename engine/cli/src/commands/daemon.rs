@@ -30,16 +30,14 @@ mod face;
 
 use self::draw::Known;
 use self::face::{Face, Rules};
-use crate::args::{Daemon, Global};
+use crate::args::Global;
+use crate::args::daemon::Daemon;
 use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 use crate::wire;
 use waxwing_core::plan::Asker;
-
-/// A CA is looked at about so often, each at a time of its own.
-const LOOKS: Duration = Duration::from_secs(60 * 60);
 
 /// After a pass that could not be made at all, the next one is tried.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
@@ -81,7 +79,7 @@ pub(crate) fn run(
         signals,
         looks: BTreeMap::new(),
         pulse: Pulse::begin(LONGEST),
-        monitors: !arguments.no_monitor,
+        every: arguments.looks(),
     };
     daemon.keep(terminal);
     Ok(Exit::Done)
@@ -137,7 +135,8 @@ struct Keeper<'a> {
     /// When each CA is looked at next.
     looks: BTreeMap<CaName, Timestamp>,
     pulse: Pulse,
-    monitors: bool,
+    /// Each CA is looked at about so often; none: never.
+    every: Option<Duration>,
 }
 
 /// Why it woke.
@@ -316,9 +315,11 @@ impl Keeper<'_> {
                 Vec::new()
             }
         };
-        let next = SystemClock.now() + spread(LOOKS);
-        for ca in cas {
-            self.looks.insert(ca.clone(), next);
+        if let Some(every) = self.every {
+            let next = SystemClock.now() + spread(every);
+            for ca in cas {
+                self.looks.insert(ca.clone(), next);
+            }
         }
         let news = |look: &Look| {
             for change in &look.changes {
@@ -343,14 +344,11 @@ impl Keeper<'_> {
 
     /// Plans to look at each CA in use.
     fn plan_looks(&mut self) {
-        let cas = if self.monitors {
-            self.loaded.settings.used_cas()
-        } else {
-            Vec::new()
-        };
+        let Some(every) = self.every else { return };
+        let cas = self.loaded.settings.used_cas();
         self.looks.retain(|ca, _| cas.contains(ca));
         // Not at once: a machine that starts again and again must not ask each time.
-        let first = SystemClock.now() + spread(LOOKS / 4);
+        let first = SystemClock.now() + spread(every / 4);
         for ca in cas {
             self.looks.entry(ca).or_insert(first);
         }

@@ -293,7 +293,8 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     about(certificate, scene, &mut event);
     why(certificate, scene, &mut event);
     event.step = Some(step.as_str().to_owned());
-    event.count = u32::try_from(past.failed.len()).ok();
+    // What failed for a need of long ago says nothing about why it ends now.
+    event.count = u32::try_from(ladder::in_a_row(&past.failed, scene.now).len()).ok();
     event.needs_person = true;
     Some(Condition {
         step: number,

@@ -46,6 +46,10 @@ struct Machine {
     failures: u32,
     /// When all of them were, if not at the time of the run.
     failed_at: Option<Timestamp>,
+    /// How many failed a day after it was issued, besides.
+    failed_long_ago: u32,
+    /// What the last run told.
+    events: Vec<Event>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     down_since: BTreeMap<CaName, Down>,
@@ -65,6 +69,8 @@ impl Machine {
             ahead: Duration::ZERO,
             failures: 0,
             failed_at: None,
+            failed_long_ago: 0,
+            events: Vec::new(),
             last: None,
             served: Vec::new(),
             down_since: BTreeMap::new(),
@@ -139,10 +145,13 @@ impl Machine {
             unfinished: false,
             owes: false,
         };
-        let failed = (0..self.failures).map(|_| Failed {
+        let failed_at = (0..self.failed_long_ago)
+            .map(|_| self.issued + DAY)
+            .chain((0..self.failures).map(|_| self.failed_at.unwrap_or(now)));
+        let failed = failed_at.map(|at| Failed {
             rehearsed: false,
             ca: ca("first"),
-            at: self.failed_at.unwrap_or(now),
+            at,
             theirs: true,
             rejected: false,
             firm: false,
@@ -188,7 +197,8 @@ impl Machine {
                 .retain(|old| (old.kind, &old.subject) != (told.kind, &told.subject));
             self.told.push(told);
         }
-        let all = tale.events.iter();
+        self.events = tale.events;
+        let all = self.events.iter();
         all.map(|event| {
             let change = serde_json::to_value(event.change).expect("JSON");
             format!("{} {}", event.kind, change.as_str().unwrap_or_default())
@@ -351,6 +361,23 @@ fn a_certificate_that_nobody_tries_to_renew_is_told_as_it_ends() {
     machine.settings.certificates.clear();
     assert_eq!(machine.run(96.0, &idle()), [""; 0]);
     assert_eq!(machine.told, []);
+}
+
+#[test]
+fn of_a_certificate_that_ends_the_tries_are_counted_that_were_about_this_end() {
+    let mut machine = Machine::new();
+    machine.failed_long_ago = 7;
+    let count = |machine: &Machine| {
+        let mut events = machine.events.iter();
+        let event = events.find(|event| event.kind == EventKind::ExpiryNear);
+        event.map(|event| event.count)
+    };
+    assert_eq!(machine.run(75.5, &idle()), ["expiry-near began"]);
+    assert_eq!(count(&machine), Some(Some(0)), "nobody has tried since");
+    machine.fail(2, "transient");
+    let told = machine.run(88.0, &idle());
+    assert_eq!(told, ["expiry-near worse", "failed began"]);
+    assert_eq!(count(&machine), Some(Some(2)));
 }
 
 #[test]

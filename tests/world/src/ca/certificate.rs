@@ -39,7 +39,8 @@ impl Office {
     ) -> Result<String, Problem> {
         let failed = |what: &str| Problem::internal(format!("issuance failed: {what}"));
         let asked = |date: &Option<String>| date.as_deref().and_then(parse_date);
-        let not_before = asked(&order.not_before).unwrap_or_else(SystemTime::now);
+        let now = SystemTime::now() - ledger.behind;
+        let not_before = asked(&order.not_before).unwrap_or(now);
         let not_after = asked(&order.not_after).unwrap_or_else(|| not_before + self.life(order));
         let mut serial = [0; SERIAL];
         aws_lc_rs::rand::fill(&mut serial).map_err(|_none| failed("no randomness"))?;

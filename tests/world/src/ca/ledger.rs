@@ -26,6 +26,8 @@ pub(crate) struct Ledger {
     pub(crate) external_keys: BTreeMap<String, Vec<u8>>,
     /// External account keys that have made an account.
     pub(crate) spent_keys: BTreeSet<String>,
+    /// How far the clock by which certificates are dated is behind.
+    pub(crate) behind: Duration,
     next: u64,
 }
 
@@ -154,6 +156,7 @@ impl Ledger {
             certificates: BTreeMap::new(),
             external_keys,
             spent_keys: BTreeSet::new(),
+            behind: Duration::ZERO,
             next: 1,
         }
     }

@@ -167,7 +167,13 @@ fn says(event: &Event, context: &Context) -> String {
         },
         EventKind::ExpiryNear => match until {
             Some(until) if event.not_after.is_some_and(|end| end > context.now) => {
-                format!("{named} has been due for long and was not renewed. It ends {until}.")
+                let tries = match event.count.unwrap_or_default() {
+                    0 => String::new(),
+                    tries => format!(" in {}", count_tries(tries)),
+                };
+                format!(
+                    "{named} has been due for long and was not renewed{tries}. It ends {until}."
+                )
             }
             Some(until) => format!("{named} is not valid any more. It ended {until}."),
             None => format!("{headline}."),

@@ -1,0 +1,225 @@
+//! Troubles that last, as the mails of a real mail server tell them: each is caused for real, is told
+//! once, is not told again, is told when it has become worse, and is told when it is over.
+
+use std::time::Duration;
+
+use waxwing_world::ca;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::shop::{Greeting, Shop};
+use waxwing_world::smtp::{self, Smtp};
+use waxwing_world::traffic::Class;
+
+use crate::cases::rig::{Judge, Rig, Run, certificate};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A rig with a CA and a mail server.
+struct Scene {
+    rig: Rig,
+    judge: Judge,
+    server: Smtp,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let rig = Rig::new();
+        let judge = rig.ca(ca::Options::default());
+        let server = Smtp::start(&rig.world, smtp::Options::default()).expect("a mail server");
+        Self { rig, judge, server }
+    }
+
+    fn ca(&self) -> &ca::Ca {
+        match &self.judge {
+            Judge::World(ca) => ca,
+            Judge::Pebble(_) => panic!("the world's CA was asked for"),
+        }
+    }
+
+    /// A configuration with one CA, which tells of these kinds.
+    fn configure(&self, on: &str, of_ca: &str, more: &str) {
+        self.rig.write_config(&format!(
+            "{}{}{more}",
+            self.rig.config_at(&self.judge, of_ca),
+            self.mail(on),
+        ));
+    }
+
+    /// `[notify.mail]` that hears of these kinds.
+    fn mail(&self, on: &str) -> String {
+        format!(
+            "[notify.mail]\nsmtp = \"submission://localhost:{}\"\nfrom = \"waxwing@example.com\"\n\
+             to = [\"ops@example.com\"]\ntrust = \"root.pem\"\non = [\"{on}\"]\n\n",
+            self.server.port()
+        )
+    }
+
+    /// What was told so far, without the host.
+    fn subjects(&self) -> Vec<String> {
+        let mails = self.server.mails();
+        let subject = |one: &smtp::Mail| one.header("subject").expect("a subject");
+        let short = |text: String| text.split("] ").nth(1).unwrap_or_default().to_owned();
+        mails.iter().map(subject).map(short).collect()
+    }
+
+    /// The text of the last mail, in one line.
+    fn last_text(&self) -> String {
+        let mails = self.server.mails();
+        let last = mails.last().expect("a mail");
+        let text = last.part("text/plain").expect("a text");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// A run that ends like this, behind which these were told.
+    #[track_caller]
+    fn run(&self, arguments: &[&str], code: i32, told: &[&str]) -> Run {
+        let run = self.rig.waxwing(arguments).expect(code);
+        assert_eq!(self.subjects(), told, "{}{}", run.stdout, run.stderr);
+        run
+    }
+}
+
+#[track_caller]
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "{word:?} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn a_limit_that_is_nearly_used_up_is_told_once_when_it_is_used_up_and_when_there_is_room() {
+    let scene = Scene::new();
+    let limit = |limit: &str| format!("limits = {{ orders = \"{limit}\" }}");
+    let names = ["one", "two", "three", "four", "five"];
+    let certificates = |count: usize| -> String {
+        let some = names.iter().take(count);
+        some.map(|name| certificate(name, &[&format!("{name}.example.com")]))
+            .collect()
+    };
+    let configure = |of_ca: &str, count| {
+        scene.configure("budget-near", &limit(of_ca), &certificates(count));
+    };
+    configure("5 per 9h", 3);
+    scene.run(&["renew"], 0, &[]);
+    configure("5 per 9h", 4);
+    let near = "first orders: 1 left of 5 per 9h; nothing to do yet";
+    scene.run(&["renew"], 0, &[near]);
+    scene.run(&["renew"], 0, &[near]);
+    configure("5 per 9h", 5);
+    let none = "first orders: 0 left of 5 per 9h; nothing to do yet";
+    scene.run(&["renew"], 0, &[near, none]);
+    says(
+        &scene.last_text(),
+        &["Beyond it the CA refuses every order", "room again"],
+    );
+    scene.run(&["renew", "--now"], 0, &[near, none]);
+    // The CA gives more.
+    configure("500 per 1s", 5);
+    let over = "first orders: room again; nothing to do";
+    scene.run(&["renew"], 0, &[near, none, over]);
+    scene.run(&["renew"], 0, &[near, none, over]);
+}
+
+#[test]
+fn a_plugin_that_asks_for_what_it_was_not_granted_is_told_once_and_when_it_works() {
+    let scene = Scene::new();
+    let of_shop = certificate("shop", &["www.example.com"]);
+    scene.configure("plugin-denied", "", &of_shop);
+    let granted = scene.rig.provider.url();
+    let granted = granted.split('/').take(3).collect::<Vec<_>>().join("/");
+    let hosts = |host: &str| format!("hosts = [\"{host}\"]");
+    scene
+        .rig
+        .edit(&hosts(&granted), &hosts("https://other.example.com"));
+    let denied = "plugin dns-made-easy tried what it may not do; needs you";
+    scene.run(&["renew"], 5, &[denied]);
+    says(
+        &scene.last_text(),
+        &["It was not done.", "What happened", "What to do"],
+    );
+    scene.run(&["renew", "--now"], 5, &[denied]);
+    scene
+        .rig
+        .edit(&hosts("https://other.example.com"), &hosts(&granted));
+    let over = "plugin dns-made-easy works again; nothing to do";
+    scene.run(&["renew", "--now"], 0, &[denied, over]);
+    scene.run(&["renew", "--now"], 0, &[denied, over]);
+}
+
+#[test]
+fn what_is_installed_and_not_served_is_told_once_and_when_it_is_served() {
+    let scene = Scene::new();
+    let rig = &scene.rig;
+    let (chain, key) = (rig.path("tls/shop.crt"), rig.path("tls/shop.key"));
+    let shop = Shop::start(&rig.world, Greeting::Tls, &chain, &key).expect("a server");
+    let place = format!("localhost:{}", shop.address().port());
+    let installed = format!(
+        "{}[[certificate]]\nname = \"shop\"\ndomains = [\"www.example.com\"]\nserved-at = [\"{place}\"]\n",
+        rig.installer("")
+    );
+    scene.configure("not-served", "", &installed);
+    scene.run(&["renew"], 0, &[]);
+    // A server that nobody has told of the new files.
+    shop.freeze().expect("the files are there");
+    let told = format!("shop not served at {place}; needs you");
+    scene.run(&["renew", "shop", "--force"], 6, &[&told]);
+    says(
+        &scene.last_text(),
+        &[
+            "is installed, but something else is served",
+            "another certificate is served",
+        ],
+    );
+    scene.run(&["renew", "--now"], 6, &[&told]);
+    shop.thaw();
+    let over = "shop is served again; nothing to do";
+    scene.run(&["renew", "--now"], 0, &[&told, over]);
+    scene.run(&["renew", "--now"], 0, &[&told, over]);
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_told_at_each_threshold_once_and_when_it_is_renewed() {
+    let scene = Scene::new();
+    let of_shop = certificate("shop", &["www.example.com"]);
+    scene.configure("expiry-near", "", &of_shop);
+    let loud = scene.mail("expiry-near");
+    // One of 90 days, as it is after so many days in which the CA was down.
+    let days_later = |days: f64| {
+        scene.ca().faults().clear();
+        scene.ca().turn_clock_back(DAY.mul_f64(days));
+        scene.rig.edit(&loud, "");
+        scene
+            .rig
+            .waxwing(&["renew", "shop", "--force", "--yes"])
+            .expect(0);
+        scene
+            .rig
+            .edit("[[certificate]]", &format!("{loud}[[certificate]]"));
+        scene
+            .ca()
+            .fault(Fault::always(Class::Directory, What::CloseBefore));
+        scene
+            .ca()
+            .fault(Fault::always(Class::NewOrder, What::CloseBefore));
+    };
+    // Due, but there is time.
+    days_later(70.0);
+    scene.run(&["renew", "--now"], 5, &[]);
+    days_later(80.5);
+    let ten = "shop ends in 9 days and is not renewed; needs you";
+    scene.run(&["renew", "--now"], 5, &[ten]);
+    says(
+        &scene.last_text(),
+        &["has been due for long and was not renewed", "What happened"],
+    );
+    scene.run(&["renew", "--now"], 5, &[ten]);
+    scene.run(&["renew"], 0, &[ten]);
+    days_later(85.5);
+    let five = "shop ends in 4 days and is not renewed; needs you";
+    scene.run(&["renew"], 5, &[ten, five]);
+    scene.run(&["renew", "--now"], 5, &[ten, five]);
+    scene.ca().faults().clear();
+    scene.ca().turn_clock_back(Duration::ZERO);
+    let over = "shop does not end soon any more; nothing to do";
+    scene.run(&["renew", "--now"], 0, &[ten, five, over]);
+    scene.run(&["renew", "--now"], 0, &[ten, five, over]);
+}
