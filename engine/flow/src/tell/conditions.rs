@@ -279,7 +279,10 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
         not_after: current.not_after,
         due: &due,
     };
-    let step = alert::step(0, Some(in_place), scene.now)?;
+    // What failed for a need of long ago says nothing about why it ends now.
+    let failures = ladder::in_a_row(&past.failed, scene.now).len();
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let step = alert::step(failures, Some(in_place), scene.now)?;
     let number = match step {
         Step::EndsSoon(nth) => 1 + u32::from(nth),
         Step::Expired => u32::from(u8::MAX),
@@ -293,8 +296,7 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     about(certificate, scene, &mut event);
     why(certificate, scene, &mut event);
     event.step = Some(step.as_str().to_owned());
-    // What failed for a need of long ago says nothing about why it ends now.
-    event.count = u32::try_from(ladder::in_a_row(&past.failed, scene.now).len()).ok();
+    event.count = Some(failures);
     event.needs_person = true;
     Some(Condition {
         step: number,

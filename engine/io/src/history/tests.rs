@@ -186,6 +186,22 @@ fn a_ca_is_down_since_the_first_failure_behind_its_last_answer() {
 }
 
 #[test]
+fn what_another_process_writes_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ours = SqliteHistory::open(folder.path()).expect("a new one");
+    let other = SqliteHistory::open(folder.path()).expect("the same");
+    let failed = attempt("shop", "one", 0, failed_with(FailureClass::Transient, None));
+    let number = || ours.written_elsewhere().expect("read");
+    let before = number();
+    ours.record(&failed).expect("written");
+    assert_eq!(number(), before);
+    other.down_since().expect("read");
+    assert_eq!(number(), before);
+    other.record(&failed).expect("written");
+    assert_ne!(number(), before);
+}
+
+#[test]
 fn hours_in_which_nobody_was_reached_are_not_those_of_a_ca() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = SqliteHistory::open(folder.path()).expect("a new one");
