@@ -27,7 +27,8 @@ use crate::budget;
 use crate::certificate::{CertificateFacts, InventoryEntry, InventoryVersion, Origin};
 use crate::driver::Ports;
 use crate::history::{
-    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
+    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, Sighting,
+    Unasked,
 };
 use crate::ports::{BudgetKey, ChangeBudgets, Clock, Entropy, History, LockGuard, StoreError};
 use crate::session::SessionPorts;
@@ -415,6 +416,14 @@ impl History for World {
     }
 
     fn record_deploy(&self, _: &ClosedDeploy) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn record_revocation(&self, _: &ClosedRevocation) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn count_requests(&self, _: &BTreeMap<CaName, u64>) -> Result<(), StoreError> {
         Ok(())
     }
 

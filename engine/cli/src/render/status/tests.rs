@@ -512,6 +512,14 @@ fn a_page_for_a_browser_says_the_same() {
                 until: None,
             }),
         ),
+        Record {
+            what: Recorded::Revocation {
+                ca: Some(ca("second")),
+                reason: Some(1),
+                over: None,
+            },
+            ..attempt("mail", 69, None)
+        },
         attempt("mail", 70, None),
     ];
     let context = super::super::page::tests::context(120, false);
