@@ -120,6 +120,7 @@ pub async fn ask(
             keep(history, &question.name, &advice);
         })
         .await;
+    ports.sent.keep(history);
 }
 
 /// Keeps the answer of a CA to a question that was asked within a session.
@@ -281,6 +282,7 @@ async fn fetch(
 ) -> Result<RenewalInfo, Trouble> {
     let request = ari::request(base, id, &ports.user_agent);
     let url = request.url.clone();
+    ports.sent.count(&profile.name);
     let response = ports.http.send(request, &session::policy(profile)).await?;
     Ok(ari::read(&url, &response)?)
 }

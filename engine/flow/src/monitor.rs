@@ -62,6 +62,7 @@ impl fmt::Display for Change {
 pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfile) -> Look {
     let (look, at) = peek(ports, profile).await;
     note(history, &look, at, &[]);
+    ports.sent.keep(history);
     look
 }
 
@@ -86,6 +87,7 @@ pub async fn look_at_all(
         let others = others.map(|((other, _), _)| contact(other));
         note(history, look, *at, &others.collect::<Vec<_>>());
     }
+    ports.sent.keep(history);
     looks.into_iter().map(|(look, _)| look).collect()
 }
 

@@ -38,6 +38,7 @@ use crate::ports::{
     AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
     SecretSource,
 };
+use crate::sent::Sent;
 use crate::tally;
 
 /// Longest answer of a CA.
@@ -60,6 +61,8 @@ pub struct SessionPorts {
     pub secrets: Arc<dyn SecretSource>,
     /// How we name ourselves.
     pub user_agent: UserAgent,
+    /// Requests that were sent to each CA and are not written down yet.
+    pub sent: Arc<Sent>,
 }
 
 /// After so many requests what is left of the CA's rate is written down: about once for each order.
@@ -460,6 +463,7 @@ impl Conversation {
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         tally::count();
+        self.ports.sent.count(&self.profile.name);
         self.ports
             .http
             .send(request, &self.policy)
@@ -524,6 +528,7 @@ pub async fn greet(ports: &SessionPorts, profile: &CaProfile) -> Result<Greeting
     let mut tried = Vec::new();
     for url in &profile.directories {
         let request = Directory::request(url, &ports.user_agent);
+        ports.sent.count(&profile.name);
         let cause = match ports.http.send(request, &policy(profile)).await {
             Err(error) => CaError::Transport(error),
             Ok(response) => match Directory::read(url, &response) {

@@ -478,6 +478,7 @@ impl Play {
                 store: Arc::new(store),
                 secrets: Arc::new(Nothing),
                 user_agent: UserAgent::new("matrix/1").expect("a literal name"),
+                sent: Arc::default(),
             },
             history: Arc::new(history),
             probe: self.records.clone(),

@@ -296,6 +296,7 @@ impl World {
                 store: Arc::new(self.clone()),
                 secrets: Arc::new(Nowhere),
                 user_agent: UserAgent::new("waxwing-simulation/1").expect("a literal name"),
+                sent: Arc::default(),
             },
             history: Arc::new(self.clone()),
             probe: Arc::new(Nowhere),

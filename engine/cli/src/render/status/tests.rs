@@ -454,6 +454,7 @@ fn the_figures_say_the_same_as_the_table() {
         },
         pasts: &BTreeMap::new(),
         cas: &cas,
+        requests: &[(ca("first"), 1_204), (ca("second"), 17)],
         left: &[],
         run: Some((at(0), false)),
     };
