@@ -290,6 +290,25 @@ pub struct Sighting {
     pub result: Result<Duration, String>,
 }
 
+/// Where it is written down what is done, and under the name of which run.
+#[derive(Clone, Copy)]
+pub struct Chronicle<'a> {
+    /// Where.
+    pub history: &'a dyn History,
+    /// The run's id.
+    pub run: &'a str,
+}
+
+impl Chronicle<'_> {
+    /// Writes down how a revocation ended; without that the state is still right.
+    pub(crate) fn keep_revocation(&self, revocation: &ClosedRevocation) {
+        if let Err(error) = self.history.record_revocation(revocation) {
+            tracing::warn!(certificate = %revocation.certificate, cause = %error,
+                "how the revocation ended could not be noted");
+        }
+    }
+}
+
 /// Writes down how an installation ended; without that the state is still right.
 pub(crate) fn keep_deploy(history: &dyn History, deploy: &ClosedDeploy) {
     if let Err(error) = history.record_deploy(deploy) {
