@@ -1,5 +1,6 @@
 mod budgets;
 mod cas;
+mod revocations;
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use waxwing_core::settings::served_at::ServedAt;
 
 use super::*;
 use crate::certificate::{
-    AttemptResult, CertificateFacts, InventoryVersion, LastAttempt, Origin, ServedLeaf, ServedMark,
+    AttemptResult, CertificateFacts, InventoryVersion, LastAttempt, Origin, Replacing, ServedLeaf,
+    ServedMark,
 };
 use crate::failure::{CaError, Failure};
 use crate::history;
@@ -42,6 +44,8 @@ struct Machine {
     settings: Settings,
     told: Vec<Told>,
     issued: Timestamp,
+    /// The current version.
+    version: u32,
     /// How far the clock was ahead when it was issued.
     ahead: Duration,
     failures: u32,
@@ -56,6 +60,8 @@ struct Machine {
     down_since: BTreeMap<CaName, Timestamp>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
+    replacing: Option<Replacing>,
+    unrevoked: Option<history::Unrevoked>,
     /// Whether the last run would tell what nobody can remember.
     its_hour: bool,
 }
@@ -67,6 +73,7 @@ impl Machine {
             settings: settings(vec![profile("first"), profile("second")], vec![shop]),
             told: Vec::new(),
             issued: start(),
+            version: 1,
             ahead: Duration::ZERO,
             failures: 0,
             failed_at: None,
@@ -77,6 +84,8 @@ impl Machine {
             down_since: BTreeMap::new(),
             terms: Vec::new(),
             last_seen: Vec::new(),
+            replacing: None,
+            unrevoked: None,
             its_hour: false,
         }
     }
@@ -117,7 +126,7 @@ impl Machine {
             damage: None,
             certificate: name("shop"),
             current: Some(InventoryVersion {
-                version: 1,
+                version: self.version,
                 facts: CertificateFacts {
                     names: vec![Identifier::parse("example.com").expect("a literal name")],
                     serial: vec![1],
@@ -142,7 +151,7 @@ impl Machine {
             installed: Vec::new(),
             last: self.last.clone(),
             served: self.served.clone(),
-            replacing: None,
+            replacing: self.replacing.clone(),
             unfinished: false,
             owes: false,
         };
@@ -161,6 +170,7 @@ impl Machine {
         });
         let past = Past {
             failed: failed.collect(),
+            unrevoked: self.unrevoked.clone(),
             ..Past::default()
         };
         let stored = [history::stored(&entry, &past)];
