@@ -209,8 +209,18 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
     owing.notes = vec![Note::ToRevoke { version: 6 }];
     let shop = entry("shop", "first", 90, AttemptResult::Renewed);
     assert_eq!(health(&owing, Some(&shop)), Health::Watch);
-    let plan = Plan { items: vec![owing] };
-    let inventory = [(shop.certificate.clone(), shop)].into();
+    let mut gone = item(
+        "old",
+        Action::Gone {
+            not_after: Some(days(41)),
+        },
+    );
+    gone.notes = vec![Note::ToRevoke { version: 2 }];
+    let plan = Plan {
+        items: vec![owing, gone],
+    };
+    let old = entry("old", "first", 41, failed("transient"));
+    let inventory = [shop, old].map(|one| (one.certificate.clone(), one)).into();
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
