@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Choice, Next, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::outage::Down;
+use waxwing_core::plan::order::{Place, place};
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
@@ -31,7 +33,7 @@ pub(crate) struct Survey {
     /// What the plan was made from, by name.
     pub(crate) stored: BTreeMap<CertificateName, Stored>,
     /// Since when CAs have been seen to be down.
-    pub(crate) down_since: BTreeMap<CaName, Timestamp>,
+    pub(crate) down_since: BTreeMap<CaName, Down>,
     /// What of certificates cannot be read. A run leaves those alone that a newer version has written,
     /// and issues those anew that are damaged.
     pub(crate) broken: Vec<StoreError>,
@@ -200,22 +202,21 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
             && !matches!(item.action, Action::Gone { .. });
         asked || item.is_ordered()
     };
-    let due: BTreeSet<&CertificateName> = survey
-        .plan
-        .items
-        .iter()
-        .filter(ordered)
-        .map(|item| &item.name)
-        .collect();
-    // Where a CA's limit is short, what runs out first comes first.
     let ends = |name: &CertificateName| {
         let current = survey.inventory.get(name)?.current.as_ref()?;
         Some(current.facts.not_after)
     };
+    let places: BTreeMap<&CertificateName, Place> = survey
+        .plan
+        .items
+        .iter()
+        .filter(ordered)
+        .map(|item| (&item.name, place(&item.action, ends(&item.name))))
+        .collect();
     let mut jobs: Vec<Job> = settings
         .certificates
         .iter()
-        .filter(|certificate| wanted(&certificate.name) && due.contains(&certificate.name))
+        .filter(|certificate| wanted(&certificate.name) && places.contains_key(&certificate.name))
         .map(|certificate| Job {
             certificate: certificate.clone(),
             seen: survey
@@ -226,7 +227,7 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
             force: wish.force,
         })
         .collect();
-    jobs.sort_by_key(|job| ends(&job.certificate.name));
+    jobs.sort_by_key(|job| places.get(&job.certificate.name).copied());
     let install = settings
         .certificates
         .iter()

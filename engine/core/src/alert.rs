@@ -80,8 +80,10 @@ pub fn step(failures: u32, in_place: Option<InPlace<'_>>, now: Timestamp) -> Opt
         let threshold = |days: u32| life.mul_f64(f64::from(days) / f64::from(LIFE));
         let passed = DAYS.iter().rposition(|days| left <= threshold(*days));
         let nth = u8::try_from(passed.unwrap_or(0)).unwrap_or(0);
-        // The first threshold may lie before the floor; until then there is time.
-        (now >= it.due.safe_until).then_some(Step::EndsSoon(nth))
+        // The first threshold may lie before the floor, and even at the moment at which it is due: until the
+        // floor only what keeps failing is told.
+        let fails = failures >= AGAIN && passed.is_some();
+        (fails || now >= it.due.safe_until).then_some(Step::EndsSoon(nth))
     });
     by_failures.max(by_time)
 }
@@ -130,8 +132,11 @@ mod tests {
             (90, 56.0, 1, Some(Failed)),
             (90, 57.0, 2, Some(Failed)),
             (90, 58.0, 3, Some(FailedAgain)),
-            // Thirty days are left, but the floor is at fifteen.
-            (90, 61.0, 9, Some(FailedAgain)),
+            // Thirty days are left, and the floor is at fifteen.
+            (90, 59.0, 9, Some(FailedAgain)),
+            (90, 61.0, 0, None),
+            (90, 61.0, 2, Some(Failed)),
+            (90, 61.0, 3, Some(EndsSoon(0))),
             (90, 75.5, 0, Some(EndsSoon(0))),
             (90, 76.5, 20, Some(EndsSoon(1))),
             (90, 83.5, 0, Some(EndsSoon(2))),

@@ -101,11 +101,6 @@ impl Calendar {
         }
         apart
     }
-
-    /// The first moment from `from` to `until` at which work may start.
-    pub fn next_open(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
-        Some(self.open_between(from, until).first()?.start)
-    }
 }
 
 impl OffPeak {
@@ -365,8 +360,12 @@ mod tests {
         let always = Calendar::default();
         assert!(always.is_empty() && always.is_open(at("2027-01-15T00:00:00Z")));
         let (from, until) = (at("2027-01-15T00:00:00Z"), at("2027-01-16T00:00:00Z"));
-        assert_eq!(always.next_open(from, until), Some(from));
-        assert_eq!(always.next_open(until, from), None);
+        let whole = Window {
+            start: from,
+            end: until,
+        };
+        assert_eq!(always.open_between(from, until), [whole]);
+        assert_eq!(always.open_between(until, from), []);
     }
 
     proptest! {

@@ -6,7 +6,10 @@
 //! or there is no route, the host was never reached. What a newcomer gets wrong: an error page is an
 //! answer; it proves the network.
 
+use std::time::Duration;
+
 use crate::http::TransportStage;
+use crate::time::Timestamp;
 
 /// What came of talking to one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,57 @@ pub const fn is_local(stage: TransportStage) -> bool {
     matches!(stage, TransportStage::Resolver | TransportStage::Route)
 }
 
+/// The part of a time in which this machine was cut off, so that it does not know how others fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Away {
+    /// As far as it has ended.
+    pub total: Duration,
+    /// Since when it is cut off, if it still is.
+    pub since: Option<Timestamp>,
+}
+
+impl Away {
+    /// What of the time behind `start` that was, by moments in their order: true where nobody could be
+    /// reached, false where somebody was.
+    pub fn behind(start: Timestamp, moments: impl IntoIterator<Item = (Timestamp, bool)>) -> Self {
+        let mut away = Self::default();
+        for (at, cut_off) in moments {
+            let at = at.max(start);
+            match (cut_off, away.since) {
+                (true, None) => away.since = Some(at),
+                (false, Some(since)) => {
+                    away.total += at.since(since);
+                    away.since = None;
+                }
+                (true, Some(_)) | (false, None) => {}
+            }
+        }
+        away
+    }
+
+    /// How much of the time from `start` to `now` is known.
+    pub fn known(&self, start: Timestamp, now: Timestamp) -> Duration {
+        let end = self.since.map_or(now, |since| since.min(now));
+        end.since(start).saturating_sub(self.total)
+    }
+}
+
+/// A CA that has not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Down {
+    /// Since when.
+    pub since: Timestamp,
+    /// What of the time since then is not known.
+    pub away: Away,
+}
+
+impl Down {
+    /// How long it has been seen to be down.
+    pub fn lasted(&self, now: Timestamp) -> Duration {
+        self.away.known(self.since, now)
+    }
+}
+
 /// The part of the way on which it failed.
 #[derive(PartialEq, Eq)]
 enum Layer {
@@ -105,6 +159,38 @@ const fn layer(stage: TransportStage) -> Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hours_without_a_network_are_not_known() {
+        const START: Timestamp = Timestamp::from_unix(1_795_000_000);
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        // Hours, and whether nobody could be reached; how much of 20 hours is known.
+        type Row<'a> = (&'a [(u32, bool)], u32);
+        let table: [Row<'_>; 8] = [
+            (&[], 20),
+            (&[(1, false), (9, false)], 20),
+            // A blip takes only itself away.
+            (&[(11, true), (12, false)], 19),
+            (&[(1, true), (5, true), (12, false), (13, false)], 9),
+            (&[(1, true), (2, false), (4, true), (7, false)], 16),
+            // Still cut off.
+            (&[(1, true), (2, false), (15, true), (19, true)], 14),
+            (&[(0, true)], 0),
+            // A clock that was ahead.
+            (&[(5, true), (4, false)], 20),
+        ];
+        for (moments, known) in table {
+            let all = moments.iter().map(|(at, away)| (START + HOUR * *at, *away));
+            let down = Down {
+                since: START,
+                away: Away::behind(START, all),
+            };
+            assert_eq!(down.lasted(START + HOUR * 20), HOUR * known, "{moments:?}");
+        }
+        // What was before does not count.
+        let before = Away::behind(START, [(START - HOUR, true), (START + HOUR, false)]);
+        assert_eq!(before.known(START, START + HOUR * 3), HOUR * 2);
+    }
 
     #[test]
     fn the_same_trouble_everywhere_is_ours() {

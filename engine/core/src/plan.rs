@@ -5,6 +5,7 @@
 //! the configuration is listed until somebody forgets it.
 
 pub mod hold;
+pub mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use self::hold::Hold;
 use crate::due::{self, Due, Suggestion, Urgency};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, Identifier, PluginName};
+use crate::outage::Down;
 use crate::retry::ladder::Failed;
 use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
@@ -106,7 +108,7 @@ pub struct Circumstances<'a> {
     /// [`Installed::settings`] has.
     pub digests: &'a BTreeMap<PluginName, String>,
     /// Since when CAs have been seen to be down.
-    pub down_since: &'a BTreeMap<CaName, Timestamp>,
+    pub down_since: &'a BTreeMap<CaName, Down>,
     /// CAs whose budgets are spent, and until when.
     pub spent: &'a BTreeMap<CaName, Timestamp>,
     /// Who asks for the run.

@@ -129,12 +129,22 @@ pub fn last_run(moment: &Moment, calendar: &Calendar, now: Timestamp, next_run: 
 /// Whether a renewal whose moment has come may start at `now`; if not, when.
 ///
 /// A run may miss the moment, because the machine was off; then the next window counts. What is
-/// urgent counts more than any window.
-pub fn held(due: &Due, urgency: Urgency, calendar: &Calendar, now: Timestamp) -> Option<Timestamp> {
+/// urgent counts more than any window. The answer lies in the first hour of the window, and windows begin
+/// at full hours: not everybody is to begin there.
+pub fn held(
+    due: &Due,
+    urgency: Urgency,
+    calendar: &Calendar,
+    now: Timestamp,
+    chance: u64,
+) -> Option<Timestamp> {
     if urgency >= Urgency::Emergency || calendar.is_open(now) {
         return None;
     }
-    calendar.next_open(now, due.safe_until)
+    let next = *calendar.open_between(now, due.safe_until).first()?;
+    let length = next.end.since(next.start).min(TIMER);
+    let minute = Duration::from_secs(60).min(length);
+    Some(next.start + minute.max(part(length, chance.rotate_left(8))))
 }
 
 /// One of several windows, each as likely as it is long.
@@ -324,15 +334,31 @@ mod tests {
         let (due, _) = ninety(None);
         let night = calendar(&["01:00-05:00"], &[]);
         let noon = at("2027-01-18T12:00:00Z");
-        let next = Some(at("2027-01-19T01:00:00Z"));
-        assert_eq!(held(&due, Urgency::Due, &night, noon), next);
-        assert_eq!(held(&due, Urgency::Emergency, &night, noon), None);
+        let held =
+            |urgency, calendar: &Calendar, now, chance| held(&due, urgency, calendar, now, chance);
+        // Nobody begins at the full hour, and not everybody in the same minute.
+        let mut minutes = std::collections::BTreeSet::new();
+        for n in 0..200 {
+            let name = CertificateName::parse(&format!("host-{n}")).expect("a name");
+            let next = held(Urgency::Due, &night, noon, chance(&name, 1)).expect("a night");
+            let into = next.since(at("2027-01-19T01:00:00Z")).as_secs();
+            assert!((60..3600).contains(&into), "{next}");
+            minutes.insert(into / 60);
+        }
+        assert!(minutes.len() > 50, "{minutes:?}");
+        assert_eq!(held(Urgency::Emergency, &night, noon, 7), None);
         let inside = at("2027-01-18T04:00:00Z");
-        assert_eq!(held(&due, Urgency::Due, &night, inside), None);
+        assert_eq!(held(Urgency::Due, &night, inside, 7), None);
+        // A short one.
+        let short = calendar(&["01:00-01:10"], &[]);
+        for chance in 0..99_u64 {
+            let next = held(Urgency::Due, &short, noon, chance << 50).expect("a night");
+            assert!(short.is_open(next), "{next}");
+        }
         // The next one would come too late.
         let last = at("2027-02-06T03:00:00Z");
         let far = calendar(&["Mon 01:00-05:00"], &[]);
-        assert_eq!(held(&due, Urgency::Due, &far, last), None);
+        assert_eq!(held(Urgency::Due, &far, last, 7), None);
     }
 
     proptest! {

@@ -86,6 +86,20 @@ pub enum ClosedResult {
     },
 }
 
+impl ClosedResult {
+    /// True if it failed because this machine reached nobody.
+    pub fn is_cut_off(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed {
+                local: true,
+                class: FailureClass::Transient,
+                ..
+            }
+        )
+    }
+}
+
 /// An installation of one certificate, or a look at what is served, after it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedDeploy {

@@ -36,6 +36,7 @@ pub mod terms;
 pub mod wake;
 
 mod abandon;
+mod heard;
 mod pace;
 mod propagation;
 mod settle;

@@ -14,6 +14,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportError};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
+use waxwing_core::outage::Down;
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AddressRange;
 use waxwing_core::settings::served_at::ServedAt;
@@ -467,8 +468,9 @@ pub trait History: Send + Sync {
     fn save_advice(&self, name: &CertificateName, advice: &Advice) -> Result<(), StoreError>;
     /// Writes down what came of talking to a CA.
     fn sight(&self, sighting: &Sighting) -> Result<(), StoreError>;
-    /// For each CA that failed the last time it was talked to: since when it has failed.
-    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError>;
+    /// For each CA that failed the last time it was talked to: since when it has failed, and in which part
+    /// of that time nobody could be talked to.
+    fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError>;
     /// What is left of a budget, as it was left; none for one that was never touched.
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError>;
     /// Changes budgets in one step: no other process MUST come between reading and keeping, or one of

@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::outage::Down;
 use waxwing_core::plan::hold::{self, Hold};
 use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -20,6 +20,7 @@ use crate::budget;
 use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt, StoredVersion};
 use crate::driver::{Ports, Stop};
 use crate::failure::{CaError, Failure};
+use crate::heard::Heard;
 use crate::history;
 use crate::install;
 use crate::ports::{History, StoreErrorKind};
@@ -134,7 +135,7 @@ async fn work(
         id: &id,
         rehearsal: orders.rehearsal,
         asker: orders.asker,
-        down_since: std::sync::Mutex::new(down_since(ports)),
+        heard: Arc::new(Heard::new(Arc::clone(&ports.history))),
         stop,
         sessions: Arc::default(),
         fresh: Arc::default(),
@@ -210,25 +211,8 @@ pub fn run_id(now: Timestamp, chance: u64) -> String {
 struct Counter {
     session: OnceCell<Result<CaSession, Failure>>,
     room: Semaphore,
-    /// Whether it answers at all, and how fast.
-    contact: Mutex<Option<Contacted>>,
-}
-
-/// The last time in this run that somebody asked whether a CA answers.
-struct Contacted {
-    at: Timestamp,
-    result: Result<Duration, Option<CaError>>,
-}
-
-impl Contacted {
-    /// How long it is believed. Many certificates fail at once when a network goes away, and each look
-    /// at a silent host takes long.
-    const fn good_for(&self) -> Duration {
-        match self.result {
-            Ok(_) => Duration::from_secs(5),
-            Err(_) => Duration::from_secs(60),
-        }
-    }
+    /// The last time in this run that somebody asked whether it answers at all and it did not.
+    unheard: Mutex<Option<(Timestamp, Option<CaError>)>>,
 }
 
 /// One run.
@@ -239,22 +223,14 @@ pub(crate) struct Shift<'a> {
     id: &'a str,
     rehearsal: bool,
     asker: Asker,
-    /// CAs that have been down, as earlier runs left it.
-    down_since: std::sync::Mutex<BTreeMap<CaName, Timestamp>>,
+    /// Which CAs have answered.
+    heard: Arc<Heard>,
     stop: &'a Stop,
     sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
     /// Certificates that were issued in this run, and by whom.
     fresh: Arc<std::sync::Mutex<Vec<(CertificateName, CaName, CertificateFacts)>>>,
     /// What a rehearsal has received.
     rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
-}
-
-/// Nobody's standing suffers if this cannot be read.
-fn down_since(ports: &Ports) -> BTreeMap<CaName, Timestamp> {
-    ports.history.down_since().unwrap_or_else(|error| {
-        tracing::warn!(cause = %error, "what is known of CAs could not be read");
-        BTreeMap::new()
-    })
 }
 
 /// Planning a certificate here is not about installers.
@@ -338,7 +314,7 @@ impl Shift<'_> {
         let replaces = current.is_some() && stored.to_revoke == job.seen;
         let other_key = replaces.then(|| job.with_another_key());
         let job = other_key.as_ref().unwrap_or(job);
-        let down = self.down();
+        let down = self.heard.down();
         let circumstances = self.circumstances(&spent, &down);
         let item = plan::item(
             self.settings,
@@ -406,15 +382,10 @@ impl Shift<'_> {
     }
 
     /// CAs that have been down, without those that have answered in this run.
-    fn down(&self) -> BTreeMap<CaName, Timestamp> {
-        let down = self.down_since.lock();
-        down.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     fn circumstances<'c>(
         &self,
         spent: &'c BTreeMap<CaName, Timestamp>,
-        down_since: &'c BTreeMap<CaName, Timestamp>,
+        down_since: &'c BTreeMap<CaName, Down>,
     ) -> Circumstances<'c> {
         Circumstances {
             digests: &NO_DIGESTS,
@@ -429,7 +400,7 @@ impl Shift<'_> {
     fn rehearsing(&self) -> Self {
         Self {
             rehearsal: true,
-            down_since: std::sync::Mutex::default(),
+            heard: Arc::clone(&self.heard),
             sessions: Arc::clone(&self.sessions),
             fresh: Arc::default(),
             rehearsed: Arc::default(),
@@ -446,7 +417,7 @@ impl Shift<'_> {
             Arc::new(Counter {
                 session: OnceCell::new(),
                 room: Semaphore::new(room),
-                contact: Mutex::default(),
+                unheard: Mutex::default(),
             })
         });
         Arc::clone(counter)
@@ -509,6 +480,11 @@ impl Shift<'_> {
             .iter()
             .map(|(name, counter)| (name.clone(), count(counter)))
             .collect()
+    }
+
+    /// Which CAs have answered in this run.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// What is known of the past.

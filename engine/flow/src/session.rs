@@ -33,6 +33,7 @@ use self::opening::Opening;
 pub(crate) use self::opening::lock_account;
 use crate::certificate::CertificateFacts;
 use crate::failure::{CaError, Failure};
+use crate::heard::{Answer, Heard};
 use crate::pace::Pace;
 use crate::ports::{
     AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
@@ -92,9 +93,8 @@ pub(crate) struct Conversation {
     kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
     copied: AtomicBool,
-    /// When the CA gave its last ACME answer in this conversation, and how long it took; none yet: a copy of
-    /// the directory and a known account open a conversation without anybody at the other end.
-    heard: Mutex<Option<(Timestamp, Duration)>>,
+    /// Who is told of each answer.
+    heard: Option<Arc<Heard>>,
     /// What should be looked at although the conversation is open: a directory that did not answer.
     note: Option<String>,
 }
@@ -122,11 +122,6 @@ pub enum Repeat {
 }
 
 impl CaSession {
-    /// When the CA gave its last answer, and how long it took; none if it has not answered in this session.
-    pub(crate) fn heard(&self) -> Option<(Timestamp, Duration)> {
-        self.with.heard()
-    }
-
     /// Reads the directory and makes sure that there is an account at it.
     ///
     /// The account key is on disk before newAccount is sent, so that a lost answer or a crash
@@ -136,7 +131,17 @@ impl CaSession {
         profile: &CaProfile,
         account: &AccountSettings,
     ) -> Result<Self, Failure> {
-        let opening = Opening::new(&ports, profile);
+        Self::open_heard(ports, profile, account, None).await
+    }
+
+    /// The same, and tells somebody of each answer.
+    pub(crate) async fn open_heard(
+        ports: SessionPorts,
+        profile: &CaProfile,
+        account: &AccountSettings,
+        heard: Option<Arc<Heard>>,
+    ) -> Result<Self, Failure> {
+        let opening = Opening::new(&ports, profile, heard);
         let found = opening.directory(&profile.directories).await?;
         opening.ready(found, account).await
     }
@@ -148,7 +153,7 @@ impl CaSession {
         profile: &CaProfile,
         record: AccountRecord,
     ) -> Result<Self, Failure> {
-        let opening = Opening::new(ports, profile);
+        let opening = Opening::new(ports, profile, None);
         let directory = std::slice::from_ref(&record.directory);
         let found = opening.directory(directory).await?;
         opening.known(found, record).await
@@ -302,15 +307,9 @@ impl Conversation {
         profile: &CaProfile,
         directories: &[String],
     ) -> Result<Self, Failure> {
-        let opening = Opening::new(ports, profile);
+        let opening = Opening::new(ports, profile, None);
         let found = opening.directory(directories).await?;
         Ok(opening.conversation(found))
-    }
-
-    /// When the CA gave the last answer of this conversation, and how long it took; none if it has not
-    /// answered yet.
-    pub(crate) fn heard(&self) -> Option<(Timestamp, Duration)> {
-        *self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn directory(&self) -> Directory {
@@ -383,7 +382,7 @@ impl Conversation {
 
     /// Reads the directory anew; false if it is what it was, or cannot be read.
     async fn refresh(&self) -> bool {
-        let opening = Opening::new(&self.ports, &self.profile);
+        let opening = Opening::new(&self.ports, &self.profile, self.heard.clone());
         let url = self.directory().url;
         self.requests.fetch_add(1, Ordering::Relaxed);
         match opening.fetch_directory(std::slice::from_ref(&url)).await {
@@ -425,14 +424,11 @@ impl Conversation {
                     let counted = counted(attempt, self.refused.load(Ordering::Relaxed));
                     let outcome = self.protocol().receive(call, counted, &response);
                     let outcome = outcome.map_err(CaError::Answer);
-                    let acme = match &outcome {
-                        Ok(_) => true,
-                        Err(CaError::Answer(error)) => error.problem.is_some(),
-                        Err(CaError::Transport(_)) => false,
-                    };
-                    if acme {
-                        let heard = (self.ports.clock.now(), took);
-                        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(heard);
+                    if let Some(heard) = &self.heard
+                        && let Some(well) = speaks_acme(&outcome)
+                    {
+                        let at = self.ports.clock.now();
+                        heard.answered(&self.profile.name, Answer { at, took, well });
                     }
                     let refused = match &outcome {
                         Ok(Outcome::Reply(_)) => false,
@@ -473,6 +469,18 @@ impl Conversation {
 
     fn protocol(&self) -> std::sync::MutexGuard<'_, Session> {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether that was a CA at all, and if so, whether it does its work: a problem document of a server that
+/// fails proves only that it was reached.
+fn speaks_acme<T>(outcome: &Result<T, CaError>) -> Option<bool> {
+    match outcome {
+        Ok(_) => Some(true),
+        Err(error @ CaError::Answer(answer)) if answer.problem.is_some() => {
+            Some(error.class() != FailureClass::Transient)
+        }
+        Err(_) => None,
     }
 }
 

@@ -19,6 +19,7 @@ use waxwing_core::alert::{self, InPlace};
 use waxwing_core::disturbance::{self, Dice, Disturbance, Trouble};
 use waxwing_core::due;
 use waxwing_core::name::CertificateName;
+use waxwing_core::plan::order;
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item};
 use waxwing_core::schedule;
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -163,19 +164,22 @@ impl<'a> Play<'a> {
             let Some(certificate) = self.by_name.get(name).copied() else {
                 continue;
             };
-            if self.item(certificate, at).is_ordered() {
-                jobs.push(Job {
+            let item = self.item(certificate, at);
+            if item.is_ordered() {
+                let job = Job {
                     certificate: (*certificate).clone(),
                     seen: self.world.version(name),
                     force: Force::No,
-                });
+                };
+                let (validity, _, _) = self.world.state_of(name);
+                jobs.push((
+                    order::place(&item.action, validity.map(|life| life.end)),
+                    job,
+                ));
             }
         }
-        // As a run has it: what runs out first comes first.
-        jobs.sort_by_key(|job| {
-            let (validity, _, _) = self.world.state_of(&job.certificate.name);
-            validity.map(|life| life.end)
-        });
+        jobs.sort_by_key(|(place, _)| *place);
+        let jobs: Vec<Job> = jobs.into_iter().map(|(_, job)| job).collect();
         if !jobs.is_empty() {
             self.story.busy_runs += 1;
             self.run(at, jobs).await;

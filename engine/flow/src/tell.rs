@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use waxwing_core::name::{CaName, CertificateName, NotifierName};
 use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::outage::Down;
 use waxwing_core::plan::Plan;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
@@ -48,7 +49,7 @@ pub struct Scene<'a> {
     /// What earlier runs have learnt, this one included.
     pub pasts: &'a BTreeMap<CertificateName, Past>,
     /// Since when CAs have been seen to be down.
-    pub down_since: &'a BTreeMap<CaName, Timestamp>,
+    pub down_since: &'a BTreeMap<CaName, Down>,
     /// CAs that have other terms than those that were agreed to.
     pub terms: &'a [NewTerms],
     /// The last time that somebody talked to each of these CAs, whoever it was.

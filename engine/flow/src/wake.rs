@@ -24,6 +24,9 @@ const GATHER: Duration = Duration::from_secs(60 * 60);
 /// It looks at least so often: at what is served, at what somebody else has changed.
 const DAILY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A clock that is corrected step by step differs by less.
+const SET_BACK: Duration = Duration::from_secs(60);
+
 /// And never sooner.
 const SOONEST: Duration = Duration::from_secs(60);
 
@@ -114,6 +117,12 @@ pub fn next(
     first
 }
 
+/// True if the clock was set back while somebody slept: it showed `began` when he lay down, shows `now`, and
+/// he slept for `passed`. What he was to be woken for is no moment of this clock any more.
+pub fn is_set_back(began: Timestamp, now: Timestamp, passed: Duration) -> bool {
+    (began + passed).since(now) > SET_BACK
+}
+
 fn is_to_revoke(item: &Item) -> bool {
     let mut notes = item.notes.iter();
     notes.any(|note| matches!(note, Note::ToRevoke { .. }))
@@ -130,6 +139,26 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_clock_that_was_set_back_is_noticed() {
+        let table = [
+            // The clock when it began and now, in minutes; minutes that have passed.
+            (0, 60, 60, false),
+            // Corrected a little, set forward, and a machine that was asleep.
+            (1, 60, 60, false),
+            (0, 6000, 60, false),
+            (0, 600, 1, false),
+            (0, 0, 60, true),
+            // A month ahead until somebody asked for the time.
+            (43_200, 10, 10, true),
+        ];
+        for (began, now, passed, want) in table {
+            let at = |minutes: u32| NOW + HOUR / 60 * minutes;
+            let found = is_set_back(at(began), at(now), HOUR / 60 * passed);
+            assert_eq!(found, want, "{began} {now} {passed}");
+        }
+    }
 
     fn item(name: &str, action: Action, hold: Option<Hold>) -> Item {
         Item {

@@ -1,6 +1,6 @@
 //! The system's clock. The only module of the engine that reads the time or waits.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use waxwing_core::time::Timestamp;
@@ -25,6 +25,24 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the Clock port")]
     async fn sleep(&self, wait: Duration) {
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// How much time has passed, whatever is done to the clock meanwhile. What the machine slept through may
+/// be missing.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins now.
+    #[expect(clippy::disallowed_methods, reason = "beside the Clock port")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Since then.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 

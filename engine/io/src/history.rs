@@ -21,6 +21,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
@@ -68,6 +69,12 @@ ORDER BY id";
 const ADVICE: &str = "
 SELECT certificate, about, starts, ends, chosen, explanation, next, failures, cause
 FROM advice WHERE ?1 IS NULL OR certificate = ?1";
+
+/// Since a moment: when this machine reached nobody (1), and when it reached somebody (0).
+const REACHED: &str = "
+SELECT ended AS at, version IS NULL AND local AND class = ?2 AS away FROM attempt WHERE ended >= ?1
+UNION ALL SELECT at, 0 FROM sighting WHERE at >= ?1
+ORDER BY at, away";
 
 /// The history of one state folder.
 #[derive(Debug)]
@@ -393,7 +400,7 @@ impl History for SqliteHistory {
         )
     }
 
-    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+    fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
         let sql = "
             SELECT ca, min(at) FROM sighting AS one
             WHERE cause IS NOT NULL
@@ -401,7 +408,16 @@ impl History for SqliteHistory {
                         WHERE ca = one.ca AND cause IS NULL)
             GROUP BY ca";
         let down = self.rows(sql, [], |row| Ok((ca(row, 0)?, time(row, 1)?)))?;
-        Ok(down.into_iter().collect())
+        let Some(first) = down.iter().map(|(_, since)| *since).min() else {
+            return Ok(BTreeMap::new());
+        };
+        let values = params![first.unix_ms(), FailureClass::Transient.as_str()];
+        let moments = self.rows(REACHED, values, |row| Ok((time(row, 0)?, row.get(1)?)))?;
+        let down = down.into_iter().map(|(ca, since)| {
+            let away = Away::behind(since, moments.iter().copied());
+            (ca, Down { since, away })
+        });
+        Ok(down.collect())
     }
 
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {

@@ -15,7 +15,7 @@ use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _, SecretSource as _};
 use waxwing_flow::scheduler::Force;
 use waxwing_flow::wake::{self, Wake};
-use waxwing_io::clock::SystemClock;
+use waxwing_io::clock::{Stopwatch, SystemClock};
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::listen::Listener;
@@ -139,6 +139,18 @@ struct Keeper<'a> {
     every: Option<Duration>,
 }
 
+/// What somebody knew when he lay down.
+struct Bed {
+    /// When there is something to do.
+    until: Timestamp,
+    /// What the clock showed.
+    began: Timestamp,
+    /// How long ago that is.
+    watch: Stopwatch,
+    /// What others had written to the history by then.
+    written: Option<i64>,
+}
+
 /// Why it woke.
 enum Woken {
     /// Something is to be done.
@@ -250,9 +262,16 @@ impl Keeper<'_> {
 
     /// Sleeps until there is something to do, and looks at CAs meanwhile. False if somebody said stop.
     fn wait(&mut self, wake: &Wake, terminal: &mut Terminal) -> bool {
+        let bed = Bed {
+            until: wake.at,
+            began: SystemClock.now(),
+            watch: Stopwatch::start(),
+            written: self.history.written_elsewhere().ok(),
+        };
+        self.plan_looks();
         loop {
             self.beat();
-            match self.sleep(wake.at) {
+            match self.sleep(&bed) {
                 Woken::Work => return true,
                 Woken::Signal(Signal::Stop) => return false,
                 Woken::Signal(Signal::Reload) => {
@@ -271,10 +290,20 @@ impl Keeper<'_> {
         }
     }
 
-    fn sleep(&mut self, until: Timestamp) -> Woken {
+    fn sleep(&mut self, bed: &Bed) -> Woken {
+        let until = bed.until;
         loop {
             let now = SystemClock.now();
             if now >= until {
+                return Woken::Work;
+            }
+            if wake::is_set_back(bed.began, now, bed.watch.elapsed()) {
+                tracing::warn!(began = %bed.began, %now, "the clock was set back: everything is planned anew");
+                return Woken::Work;
+            }
+            // By a revocation, or a run that a person has started.
+            if self.history.written_elsewhere().ok() != bed.written {
+                tracing::info!("another process has changed the state");
                 return Woken::Work;
             }
             let due = self.looks.iter().filter(|(_, at)| **at <= now);
@@ -348,7 +377,10 @@ impl Keeper<'_> {
         let cas = self.loaded.settings.used_cas();
         self.looks.retain(|ca, _| cas.contains(ca));
         // Not at once: a machine that starts again and again must not ask each time.
-        let first = SystemClock.now() + spread(every / 4);
+        let now = SystemClock.now();
+        let first = now + spread(every / 4);
+        // Planned by a clock that was ahead.
+        self.looks.retain(|_, at| at.since(now) <= every * 2);
         for ca in cas {
             self.looks.entry(ca).or_insert(first);
         }

@@ -266,8 +266,9 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         if let Some(why) = &ca.passed_over {
             said.push(why.clone());
         }
-        if let Some(since) = standing.down_since {
-            said.push(format!("has not answered since {}", context.moment(since)));
+        if let Some(down) = standing.down_since {
+            let since = context.moment(down.since);
+            said.push(format!("has not answered since {since}"));
         }
         if let Some(trouble) = &standing.trouble {
             let failures = usize::try_from(trouble.failures).unwrap_or(usize::MAX);
@@ -454,7 +455,7 @@ pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
             .trouble
             .as_ref()
             .map_or(0, |trouble| trouble.failures),
-        down_since: ca.standing.down_since.map(|at| at.to_string()),
+        down_since: ca.standing.down_since.map(|down| down.since.to_string()),
         not_before: ca.standing.not_before.map(|at| at.to_string()),
         left: ca
             .left

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::CaProfile;
 use crate::key::KeyType;
 use crate::name::{CaName, Identifier};
+use crate::outage::{Away, Down};
 use crate::retry::ladder::Trouble;
 use crate::time::Timestamp;
 
@@ -55,13 +56,16 @@ pub struct Standing {
     /// True if it is not this CA that says so, but our own ladder or somebody whom every CA needs, such
     /// as a DNS provider. A person may overrule that, and no other CA is asked for it.
     pub own_wait: bool,
-    /// True if what failed here last was this machine's network: such hours are not counted as the CA's.
+    /// What of the time since the first of [`trouble`](Self::trouble) this machine was cut off: such hours
+    /// are not counted as the CA's.
+    pub away: Away,
+    /// True if what failed here last was this machine.
     pub offline: bool,
     /// The part of the wait that no person may overrule: until when the CA asked to be left alone, or a
     /// budget is used up.
     pub asked: Option<Timestamp>,
     /// Since when its endpoints have been seen to be down, whatever this certificate has met.
-    pub down_since: Option<Timestamp>,
+    pub down_since: Option<Down>,
     /// Records that forbid it to issue: the name, and what its CAA records allow.
     pub forbidden: Option<String>,
     /// True if it was tried in this run already.
@@ -280,13 +284,13 @@ fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because>
         if trouble.failures >= policy.after_failures {
             return Some(Because::Failures(trouble.failures));
         }
-        let failing = question.now.since(trouble.first);
+        let failing = standing.away.known(trouble.first, question.now);
         if failing >= policy.after && !standing.offline {
             return Some(Because::Failing(failing));
         }
     }
-    if let Some(since) = standing.down_since.filter(|_| !standing.offline) {
-        let down = question.now.since(since);
+    if let Some(down) = standing.down_since.filter(|_| !standing.offline) {
+        let down = down.lasted(question.now);
         if down >= policy.after {
             return Some(Because::Down(down));
         }
@@ -589,7 +593,10 @@ mod tests {
         assert_eq!(asked, "wait 43200 min for one");
         // It has been seen to be down for long enough, though this certificate has just met it.
         let down = Standing {
-            down_since: Some(NOW - HOUR * 13),
+            down_since: Some(Down {
+                since: NOW - HOUR * 13,
+                away: Away::default(),
+            }),
             ..tried(failed(1, 0, Some(HOUR)))
         };
         assert_eq!(
@@ -598,11 +605,42 @@ mod tests {
         );
         // It failed once, and then the network of this machine was away for the night.
         let offline = Standing {
-            down_since: Some(NOW - HOUR * 18),
+            down_since: Some(Down {
+                since: NOW - HOUR * 18,
+                away: Away::default(),
+            }),
             offline: true,
             ..failed(1, 18, Some(HOUR))
         };
         assert_eq!(ask(calm, false, &[("one", offline)]), "wait 60 min for one");
+        // The network is back in the morning, and a DNS provider had trouble since: of the 18 hours six
+        // are known.
+        let away = Away {
+            total: HOUR * 12,
+            since: None,
+        };
+        let back = Standing {
+            down_since: Some(Down {
+                since: NOW - HOUR * 18,
+                away,
+            }),
+            away,
+            ..failed(1, 18, Some(HOUR))
+        };
+        assert_eq!(
+            ask(calm, false, &[("one", back.clone())]),
+            "wait 60 min for one"
+        );
+        // With less of it they are enough.
+        let less = Away {
+            total: HOUR * 6,
+            since: None,
+        };
+        let failing = Standing { away: less, ..back };
+        assert_eq!(
+            ask(calm, false, &[("one", failing)]),
+            "two instead of one: Failing(43200s)"
+        );
         // The second one has its own ladder, and the third waits for it.
         let both = [
             ("one", thrice.clone()),
@@ -656,7 +694,11 @@ mod tests {
                     own_wait,
                     offline: false,
                     asked: wait.filter(|_| !own_wait).map(|hours| NOW + HOUR * hours),
-                    down_since: down.map(|hours| NOW - HOUR * hours),
+                    down_since: down.map(|hours| Down {
+                        since: NOW - HOUR * hours,
+                        away: Away::default(),
+                    }),
+                    away: Away::default(),
                     forbidden: forbidden.then(|| "forbidden".to_owned()),
                     tried,
                 },

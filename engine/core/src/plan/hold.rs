@@ -8,6 +8,7 @@ use crate::budget::Limit;
 use crate::ca::choose::{self, Haste, Next, Question, Standing};
 use crate::due::{self, Urgency};
 use crate::name::CaName;
+use crate::outage::Away;
 use crate::retry::ladder::{self, Deadline};
 use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
@@ -158,7 +159,9 @@ pub(super) fn held_back(
     };
     let later = moment.filter(|moment| moment.at > now && !last(moment));
     let later = later.map(|moment| moment.at);
-    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now));
+    let version = current.map_or(0, |current| current.version);
+    let chance = schedule::chance(&certificate.name, version);
+    let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now, chance));
     until.map(|until| Hold::Window { until })
 }
 
@@ -269,11 +272,12 @@ pub fn standings(
             let asked = theirs.and_then(|theirs| theirs.until);
             standing.trouble = theirs;
             standing.offline = all.local;
-            // What was seen before the network went away is not known of the hours since.
-            let away = here.iter().filter(|one| one.local).map(|one| one.at).max();
-            standing.down_since = standing
-                .down_since
-                .map(|since| away.map_or(since, |at| at.max(since)));
+            if let Some(theirs) = theirs {
+                // Whichever CA was to be asked when this machine was cut off.
+                let moments = failed.iter().filter_map(|one| one.as_of(circumstances.now));
+                let moments = moments.map(|one| (one.at, one.local));
+                standing.away = Away::behind(theirs.first, moments);
+            }
             // A network that was down is no reason to pass over a CA when there is no time.
             let at_once = all.local && haste(action) == Haste::Now && all.until.is_none();
             standing.not_before = (!at_once).then_some(next);

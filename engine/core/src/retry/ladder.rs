@@ -50,7 +50,8 @@ pub struct Failed {
     /// True if that was the name itself, and not what the CA saw in the DNS: nothing that spreads with
     /// time can change it.
     pub firm: bool,
-    /// True if it was this machine's network.
+    /// True if it was this machine: its network, roots or a proxy that cannot be used, a secret that
+    /// cannot be read. No CA had a part in it.
     pub local: bool,
     /// Until when somebody asked to be left alone: the CA, or if the trouble was not the CA's, whoever
     /// it was that every CA needs.
@@ -87,9 +88,10 @@ impl Failed {
     }
 }
 
-/// Longer than any wait of ours between two tries: what failed before such a gap was about a need that is
-/// gone, such as names that were taken out of the configuration again.
-const GAP: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+/// Longer than any wait between two tries, be it for a limit of a week or for a timer that runs once in
+/// one: what failed before such a gap was about a need that is gone, such as names that were taken out of
+/// the configuration again.
+const GAP: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// True if what failed then may be about what is needed now.
 pub fn is_of_now(at: Timestamp, now: Timestamp) -> bool {
@@ -118,16 +120,10 @@ pub fn troubles<'a>(
 ) -> Option<(Trouble, Option<Trouble>)> {
     let mut all: Option<Trouble> = None;
     let mut theirs: Option<Trouble> = None;
-    let mut away = false;
     for one in failed {
         add(&mut all, one);
-        away |= one.local;
         if one.theirs {
             add(&mut theirs, one);
-            // Hours without a network are not counted as the CA's.
-            if let Some(theirs) = theirs.as_mut().filter(|_| std::mem::take(&mut away)) {
-                theirs.first = one.at;
-            }
         }
     }
     all.map(|all| (all, theirs))
@@ -424,16 +420,18 @@ mod tests {
             rehearsed: false,
         };
         type Case<'a> = (&'a [(u32, Option<u32>)], usize);
-        let table: [Case<'_>; 6] = [
+        let table: [Case<'_>; 7] = [
             (&[], 0),
-            (&[(47, None)], 1),
-            (&[(49, None)], 0),
+            (&[(191, None)], 1),
+            (&[(193, None)], 0),
             // Names that were wrong for a day, weeks ago; then the CA is down.
             (&[(1128, None), (1127, None), (2, None)], 1),
             // Each day, for two weeks.
             (&[(88, None), (66, None), (44, None), (22, None)], 4),
-            // It was asked to wait for five days.
-            (&[(160, None), (140, Some(20)), (1, None)], 3),
+            // Each week.
+            (&[(505, None), (337, None), (169, None), (1, None)], 4),
+            // It was asked to wait for seven days, and the timer runs each week.
+            (&[(340, None), (330, Some(162)), (1, None)], 3),
         ];
         for (all, want) in table {
             let all: Vec<_> = all
@@ -474,21 +472,6 @@ mod tests {
             let wait = next_try(&trouble, None, MIDDLE).since(START);
             assert_eq!(wait, want, "{trouble:?}");
         }
-        // Nor is it counted how long it lasted.
-        let at = |hours: u32, local| Failed {
-            at: START + HOUR * hours,
-            ..failed(local)
-        };
-        let night = [
-            at(0, false),
-            at(1, true),
-            at(12, true),
-            at(13, false),
-            at(14, false),
-        ];
-        let (_, theirs) = troubles(&night).expect("some");
-        let theirs = theirs.expect("three are the CA's");
-        assert_eq!((theirs.failures, theirs.first), (3, START + HOUR * 13));
     }
 
     proptest! {

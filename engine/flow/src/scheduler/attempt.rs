@@ -8,10 +8,9 @@ use waxwing_acme::ari::RenewalInfo;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
-use waxwing_core::time::Timestamp;
 
 use super::desk::Wanted;
-use super::{Contacted, Counter, Shift, WIDTH};
+use super::{Shift, WIDTH};
 use crate::abandon;
 use crate::advice::{self, Trouble};
 use crate::budget;
@@ -23,8 +22,9 @@ use crate::run::{OrderTerms, Run, Stage};
 use crate::session::CaSession;
 
 /// An order of an earlier run is taken up for so long. What an older one has given, or would give, is no
-/// new certificate any more: a forced renewal that failed leaves one until the next one is due.
-const OLDEST_ORDER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// new certificate any more: a forced renewal that failed leaves one until the next one is due. Longer than
+/// a CA may ask to wait.
+const OLDEST_ORDER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 impl Shift<'_> {
     /// One certificate at one CA, resumed if the journal has an order that still fits.
@@ -40,16 +40,13 @@ impl Shift<'_> {
         let _room = counter.room.acquire().await;
         let opened = counter.session.get_or_init(async || {
             let ports = self.ports.session.clone();
-            let began = self.now();
-            let opened = CaSession::open(ports, profile, &self.settings.account).await;
-            if let Ok(session) = &opened {
-                if let Some(kept) = budget::requests(self.history(), &profile.name) {
-                    session.resume_pace(kept);
-                }
-                if let Some((at, _)) = session.heard() {
-                    let took = self.now().since(began);
-                    self.answered(&counter, profile, (at, took)).await;
-                }
+            let heard = Some(Arc::clone(&self.heard));
+            let account = &self.settings.account;
+            let opened = CaSession::open_heard(ports, profile, account, heard).await;
+            if let Ok(session) = &opened
+                && let Some(kept) = budget::requests(self.history(), &profile.name)
+            {
+                session.resume_pace(kept);
             }
             opened
         });
@@ -58,7 +55,6 @@ impl Shift<'_> {
             () = self.stop.requested() => return Err(Failure::Stopped),
             opened = opened => opened.as_ref().map_err(Clone::clone)?,
         };
-        let silent = session.heard().is_none();
         let name = &certificate.name;
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;
@@ -118,16 +114,6 @@ impl Shift<'_> {
             challenge_retry: profile.quirks.challenge_retry,
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
-        // What it answered before the network went away says nothing about now.
-        let cut_off = driven
-            .ending
-            .result
-            .as_ref()
-            .err()
-            .and_then(Failure::silence);
-        if let Some(heard) = session.heard().filter(|_| silent && cut_off.is_none()) {
-            self.answered(&counter, profile, heard).await;
-        }
         driven.ending.notes.splice(0..0, notes);
         if let Some(received) = driven.rehearsed.take() {
             let mut all = self
@@ -142,24 +128,6 @@ impl Shift<'_> {
             self.fresh(name, profile, &issued.facts);
         }
         Ok(driven)
-    }
-
-    /// Notes that a CA has answered, when, and how long that took. Whoever asks a moment later whether it
-    /// can be reached need not ask again.
-    async fn answered(
-        &self,
-        counter: &Counter,
-        profile: &CaProfile,
-        (at, took): (Timestamp, Duration),
-    ) {
-        self.sight(&profile.name, Ok(took));
-        let mut contact = counter.contact.lock().await;
-        if contact.as_ref().is_none_or(|known| known.at < at) {
-            *contact = Some(Contacted {
-                at,
-                result: Ok(took),
-            });
-        }
     }
 
     /// Gives up an order of an earlier run at this CA with which nobody goes on. One at another CA is

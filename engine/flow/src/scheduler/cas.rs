@@ -1,7 +1,6 @@
 //! One CA of the list after the other, as far as the policy of fail-over goes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use tracing::Instrument;
@@ -20,17 +19,25 @@ use waxwing_core::time::Timestamp;
 
 use super::preflight::Preflight;
 use super::rehearsal::stage;
-use super::{Contacted, Job, Shift, Wanted};
+use super::{Job, Shift, Wanted};
 use crate::budget;
 use crate::certificate::StoredVersion;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
-use crate::history::{ClosedAttempt, ClosedResult, Sighting};
+use crate::heard::Answer;
+use crate::history::{ClosedAttempt, ClosedResult};
 use crate::report::{CaFailure, CertificateReport, Outcome, Progress};
 use crate::tally;
 
 /// Most CAs that are asked whether the network is there.
 const MOST_WITNESSES: usize = 2;
+
+/// For so long the answer of a CA in this run proves that the network is there.
+const ANSWER_COUNTS: Duration = Duration::from_secs(5);
+
+/// For so long a CA that did not answer is not asked again whether it does. Many certificates fail at
+/// once when a network goes away, and each look at a silent host takes long.
+const SILENCE_COUNTS: Duration = Duration::from_secs(60);
 
 /// What is known of a certificate before a CA is chosen.
 pub(super) struct Case<'a> {
@@ -154,11 +161,12 @@ impl Shift<'_> {
             if failure.class() == FailureClass::Cancelled {
                 return (Outcome::Failed(Some(failure)), driven_once);
             }
+            let fell_silent = self.now();
             let (failure, elsewhere) = self.whose(&list, profile, failure).await;
             // Who was asked whether the network is there is not part of the attempt.
             let _of_witnesses = tally::take();
             let theirs = failure.is_about_the_ca();
-            self.note_failure(&mut case, profile, report, started, &failure);
+            self.note_failure(&mut case, profile, report, (started, fell_silent), &failure);
             tried.insert(profile.name.clone());
             if !theirs {
                 report.next_try = self.next_run(&list, &case);
@@ -244,7 +252,7 @@ impl Shift<'_> {
         tried: &BTreeSet<CaName>,
     ) -> choose::Choice<'s> {
         let spent = self.spent(&case.job.certificate);
-        let down = self.down();
+        let down = self.heard.down();
         let circumstances = self.circumstances(&spent, &down);
         let mut standings = if self.rehearsal {
             BTreeMap::new()
@@ -439,40 +447,31 @@ impl Shift<'_> {
     /// away says nothing.
     async fn contact(&self, profile: &CaProfile) -> Result<Duration, Option<CaError>> {
         let counter = self.counter(profile).await;
-        let mut known = counter.contact.lock().await;
+        let mut unheard = counter.unheard.lock().await;
         let now = self.now();
-        if let Some(contact) = known.as_ref()
-            && contact.at <= now
-            && now.since(contact.at) <= contact.good_for()
+        let fresh = |at: Timestamp, good_for| at <= now && now.since(at) <= good_for;
+        let answer = self.heard.last(&profile.name);
+        if let Some(answer) = answer.filter(|answer| fresh(answer.at, ANSWER_COUNTS)) {
+            return Ok(answer.took);
+        }
+        if let Some((at, cause)) = unheard.as_ref()
+            && fresh(*at, SILENCE_COUNTS)
+            && answer.is_none_or(|answer| answer.at <= *at)
         {
-            return contact.result.clone();
+            return Err(cause.clone());
         }
         let result = self.desk.contact(self, profile).await;
-        // What keeps a witness silent may be this machine.
-        if let Ok(took) = &result {
-            self.sight(&profile.name, Ok(*took));
+        let at = self.now();
+        match &result {
+            Ok(took) => {
+                let (took, well) = (*took, true);
+                self.heard
+                    .answered(&profile.name, Answer { at, took, well });
+            }
+            // What keeps a witness silent may be this machine.
+            Err(cause) => *unheard = Some((at, cause.clone())),
         }
-        *known = Some(Contacted {
-            at: self.now(),
-            result: result.clone(),
-        });
         result
-    }
-
-    /// Notes what came of talking to a CA.
-    pub(super) fn sight(&self, ca: &CaName, result: Result<Duration, String>) {
-        if result.is_ok() {
-            let down = self.down_since.lock();
-            down.unwrap_or_else(PoisonError::into_inner).remove(ca);
-        }
-        let sighting = Sighting {
-            ca: ca.clone(),
-            at: self.now(),
-            result,
-        };
-        if let Err(error) = self.ports.history.sight(&sighting) {
-            tracing::warn!(ca = %ca, cause = %error, "what a CA answered could not be noted");
-        }
     }
 
     fn note_failure(
@@ -480,7 +479,7 @@ impl Shift<'_> {
         case: &mut Case<'_>,
         profile: &CaProfile,
         report: &CertificateReport,
-        started: Timestamp,
+        (started, ended): (Timestamp, Timestamp),
         failure: &Failure,
     ) {
         if self.rehearsal {
@@ -501,7 +500,8 @@ impl Shift<'_> {
             rehearsed: false,
         };
         if failed.theirs && class == FailureClass::Transient {
-            self.sight(&profile.name, Err(failure.lines().join(": ")));
+            let cause = failure.lines().join(": ");
+            self.heard.silent(&profile.name, ended, cause);
         }
         let result = ClosedResult::Failed {
             class,

@@ -17,6 +17,7 @@ use waxwing_core::settings::AccountSettings;
 use super::{AccountFrom, CaSession, Conversation, SessionPorts, passes, policy, stored_directory};
 use crate::account::{Drift, drift};
 use crate::failure::{CaError, Failure};
+use crate::heard::{Answer, Heard};
 use crate::pace::Pace;
 use crate::ports::{AccountRecord, LockGuard, Policy, StoreErrorKind};
 use crate::tally;
@@ -50,14 +51,21 @@ pub(super) struct Opening<'a> {
     pub(super) ports: &'a SessionPorts,
     pub(super) profile: &'a CaProfile,
     pub(super) policy: Policy,
+    /// Who is told of each answer.
+    pub(super) heard: Option<Arc<Heard>>,
 }
 
 impl<'a> Opening<'a> {
-    pub(super) fn new(ports: &'a SessionPorts, profile: &'a CaProfile) -> Self {
+    pub(super) fn new(
+        ports: &'a SessionPorts,
+        profile: &'a CaProfile,
+        heard: Option<Arc<Heard>>,
+    ) -> Self {
         Self {
             ports,
             profile,
             policy: policy(profile),
+            heard,
         }
     }
 
@@ -137,7 +145,17 @@ impl<'a> Opening<'a> {
             let error = match self.ports.http.send(request, &self.policy).await {
                 Err(error) => CaError::Transport(error),
                 Ok(response) => match Directory::read(url, &response) {
-                    Ok(directory) => return Ok(directory),
+                    Ok(directory) => {
+                        if let Some(heard) = &self.heard {
+                            let answer = Answer {
+                                at: self.ports.clock.now(),
+                                took: response.elapsed,
+                                well: true,
+                            };
+                            heard.answered(&self.profile.name, answer);
+                        }
+                        return Ok(directory);
+                    }
                     Err(error) => CaError::Answer(error),
                 },
             };
@@ -231,9 +249,7 @@ impl<'a> Opening<'a> {
             refused: AtomicU32::new(0),
             kept: AtomicU64::new(0),
             copied: AtomicBool::new(copied),
-            heard: Mutex::new(
-                (!copied && note.is_none()).then(|| (self.ports.clock.now(), Duration::ZERO)),
-            ),
+            heard: self.heard.clone(),
             note,
             protocol: Mutex::new(Session::new(directory, self.ports.user_agent.clone())),
         }

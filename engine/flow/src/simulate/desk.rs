@@ -15,7 +15,7 @@ use super::world::World;
 use crate::budget;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
-use crate::history::Sighting;
+use crate::heard::Answer;
 use crate::machine::effect::{Ending, Issued};
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::scheduler::{Desk, Shift, Wanted};
@@ -125,12 +125,12 @@ impl Desk for Stage {
             });
         }
         // Whoever could be talked to is not down any more, as a session notes it.
-        let seen = Sighting {
-            ca: ca.clone(),
+        let answer = Answer {
             at: now,
-            result: Ok(Duration::from_millis(200)),
+            took: Duration::from_millis(200),
+            well: true,
         };
-        shift.history().sight(&seen).map_err(Failure::Store)?;
+        shift.heard().answered(ca, answer);
         self.asked(ca, OPENING - 1);
         let names: Vec<String> = certificate
             .domains

@@ -12,6 +12,7 @@ use waxwing_core::disturbance::Dice;
 use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
+use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::{Stored, hold};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
@@ -61,6 +62,8 @@ pub(super) struct State {
     /// Looked up only, never walked through.
     budgets: HashMap<BudgetKey, Bucket>,
     down: BTreeMap<CaName, Timestamp>,
+    /// When this machine was cut off, and when it was not any more, as far as a CA is down.
+    reached: Vec<(Timestamp, bool)>,
     /// Orders that wait to be gone on with.
     pub(super) open: BTreeMap<CertificateName, OpenOrder>,
     pub(super) finished: Vec<(CertificateName, Finished)>,
@@ -95,6 +98,7 @@ impl World {
             kept: BTreeMap::new(),
             budgets: HashMap::new(),
             down: BTreeMap::new(),
+            reached: Vec::new(),
             open: BTreeMap::new(),
             finished: Vec::new(),
             judge: Judge::default(),
@@ -258,8 +262,14 @@ impl World {
         })
     }
 
-    pub(super) fn down_since(&self) -> BTreeMap<CaName, Timestamp> {
-        self.state().down.clone()
+    pub(super) fn down_since(&self) -> BTreeMap<CaName, Down> {
+        let state = self.state();
+        let down = state.down.iter().map(|(ca, since)| {
+            let away = Away::behind(*since, state.reached.iter().copied());
+            let since = *since;
+            (ca.clone(), Down { since, away })
+        });
+        down.collect()
     }
 
     pub(super) fn spent(
@@ -369,6 +379,17 @@ impl Entropy for World {
     }
 }
 
+impl State {
+    /// Keeps whether somebody could be reached at that moment, for as long as it matters.
+    fn reach(&mut self, at: Timestamp, cut_off: bool) {
+        if self.down.is_empty() {
+            self.reached.clear();
+        } else if self.reached.last().is_some_and(|(_, last)| *last) != cut_off {
+            self.reached.push((at, cut_off));
+        }
+    }
+}
+
 struct Guard;
 
 impl LockGuard for Guard {}
@@ -376,6 +397,7 @@ impl LockGuard for Guard {}
 impl History for World {
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
         let mut state = self.state();
+        state.reach(attempt.ended, attempt.result.is_cut_off());
         let kept = state.kept.entry(attempt.certificate.clone()).or_default();
         let past = &mut kept.past;
         match &attempt.result {
@@ -459,10 +481,11 @@ impl History for World {
                 since.or_insert(sighting.at);
             }
         }
+        state.reach(sighting.at, false);
         Ok(())
     }
 
-    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+    fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
         Ok(Self::down_since(self))
     }
 

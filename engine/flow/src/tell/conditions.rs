@@ -285,7 +285,10 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
         not_after: current.not_after,
         due: &due,
     };
-    let step = alert::step(0, Some(in_place), scene.now)?;
+    // What failed for a need of long ago says nothing about why it ends now.
+    let failures = ladder::in_a_row(&past.failed, scene.now).len();
+    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let step = alert::step(failures, Some(in_place), scene.now)?;
     let number = match step {
         Step::EndsSoon(nth) => 1 + u32::from(nth),
         Step::Expired => u32::from(u8::MAX),
@@ -299,8 +302,7 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     about(certificate, scene, &mut event);
     why(certificate, scene, &mut event);
     event.step = Some(step.as_str().to_owned());
-    // What failed for a need of long ago says nothing about why it ends now.
-    event.count = u32::try_from(ladder::in_a_row(&past.failed, scene.now).len()).ok();
+    event.count = Some(failures);
     event.needs_person = true;
     Some(Condition {
         step: number,
@@ -436,22 +438,22 @@ fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         .map(|at_ca| (&at_ca.ca, &at_ca.failure))
         .collect();
     let mut found = Vec::new();
-    for (ca, since) in scene.down_since {
+    for (ca, outage) in scene.down_since {
         let failure = seen.iter().find(|(failed, _)| *failed == ca);
         let causes = match failure {
             Some((_, failure)) => failure.lines(),
-            None => match seen_lately(ca, *since, scene) {
+            None => match seen_lately(ca, outage.since, scene) {
                 Some(causes) => causes,
                 None => continue,
             },
         };
-        let down = scene.now.since(*since);
+        let down = outage.lasted(scene.now);
         if down < scene.settings.failover.after {
             continue;
         }
         let longer = LONG_DOWN.iter().filter(|long| down >= **long).count();
         let mut event = Event::new(EventKind::CaOutage, Change::Began, ca.as_str());
-        event.since = Some(*since);
+        event.since = Some(outage.since);
         event.causes = chain(causes);
         event.hint = failure.and_then(|(_, failure)| failure.hint());
         let of_list = scene.settings.certificates.iter();

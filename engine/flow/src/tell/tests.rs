@@ -57,7 +57,7 @@ struct Machine {
     events: Vec<Event>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
-    down_since: BTreeMap<CaName, Timestamp>,
+    down_since: BTreeMap<CaName, Down>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
     replacing: Option<Replacing>,
@@ -282,9 +282,9 @@ fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
         (56.1, 1, &[]),
         (57.0, 2, &[]),
         (58.0, 3, &["failed worse"]),
+        (60.5, 6, &["expiry-near began"]),
         (74.0, 20, &[]),
-        (75.5, 21, &["expiry-near began"]),
-        (75.6, 21, &[]),
+        (75.5, 21, &[]),
         (76.5, 22, &["expiry-near worse"]),
         (83.5, 29, &["expiry-near worse"]),
         (87.5, 33, &["expiry-near worse"]),
@@ -314,7 +314,7 @@ fn what_failed_for_a_need_that_is_gone_is_over_and_hides_nothing() {
     };
     assert_eq!(at(1, "rejected", 10.0, 10.0), ["failed began"]);
     assert_eq!(at(4, "rejected", 10.2, 10.2), ["failed worse"]);
-    assert_eq!(at(4, "rejected", 10.2, 13.0), ["failed over"]);
+    assert_eq!(at(4, "rejected", 10.2, 19.0), ["failed over"]);
     assert_eq!(at(1, "transient", 57.0, 57.0), ["failed began"]);
 }
 

@@ -25,6 +25,10 @@ pub(crate) struct Ca {
     pub(crate) issued: usize,
     /// Nothing listens.
     pub(crate) down: bool,
+    /// So many requests are answered until nothing listens any more.
+    pub(crate) left: Option<usize>,
+    /// When it has answered.
+    pub(crate) answers: Vec<Timestamp>,
     /// These names are authorized already.
     pub(crate) proved: BTreeSet<String>,
     /// These names are refused when they are looked at.
@@ -85,6 +89,8 @@ impl Ca {
             orders: Vec::new(),
             issued: 0,
             down: false,
+            left: None,
+            answers: Vec::new(),
             proved: BTreeSet::new(),
             refused: BTreeSet::new(),
             refuses_orders: None,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
@@ -167,7 +168,7 @@ impl History for World {
         })
     }
 
-    fn down_since(&self) -> Result<BTreeMap<CaName, Timestamp>, StoreError> {
+    fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
         self.disk("read the sightings of", "all CAs", |state| {
             let mut down = BTreeMap::new();
             for sighting in &state.memory.sightings {
@@ -180,7 +181,17 @@ impl History for World {
                     }
                 }
             }
-            down
+            let attempts = state.memory.attempts.iter();
+            let mut moments: Vec<_> = attempts
+                .map(|attempt| (attempt.ended, attempt.result.is_cut_off()))
+                .chain(state.memory.sightings.iter().map(|seen| (seen.at, false)))
+                .collect();
+            moments.sort_unstable();
+            let down = down.into_iter().map(|(ca, since)| {
+                let away = Away::behind(since, moments.iter().copied());
+                (ca, Down { since, away })
+            });
+            down.collect()
         })
     }
 

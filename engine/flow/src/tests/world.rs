@@ -374,7 +374,11 @@ impl HttpClient for World {
             let host = url.trim_start_matches("https://").split('/').next();
             let ca = host.and_then(|host| cas.get_mut(host.trim_end_matches(".example")));
             match ca {
-                Some(ca) if !ca.down => ca.answer(&request, dns, self.now()),
+                Some(ca) if !ca.down && ca.left != Some(0) => {
+                    ca.left = ca.left.map(|left| left - 1);
+                    ca.answers.push(self.now());
+                    ca.answer(&request, dns, self.now())
+                }
                 _ => return Err(broken(TransportStage::Connect)),
             }
         };

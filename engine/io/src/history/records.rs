@@ -80,6 +80,15 @@ impl SqliteHistory {
         self.rows(sql, values, sighting)
     }
 
+    /// A number that is another one after anybody else has written to this history: another process.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn written_elsewhere(&self) -> Result<i64, StoreError> {
+        let found = self.rows("PRAGMA data_version", [], |row| row.get(0))?;
+        Ok(found.first().copied().unwrap_or_default())
+    }
+
     /// The last time a CA was talked to.
     ///
     /// # Errors

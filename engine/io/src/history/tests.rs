@@ -3,6 +3,7 @@
 use waxwing_core::ca::choose::Because;
 use waxwing_core::due::Suggestion;
 use waxwing_core::name::PluginName;
+use waxwing_core::outage::{Away, Down};
 use waxwing_core::time::Window;
 use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
 
@@ -176,9 +177,65 @@ fn a_ca_is_down_since_the_first_failure_behind_its_last_answer() {
     sight("two", 3, false);
     sight("two", 4, true);
     let down = history.down_since().expect("read");
-    assert_eq!(down, BTreeMap::from([(ca_name("one"), NOW + HOUR * 2)]));
+    let one = Down {
+        since: NOW + HOUR * 2,
+        away: Away::default(),
+    };
+    assert_eq!(down, BTreeMap::from([(ca_name("one"), one)]));
     history.prune(NOW + HOUR * 9).expect("pruned");
     assert_eq!(history.down_since().expect("read"), down);
+}
+
+#[test]
+fn what_another_process_writes_is_noticed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ours = SqliteHistory::open(folder.path()).expect("a new one");
+    let other = SqliteHistory::open(folder.path()).expect("the same");
+    let failed = attempt("shop", "one", 0, failed_with(FailureClass::Transient, None));
+    let number = || ours.written_elsewhere().expect("read");
+    let before = number();
+    ours.record(&failed).expect("written");
+    assert_eq!(number(), before);
+    other.down_since().expect("read");
+    assert_eq!(number(), before);
+    other.record(&failed).expect("written");
+    assert_ne!(number(), before);
+}
+
+#[test]
+fn hours_in_which_nobody_was_reached_are_not_those_of_a_ca() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let record = |hours, class, local| {
+        let result = ClosedResult::Failed {
+            class,
+            theirs: false,
+            firm: false,
+            local,
+            until: None,
+            causes: Vec::new(),
+        };
+        let attempt = attempt("blog", "other", hours, result);
+        history.record(&attempt).expect("written");
+    };
+    let lasted = |hours: u32| {
+        let down = history.down_since().expect("read");
+        down[&ca_name("one")].lasted(NOW + HOUR * hours)
+    };
+    let sighting = Sighting {
+        ca: ca_name("one"),
+        at: NOW + HOUR,
+        result: Err("refused".to_owned()),
+    };
+    history.sight(&sighting).expect("written");
+    assert_eq!(lasted(3), HOUR * 2);
+    // Another certificate at another CA found no network.
+    record(3, FailureClass::Transient, true);
+    assert_eq!(lasted(9), HOUR * 2);
+    // The provider failed, so that it was reached; then a secret could not be read.
+    record(9, FailureClass::Transient, false);
+    record(10, FailureClass::Misconfigured, true);
+    assert_eq!(lasted(11), HOUR * 4);
 }
 
 #[test]
@@ -362,8 +419,8 @@ fn bring_one_forward(version: i64, fixture: &str) {
     assert_eq!(chosen, Some(Timestamp::from_unix(1_799_050_000)));
     let down = history.down_since().expect("read");
     assert_eq!(
-        down.get(&ca_name("first")),
-        Some(&Timestamp::from_unix(1_795_003_601))
+        down.get(&ca_name("first")).map(|down| down.since),
+        Some(Timestamp::from_unix(1_795_003_601))
     );
     let key = BudgetKey {
         owner: "first".to_owned(),

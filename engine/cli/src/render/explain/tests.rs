@@ -4,6 +4,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
+use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::profiles;
 use waxwing_core::retry::ladder::Trouble;
@@ -191,7 +192,10 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         }),
         not_before: Some(at(6_000)),
         own_wait: true,
-        down_since: Some(at(-7_200)),
+        down_since: Some(Down {
+            since: at(-7_200),
+            away: Away::default(),
+        }),
         ..Standing::default()
     };
     let profile: CaProfile = profiles::shipped()

@@ -1,11 +1,13 @@
 //! What is told of a CA, whatever certificate it is for.
 
+use waxwing_core::outage::Away;
+
 use super::*;
 
 #[test]
 fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
     let mut machine = Machine::new();
-    machine.down_since = BTreeMap::from([(ca("first"), start())]);
+    machine.down_since = BTreeMap::from([(ca("first"), down(start()))]);
     let failed = || {
         let failure = CaFailure {
             ca: ca("first"),
@@ -63,7 +65,7 @@ fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip()
     };
     let silent = || Err("it did not answer: refused".to_owned());
     let up = || Ok(Duration::from_millis(80));
-    machine.down_since = BTreeMap::from([(ca("first"), at(1.0))]);
+    machine.down_since = BTreeMap::from([(ca("first"), down(at(1.0)))]);
     // Day of the run, day of the last look, what is told.
     let table: &[(f64, f64, &[&str])] = &[
         (1.0, 1.0, &[]),
@@ -88,4 +90,11 @@ fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip()
     machine.last_seen = vec![look(9.04, up())];
     assert_eq!(machine.run(9.05, &idle()), ["ca-outage over"]);
     assert_eq!(machine.run(9.06, &idle()), [""; 0]);
+}
+
+fn down(since: Timestamp) -> Down {
+    Down {
+        since,
+        away: Away::default(),
+    }
 }

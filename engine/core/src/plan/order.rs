@@ -1,0 +1,81 @@
+//! In which order certificates are renewed in one run: where what a CA allows is short, those behind
+//! have to wait.
+
+use super::{Action, IssueReason};
+use crate::due::Urgency;
+use crate::time::Timestamp;
+
+/// The place of a certificate in a run; the smallest one is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(Need, Option<Timestamp>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    /// What is served now is worth nothing.
+    Revoked,
+    /// It has run out, or does so soon.
+    Urgent,
+    /// There is none in the form that is wanted: nobody has had it yet, so that it may wait for those
+    /// that somebody has.
+    New,
+    /// There is time.
+    Due,
+}
+
+/// The place of a certificate with which that is done, if the one in place ends at `ends`.
+pub const fn place(action: &Action, ends: Option<Timestamp>) -> Place {
+    let need = match action {
+        Action::Issue(IssueReason::Revoked) => Need::Revoked,
+        Action::Issue(_) => Need::New,
+        Action::Renew {
+            urgency: Urgency::Emergency | Urgency::Expired,
+            ..
+        } => Need::Urgent,
+        Action::Renew { .. }
+        | Action::Install { .. }
+        | Action::Keep { .. }
+        | Action::Gone { .. } => Need::Due,
+    };
+    Place(need, ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::due::{Because, Due};
+
+    #[test]
+    fn what_somebody_misses_first_comes_first() {
+        let day = |days: u32| {
+            Timestamp::from_unix(1_795_000_000) + std::time::Duration::from_secs(86_400) * days
+        };
+        let renew = |urgency, ends: u32| {
+            let due = Due {
+                at: day(0),
+                because: Because::DaysAfterIssue(55),
+                safe_until: day(ends),
+                warning: None,
+            };
+            let action = Action::Renew {
+                due,
+                urgency,
+                not_after: day(ends),
+            };
+            (action, Some(day(ends)))
+        };
+        let in_order = [
+            (Action::Issue(IssueReason::Revoked), Some(day(80))),
+            renew(Urgency::Expired, 1),
+            renew(Urgency::Emergency, 5),
+            renew(Urgency::Emergency, 9),
+            (Action::Issue(IssueReason::Never), None),
+            (Action::Issue(IssueReason::Damaged), Some(day(4))),
+            (Action::Issue(IssueReason::Staging), Some(day(90))),
+            renew(Urgency::Due, 30),
+            renew(Urgency::None, 60),
+        ];
+        let places = in_order.map(|(action, ends)| place(&action, ends));
+        assert!(places.is_sorted(), "{places:?}");
+        assert!(places.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}
