@@ -24,7 +24,7 @@ use crate::certificate::{CertificateFacts, InventoryEntry};
 use crate::failure::CaError;
 use crate::history::{Advice, Past};
 use crate::ports::History;
-use crate::session::{self, SessionPorts};
+use crate::session::{self, SessionPorts, greeting};
 
 /// Requests for advice at the same time, at all CAs together.
 const WIDTH: usize = 8;
@@ -255,7 +255,7 @@ async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, Str
     let stored = session::stored_directory(ports, profile, &profile.directories);
     let directory: Directory = match stored {
         Some(stored) => stored.directory,
-        None => match session::greet(ports, profile).await {
+        None => match greeting::greet(ports, profile).await {
             Ok(greeting) => greeting.directory,
             Err(failure) => return Err(failure.lines().join(": ")),
         },

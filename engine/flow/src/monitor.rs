@@ -18,7 +18,8 @@ use crate::failure::Failure;
 use crate::history::Sighting;
 use crate::ports::History;
 use crate::scheduler::cas::{host_of, without_port};
-use crate::session::{SessionPorts, greet, stored_directory};
+use crate::session::greeting::greet;
+use crate::session::{SessionPorts, stored_directory};
 
 /// For so long a look says how a CA is doing.
 const HOLDS: Duration = Duration::from_secs(26 * 60 * 60);
