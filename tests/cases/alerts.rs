@@ -223,3 +223,133 @@ fn a_certificate_that_ends_soon_is_told_at_each_threshold_once_and_when_it_is_re
     scene.run(&["renew", "--now"], 0, &[ten, five, over]);
     scene.run(&["renew", "--now"], 0, &[ten, five, over]);
 }
+
+#[test]
+fn a_revocation_that_is_owed_is_told_once_again_after_three_tries_and_when_it_is_settled() {
+    let scene = Scene::new();
+    let of_shop = certificate("shop", &["www.example.com"]);
+    scene.configure("not-revoked", "", &of_shop);
+    scene.run(&["renew"], 0, &[]);
+    let fault = |class, what| scene.ca().fault(Fault::always(class, what));
+    fault(Class::Revoke, What::CloseBefore);
+    let first = "the old certificate of shop not revoked; nothing to do yet";
+    let replace = ["revoke", "shop", "--replace", "--reason", "key-compromise"];
+    scene.run(&replace, 4, &[first]);
+    says(
+        &scene.last_text(),
+        &[
+            "has another certificate in its place, but version 1 is not revoked yet; that was asked for",
+            "failed to revoke the certificate at first",
+            "every run asks again",
+            "Look closer waxwing status shop",
+        ],
+    );
+    scene.run(&["renew"], 4, &[first]);
+    let third = "the old certificate of shop still not revoked after 3 tries; needs you";
+    scene.run(&["renew"], 4, &[first, third]);
+    scene.run(&["renew"], 4, &[first, third]);
+
+    // One line for as long as it fails alike, with the CA, the reason and the causes.
+    let history = scene.rig.waxwing(&["history", "shop"]).expect(0);
+    let history = history.says("not revoked").says("4 times since");
+    says(
+        &history.stdout,
+        &["version 1, key-compromise, passing trouble", "first"],
+    );
+    let failed = scene.rig.waxwing(&["--json", "history", "--failed"]);
+    let json: serde_json::Value = serde_json::from_str(&failed.expect(0).stdout).expect("JSON");
+    let records = json["result"]["records"].as_array().expect("a list");
+    let [record] = records.as_slice() else {
+        panic!("one line: {records:?}");
+    };
+    assert_eq!(
+        ["what", "ca", "reason", "kind"].map(|key| record[key].as_str().unwrap_or_default()),
+        ["revoke", "first", "key-compromise", "transient"]
+    );
+    assert_eq!(
+        (&record["times"], &record["version"]),
+        (&4.into(), &1.into())
+    );
+    let causes = record["causes"].as_array().expect("a list");
+    assert!(causes.len() > 1, "the whole chain: {causes:?}");
+
+    scene.ca().faults().clear();
+    let over = "shop: nothing is left to revoke; nothing to do";
+    scene.run(&["renew"], 0, &[first, third, over]);
+    scene.run(&["renew"], 0, &[first, third, over]);
+    let history = scene.rig.waxwing(&["history", "shop"]).expect(0);
+    says(
+        &history.stdout,
+        &["  revoked", "version 1, key-compromise\n"],
+    );
+    // At once, without another one.
+    scene.rig.waxwing(&["revoke", "shop", "--yes"]).expect(0);
+    let history = scene.rig.waxwing(&["history", "shop"]).expect(0);
+    says(&history.stdout, &["version 2\n"]);
+    assert_eq!(history.stdout.matches("  revoked").count(), 2);
+}
+
+#[test]
+fn what_is_owed_for_a_certificate_that_left_the_configuration_is_said_until_it_is_forgotten() {
+    let scene = Scene::new();
+    let of_shop = certificate("shop", &["www.example.com"]);
+    let other = certificate("blog", &["blog.example.com"]);
+    scene.configure("not-revoked", "", &of_shop);
+    scene.run(&["renew"], 0, &[]);
+    scene
+        .ca()
+        .fault(Fault::always(Class::Revoke, What::CloseBefore));
+    let told = "the old certificate of shop not revoked; nothing to do yet";
+    scene.run(&["revoke", "shop", "--replace"], 4, &[told]);
+    scene.configure("not-revoked", "", &other);
+    // Nobody goes on with it, and nobody is told so each hour.
+    scene.run(&["renew"], 0, &[told]);
+    let asked = scene.judge.traffic().count(Class::Revoke);
+    scene.run(&["renew"], 0, &[told]);
+    assert_eq!(scene.judge.traffic().count(Class::Revoke), asked);
+    for verb in ["status", "plan"] {
+        let said = scene.rig.waxwing(&[verb]).expect(0);
+        let text = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        says(
+            &text,
+            &[
+                "version 1 is still to be revoked, and no run does that",
+                "put shop back into the configuration to have it revoked",
+                "`waxwing forget shop` gives that up",
+            ],
+        );
+    }
+    scene.rig.waxwing(&["forget", "shop"]).expect(0);
+    let status = scene.rig.waxwing(&["status"]).expect(0);
+    assert!(!status.stdout.contains("revoked"), "{}", status.stdout);
+}
+
+#[test]
+fn requests_to_a_ca_are_a_figure_that_only_grows() {
+    let scene = Scene::new();
+    let of_shop = certificate("shop", &["www.example.com"]);
+    scene.configure("failed", "", &of_shop);
+    let figure = || {
+        let text = scene.rig.waxwing(&["metrics"]).expect(0).stdout;
+        let begin = "waxwing_ca_requests_total{ca=\"first\"} ";
+        let line = text.lines().find_map(|line| line.strip_prefix(begin));
+        line.map(|number| number.parse::<usize>().expect("a number"))
+    };
+    // What the CA has counted itself.
+    let total = || Some(scene.judge.traffic().total());
+    scene.rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(figure(), total());
+    scene.rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(figure(), total(), "nothing was due");
+    scene.rig.waxwing(&["ca", "health", "--now"]).expect(0);
+    assert_eq!(figure(), total(), "a look");
+    scene.rig.waxwing(&["revoke", "shop", "--yes"]).expect(0);
+    assert_eq!(figure(), total(), "a revocation");
+    scene
+        .ca()
+        .fault(Fault::always(Class::NewOrder, What::CloseBefore));
+    scene.rig.waxwing(&["renew", "--now"]).expect(5);
+    assert_eq!(figure(), total(), "a run that failed");
+    let text = scene.rig.waxwing(&["metrics"]).expect(0).stdout;
+    says(&text, &["# TYPE waxwing_ca_requests_total counter"]);
+}

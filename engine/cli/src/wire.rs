@@ -189,6 +189,7 @@ pub(crate) fn session(loaded: &Loaded, store: Arc<FileStore>) -> Result<SessionP
         store,
         secrets: Arc::new(secrets(loaded)),
         user_agent: user_agent.map_err(|cause| machine("failed to name ourselves", &cause))?,
+        sent: Arc::default(),
     })
 }
 

@@ -277,7 +277,8 @@ pub enum Note {
     Failure(LastFailure),
     /// An interrupted run is taken up.
     Unfinished,
-    /// An older version is still to be revoked, behind the current one that takes its place.
+    /// An older version is still to be revoked, behind the current one that takes its place; of a
+    /// certificate that is no longer configured, any version, which no run revokes.
     ToRevoke {
         /// Which.
         version: u32,
@@ -555,11 +556,12 @@ fn gone_item(stored: &Stored) -> Item {
             not_after: current.map(|current| current.not_after),
         },
         install: Vec::new(),
-        notes: stored
-            .owes
-            .then_some(Note::Unfinished)
-            .into_iter()
-            .collect(),
+        notes: {
+            let owes = stored.owes.then_some(Note::Unfinished);
+            let to_revoke = stored.to_revoke;
+            let to_revoke = to_revoke.map(|version| Note::ToRevoke { version });
+            owes.into_iter().chain(to_revoke).collect()
+        },
     }
 }
 

@@ -24,7 +24,7 @@ use crate::certificate::{CertificateFacts, InventoryEntry};
 use crate::failure::CaError;
 use crate::history::{Advice, Past};
 use crate::ports::History;
-use crate::session::{self, SessionPorts};
+use crate::session::{self, SessionPorts, greeting};
 
 /// Requests for advice at the same time, at all CAs together.
 const WIDTH: usize = 8;
@@ -120,6 +120,7 @@ pub async fn ask(
             keep(history, &question.name, &advice);
         })
         .await;
+    ports.sent.keep(history);
 }
 
 /// Keeps the answer of a CA to a question that was asked within a session.
@@ -254,7 +255,7 @@ async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, Str
     let stored = session::stored_directory(ports, profile, &profile.directories);
     let directory: Directory = match stored {
         Some(stored) => stored.directory,
-        None => match session::greet(ports, profile).await {
+        None => match greeting::greet(ports, profile).await {
             Ok(greeting) => greeting.directory,
             Err(failure) => return Err(failure.lines().join(": ")),
         },
@@ -281,6 +282,7 @@ async fn fetch(
 ) -> Result<RenewalInfo, Trouble> {
     let request = ari::request(base, id, &ports.user_agent);
     let url = request.url.clone();
+    ports.sent.count(&profile.name);
     let response = ports.http.send(request, &session::policy(profile)).await?;
     Ok(ari::read(&url, &response)?)
 }

@@ -304,6 +304,7 @@ impl Work<'_> {
             budget::keep_requests(self.ports.history.as_ref(), ca, &mut |found| {
                 self.session.keep_pace(found)
             });
+            self.ports.session.sent.keep(self.ports.history.as_ref());
         }
         Ok(())
     }

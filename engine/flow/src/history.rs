@@ -119,6 +119,48 @@ pub struct ClosedDeploy {
     pub failed: Option<FailedDeploy>,
 }
 
+/// A revocation, or a try of one, after it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedRevocation {
+    /// The run's id.
+    pub run: String,
+    /// Of which certificate.
+    pub certificate: CertificateName,
+    /// Which version was to be revoked.
+    pub version: u32,
+    /// The CA that issued it; none if it cannot be read any more.
+    pub ca: Option<CaName>,
+    /// Why, by the number of RFC 5280 section 5.3.1.
+    pub reason: Option<u8>,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// Requests that were sent to CAs for it.
+    pub requests: u32,
+    /// How it ended.
+    pub result: RevocationResult,
+}
+
+/// How a revocation ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationResult {
+    /// It is revoked.
+    Revoked,
+    /// Nobody needs to revoke it any more, or can.
+    Over {
+        /// Why, in a few words.
+        why: String,
+    },
+    /// It is not revoked.
+    Failed {
+        /// What can be done about it.
+        class: FailureClass,
+        /// The whole chain, outermost first, one line each.
+        causes: Vec<String>,
+    },
+}
+
 /// Where a certificate is brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
@@ -181,6 +223,15 @@ pub enum Recorded {
     },
     /// An attempt that ended before any CA was asked.
     Unasked,
+    /// A revocation, or a try of one.
+    Revocation {
+        /// The CA that issued the version; none if that was not known.
+        ca: Option<CaName>,
+        /// Why, by the number of RFC 5280 section 5.3.1.
+        reason: Option<u8>,
+        /// Why nobody needed to revoke it any more, if that is how it ended.
+        over: Option<String>,
+    },
     /// An installation, or a look at what is served.
     Deploy {
         /// The installer or the place, as it was called then.
@@ -208,6 +259,21 @@ pub struct Past {
     pub issued: Vec<Timestamp>,
     /// What its CA advises.
     pub advice: Option<Advice>,
+    /// The last revocation that was tried, if it has failed.
+    pub unrevoked: Option<Unrevoked>,
+}
+
+/// A version that was to be revoked and is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unrevoked {
+    /// Which.
+    pub version: u32,
+    /// How often it was tried in vain; at least 1.
+    pub tries: u32,
+    /// What can be done about the last failure, by its stable name.
+    pub class: String,
+    /// The whole chain of the last failure, outermost first.
+    pub causes: Vec<String>,
 }
 
 /// Renewal information (RFC 9773), as far as it was obtained, and when to ask again.
@@ -236,6 +302,25 @@ pub struct Sighting {
     pub at: Timestamp,
     /// How long it took to answer, or why it did not.
     pub result: Result<Duration, String>,
+}
+
+/// Where it is written down what is done, and under the name of which run.
+#[derive(Clone, Copy)]
+pub struct Chronicle<'a> {
+    /// Where.
+    pub history: &'a dyn History,
+    /// The run's id.
+    pub run: &'a str,
+}
+
+impl Chronicle<'_> {
+    /// Writes down how a revocation ended; without that the state is still right.
+    pub(crate) fn keep_revocation(&self, revocation: &ClosedRevocation) {
+        if let Err(error) = self.history.record_revocation(revocation) {
+            tracing::warn!(certificate = %revocation.certificate, cause = %error,
+                "how the revocation ended could not be noted");
+        }
+    }
 }
 
 /// Writes down how an installation ended; without that the state is still right.

@@ -27,6 +27,7 @@ pub mod report;
 pub mod revoke;
 pub mod run;
 pub mod scheduler;
+pub mod sent;
 mod served;
 pub mod session;
 pub mod simulate;

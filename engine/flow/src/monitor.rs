@@ -18,7 +18,8 @@ use crate::failure::Failure;
 use crate::history::Sighting;
 use crate::ports::History;
 use crate::scheduler::cas::{host_of, without_port};
-use crate::session::{SessionPorts, greet, stored_directory};
+use crate::session::greeting::greet;
+use crate::session::{SessionPorts, stored_directory};
 
 /// For so long a look says how a CA is doing.
 const HOLDS: Duration = Duration::from_secs(26 * 60 * 60);
@@ -62,6 +63,7 @@ impl fmt::Display for Change {
 pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfile) -> Look {
     let (look, at) = peek(ports, profile).await;
     note(history, &look, at, &[]);
+    ports.sent.keep(history);
     look
 }
 
@@ -86,6 +88,7 @@ pub async fn look_at_all(
         let others = others.map(|((other, _), _)| contact(other));
         note(history, look, *at, &others.collect::<Vec<_>>());
     }
+    ports.sent.keep(history);
     looks.into_iter().map(|(look, _)| look).collect()
 }
 

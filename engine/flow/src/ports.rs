@@ -24,7 +24,9 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
-use crate::history::{Advice, ClosedAttempt, ClosedDeploy, Past, Sighting, Unasked};
+use crate::history::{
+    Advice, ClosedAttempt, ClosedDeploy, ClosedRevocation, Past, Sighting, Unasked,
+};
 use crate::notify::{Delivered, Message, Posting, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
@@ -452,6 +454,12 @@ pub trait History: Send + Sync {
     fn record_unasked(&self, attempt: &Unasked) -> Result<(), StoreError>;
     /// Writes down how an installation, or a look at what is served, ended.
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError>;
+    /// Writes down how a revocation ended. One that failed as the one before it did, of the same version,
+    /// with the same class and the same outermost cause, SHOULD become a count of that line, with the newest
+    /// causes: every run asks again.
+    fn record_revocation(&self, revocation: &ClosedRevocation) -> Result<(), StoreError>;
+    /// Adds to how many requests were sent to each of these CAs.
+    fn count_requests(&self, sent: &BTreeMap<CaName, u64>) -> Result<(), StoreError>;
     /// What is known of every certificate of which something is known, at `now`.
     fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError>;
     /// What is known of one certificate at `now`.

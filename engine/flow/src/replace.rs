@@ -5,7 +5,9 @@
 //! ordered ([`begin`]), and the end of every run goes on from what is stored (`end`). So a run that
 //! died anywhere is finished by the next one, and nothing is ordered twice.
 
-use waxwing_core::name::{CertificateName, PluginName};
+use std::fmt;
+
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::settings::Settings;
 use waxwing_core::settings::served_at::ServedAt;
@@ -13,10 +15,12 @@ use waxwing_core::time::Timestamp;
 
 use crate::certificate::{InventoryEntry, Replacing};
 use crate::failure::Failure;
+use crate::history::{Chronicle, ClosedRevocation, RevocationResult};
 use crate::ports::{StoreError, StoreErrorKind};
 use crate::report::{Replaced, ReplacedReport, ServedReport};
 use crate::revoke::{How, RevokeError, revoke_version};
 use crate::session::SessionPorts;
+use crate::tally;
 
 /// What shows that a certificate has taken the place of another one, the best there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +51,16 @@ pub enum Over {
     Gone,
     /// It cannot be read any more, so it cannot be shown to its CA.
     Damaged(StoreError),
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired(_) => "it has expired",
+            Self::Gone => "it is not stored any more",
+            Self::Damaged(_) => "it cannot be read any more",
+        })
+    }
 }
 
 /// Judges by what is noted as installed and by what this run has seen.
@@ -159,6 +173,7 @@ pub(crate) async fn end(
     certificate: &CertificateSettings,
     served: &[ServedReport],
     chance: Chance,
+    chronicle: Chronicle<'_>,
 ) -> Option<ReplacedReport> {
     let name = &certificate.name;
     // Whoever has no wish needs no lock; one that cannot be read is told of elsewhere.
@@ -187,9 +202,28 @@ pub(crate) async fn end(
         None => Replaced::Withdrawn,
         Some(_) => match proof(certificate, &entry, served) {
             Err(lacking) => Replaced::Unproved(lacking),
-            Ok(proof) => revoke_old(ports, settings, name, &wish, proof)
-                .await
-                .unwrap_or_else(Replaced::Failed),
+            Ok(proof) => {
+                let started = ports.clock.now();
+                let work = async {
+                    let (ca, ended) = revoke_old(ports, settings, name, &wish, proof).await;
+                    (ca, ended, tally::take())
+                };
+                let (ca, ended, requests) = tally::counted(work).await;
+                if let Some(result) = result(&ended) {
+                    chronicle.keep_revocation(&ClosedRevocation {
+                        run: chronicle.run.to_owned(),
+                        certificate: name.clone(),
+                        version: wish.version,
+                        ca,
+                        reason: wish.reason,
+                        started,
+                        ended: ports.clock.now(),
+                        requests,
+                        result,
+                    });
+                }
+                ended
+            }
         },
     };
     let over = matches!(
@@ -203,41 +237,61 @@ pub(crate) async fn end(
     Some(report(&wish, new, ended))
 }
 
+/// How a revocation ended, for the history; none if none was tried.
+fn result(ended: &Replaced) -> Option<RevocationResult> {
+    Some(match ended {
+        Replaced::Revoked { .. } => RevocationResult::Revoked,
+        Replaced::Over { why, .. } => RevocationResult::Over {
+            why: why.to_string(),
+        },
+        Replaced::Failed(error) => RevocationResult::Failed {
+            class: error.class(),
+            causes: error.lines(),
+        },
+        Replaced::Withdrawn | Replaced::Waiting | Replaced::Unproved(_) => return None,
+    })
+}
+
+/// Revokes the version of a wish. Answers with the CA that issued it, if that can be read.
 async fn revoke_old(
     ports: &SessionPorts,
     settings: &Settings,
     name: &CertificateName,
     wish: &Replacing,
     proof: Proof,
-) -> Result<Replaced, RevokeError> {
+) -> (Option<CaName>, Replaced) {
+    let over = |proof, why| Replaced::Over { proof, why };
     let old = match ports.store.version(name, wish.version) {
         Ok(Some(old)) => old,
-        Ok(None) => {
-            let why = Over::Gone;
-            return Ok(Replaced::Over { proof, why });
-        }
+        Ok(None) => return (None, over(proof, Over::Gone)),
         // It is of no use to ask for it again in each run.
         Err(error) if error.kind == StoreErrorKind::Corrupt => {
-            let why = Over::Damaged(error);
-            return Ok(Replaced::Over { proof, why });
+            return (None, over(proof, Over::Damaged(error)));
         }
-        Err(error) => return Err(RevokeError::Failed(Failure::Store(error))),
+        Err(error) => {
+            let error = RevokeError::Failed(Failure::Store(error));
+            return (None, Replaced::Failed(error));
+        }
     };
     let (ca, not_after) = (old.origin.ca.clone(), old.facts.not_after);
     if not_after <= ports.clock.now() {
-        let why = Over::Expired(not_after);
-        return Ok(Replaced::Over { proof, why });
+        return (Some(ca), over(proof, Over::Expired(not_after)));
     }
-    let how = if old.revoked.is_some() {
-        How::Before
-    } else {
-        revoke_version(ports, settings, &old, wish.reason).await?
+    let revoked = match old.revoked {
+        Some(_) => Ok(How::Before),
+        None => revoke_version(ports, settings, &old, wish.reason).await,
     };
-    tracing::info!(certificate = %name, ca = %ca, version = wish.version, "revoked");
-    Ok(Replaced::Revoked {
-        ca,
-        not_after,
-        how,
-        proof,
-    })
+    let ended = match revoked {
+        Ok(how) => {
+            tracing::info!(certificate = %name, ca = %ca, version = wish.version, "revoked");
+            Replaced::Revoked {
+                ca: ca.clone(),
+                not_after,
+                how,
+                proof,
+            }
+        }
+        Err(error) => Replaced::Failed(error),
+    };
+    (Some(ca), ended)
 }

@@ -14,8 +14,10 @@ use waxwing_core::time::Timestamp;
 
 use crate::certificate::{InventoryEntry, RevokedMark, StoredVersion};
 use crate::failure::{CaError, Failure};
+use crate::history::{Chronicle, ClosedRevocation, RevocationResult};
 use crate::ports::AccountRecord;
 use crate::session::{CaSession, Conversation, Repeat, SessionPorts, lock_account};
+use crate::tally;
 
 /// What somebody wants revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,12 +153,13 @@ impl From<Failure> for RevokeError {
 
 /// Revokes the current version and notes it, so that the next run issues another one.
 ///
-/// It can be asked for again after a lost answer: a certificate that is revoked already is no
+/// What the CA was asked is written into the history, however it ended. It can be asked for again after a lost answer: a certificate that is revoked already is no
 /// failure.
 pub async fn revoke(
     ports: &SessionPorts,
     settings: &Settings,
     wish: &Wish,
+    chronicle: Chronicle<'_>,
 ) -> Result<Revoked, RevokeError> {
     let name = &wish.certificate;
     let store = &ports.store;
@@ -181,7 +184,31 @@ pub async fn revoke(
             by,
         });
     }
-    let how = revoke_version(ports, settings, &current, wish.reason).await?;
+    let started = ports.clock.now();
+    let work = async {
+        let how = revoke_version(ports, settings, &current, wish.reason).await;
+        (how, tally::take())
+    };
+    let (how, requests) = tally::counted(work).await;
+    chronicle.keep_revocation(&ClosedRevocation {
+        run: chronicle.run.to_owned(),
+        certificate: name.clone(),
+        version: current.version,
+        ca: Some(current.origin.ca.clone()),
+        reason: wish.reason,
+        started,
+        ended: ports.clock.now(),
+        requests,
+        result: match &how {
+            Ok(_) => RevocationResult::Revoked,
+            Err(error) => RevocationResult::Failed {
+                class: error.class(),
+                causes: error.lines(),
+            },
+        },
+    });
+    ports.sent.keep(chronicle.history);
+    let how = how?;
     let mark = RevokedMark {
         version: current.version,
         at: ports.clock.now(),

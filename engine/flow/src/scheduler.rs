@@ -475,6 +475,7 @@ impl Shift<'_> {
                 budget::keep_requests(self.history(), ca, &mut |found| session.keep_pace(found));
             }
         }
+        self.ports.session.sent.keep(self.history());
         let count = |counter: &Counter| match counter.session.get() {
             Some(Ok(session)) => session.requests(),
             _ => 0,

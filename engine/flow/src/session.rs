@@ -4,6 +4,7 @@
 //! the CA's rate. The lock around the protocol state is never held while waiting.
 
 mod credentials;
+pub mod greeting;
 mod opening;
 mod registration;
 
@@ -18,7 +19,6 @@ use waxwing_acme::directory::Directory;
 use waxwing_acme::error::AcmeErrorKind;
 use waxwing_acme::jws::{Jwk, Signer};
 use waxwing_acme::problem::ProblemKind;
-use waxwing_acme::retry_after::RetryAfter;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
 use waxwing_acme::user_agent::UserAgent;
 use waxwing_core::budget::Bucket;
@@ -39,6 +39,7 @@ use crate::ports::{
     AccountRecord, Addresses, CertificateStore, Clock, Entropy, HttpClient, KeyMaker, Policy,
     SecretSource,
 };
+use crate::sent::Sent;
 use crate::tally;
 
 /// Longest answer of a CA.
@@ -61,6 +62,8 @@ pub struct SessionPorts {
     pub secrets: Arc<dyn SecretSource>,
     /// How we name ourselves.
     pub user_agent: UserAgent,
+    /// Requests that were sent to each CA and are not written down yet.
+    pub sent: Arc<Sent>,
 }
 
 /// After so many requests what is left of the CA's rate is written down: about once for each order.
@@ -456,6 +459,7 @@ impl Conversation {
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
         tally::count();
+        self.ports.sent.count(&self.profile.name);
         self.ports
             .http
             .send(request, &self.policy)
@@ -514,51 +518,6 @@ pub fn stored_directory(
     let directory = Directory::from_stored(&text).ok()?;
     let known = candidates.contains(&directory.url);
     known.then_some(StoredDirectory { directory, at })
-}
-
-/// What a look at a CA's directory told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Greeting {
-    /// The directory.
-    pub directory: Directory,
-    /// From the start of sending to the last byte.
-    pub took: Duration,
-    /// What the clock of the CA showed, to the second.
-    pub clock: Option<Timestamp>,
-}
-
-/// Reads the directory of a CA once and nothing else. Every candidate that fails keeps its cause.
-pub async fn greet(ports: &SessionPorts, profile: &CaProfile) -> Result<Greeting, Failure> {
-    let mut tried = Vec::new();
-    for url in &profile.directories {
-        let request = Directory::request(url, &ports.user_agent);
-        let cause = match ports.http.send(request, &policy(profile)).await {
-            Err(error) => CaError::Transport(error),
-            Ok(response) => match Directory::read(url, &response) {
-                Err(error) => CaError::Answer(error),
-                Ok(directory) => {
-                    return Ok(Greeting {
-                        directory,
-                        took: response.elapsed,
-                        clock: response.header("date").and_then(server_time),
-                    });
-                }
-            },
-        };
-        tried.push((url.clone(), cause));
-    }
-    Err(Failure::Directory {
-        ca: profile.name.clone(),
-        tried,
-    })
-}
-
-/// The time of a `Date` field.
-fn server_time(date: &str) -> Option<Timestamp> {
-    match RetryAfter::parse(date)? {
-        RetryAfter::At(time) => Some(time),
-        RetryAfter::After(_) => None,
-    }
 }
 
 /// Bounds of every request to a CA.

@@ -9,6 +9,7 @@
 mod budgets;
 mod conditions;
 mod news;
+mod revocations;
 pub(crate) mod unkept;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -27,7 +27,7 @@ use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::history::{
-    Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
+    Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, Sighting, Unasked,
 };
 use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreErrorKind};
 
@@ -37,6 +37,8 @@ mod budgets;
 mod outbox;
 mod place;
 mod records;
+mod requests;
+mod revocations;
 mod rows;
 mod schema;
 
@@ -227,6 +229,9 @@ impl SqliteHistory {
         for (name, advice) in self.rows(ADVICE, [name], advice)? {
             pasts.entry(name).or_default().advice = Some(advice);
         }
+        for (name, unrevoked) in revocations::unrevoked(self, name)? {
+            pasts.entry(name).or_default().unrevoked = Some(unrevoked);
+        }
         Ok(pasts)
     }
 }
@@ -348,6 +353,14 @@ impl History for SqliteHistory {
         )
     }
 
+    fn record_revocation(&self, revocation: &ClosedRevocation) -> Result<(), StoreError> {
+        revocations::record(self, revocation)
+    }
+
+    fn count_requests(&self, sent: &BTreeMap<CaName, u64>) -> Result<(), StoreError> {
+        requests::count(self, sent)
+    }
+
     fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError> {
         self.read_pasts(None, now)
     }
@@ -452,6 +465,10 @@ impl History for SqliteHistory {
             [before.unix_ms()],
         )?;
         self.write("DELETE FROM unasked WHERE ended < ?1", [before.unix_ms()])?;
+        self.write(
+            "DELETE FROM revocation WHERE ended < ?1",
+            [before.unix_ms()],
+        )?;
         self.write("DELETE FROM deploy WHERE ended < ?1", [before.unix_ms()])
     }
 }

@@ -16,7 +16,7 @@ use waxwing_flow::advice;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
-use waxwing_flow::history::Past;
+use waxwing_flow::history::{Chronicle, Past};
 use waxwing_flow::ports::{Clock as _, History as _};
 use waxwing_flow::report::{CertificateReport, Outcome};
 use waxwing_flow::revoke::{self, How};
@@ -454,7 +454,11 @@ impl Play {
             although_installed: false,
         };
         let ports = self.ports();
-        let asking = revoke::revoke(&ports.session, &self.settings, &wish);
+        let chronicle = Chronicle {
+            history: ports.history.as_ref(),
+            run: "matrix",
+        };
+        let asking = revoke::revoke(&ports.session, &self.settings, &wish, chronicle);
         match tokio::time::timeout(HANG, asking).await {
             Ok(Ok(revoked)) => Ok(revoked.how),
             Ok(Err(error)) => Err(error.lines()),
@@ -478,6 +482,7 @@ impl Play {
                 store: Arc::new(store),
                 secrets: Arc::new(Nothing),
                 user_agent: UserAgent::new("matrix/1").expect("a literal name"),
+                sent: Arc::default(),
             },
             history: Arc::new(history),
             probe: self.records.clone(),

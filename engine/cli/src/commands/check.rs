@@ -15,7 +15,7 @@ use waxwing_flow::account;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, Outbox as _};
 use waxwing_flow::report::{Observer, Progress};
-use waxwing_flow::session;
+use waxwing_flow::session::greeting;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::keys::LocalKeys;
 use waxwing_io::secrets;
@@ -455,7 +455,7 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
         let Some(profile) = settings.cas.get(&ca) else {
             continue;
         };
-        match session::greet(&wired.ports.session, profile).await {
+        match greeting::greet(&wired.ports.session, profile).await {
             Err(failure) => {
                 let hint = failure.hint();
                 let mut lines = failure.lines().into_iter();

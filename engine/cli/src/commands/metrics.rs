@@ -85,6 +85,10 @@ pub(super) fn figures(
         .filter_map(|profile| budget::left(history, profile, &[], now).ok())
         .flatten()
         .collect();
+    let requests = history.requests().unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "how many requests were sent could not be read");
+        Vec::new()
+    });
     text(&MetricsView {
         status: StatusView {
             plan: &survey.plan,
@@ -96,6 +100,7 @@ pub(super) fn figures(
         },
         pasts: &survey.pasts,
         cas: &cas,
+        requests: &requests,
         left: &left,
         run,
     })

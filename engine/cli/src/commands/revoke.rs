@@ -1,6 +1,7 @@
 //! `waxwing revoke`: revokes the current version of a certificate at its CA.
 
 use waxwing_flow::failure::Failure;
+use waxwing_flow::history::Chronicle;
 use waxwing_flow::revoke::{self, RevokeError, Wish};
 
 use super::start;
@@ -43,20 +44,27 @@ pub(crate) fn run(
     if arguments.replace {
         return replace::run(&loaded, arguments, &name, terminal);
     }
-    let ports = wire::session(&loaded, wire::store(&loaded)?)?;
+    let store = wire::store(&loaded)?;
+    let ports = wire::session(&loaded, store.clone())?;
+    let history = wire::history(&store)?;
+    let run = loaded.audit.run().unwrap_or_else(load::run_id);
+    let chronicle = Chronicle {
+        history: history.as_ref(),
+        run: &run,
+    };
     let runtime = start::runtime()?;
     let mut wish = Wish {
         certificate: name,
         reason: arguments.reason.map(Reason::code),
         although_installed: arguments.yes,
     };
-    let mut ended = runtime.block_on(revoke::revoke(&ports, settings, &wish));
+    let mut ended = runtime.block_on(revoke::revoke(&ports, settings, &wish, chronicle));
     if let Err(installed @ RevokeError::Installed { .. }) = &ended
         && terminal.can_ask()
         && terminal.ask(&format!("{installed}. Revoke it all the same?"))
     {
         wish.although_installed = true;
-        ended = runtime.block_on(revoke::revoke(&ports, settings, &wish));
+        ended = runtime.block_on(revoke::revoke(&ports, settings, &wish, chronicle));
     }
     let revoked = ended.map_err(|error| refusal(&error))?;
     let mut configured = settings.certificates.iter();

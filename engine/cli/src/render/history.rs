@@ -8,6 +8,7 @@ use waxwing_flow::history::{Record, Recorded};
 use super::page::{Context, Ink, Line, Page, count};
 use super::table::{Align, Cell, Table};
 use super::time::took;
+use crate::args::Reason;
 
 /// Columns that can be left out where there is no room.
 const TOOK: usize = 4;
@@ -116,6 +117,14 @@ pub(super) fn subject(record: &Record) -> (&'static str, String) {
         Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
         Recorded::Attempt { ca, .. } => ("issued", ca.to_string()),
         Recorded::Unasked => ("not issued", "no CA asked".to_owned()),
+        Recorded::Revocation { ca, over, .. } => {
+            let what = match over {
+                None if !failed => "revoked",
+                _ => "not revoked",
+            };
+            let ca = ca.as_ref().map_or("-", |ca| ca.as_str());
+            (what, ca.to_owned())
+        }
         Recorded::Deploy { target } if is_place(record) && failed => ("not served", target.clone()),
         Recorded::Deploy { target } if is_place(record) => ("served", target.clone()),
         Recorded::Deploy { target } if failed => ("not installed", target.clone()),
@@ -130,12 +139,35 @@ fn is_place(record: &Record) -> bool {
 
 /// In a few words.
 pub(super) fn result(record: &Record) -> (Ink, String) {
-    match &record.failed {
-        Some(failed) => (Ink::Bad, word(&failed.kind).to_owned()),
-        None => {
-            let version = record.version.map(|version| format!("version {version}"));
-            (Ink::Good, version.unwrap_or_default())
+    let version = record.version.map(|version| format!("version {version}"));
+    let mut said: Vec<String> = Vec::new();
+    if let Recorded::Revocation { reason, over, .. } = &record.what {
+        said.extend(version.clone());
+        said.extend(over.clone());
+        if over.is_none() {
+            said.extend(reason.map(words_of_reason));
         }
+    }
+    let ink = match &record.failed {
+        Some(failed) => {
+            said.push(word(&failed.kind).to_owned());
+            Ink::Bad
+        }
+        None => {
+            if said.is_empty() {
+                said.extend(version);
+            }
+            Ink::Good
+        }
+    };
+    (ink, said.join(", "))
+}
+
+/// `key-compromise`, or the number of RFC 5280 section 5.3.1 where the verb has no word for it.
+fn words_of_reason(code: u8) -> String {
+    match Reason::of_code(code) {
+        Some(reason) => reason.as_str().to_owned(),
+        None => format!("reason {code}"),
     }
 }
 
@@ -229,6 +261,10 @@ struct RecordJson {
     requests: Option<u32>,
     /// How often in a row, from `started` of the first to `ended` of the last.
     times: u32,
+    /// Of a revocation: why, by its name.
+    reason: Option<String>,
+    /// Of a revocation that nobody needs any more: why not.
+    over: Option<String>,
 }
 
 /// For machines.
@@ -237,8 +273,13 @@ pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
         let (what, ca, stands_in, target) = match &record.what {
             Recorded::Attempt { ca, stands_in } => ("issue", Some(ca), stands_in.as_ref(), None),
             Recorded::Unasked => ("issue", None, None, None),
+            Recorded::Revocation { ca, .. } => ("revoke", ca.as_ref(), None, None),
             Recorded::Deploy { target } if is_place(record) => ("serve", None, None, Some(target)),
             Recorded::Deploy { target } => ("install", None, None, Some(target)),
+        };
+        let (reason, over) = match &record.what {
+            Recorded::Revocation { reason, over, .. } => (*reason, over.clone()),
+            _ => (None, None),
         };
         let failed = record.failed.as_ref();
         RecordJson {
@@ -264,6 +305,8 @@ pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
                 .map(|at| at.to_string()),
             requests: record.requests,
             times: record.times,
+            reason: reason.map(words_of_reason),
+            over,
         }
     };
     HistoryJson {
@@ -292,7 +335,8 @@ mod tests {
             started: ended - Duration::from_secs(41),
             ended,
             version: failed.is_none().then_some(3),
-            requests: matches!(what, Recorded::Attempt { .. }).then_some(9),
+            requests: matches!(what, Recorded::Attempt { .. } | Recorded::Revocation { .. })
+                .then_some(9),
             times: if what == Recorded::Unasked { 14 } else { 1 },
             failed: failed.map(|(kind, causes)| RecordedFailure {
                 kind: kind.to_owned(),
@@ -309,6 +353,14 @@ mod tests {
         Recorded::Attempt {
             ca: parse(ca),
             stands_in: instead_of.map(|other| (parse(other), why)),
+        }
+    }
+
+    fn of(ca: Option<&str>, reason: u8, over: Option<&str>) -> Recorded {
+        Recorded::Revocation {
+            ca: ca.map(|ca| CaName::parse(ca).expect("a literal name")),
+            reason: Some(reason),
+            over: over.map(ToOwned::to_owned),
         }
     }
 
@@ -329,11 +381,25 @@ mod tests {
             "exit code 1: unknown directive \"htp2\" in site.conf:14",
         ];
         let lost: &[&str] = &["plugin dns cannot be used", "no file /opt/dns.wasm"];
+        let unrevoked: &[&str] = &[
+            "failed to revoke the certificate at first",
+            "POST https://acme.first.example/revoke: connection refused",
+        ];
+        let mut owed = record(
+            "mail",
+            24,
+            of(Some("first"), 1, None),
+            Some(("transient", unrevoked)),
+        );
+        (owed.version, owed.times) = (Some(2), 5);
         let records = [
             record("shop", 1, to("shop.example.com:443"), None),
             record("shop", 2, to("web"), None),
             record("shop", 2, at("second", Some("first")), None),
             record("shop", 3, at("first", None), Some(("transient", refused))),
+            record("mail", 20, of(Some("first"), 1, None), None),
+            owed,
+            record("old", 30, of(None, 9, Some("it has expired")), None),
             record("mail", 40, to("web"), Some(("install", test))),
             record(
                 "mail",

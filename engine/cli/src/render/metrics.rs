@@ -1,10 +1,11 @@
 //! The figures for Prometheus, in its text format.
 //!
-//! They are gauges, made anew from what is stored: a process that lives for seconds has no counters.
+//! They are made anew from what is stored, because a process that lives for seconds has no counters. So all
+//! are gauges but the requests to each CA, which the history counts over all processes.
 
 use std::collections::BTreeMap;
 
-use prometheus::{Encoder as _, GaugeVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::Timestamp;
@@ -22,6 +23,8 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
     /// The CAs in use: the last look at each.
     pub(crate) cas: &'a [(CaName, Option<Sighting>)],
+    /// Requests that were sent to each CA since the history began.
+    pub(crate) requests: &'a [(CaName, u64)],
     /// What is left of limits for the whole account.
     pub(crate) left: &'a [Left],
     /// When the last run ended, and whether all was well; none where only somebody asks.
@@ -76,6 +79,14 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
         if let Ok(took) = &sighting.result {
             latency.with_label_values(&label).set(took.as_secs_f64());
         }
+    }
+    let requests = board.counter(
+        "ca_requests_total",
+        "Requests that were sent to the CA by runs, looks and revocations.",
+        &["ca"],
+    )?;
+    for (ca, sent) in view.requests {
+        requests.with_label_values(&[ca.as_str()]).inc_by(*sent);
     }
     let rest = board.gauge(
         "ca_limit_left",
@@ -216,5 +227,15 @@ impl Board {
         let gauge = GaugeVec::new(Opts::new(name, help).namespace("waxwing"), labels)?;
         self.0.register(Box::new(gauge.clone()))?;
         Ok(gauge)
+    }
+    fn counter(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, prometheus::Error> {
+        let counter = IntCounterVec::new(Opts::new(name, help).namespace("waxwing"), labels)?;
+        self.0.register(Box::new(counter.clone()))?;
+        Ok(counter)
     }
 }

@@ -225,6 +225,7 @@ fn closing(notice: &Notice, context: &Context) -> Vec<(&'static str, String)> {
                 | EventKind::FailedOver
                 | EventKind::NotInstalled
                 | EventKind::NotServed
+                | EventKind::NotRevoked
                 | EventKind::ExpiryNear
         )
     });

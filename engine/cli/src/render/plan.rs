@@ -13,6 +13,7 @@ use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
 
 use super::page::{Context, Ink, Line, Page, count, list};
+use super::status::stranded;
 use super::table::{Align, Cell, Table};
 
 /// Names beyond this are counted, not listed.
@@ -287,8 +288,7 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
         lines.push(installer(view, item, install));
     }
     for note in &item.notes {
-        let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
-        lines.extend(note_lines(note, orders, context));
+        lines.extend(note_lines(note, item, context));
     }
     lines
 }
@@ -394,8 +394,8 @@ fn in_short(argv: &[String]) -> String {
     }
 }
 
-/// `orders`: a run orders a certificate now.
-fn note_lines(note: &Note, orders: bool, context: &Context) -> Vec<String> {
+fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
+    let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
     match note {
         Note::Key { from, to } => {
             vec![format!(
@@ -417,6 +417,10 @@ fn note_lines(note: &Note, orders: bool, context: &Context) -> Vec<String> {
         Note::Unfinished => {
             vec!["the next run tries to remove what an earlier run has left".to_owned()]
         }
+        Note::ToRevoke { version } if matches!(item.action, Action::Gone { .. }) => vec![format!(
+            "version {version} is still to be revoked, and no run does that now: {}",
+            stranded(&item.name)
+        )],
         Note::ToRevoke { version } => vec![format!(
             "version {version} is still to be revoked, once this one is seen in its place"
         )],
@@ -758,12 +762,15 @@ mod tests {
                 },
                 item("leaked", Action::Issue(IssueReason::Revoked)),
                 item("swap", Action::Issue(IssueReason::Replaced)),
-                item(
-                    "old",
-                    Action::Gone {
-                        not_after: Some(days(41)),
-                    },
-                ),
+                Item {
+                    notes: vec![Note::ToRevoke { version: 6 }],
+                    ..item(
+                        "old",
+                        Action::Gone {
+                            not_after: Some(days(41)),
+                        },
+                    )
+                },
             ],
         };
         let certificates = [

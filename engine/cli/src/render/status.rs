@@ -170,8 +170,7 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
         table(view, &ranked, context, &mut page);
     }
     for (health, item) in &ranked {
-        let owes = item.notes.contains(&Note::Unfinished);
-        if matches!(health, Health::NeedsPerson | Health::Watch) || owes {
+        if matches!(health, Health::NeedsPerson | Health::Watch) || has_debts(item) {
             troubles(view, item, context, &mut page);
         }
     }
@@ -368,6 +367,14 @@ pub(super) fn installed(
     }
 }
 
+/// What to do about a revocation that is owed for a certificate that left the configuration.
+pub(super) fn stranded(name: &CertificateName) -> String {
+    format!(
+        "put {name} back into the configuration to have it revoked; `waxwing forget {name}` gives that up, \
+         too"
+    )
+}
+
 /// Why a certificate is not as it should be, and what to do.
 fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
     for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
@@ -378,15 +385,22 @@ fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Pa
     if let Some(Note::ToRevoke { version }) =
         notes.find(|note| matches!(note, Note::ToRevoke { .. }))
     {
+        let (why, hint) = match &item.action {
+            Action::Gone { .. } => (
+                "and no run does that for what is not in the configuration any more",
+                stranded(&item.name),
+            ),
+            _ => (
+                "behind the one that takes its place",
+                format!("`waxwing revoke {} --replace` goes on with it", item.name),
+            ),
+        };
         let text = format!(
-            "{}: version {version} is still to be revoked, behind the one that takes its place",
+            "{}: version {version} is still to be revoked, {why}",
             item.name
         );
         page.line(&Line::indented(0).ink(Ink::Warn, text));
-        page.hint(
-            2,
-            &format!("`waxwing revoke {} --replace` goes on with it", item.name),
-        );
+        page.hint(2, &hint);
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
     if !orders && item.notes.contains(&Note::Unfinished) {
@@ -399,6 +413,10 @@ fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Pa
             2,
             "`waxwing renew` tries to remove it, and says why if it cannot",
         );
+    }
+    // What failed when it was still configured is nobody's trouble any more.
+    if matches!(item.action, Action::Gone { .. }) {
+        return;
     }
     let entry = view.inventory.get(&item.name);
     let last = entry.and_then(|entry| entry.last.as_ref());

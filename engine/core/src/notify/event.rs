@@ -26,6 +26,8 @@ pub enum EventKind {
     NotInstalled,
     /// A certificate is installed, and something else is served.
     NotServed,
+    /// An older certificate is to be revoked behind another one, and its CA has not done it.
+    NotRevoked,
     /// A certificate ends soon or has ended, whatever the reason.
     ExpiryNear,
     /// A CA has been down for longer than `[failover] after`.
@@ -48,12 +50,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind that `on` may name.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Renewed,
         Self::Failed,
         Self::FailedOver,
         Self::NotInstalled,
         Self::NotServed,
+        Self::NotRevoked,
         Self::ExpiryNear,
         Self::CaOutage,
         Self::TermsChanged,
@@ -78,6 +81,7 @@ impl EventKind {
             Self::FailedOver => "failed-over",
             Self::NotInstalled => "not-installed",
             Self::NotServed => "not-served",
+            Self::NotRevoked => "not-revoked",
             Self::ExpiryNear => "expiry-near",
             Self::CaOutage => "ca-outage",
             Self::TermsChanged => "terms-changed",
@@ -287,7 +291,7 @@ mod tests {
             None,
             "nobody subscribes to a test"
         );
-        assert_eq!(EventKind::usual().count(), 10);
+        assert_eq!(EventKind::usual().count(), 11);
     }
 
     #[test]

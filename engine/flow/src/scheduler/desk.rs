@@ -14,7 +14,7 @@ use super::Shift;
 use crate::certificate::StoredVersion;
 use crate::driver::Driven;
 use crate::failure::{CaError, Failure};
-use crate::session;
+use crate::session::greeting;
 
 /// One certificate that is wanted of one CA.
 #[derive(Clone, Copy)]
@@ -60,7 +60,7 @@ impl Desk for Acme {
         shift: &Shift<'_>,
         profile: &CaProfile,
     ) -> Result<Duration, Option<CaError>> {
-        match session::greet(&shift.ports.session, profile).await {
+        match greeting::greet(&shift.ports.session, profile).await {
             Ok(greeting) => Ok(greeting.took),
             Err(Failure::Directory { tried, .. }) => {
                 Err(tried.into_iter().next().map(|(_, cause)| cause))

@@ -5,6 +5,7 @@ use waxwing_core::settings::CertificateSettings;
 
 use super::Shift;
 use crate::failure::Failure;
+use crate::history::Chronicle;
 use crate::replace::{self, Chance};
 use crate::report::{CertificateReport, Outcome, ReplacedReport, ServedReport};
 
@@ -29,6 +30,10 @@ impl Shift<'_> {
                 certificate,
                 served,
                 chance,
+                Chronicle {
+                    history: self.history(),
+                    run: self.id,
+                },
             );
             let ended = tokio::select! {
                 biased;

@@ -62,6 +62,7 @@ impl Opening<'_> {
                 };
                 let request = eab::request(obtain, email, api_key.as_ref(), &self.ports.user_agent)
                     .map_err(eab_failed)?;
+                self.ports.sent.count(ca);
                 let response =
                     self.ports
                         .http

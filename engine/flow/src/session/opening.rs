@@ -141,6 +141,7 @@ impl<'a> Opening<'a> {
         loop {
             let request = Directory::request(url, &self.ports.user_agent);
             tally::count();
+            self.ports.sent.count(&self.profile.name);
             let error = match self.ports.http.send(request, &self.policy).await {
                 Err(error) => CaError::Transport(error),
                 Ok(response) => match Directory::read(url, &response) {

@@ -28,7 +28,8 @@ use crate::budget;
 use crate::certificate::{CertificateFacts, InventoryEntry, InventoryVersion, Origin};
 use crate::driver::Ports;
 use crate::history::{
-    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked,
+    self, Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, Sighting,
+    Unasked,
 };
 use crate::ports::{BudgetKey, ChangeBudgets, Clock, Entropy, History, LockGuard, StoreError};
 use crate::session::SessionPorts;
@@ -309,6 +310,7 @@ impl World {
                 store: Arc::new(self.clone()),
                 secrets: Arc::new(Nowhere),
                 user_agent: UserAgent::new("waxwing-simulation/1").expect("a literal name"),
+                sent: Arc::default(),
             },
             history: Arc::new(self.clone()),
             probe: Arc::new(Nowhere),
@@ -445,6 +447,14 @@ impl History for World {
     }
 
     fn record_deploy(&self, _: &ClosedDeploy) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn record_revocation(&self, _: &ClosedRevocation) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn count_requests(&self, _: &BTreeMap<CaName, u64>) -> Result<(), StoreError> {
         Ok(())
     }
 

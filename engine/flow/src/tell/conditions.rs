@@ -14,6 +14,7 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use super::budgets::{self, Near};
+use super::revocations;
 use super::{Condition, Scene, Standing};
 use crate::certificate::{AttemptResult, InventoryEntry, InventoryVersion};
 use crate::failure::Failure;
@@ -45,6 +46,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
             found.extend(not_served(certificate, scene));
         }
         found.extend(not_installed);
+        found.extend(revocations::not_revoked(certificate, scene));
     }
     for error in scene.unreadable {
         let mut event = Event::new(
@@ -92,6 +94,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
                 Some(bad) if bad.is_empty() => Standing::Good,
                 _ => Standing::Unknown,
             },
+        },
+        EventKind::NotRevoked => match certificate {
+            None => Standing::Gone,
+            Some(certificate) => revocations::standing(certificate, scene),
         },
         EventKind::CaOutage => {
             let mut used = scene.settings.used_cas().into_iter();
@@ -177,7 +183,7 @@ fn last_failure(report: &CertificateReport) -> Option<&Failure> {
 }
 
 /// A whole chain, cut where nobody reads on.
-fn chain(mut causes: Vec<String>) -> Vec<String> {
+pub(super) fn chain(mut causes: Vec<String>) -> Vec<String> {
     if causes.len() > MOST_CAUSES {
         let more = causes.len() - MOST_CAUSES;
         causes.truncate(MOST_CAUSES);

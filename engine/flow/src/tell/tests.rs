@@ -1,4 +1,6 @@
+mod budgets;
 mod cas;
+mod revocations;
 
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use waxwing_core::settings::served_at::ServedAt;
 
 use super::*;
 use crate::certificate::{
-    AttemptResult, CertificateFacts, InventoryVersion, LastAttempt, Origin, ServedLeaf, ServedMark,
+    AttemptResult, CertificateFacts, InventoryVersion, LastAttempt, Origin, Replacing, ServedLeaf,
+    ServedMark,
 };
 use crate::failure::{CaError, Failure};
 use crate::history;
@@ -41,6 +44,8 @@ struct Machine {
     settings: Settings,
     told: Vec<Told>,
     issued: Timestamp,
+    /// The current version.
+    version: u32,
     /// How far the clock was ahead when it was issued.
     ahead: Duration,
     failures: u32,
@@ -55,6 +60,8 @@ struct Machine {
     down_since: BTreeMap<CaName, Down>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
+    replacing: Option<Replacing>,
+    unrevoked: Option<history::Unrevoked>,
     /// Whether the last run would tell what nobody can remember.
     its_hour: bool,
 }
@@ -66,6 +73,7 @@ impl Machine {
             settings: settings(vec![profile("first"), profile("second")], vec![shop]),
             told: Vec::new(),
             issued: start(),
+            version: 1,
             ahead: Duration::ZERO,
             failures: 0,
             failed_at: None,
@@ -76,6 +84,8 @@ impl Machine {
             down_since: BTreeMap::new(),
             terms: Vec::new(),
             last_seen: Vec::new(),
+            replacing: None,
+            unrevoked: None,
             its_hour: false,
         }
     }
@@ -116,7 +126,7 @@ impl Machine {
             damage: None,
             certificate: name("shop"),
             current: Some(InventoryVersion {
-                version: 1,
+                version: self.version,
                 facts: CertificateFacts {
                     names: vec![Identifier::parse("example.com").expect("a literal name")],
                     serial: vec![1],
@@ -141,7 +151,7 @@ impl Machine {
             installed: Vec::new(),
             last: self.last.clone(),
             served: self.served.clone(),
-            replacing: None,
+            replacing: self.replacing.clone(),
             unfinished: false,
             owes: false,
         };
@@ -160,6 +170,7 @@ impl Machine {
         });
         let past = Past {
             failed: failed.collect(),
+            unrevoked: self.unrevoked.clone(),
             ..Past::default()
         };
         let stored = [history::stored(&entry, &past)];
@@ -528,48 +539,6 @@ fn a_digest_comes_once_a_week_to_whoever_wants_one() {
     // The clock was ahead.
     machine.told[0].at = start() + DAY * 900;
     assert_eq!(machine.run(16.0, &idle()), ["weekly-digest once"]);
-}
-
-#[test]
-fn a_limit_is_told_near_its_end_and_is_over_when_half_of_it_is_there_again() {
-    use crate::budget::Left;
-    use crate::tell::budgets::{Near, conditions, near};
-    use waxwing_core::budget::Limit;
-    use waxwing_core::ca::limits::LimitKind;
-    let of = |left: u32, limit: &str| {
-        vec![Budget {
-            subject: "first orders".to_owned(),
-            left: Left {
-                ca: ca("first"),
-                kind: LimitKind::Orders,
-                left,
-                limit: Limit::parse(limit).expect("a literal limit"),
-                until: None,
-            },
-        }]
-    };
-    let table = [
-        (300, "300 per 3h", Near::Far),
-        (150, "300 per 3h", Near::Between),
-        (60, "300 per 3h", Near::At(1)),
-        (0, "300 per 3h", Near::At(2)),
-        (4, "5 per 7d", Near::Far),
-        (2, "5 per 7d", Near::Between),
-        (1, "5 per 7d", Near::At(1)),
-        (1, "1 per 1d", Near::Far),
-        (0, "1 per 1d", Near::At(2)),
-    ];
-    for (left, limit, want) in table {
-        let budgets = of(left, limit);
-        assert_eq!(
-            near(&budgets, "first orders"),
-            Some(want),
-            "{left} of {limit}"
-        );
-        let told = conditions(&budgets).count();
-        assert_eq!(told, usize::from(matches!(want, Near::At(_))));
-    }
-    assert_eq!(near(&[], "first orders"), None);
 }
 
 #[test]

@@ -101,3 +101,27 @@ async fn what_a_killed_run_has_sent_is_known_to_the_next_one() {
     let (_, kept) = kept.next().expect("written down");
     assert!((10.0..25.0).contains(&kept.level), "{kept:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_request_to_a_ca_is_counted_for_good() {
+    let (world, settings) = limited(LimitKind::Orders);
+    let sent = |world: &World| {
+        let state = world.state();
+        let mut all = state.memory.sent.iter();
+        all.find(|(ca, _)| ca.as_str() == "first").map(|(_, n)| *n)
+    };
+    let before = world.state().trace.len();
+    timer(&world, &settings, Force::No).await;
+    let state = world.state();
+    let asked = state.trace.iter().skip(before);
+    let asked = asked.filter(|line| line.contains("https://first.example"));
+    let asked = u64::try_from(asked.count()).expect("few");
+    drop(state);
+    assert!(asked > 5);
+    assert_eq!(sent(&world), Some(asked), "{:?}", world.state().trace);
+    // The monitor's looks count, too.
+    let ports = world.ports();
+    let profile = settings.cas.values().next().expect("one CA");
+    crate::monitor::look(&ports.session, ports.history.as_ref(), profile).await;
+    assert_eq!(sent(&world), Some(asked + 1));
+}

@@ -12,7 +12,10 @@ use waxwing_core::retry::rehearsal;
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
-use crate::history::{Advice, ClosedAttempt, ClosedDeploy, ClosedResult, Past, Sighting, Unasked};
+use crate::history::{
+    Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, RevocationResult,
+    Sighting, Unasked, Unrevoked,
+};
 use crate::ports::{BudgetKey, ChangeBudgets, History, StoreError};
 
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) attempts: Vec<ClosedAttempt>,
     pub(crate) unasked: Vec<Unasked>,
     pub(crate) deploys: Vec<ClosedDeploy>,
+    pub(crate) revocations: Vec<ClosedRevocation>,
+    pub(crate) sent: BTreeMap<CaName, u64>,
     pub(crate) advice: BTreeMap<CertificateName, Advice>,
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) budgets: BTreeMap<BudgetKey, Bucket>,
@@ -43,6 +48,18 @@ impl Memory {
             advice: self.advice.get(name).cloned(),
             ..Past::default()
         };
+        for one in self.revocations.iter().filter(|r| r.certificate == *name) {
+            let before = past.unrevoked.take().filter(|u| u.version == one.version);
+            past.unrevoked = match &one.result {
+                RevocationResult::Failed { class, causes } => Some(Unrevoked {
+                    version: one.version,
+                    tries: before.map_or(0, |before| before.tries) + 1,
+                    class: class.as_str().to_owned(),
+                    causes: causes.clone(),
+                }),
+                RevocationResult::Revoked | RevocationResult::Over { .. } => None,
+            };
+        }
         for attempt in self.attempts.iter().filter(|a| a.certificate == *name) {
             match &attempt.result {
                 ClosedResult::Issued { .. } => {
@@ -117,6 +134,21 @@ impl History for World {
                 state.memory.deploys.push(deploy.clone());
             },
         )
+    }
+
+    fn record_revocation(&self, revocation: &ClosedRevocation) -> Result<(), StoreError> {
+        let name = revocation.certificate.as_str();
+        self.disk("record a revocation of", name, |state| {
+            state.memory.revocations.push(revocation.clone());
+        })
+    }
+
+    fn count_requests(&self, sent: &BTreeMap<CaName, u64>) -> Result<(), StoreError> {
+        self.disk("count requests to", "all CAs", |state| {
+            for (ca, number) in sent {
+                *state.memory.sent.entry(ca.clone()).or_default() += number;
+            }
+        })
     }
 
     fn pasts(&self, now: Timestamp) -> Result<BTreeMap<CertificateName, Past>, StoreError> {

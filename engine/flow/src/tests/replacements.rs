@@ -8,6 +8,7 @@ use waxwing_core::settings::served_at::ServedAt;
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::certificate::Replacing;
 use crate::driver::Stop;
+use crate::history::RevocationResult;
 use crate::ports::CertificateStore;
 use crate::replace::{self, Lacking, Over, Proof};
 use crate::report::{Replaced, ReplacedReport, RunReport};
@@ -185,6 +186,18 @@ async fn a_revocation_that_failed_is_asked_for_again_without_another_order() {
         (None, Some(2)),
         "no third version"
     );
+    // Both are in the history.
+    let state = world.state();
+    let [failed, done] = state.memory.revocations.as_slice() else {
+        panic!("{:?}", state.memory.revocations);
+    };
+    let tried =
+        matches!(&failed.result, RevocationResult::Failed { causes, .. } if causes.len() > 1);
+    assert!(tried, "{failed:?}");
+    assert_eq!(done.result, RevocationResult::Revoked);
+    assert_eq!((done.version, done.reason), (1, Some(1)));
+    assert_eq!(done.run, report.id);
+    assert!(done.requests > 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,6 +223,10 @@ async fn what_cannot_be_revoked_any_more_is_not_asked_for_in_each_run() {
     );
     assert_eq!(state(&world, &settings), (None, Some(2)));
     assert_eq!(revoked_at(&world, "first"), []);
+    let state = world.state();
+    let last = state.memory.revocations.last().expect("written down");
+    let why = "it has expired".to_owned();
+    assert_eq!(last.result, RevocationResult::Over { why });
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use waxwing_core::settings::Settings;
 
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::account::deactivate;
+use crate::history::{Chronicle, RevocationResult};
 use crate::ports::CertificateStore;
 use crate::revoke::{How, RevokeError, Revoked, Wish, revoke};
 use crate::scheduler::{Force, Job};
@@ -35,7 +36,12 @@ async fn asked(
         reason,
         although_installed,
     };
-    revoke(&world.ports().session, settings, &wish).await
+    let ports = world.ports();
+    let chronicle = Chronicle {
+        history: ports.history.as_ref(),
+        run: "r1",
+    };
+    revoke(&ports.session, settings, &wish, chronicle).await
 }
 
 fn revoked_at_ca(world: &World) -> Vec<Value> {
@@ -83,6 +89,24 @@ async fn a_lost_answer_is_found_out_by_asking_again() {
     let name = &settings.certificates[0].name;
     let current = world.current(name).expect("a disk").expect("a version");
     assert!(current.revoked.is_some(), "noted");
+    // Both are in the history, the failure with its causes.
+    let state = world.state();
+    let [failed, done] = state.memory.revocations.as_slice() else {
+        panic!("{:?}", state.memory.revocations);
+    };
+    let RevocationResult::Failed { causes, .. } = &failed.result else {
+        panic!("{failed:?}");
+    };
+    assert_eq!(causes[0], "failed to revoke the certificate at first");
+    assert!(causes.len() > 1 && failed.requests > 0, "{failed:?}");
+    assert_eq!(done.result, RevocationResult::Revoked);
+    for one in [failed, done] {
+        let ca = one.ca.as_ref().map(waxwing_core::name::CaName::as_str);
+        assert_eq!(
+            (one.version, ca, one.run.as_str()),
+            (1, Some("first"), "r1")
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]

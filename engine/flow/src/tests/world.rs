@@ -207,6 +207,7 @@ impl World {
                 store: Arc::new(self.clone()),
                 secrets: Arc::new(self.clone()),
                 user_agent: UserAgent::new("flow-tests/1").expect("a literal name"),
+                sent: Arc::default(),
             },
             history: Arc::new(self.clone()),
             probe: Arc::new(Probe(self.clone())),

@@ -10,20 +10,25 @@ use waxwing_flow::ports::StoreError;
 
 use super::{SqliteHistory, ca, certificate, maybe_time, time};
 
-/// Attempts and installations in one list. `?1` is a certificate or null, `?2` the earliest end, `?3`
+/// Attempts, installations and revocations in one list. `?1` is a certificate or null, `?2` the earliest end, `?3`
 /// the most lines, `?4` whether only failures are wanted.
 const RECORDS: &str = "
 SELECT run, certificate, started, ended, version, ca, instead_of, because, NULL AS target,
-       class AS kind, until, causes, id, 0 AS later, requests, 1 AS times
+       class AS kind, until, causes, id, 0 AS later, requests, 1 AS times,
+       0 AS is_revocation, NULL AS reason, NULL AS why
 FROM attempt WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR class IS NOT NULL)
 UNION ALL
 SELECT run, certificate, started, ended, version, NULL, NULL, NULL, target,
-       stage, NULL, causes, id, 1, NULL, 1
+       stage, NULL, causes, id, 1, NULL, 1, 0, NULL, NULL
 FROM deploy WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR stage IS NOT NULL)
 UNION ALL
 SELECT run, certificate, started, ended, NULL, NULL, NULL, NULL, NULL,
-       class, NULL, causes, id, 0, NULL, times
+       class, NULL, causes, id, 0, NULL, times, 0, NULL, NULL
 FROM unasked WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1)
+UNION ALL
+SELECT run, certificate, started, ended, version, ca, NULL, NULL, NULL,
+       class, NULL, causes, id, 2, requests, times, 1, reason, why
+FROM revocation WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR class IS NOT NULL)
 ORDER BY ended DESC, later DESC, id DESC LIMIT ?3";
 
 /// Which lines of the history are wanted.
@@ -40,7 +45,7 @@ pub struct Wanted<'a> {
 }
 
 impl SqliteHistory {
-    /// Attempts and installations, newest first.
+    /// Attempts, installations and revocations, newest first.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -60,7 +65,7 @@ impl SqliteHistory {
     /// When the file cannot be read.
     pub fn names(&self) -> Result<Vec<CertificateName>, StoreError> {
         let sql = "SELECT certificate FROM attempt UNION SELECT certificate FROM deploy
-                   UNION SELECT certificate FROM unasked";
+                   UNION SELECT certificate FROM unasked UNION SELECT certificate FROM revocation";
         self.rows(sql, [], |row| certificate(row, 0))
     }
 
@@ -101,7 +106,8 @@ impl SqliteHistory {
     pub fn begins(&self) -> Result<Option<Timestamp>, StoreError> {
         let sql = "SELECT min(at) FROM (SELECT min(ended) AS at FROM attempt
                    UNION ALL SELECT min(ended) FROM deploy
-                   UNION ALL SELECT min(ended) FROM unasked)";
+                   UNION ALL SELECT min(ended) FROM unasked
+                   UNION ALL SELECT min(ended) FROM revocation)";
         let found = self.rows(sql, [], |row| maybe_time(row, 0))?;
         Ok(found.into_iter().flatten().next())
     }
@@ -121,7 +127,13 @@ fn sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let at = row.get::<_, Option<String>>(5)?;
+    let is_revocation: bool = row.get(16)?;
     let what = match at {
+        at if is_revocation => Recorded::Revocation {
+            ca: at.map(|_| ca(row, 5)).transpose()?,
+            reason: row.get(17)?,
+            over: row.get(18)?,
+        },
         Some(_) => Recorded::Attempt {
             ca: ca(row, 5)?,
             stands_in: match row.get::<_, Option<String>>(6)? {

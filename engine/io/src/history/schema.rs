@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -117,10 +117,34 @@ CREATE TABLE unasked (
 CREATE INDEX unasked_by_certificate ON unasked (certificate, id);
 CREATE INDEX unasked_by_end ON unasked (ended);
 ",
+    // How revocations ended, and how many requests were sent to each CA.
+    "
+CREATE TABLE revocation (
+    id INTEGER PRIMARY KEY,
+    run TEXT NOT NULL,
+    certificate TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    ca TEXT,
+    reason INTEGER,
+    started INTEGER NOT NULL,
+    ended INTEGER NOT NULL,
+    class TEXT,
+    causes TEXT NOT NULL DEFAULT '[]',
+    why TEXT,
+    requests INTEGER NOT NULL,
+    times INTEGER NOT NULL
+) STRICT;
+CREATE INDEX revocation_by_certificate ON revocation (certificate, id);
+CREATE INDEX revocation_by_end ON revocation (ended);
+CREATE TABLE request (
+    ca TEXT PRIMARY KEY,
+    sent INTEGER NOT NULL
+) STRICT;
+",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 5;
+pub(super) const SCHEMA: i64 = 6;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.

@@ -9,6 +9,7 @@ use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
 
 use super::*;
 
+mod revocations;
 mod unasked;
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
@@ -393,11 +394,12 @@ fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
 }
 
 /// A database of each older version.
-const FIXTURES: [(i64, &str); 4] = [
+const FIXTURES: [(i64, &str); 5] = [
     (1, include_str!("../../fixtures/history-1.sql")),
     (2, include_str!("../../fixtures/history-2.sql")),
     (3, include_str!("../../fixtures/history-3.sql")),
     (4, include_str!("../../fixtures/history-4.sql")),
+    (5, include_str!("../../fixtures/history-5.sql")),
 ];
 
 fn bring_one_forward(version: i64, fixture: &str) {
@@ -547,6 +549,7 @@ fn the_history_is_read_newest_first_with_every_cause() {
                     None => ca.to_string(),
                 },
                 Recorded::Deploy { target } => target,
+                Recorded::Revocation { .. } => panic!("nothing was revoked"),
                 Recorded::Unasked => format!("nobody, {} times", record.times),
             };
             let failed = record.failed.map(|failed| {

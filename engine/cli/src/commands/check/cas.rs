@@ -8,7 +8,7 @@ use waxwing_core::ca::{CaProfile, EabSource};
 use waxwing_core::notify::Way;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::session::Greeting;
+use waxwing_flow::session::greeting::Greeting;
 use waxwing_io::config;
 
 use crate::render::check::{Found, Verdict};

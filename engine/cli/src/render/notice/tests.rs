@@ -84,6 +84,7 @@ fn every() -> Vec<Event> {
         failed(Worse, 3),
         Event {
             not_after: Some(days(12)),
+            count: Some(14),
             needs_person: true,
             ..event(EventKind::ExpiryNear, Began)
         },
@@ -103,6 +104,15 @@ fn every() -> Vec<Event> {
             causes: vec!["example.com:443: another certificate is served".to_owned()],
             needs_person: true,
             ..event(EventKind::NotServed, Began)
+        },
+        Event {
+            since: Some(at(-90_000)),
+            count: Some(3),
+            what: vec!["version 6".to_owned()],
+            causes: vec!["failed to revoke the certificate at first".to_owned()],
+            hint: Some("`waxwing revoke shop --replace` asks at once".to_owned()),
+            needs_person: true,
+            ..event(EventKind::NotRevoked, Worse)
         },
         Event {
             since: Some(at(-50_000)),
@@ -133,6 +143,7 @@ fn every() -> Vec<Event> {
         of(EventKind::ExpiryNear, Over, "blog"),
         of(EventKind::NotInstalled, Over, "blog"),
         of(EventKind::NotServed, Over, "blog"),
+        of(EventKind::NotRevoked, Over, "blog"),
         of(EventKind::CaOutage, Over, "first"),
         of(EventKind::TermsChanged, Over, "first"),
         of(EventKind::PluginDenied, Over, "web"),

@@ -57,6 +57,17 @@ pub(super) fn headline(event: &Event, context: &Context) -> String {
         }
         EventKind::NotServed if over => format!("{subject} is served again"),
         EventKind::NotServed => format!("{subject} not served at {}", list(&event.what, NAMES)),
+        EventKind::NotRevoked if over => format!("{subject}: nothing is left to revoke"),
+        EventKind::NotRevoked => {
+            let tries = match event.count {
+                Some(tries) if event.change == Change::Worse => {
+                    format!(" after {}", count_tries(tries))
+                }
+                _ => String::new(),
+            };
+            let still = if tries.is_empty() { "" } else { "still " };
+            format!("the old certificate of {subject} {still}not revoked{tries}")
+        }
         EventKind::CaOutage if over => format!("{subject} is back"),
         EventKind::CaOutage => match event.since {
             Some(since) => {
@@ -187,6 +198,16 @@ fn says(event: &Event, context: &Context) -> String {
         EventKind::NotServed => {
             format!("{named} is installed, but something else is served.")
         }
+        EventKind::NotRevoked => {
+            let since = event.since.map_or_else(String::new, |since| {
+                format!("; that was asked for {}", context.moment(since))
+            });
+            format!(
+                "{named} has another certificate in its place, but {} is not revoked yet{since}. Whoever has \
+                 its key can still use it.",
+                event.what.join(", ")
+            )
+        }
         EventKind::CaOutage => {
             let since = event.since.map_or_else(String::new, |since| {
                 format!(" since {}", context.moment(since))
@@ -266,6 +287,7 @@ fn next(event: &Event, context: &Context) -> String {
             "the next run installs it again, without a new order".to_owned()
         }
         (EventKind::NotServed, _) => "every run looks again".to_owned(),
+        (EventKind::NotRevoked, _) => "every run asks again".to_owned(),
         (EventKind::CaOutage, _) if !event.needs_person => {
             "others of the list stand in, as [failover] says".to_owned()
         }

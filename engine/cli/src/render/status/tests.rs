@@ -209,8 +209,18 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
     owing.notes = vec![Note::ToRevoke { version: 6 }];
     let shop = entry("shop", "first", 90, AttemptResult::Renewed);
     assert_eq!(health(&owing, Some(&shop)), Health::Watch);
-    let plan = Plan { items: vec![owing] };
-    let inventory = [(shop.certificate.clone(), shop)].into();
+    let mut gone = item(
+        "old",
+        Action::Gone {
+            not_after: Some(days(41)),
+        },
+    );
+    gone.notes = vec![Note::ToRevoke { version: 2 }];
+    let plan = Plan {
+        items: vec![owing, gone],
+    };
+    let old = entry("old", "first", 41, failed("transient"));
+    let inventory = [shop, old].map(|one| (one.certificate.clone(), one)).into();
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
@@ -454,6 +464,7 @@ fn the_figures_say_the_same_as_the_table() {
         },
         pasts: &BTreeMap::new(),
         cas: &cas,
+        requests: &[(ca("first"), 1_204), (ca("second"), 17)],
         left: &[],
         run: Some((at(0), false)),
     };
@@ -512,6 +523,14 @@ fn a_page_for_a_browser_says_the_same() {
                 until: None,
             }),
         ),
+        Record {
+            what: Recorded::Revocation {
+                ca: Some(ca("second")),
+                reason: Some(1),
+                over: None,
+            },
+            ..attempt("mail", 69, None)
+        },
         attempt("mail", 70, None),
     ];
     let context = super::super::page::tests::context(120, false);
