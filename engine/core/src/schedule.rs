@@ -150,7 +150,8 @@ pub fn held(
     }
     let next = *calendar.open_between(now, due.safe_until).first()?;
     let length = next.end.since(next.start).min(TIMER);
-    let minute = Duration::from_secs(60).min(length);
+    // Not at its very end, either.
+    let minute = Duration::from_secs(60).min(length / 2);
     Some(next.start + minute.max(part(length, chance.rotate_left(8))))
 }
 
@@ -370,10 +371,12 @@ mod tests {
         assert!(hourly(&closed, "2027-01-18T23:50:00Z"));
         assert!(!hourly(&closed, "2027-01-19T23:50:00Z"));
         // A short one.
-        let short = calendar(&["01:00-01:10"], &[]);
-        for chance in 0..99_u64 {
-            let next = held(Urgency::Due, &short, noon, chance << 50).expect("a night");
-            assert!(short.is_open(next), "{next}");
+        for minutes in ["01:00-01:10", "01:00-01:01"] {
+            let short = calendar(&[minutes], &[]);
+            for chance in 0..99_u64 {
+                let next = held(Urgency::Due, &short, noon, chance << 50).expect("a night");
+                assert!(short.is_open(next), "{next}");
+            }
         }
         // The next one would come too late.
         let last = at("2027-02-06T03:00:00Z");

@@ -236,12 +236,14 @@ pub enum Failure {
         /// What is wrong with it.
         error: CryptoError,
     },
-    /// What came is not what was ordered.
+    /// What came is not what was ordered, or of no use.
     Mismatch {
         /// The CA.
         ca: CaName,
         /// What differs.
         what: String,
+        /// By this machine's clock it is not valid; by that of the CA, which has just made it, it is.
+        clock: bool,
     },
     /// The state folder.
     Store(StoreError),
@@ -295,6 +297,7 @@ impl Failure {
                 .map(PluginFailure::class)
                 .max()
                 .unwrap_or(FailureClass::Bug),
+            Self::Mismatch { clock: true, .. } => FailureClass::Misconfigured,
             Self::Unreadable { .. } | Self::Mismatch { .. } | Self::Crypto(_) => FailureClass::Bug,
             Self::Store(error) => error.class(),
             Self::Secret(_) => FailureClass::Misconfigured,
@@ -319,7 +322,7 @@ impl Failure {
                     | Self::NoDnsChallenge { .. }
                     | Self::NoProfile { .. }
                     | Self::Unreadable { .. }
-                    | Self::Mismatch { .. }
+                    | Self::Mismatch { clock: false, .. }
             )
     }
 

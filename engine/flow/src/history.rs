@@ -87,6 +87,18 @@ pub enum ClosedResult {
 }
 
 impl ClosedResult {
+    /// True if the CA has issued, be it that what came was of no use: that is the only failure without a
+    /// rejection that is [`firm`](Self::Failed::firm).
+    pub fn has_issued(&self) -> bool {
+        match self {
+            Self::Issued { .. } => true,
+            Self::Failed { class, firm, .. } => {
+                *firm && matches!(class, FailureClass::Bug | FailureClass::Misconfigured)
+            }
+            Self::Rehearsed => false,
+        }
+    }
+
     /// True if it failed because this machine reached nobody.
     pub fn is_cut_off(&self) -> bool {
         matches!(

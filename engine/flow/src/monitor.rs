@@ -128,6 +128,9 @@ fn note(history: &dyn History, look: &Look, at: Timestamp, others: &[Contact]) {
     if let Contact::Silent(stage) = contact(look)
         && outage::judge(stage, others) == Verdict::Local
     {
+        if let Err(error) = history.cut_off(at) {
+            tracing::warn!(cause = %error, "that nobody was reached could not be noted");
+        }
         return;
     }
     let result = look.result.as_ref();

@@ -471,6 +471,8 @@ pub trait History: Send + Sync {
     /// For each CA that failed the last time it was talked to: since when it has failed, and in which part
     /// of that time nobody could be talked to.
     fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError>;
+    /// Writes down that nobody could be reached at that moment, by somebody who has asked for no certificate.
+    fn cut_off(&self, at: Timestamp) -> Result<(), StoreError>;
     /// Since then: when this machine began to reach nobody (true), and when it reached somebody again
     /// (false), oldest first. Only the changes.
     fn reached(&self, since: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError>;

@@ -173,6 +173,15 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
     })
 }
 
+/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
+const SKEW: Duration = Duration::from_secs(10 * 60);
+
+/// True if it was told by a clock that was wrong: how bad it was then says nothing about now, and must not
+/// keep anybody from being told.
+fn is_ahead(told: &Told, now: Timestamp) -> bool {
+    told.at.since(now) > SKEW
+}
+
 /// What is new, worse or over.
 fn compare(
     told: &[Told],
@@ -186,7 +195,8 @@ fn compare(
         let key = (event.subject.clone(), event.kind);
         let before = told
             .iter()
-            .find(|told| told.kind == event.kind && told.subject == event.subject);
+            .find(|told| told.kind == event.kind && told.subject == event.subject)
+            .filter(|told| !is_ahead(told, now));
         event.change = match before {
             None => Change::Began,
             Some(before) if step > before.step => Change::Worse,
@@ -209,6 +219,9 @@ fn compare(
             continue;
         }
         match standing(one) {
+            Standing::Unknown if is_ahead(one, now) => {
+                tale.over.push((one.subject.clone(), one.kind));
+            }
             Standing::Unknown => {}
             Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
             Standing::Good => {

@@ -61,9 +61,10 @@ WHERE version IS NULL
   AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
 
+/// When a CA has issued, be it that what came was of no use; see [`ClosedResult::has_issued`].
 const ISSUED: &str = "
 SELECT certificate, ended FROM attempt
-WHERE version IS NOT NULL AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
+WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured')) AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
 
 const ADVICE: &str = "
@@ -72,12 +73,16 @@ FROM advice WHERE ?1 IS NULL OR certificate = ?1";
 
 /// The first time since a moment that this machine reached nobody.
 const CUT_OFF: &str = "
-SELECT min(ended) FROM attempt WHERE ended >= ?1 AND version IS NULL AND local AND class = ?2";
+SELECT min(at) FROM (
+    SELECT min(ended) AS at FROM attempt
+    WHERE ended >= ?1 AND version IS NULL AND local AND class = ?2
+    UNION ALL SELECT min(at) FROM cut_off WHERE at >= ?1)";
 
 /// Since a moment: when this machine reached nobody (1), and when it reached somebody (0).
 const REACHED: &str = "
 SELECT ended AS at, version IS NULL AND local AND class = ?2 AS away FROM attempt WHERE ended >= ?1
 UNION ALL SELECT at, 0 FROM sighting WHERE at >= ?1
+UNION ALL SELECT at, 1 FROM cut_off WHERE at >= ?1
 ORDER BY at, away";
 
 /// The history of one state folder.
@@ -421,6 +426,10 @@ impl History for SqliteHistory {
             (ca, Down { since, away })
         });
         Ok(down.collect())
+    }
+
+    fn cut_off(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.write("INSERT INTO cut_off (at) VALUES (?)", params![at.unix_ms()])
     }
 
     fn reached(&self, since: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError> {

@@ -310,7 +310,6 @@ pub fn standings(
 
 fn failures(stored: Option<&Stored>, ca: &CaName, now: Timestamp) -> u32 {
     let failed = stored.map_or(&[][..], |stored| &stored.failed);
-    let failed = failed.iter().filter(|one| one.ca == *ca);
-    let failed: Vec<_> = failed.filter_map(|one| one.as_of(now)).collect();
-    u32::try_from(ladder::in_a_row(&failed, now).len()).unwrap_or(u32::MAX)
+    let failed: Vec<_> = failed.iter().filter(|one| one.ca == *ca).cloned().collect();
+    ladder::count(&failed, now)
 }

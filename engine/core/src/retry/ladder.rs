@@ -93,9 +93,16 @@ impl Failed {
 /// the configuration again.
 pub const GAP: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
-/// True if what failed then may be about what is needed now.
+/// True if what failed then may be about what is needed now. What lies ahead was written by a clock that was
+/// wrong.
 pub fn is_of_now(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at) <= GAP
+    now.since(at) <= GAP && at.since(now) <= SKEW
+}
+
+/// How many attempts count at `now` for the need of now, whatever other clocks have written.
+pub fn count(failed: &[Failed], now: Timestamp) -> u32 {
+    let failed: Vec<_> = failed.iter().filter_map(|one| one.as_of(now)).collect();
+    u32::try_from(in_a_row(&failed, now).len()).unwrap_or(u32::MAX)
 }
 
 /// The attempts, oldest first, that belong to the need of now: those behind the last gap in which nobody
@@ -105,7 +112,7 @@ pub fn in_a_row(failed: &[Failed], now: Timestamp) -> &[Failed] {
     let mut from = failed.len();
     for (nth, one) in failed.iter().enumerate().rev() {
         let waited = one.until.map_or(one.at, |until| until.max(one.at));
-        if !is_of_now(waited, next) {
+        if next.since(waited) > GAP {
             break;
         }
         (next, from) = (one.at, nth);
@@ -440,6 +447,21 @@ mod tests {
                 .collect();
             assert_eq!(in_a_row(&all, now).len(), want, "{all:?}");
         }
+        // A clock that was ahead has written some.
+        let ahead = |days: u32| Failed {
+            at: now + DAY * days,
+            ..at(0, None)
+        };
+        let all = [
+            ahead(100),
+            ahead(101),
+            at(3, None),
+            at(2, None),
+            at(1, None),
+        ];
+        assert_eq!(count(&all, now), 3);
+        assert_eq!(count(&all[..2], now), 0);
+        assert!(!is_of_now(now + DAY, now) && is_of_now(now + MINUTE, now));
     }
 
     #[test]

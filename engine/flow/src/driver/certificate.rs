@@ -124,9 +124,10 @@ impl Work<'_> {
             None => None,
         };
         match mismatch(&self.settings.domains, key.as_deref(), &facts, self.now()) {
-            Some(what) => Err(Failure::Mismatch {
+            Some((what, clock)) => Err(Failure::Mismatch {
                 ca: ca.clone(),
                 what,
+                clock,
             }),
             None => Ok(Event::Downloaded { pem, facts, note }),
         }
@@ -215,9 +216,10 @@ fn mismatch(
     public_key: Option<&str>,
     facts: &CertificateFacts,
     now: Timestamp,
-) -> Option<String> {
+) -> Option<(String, bool)> {
     if public_key != Some(facts.public_key_sha256.as_str()) {
-        return Some("it is for another key than the one of this run".to_owned());
+        let what = "it is for another key than the one of this run";
+        return Some((what.to_owned(), false));
     }
     let ours: BTreeSet<&Identifier> = ordered.iter().collect();
     let theirs: BTreeSet<&Identifier> = facts.names.iter().collect();
@@ -229,14 +231,15 @@ fn mismatch(
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        return Some(format!(
-            "it is for {}, ordered was {}",
-            list(theirs),
-            list(ours)
-        ));
+        let what = format!("it is for {}, ordered was {}", list(theirs), list(ours));
+        return Some((what, false));
     }
     if facts.not_after <= now {
-        return Some(format!("it has expired on {}", facts.not_after));
+        let what = format!(
+            "it has expired on {}, by the clock of this machine, which shows {now}",
+            facts.not_after
+        );
+        return Some((what, true));
     }
     None
 }
@@ -333,12 +336,19 @@ mod tests {
                     not_after: now(),
                     ..issued(&ordered, "ours")
                 },
-                Some("it has expired on 2026-11-18T11:06:40Z"),
+                Some(
+                    "it has expired on 2026-11-18T11:06:40Z, by the clock of this machine, which \
+                     shows 2026-11-18T11:06:40Z",
+                ),
             ),
         ];
         for (what, key, facts, want) in rows {
             let found = mismatch(&names(&ordered), key, &facts, now());
-            assert_eq!(found.as_deref(), want, "{what}");
+            assert_eq!(
+                found.as_ref().map(|(what, _)| what.as_str()),
+                want,
+                "{what}"
+            );
         }
     }
 

@@ -43,6 +43,10 @@ impl Failure {
             )),
             Self::Directory { tried, .. } => tried.iter().find_map(|(_, cause)| cause.hint()),
             Self::Ca { error, .. } => error.hint(),
+            Self::Mismatch { clock: true, .. } => Some(
+                "set the clock of this machine: the CA has made the certificate a moment ago"
+                    .to_owned(),
+            ),
             Self::Offline { .. } => {
                 Some("`waxwing check` tests the way out; [network] proxy sets another".to_owned())
             }

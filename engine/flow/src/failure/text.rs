@@ -184,7 +184,7 @@ impl fmt::Display for Failure {
                 )
             }
             Self::Unreadable { ca, .. } => write!(f, "the certificate from {ca} cannot be read"),
-            Self::Mismatch { ca, what } => {
+            Self::Mismatch { ca, what, .. } => {
                 write!(f, "the certificate from {ca} was not stored: {what}")
             }
             Self::Store(error) => write!(f, "{error}"),

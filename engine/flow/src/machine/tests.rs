@@ -532,6 +532,7 @@ fn trouble_on_our_side_keeps_the_order() {
     let wrong = Failure::Mismatch {
         ca: ca(),
         what: "it is for another key".to_owned(),
+        clock: false,
     };
     let wrong = and(good("valid"), vec![Event::Failed(wrong), cleaned()]);
     check(fresh(), wrong, "end bug, journal closed");

@@ -492,7 +492,8 @@ impl Shift<'_> {
             at: now,
             theirs: failure.is_about_the_ca(),
             rejected: class == FailureClass::Rejected,
-            firm: failure.refuses_the_name(),
+            // What was issued and is of no use will be so again.
+            firm: failure.refuses_the_name() || matches!(failure, Failure::Mismatch { .. }),
             // A secret that cannot be read is this machine's trouble: looked at again soon.
             local: matches!(failure, Failure::Offline { .. } | Failure::Secret(_))
                 || failure.is_unsent(),

@@ -497,6 +497,11 @@ impl History for World {
         Ok(Self::down_since(self))
     }
 
+    fn cut_off(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.state().reach(at, true);
+        Ok(())
+    }
+
     fn reached(&self, _: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError> {
         Ok(self.state().reached.clone())
     }

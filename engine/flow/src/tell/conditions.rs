@@ -80,6 +80,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             {
                 Standing::Unknown
             }
+            // What is still to be renewed is as near its end as before, whoever counts from when it failed.
+            Some(_) if told.kind == EventKind::ExpiryNear && is_awaited(&told.subject, scene) => {
+                Standing::Unknown
+            }
             Some(_) => Standing::Good,
         },
         EventKind::NotInstalled => match certificate {
@@ -144,6 +148,13 @@ fn worked_on(subject: &str, scene: &Scene<'_>) -> bool {
     let report = reports.find(|report| report.certificate.as_str() == subject);
     report
         .is_some_and(|report| matches!(report.outcome, Outcome::Locked(_)) || waits_for_ca(report))
+}
+
+/// True if a renewal is due that has not come.
+fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
+    let mut items = scene.plan.items.iter();
+    let item = items.find(|item| item.name.as_str() == subject);
+    item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
 }
 
 fn waits_for_ca(report: &CertificateReport) -> bool {
@@ -259,11 +270,10 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let last = entry.and_then(|entry| entry.last.as_ref());
     let recent = last.is_some_and(|last| ladder::is_of_now(last.at, scene.now));
     let report = report_of(&certificate.name, scene);
-    let at_cas = past.map_or(0, |past| ladder::in_a_row(&past.failed, scene.now).len());
+    let at_cas = past.map_or(0, |past| ladder::count(&past.failed, scene.now));
     // What failed before a CA was asked is in the store alone; on a full disk not even there.
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
-    let failures = at_cas.max(usize::from(here || stored.is_some() && recent));
-    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let failures = at_cas.max(u32::from(here || stored.is_some() && recent));
     let step = alert::step(failures, None, scene.now)?;
     let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.
@@ -300,8 +310,7 @@ fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
         due: &due,
     };
     // What failed for a need of long ago says nothing about why it ends now.
-    let failures = ladder::in_a_row(&past.failed, scene.now).len();
-    let failures = u32::try_from(failures).unwrap_or(u32::MAX);
+    let failures = ladder::count(&past.failed, scene.now);
     let step = alert::step(failures, Some(in_place), scene.now)?;
     let number = match step {
         Step::EndsSoon(nth) => 1 + u32::from(nth),

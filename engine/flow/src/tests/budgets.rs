@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use waxwing_core::budget::Limit;
 use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::Settings;
 
 use super::policy::{HOUR, issued_by, timer};
-use super::world::{Fault, World, certificate, profile, settings};
+use super::world::{Fault, LATER, World, certificate, profile, settings};
+use crate::ports::Clock;
+use crate::report::Outcome;
 use crate::scheduler::Force;
 
 const LIMIT: Limit = Limit {
@@ -124,4 +127,74 @@ async fn every_request_to_a_ca_is_counted_for_good() {
     let profile = settings.cas.values().next().expect("one CA");
     crate::monitor::look(&ports.session, ports.history.as_ref(), profile).await;
     assert_eq!(sent(&world), Some(asked + 1));
+}
+
+/// What an order needs is taken behind look-ups, and there is enough for one: the first in the row has it,
+/// though its name servers are slow.
+#[tokio::test(start_paused = true)]
+async fn where_a_limit_is_short_the_first_in_the_row_has_what_there_is() {
+    let world = World::new(&["first"]);
+    let mut first = profile("first");
+    let limit = Limit {
+        count: 1,
+        per: HOUR * 24,
+    };
+    first.limits.insert(LimitKind::Orders, limit);
+    first.caa = vec!["first.example".to_owned()];
+    let names = ["slow", "fast", "faster"];
+    let certificates =
+        names.map(|name| certificate(name, &[&format!("{name}.example")], &["first"]));
+    let settings = settings(vec![first], certificates.to_vec());
+    world.state().dns.slow = Some("slow.example".to_owned());
+    let report = timer(&world, &settings, Force::No).await;
+    let outcomes = report.certificates.iter().map(|one| &one.outcome);
+    let issued: Vec<_> = outcomes
+        .map(|outcome| matches!(outcome, Outcome::Issued { .. }))
+        .collect();
+    assert_eq!(issued, [true, false, false]);
+}
+
+/// 503 with Retry-After is no matter of one certificate.
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_asks_to_be_left_alone_is_left_alone_by_all() {
+    let world = World::new(&["first"]);
+    let mut first = profile("first");
+    first.rate.concurrent_orders = 1;
+    let names = ["a", "b", "c", "d"];
+    let all: Vec<_> = names
+        .iter()
+        .map(|name| certificate(name, &[&format!("{name}.example")], &["first"]))
+        .collect();
+    let three = settings(vec![first.clone()], all[..3].to_vec());
+    world.state().always = Some(("first.example/order", Fault::Later));
+    let orders = |world: &World| {
+        let state = world.state();
+        let lines = state.trace.iter();
+        lines
+            .filter(|line| line.split(' ').nth(1) == Some("https://first.example/order"))
+            .count()
+    };
+    timer(&world, &three, Force::No).await;
+    assert_eq!(
+        orders(&world),
+        1,
+        "one was told, and the others heard of it"
+    );
+    // Nor by the next run, nor by somebody new, nor by a person.
+    let four = settings(vec![first], all);
+    Clock::sleep(&world, HOUR).await;
+    let report = timer(&world, &four, Force::NotDue).await;
+    assert_eq!(orders(&world), 0);
+    for one in &report.certificates {
+        assert!(
+            matches!(one.outcome, Outcome::Held(Hold::Asked { .. })),
+            "{one:?}"
+        );
+    }
+    world.state().always = None;
+    Clock::sleep(&world, LATER).await;
+    let report = timer(&world, &four, Force::No).await;
+    for one in &report.certificates {
+        assert!(matches!(one.outcome, Outcome::Issued { .. }), "{one:?}");
+    }
 }

@@ -27,6 +27,7 @@ pub(crate) struct Memory {
     pub(crate) sent: BTreeMap<CaName, u64>,
     pub(crate) advice: BTreeMap<CertificateName, Advice>,
     pub(crate) sightings: Vec<Sighting>,
+    pub(crate) cut_off: Vec<Timestamp>,
     pub(crate) budgets: BTreeMap<BudgetKey, Bucket>,
 }
 
@@ -36,6 +37,7 @@ impl Memory {
         let mut moments: Vec<_> = attempts
             .map(|attempt| (attempt.ended, attempt.result.is_cut_off()))
             .chain(self.sightings.iter().map(|seen| (seen.at, false)))
+            .chain(self.cut_off.iter().map(|at| (*at, true)))
             .filter(|(at, _)| *at >= since)
             .collect();
         moments.sort_unstable();
@@ -61,13 +63,11 @@ impl Memory {
             };
         }
         for attempt in self.attempts.iter().filter(|a| a.certificate == *name) {
+            if attempt.result.has_issued() && now.since(attempt.ended) < hold::MOST_ISSUED.per {
+                past.issued.push(attempt.ended);
+            }
             match &attempt.result {
-                ClosedResult::Issued { .. } => {
-                    past.failed.clear();
-                    if now.since(attempt.ended) < hold::MOST_ISSUED.per {
-                        past.issued.push(attempt.ended);
-                    }
-                }
+                ClosedResult::Issued { .. } => past.failed.clear(),
                 ClosedResult::Rehearsed => rehearsal::went_well(&mut past.failed, &attempt.ca),
                 ClosedResult::Failed {
                     class,
@@ -199,6 +199,12 @@ impl History for World {
                 (ca, Down { since, away })
             });
             down.collect()
+        })
+    }
+
+    fn cut_off(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.disk("note that nobody was reached by", "all CAs", |state| {
+            state.memory.cut_off.push(at);
         })
     }
 

@@ -117,7 +117,7 @@ CREATE TABLE unasked (
 CREATE INDEX unasked_by_certificate ON unasked (certificate, id);
 CREATE INDEX unasked_by_end ON unasked (ended);
 ",
-    // How revocations ended, and how many requests were sent to each CA.
+    // How revocations ended, how many requests were sent to each CA, and when a look at all CAs reached nobody.
     "
 CREATE TABLE revocation (
     id INTEGER PRIMARY KEY,
@@ -140,6 +140,10 @@ CREATE TABLE request (
     ca TEXT PRIMARY KEY,
     sent INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE cut_off (
+    at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX cut_off_by_time ON cut_off (at);
 ",
 ];
 

@@ -232,10 +232,19 @@ fn hours_in_which_nobody_was_reached_are_not_those_of_a_ca() {
     // Another certificate at another CA found no network.
     record(3, FailureClass::Transient, true);
     assert_eq!(lasted(9), HOUR * 2);
+    // So did a look at all CAs, and then at the one that answers.
+    let elsewhere = SqliteHistory::open(folder.path()).expect("the same");
+    elsewhere.cut_off(NOW + HOUR * 4).expect("written");
+    assert_eq!(lasted(9), HOUR * 2);
     // The provider failed, so that it was reached; then a secret could not be read.
     record(9, FailureClass::Transient, false);
     record(10, FailureClass::Misconfigured, true);
     assert_eq!(lasted(11), HOUR * 4);
+    elsewhere.cut_off(NOW + HOUR * 12).expect("written");
+    assert_eq!(lasted(20), HOUR * 5);
+    let changes = elsewhere.reached(NOW).expect("read");
+    let hours = [(3, true), (9, false), (12, true)];
+    assert_eq!(changes, hours.map(|(hour, away)| (NOW + HOUR * hour, away)));
 }
 
 #[test]
