@@ -1,5 +1,7 @@
 //! One row for each thing that can be the matter with a certificate.
 
+mod gone;
+mod network;
 mod stood_in;
 mod windows;
 
@@ -376,37 +378,6 @@ fn an_order_that_is_kept_is_no_debt() {
 }
 
 #[test]
-fn what_left_the_configuration_is_listed_last_and_changes_nothing() {
-    let plan = planned(
-        &settings(vec![wanted("shop")]),
-        &[good("old"), good("shop"), good("archive")],
-        Asker::Timer,
-        NOW,
-    );
-    let names: Vec<_> = plan.items.iter().map(|item| item.name.as_str()).collect();
-    assert_eq!(names, ["shop", "archive", "old"]);
-    let gone = Action::Gone {
-        not_after: Some(NOW + DAY * 80),
-    };
-    assert_eq!(plan.items[2].action, gone);
-    assert_eq!(plan.items[2].notes, []);
-    assert!(!plan.has_changes());
-}
-
-#[test]
-fn what_is_still_to_be_revoked_is_known_though_it_left_the_configuration() {
-    for version in [2, 3] {
-        let old = Stored {
-            to_revoke: Some(version),
-            ..good("old")
-        };
-        let plan = planned(&settings(Vec::new()), &[old], Asker::Timer, NOW);
-        assert_eq!(plan.items[0].notes, [Note::ToRevoke { version }]);
-        assert!(!plan.has_changes());
-    }
-}
-
-#[test]
 fn ten_thousand_certificates_are_one_pass() {
     let called: Vec<_> = (0..10_000).map(|n| format!("c{n}")).collect();
     let wanted: Vec<_> = called.iter().map(|name| wanted(name)).collect();
@@ -596,51 +567,4 @@ fn what_is_due_may_be_held_and_says_by_what() {
     };
     assert_eq!(told(window.end + HOUR), "first: now");
     assert_eq!(told(window.start + HOUR), "first: window 13 h");
-}
-
-/// The CA failed once; then this machine was cut off for most of the time since.
-#[test]
-fn hours_without_a_network_give_up_no_ca() {
-    const HOUR: Duration = Duration::from_secs(3600);
-    let shop = wanted("shop");
-    let failed = |ca_name: &str, hours: u32, theirs, local| Failed {
-        ca: ca(ca_name),
-        at: NOW - HOUR * hours,
-        theirs,
-        rejected: false,
-        firm: false,
-        local,
-        until: None,
-        rehearsed: false,
-    };
-    let held_after = |all: &[Failed]| {
-        let mut stored = good("shop");
-        let current = stored.current.as_mut().expect("issued");
-        current.not_before = NOW - DAY * 57;
-        current.not_after = NOW + DAY * 33;
-        stored.failed = all.to_vec();
-        held(&shop, &stored, Asker::Timer, NOW)
-    };
-    let theirs = failed("first", 20, true, false);
-    // All the time at the CA, and a provider fails now.
-    let provider = failed("first", 0, false, false);
-    let failing = [theirs.clone(), provider.clone()];
-    assert_eq!(held_after(&failing), "second: now");
-    // Whoever was to be asked when the network was away, and whoever failed first when it was back.
-    for cut_off in ["first", "second"] {
-        let night = [
-            theirs.clone(),
-            failed(cut_off, 18, false, true),
-            failed(cut_off, 9, false, true),
-            failed("first", 3, false, false),
-            provider.clone(),
-        ];
-        let found = held_after(&night);
-        assert!(found.starts_with("first: ladder"), "{found}");
-        // A blip takes nothing else away.
-        let mut blip = night;
-        blip[1].at = NOW - HOUR * 4;
-        blip[2].at = NOW - HOUR * 4;
-        assert_eq!(held_after(&blip), "second: now");
-    }
 }
