@@ -9,6 +9,7 @@ use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
 use waxwing_core::plan::order::{Place, place};
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
+use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
@@ -34,6 +35,8 @@ pub(crate) struct Survey {
     pub(crate) stored: BTreeMap<CertificateName, Stored>,
     /// Since when CAs have been seen to be down.
     pub(crate) down_since: BTreeMap<CaName, Down>,
+    /// When this machine began to reach nobody (true), and when it reached somebody again.
+    pub(crate) reached: Vec<(Timestamp, bool)>,
     /// What of certificates cannot be read. A run leaves those alone that a newer version has written,
     /// and issues those anew that are damaged.
     pub(crate) broken: Vec<StoreError>,
@@ -75,12 +78,14 @@ pub(crate) fn survey(
     let unstored = configured.filter(|name| !inventory.contains_key(*name));
     stored.extend(unstored.filter_map(|name| Some(history::unstored(name, pasts.get(name)?))));
     let down_since = history.down_since()?;
+    let reached = history.reached(now - ladder::GAP)?;
     // What is limited for the whole account; limits on a set of names are for the run to see.
     let cas: Vec<CaName> = loaded.settings.cas.keys().cloned().collect();
     let spent = budget::spent(history, &loaded.settings.cas, &cas, &[], now);
     let circumstances = Circumstances {
         digests: &digests(&loaded.settings),
         down_since: &down_since,
+        reached: &reached,
         spent: &spent,
         asker,
         now,
@@ -95,6 +100,7 @@ pub(crate) fn survey(
             .map(|one| (one.name.clone(), one))
             .collect(),
         down_since,
+        reached,
         broken,
     })
 }
@@ -129,6 +135,7 @@ pub(crate) fn asking<'s>(
     let circumstances = Circumstances {
         digests: &BTreeMap::new(),
         down_since: &survey.down_since,
+        reached: &survey.reached,
         spent: &budget::spent(history, &settings.cas, &list, &certificate.domains, now),
         asker,
         now,
@@ -202,16 +209,22 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
             && !matches!(item.action, Action::Gone { .. });
         asked || item.is_ordered()
     };
-    let ends = |name: &CertificateName| {
-        let current = survey.inventory.get(name)?.current.as_ref()?;
-        Some(current.facts.not_after)
+    let place = |item: &Item| {
+        let stored = survey.stored.get(&item.name);
+        let current = stored.and_then(|stored| stored.current.as_ref());
+        let ends = current.map(|current| current.not_after);
+        place(
+            &item.action,
+            ends,
+            current.and_then(|one| one.suggestion.as_ref()),
+        )
     };
     let places: BTreeMap<&CertificateName, Place> = survey
         .plan
         .items
         .iter()
         .filter(ordered)
-        .map(|item| (&item.name, place(&item.action, ends(&item.name))))
+        .map(|item| (&item.name, place(item)))
         .collect();
     let mut jobs: Vec<Job> = settings
         .certificates

@@ -70,6 +70,12 @@ impl Calendar {
         self.is_empty() || !self.open_between(at, at).is_empty()
     }
 
+    /// True on a day without work.
+    pub fn is_blacked_out(&self, at: Timestamp) -> bool {
+        let mut days = self.blackout.iter().map(Blackout::stretch);
+        days.any(|day| day.start <= at && at < day.end)
+    }
+
     /// The stretches between `from` and `until` in which work may start, in order and apart.
     pub fn open_between(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
         if until < from {

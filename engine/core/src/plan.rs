@@ -109,6 +109,8 @@ pub struct Circumstances<'a> {
     pub digests: &'a BTreeMap<PluginName, String>,
     /// Since when CAs have been seen to be down.
     pub down_since: &'a BTreeMap<CaName, Down>,
+    /// When this machine began to reach nobody (true), and when it reached somebody again, oldest first.
+    pub reached: &'a [(Timestamp, bool)],
     /// CAs whose budgets are spent, and until when.
     pub spent: &'a BTreeMap<CaName, Timestamp>,
     /// Who asks for the run.
@@ -375,6 +377,13 @@ pub fn item(
             } else {
                 Urgency::None
             });
+            // What the CA is about to revoke is worth nothing soon.
+            let revoked = suggestion.is_some_and(Suggestion::is_a_revocation);
+            let urgency = if revoked {
+                urgency.max(Urgency::Emergency)
+            } else {
+                urgency
+            };
             let replaced = (to_revoke == Some(current.version)).then_some(IssueReason::Replaced);
             match issue_reason(settings, certificate, current).or(replaced) {
                 Some(reason) => Action::Issue(reason),

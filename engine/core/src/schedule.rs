@@ -112,33 +112,40 @@ pub fn moment(
     }
 }
 
-/// Whether the moment lies in a window that is open now, and the next run, which may be as far off as
-/// `next_run`, would come behind its end. A timer that has one run in the window would miss it otherwise.
+/// Whether the moment lies in a window behind whose end the next run would come, which may be as far off
+/// as `next_run`. A timer that has one run in the window would miss it otherwise, and one that has none
+/// comes before it: earlier is allowed, and never is not.
 pub fn last_run(moment: &Moment, calendar: &Calendar, now: Timestamp, next_run: Duration) -> bool {
     moment.placed == Placed::InWindow
         && moment.at > now
-        && moment.at < now + next_run
-        && calendar
-            .open_between(now, now + next_run)
-            .first()
-            .is_some_and(|open| {
-                open.start <= now && moment.at <= open.end && open.end < now + next_run
-            })
+        && ends_before(calendar, now, next_run).is_some_and(|open| moment.at <= open.end)
+}
+
+/// The window that is open, or the next one, if it has ended when the next run comes. On a day without
+/// work nothing is begun for a window behind it.
+fn ends_before(calendar: &Calendar, now: Timestamp, next_run: Duration) -> Option<Window> {
+    let next = now + next_run;
+    let open = *calendar.open_between(now, next).first()?;
+    (open.end < next && !calendar.is_blacked_out(now)).then_some(open)
 }
 
 /// Whether a renewal whose moment has come may start at `now`; if not, when.
 ///
 /// A run may miss the moment, because the machine was off; then the next window counts. What is
-/// urgent counts more than any window. The answer lies in the first hour of the window, and windows begin
+/// urgent counts more than any window, and so does that the next run, which may be as far off as `next_run`,
+/// would come behind the next window. The answer lies in the first hour of the window, and windows begin
 /// at full hours: not everybody is to begin there.
 pub fn held(
     due: &Due,
     urgency: Urgency,
     calendar: &Calendar,
-    now: Timestamp,
+    (now, next_run): (Timestamp, Duration),
     chance: u64,
 ) -> Option<Timestamp> {
     if urgency >= Urgency::Emergency || calendar.is_open(now) {
+        return None;
+    }
+    if ends_before(calendar, now, next_run).is_some() {
         return None;
     }
     let next = *calendar.open_between(now, due.safe_until).first()?;
@@ -334,8 +341,9 @@ mod tests {
         let (due, _) = ninety(None);
         let night = calendar(&["01:00-05:00"], &[]);
         let noon = at("2027-01-18T12:00:00Z");
-        let held =
-            |urgency, calendar: &Calendar, now, chance| held(&due, urgency, calendar, now, chance);
+        let held = |urgency, calendar: &Calendar, now, chance| {
+            held(&due, urgency, calendar, (now, Duration::ZERO), chance)
+        };
         // Nobody begins at the full hour, and not everybody in the same minute.
         let mut minutes = std::collections::BTreeSet::new();
         for n in 0..200 {
@@ -349,6 +357,18 @@ mod tests {
         assert_eq!(held(Urgency::Emergency, &night, noon, 7), None);
         let inside = at("2027-01-18T04:00:00Z");
         assert_eq!(held(Urgency::Due, &night, inside, 7), None);
+        // A timer that never comes in a short window comes before it, but for a day without work.
+        let hourly = |calendar: &Calendar, now| {
+            super::held(&due, Urgency::Due, calendar, (at(now), TIMER), 7).is_some()
+        };
+        let short = calendar(&["01:20-01:40"], &[]);
+        assert!(hourly(&short, "2027-01-18T23:50:00Z"));
+        assert!(hourly(&short, "2027-01-19T00:30:00Z"));
+        assert!(!hourly(&short, "2027-01-19T00:50:00Z"));
+        assert!(hourly(&short, "2027-01-19T01:50:00Z"));
+        let closed = calendar(&["00:20-00:40"], &["2027-01-18"]);
+        assert!(hourly(&closed, "2027-01-18T23:50:00Z"));
+        assert!(!hourly(&closed, "2027-01-19T23:50:00Z"));
         // A short one.
         let short = calendar(&["01:00-01:10"], &[]);
         for chance in 0..99_u64 {

@@ -67,7 +67,8 @@ pub fn left(
     Ok(found)
 }
 
-/// CAs of the list that may not be asked for a certificate with these names, and until when.
+/// CAs of the list that may not be asked for a certificate with these names, and until when: a limit is used
+/// up, or the CA has asked to be left alone.
 pub fn spent(
     history: &dyn History,
     profiles: &BTreeMap<CaName, CaProfile>,
@@ -79,7 +80,8 @@ pub fn spent(
     for profile in list.iter().filter_map(|name| profiles.get(name)) {
         match left(history, profile, names, now) {
             Ok(all) => {
-                let until = all.into_iter().filter_map(|one| one.until).max();
+                let until = all.into_iter().filter_map(|one| one.until);
+                let until = until.chain(closed(history, &profile.name, now)).max();
                 spent.extend(until.map(|until| (profile.name.clone(), until)));
             }
             Err(error) => {
@@ -139,7 +141,7 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
     may
 }
 
-/// Longest time for which a staging is left alone because it asked for it; see the same of the ladder.
+/// Longest time for which a CA is left alone because it asked for it; see the same of the ladder.
 const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Keeps until when a staging has asked not to be asked for a certificate: a budget with nothing in it
@@ -176,6 +178,40 @@ pub(crate) fn asked(
     });
     let until = kept.map(|bucket| bucket.at)?;
     (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+}
+
+/// Keeps until when a CA has asked to be left alone altogether, as by 503 with Retry-After: whichever
+/// certificate was asked for, the others have to wait as well.
+pub(crate) fn keep_closed(history: &dyn History, ca: &CaName, until: Timestamp, now: Timestamp) {
+    let until = until.min(now + LONGEST_ASKED);
+    let kept = history.change_budget(&closed_key(ca), &mut |_| {
+        Some(Bucket {
+            level: 0.0,
+            at: until,
+        })
+    });
+    if let Err(error) = kept {
+        tracing::warn!(ca = %ca, cause = %error, "what it asked for could not be kept");
+    }
+}
+
+/// Until when a CA has asked to be left alone altogether; none if it may be asked.
+pub(crate) fn closed(history: &dyn History, ca: &CaName, now: Timestamp) -> Option<Timestamp> {
+    let kept = history.budget(&closed_key(ca));
+    let kept = kept.unwrap_or_else(|error| {
+        tracing::warn!(ca = %ca, cause = %error, "a budget could not be read");
+        None
+    });
+    let until = kept.map(|bucket| bucket.at)?;
+    (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+}
+
+fn closed_key(ca: &CaName) -> BudgetKey {
+    BudgetKey {
+        owner: ca.to_string(),
+        kind: "closed".to_owned(),
+        what: "everything".to_owned(),
+    }
 }
 
 fn asked_key(staging: &CaName, certificate: &CertificateName) -> BudgetKey {

@@ -170,9 +170,10 @@ pub enum Failure {
         /// What it asked for.
         retry_after: Duration,
     },
-    /// A staging was not asked, because it has asked for a wait that is not over.
+    /// A CA was not asked, because it has asked for a wait that is not over: a staging for this certificate,
+    /// or any CA for all of them.
     LeftAlone {
-        /// The staging.
+        /// The CA.
         ca: CaName,
         /// Until when.
         until: Timestamp,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use waxwing_core::name::CaName;
 use waxwing_core::outage::Down;
+use waxwing_core::retry::ladder;
 use waxwing_core::time::Timestamp;
 
 use crate::history::Sighting;
@@ -31,6 +32,8 @@ pub(crate) struct Answer {
 pub(crate) struct Heard {
     history: Arc<dyn History>,
     cas: Mutex<BTreeMap<CaName, Known>>,
+    /// When this machine has reached nobody, as earlier runs left it.
+    reached: Vec<(Timestamp, bool)>,
 }
 
 #[derive(Default)]
@@ -47,7 +50,7 @@ struct Known {
 
 impl Heard {
     /// What earlier runs have left.
-    pub(crate) fn new(history: Arc<dyn History>) -> Self {
+    pub(crate) fn new(history: Arc<dyn History>, now: Timestamp) -> Self {
         let down = history.down_since().unwrap_or_else(|error| {
             // Nobody's standing suffers.
             tracing::warn!(cause = %error, "what is known of CAs could not be read");
@@ -58,10 +61,20 @@ impl Heard {
             ..Known::default()
         };
         let cas = down.into_iter().map(|(ca, down)| (ca, known(down)));
+        let reached = history.reached(now - ladder::GAP).unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "when the network was away could not be read");
+            Vec::new()
+        });
         Self {
-            history,
             cas: Mutex::new(cas.collect()),
+            reached,
+            history,
         }
+    }
+
+    /// When this machine began to reach nobody (true), and when it reached somebody again, before this run.
+    pub(crate) fn reached(&self) -> &[(Timestamp, bool)] {
+        &self.reached
     }
 
     /// CAs that have been down since before this run.

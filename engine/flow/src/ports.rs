@@ -471,6 +471,9 @@ pub trait History: Send + Sync {
     /// For each CA that failed the last time it was talked to: since when it has failed, and in which part
     /// of that time nobody could be talked to.
     fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError>;
+    /// Since then: when this machine began to reach nobody (true), and when it reached somebody again
+    /// (false), oldest first. Only the changes.
+    fn reached(&self, since: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError>;
     /// What is left of a budget, as it was left; none for one that was never touched.
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError>;
     /// Changes budgets in one step: no other process MUST come between reading and keeping, or one of

@@ -39,6 +39,7 @@ mod preflight;
 mod rehearsal;
 mod replacing;
 mod unasked;
+mod waves;
 
 use cas::Case;
 use desk::Acme;
@@ -135,7 +136,7 @@ async fn work(
         id: &id,
         rehearsal: orders.rehearsal,
         asker: orders.asker,
-        heard: Arc::new(Heard::new(Arc::clone(&ports.history))),
+        heard: Arc::new(Heard::new(Arc::clone(&ports.history), started)),
         stop,
         sessions: Arc::default(),
         fresh: Arc::default(),
@@ -143,12 +144,14 @@ async fn work(
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
-    let mut certificates: Vec<(usize, CertificateReport)> = stream::iter(&orders.jobs)
-        .enumerate()
-        .map(async |(index, job)| (index, shift.certificate(job).await))
-        .buffer_unordered(WIDTH)
-        .collect()
-        .await;
+    let mut certificates: Vec<(usize, CertificateReport)> = Vec::new();
+    for wave in shift.waves(&orders.jobs) {
+        let reports = stream::iter(wave)
+            .map(async |(index, job)| (index, shift.certificate(job).await))
+            .buffer_unordered(WIDTH);
+        let reports: Vec<_> = reports.collect().await;
+        certificates.extend(reports);
+    }
     certificates.sort_by_key(|(index, _)| *index);
     let wanted: Vec<&CertificateSettings> = settings
         .certificates
@@ -383,13 +386,14 @@ impl Shift<'_> {
 
     /// CAs that have been down, without those that have answered in this run.
     fn circumstances<'c>(
-        &self,
+        &'c self,
         spent: &'c BTreeMap<CaName, Timestamp>,
         down_since: &'c BTreeMap<CaName, Down>,
     ) -> Circumstances<'c> {
         Circumstances {
             digests: &NO_DIGESTS,
             down_since,
+            reached: self.heard.reached(),
             spent,
             asker: self.asker,
             now: self.now(),

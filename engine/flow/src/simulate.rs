@@ -171,11 +171,9 @@ impl<'a> Play<'a> {
                     seen: self.world.version(name),
                     force: Force::No,
                 };
-                let (validity, _, _) = self.world.state_of(name);
-                jobs.push((
-                    order::place(&item.action, validity.map(|life| life.end)),
-                    job,
-                ));
+                let (validity, suggestion, _) = self.world.state_of(name);
+                let ends = validity.map(|life| life.end);
+                jobs.push((order::place(&item.action, ends, suggestion.as_ref()), job));
             }
         }
         jobs.sort_by_key(|(place, _)| *place);
@@ -307,6 +305,7 @@ impl<'a> Play<'a> {
     fn item(&mut self, certificate: &'a CertificateSettings, at: Timestamp) -> Item {
         let stored = self.world.stored(&certificate.name, at);
         let down_since = self.world.down_since();
+        let reached = self.world.reached_of_late();
         let spent = self.world.spent(certificate, at);
         for (ca, until) in &spent {
             let limited = self.limited.entry(&certificate.name).or_default();
@@ -327,6 +326,7 @@ impl<'a> Play<'a> {
         let circumstances = Circumstances {
             digests: &NO_DIGESTS,
             down_since: &down_since,
+            reached: &reached,
             spent: &spent,
             asker: Asker::Timer,
             now: at,

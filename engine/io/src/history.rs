@@ -70,6 +70,10 @@ const ADVICE: &str = "
 SELECT certificate, about, starts, ends, chosen, explanation, next, failures, cause
 FROM advice WHERE ?1 IS NULL OR certificate = ?1";
 
+/// The first time since a moment that this machine reached nobody.
+const CUT_OFF: &str = "
+SELECT min(ended) FROM attempt WHERE ended >= ?1 AND version IS NULL AND local AND class = ?2";
+
 /// Since a moment: when this machine reached nobody (1), and when it reached somebody (0).
 const REACHED: &str = "
 SELECT ended AS at, version IS NULL AND local AND class = ?2 AS away FROM attempt WHERE ended >= ?1
@@ -411,13 +415,26 @@ impl History for SqliteHistory {
         let Some(first) = down.iter().map(|(_, since)| *since).min() else {
             return Ok(BTreeMap::new());
         };
-        let values = params![first.unix_ms(), FailureClass::Transient.as_str()];
-        let moments = self.rows(REACHED, values, |row| Ok((time(row, 0)?, row.get(1)?)))?;
+        let moments = self.reached(first)?;
         let down = down.into_iter().map(|(ca, since)| {
             let away = Away::behind(since, moments.iter().copied());
             (ca, Down { since, away })
         });
         Ok(down.collect())
+    }
+
+    fn reached(&self, since: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError> {
+        let class = FailureClass::Transient.as_str();
+        let values = params![since.unix_ms(), class];
+        // Most machines never are, and need not read on.
+        let first = self.rows(CUT_OFF, values, |row| maybe_time(row, 0))?;
+        let Some(first) = first.into_iter().flatten().next() else {
+            return Ok(Vec::new());
+        };
+        let values = params![first.unix_ms(), class];
+        let mut moments = self.rows(REACHED, values, |row| Ok((time(row, 0)?, row.get(1)?)))?;
+        moments.dedup_by_key(|(_, away)| *away);
+        Ok(moments)
     }
 
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {

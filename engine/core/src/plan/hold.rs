@@ -161,6 +161,7 @@ pub(super) fn held_back(
     let later = later.map(|moment| moment.at);
     let version = current.map_or(0, |current| current.version);
     let chance = schedule::chance(&certificate.name, version);
+    let now = (now, circumstances.asker.next_run());
     let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now, chance));
     until.map(|until| Hold::Window { until })
 }
@@ -233,16 +234,20 @@ pub fn standings(
 ) -> BTreeMap<CaName, Standing> {
     let failed = stored.map_or(&[][..], |stored| &stored.failed);
     let current = stored.and_then(|stored| stored.current.as_ref());
+    let suggestion = current.and_then(|current| current.suggestion);
+    let revokes = suggestion.is_some_and(|it| it.is_a_revocation());
     let deadline = match (action, current) {
-        (Action::Renew { due, not_after, .. }, _) => Some(Deadline {
+        (Action::Renew { due, not_after, .. }, _) if !revokes => Some(Deadline {
             safe_until: due.safe_until,
             not_after: *not_after,
         }),
-        // What is revoked serves nobody: there is no time at all.
-        (Action::Issue(IssueReason::Revoked), Some(current)) => Some(Deadline {
-            safe_until: current.not_before,
-            not_after: current.not_before,
-        }),
+        // What is revoked, or is about to be, serves nobody: there is no time at all.
+        (Action::Renew { .. } | Action::Issue(IssueReason::Revoked), Some(current)) => {
+            Some(Deadline {
+                safe_until: current.not_before,
+                not_after: current.not_before,
+            })
+        }
         // Until the other one is had, the one in place has to last.
         (Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced), Some(current)) => {
             let life = current.not_after.since(current.not_before);
@@ -273,9 +278,12 @@ pub fn standings(
             standing.trouble = theirs;
             standing.offline = all.local;
             if let Some(theirs) = theirs {
-                // Whichever CA was to be asked when this machine was cut off.
-                let moments = failed.iter().filter_map(|one| one.as_of(circumstances.now));
-                let moments = moments.map(|one| (one.at, one.local));
+                // Whichever certificate was to be had of whichever CA when this machine was cut off.
+                let own = failed.iter().filter_map(|one| one.as_of(circumstances.now));
+                let own = own.map(|one| (one.at, one.local));
+                let mut moments: Vec<_> =
+                    own.chain(circumstances.reached.iter().copied()).collect();
+                moments.sort_by_key(|(at, _)| *at);
                 standing.away = Away::behind(theirs.first, moments);
             }
             // A network that was down is no reason to pass over a CA when there is no time.

@@ -2,7 +2,7 @@
 //! have to wait.
 
 use super::{Action, IssueReason};
-use crate::due::Urgency;
+use crate::due::{Suggestion, Urgency};
 use crate::time::Timestamp;
 
 /// The place of a certificate in a run; the smallest one is first.
@@ -11,7 +11,7 @@ pub struct Place(Need, Option<Timestamp>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
-    /// What is served now is worth nothing.
+    /// What is served now is worth nothing, or will be as soon as its CA has revoked it.
     Revoked,
     /// It has run out, or does so soon.
     Urgent,
@@ -22,10 +22,13 @@ enum Need {
     Due,
 }
 
-/// The place of a certificate with which that is done, if the one in place ends at `ends`.
-pub const fn place(action: &Action, ends: Option<Timestamp>) -> Place {
+/// The place of a certificate with which that is done, if the one in place ends at `ends` and its CA has
+/// suggested that.
+pub fn place(action: &Action, ends: Option<Timestamp>, suggestion: Option<&Suggestion>) -> Place {
+    let revoked = suggestion.is_some_and(Suggestion::is_a_revocation);
     let need = match action {
         Action::Issue(IssueReason::Revoked) => Need::Revoked,
+        Action::Renew { .. } if revoked => Need::Revoked,
         Action::Issue(_) => Need::New,
         Action::Renew {
             urgency: Urgency::Emergency | Urgency::Expired,
@@ -74,7 +77,16 @@ mod tests {
             renew(Urgency::Due, 30),
             renew(Urgency::None, 60),
         ];
-        let places = in_order.map(|(action, ends)| place(&action, ends));
+        let places = in_order.map(|(action, ends)| place(&action, ends, None));
+        let window = crate::time::Window {
+            start: day(0),
+            end: day(1),
+        };
+        let told = |chosen| {
+            let (action, ends) = renew(Urgency::Due, 60);
+            place(&action, ends, Some(&Suggestion { window, chosen }))
+        };
+        assert!(told(day(2)) < places[1] && told(day(0)) > places[7]);
         assert!(places.is_sorted(), "{places:?}");
         assert!(places.windows(2).all(|pair| pair[0] != pair[1]));
     }

@@ -137,6 +137,7 @@ fn planned(settings: &Settings, stored: &[Stored], asker: Asker, now: Timestamp)
     let circumstances = Circumstances {
         digests: &digests(),
         down_since: &BTreeMap::new(),
+        reached: &[],
         spent: &BTreeMap::new(),
         asker,
         now,

@@ -91,7 +91,7 @@ impl Failed {
 /// Longer than any wait between two tries, be it for a limit of a week or for a timer that runs once in
 /// one: what failed before such a gap was about a need that is gone, such as names that were taken out of
 /// the configuration again.
-const GAP: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+pub const GAP: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// True if what failed then may be about what is needed now.
 pub fn is_of_now(at: Timestamp, now: Timestamp) -> bool {

@@ -92,6 +92,13 @@ impl Shift<'_> {
         }
         let paid = run.order_url.is_none();
         if paid {
+            // Another certificate may have been told so since this one was chosen.
+            if let Some(until) = budget::closed(self.history(), &profile.name, self.now()) {
+                return Err(Failure::LeftAlone {
+                    ca: profile.name.clone(),
+                    until,
+                });
+            }
             budget::take_order(self.history(), profile, &certificate.domains, self.now())?;
         }
         let stored = |version| self.note_issued(&wanted, version);

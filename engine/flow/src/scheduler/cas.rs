@@ -502,6 +502,9 @@ impl Shift<'_> {
         if failed.theirs && class == FailureClass::Transient {
             let cause = failure.lines().join(": ");
             self.heard.silent(&profile.name, ended, cause);
+            if let Some(until) = failed.until {
+                budget::keep_closed(self.history(), &profile.name, until, now);
+            }
         }
         let result = ClosedResult::Failed {
             class,

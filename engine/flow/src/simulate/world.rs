@@ -14,7 +14,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::{Stored, hold};
-use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::retry::rehearsal;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::{Timestamp, Window};
@@ -62,7 +62,7 @@ pub(super) struct State {
     /// Looked up only, never walked through.
     budgets: HashMap<BudgetKey, Bucket>,
     down: BTreeMap<CaName, Timestamp>,
-    /// When this machine was cut off, and when it was not any more, as far as a CA is down.
+    /// When this machine was cut off, and when it was not any more, as far back as it matters.
     reached: Vec<(Timestamp, bool)>,
     /// Orders that wait to be gone on with.
     pub(super) open: BTreeMap<CertificateName, OpenOrder>,
@@ -262,6 +262,10 @@ impl World {
         })
     }
 
+    pub(super) fn reached_of_late(&self) -> Vec<(Timestamp, bool)> {
+        self.state().reached.clone()
+    }
+
     pub(super) fn down_since(&self) -> BTreeMap<CaName, Down> {
         let state = self.state();
         let down = state.down.iter().map(|(ca, since)| {
@@ -380,13 +384,17 @@ impl Entropy for World {
 }
 
 impl State {
-    /// Keeps whether somebody could be reached at that moment, for as long as it matters.
+    /// Keeps whether somebody could be reached at that moment.
     fn reach(&mut self, at: Timestamp, cut_off: bool) {
-        if self.down.is_empty() {
-            self.reached.clear();
-        } else if self.reached.last().is_some_and(|(_, last)| *last) != cut_off {
-            self.reached.push((at, cut_off));
+        let last = self.reached.last().is_some_and(|(_, last)| *last);
+        if last == cut_off {
+            return;
         }
+        if self.down.is_empty() {
+            self.reached
+                .retain(|(then, _)| at.since(*then) <= ladder::GAP);
+        }
+        self.reached.push((at, cut_off));
     }
 }
 
@@ -487,6 +495,10 @@ impl History for World {
 
     fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
         Ok(Self::down_since(self))
+    }
+
+    fn reached(&self, _: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError> {
+        Ok(self.state().reached.clone())
     }
 
     fn budget(&self, key: &BudgetKey) -> Result<Option<Bucket>, StoreError> {

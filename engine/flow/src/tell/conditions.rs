@@ -74,7 +74,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             // A certificate that could not be read, and now can be, is told of by its name.
             None => Standing::Gone,
-            Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
+            Some(certificate)
+                if told.kind == EventKind::Failed
+                    && (worked_on(&told.subject, scene) || waits(certificate, scene)) =>
+            {
                 Standing::Unknown
             }
             Some(_) => Standing::Good,
@@ -234,6 +237,21 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
     }
 }
 
+/// The class of what failed last, if nothing has succeeded since.
+fn class_of<'s>(certificate: &CertificateSettings, scene: &'s Scene<'_>) -> Option<&'s str> {
+    let report = report_of(&certificate.name, scene);
+    let here = report.and_then(last_failure);
+    let here = here.map(|failure| failure.class().as_str());
+    let entry = scene.inventory.get(&certificate.name);
+    here.or_else(|| Some(entry.and_then(stored_failure)?.0))
+}
+
+/// True if it ended because a CA is waited for, or somebody stopped it: it has neither failed nor gone well.
+fn waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let waits = [FailureClass::RateLimited, FailureClass::Cancelled].map(FailureClass::as_str);
+    class_of(certificate, scene).is_some_and(|class| waits.contains(&class))
+}
+
 fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
     let entry = scene.inventory.get(&certificate.name);
     let past = scene.pasts.get(&certificate.name);
@@ -247,13 +265,9 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let failures = at_cas.max(usize::from(here || stored.is_some() && recent));
     let failures = u32::try_from(failures).unwrap_or(u32::MAX);
     let step = alert::step(failures, None, scene.now)?;
-    let class = report
-        .and_then(last_failure)
-        .map(|failure| failure.class().as_str())
-        .or_else(|| stored.map(|(class, _)| class));
-    let waits = [FailureClass::RateLimited, FailureClass::Cancelled].map(FailureClass::as_str);
+    let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.
-    if step == Step::Failed && class.is_some_and(|class| waits.contains(&class)) {
+    if step == Step::Failed && waits(certificate, scene) {
         return None;
     }
     let passes = class == Some(FailureClass::Transient.as_str());

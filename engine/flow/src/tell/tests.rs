@@ -180,6 +180,7 @@ impl Machine {
             &Circumstances {
                 digests: &BTreeMap::new(),
                 down_since: &self.down_since,
+                reached: &[],
                 spent: &BTreeMap::new(),
                 asker: Asker::Timer,
                 now,

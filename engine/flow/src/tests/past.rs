@@ -31,6 +31,18 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    fn reached(&self, since: Timestamp) -> Vec<(Timestamp, bool)> {
+        let attempts = self.attempts.iter();
+        let mut moments: Vec<_> = attempts
+            .map(|attempt| (attempt.ended, attempt.result.is_cut_off()))
+            .chain(self.sightings.iter().map(|seen| (seen.at, false)))
+            .filter(|(at, _)| *at >= since)
+            .collect();
+        moments.sort_unstable();
+        moments.dedup_by_key(|(_, away)| *away);
+        moments
+    }
+
     pub(crate) fn past(&self, name: &CertificateName, now: Timestamp) -> Past {
         let mut past = Past {
             advice: self.advice.get(name).cloned(),
@@ -181,17 +193,18 @@ impl History for World {
                     }
                 }
             }
-            let attempts = state.memory.attempts.iter();
-            let mut moments: Vec<_> = attempts
-                .map(|attempt| (attempt.ended, attempt.result.is_cut_off()))
-                .chain(state.memory.sightings.iter().map(|seen| (seen.at, false)))
-                .collect();
-            moments.sort_unstable();
+            let moments = state.memory.reached(Timestamp::from_unix(0));
             let down = down.into_iter().map(|(ca, since)| {
                 let away = Away::behind(since, moments.iter().copied());
                 (ca, Down { since, away })
             });
             down.collect()
+        })
+    }
+
+    fn reached(&self, since: Timestamp) -> Result<Vec<(Timestamp, bool)>, StoreError> {
+        self.disk("read the history of", "the network", |state| {
+            state.memory.reached(since)
         })
     }
 

@@ -182,7 +182,7 @@ async fn what_is_noted_late_is_still_of_its_own_time() {
         };
         world.state().memory.sightings.push(first);
         let minute = |minutes: &u32| start + HOUR / 60 * *minutes;
-        let heard = Heard::new(world.ports().history);
+        let heard = Heard::new(world.ports().history, world.now());
         let answered = |at: &u32, well| {
             let (at, took) = (minute(at), std::time::Duration::from_millis(7));
             heard.answered(&ca, Answer { at, took, well });
