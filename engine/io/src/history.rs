@@ -36,6 +36,7 @@ use crate::permission;
 mod budgets;
 mod outbox;
 mod place;
+mod pruning;
 mod records;
 mod requests;
 mod revocations;
@@ -459,26 +460,7 @@ impl History for SqliteHistory {
     }
 
     fn prune(&self, before: Timestamp) -> Result<(), StoreError> {
-        // What still counts: the last certificate of each name, and every failure behind it.
-        self.write(
-            "DELETE FROM attempt WHERE ended < ?1
-             AND id < (SELECT coalesce(max(id), 0) FROM attempt AS other
-                       WHERE other.certificate = attempt.certificate
-                         AND other.version IS NOT NULL)",
-            [before.unix_ms()],
-        )?;
-        self.write(
-            "DELETE FROM sighting WHERE at < ?1
-             AND id < (SELECT coalesce(max(id), 0) FROM sighting AS other
-                       WHERE other.ca = sighting.ca AND other.cause IS NULL)",
-            [before.unix_ms()],
-        )?;
-        self.write("DELETE FROM unasked WHERE ended < ?1", [before.unix_ms()])?;
-        self.write(
-            "DELETE FROM revocation WHERE ended < ?1",
-            [before.unix_ms()],
-        )?;
-        self.write("DELETE FROM deploy WHERE ended < ?1", [before.unix_ms()])
+        pruning::prune(self, before)
     }
 }
 

@@ -41,15 +41,25 @@ pub(crate) fn run(
         .current(name)
         .map_err(|error| start::store_failed(&error, terminal))?
         .is_some_and(|current| current.revoked.is_some());
+    // What cannot be read can be set aside all the same.
+    let entry = store.entry(name).ok().flatten();
+    let to_revoke = entry.and_then(|entry| Some(entry.replacing?.version));
     let kept = start::open(&loaded, terminal)?
         .forget(name, arguments.yes)
         .map_err(|error| start::store_failed(&error, terminal))?;
     if terminal.json {
-        let result = serde_json::json!({ "certificate": name.as_str(), "archive": kept });
+        let result = serde_json::json!({
+            "certificate": name.as_str(),
+            "archive": kept,
+            "to_revoke": to_revoke,
+        });
         terminal.print(&Document::new("forget", now, result).to_text());
     } else {
+        let given_up = to_revoke.map_or_else(String::new, |version| {
+            format!("\nVersion {version} was still to be revoked; nobody asks for that any more.")
+        });
         terminal.print(&format!(
-            "{name}   set aside with its keys: {}\n{}iles that were installed stay where they are.",
+            "{name}   set aside with its keys: {}\n{}iles that were installed stay where they are.{given_up}",
             kept.display(),
             if revoked {
                 "F"

@@ -115,11 +115,12 @@ async fn every_request_to_a_ca_is_counted_for_good() {
     };
     let before = world.state().trace.len();
     timer(&world, &settings, Force::No).await;
-    let state = world.state();
-    let asked = state.trace.iter().skip(before);
-    let asked = asked.filter(|line| line.contains("https://first.example"));
-    let asked = u64::try_from(asked.count()).expect("few");
-    drop(state);
+    let asked = {
+        let state = world.state();
+        let asked = state.trace.iter().skip(before);
+        let asked = asked.filter(|line| line.contains("https://first.example"));
+        u64::try_from(asked.count()).expect("few")
+    };
     assert!(asked > 5);
     assert_eq!(sent(&world), Some(asked), "{:?}", world.state().trace);
     // The monitor's looks count, too.
