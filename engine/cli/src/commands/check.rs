@@ -80,6 +80,7 @@ pub(crate) fn run(
         found.extend(secret_findings(&loaded));
     }
     found.push(state::finding(&store));
+    found.extend(state::exposed(&store));
     if trusted {
         found.extend(account_findings(&loaded, &store));
         found.extend(rehearsals(&loaded.settings));
