@@ -91,7 +91,7 @@ pub(crate) fn run(
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
     found.extend(log::findings(&loaded));
-    found.push(scheduled::finding(&loaded));
+    found.extend(scheduled::findings(&loaded));
     found.extend(neighbours::findings(&loaded.settings));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
