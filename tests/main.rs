@@ -22,6 +22,8 @@ mod cases {
     mod daemon;
     mod damage;
     mod debts;
+    #[cfg(unix)]
+    mod doctor;
     mod faults;
     mod figures;
     mod foreign;

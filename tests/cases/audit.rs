@@ -2,12 +2,14 @@
 //! renewal waits for either.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
+use crate::cases::rig::{Judge, Rig, Run, certificate, finish, plain, skipped, until};
 
 fn configure(rig: &Rig, judge: &Judge, installer: &str) {
     rig.write_config(&format!(
@@ -44,11 +46,10 @@ fn acts(lines: &[Value]) -> Vec<String> {
             "terms-agreed" => word("ca"),
             "file" => format!("{} {}", file("path"), word("result")),
             "command" => format!("{} {}", word("grant"), what["exit"]),
-            "received" | "version-erased" | "revoked" => {
+            "received" | "version-erased" | "revoked" | "exported" => {
                 format!("{} {}", word("certificate"), what["stored_version"])
             }
             "installed" => format!("{} by {}", word("certificate"), word("plugin")),
-            "exported" | "forgotten" | "set-aside" => String::new(),
             _ => String::new(),
         };
         Some(format!("{act} {rest}").trim_end().replace('"', ""))
@@ -116,7 +117,7 @@ fn every_act_of_a_run_is_in_the_trail() {
             assert_eq!(line["run"], report["run"], "{line}");
             assert_eq!(line["config"], digest, "{line}");
             assert_eq!(line["who"]["user"], user.as_str(), "{line}");
-            assert_eq!(line["who"]["by"], "timer", "{line}");
+            assert_eq!(line["who"]["by"], "program", "{line}");
             assert_eq!(line["who"]["verb"], "renew", "{line}");
             assert_eq!(line["version"], env!("CARGO_PKG_VERSION"), "{line}");
         }
@@ -198,7 +199,10 @@ fn what_is_erased_given_up_handed_out_and_forgotten_is_in_the_trail() {
             ]
         );
         let out = rig.path("out").display().to_string();
-        assert_eq!(since(&["export", "shop", &out], 0), ["exported"; 4]);
+        assert_eq!(since(&["export", "shop", &out], 0), ["exported shop 2"; 4]);
+        let last = lines(rig).pop().expect("a line");
+        let path = last["what"]["path"].as_str().expect("a path").to_owned();
+        assert!(path.starts_with(&out), "{path}");
         assert_eq!(since(&["revoke", "shop", "--yes"], 0), ["revoked shop 2"]);
         let given_up = since(&["account", "deactivate", "first", "--yes"], 0);
         assert_eq!(given_up, ["account first deactivated"]);
@@ -332,4 +336,130 @@ fn a_daemon_writes_where_a_changed_configuration_says() {
     assert_ne!(first[0]["run"], second[0]["run"]);
     let log = fs::read_to_string(rig.path("other/waxwing.log")).expect("a log");
     assert!(log.contains("the daemon ends"), "{log}");
+}
+
+/// A user that nobody is.
+const SOMEBODY: u32 = 54_321;
+
+/// Hands folders of the rig to somebody else, and lets them pass through its own.
+fn hand_over(rig: &Rig, below: &[&str]) {
+    let paths = below.iter().map(|name| rig.path(name));
+    let done = Command::new("chown")
+        .args(["-R", &format!("{SOMEBODY}:{SOMEBODY}")])
+        .args(paths)
+        .status();
+    assert!(done.expect("chown runs").success());
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(rig.folder.path(), open).expect("a mode");
+    let readable = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(rig.path("waxwing.toml"), readable).expect("a mode");
+}
+
+#[test]
+fn what_root_does_for_another_user_is_in_the_trail_of_that_user() {
+    let test = "what_root_does_for_another_user_is_in_the_trail_of_that_user";
+    let (user, group) = (SOMEBODY, SOMEBODY);
+    let rig = Rig::new();
+    let owner = |path: &Path| {
+        let found = fs::metadata(path).expect("it is there");
+        (found.uid(), found.gid())
+    };
+    if owner(rig.folder.path()).0 != 0 {
+        return skipped(&format!("{test}: only root can be somebody else"));
+    }
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    configure(&rig, &judge, "");
+    let mut config = fs::read_to_string(rig.path("waxwing.toml")).expect("a configuration");
+    config.push_str("\n[notify.all]\nlog = true\n");
+    rig.write_config(&config);
+    rig.waxwing(&["renew"]).expect(0);
+    let home = ["state", "log", "tls", "dme-api-key", "dme-secret-key"];
+    hand_over(&rig, &home);
+
+    // Root looks and acts: all of it is in the trail, which stays whose it is.
+    let trail = rig.path("log/audit.jsonl");
+    let quiet = |run: Run| {
+        let all = format!("{}{}", run.stdout, run.stderr);
+        assert!(!all.contains("audit trail"), "{all}");
+    };
+    let mut seen = lines(&rig).len();
+    for arguments in [
+        &["notify", "test"][..],
+        &["export", "shop", "OUT"],
+        &["check", "--offline"],
+    ] {
+        let mut command = rig.command(arguments);
+        command.current_dir(rig.folder.path());
+        let run = finish(command.spawn().expect("it starts"));
+        quiet(run);
+        let all = lines(&rig);
+        assert!(all.len() > seen, "{arguments:?}");
+        for line in &all[seen..] {
+            assert_eq!(line["who"]["uid"], 0, "{line}");
+        }
+        seen = all.len();
+    }
+    assert_eq!(owner(&trail), (user, group));
+    let exported = lines(&rig).into_iter().filter_map(|line| {
+        let what = line["what"].clone();
+        (what["act"] == "exported").then_some(what)
+    });
+    let exported: Vec<Value> = exported.collect();
+    assert_eq!(exported.len(), 4);
+    for what in &exported {
+        assert_eq!(
+            (&what["certificate"], &what["stored_version"]),
+            (&"shop".into(), &1.into())
+        );
+        let path = what["path"].as_str().expect("a path");
+        assert!(
+            path.starts_with(&*rig.path("OUT").to_string_lossy()),
+            "{path}"
+        );
+    }
+
+    // What cannot be written is kept for the user whose state it is, and added by the next run.
+    let moved = rig.path("log/moved");
+    fs::rename(&trail, &moved).expect("moved");
+    fs::create_dir(&trail).expect("made");
+    rig.waxwing(&["export", "shop", &rig.path("again").to_string_lossy()])
+        .expect(0)
+        .says("acts are kept in the state folder");
+    let kept = rig.path("state/audit-unwritten.jsonl");
+    assert_eq!(owner(&kept), (user, group));
+    fs::remove_dir(&trail).expect("removed");
+    fs::rename(&moved, &trail).expect("moved back");
+    let mut command = rig.program(&["-c"]);
+    command.arg(rig.path("waxwing.toml")).arg("renew");
+    command.uid(user).gid(group);
+    let Ok(child) = command.spawn() else {
+        return skipped(&format!(
+            "{test}: nobody else may start the program from where it is"
+        ));
+    };
+    finish(child).expect(0);
+    assert!(!kept.exists());
+    let again = lines(&rig).into_iter().filter(|line| {
+        let path = line["what"]["path"].as_str().unwrap_or_default();
+        path.contains("/again/")
+    });
+    assert_eq!(again.count(), 4);
+
+    // What root itself has left there is found by whoever cannot read it.
+    fs::write(&kept, "{}\n").expect("written");
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).expect("a mode");
+    let mut command = rig.program(&["-c"]);
+    command
+        .arg(rig.path("waxwing.toml"))
+        .args(["check", "--offline"]);
+    let run = finish(command.uid(user).gid(group).spawn().expect("it starts"));
+    run.expect(1)
+        .says("audit-unwritten.jsonl, which cannot be read")
+        .says(&format!("chown {user} "));
+
+    // A secret of root's would be one that the runs cannot read.
+    let run = rig.waxwing(&["secret", "set", "more"]).expect(8);
+    run.says("the runs are those of")
+        .says(&format!("install -m 0600 -o {user} /dev/stdin"));
+    assert!(!rig.path("more").exists());
 }

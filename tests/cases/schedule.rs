@@ -63,6 +63,15 @@ fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
     );
     let state = rig.path("state");
     assert!(!state.exists(), "nothing here is that other machine's");
+    #[cfg(unix)]
+    {
+        // What `systemctl enable` would have made there.
+        let link = timer
+            .with_file_name("timers.target.wants")
+            .join("waxwing.timer");
+        let target = fs::read_link(&link).expect("the timer is enabled");
+        assert_eq!(target, Path::new("/etc/systemd/system/waxwing.timer"));
+    }
     add(&[]).expect(0).says("unchanged");
     assert_eq!(text(&timer), first, "it keeps its minute");
 
@@ -81,6 +90,8 @@ fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
         .says("waxwing.timer")
         .says("cron.d/waxwing");
     assert!(!timer.exists() && !service.exists() && !root.join("etc/cron.d/waxwing").exists());
+    let wants = timer.with_file_name("timers.target.wants");
+    assert!(fs::symlink_metadata(wants.join("waxwing.timer")).is_err());
     schedule(&rig, &["remove", "--root", &at])
         .expect(0)
         .says("nothing was there");
@@ -109,6 +120,86 @@ fn files_of_somebody_else_are_neither_replaced_nor_taken_away() {
         text(&cron).contains("\n5 * * * * "),
         "the minute that was there"
     );
+}
+
+#[test]
+fn the_schedule_of_another_configuration_is_left_alone() {
+    let (rig, root) = rig();
+    let at = root.to_string_lossy().into_owned();
+    let second = rig.path("second config.toml");
+    fs::copy(rig.path("waxwing.toml"), &second).expect("copied");
+    let by_second = |arguments: &[&str]| {
+        let mut command = rig.program(&["-c"]);
+        command.arg(&second).arg("schedule").args(arguments);
+        run(command)
+    };
+    for kind in ["cron", "systemd"] {
+        let add = ["add", "--kind", kind, "--root", &at];
+        schedule(&rig, &add).expect(0);
+        let written = tree(&root);
+        by_second(&add)
+            .expect(2)
+            .says("starts the runs of another configuration")
+            .says(&format!(
+                "waxwing -c {}",
+                rig.path("waxwing.toml").display()
+            ));
+        by_second(&["remove", "--kind", kind, "--root", &at])
+            .expect(2)
+            .says("left alone")
+            .says("nothing was taken away");
+        assert_eq!(tree(&root), written, "{kind}");
+
+        // By hand it can be had, and then it is the second one's.
+        by_second(&[&add[..], &["--replace"]].concat()).expect(0);
+        schedule(&rig, &["remove", "--kind", kind, "--root", &at])
+            .expect(2)
+            .says("second config.toml");
+        by_second(&["remove", "--kind", kind, "--root", &at]).expect(0);
+        schedule(&rig, &add).expect(0);
+    }
+}
+
+/// Every file below a folder with its text.
+fn tree(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    let mut found: Vec<(PathBuf, String)> = entries
+        .flat_map(|entry| match entry.path().is_dir() {
+            true => tree(&entry.path()),
+            false => {
+                let text = fs::read_to_string(entry.path()).unwrap_or_default();
+                vec![(entry.path(), text)]
+            }
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+fn run(mut command: Command) -> Run {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("the program runs");
+    Run {
+        code: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    }
+}
+
+#[test]
+fn show_says_the_same_each_time() {
+    let (rig, _) = rig();
+    let show = || schedule(&rig, &["show", "--kind", "cron"]).expect(0).stdout;
+    let first = show();
+    for _ in 0..3 {
+        assert_eq!(show(), first);
+    }
+    // Even where another configuration has another minute, this one keeps its own.
+    fs::copy(rig.path("waxwing.toml"), rig.path("other.toml")).expect("copied");
+    assert_eq!(show(), first);
 }
 
 #[test]
@@ -174,16 +265,7 @@ fn stand_in(rig: &Rig, name: &str, fails_at: &str) -> String {
 fn as_user(rig: &Rig, path: &str, arguments: &[&str]) -> Run {
     let mut command = rig.command(&[&["schedule"], arguments].concat());
     command.env("PATH", path);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().expect("the program runs");
-    Run {
-        code: status.code(),
-        stdout: String::from_utf8_lossy(&stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&stderr).into_owned(),
-    }
+    run(command)
 }
 
 #[cfg(unix)]
@@ -253,7 +335,35 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
         rig.path("waxwing.toml").display()
     );
     fs::write(units.join("certs.service"), own).expect("written");
+    check()
+        .says("certs.service is there, but not enabled")
+        .says("systemctl --user enable --now certs.service");
+    // By a timer of another name.
+    fs::write(units.join("night.timer"), "[Timer]\nUnit=certs.service\n").expect("written");
+    fs::create_dir(&wants).expect("made");
+    std::os::unix::fs::symlink(units.join("night.timer"), wants.join("night.timer"))
+        .expect("a link");
     check().says("certs.service starts them");
+    fs::remove_dir_all(&units).expect("removed");
+
+    // A daemon that was never enabled, and one that has ended.
+    as_user(
+        &rig,
+        &path,
+        &["add", "--kind", "systemd", "--user", "--daemon"],
+    )
+    .expect(0);
+    let status = || rig.waxwing(&["status"]);
+    check().says("waxwing-daemon.service is there, but not enabled");
+    assert!(!status().stdout.contains("waxwing-daemon.service"));
+    let wants = units.join("default.target.wants");
+    fs::create_dir(&wants).expect("made");
+    let name = "waxwing-daemon.service";
+    std::os::unix::fs::symlink(units.join(name), wants.join(name)).expect("a link");
+    check()
+        .says("no `waxwing daemon` of this configuration runs")
+        .says("systemctl --user restart waxwing-daemon.service");
+    assert!(!status().stdout.contains("waxwing-daemon.service"));
 }
 
 #[test]
@@ -288,7 +398,7 @@ fn systemd_takes_the_units_as_they_are() {
     let folder = root.join("etc/systemd/system");
     for unit in ["waxwing.service", "waxwing.timer", "waxwing-daemon.service"] {
         let output = Command::new("systemd-analyze")
-            .args(["verify", "--man=no"])
+            .arg("verify")
             .arg(folder.join(unit))
             .output()
             .expect("it runs");

@@ -1,6 +1,7 @@
 //! One file for each verb. Each answers how the program ends; an `Err` has been said already.
 
 pub(crate) mod account;
+pub(crate) mod alone;
 pub(crate) mod ca;
 pub(crate) mod check;
 pub(crate) mod daemon;

@@ -110,7 +110,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             commands::revoke::run(&cli.global, &arguments, &mut terminal),
             &mut terminal,
         ),
-        Verb::Daemon(arguments) => commands::daemon::run(&cli.global, &arguments, &mut terminal),
+        Verb::Daemon(arguments) => commands::alone::hold(&cli.global, &mut terminal)
+            .and_then(|_held| commands::daemon::run(&cli.global, &arguments, &mut terminal)),
         Verb::Metrics => commands::metrics::run(&cli.global, &mut terminal),
         Verb::Explain(arguments) => commands::explain::run(&cli.global, &arguments, &mut terminal),
         Verb::History(arguments) => commands::history::run(&cli.global, &arguments, &mut terminal),

@@ -24,11 +24,14 @@ impl Process {
     /// Who started it, for the audit trail.
     #[expect(
         clippy::disallowed_methods,
-        reason = "who became another user stands in the environment"
+        reason = "who became another user, or was started by systemd, stands in the environment"
     )]
     pub(crate) fn who(&self) -> Who {
         let (user, uid) = permission::user();
         let sudo = std::env::var_os("SUDO_USER");
+        // Whom systemd has started, so that what a service starts is not taken for it.
+        let started = std::env::var("SYSTEMD_EXEC_PID");
+        let service = started.is_ok_and(|id| id == std::process::id().to_string());
         let short = |name: &str| name.chars().take(LONGEST_NAME).collect();
         Who {
             user,
@@ -38,7 +41,8 @@ impl Process {
             by: match self.verb.as_str() {
                 "daemon" => Launch::Daemon,
                 _ if io::stdin().is_terminal() => Launch::Terminal,
-                _ => Launch::Timer,
+                _ if service => Launch::Service,
+                _ => Launch::Program,
             },
             verb: self.verb.clone(),
         }

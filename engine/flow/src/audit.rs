@@ -148,8 +148,12 @@ pub enum Act {
     },
     /// A file with a certificate or its key was handed to somebody.
     Exported {
-        /// The file.
+        /// The file, from the root on.
         path: String,
+        /// Of which certificate.
+        certificate: CertificateName,
+        /// Its number in the store.
+        version: u32,
     },
     /// A message was sent, or could not be.
     Told {

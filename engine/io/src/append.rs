@@ -2,6 +2,8 @@
 //!
 //! A file is opened for each record and closed behind it, so that one that was moved away is left to
 //! whoever moved it. It belongs to the user of this process, is no link, and nobody else can write it.
+//! Root adds to the files of the user whose state it is, too, and gives that user what it makes: a file
+//! of root's own would be in the way of every run behind it.
 
 #![expect(clippy::disallowed_methods, reason = "this is an adapter of the disk")]
 
@@ -97,11 +99,16 @@ pub(crate) enum Missing {
     Refused,
 }
 
-/// Opens a file to write at its end.
+/// Opens a file to write at its end. `home` is the folder whose owner it is for, such as the state folder;
+/// without one that is whoever owns the folder that it is in.
 ///
 /// # Errors
 /// When it is none of ours, or cannot be opened.
-pub(crate) fn open(path: &Path, missing: Missing) -> Result<File, AppendError> {
+pub(crate) fn open(
+    path: &Path,
+    missing: Missing,
+    home: Option<&Path>,
+) -> Result<File, AppendError> {
     let failed = |cause| AppendError {
         path: path.to_owned(),
         cause,
@@ -112,8 +119,12 @@ pub(crate) fn open(path: &Path, missing: Missing) -> Result<File, AppendError> {
         && !folder.exists()
     {
         permission::create_private_dir(folder).map_err(|cause| failed(cause.into()))?;
+        if let Some(home) = home {
+            system::hand_over(folder, home).map_err(|cause| failed(cause.into()))?;
+        }
     }
-    system::open(path, missing).map_err(failed)
+    let home = home.or_else(|| path.parent());
+    system::open(path, missing, home).map_err(failed)
 }
 
 /// Writes records, each of which is one line, at the end of a file. A line that a full disk has cut
@@ -143,8 +154,8 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
 ///
 /// # Errors
 /// Why it could not.
-pub fn look(path: &Path) -> Result<(), AppendError> {
-    match open(path, Missing::Refused) {
+pub fn look(path: &Path, home: Option<&Path>) -> Result<(), AppendError> {
+    match open(path, Missing::Refused, home) {
         Err(error) if error.is_missing() => {}
         other => return other.map(drop),
     }
@@ -223,7 +234,7 @@ mod tests {
             if let Some(before) = before {
                 fs::write(&path, before).expect("written");
             }
-            let mut file = open(&path, Missing::Made).expect("opened");
+            let mut file = open(&path, Missing::Made, None).expect("opened");
             add(&mut file, b"one\n").expect("written");
             assert_eq!(fs::read_to_string(&path).expect("text"), want);
         }
@@ -238,7 +249,7 @@ mod tests {
         let mode = |path: &Path, mode: u32| {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
         };
-        open(&at("trail"), Missing::Made).expect("made");
+        open(&at("trail"), Missing::Made, None).expect("made");
         let made = fs::metadata(at("trail")).expect("there").permissions();
         assert_eq!(made.mode() & 0o777, 0o600);
         symlink(at("trail"), at("link")).expect("a link");
@@ -267,14 +278,19 @@ mod tests {
         }
         for (name, want) in rows {
             for missing in [Missing::Made, Missing::Refused] {
-                let found = open(&at(name), missing).err();
+                let found = open(&at(name), missing, None).err();
                 let cause = found.map(|error| error.cause.to_string());
                 assert_eq!(cause.as_deref(), want, "{name}");
             }
-            let seen = look(&at(name)).err().map(|error| error.cause.to_string());
+            let seen = look(&at(name), None)
+                .err()
+                .map(|error| error.cause.to_string());
             assert_eq!(seen.as_deref(), want, "{name}");
         }
-        assert!(open(folder.path(), Missing::Made).is_err(), "a folder");
+        assert!(
+            open(folder.path(), Missing::Made, None).is_err(),
+            "a folder"
+        );
         assert!(!at("nothing").exists());
     }
 
@@ -285,7 +301,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("trail");
         assert!(!can_be_replaced(&path), "it is not there");
-        open(&path, Missing::Made).expect("made");
+        open(&path, Missing::Made, None).expect("made");
         for (mode, open) in [(0o755, false), (0o775, true), (0o1777, false)] {
             let rights = fs::Permissions::from_mode(mode);
             fs::set_permissions(folder.path(), rights).expect("a mode");
@@ -297,9 +313,12 @@ mod tests {
     fn a_look_makes_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);
-        assert!(look(&at("trail")).is_ok());
-        assert!(look(&at("new/trail")).is_ok(), "its folder is made then");
-        let error = look(&at("a/b/c")).expect_err("no folder for the folder");
+        assert!(look(&at("trail"), None).is_ok());
+        assert!(
+            look(&at("new/trail"), None).is_ok(),
+            "its folder is made then"
+        );
+        let error = look(&at("a/b/c"), None).expect_err("no folder for the folder");
         let hint = format!("make the folder {}", at("a/b").display());
         assert_eq!(error.hint(), hint);
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 0);

@@ -47,8 +47,10 @@ pub struct Who {
 pub enum Launch {
     /// Somebody at a terminal.
     Terminal,
-    /// A timer, or another program.
-    Timer,
+    /// systemd, as the service of our timer.
+    Service,
+    /// Something else without a terminal: cron, a scheduled task, a script.
+    Program,
     /// It is the daemon.
     Daemon,
 }
@@ -92,12 +94,19 @@ impl Place {
         lines.sum()
     }
 
+    /// Files with lines that are kept which this user cannot read, so that they stay there.
+    pub fn unreadable(&self) -> Vec<PathBuf> {
+        let mut files = self.kept_files();
+        files.retain(|path| append::read(path, 0).is_err());
+        files
+    }
+
     /// Whether it can be written. Nothing is made to find out.
     ///
     /// # Errors
     /// Why it cannot.
     pub fn look(&self) -> Result<(), AppendError> {
-        append::look(&self.file)
+        append::look(&self.file, Some(&self.state))
     }
 }
 
@@ -158,7 +167,7 @@ impl AuditFile {
     /// Writes lines where they belong, after those that could not be written before.
     fn add(&self, lines: &str, must_last: bool) -> Result<(), AppendError> {
         let path = &self.place.file;
-        let mut file = append::open(path, self.missing())?;
+        let mut file = append::open(path, self.missing(), Some(&self.place.state))?;
         let failed = |cause: std::io::Error| AppendError {
             path: path.clone(),
             cause: cause.into(),
@@ -188,8 +197,11 @@ impl AuditFile {
             return Vec::new();
         }
         let ours = kept.with_extension(format!("{}.jsonl", self.header.who.pid));
-        // Another process may have been faster.
-        let _gone = append::rename(&kept, &ours);
+        // What cannot be read is left to whoever can, under the name by which it is looked for.
+        if append::read(&kept, 0).is_ok() {
+            // Another process may have been faster.
+            let _gone = append::rename(&kept, &ours);
+        }
         let files = self.place.kept_files().into_iter();
         let taken = files.filter_map(|path| {
             let bytes = append::read(&path, KEPT_CAP).ok().flatten()?;
@@ -198,37 +210,44 @@ impl AuditFile {
         taken.collect()
     }
 
-    /// Keeps a line that could not be written, or puts it into the log.
-    fn keep(&self, line: &str) {
+    /// Keeps a line that could not be written.
+    fn keep(&self, line: &str) -> Result<(), AppendError> {
         let kept = self.place.kept();
-        let keep = || -> Result<(), AppendError> {
-            let failed = |cause: std::io::Error| AppendError {
-                path: kept.clone(),
-                cause: cause.into(),
-            };
-            // Without a state there is nothing to keep it in, and none is begun by this.
-            let state = self.place.state.join("format").exists();
-            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-            let mut file = match state {
-                true => append::open(&kept, self.missing())?,
-                false => append::open(&kept, Missing::Refused)?,
-            };
-            let size = file.metadata().map_err(failed)?.len();
-            if size.saturating_add(line.len() as u64) > KEPT_CAP {
-                return Err(failed(full));
-            }
-            append::add(&mut file, line.as_bytes()).map_err(failed)?;
-            file.sync_data().map_err(failed)
+        let failed = |cause: std::io::Error| AppendError {
+            path: kept.clone(),
+            cause: cause.into(),
         };
-        let line = line.trim_end();
-        match (keep(), self.missing()) {
-            (Ok(()), _) => {}
-            (Err(cause), Missing::Made) => {
-                tracing::error!(%cause, line, "an act is in no audit trail but this log");
+        // Without a state there is nothing to keep it in, and none is begun by this.
+        let missing = match self.place.state.join("format").exists() {
+            true => self.missing(),
+            false => Missing::Refused,
+        };
+        let mut file = append::open(&kept, missing, Some(&self.place.state))?;
+        let size = file.metadata().map_err(failed)?.len();
+        if size.saturating_add(line.len() as u64) > KEPT_CAP {
+            return Err(failed(std::io::ErrorKind::StorageFull.into()));
+        }
+        append::add(&mut file, line.as_bytes()).map_err(failed)?;
+        file.sync_data().map_err(failed)
+    }
+
+    /// Says what became of a line that could not be written: that it is kept once, that it is lost each
+    /// time, because the log is all that has it then.
+    fn tell(&self, line: &str, error: &AppendError, kept: Result<(), AppendError>, first: bool) {
+        let hint = error.hint();
+        match (kept, self.missing()) {
+            (Ok(()), Missing::Made) if first => {
+                tracing::error!(cause = %error, hint, "the audit trail cannot be written; acts are \
+                    kept in the state folder");
             }
-            // Somebody who only looks, and who may not belong here.
-            (Err(cause), Missing::Refused) => {
-                tracing::debug!(%cause, line, "an act is in no trail")
+            (Ok(()), _) => {}
+            (Err(also), Missing::Made) => {
+                tracing::error!(cause = %error, hint, %also, line = line.trim_end(), "an act is in no \
+                    audit trail but this log");
+            }
+            // Somebody who only looks, and who may not belong here. `check` tells it as a finding.
+            (Err(also), Missing::Refused) => {
+                tracing::debug!(cause = %error, %also, line = line.trim_end(), "an act is in no trail");
             }
         }
     }
@@ -242,13 +261,9 @@ impl AuditLog for AuditFile {
             Ok(()) => *failing = false,
             Err(error) if error.is_missing() && self.missing() == Missing::Refused => {}
             Err(error) => {
-                if !*failing {
-                    let hint = error.hint();
-                    tracing::error!(cause = %error, hint, "the audit trail cannot be written; acts \
-                        are kept in the state folder");
-                }
+                let kept = self.keep(&line);
+                self.tell(&line, &error, kept, !*failing);
                 *failing = true;
-                self.keep(&line);
             }
         }
     }

@@ -23,13 +23,13 @@ pub fn write(file: &LogFile, record: &[u8]) -> Result<(), AppendError> {
         path: file.path.clone(),
         cause: cause.into(),
     };
-    let mut log = append::open(&file.path, Missing::Made)?;
+    let mut log = append::open(&file.path, Missing::Made, None)?;
     let size = log.metadata().map_err(failed)?.len();
     let new = size.saturating_add(record.len() as u64);
     if size > 0 && new > file.size {
         drop(log);
         shift(file).map_err(failed)?;
-        log = append::open(&file.path, Missing::Made)?;
+        log = append::open(&file.path, Missing::Made, None)?;
     }
     append::add(&mut log, record).map_err(failed)
 }
@@ -37,7 +37,7 @@ pub fn write(file: &LogFile, record: &[u8]) -> Result<(), AppendError> {
 /// The same for a process that only looks and may be anybody's: a log that is there and ours gets the
 /// record, and nothing else happens.
 pub fn write_if_ours(file: &LogFile, record: &[u8]) {
-    if let Ok(mut log) = append::open(&file.path, Missing::Refused) {
+    if let Ok(mut log) = append::open(&file.path, Missing::Refused, None) {
         // Whoever writes for good says what is wrong.
         let _untold = append::add(&mut log, record);
     }

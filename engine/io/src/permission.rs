@@ -1,5 +1,7 @@
 //! Who may read and write a file: the few acts that differ between operating systems.
 
+use std::path::PathBuf;
+
 /// Whom a file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -11,6 +13,15 @@ pub struct Owner {
     pub is_us: bool,
 }
 
+/// Something in a folder that users other than its owner may read or enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposed {
+    /// What.
+    pub path: PathBuf,
+    /// Its permission bits, as `chmod` takes them.
+    pub mode: u32,
+}
+
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -18,13 +29,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, let_all_read, may_write_within, open_to_others,
+    others_can_read, others_can_write, others_can_write_within, owner, user,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, let_all_read, may_write_within, open_to_others, others_can_read,
-    others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, let_all_read, may_write_within, open_to_others,
+    others_can_read, others_can_write, others_can_write_within, owner, user,
 };
 
 #[cfg(unix)]

@@ -84,6 +84,11 @@ pub fn fetch(reference: &SecretRef) -> Result<Fetched, SecretError> {
     })
 }
 
+/// True if systemd has handed credentials to this process.
+pub fn is_within_a_unit() -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some()
+}
+
 /// What can be said about a reference without fetching the secret: that others can read it, or
 /// that a timer will not have it.
 pub fn warnings(reference: &SecretRef) -> Vec<String> {
@@ -185,10 +190,14 @@ fn from_environment(value: Option<OsString>) -> Result<String, Missing> {
 
 fn from_credential(directory: Option<OsString>, name: &str) -> Result<String, Missing> {
     let Some(directory) = directory.map(PathBuf::from) else {
-        let hint = "add LoadCredential= to the unit; elsewhere use file:";
+        let hint = format!(
+            "`systemctl start waxwing.service` renews where systemd hands it over; for other verbs: \
+             systemd-run --pty --wait -p LoadCredential={name}:/etc/credstore/{name} waxwing ...; \
+             without systemd use file:"
+        );
         return Err(Missing::new(
-            "$CREDENTIALS_DIRECTORY is not set",
-            Some(hint.to_owned()),
+            "systemd hands it to units alone, and this is none: $CREDENTIALS_DIRECTORY is not set",
+            Some(hint),
         ));
     };
     if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
@@ -316,7 +325,10 @@ mod tests {
             );
         }
         let missing = from_credential(None, "token").expect_err("no systemd");
-        assert_eq!(missing.causes, ["$CREDENTIALS_DIRECTORY is not set"]);
+        assert!(missing.causes[0].ends_with("$CREDENTIALS_DIRECTORY is not set"));
+        let hint = missing.hint.expect("something to do");
+        assert!(hint.contains("systemctl start waxwing.service"), "{hint}");
+        assert!(hint.contains("-p LoadCredential="), "{hint}");
     }
 
     #[cfg(unix)]

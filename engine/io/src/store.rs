@@ -116,18 +116,27 @@ impl FileStore {
         found.ok_or_else(|| self.unknown("export", name))
     }
 
-    /// Writes files into a folder outside of the state folder, which is made if it is not there. Existing
-    /// files of these names are replaced, whole or not at all.
+    /// Writes files of a version of a certificate into a folder outside of the state folder, which is made
+    /// if it is not there. Existing files of these names are replaced, whole or not at all.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn hand_over(&self, to: &Path, files: &[ExportFile]) -> Result<(), StoreError> {
+    pub fn hand_over(
+        &self,
+        (name, version): (&CertificateName, u32),
+        to: &Path,
+        files: &[ExportFile],
+    ) -> Result<(), StoreError> {
         atomic::create_dir(to)?;
+        // Whoever reads the trail does not know where somebody stood.
+        let whole = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
         for (file, content) in files {
             let path = to.join(file);
             atomic::replace(&path, content.expose())?;
             self.audit.enter(&Act::Exported {
-                path: path.display().to_string(),
+                path: whole.join(file).display().to_string(),
+                certificate: name.clone(),
+                version,
             });
         }
         Ok(())

@@ -17,7 +17,9 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use crate::store::{self, atomic};
-use crate::{outfile, permission};
+use crate::{notify, outfile, permission, x509};
+
+pub mod units;
 
 #[cfg(unix)]
 mod unix;
@@ -115,6 +117,63 @@ pub fn remove(path: &Path) -> Result<bool, StoreError> {
         Ok(()) => Ok(true),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(store::io_error("remove", path, &cause)),
+    }
+}
+
+/// Makes a link to a file that need not be there yet, as an image of another machine has it. True if there
+/// was none.
+///
+/// # Errors
+/// When it cannot be made, or something else is there.
+pub fn link(path: &Path, target: &Path) -> Result<bool, StoreError> {
+    if fs::read_link(path).is_ok_and(|there| there == target) {
+        return Ok(false);
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|cause| store::io_error("create", folder, &cause))?;
+    }
+    match os::link(path, target) {
+        Ok(()) => Ok(true),
+        Err(cause) => Err(store::io_error("create", path, &cause)),
+    }
+}
+
+/// True if two paths lead to one file, or are the same.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
+}
+
+/// A number of this machine and that configuration: always the same here, another one elsewhere.
+pub fn lot(config: &Path) -> u64 {
+    lot_of(&os::machine(), &notify::host_name(), config)
+}
+
+fn lot_of(machine: &str, host: &str, config: &Path) -> u64 {
+    // A machine that was copied has its number still, but another name.
+    let text = format!("{}\n{host}\n{}", machine.trim(), config.display());
+    let digest = x509::sha256_hex(text.as_bytes());
+    let digits = digest.get(..16).unwrap_or_default();
+    u64::from_str_radix(digits, 16).unwrap_or_default()
+}
+
+/// Whether systemd has started a unit; none if that cannot be known.
+pub fn is_active(unit: &Path) -> Option<bool> {
+    let name = unit.file_name()?;
+    if !means().systemd {
+        return None;
+    }
+    let mut command = Command::new("systemctl");
+    if !units::is_of_machine(unit) {
+        command.arg("--user");
+    }
+    command.args(["is-active", "--quiet"]).arg(name);
+    let streams = command.stdin(Stdio::null()).stderr(Stdio::null());
+    match streams.status().ok()?.code()? {
+        0 => Some(true),
+        // Not running, as `systemctl(1)` has it; anything else says nothing of the unit.
+        3 => Some(false),
+        _ => None,
     }
 }
 
@@ -267,6 +326,33 @@ mod tests {
         }
         assert!(permission::others_can_read(&path).expect("there"));
         assert_eq!((remove(&path), remove(&path)), (Ok(true), Ok(false)));
+    }
+
+    #[test]
+    fn each_machine_and_configuration_has_a_number_that_stays() {
+        let lot = |machine, host, config| lot_of(machine, host, Path::new(config));
+        let one = lot("4f1b\n", "web01", "/etc/w.toml");
+        assert_eq!(one, lot("4f1b", "web01", "/etc/w.toml"));
+        assert_eq!(one, 13_578_525_129_813_026_403);
+        for other in [
+            lot("4f1c", "web01", "/etc/w.toml"),
+            lot("4f1b", "web02", "/etc/w.toml"),
+            lot("4f1b", "web01", "/etc/v.toml"),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_made_once_and_leads_where_it_should() {
+        let home = tempfile::tempdir().expect("a folder");
+        let (path, target) = (home.path().join("a.wants/b"), Path::new("/nowhere/b"));
+        assert_eq!(link(&path, target), Ok(true));
+        assert_eq!(link(&path, target), Ok(false));
+        assert_eq!(fs::read_link(&path).expect("a link"), target);
+        assert!(link(&path, Path::new("/other")).is_err());
+        assert_eq!(remove(&path), Ok(true));
     }
 
     fn sought(config: &str, usual: bool) -> Sought<'_> {

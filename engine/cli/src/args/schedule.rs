@@ -54,7 +54,7 @@ pub(crate) struct What {
     /// Keep `waxwing daemon` running instead of a run every hour
     #[arg(long, conflicts_with = "at")]
     pub(crate) daemon: bool,
-    /// At which minute, with or without a second; without it, that of what is there, or one by chance
+    /// At which minute, with or without a second; without it, that of what is there, or one of this machine's own
     #[arg(long, value_name = "MM[:SS]", value_parser = Moment::parse)]
     pub(crate) at: Option<Moment>,
 }

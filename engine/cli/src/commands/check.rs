@@ -11,14 +11,11 @@ use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::account;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, Outbox as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session::greeting;
 use waxwing_io::history::SqliteHistory;
-use waxwing_io::keys::LocalKeys;
-use waxwing_io::secrets;
 use waxwing_io::store::FileStore;
 
 use super::start;
@@ -43,6 +40,7 @@ mod neighbours;
 mod proxy;
 mod reach;
 mod scheduled;
+mod secrets;
 mod state;
 mod version;
 mod view;
@@ -77,9 +75,10 @@ pub(crate) fn run(
     let trusted = programs.is_empty();
     found.extend(programs);
     if trusted {
-        found.extend(secret_findings(&loaded));
+        found.extend(secrets::findings(&loaded));
     }
     found.push(state::finding(&store));
+    found.extend(state::exposed(&store));
     if trusted {
         found.extend(account_findings(&loaded, &store));
         found.extend(rehearsals(&loaded.settings));
@@ -90,7 +89,7 @@ pub(crate) fn run(
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
     found.extend(log::findings(&loaded));
-    found.push(scheduled::finding(&loaded));
+    found.extend(scheduled::findings(&loaded));
     found.extend(neighbours::findings(&loaded.settings));
     found.push(told(&loaded.settings));
     found.extend(undelivered(&store));
@@ -129,6 +128,7 @@ fn outside(
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     Ok(runtime.block_on(async {
         let mut found = plugins(&wired, !offline).await;
+        found.extend(secrets::unasked(&wired));
         if !offline {
             let settings = &loaded.settings;
             found.extend(zones(settings, &wired).await);
@@ -174,52 +174,6 @@ fn lifetimes(settings: &Settings, now: Timestamp) -> Vec<Found> {
                 found.push(Found::new(Verdict::Warn, "renewal", text));
             }
         }
-    }
-    found
-}
-
-/// One line when all secrets are there, else one for each that is not.
-fn secret_findings(loaded: &Loaded) -> Vec<Found> {
-    let references = load::secrets(&loaded.settings);
-    let watched = wire::secrets(loaded);
-    let mut found = Vec::new();
-    let mut there = 0;
-    for (key, reference) in &references {
-        for warning in secrets::warnings(reference) {
-            found.push(Found::new(Verdict::Warn, "secrets", warning));
-        }
-        let fetched = secrets::fetch(reference);
-        watched.was_read(reference, fetched.is_ok());
-        let fetched = fetched.and_then(|fetched| {
-            if key == "account.key" {
-                account::is_key(&LocalKeys, reference, &fetched.secret)?;
-            }
-            Ok(fetched)
-        });
-        match fetched {
-            Ok(fetched) => {
-                there += 1;
-                if fetched.trimmed {
-                    let text =
-                        format!("{reference} has white space at its edges, which is left out");
-                    let hint = format!("write {reference} without it, if {key} is refused");
-                    found.push(Found::new(Verdict::Warn, "secrets", text).hint(Some(hint)));
-                }
-            }
-            Err(error) => {
-                let text = format!("{} cannot be read", error.reference);
-                found.push(
-                    Found::new(Verdict::Error, "secrets", text)
-                        .causes([format!("it is named by {key}")])
-                        .causes(error.causes)
-                        .hint(error.hint),
-                );
-            }
-        }
-    }
-    if found.is_empty() {
-        let text = format!("{there} of {} found", references.len());
-        found.push(Found::new(Verdict::Ok, "secrets", text));
     }
     found
 }

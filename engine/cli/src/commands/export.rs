@@ -59,7 +59,7 @@ pub(crate) fn run(
         .collect();
     let replaced: Vec<bool> = files.iter().map(|file| file.exists()).collect();
     store
-        .hand_over(&arguments.dir, &contents)
+        .hand_over((name, version), &arguments.dir, &contents)
         .map_err(|mut error| {
             if error.path.starts_with(&arguments.dir) {
                 let hint = "name a folder in which you may write: waxwing export NAME DIR";

@@ -1,6 +1,7 @@
 //! `waxwing import`: come over from another client.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use waxwing_core::import as core_import;
 use waxwing_core::plugin::{Manifest, World};
@@ -8,6 +9,7 @@ use waxwing_core::profiles;
 use waxwing_io::config::usual_state;
 use waxwing_io::import as io_import;
 use waxwing_io::store::FileStore;
+use waxwing_io::timer::is_same_file;
 
 use super::start;
 use crate::args::Global;
@@ -93,7 +95,7 @@ pub(crate) fn run(
     } else {
         let out = out.as_deref().unwrap_or(&place);
         must_be_free(out, &text)?;
-        Some(FileStore::open(&state, KEEP_VERSIONS)?)
+        Some(audited(global, FileStore::open(&state, KEEP_VERSIONS)?))
     };
     let done = write::carry_out(&draft, &text, out.as_deref(), store.as_ref(), dry);
     let view = View {
@@ -120,6 +122,19 @@ pub(crate) fn run(
         }
     }
     Ok(view.exit())
+}
+
+/// The store with the audit trail of the configuration that works in it, if there is one already. One that
+/// is written now has no trail yet.
+fn audited(global: &Global, store: FileStore) -> FileStore {
+    let there = load::load_if_any(global).ok().flatten();
+    match there.filter(|there| is_same_file(&there.state, store.root())) {
+        Some(loaded) => {
+            loaded.begin_records();
+            store.audited(Arc::clone(&loaded.audit))
+        }
+        None => store,
+    }
 }
 
 /// A path from the root on.

@@ -50,6 +50,8 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     let listeners =
         wire::listeners(&loaded).map_err(|error| Refusal::from(error).show(terminal))?;
+    // A message is an act, whoever sends it.
+    loaded.begin_records();
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     let context = terminal.context(start::now());
     let office = Office {

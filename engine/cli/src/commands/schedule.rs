@@ -34,7 +34,7 @@ pub(crate) fn run(
     match verb {
         ScheduleVerb::Add(arguments) => add(global, arguments, terminal),
         ScheduleVerb::Show(arguments) => show(global, arguments, terminal),
-        ScheduleVerb::Remove(arguments) => remove(arguments, terminal),
+        ScheduleVerb::Remove(arguments) => remove(global, arguments, terminal),
     }
 }
 
@@ -67,6 +67,23 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
         let there = system::read(&path).ok().flatten()?;
         (!schedule::is_ours(&there)).then_some(path)
     });
+    let other = files.iter().find_map(|file| {
+        let path = below(root, &file.path);
+        Some((of_another(*kind, &path, &job.config, root)?, path))
+    });
+    if let Some((other, path)) = other.filter(|_| !arguments.replace) {
+        let what = format!(
+            "{} starts the runs of another configuration, {}",
+            path.display(),
+            other.display()
+        );
+        let hint = format!(
+            "`{} schedule remove` takes it away; --replace puts this one in its place, and nothing \
+             starts the runs of the other one any more",
+            with_config(&other)
+        );
+        return Err(Refusal::new(Exit::Usage, what).hint(hint));
+    }
     if let Some(path) = foreign.filter(|_| !arguments.replace) {
         let what = format!(
             "{} is there, and `waxwing schedule add` has not written it",
@@ -95,10 +112,14 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
         acts.push(write(file, root).map_err(|error| not_written(error, &job.whose))?);
     }
     let ran = run_all(&steps, &mut acts);
-    let notes = notes(&planned, root);
+    let mut notes = notes(&planned, root);
+    if let Some(root) = root {
+        notes.extend(begin_below(root, &planned, &mut acts));
+    }
     let view = Added {
         kind: *kind,
         job,
+        root,
         acts: &acts,
         notes: &notes,
     };
@@ -110,6 +131,44 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
     };
     terminal.print(&text);
     Ok(if ran { Exit::Done } else { Exit::SomeFailed })
+}
+
+/// Has the machine whose root that is start the job, without asking it: by the link that it would make
+/// itself. Where that cannot be done, what is left to do.
+fn begin_below(root: &Path, planned: &Planned, acts: &mut Vec<Act>) -> Option<Note> {
+    let Planned { kind, job } = planned;
+    if let Some(link) = schedule::link(*kind, job.start, &job.whose) {
+        let path = below(Some(root), &link.path);
+        let cause = match system::link(&path, &link.target) {
+            Ok(new) => {
+                let became = if new {
+                    Became::Written
+                } else {
+                    Became::Unchanged
+                };
+                acts.push(act(became, &path));
+                return None;
+            }
+            Err(cause) => cause,
+        };
+        let unit = link.target.file_name().unwrap_or_default();
+        let words = ["systemctl", "--root", &root.to_string_lossy(), "enable"].map(str::to_owned);
+        let words = [&words[..], &[unit.to_string_lossy().into_owned()]].concat();
+        return Some(Note {
+            text: format!("nothing starts it there yet: {cause}"),
+            hint: told::command(&words),
+        });
+    }
+    // cron and launchd look at their folders when they start.
+    if *kind != Kind::TaskScheduler {
+        return None;
+    }
+    let steps = schedule::begin(*kind, job.start, &job.whose);
+    let steps: Vec<String> = steps.iter().map(|step| told::command(&step.argv)).collect();
+    Some(Note {
+        text: "nothing starts it there yet".to_owned(),
+        hint: format!("on that machine: {}", steps.join("; ")),
+    })
 }
 
 fn show(global: &Global, arguments: &Show, terminal: &mut Terminal) -> Result<Exit, Refusal> {
@@ -126,8 +185,9 @@ fn show(global: &Global, arguments: &Show, terminal: &mut Terminal) -> Result<Ex
     Ok(Exit::Done)
 }
 
-fn remove(arguments: &Remove, terminal: &mut Terminal) -> Result<Exit, Refusal> {
+fn remove(global: &Global, arguments: &Remove, terminal: &mut Terminal) -> Result<Exit, Refusal> {
     let root = arguments.root.as_deref();
+    let config = absolute(&global.config.clone().unwrap_or_else(usual_config))?;
     let whose = if arguments.user {
         user()?
     } else {
@@ -147,7 +207,13 @@ fn remove(arguments: &Remove, terminal: &mut Terminal) -> Result<Exit, Refusal> 
             if start == Start::Daemon && !kind.keeps_daemons() {
                 continue;
             }
-            good &= remove_one(kind, start, &whose, root, &mut acts)?;
+            let one = Written {
+                kind,
+                start,
+                whose: &whose,
+                root,
+            };
+            good &= remove_one(one, &config, &mut acts)?;
         }
     }
     let now = start::now();
@@ -167,25 +233,61 @@ fn remove(arguments: &Remove, terminal: &mut Terminal) -> Result<Exit, Refusal> 
     })
 }
 
-/// Takes away what `add` has written for one start. False if a command failed.
-fn remove_one(
+/// What `add` may have written.
+#[derive(Clone, Copy)]
+struct Written<'a> {
     kind: Kind,
     start: Start,
-    whose: &Whose,
-    root: Option<&Path>,
+    whose: &'a Whose,
+    root: Option<&'a Path>,
+}
+
+/// Takes away what `add` has written for one start of that configuration. False if a command failed.
+fn remove_one(
+    Written {
+        kind,
+        start,
+        whose,
+        root,
+    }: Written<'_>,
+    config: &Path,
     acts: &mut Vec<Act>,
 ) -> Result<bool, Refusal> {
+    let paths = schedule::paths(kind, start, whose);
+    let paths: Vec<PathBuf> = paths.iter().map(|path| below(root, path)).collect();
+    let left = |path: &Path, why: String| Act {
+        causes: vec![why],
+        ..act(Became::Left, path)
+    };
+    let mut others = paths.iter();
+    let other = others.find_map(|path| of_another(kind, path, config, root));
     let mut ours = Vec::new();
-    for path in schedule::paths(kind, start, whose) {
-        let path = below(root, &path);
-        match system::read(&path)? {
-            None => {}
-            Some(text) if schedule::is_ours(&text) => ours.push(path),
-            Some(_) => acts.push(act(Became::Left, &path)),
+    for path in paths {
+        match (system::read(&path)?, &other) {
+            (None, _) => {}
+            (Some(text), _) if !schedule::is_ours(&text) => {
+                let why = "`waxwing schedule add` has not written it";
+                acts.push(left(&path, why.to_owned()));
+            }
+            (Some(_), Some(other)) => {
+                let why = format!(
+                    "it is for {}: `{} schedule remove` takes it away",
+                    other.display(),
+                    with_config(other)
+                );
+                acts.push(left(&path, why));
+            }
+            (Some(_), None) => ours.push(path),
         }
     }
     if ours.is_empty() {
         return Ok(true);
+    }
+    if let (Some(root), Some(link)) = (root, schedule::link(kind, start, whose)) {
+        let path = below(Some(root), &link.path);
+        if system::remove(&path)? {
+            acts.push(act(Became::TakenAway, &path));
+        }
     }
     let (before, behind) = match root {
         None => schedule::end(kind, start, whose),
@@ -222,28 +324,30 @@ fn plan(
                 .hint("leave --user out"),
         );
     }
-    let absolute = |path: &Path| {
-        std::path::absolute(path).map_err(|cause| {
-            Refusal::new(Exit::Usage, format!("{} names no file", path.display())).cause(cause)
-        })
-    };
     let program = system::program().map_err(|cause| {
         Refusal::new(Exit::Bug, "failed to find out where this program is").cause(cause)
     })?;
     let state = absolute(&loaded.state)?;
     let whose = if what.user { user()? } else { machine(&state) };
+    let config = absolute(&loaded.config)?;
     let start = if what.daemon {
         Start::Daemon
     } else {
         let installed = || installed_moment(kind, &whose, root);
         let moment = what.at.or_else(installed);
-        Start::Hourly(moment.unwrap_or_else(|| Moment::drawn(SystemEntropy.number())))
+        // One image becomes many machines, so its minute is drawn; a machine has one of its own.
+        Start::Hourly(moment.unwrap_or_else(|| {
+            Moment::drawn(match root {
+                Some(_) => SystemEntropy.number(),
+                None => system::lot(&config),
+            })
+        }))
     };
     let secrets: Vec<(String, &SecretRef)> = load::secrets(&loaded.settings);
     let secrets: Vec<&SecretRef> = secrets.iter().map(|(_, reference)| *reference).collect();
     let job = Job {
         needs: timer::needs(&loaded.settings, &secrets, &state, &program),
-        config: absolute(&loaded.config)?,
+        config,
         state_flag: global.state_dir.as_deref().map(absolute).transpose()?,
         program,
         start,
@@ -300,6 +404,27 @@ fn installed_moment(kind: Kind, whose: &Whose, root: Option<&Path>) -> Option<Mo
     texts
         .filter_map(|text| schedule::moment(kind, &text))
         .next()
+}
+
+/// The other configuration whose runs a file of ours starts; none if it is this one's, or the other one is
+/// not there any more, so that nothing is lost with the file.
+fn of_another(kind: Kind, path: &Path, config: &Path, root: Option<&Path>) -> Option<PathBuf> {
+    let text = system::read(path).ok().flatten()?;
+    let other = schedule::config(kind, &text).filter(|_| schedule::is_ours(&text))?;
+    // What is on the machine of another root is not known here.
+    let there = root.is_some() || other.exists();
+    (there && !system::is_same_file(&other, config)).then_some(other)
+}
+
+/// The program with that configuration, as it is typed.
+fn with_config(config: &Path) -> String {
+    told::command(&["waxwing", "-c", &config.to_string_lossy()].map(str::to_owned))
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Refusal> {
+    std::path::absolute(path).map_err(|cause| {
+        Refusal::new(Exit::Usage, format!("{} names no file", path.display())).cause(cause)
+    })
 }
 
 /// The path below another root.
@@ -409,6 +534,13 @@ fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
                 "file:PATH for each of them".to_owned(),
             ),
         }
+    }
+    if let Some(command) = schedule::switch_log_on(*kind) {
+        note(
+            "the Event Log that has each run is switched off, unless somebody has switched it on"
+                .to_owned(),
+            command.to_owned(),
+        );
     }
     if root.is_some() {
         return notes;

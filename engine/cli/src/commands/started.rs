@@ -1,34 +1,38 @@
 //! What starts the runs by itself, as it can be told: when, and when it did so last.
+//!
+//! A unit of systemd that is written starts nothing by that, and a daemon that was started may have
+//! ended since.
 
 use std::path::{Path, PathBuf};
 
 use waxwing_core::timer::{Kind, Moment};
-use waxwing_io::timer::{self as system, Starter};
+use waxwing_io::timer::{self as system, Starter, units};
 
 use super::schedule::starters;
 use crate::render::schedule;
 use crate::render::status::{Started, When};
 
-/// Everything that starts the runs of this configuration. A timer that was never enabled starts none.
+/// Everything that starts the runs of this configuration. What only could start them is not among it.
 pub(super) fn seen(config: &Path) -> Vec<Started> {
-    let all = starters(config).into_iter();
-    all.filter(|starter| match starter {
-        Starter::File(path) => not_enabled(path).is_none(),
-        Starter::Daemon(_) => true,
-    })
-    .map(|starter| match starter {
-        Starter::Daemon(_) => Started {
-            when: When::Always,
-            place: None,
-            last: None,
-        },
-        Starter::File(path) => Started {
-            when: moment(&path).map_or(When::Unknown, When::Hourly),
-            last: system::last_start(&path),
-            place: Some(path),
-        },
-    })
-    .collect()
+    let all = starters(config);
+    let files = all.iter().filter_map(|starter| {
+        let Starter::File(path) = starter else {
+            return None;
+        };
+        let life = unit(path, &all, &|_| None).map_or(Life::Starts, |unit| judge(&unit));
+        matches!(life, Life::Starts | Life::UntilRestart).then(|| Started {
+            when: moment(path).map_or(When::Unknown, When::Hourly),
+            last: system::last_start(path),
+            place: Some(path.clone()),
+        })
+    });
+    let daemons = all.iter().filter(|one| matches!(one, Starter::Daemon(_)));
+    let daemons = daemons.map(|_| Started {
+        when: When::Always,
+        place: None,
+        last: None,
+    });
+    files.chain(daemons).collect()
 }
 
 /// The minute that stands in a file, or in the timer beside a service.
@@ -41,10 +45,115 @@ pub(super) fn moment(path: &Path) -> Option<Moment> {
     })
 }
 
-/// The timer of a service, if there is one and systemd does not start it.
-pub(super) fn not_enabled(service: &Path) -> Option<PathBuf> {
+/// A service of systemd that starts the runs, if it is started itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unit {
+    /// What has to be enabled: the service, or the timer beside it.
+    pub(super) path: PathBuf,
+    /// True if the service keeps `waxwing daemon` running.
+    pub(super) daemon: bool,
+    /// True if systemd starts it by itself.
+    pub(super) enabled: bool,
+    /// Whether systemd has started it; none: it was not asked, or does not run here.
+    pub(super) active: Option<bool>,
+    /// True if a process of the daemon is seen.
+    pub(super) process: bool,
+}
+
+/// How a unit stands to the runs that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// It starts them.
+    Starts,
+    /// It does until the machine starts again.
+    UntilRestart,
+    /// It will, once the machine starts again.
+    AfterRestart,
+    /// It was to keep a daemon running, and there is none.
+    Ended,
+    /// Nothing starts it.
+    Written,
+}
+
+/// Judges a unit by what is known of it.
+pub(super) const fn judge(unit: &Unit) -> Life {
+    let runs = match (unit.daemon, unit.active) {
+        (true, active) => unit.process || matches!(active, Some(true)),
+        // What is enabled was started with the machine, as far as nobody says otherwise.
+        (false, Some(active)) => active,
+        (false, None) => unit.enabled,
+    };
+    match (unit.enabled, runs) {
+        (true, true) => Life::Starts,
+        (false, true) => Life::UntilRestart,
+        (true, false) if unit.daemon => Life::Ended,
+        (true, false) => Life::AfterRestart,
+        (false, false) => Life::Written,
+    }
+}
+
+/// What is known of a service that is among `all` that starts the runs; none for files of others than
+/// systemd. `active` asks systemd.
+pub(super) fn unit(
+    service: &Path,
+    all: &[Starter],
+    active: &dyn Fn(&Path) -> Option<bool>,
+) -> Option<Unit> {
+    if service.extension().is_none_or(|kind| kind != "service") {
+        return None;
+    }
     let timer = service.with_extension("timer");
-    let name = timer.file_name()?;
-    let wants = timer.with_file_name("timers.target.wants").join(name);
-    (timer.exists() && !wants.exists()).then_some(timer)
+    let path = if timer.exists() {
+        timer
+    } else {
+        service.to_owned()
+    };
+    let text = system::read(service).ok().flatten().unwrap_or_default();
+    let mut commands = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecStart="));
+    let config = system::user().map(|user| user.config);
+    Some(Unit {
+        daemon: commands.any(|line| line.split(' ').any(|word| word == "daemon")),
+        enabled: units::link_to(service, config.as_deref()).is_some(),
+        active: active(&path),
+        process: all.iter().any(|one| matches!(one, Starter::Daemon(_))),
+        path,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_starts_nothing_and_a_daemon_may_have_ended() {
+        let (yes, no) = (Some(true), Some(false));
+        // Daemon or timer, enabled, what systemd says, a process.
+        for (daemon, enabled, active, process, life) in [
+            (false, false, None, false, Life::Written),
+            (false, false, no, false, Life::Written),
+            (false, false, yes, false, Life::UntilRestart),
+            (false, true, None, false, Life::Starts),
+            (false, true, yes, false, Life::Starts),
+            (false, true, no, false, Life::AfterRestart),
+            // A daemon beside it is another matter.
+            (false, false, None, true, Life::Written),
+            (true, false, None, false, Life::Written),
+            (true, false, None, true, Life::UntilRestart),
+            (true, true, None, true, Life::Starts),
+            (true, true, yes, false, Life::Starts),
+            (true, true, None, false, Life::Ended),
+            (true, true, no, false, Life::Ended),
+        ] {
+            let unit = Unit {
+                path: PathBuf::from("/etc/systemd/system/waxwing.service"),
+                daemon,
+                enabled,
+                active,
+                process,
+            };
+            assert_eq!(judge(&unit), life, "{unit:?}");
+        }
+    }
 }

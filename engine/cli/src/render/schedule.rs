@@ -110,6 +110,14 @@ pub(crate) fn begin(kind: Kind, start: Start, whose: &Whose) -> Vec<Step> {
     }
 }
 
+/// The command that switches on the log of a system, where that is off and has each run.
+pub(crate) const fn switch_log_on(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::TaskScheduler => Some(task::SWITCH_LOG_ON),
+        Kind::Systemd | Kind::Cron | Kind::Launchd => None,
+    }
+}
+
 /// What is done before the files are taken away, and behind it.
 pub(crate) fn end(kind: Kind, start: Start, whose: &Whose) -> (Vec<Step>, Vec<Step>) {
     match kind {
@@ -138,6 +146,33 @@ pub(crate) fn moment(kind: Kind, text: &str) -> Option<Moment> {
         Kind::Launchd => launchd::moment(text),
         Kind::TaskScheduler => task::moment(text),
     }
+}
+
+/// The configuration that an installed file names; none if it is not one of ours any more, or a file
+/// that names none, as a timer does.
+pub(crate) fn config(kind: Kind, text: &str) -> Option<PathBuf> {
+    let config = match kind {
+        Kind::Systemd => systemd::config(text),
+        Kind::Cron => cron::config(text),
+        Kind::Launchd => launchd::config(text),
+        Kind::TaskScheduler => task::config(text),
+    };
+    config.map(PathBuf::from)
+}
+
+/// A link that has a system start something, where nobody can be asked to make it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// Where it belongs.
+    pub(crate) path: PathBuf,
+    /// Where it leads.
+    pub(crate) target: PathBuf,
+}
+
+/// The link that has a system start a job: what `systemctl enable` makes. The others look at their
+/// folders by themselves.
+pub(crate) fn link(kind: Kind, start: Start, whose: &Whose) -> Option<Link> {
+    (kind == Kind::Systemd).then(|| systemd::link(start, whose))
 }
 
 /// True if `schedule add` has written the file.
@@ -180,6 +215,31 @@ fn xml(text: &str) -> String {
         }
     }
     out
+}
+
+/// Text of an element of XML, as [`xml`] has written it.
+fn plain(xml: &str) -> String {
+    let (mut out, mut rest) = (String::new(), xml);
+    while let Some((before, behind)) = rest.split_once('&') {
+        out.push_str(before);
+        let Some((name, behind)) = behind.split_once(';') else {
+            rest = behind;
+            break;
+        };
+        rest = behind;
+        match name {
+            "amp" => out.push('&'),
+            "lt" => out.push('<'),
+            "gt" => out.push('>'),
+            number => {
+                let number = number
+                    .strip_prefix('#')
+                    .and_then(|digits| digits.parse().ok());
+                out.extend(number.and_then(char::from_u32));
+            }
+        }
+    }
+    out + rest
 }
 
 /// A number of at most two digits behind `before`.

@@ -138,6 +138,8 @@ enum ActJson {
     },
     Exported {
         path: String,
+        certificate: String,
+        stored_version: u32,
     },
     Told {
         notifier: String,
@@ -188,7 +190,8 @@ fn one_line(header: &Header, at: Timestamp, run: Option<&str>, act: &Act, most: 
             pid: who.pid,
             by: match who.by {
                 Launch::Terminal => "terminal",
-                Launch::Timer => "timer",
+                Launch::Service => "service",
+                Launch::Program => "program",
                 Launch::Daemon => "daemon",
             },
             verb: &who.verb,
@@ -431,8 +434,14 @@ impl Words {
                 path: self.text(path),
                 kept: self.text(kept),
             },
-            Act::Exported { path } => ActJson::Exported {
+            Act::Exported {
+                path,
+                certificate,
+                version,
+            } => ActJson::Exported {
                 path: self.text(path),
+                certificate: certificate.to_string(),
+                stored_version: *version,
             },
             Act::Told {
                 notifier,

@@ -32,7 +32,7 @@ fn header() -> Header {
             uid: Some(998),
             sudo: None,
             pid: 4711,
-            by: Launch::Timer,
+            by: Launch::Service,
             verb: "renew".to_owned(),
         },
         version: "0.1.0".to_owned(),
@@ -211,6 +211,8 @@ fn every_act() -> Vec<Act> {
         },
         Act::Exported {
             path: "/root/shop/privkey.pem".to_owned(),
+            certificate: shop(),
+            version: 4,
         },
         Act::Forgotten {
             certificate: shop(),

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
-use super::Owner;
+use super::{Exposed, Owner};
 
 /// Lets every user of the machine read a file, and only its owner write it.
 ///
@@ -132,6 +132,33 @@ pub fn may_write_within(directory: &Path) -> io::Result<()> {
 /// When the directory is not there or its metadata cannot be read.
 pub fn others_can_write_within(directory: &Path) -> io::Result<bool> {
     Ok(fs::metadata(directory)?.mode() & 0o022 != 0)
+}
+
+/// What gives any right to others than its owner: the folder itself and everything below it but
+/// `without`, a name directly in it. Links are not followed; what cannot be looked into is left out.
+/// Some on every system with permission bits.
+///
+/// # Errors
+/// When the folder is not there or its metadata cannot be read.
+pub fn exposed_within(folder: &Path, without: &str) -> io::Result<Option<Vec<Exposed>>> {
+    let mut found = Vec::new();
+    let mut todo = vec![(folder.to_owned(), fs::metadata(folder)?)];
+    while let Some((path, facts)) = todo.pop() {
+        if facts.is_symlink() {
+            continue;
+        }
+        if facts.is_dir() {
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            let entries = entries.filter(|entry| path != folder || entry.file_name() != without);
+            todo.extend(entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?))));
+        }
+        let mode = facts.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            found.push(Exposed { path, mode });
+        }
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Some(found))
 }
 
 /// A new file that its owner alone can read and write. Fails if it exists.

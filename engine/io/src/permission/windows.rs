@@ -10,7 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Owner;
+use super::{Exposed, Owner};
 
 /// Files are read by whoever their folder lets read: nothing is to be changed.
 ///
@@ -61,6 +61,14 @@ pub fn may_write_within(directory: &Path) -> io::Result<()> {
 /// When the directory is not there or its metadata cannot be read.
 pub fn others_can_write_within(directory: &Path) -> io::Result<bool> {
     fs::metadata(directory).map(|_there| false)
+}
+
+/// None: the answer would need the access lists.
+///
+/// # Errors
+/// When the folder is not there.
+pub fn exposed_within(folder: &Path, _without: &str) -> io::Result<Option<Vec<Exposed>>> {
+    fs::metadata(folder).map(|_there| None)
 }
 
 /// A new file with the access list of its folder. Fails if it exists.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use waxwing_flow::ports::{Clock as _, LockGuard, StoreError, StoreErrorKind};
 
-use super::{atomic, failure};
+use super::{FileStore, atomic, failure};
 use crate::clock::SystemClock;
 use crate::permission::open_private;
 
@@ -19,6 +19,16 @@ pub(super) struct Held {
 }
 
 impl LockGuard for Held {}
+
+impl FileStore {
+    /// Takes the place of the one daemon of this state folder, until the guard is dropped.
+    ///
+    /// # Errors
+    /// When another process has it, which is named, or the lock cannot be made.
+    pub fn lock_daemon(&self) -> Result<Box<dyn LockGuard>, StoreError> {
+        Ok(Box::new(take(&self.layout.lock("daemon", "daemon"))?))
+    }
+}
 
 /// Takes the lock, or says who has it.
 pub(super) fn take(path: &Path) -> Result<Held, StoreError> {

@@ -413,7 +413,7 @@ fn a_stored_certificate_is_handed_over_in_every_form() {
     let handed_over = |form: Form| {
         let to = disk.0.path().join(format!("{form:?}"));
         let files = export::files(&stored, form, &password).expect("files");
-        store.hand_over(&to, &files).expect("written");
+        store.hand_over((&name(), 1), &to, &files).expect("written");
         let names: Vec<String> = files.into_iter().map(|(name, _)| name).collect();
         (to, names)
     };

@@ -1,6 +1,7 @@
 //! Where systemd, cron and launchd look.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::User;
@@ -10,6 +11,18 @@ pub(super) const HOME: &str = "HOME";
 
 pub(super) fn user_id() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// The number that the machine was given when it was set up; empty if it has none.
+pub(super) fn machine() -> String {
+    let mut places = ["/etc/machine-id", "/var/lib/dbus/machine-id"].iter();
+    places
+        .find_map(|place| fs::read_to_string(place).ok())
+        .unwrap_or_default()
+}
+
+pub(super) fn link(path: &Path, target: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(target, path)
 }
 
 /// Files and folders that name what is started.

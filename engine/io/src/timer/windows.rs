@@ -1,5 +1,6 @@
 //! The Task Scheduler keeps its tasks to itself, so the text that was handed to it is looked for.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::User;
@@ -10,6 +11,16 @@ pub(super) const HOME: &str = "USERPROFILE";
 
 pub(super) const fn user_id() -> u32 {
     0
+}
+
+/// Nothing: the name of the machine has to do.
+pub(super) const fn machine() -> String {
+    String::new()
+}
+
+/// Refused: links need a right there that few have, and nothing that reads them runs there.
+pub(super) fn link(_path: &Path, _target: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// The text of our own task.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use waxwing_io::append::{self, AppendError};
+use waxwing_io::permission;
 
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
@@ -15,11 +16,20 @@ const AUDIT: &str = "audit";
 pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
     let mut found = Vec::new();
     if let Some(file) = &loaded.settings.log.file {
-        found.push(judged(LOG, &file.path, append::look(&file.path)));
+        found.push(judged(LOG, &file.path, append::look(&file.path, None)));
     }
     if let Some(trail) = &loaded.trail {
         let place = trail.place();
         found.push(judged(AUDIT, &place.file, place.look()));
+        for path in place.unreadable() {
+            let text = format!("acts are kept in {}, which cannot be read", path.display());
+            let hint = match permission::owner(&place.state).ok().flatten() {
+                Some(owner) => format!("chown {} {}", owner.name, path.display()),
+                None => format!("let this user read {}", path.display()),
+            };
+            let found_one = Found::new(Verdict::Error, AUDIT, text);
+            found.push(found_one.hint(Some(hint)));
+        }
         let unwritten = place.unwritten();
         if unwritten > 0 {
             let text = format!("{} could not be written yet", count(unwritten, "act"));

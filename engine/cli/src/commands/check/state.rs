@@ -5,12 +5,13 @@ use std::path::Path;
 
 use waxwing_core::name::CertificateName;
 use waxwing_flow::ports::CertificateStore as _;
-use waxwing_io::permission;
+use waxwing_io::permission::{self, Exposed};
 use waxwing_io::room;
 use waxwing_io::store::FileStore;
 
 use crate::render::check::{Found, Verdict};
 use crate::render::page::count;
+use crate::render::schedule::quote;
 use crate::wire;
 
 const TOPIC: &str = "state";
@@ -56,6 +57,74 @@ pub(super) fn finding(store: &FileStore) -> Found {
             Found::new(Verdict::Error, TOPIC, error.to_string()).hint(error.hint)
         }
     }
+}
+
+/// Keys that others may read, and a folder that lets them look into it. What Waxwing makes is its
+/// owner's alone, so somebody has changed it, or copied it from elsewhere.
+pub(super) fn exposed(store: &FileStore) -> Vec<Found> {
+    let root = store.root();
+    match permission::exposed_within(root, CACHE) {
+        Ok(Some(all)) => judge(root, &all),
+        Ok(None) => {
+            let text = format!(
+                "who may read {} follows from its access list, which is not looked at",
+                root.display()
+            );
+            let hint = format!("icacls \"{}\" shows it", root.display());
+            vec![Found::new(Verdict::Ok, TOPIC, text).hint(Some(hint))]
+        }
+        // That it is not there, or cannot be read, is told by the finding above.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// What can be made again, holds no secret and may be shared.
+const CACHE: &str = "cache";
+
+/// Paths that are shown of one kind.
+const SHOWN: usize = 5;
+
+/// What is to be said of what others may read below a state folder.
+fn judge(root: &Path, all: &[Exposed]) -> Vec<Found> {
+    let (keys, others): (Vec<&Exposed>, Vec<&Exposed>) =
+        all.iter().partition(|one| is_key(root, &one.path));
+    let mut found = Vec::new();
+    if !keys.is_empty() {
+        let text = format!("others may read {}", count(keys.len(), "private key"));
+        found.push(named(Verdict::Error, &text, root, &keys));
+    }
+    if !others.is_empty() {
+        let text = "the state folder is not its owner's alone";
+        found.push(named(Verdict::Warn, text, root, &others));
+    }
+    found
+}
+
+/// One finding about several paths, with the command that mends it.
+fn named(verdict: Verdict, text: &str, root: &Path, paths: &[&Exposed]) -> Found {
+    let line = |one: &&Exposed| format!("{} has mode {:04o}", one.path.display(), one.mode);
+    let mut causes: Vec<String> = paths.iter().take(SHOWN).map(line).collect();
+    if let Some(more) = paths.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        causes.push(format!("and {more} more"));
+    }
+    let word = |path: &Path| quote(&path.to_string_lossy());
+    let hint = match paths {
+        [one] => format!("chmod go= {}", word(&one.path)),
+        _ => format!("chmod -R go= {}", word(root)),
+    };
+    Found::new(verdict, TOPIC, text)
+        .causes(causes)
+        .hint(Some(hint))
+}
+
+/// True for files that hold a private key, or may: what installers have overwritten can be one.
+fn is_key(root: &Path, path: &Path) -> bool {
+    let of_backups = path.starts_with(root.join("backups")) && path.is_file();
+    let named = path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        matches!(&*name, "privkey.pem" | "key.pem") || name.ends_with(".key")
+    });
+    named || of_backups
 }
 
 /// A state folder in the wrong place looks like one that is new.
@@ -195,6 +264,45 @@ mod tests {
         let found = finding(&store);
         assert_eq!(found.verdict, Verdict::Ok, "{}", found.text);
         assert!(found.text.ends_with("is empty; the first run begins in it"));
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_an_error_with_the_command_that_mends_it() {
+        let root = Path::new("/state");
+        let exposed = |path: &str, mode| Exposed {
+            path: root.join(path),
+            mode,
+        };
+        assert_eq!(judge(root, &[]), vec![]);
+        let key = exposed("certificates/shop/versions/0001/privkey.pem", 0o644);
+        let found = judge(root, std::slice::from_ref(&key));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].verdict, Verdict::Error);
+        assert_eq!(found[0].text, "others may read 1 private key");
+        let path = "/state/certificates/shop/versions/0001/privkey.pem";
+        assert_eq!(found[0].causes, [format!("{path} has mode 0644")]);
+        assert_eq!(found[0].hint, Some(format!("chmod go= {path}")));
+
+        // The folder alone, and many of both.
+        let found = judge(root, &[exposed("", 0o755)]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].verdict, Verdict::Warn);
+        let account = exposed("accounts/first/ca.example-0d5eb258/key.pem", 0o640);
+        let mut all = vec![
+            exposed("", 0o750),
+            account,
+            exposed("components.key", 0o640),
+        ];
+        all.extend(vec![key; 6]);
+        let found = judge(root, &all);
+        let verdicts: Vec<Verdict> = found.iter().map(|one| one.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Error, Verdict::Warn]);
+        assert_eq!(found[0].text, "others may read 8 private keys");
+        assert_eq!(
+            found[0].causes.last().map(String::as_str),
+            Some("and 3 more")
+        );
+        assert_eq!(found[0].hint.as_deref(), Some("chmod -R go= /state"));
     }
 
     #[cfg(unix)]

@@ -43,6 +43,31 @@ PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     }
 }
 
+/// The configuration of a line: the word behind `--config`.
+pub(super) fn config(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.contains(" * * * * "))?;
+    let (_, rest) = line.split_once(" --config ")?;
+    let mut word = String::new();
+    let Some(mut quoted) = rest.strip_prefix('\'') else {
+        return rest
+            .split(' ')
+            .next()
+            .map(|plain| plain.replace(r"\%", "%"));
+    };
+    // A quote within is the end, an escaped one, and a new beginning.
+    loop {
+        let (part, behind) = quoted.split_once('\'')?;
+        word.push_str(part);
+        match behind.strip_prefix(r"\''") {
+            Some(more) => {
+                word.push('\'');
+                quoted = more;
+            }
+            None => return Some(word.replace(r"\%", "%")),
+        }
+    }
+}
+
 /// The moment of a line.
 pub(super) fn moment(text: &str) -> Option<Moment> {
     let line = text.lines().find(|line| line.contains(" * * * * "))?;

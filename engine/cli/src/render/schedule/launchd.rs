@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use waxwing_core::timer::{Job, Moment, Start, Whose};
 
-use super::{File, Header, Step, number_behind, shown, xml};
+use super::{File, Header, Step, number_behind, plain, shown, xml};
 
 /// What launchd calls it.
 const fn label(start: Start) -> &'static str {
@@ -123,6 +123,14 @@ pub(super) fn file(job: &Job, header: Header) -> File {
         path: path(job.start, &job.whose),
         text,
     }
+}
+
+/// The configuration of a list: the word behind `--config`.
+pub(super) fn config(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("<string>--config</string>")?;
+    let (_, rest) = rest.split_once("<string>")?;
+    let (word, _) = rest.split_once("</string>")?;
+    Some(plain(word))
 }
 
 /// The moment of a list.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use waxwing_core::timer::{Job, Moment, Start, Whose};
 
-use super::{File, Header, Step, shown};
+use super::{File, Header, Link, Step, shown};
 
 /// The units of the hourly run, and the one of the daemon.
 const SERVICE: &str = "waxwing.service";
@@ -110,6 +110,50 @@ pub(super) fn moment(text: &str) -> Option<Moment> {
     Moment::parse(line.trim()).ok()
 }
 
+/// The configuration of a service: the word behind `--config`.
+pub(super) fn config(text: &str) -> Option<String> {
+    let command = text
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))?;
+    let (_, rest) = command.split_once(" --config ")?;
+    let word = match rest.strip_prefix('"') {
+        Some(quoted) => {
+            let (mut word, mut rest) = (String::new(), quoted.chars());
+            loop {
+                match rest.next()? {
+                    '"' => break word,
+                    '\\' => word.push(rest.next()?),
+                    c => word.push(c),
+                }
+            }
+        }
+        None => rest.split(' ').next()?.to_owned(),
+    };
+    Some(word.replace("%%", "%"))
+}
+
+/// What `systemctl enable` makes of `WantedBy=`.
+pub(super) fn link(start: Start, whose: &Whose) -> Link {
+    let (unit, target) = match start {
+        Start::Hourly(_) => (TIMER, "timers.target"),
+        Start::Daemon => (DAEMON, wanted_by(whose)),
+    };
+    let folder = folder(whose);
+    Link {
+        path: folder.join(format!("{target}.wants")).join(unit),
+        target: folder.join(unit),
+    }
+}
+
+/// What has the daemon started.
+const fn wanted_by(whose: &Whose) -> &'static str {
+    if whose.is_user() {
+        "default.target"
+    } else {
+        "multi-user.target"
+    }
+}
+
 fn service(job: &Job, header: Header) -> String {
     let mut unit = Unit(header.hashed());
     unit.section("Unit");
@@ -119,7 +163,6 @@ fn service(job: &Job, header: Header) -> String {
     } else {
         "Description=Renew the certificates that are due"
     });
-    unit.line("Documentation=man:waxwing(1)");
     if !job.whose.is_user() {
         unit.line("Wants=network-online.target");
         unit.line("After=network-online.target nss-lookup.target time-sync.target");
@@ -151,11 +194,7 @@ fn service(job: &Job, header: Header) -> String {
     sandbox(&mut unit, job);
     if daemon {
         unit.section("Install");
-        unit.line(if job.whose.is_user() {
-            "WantedBy=default.target"
-        } else {
-            "WantedBy=multi-user.target"
-        });
+        unit.line(format!("WantedBy={}", wanted_by(&job.whose)));
     }
     unit.0
 }

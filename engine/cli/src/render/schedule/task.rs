@@ -8,13 +8,17 @@ use std::path::PathBuf;
 
 use waxwing_core::timer::{Job, Moment, Start};
 
-use super::{File, Header, Step, shown, xml};
+use super::{File, Header, Step, plain, shown, xml};
 
 /// What the Task Scheduler calls it.
 const NAME: &str = "Waxwing";
 
 /// The account of services on this machine, by its well-known number.
 const SYSTEM: &str = "S-1-5-18";
+
+/// What switches on the log that has each run. Windows has it off.
+pub(super) const SWITCH_LOG_ON: &str =
+    "wevtutil sl Microsoft-Windows-TaskScheduler/Operational /e:true";
 
 /// The text stays here, so that it can be looked up what was asked for.
 pub(super) fn path() -> PathBuf {
@@ -55,7 +59,7 @@ pub(super) fn file(job: &Job, header: Header) -> File {
     <URI>\\{NAME}</URI>
     <Description>Renews the certificates that are due. The Event Log of the Task Scheduler \
 (Applications and Services Logs, Microsoft, Windows, TaskScheduler, Operational) has each run with its \
-exit code.</Description>
+exit code, once it is switched on: {SWITCH_LOG_ON}</Description>
   </RegistrationInfo>
   <Triggers>
     <CalendarTrigger>
@@ -126,6 +130,19 @@ fn argument(word: &str) -> String {
     out.push_str(&"\\".repeat(backslashes));
     out.push('"');
     out
+}
+
+/// The configuration of a task: the word behind `--config`. No path of Windows has a quote in it.
+pub(super) fn config(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("<Arguments>")?;
+    let (arguments, _) = rest.split_once("</Arguments>")?;
+    let arguments = plain(arguments);
+    let word = arguments.strip_prefix("--config ")?;
+    let word = match word.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next(),
+        None => word.split(' ').next(),
+    };
+    word.map(str::to_owned)
 }
 
 /// The moment of a task.

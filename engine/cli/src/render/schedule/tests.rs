@@ -147,6 +147,66 @@ fn the_moment_is_read_back_from_every_text() {
 }
 
 #[test]
+fn the_configuration_is_read_back_from_every_text() {
+    for kind in Kind::ALL {
+        let odd = match kind {
+            // A path there can hold neither.
+            Kind::TaskScheduler => "/etc/it's a <b> & $HOME %X% k\u{f6}nig.toml",
+            // Refused before: cron takes backslashes away.
+            Kind::Cron => "/etc/it's '' a <b> & \"c\" $HOME %X% 100%% k\u{f6}nig.toml",
+            _ => "/etc/it's a <b> & \"c\" \\ $HOME %X% 100%% k\u{f6}nig.toml",
+        };
+        for path in ["/etc/waxwing/waxwing.toml", "/etc/two words.toml", odd] {
+            let starts = [hourly(), Start::Daemon].into_iter();
+            for start in starts.filter(|start| *start != Start::Daemon || kind.keeps_daemons()) {
+                let mut job = awkward(start, Whose::Machine);
+                job.config = PathBuf::from(path);
+                let files = files(kind, &job, Header::Ours);
+                let read: Vec<_> = files
+                    .iter()
+                    .filter_map(|file| super::config(kind, &file.text))
+                    .collect();
+                assert_eq!(read, [job.config], "{kind}");
+            }
+        }
+        assert_eq!(super::config(kind, "ExecStart=waxwing renew"), None);
+    }
+}
+
+#[test]
+fn what_enables_a_unit_is_what_it_says_of_itself() {
+    for (start, whose) in [
+        (hourly(), Whose::Machine),
+        (hourly(), own()),
+        (Start::Daemon, Whose::Machine),
+        (Start::Daemon, own()),
+    ] {
+        let link = link(Kind::Systemd, start, &whose).expect("systemd needs one");
+        let files = files(Kind::Systemd, &job(start, whose), Header::Ours);
+        let unit = files.iter().find(|file| file.path == link.target);
+        let unit = unit.expect("it leads to one of the files");
+        let folder = link
+            .path
+            .parent()
+            .and_then(Path::file_name)
+            .expect("a folder");
+        let folder = folder.to_string_lossy();
+        let target = folder
+            .strip_suffix(".wants")
+            .expect("the folder of a target");
+        assert!(
+            unit.text.contains(&format!("\nWantedBy={target}\n")),
+            "{}",
+            unit.text
+        );
+        assert_eq!(link.path.file_name(), link.target.file_name());
+    }
+    for kind in [Kind::Cron, Kind::Launchd, Kind::TaskScheduler] {
+        assert_eq!(link(kind, hourly(), &Whose::Machine), None);
+    }
+}
+
+#[test]
 fn only_what_add_has_written_is_ours() {
     for kind in Kind::ALL {
         let job = job(hourly(), Whose::Machine);

@@ -1,5 +1,7 @@
 //! What `schedule` has done, and what is left to do.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use waxwing_core::timer::{Job, Kind, Start, Whose};
 
@@ -72,6 +74,8 @@ pub(crate) struct Added<'a> {
     pub(crate) kind: Kind,
     /// What it starts.
     pub(crate) job: &'a Job,
+    /// The root of another machine, below which everything was written.
+    pub(crate) root: Option<&'a Path>,
     /// What was done for it.
     pub(crate) acts: &'a [Act],
     /// What is to be looked at.
@@ -90,12 +94,16 @@ impl Added<'_> {
                 system(self.kind)
             );
         }
-        format!(
+        let said = format!(
             "{}, by {}, as {}",
             when(self.job.start),
             system(self.kind),
             who(&self.job.whose)
-        )
+        );
+        match self.root {
+            Some(root) => format!("on the machine of {}: {said}", root.display()),
+            None => said,
+        }
     }
 }
 
@@ -142,7 +150,7 @@ pub(crate) fn removed(acts: &[Act], context: &Context) -> String {
     let verdict = if any(Became::TakenAway) {
         "nothing that `waxwing schedule add` has written starts Waxwing any more"
     } else if any(Became::Left) {
-        "nothing was taken away: `waxwing schedule add` has not written what is there"
+        "nothing was taken away: what is there belongs to somebody else"
     } else {
         "nothing was there to be taken away"
     };
@@ -304,14 +312,20 @@ mod tests {
         let view = |job, acts, notes| Added {
             kind: Kind::Systemd,
             job,
+            root: None,
             acts,
             notes,
         };
         let good = view(&hourly, &acts, &notes);
+        let image = Added {
+            root: Some(Path::new("/srv/image")),
+            ..view(&hourly, &acts[..2], &[])
+        };
         golden("schedule-added.txt", |context| {
             added(&good, context)
                 + &added(&view(&daemon, &acts, &[]), context)
                 + &added(&view(&hourly, &failed, &[]), context)
+                + &added(&image, context)
         });
         let document = Document::new("schedule add", at(0), added_json(&good));
         golden_json("schedule-added.json", &document.to_text());
@@ -320,7 +334,8 @@ mod tests {
     #[test]
     fn what_is_somebody_elses_is_said_to_be_left() {
         let gone = [act(Became::TakenAway, "/etc/cron.d/waxwing")];
-        let left = [act(Became::Left, "/etc/systemd/system/waxwing.timer")];
+        let mut left = [act(Became::Left, "/etc/systemd/system/waxwing.timer")];
+        left[0].causes = vec!["`waxwing schedule add` has not written it".to_owned()];
         golden("schedule-removed.txt", |context| {
             removed(&gone, context) + &removed(&left, context) + &removed(&[], context)
         });

@@ -34,7 +34,9 @@ impl AuditLog for Notes {
             } => format!("revoked {version} of {}", leaf.ca),
             Act::Forgotten { kept, .. } => format!("forgotten: {}", end(kept)),
             Act::SetAside { kept, .. } => format!("set aside: {}", end(kept)),
-            Act::Exported { path } => format!("exported: {}", end(path)),
+            Act::Exported { path, version, .. } => {
+                format!("exported: {} of {version}", end(path))
+            }
             other => panic!("{other:?}"),
         };
         // The names of types say nothing that their order does not.
@@ -115,7 +117,9 @@ fn the_life_of_a_certificate_is_entered_key_by_key() {
     store.record_revoked(&name(), &mark).expect("noted");
     let file = watched.disk.0.path().join("out");
     let files = [("privkey.pem".to_owned(), Secret::new(b"key".to_vec()))];
-    store.hand_over(&file, &files).expect("exported");
+    store
+        .hand_over((&name(), 3), &file, &files)
+        .expect("exported");
     store.forget(&name(), false).expect("forgotten");
     let want = [
         format!("Certificate written: {}", key(2)),
@@ -131,7 +135,7 @@ fn the_life_of_a_certificate_is_entered_key_by_key() {
         "forgotten: certificates/shop/0001".to_owned(),
     ];
     let mut notes = watched.notes();
-    assert!(notes[8].ends_with("out/privkey.pem"), "{}", notes[8]);
+    assert!(notes[8].ends_with("out/privkey.pem of 3"), "{}", notes[8]);
     notes[8] = "exported: OUT".to_owned();
     assert_eq!(notes, want);
 }

@@ -1,0 +1,136 @@
+//! What `check` has to find on a machine on which somebody else has been at work.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::cases::cli::rig;
+use crate::cases::rig::{finish, until};
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
+}
+
+#[test]
+fn what_others_may_read_of_the_state_is_named_with_the_command_that_mends_it() {
+    let (rig, _judge) = rig();
+    rig.waxwing(&["renew"]).expect(0);
+    let check = || rig.waxwing(&["check", "--offline"]);
+    let good = check().expect(0);
+    let quiet = |said: &str| !said.contains("others may read") && !said.contains("owner's alone");
+    assert!(quiet(&good.stdout), "{}", good.stdout);
+
+    let key = rig.stored("one").join("privkey.pem");
+    chmod(&key, 0o644);
+    check()
+        .expect(1)
+        .says("others may read 1 private key")
+        .says(&format!("chmod go= {}", key.display()));
+    chmod(&key, 0o600);
+
+    let mut accounts = walk(&rig.path("state/accounts"));
+    accounts.retain(|path| path.ends_with("key.pem"));
+    assert_eq!(accounts.len(), 1, "{accounts:?}");
+    chmod(&accounts[0], 0o640);
+    check()
+        .expect(1)
+        .says("others may read 1 private key")
+        .says(&format!("chmod go= {}", accounts[0].display()));
+    chmod(&accounts[0], 0o600);
+
+    let state = rig.path("state");
+    chmod(&state, 0o755);
+    check()
+        .expect(0)
+        .says("the state folder is not its owner's alone")
+        .says(&format!("chmod go= {}", state.display()));
+    chmod(&state, 0o700);
+    assert_eq!(check().expect(0).stdout, good.stdout);
+}
+
+/// Every file below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => walk(&path),
+            false => vec![path],
+        })
+        .collect()
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_a_dead_one_is_in_nobodys_way() {
+    let (rig, _judge) = rig();
+    let installed = || rig.path("tls/one.crt").exists();
+    let mut first = rig.command(&["daemon"]).spawn().expect("it starts");
+    until("the first certificate to be installed", installed);
+    rig.waxwing(&["daemon"])
+        .expect(7)
+        .says("another daemon is at work in")
+        .says(&format!("it is held by process {} since", first.id()));
+    // Killed, it gives nothing back by itself.
+    first.kill().expect("killed");
+    first.wait().expect("gone");
+    fs::remove_file(rig.path("tls/one.crt")).expect("removed");
+    rig.edit("name = \"one\"", "name = \"two\"");
+    let second = rig.command(&["daemon"]).spawn().expect("it starts");
+    until("the second one to be installed", || {
+        rig.path("tls/two.crt").exists()
+    });
+    let id = second.id().to_string();
+    let sent = Command::new("kill").args(["-s", "TERM", &id]).status();
+    assert!(sent.expect("kill runs").success());
+    finish(second).expect(0);
+}
+
+#[test]
+fn a_credential_is_looked_for_where_the_unit_has_it_from() {
+    let (rig, _judge) = rig();
+    rig.edit(
+        "api-key = \"file:dme-api-key\"",
+        "api-key = \"credential:dme\"",
+    );
+    let check = || rig.waxwing(&["check", "--offline"]);
+    // Without a unit nobody hands it over.
+    check()
+        .expect(1)
+        .says("credential:dme cannot be read")
+        .says("systemctl start waxwing.service");
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("systemd-run --pty --wait -p LoadCredential=dme:/etc/credstore/dme");
+
+    // A unit of this user, which is enabled.
+    let units = rig.path("home/.config/systemd/user");
+    let wants = units.join("default.target.wants");
+    fs::create_dir_all(&wants).expect("made");
+    let service = units.join("certs.service");
+    let store = rig.path("credstore");
+    let write = |line: &str| {
+        let config = rig.path("waxwing.toml");
+        let text = format!(
+            "[Service]\n{line}\nExecStart=waxwing -c {} renew\n",
+            config.display()
+        );
+        fs::write(&service, text).expect("written");
+    };
+    write("");
+    std::os::unix::fs::symlink(&service, wants.join("certs.service")).expect("linked");
+    check()
+        .expect(1)
+        .says("certs.service does not have credential:dme handed over");
+    write(&format!("LoadCredential=dme:{}/dme", store.display()));
+    check().expect(1).says("dme, which is not there");
+    fs::create_dir(&store).expect("made");
+    fs::write(store.join("dme"), "secret\n").expect("written");
+    chmod(&store.join("dme"), 0o644);
+    check().expect(1).says("others can read");
+    chmod(&store.join("dme"), 0o600);
+    check()
+        .expect(0)
+        .says("2 of 2 found; systemd hands over credential:dme to certs.service")
+        .says("was not asked about its settings");
+}
