@@ -131,8 +131,8 @@ fn unseen(fqdn: &DomainName, views: &[ServerView]) -> String {
     let without: Vec<&str> = without.map(|view| view.server.as_str()).collect();
     let named = match without.as_slice() {
         [] => return format!("{fqdn} to be seen on a name server"),
-        [all @ ..] if all.len() <= NAMED => all.join(" and "),
-        [named @ ..] => format!(
+        all if all.len() <= NAMED => all.join(" and "),
+        named => format!(
             "{} and {} more",
             named[..NAMED].join(", "),
             named.len() - NAMED
