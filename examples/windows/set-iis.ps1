@@ -1,10 +1,11 @@
 # Puts a renewed certificate into the store of this machine and binds it to every IIS site that had the
 # previous one. `examples/configs/windows-iis.toml` runs it behind each renewal:
 #
-#   powershell.exe -NoProfile -File C:\ProgramData\Waxwing\set-iis.ps1 {path:pfx} {sha1} {previous-sha1}
+#   powershell.exe -NoProfile -NonInteractive -File C:\ProgramData\Waxwing\set-iis.ps1 {path:pfx} {sha1} {previous-sha1}
 #
 # The password of the PFX file is the first line of the standard input. It is never an argument, because
-# those can be seen by every user of the machine.
+# those can be seen by every user of the machine. Without -NonInteractive a missing argument would be asked
+# for, and the password taken for the answer.
 #
 # Keep it where administrators alone can write: it runs as SYSTEM. It needs Windows PowerShell 5.1 and the
 # IIS module WebAdministration. Running it again changes nothing. Bindings of the Central Certificate
@@ -24,6 +25,8 @@ Set-StrictMode -Version 2
 $ErrorActionPreference = 'Stop'
 
 try {
+    # A script that speaks of the automatic variable for input has its input read by PowerShell itself; this
+    # one has not.
     $line = [Console]::In.ReadLine()
     $password = New-Object System.Security.SecureString
     foreach ($character in ([string] $line).ToCharArray()) { $password.AppendChar($character) }

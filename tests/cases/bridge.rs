@@ -37,6 +37,10 @@ fn the_script_for_iis_takes_what_its_example_hands_over() {
         .position(|word| *word == "-File")
         .expect("-File");
     assert!(argv[file + 1].ends_with(r"\set-iis.ps1"), "{argv:?}");
+    // Or it would ask for what is missing, and take the password for the answer.
+    assert!(argv[..file].contains(&"-NonInteractive"), "{argv:?}");
+    // PowerShell would read all input before the script could.
+    assert!(!code.to_ascii_lowercase().contains("$input"), "{code}");
     let handed = argv[file + 2..].iter().map(|word| {
         let word = word.trim_matches(['{', '}']).trim_start_matches("path:");
         word.replace('-', "")

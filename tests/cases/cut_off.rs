@@ -228,3 +228,30 @@ fn without_a_network_no_ca_is_blamed() {
     assert!(!health.stdout.contains("down"), "{}", health.stdout);
     rig.waxwing(&renew).expect(0);
 }
+
+#[test]
+fn a_system_without_roots_is_told_what_to_install_and_no_ca_is_blamed() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let named = rig.config_at(&judge, "");
+    // Whoever names roots is verified with those.
+    let unnamed = named.replacen("trust = \"root.pem\"\n", "", 1);
+    rig.write_config(&(unnamed + &certificate("shop", &["shop.example.com"])));
+    let rootless = |arguments: &[&str]| {
+        let mut command = rig.command(arguments);
+        // Where the loader of the system's roots looks first.
+        let nowhere = rig.path("nowhere");
+        command
+            .env("SSL_CERT_FILE", &nowhere)
+            .env("SSL_CERT_DIR", &nowhere);
+        finish(command.spawn().expect("the program starts"))
+    };
+    rootless(&["renew"])
+        .expect(5)
+        .says("first was not asked: this system has no roots to verify it with")
+        .says("hint: install the package ca-certificates")
+        .says("[network] trust");
+    assert_eq!(judge.traffic().count(Class::Directory), 0);
+    rig.write_config(&(named + &certificate("shop", &["shop.example.com"])));
+    rootless(&["renew"]).expect(0);
+}

@@ -170,6 +170,9 @@ pub enum TransportStage {
     /// Roots or a proxy that the configuration names cannot be used; nothing was tried, and nobody
     /// but the operator can do something.
     Setup,
+    /// This system has no roots that anybody could be verified with, and the configuration names none;
+    /// nothing was tried, and nobody but the operator can do something.
+    Roots,
     /// The host name could not be looked up, though a resolver answers.
     Dns,
     /// The host name could not be looked up because no resolver answers.
@@ -197,6 +200,7 @@ impl TransportStage {
             self,
             Self::Request
                 | Self::Setup
+                | Self::Roots
                 | Self::Dns
                 | Self::Resolver
                 | Self::Address
@@ -232,6 +236,9 @@ impl fmt::Display for TransportError {
         let what = match self.stage {
             TransportStage::Request => "the request could not be made",
             TransportStage::Setup => "nothing was sent: the configuration cannot be followed",
+            TransportStage::Roots => {
+                "nothing was sent: this system has no roots to verify anybody with"
+            }
             TransportStage::Dns => "name look-up failed",
             TransportStage::Resolver => "no answer from a resolver",
             TransportStage::Route => "no way to the host from here",
@@ -242,7 +249,7 @@ impl fmt::Display for TransportError {
             TransportStage::Timeout => "no answer in time",
             TransportStage::TooLarge => "the answer is too long",
         };
-        if self.stage == TransportStage::Setup {
+        if matches!(self.stage, TransportStage::Setup | TransportStage::Roots) {
             f.write_str(what)?;
         } else {
             write!(f, "{what} after {ms} ms")?;

@@ -36,7 +36,10 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
     // What never left this machine cannot be anybody else's fault.
     if matches!(
         failed,
-        TransportStage::Request | TransportStage::Setup | TransportStage::Address
+        TransportStage::Request
+            | TransportStage::Setup
+            | TransportStage::Roots
+            | TransportStage::Address
     ) {
         return Verdict::Local;
     }
@@ -54,7 +57,10 @@ pub fn judge(failed: TransportStage, others: &[Contact]) -> Verdict {
             is_local(*stage)
                 || matches!(
                     stage,
-                    TransportStage::Request | TransportStage::Setup | TransportStage::Address
+                    TransportStage::Request
+                        | TransportStage::Setup
+                        | TransportStage::Roots
+                        | TransportStage::Address
                 )
         }
     };
@@ -146,6 +152,7 @@ const fn layer(stage: TransportStage) -> Layer {
         TransportStage::Request
         | TransportStage::Route
         | TransportStage::Setup
+        | TransportStage::Roots
         | TransportStage::Address
         | TransportStage::Connect => Layer::Route,
         // A proxy that inspects TLS, or a clock that is years off, fails every handshake.

@@ -50,7 +50,7 @@ impl Kind {
 }
 
 /// What a machine usually has: `os` as [`std::env::consts::OS`] names it, and whether systemd runs it
-/// and a folder for cron is there.
+/// and cron is there.
 pub fn usual(os: &str, systemd: bool, cron: bool) -> Kind {
     match os {
         "windows" => Kind::TaskScheduler,

@@ -5,7 +5,7 @@ mod certificate;
 mod order;
 mod records;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,9 @@ use crate::certificate::StoredVersion;
 use crate::failure::Failure;
 use crate::journal;
 use crate::machine::Machine;
-use crate::machine::effect::{Effect, Ending};
+use crate::machine::effect::{Effect, Ending, Wait};
 use crate::machine::event::Event;
+use crate::obligation::Obligation;
 use crate::plugin::PluginFailure;
 use crate::ports::{
     Clock, DeploymentProbe, DnsProvider, History, Installer, PropagationProbe, StoreError,
@@ -32,6 +33,7 @@ use crate::ports::{
 };
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
+use crate::run::Stage;
 use crate::session::{CaSession, SessionPorts};
 
 /// Time for everything after somebody asked the run to stop: removing records, ending or undoing an
@@ -252,9 +254,21 @@ impl Work<'_> {
         key: &mut Option<Secret<String>>,
         pen: &mut Pen,
     ) -> Event {
+        if let Some(what) = self.doing(&effect) {
+            let since = self.now();
+            self.observer
+                .progress(&self.certificate, &Progress::Doing { what, since });
+        }
         let result = match effect {
             Effect::PlaceOrder { after } => self.place_order(machine, after, pen).await,
-            Effect::ReadOrder { url, after } => self.read_order(url, after).await,
+            Effect::ReadOrder { url, after } => {
+                let doing = match machine.run().stage {
+                    Stage::Validating => "look at the records",
+                    Stage::Finalizing => "sign",
+                    _ => "work on the order",
+                };
+                self.read_order(url, after, doing, pen).await
+            }
             Effect::ReadAuthorizations { urls, after } => {
                 self.read_authorizations(urls, after, pen).await
             }
@@ -280,6 +294,43 @@ impl Work<'_> {
             Effect::End(_) => Err(Failure::Stopped),
         };
         result.unwrap_or_else(Event::Failed)
+    }
+
+    /// What an effect does while there is nothing to see; none where it only waits, which it says
+    /// itself, or is over at once.
+    fn doing(&self, effect: &Effect) -> Option<String> {
+        let ca = &self.session.profile().title;
+        let records = |obligations: &[Obligation]| {
+            let plugins: BTreeSet<&str> = obligations
+                .iter()
+                .map(|obligation| obligation.plugin.as_str())
+                .collect();
+            let plugins: Vec<&str> = plugins.into_iter().collect();
+            format!("{} TXT by {}", obligations.len(), plugins.join(", "))
+        };
+        Some(match effect {
+            Effect::PlaceOrder { after: Wait::None } => format!("asking {ca} for an order"),
+            Effect::ReadOrder {
+                after: Wait::None, ..
+            } => format!("asking {ca} about the order"),
+            Effect::ReadAuthorizations {
+                after: Wait::None, ..
+            } => format!("asking {ca} which names it wants proved"),
+            Effect::Locate(_) => "looking up where the records go".to_owned(),
+            Effect::Present(obligations) => format!("placing {}", records(obligations)),
+            Effect::Watch { .. } => "looking for the records at the name servers".to_owned(),
+            Effect::Answer(_) => format!("telling {ca} that the records are there"),
+            Effect::MakeKey => "making the key".to_owned(),
+            Effect::Finalize { .. } => format!("asking {ca} to sign"),
+            Effect::Download { .. } => format!("fetching the certificate from {ca}"),
+            Effect::CleanUp(obligations) => format!("removing {}", records(obligations)),
+            Effect::PlaceOrder { .. }
+            | Effect::ReadOrder { .. }
+            | Effect::ReadAuthorizations { .. }
+            | Effect::Save { .. }
+            | Effect::Abandon { .. }
+            | Effect::End(_) => return None,
+        })
     }
 
     /// Writes the run down if it has changed.

@@ -18,6 +18,7 @@ use crate::ports::{CryptoError, LookupError, SecretError, ServerView, StoreError
 mod hints;
 mod text;
 
+pub use hints::NO_ROOTS;
 pub use text::without_times;
 
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
@@ -38,9 +39,10 @@ impl CaError {
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Transport(error) => match error.stage {
-                TransportStage::Request | TransportStage::Setup | TransportStage::Address => {
-                    FailureClass::Misconfigured
-                }
+                TransportStage::Request
+                | TransportStage::Setup
+                | TransportStage::Roots
+                | TransportStage::Address => FailureClass::Misconfigured,
                 _ => FailureClass::Transient,
             },
             Self::Answer(error) => error.class(),
@@ -346,11 +348,21 @@ impl Failure {
         }
     }
 
-    /// True if nothing was sent, because roots or the proxy of the configuration cannot be used: the
-    /// CA has no part in it.
+    /// True if nothing was sent, because roots or the proxy of the configuration cannot be used, or
+    /// this system has no roots: the CA has no part in it.
     pub fn is_unsent(&self) -> bool {
+        self.is_all(&[TransportStage::Setup, TransportStage::Roots])
+    }
+
+    /// True if nothing was sent, because this system has no roots to verify anybody with.
+    pub fn is_rootless(&self) -> bool {
+        self.is_all(&[TransportStage::Roots])
+    }
+
+    /// True if all that was tried at a CA ended in one of these ways.
+    fn is_all(&self, stages: &[TransportStage]) -> bool {
         let unsent = |cause: &CaError| match cause {
-            CaError::Transport(error) => error.stage == TransportStage::Setup,
+            CaError::Transport(error) => stages.contains(&error.stage),
             CaError::Answer(_) => false,
         };
         match self {
@@ -369,6 +381,7 @@ impl Failure {
             CaError::Transport(error) => match error.stage {
                 TransportStage::Request
                 | TransportStage::Setup
+                | TransportStage::Roots
                 | TransportStage::Address
                 | TransportStage::TooLarge => None,
                 stage => Some(stage),

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
 use crate::ports::{LockGuard, StoreError, StoreErrorKind};
-use crate::report::{InstallOutcome, InstallReport, StageReport};
+use crate::report::{InstallOutcome, InstallReport, Progress, StageReport};
 use crate::settle::unavailable;
 
 mod deploy;
@@ -142,7 +142,22 @@ pub(crate) async fn install(
                 1
             },
         };
+        for certificate in &certificates {
+            let what = match (rehearsal, certificates.len()) {
+                (true, _) => format!("{plugin}: planning what it would install"),
+                (false, 1) => format!("{plugin}: installing, testing and reloading"),
+                (false, all) => {
+                    format!("{plugin}: installing, testing and reloading for {all} certificates")
+                }
+            };
+            let since = ports.session.clock.now();
+            let doing = Progress::Doing { what, since };
+            ports.observer.progress(certificate, &doing);
+        }
         let (steps, stages, outcome) = carry_out(ports, &attempt, &batch, rehearsal, stop).await;
+        for certificate in &certificates {
+            ports.observer.progress(certificate, &Progress::Done);
+        }
         if let InstallOutcome::Failed(failure) = &outcome
             && !rehearsal
         {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use waxwing_core::name::DomainName;
 use waxwing_core::settings::Propagation;
+use waxwing_core::time::Timestamp;
 
 use crate::driver::Work;
 use crate::failure::Failure;
@@ -45,8 +46,10 @@ pub(crate) async fn wait(
     hint: &PropagationHint,
 ) -> Result<Option<usize>, Failure> {
     let ports = work.ports;
+    let started = ports.session.clock.now();
     if let Propagation::Wait(time) = work.propagation {
-        work.waiting("the DNS to take up the records".to_owned(), time);
+        let what = "the DNS to take up the records".to_owned();
+        work.waiting(what, started, started + time);
         ports.session.clock.sleep(time).await;
         return Ok(None);
     }
@@ -55,10 +58,10 @@ pub(crate) async fn wait(
     } else {
         hint.give_up.min(LONGEST)
     };
-    let started = ports.session.clock.now();
     let first = first_look(work.propagation, hint, give_up);
     if !first.is_zero() {
-        work.waiting("the DNS provider to publish the records".to_owned(), first);
+        let what = "the DNS provider to publish the records".to_owned();
+        work.waiting(what, started, started + first);
         ports.session.clock.sleep(first).await;
     }
     let mut records: Vec<(&DomainName, &str)> = obligations
@@ -101,17 +104,11 @@ pub(crate) async fn wait(
                 Err(error) => Failure::Lookup(error),
             });
         }
-        let so_far = match &views {
-            Ok(views) => {
-                let seen = views.iter().filter(|view| view.sees == Ok(true)).count();
-                format!("{seen} of {} so far", views.len())
-            }
-            Err(error) => error.to_string(),
+        let what = match &views {
+            Ok(views) => unseen(fqdn, views),
+            Err(error) => format!("the name servers of {fqdn} to be found ({error})"),
         };
-        work.waiting(
-            format!("{fqdn} to be seen on all name servers ({so_far})"),
-            give_up.saturating_sub(waited),
-        );
+        work.waiting(what, started, started + give_up);
         let chance = ports.session.entropy.number();
         let pause = waxwing_core::retry::spread(next_look(nth), chance);
         ports.session.clock.sleep(pause).await;
@@ -125,10 +122,33 @@ fn everybody_sees(views: &[ServerView]) -> bool {
     !views.is_empty() && views.iter().all(|view| view.sees == Ok(true))
 }
 
+/// Servers that are named while they are waited for; of more only the number is said.
+const NAMED: usize = 2;
+
+/// What is waited for after a look that did not see everything: the servers without the value.
+fn unseen(fqdn: &DomainName, views: &[ServerView]) -> String {
+    let without = views.iter().filter(|view| view.sees != Ok(true));
+    let without: Vec<&str> = without.map(|view| view.server.as_str()).collect();
+    let named = match without.as_slice() {
+        [] => return format!("{fqdn} to be seen on a name server"),
+        all if all.len() <= NAMED => all.join(" and "),
+        named => format!(
+            "{} and {} more",
+            named[..NAMED].join(", "),
+            named.len() - NAMED
+        ),
+    };
+    let seen = views.len() - without.len();
+    format!(
+        "{fqdn} to be seen on {named} ({seen} of {} show it)",
+        views.len()
+    )
+}
+
 impl Work<'_> {
-    fn waiting(&self, what: String, most: Duration) {
-        self.observer
-            .progress(&self.certificate, &Progress::Waiting { what, most });
+    fn waiting(&self, what: String, since: Timestamp, until: Timestamp) {
+        let waiting = Progress::Waiting { what, since, until };
+        self.observer.progress(&self.certificate, &waiting);
     }
 }
 
@@ -149,6 +169,37 @@ mod tests {
             view(Ok(true)),
             view(Err("refused".to_owned()))
         ]));
+    }
+
+    #[test]
+    fn the_servers_that_are_waited_for_are_named() {
+        let fqdn = DomainName::parse("_acme-challenge.example.com").expect("a name");
+        let check = |sees: &[bool], want: &str| {
+            let views: Vec<ServerView> = (1..)
+                .zip(sees)
+                .map(|(nth, sees)| ServerView {
+                    server: format!("ns{nth}.example.net (192.0.2.{nth})"),
+                    sees: Ok(*sees),
+                })
+                .collect();
+            assert_eq!(
+                unseen(&fqdn, &views),
+                format!("_acme-challenge.example.com to be seen on {want}")
+            );
+        };
+        check(&[], "a name server");
+        check(
+            &[true, false],
+            "ns2.example.net (192.0.2.2) (1 of 2 show it)",
+        );
+        check(
+            &[false, true, false],
+            "ns1.example.net (192.0.2.1) and ns3.example.net (192.0.2.3) (1 of 3 show it)",
+        );
+        check(
+            &[false; 4],
+            "ns1.example.net (192.0.2.1), ns2.example.net (192.0.2.2) and 2 more (0 of 4 show it)",
+        );
     }
 
     #[test]

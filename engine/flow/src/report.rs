@@ -294,12 +294,23 @@ pub enum InstallOutcome {
 pub enum Progress {
     /// A milestone.
     Reached(Milestone),
-    /// What is being waited for: `example.com to be seen on 2 of 4 name servers`.
+    /// Something is under way, and an answer or an end is not there yet: `asking Let's Encrypt for an
+    /// order`. It goes on until something else is said of the certificate.
+    Doing {
+        /// What, beginning with a verb.
+        what: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Something has to come by itself: `example.com to be seen on ns2.example.net`. Said anew
+    /// whenever somebody has looked.
     Waiting {
         /// For what.
         what: String,
-        /// How long at most, from now on.
-        most: Duration,
+        /// Since when, all looks together.
+        since: Timestamp,
+        /// When it is given up, if nothing comes.
+        until: Timestamp,
     },
     /// A CA failed, and another one is tried.
     FailedOver {
@@ -310,6 +321,8 @@ pub enum Progress {
         /// Why: the whole chain, one line each.
         causes: Vec<String>,
     },
+    /// Nothing more is done for it, or not now: installers come when all orders are done.
+    Done,
 }
 
 /// Shows progress. Calls MUST be quick and MUST NOT block.

@@ -24,7 +24,7 @@ use crate::heard::Heard;
 use crate::history;
 use crate::install;
 use crate::ports::{History, StoreErrorKind};
-use crate::report::{CertificateReport, Outcome, RunReport};
+use crate::report::{CertificateReport, Outcome, Progress, RunReport};
 use crate::served;
 use crate::session::CaSession;
 use crate::tally;
@@ -258,6 +258,7 @@ impl Shift<'_> {
         };
         report.outcome = tally::counted(self.work(job, &mut report)).await;
         report.ended = self.now();
+        self.ports.observer.progress(name, &Progress::Done);
         self.note(name, &report);
         self.note_unasked(&report);
         report

@@ -12,7 +12,7 @@ use waxwing_core::settings::served_at::ServedAt;
 use crate::certificate::ServedMark;
 use crate::driver::{Ports, Stop};
 use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
-use crate::report::{InstallOutcome, InstallReport, ServedReport};
+use crate::report::{InstallOutcome, InstallReport, Progress, ServedReport};
 
 /// Pauses between looks at a place that something new was installed for: servers take a while to
 /// begin with new files.
@@ -106,13 +106,24 @@ async fn look_at(
 ) -> ServedReport {
     let clock = &ports.session.clock;
     let began = clock.now();
+    let until = began + pauses.iter().sum::<Duration>();
     let mut pauses = pauses.iter();
     loop {
         let seen = ports.served.look(place).await;
         let current = seen.as_ref().is_ok_and(|leaf| leaf.sha256 == wanted);
         match pauses.next() {
-            Some(pause) if !current => clock.sleep(*pause).await,
+            Some(pause) if !current => {
+                let what = format!("{place} to serve the new certificate");
+                let waiting = Progress::Waiting {
+                    what,
+                    since: began,
+                    until,
+                };
+                ports.observer.progress(name, &waiting);
+                clock.sleep(*pause).await;
+            }
             _ => {
+                ports.observer.progress(name, &Progress::Done);
                 let at = clock.now();
                 return ServedReport {
                     certificate: name.clone(),

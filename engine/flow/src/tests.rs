@@ -21,5 +21,6 @@ mod revocations;
 mod runs;
 mod sessions;
 mod sweep;
+mod underway;
 mod witnesses;
 mod wrong;

@@ -189,11 +189,18 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     Ok(Sources { files, missing })
 }
 
+/// Where nothing else is known of whom it belongs to: what `init` writes is for its owner alone.
+const PERMISSION: &str = if cfg!(windows) {
+    "run it as an administrator, or let the user that runs this read it"
+} else {
+    "put sudo before it if the file is root's, or let the user that runs this read it"
+};
+
 /// What to do about a file that cannot be read.
 fn hint(cause: &std::io::Error) -> Option<String> {
     let hint = match cause.kind() {
         std::io::ErrorKind::InvalidData => "save the file as UTF-8 text",
-        std::io::ErrorKind::PermissionDenied => "let the user that runs this read it",
+        std::io::ErrorKind::PermissionDenied => PERMISSION,
         std::io::ErrorKind::InvalidInput => {
             "name a file: a configuration is read more than once, and who can write it is looked at"
         }

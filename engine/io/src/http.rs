@@ -242,7 +242,8 @@ impl Pool {
         }
         let client = builder
             .build()
-            .map_err(|error| Failed::chain(TransportStage::Setup, &error))?;
+            // Everything that the configuration names has been read by now.
+            .map_err(|error| Failed::chain(TransportStage::Roots, &error))?;
         Ok(Self {
             client,
             lookup,

@@ -69,16 +69,24 @@ pub fn user() -> Option<User> {
 pub struct Means {
     /// systemd runs it.
     pub systemd: bool,
-    /// There is a folder for cron.
+    /// cron is installed, and not only its folder, into which other packages put files, too.
     pub cron: bool,
 }
+
+/// Where the program is that reads `/etc/cron.d`.
+const CRONS: [&str; 4] = [
+    "/usr/sbin/cron",
+    "/usr/sbin/crond",
+    "/usr/bin/cron",
+    "/usr/bin/crond",
+];
 
 /// Looks for what this system has to start programs.
 pub fn means() -> Means {
     Means {
         // As `sd_booted(3)` finds out.
         systemd: Path::new("/run/systemd/system").is_dir(),
-        cron: Path::new("/etc/cron.d").is_dir(),
+        cron: Path::new("/etc/cron.d").is_dir() && CRONS.iter().any(|at| Path::new(at).is_file()),
     }
 }
 

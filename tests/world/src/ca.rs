@@ -31,7 +31,7 @@ use http::{HeaderValue, Method};
 use crate::World;
 use crate::fault::{Fault, Faults};
 use crate::guarded::Guarded;
-use crate::server::{Https, Setup};
+use crate::server::{Https, Place, Setup};
 use crate::traffic::{Class, Traffic};
 use authority::Authority;
 use ledger::Ledger;
@@ -49,6 +49,8 @@ pub struct Ca {
 /// How a CA differs from the plainest one.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where it is; without it, at a port on loopback.
+    pub place: Option<Place>,
     /// The name in its issuing certificates.
     pub name: String,
     /// The directory's path. Other resources have paths of their own, which nobody may guess.
@@ -152,7 +154,7 @@ pub enum ExternalAccount {
 }
 
 /// An API that hands out external account credentials: `POST /acme/eab-credentials?access_key=…`,
-/// or with the form field `email` where no access key is asked for.
+/// or, there and at `/acme/eab-credentials-email`, with the form field `email` where no access key is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The access key it asks for.
@@ -182,6 +184,7 @@ pub enum Dates {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            place: None,
             name: "World".to_owned(),
             directory_path: "/directory".to_owned(),
             finalize: Finalize::AtOnce,
@@ -286,7 +289,7 @@ impl Ca {
             complete: Some(Arc::new(move |class, method, response| {
                 nonces.add_nonce(class, method, response);
             })),
-            ..Setup::default()
+            ..Setup::at(office.options.place.as_ref())
         };
         let router = Router::new()
             .fallback(door::serve)
@@ -507,7 +510,7 @@ fn classify(directory: &str, method: &Method, path: &str) -> Class {
         "certificate" => Class::Certificate,
         "revoke-cert" => Class::Revoke,
         "renewal-info" if *method == Method::GET => Class::RenewalInfo,
-        "eab-credentials" => Class::Credentials,
+        "eab-credentials" | "eab-credentials-email" => Class::Credentials,
         _ => Class::Other,
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) zones: Vec<String>,
     /// How many servers; zero stands for one.
     pub(crate) servers: u8,
+    /// Where they are instead of loopback and a port of the system's choice.
+    pub(crate) at: Option<(Vec<Ipv4Addr>, u16)>,
 }
 
 /// The name servers of a world.
@@ -107,12 +109,13 @@ pub enum DnsError {
 impl Dns {
     pub(crate) fn start(runtime: &Arc<Runtime>, setup: &Setup) -> io::Result<Self> {
         let count = usize::from(setup.servers.max(1));
-        let mut zones = Zones::new(count);
+        let (at, port) = setup.at.clone().unwrap_or_else(|| (addresses(count), 0));
+        let mut zones = Zones::new(at.clone());
         for zone in &setup.zones {
             zones.add_zone(parse(zone).map_err(io::Error::other)?);
         }
         let zones = Guarded::new(zones);
-        let sockets = serve::bind(&addresses(count), PORT_ATTEMPTS)?;
+        let sockets = serve::bind(&at, port, PORT_ATTEMPTS)?;
         let servers = sockets.iter().map(|sockets| sockets.address).collect();
         let tasks = sockets
             .into_iter()

@@ -24,7 +24,7 @@ use crate::World;
 use crate::dns::{self, RecordId, Zones};
 use crate::fault::{Fault, Faults};
 use crate::guarded::Guarded;
-use crate::server::{Https, Setup};
+use crate::server::{Https, Place, Setup};
 use crate::traffic::{Class, Traffic};
 use crate::window::{Clock, Window, system_clock};
 use door::Reply;
@@ -41,6 +41,8 @@ const LIMIT_WINDOW: Duration = Duration::from_secs(300);
 /// An account at this provider.
 #[derive(Clone)]
 pub struct Options {
+    /// Where the API is; without it, at a port on loopback.
+    pub place: Option<Place>,
     /// The API key, sent in the clear.
     pub api_key: String,
     /// The secret key, which signs.
@@ -58,6 +60,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            place: None,
             api_key: "1c1a3c91-4770-4ce7-96f4-54c0eb0e457a".to_owned(),
             secret_key: "c9b5625f-9834-4ff8-baba-4ed5f32cae55".to_owned(),
             zones: Vec::new(),
@@ -147,7 +150,7 @@ impl Api {
             .with_state(Arc::clone(&account));
         let setup = Setup {
             classify: Arc::new(classify),
-            ..Setup::default()
+            ..Setup::at(account.options.place.as_ref())
         };
         Ok(Self {
             account,

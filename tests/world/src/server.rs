@@ -27,9 +27,20 @@ use crate::fault::{Faults, What};
 use crate::runtime::{Runtime, Task};
 use crate::traffic::{Class, Traffic};
 
+/// Where a server is, in place of a port of the system's choice on loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The address it listens on.
+    pub address: SocketAddr,
+    /// What it is called: the names in its certificate, of which the first is in its URL.
+    pub names: Vec<String>,
+}
+
 /// How a server differs from the usual one.
 pub struct Setup {
-    /// The host in [`Https::url`]; the server always listens on 127.0.0.1.
+    /// The address it listens on; port 0 stands for one of the system's choice.
+    pub address: SocketAddr,
+    /// The host in [`Https::url`].
     pub host: String,
     /// The names in its certificate. Leave [`Setup::host`] out for a server whose name is wrong.
     pub names: Vec<String>,
@@ -49,10 +60,27 @@ pub type Complete = Arc<dyn Fn(Class, &Method, &mut Response) + Send + Sync>;
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            address: (Ipv4Addr::LOCALHOST, 0).into(),
             host: "localhost".to_owned(),
             names: vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
             classify: Arc::new(|_method, _path| Class::Other),
             complete: None,
+        }
+    }
+}
+
+impl Setup {
+    /// The usual one, there if a place is given.
+    pub(crate) fn at(place: Option<&Place>) -> Self {
+        let usual = Self::default();
+        match place {
+            None => usual,
+            Some(place) => Self {
+                address: place.address,
+                host: place.names.first().cloned().unwrap_or(usual.host),
+                names: place.names.clone(),
+                ..usual
+            },
         }
     }
 }
@@ -79,7 +107,7 @@ impl Https {
     pub fn start_with(world: &World, router: Router, setup: Setup) -> io::Result<Self> {
         let runtime = Arc::clone(world.runtime());
         let tls = world.root().server_config(&setup.names)?;
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let listener = std::net::TcpListener::bind(setup.address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let listener = {

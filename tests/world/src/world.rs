@@ -1,6 +1,7 @@
 //! The world itself: its thread, its root and its name servers.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use crate::dns::{self, Dns};
@@ -72,6 +73,14 @@ impl Builder {
     #[must_use]
     pub fn name_servers(mut self, count: u8) -> Self {
         self.dns.servers = count;
+        self
+    }
+
+    /// Serves every zone at these addresses and this port instead, for a machine whose network this
+    /// world is.
+    #[must_use]
+    pub fn name_servers_at(mut self, addresses: &[Ipv4Addr], port: u16) -> Self {
+        self.dns.at = Some((addresses.to_vec(), port));
         self
     }
 

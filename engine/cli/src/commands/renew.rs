@@ -444,6 +444,7 @@ fn work(ports: &Ports, loaded: &Loaded, orders: Orders, live: &Live) -> std::io:
             report = &mut run => report,
             // Ends only with the program.
             () = interrupt::watch(switch, live) => run.await,
+            never = live.keep_time(ports.session.clock.as_ref()) => match never {},
         }
     }))
 }

@@ -71,7 +71,6 @@ fn a_conversation_leads_to_a_configuration_that_is_read_without_a_mistake() {
         "perhaps",
         "yes",
         "dns-made-easy",
-        "",
         "key-of-the-api",
         "key-that-signs",
         "install-files",

@@ -1,26 +1,41 @@
-//! What is seen while a run is at work: on a terminal one live line for each certificate, taken
-//! back at the end; elsewhere a plain line for each event.
+//! What is seen while a run is at work: on a terminal one live line for each certificate, drawn again
+//! every second and taken back at the end; elsewhere a plain line for each event, and for a wait that
+//! has become long.
 //!
 //! What a newcomer gets wrong: other writers to the same terminal must go through [`Live::aside`],
 //! or the next drawing erases what they wrote.
 
+mod board;
+
 use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use waxwing_core::name::{CertificateName, DomainName};
+use waxwing_core::time::Timestamp;
+use waxwing_flow::ports::Clock;
 use waxwing_flow::report::{Observer, Progress, Reached};
 
-use super::page::{clean, count, list, width};
+use self::board::{At, Board, fit};
+use super::page::{clean, count, list};
 use super::terminal::stderr_size;
-use super::time::stretch;
+use crate::commands::start;
+
+/// How often what takes long is drawn again.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// Shows progress on stderr.
 pub(crate) enum Live {
     /// Lines that change.
     Board(Mutex<Board>),
-    /// Lines that stay. True: records of the log instead, because all of stderr is for machines.
-    Plain(AtomicBool),
+    /// Lines that stay.
+    Plain {
+        /// Records of the log instead, because all of stderr is for machines.
+        records: AtomicBool,
+        /// What certificates are at, for those that take long.
+        board: Mutex<Board>,
+    },
     /// Nothing, for those who asked for JSON.
     Silent,
 }
@@ -31,13 +46,16 @@ impl Live {
         match (silent, live) {
             (true, _) => Self::Silent,
             (false, true) => Self::Board(Mutex::new(Board::default())),
-            (false, false) => Self::Plain(AtomicBool::new(false)),
+            (false, false) => Self::Plain {
+                records: AtomicBool::new(false),
+                board: Mutex::default(),
+            },
         }
     }
 
     /// From now on events are records of the log, or lines again. At a terminal nothing changes.
     pub(crate) fn be_records(&self, yes: bool) {
-        if let Self::Plain(records) = self {
+        if let Self::Plain { records, .. } = self {
             records.store(yes, Ordering::Relaxed);
         }
     }
@@ -45,68 +63,107 @@ impl Live {
     /// Shows that work on these begins; before the first event there may be a long wait.
     pub(crate) fn begin<'n>(&self, certificates: impl Iterator<Item = &'n CertificateName>) {
         if let Self::Board(board) = self {
-            let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut board = locked(board);
+            let now = start::now();
             for certificate in certificates {
-                board.set(certificate, "asking the CA".to_owned());
+                let what = "looking at what is there".to_owned();
+                board.set(certificate, At::Doing { what, since: now });
             }
-            let (columns, rows) = stderr_size();
-            write_stderr(board.draw(columns, rows).as_bytes());
+            write_stderr(drawn(&mut board, now).as_bytes());
         }
     }
 
-    /// Takes the live lines back. Nothing is drawn again until the next event.
+    /// Says again and again what takes long, for as long as it is polled.
+    pub(crate) async fn keep_time(&self, clock: &dyn Clock) -> std::convert::Infallible {
+        loop {
+            clock.sleep(BEAT).await;
+            self.beat(clock.now());
+        }
+    }
+
+    fn beat(&self, now: Timestamp) {
+        match self {
+            Self::Silent => {}
+            Self::Plain { board, .. } => {
+                // Nothing is locked while somebody writes.
+                let lines = locked(board).worth_a_line(now);
+                for (certificate, text) in lines {
+                    self.line(&certificate, &text);
+                }
+            }
+            Self::Board(board) => {
+                let mut board = locked(board);
+                let mut out = board.erase();
+                out.push_str(&drawn(&mut board, now));
+                write_stderr(out.as_bytes());
+            }
+        }
+    }
+
+    /// A line that stays, or a record of the log.
+    fn line(&self, certificate: &CertificateName, text: &str) {
+        match self {
+            Self::Plain { records, .. } if records.load(Ordering::Relaxed) => {
+                tracing::info!(%certificate, "{text}");
+            }
+            _ => write_stderr(format!("{certificate}: {text}\n").as_bytes()),
+        }
+    }
+
+    /// Takes the live lines back, and forgets what is at work: the run is over.
     pub(crate) fn clear(&self) {
         self.aside(b"");
+        if let Self::Board(board) | Self::Plain { board, .. } = self {
+            *locked(board) = Board::default();
+        }
     }
 
     /// Writes something that stays, above the live lines.
     pub(crate) fn aside(&self, text: &[u8]) {
-        let mut out = Vec::new();
         match self {
             Self::Board(board) => {
-                let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                out.extend_from_slice(board.erase().as_bytes());
+                let mut board = locked(board);
+                let mut out = board.erase().into_bytes();
                 out.extend_from_slice(text);
                 if !text.is_empty() {
-                    let (columns, rows) = stderr_size();
-                    out.extend_from_slice(board.draw(columns, rows).as_bytes());
+                    out.extend_from_slice(drawn(&mut board, start::now()).as_bytes());
                 }
                 write_stderr(&out);
             }
-            Self::Plain(_) | Self::Silent => write_stderr(text),
+            Self::Plain { .. } | Self::Silent => write_stderr(text),
         }
     }
 }
 
 impl Observer for Live {
     fn progress(&self, certificate: &CertificateName, progress: &Progress) {
+        let at = at(progress);
         match self {
             Self::Silent => {}
-            Self::Plain(records) if records.load(Ordering::Relaxed) => {
-                tracing::info!(%certificate, "{}", say(progress));
-            }
-            Self::Plain(_) => {
-                write_stderr(format!("{certificate}: {}\n", say(progress)).as_bytes());
+            Self::Plain { board, .. } => {
+                // What is under way is told when it takes long; what has happened, at once.
+                match at.clone() {
+                    Some(at) => locked(board).set(certificate, at),
+                    None => locked(board).remove(certificate),
+                }
+                if let Some(At::Reached(text)) = at {
+                    self.line(certificate, &text);
+                }
             }
             Self::Board(board) => {
-                let mut board = board.lock().unwrap_or_else(PoisonError::into_inner);
-                let (columns, rows) = stderr_size();
+                let mut board = locked(board);
                 let mut out = board.erase();
-                if let Progress::FailedOver { .. } = progress {
+                if let (Progress::FailedOver { .. }, Some(At::Reached(text))) = (progress, &at) {
                     // Worth keeping on the screen: it explains why the run takes longer.
-                    out.push_str(&fit(&format!("{certificate}: {}", say(progress)), columns));
+                    let (columns, _) = stderr_size();
+                    out.push_str(&fit(&format!("{certificate}: {text}"), columns));
                     out.push('\n');
                 }
-                match progress {
-                    // The last thing that happens to a certificate before it is installed.
-                    Progress::Reached(milestone)
-                        if matches!(milestone.what, Reached::Removed { .. }) =>
-                    {
-                        board.remove(certificate);
-                    }
-                    _ => board.set(certificate, say(progress)),
+                match at {
+                    Some(at) => board.set(certificate, at),
+                    None => board.remove(certificate),
                 }
-                out.push_str(&board.draw(columns, rows));
+                out.push_str(&drawn(&mut board, start::now()));
                 // One write for the whole change, so that nobody sees half of it.
                 write_stderr(out.as_bytes());
             }
@@ -114,166 +171,89 @@ impl Observer for Live {
     }
 }
 
+fn locked(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
+    board.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn drawn(board: &mut Board, now: Timestamp) -> String {
+    let (columns, rows) = stderr_size();
+    board.draw(now, columns, rows)
+}
+
 fn write_stderr(bytes: &[u8]) {
     let mut stderr = io::stderr().lock();
     let _closed = stderr.write_all(bytes).and_then(|()| stderr.flush());
 }
 
-/// An event on one line.
-fn say(progress: &Progress) -> String {
-    match progress {
-        Progress::Waiting { what, most } => {
-            clean(&format!("waiting for {what}, at most {}", stretch(*most)))
-        }
+/// What a certificate is at after this event; none if it is done for now.
+fn at(progress: &Progress) -> Option<At> {
+    Some(match progress {
+        Progress::Doing { what, since } => At::Doing {
+            what: clean(what),
+            since: *since,
+        },
+        Progress::Waiting { what, since, until } => At::Waiting {
+            what: clean(what),
+            since: *since,
+            until: *until,
+        },
         Progress::FailedOver { from, to, causes } => {
             let why = causes
                 .last()
                 .map(|cause| format!(": {cause}"))
                 .unwrap_or_default();
-            clean(&format!("{from} failed, asking {to} now{why}"))
+            At::Reached(clean(&format!("{from} failed, asking {to} now{why}")))
         }
-        Progress::Reached(milestone) => match &milestone.what {
-            Reached::Ordered {
-                ca,
-                names,
-                resumed: false,
-            } => {
-                format!("order placed at {ca}, {}", count(*names, "name"))
-            }
-            Reached::Ordered {
-                ca, resumed: true, ..
-            } => {
-                format!("order of an earlier run at {ca} taken up")
-            }
-            Reached::Placed(records) => {
-                // A name and its wildcard share the name of their records.
-                let mut names: Vec<&DomainName> = Vec::new();
-                for (fqdn, _) in records {
-                    if !names.contains(&fqdn) {
-                        names.push(fqdn);
-                    }
+        Progress::Reached(milestone) => At::Reached(said(&milestone.what)),
+        Progress::Done => return None,
+    })
+}
+
+/// A milestone on one line.
+fn said(reached: &Reached) -> String {
+    match reached {
+        Reached::Ordered {
+            ca,
+            names,
+            resumed: false,
+        } => {
+            format!("order placed at {ca}, {}", count(*names, "name"))
+        }
+        Reached::Ordered {
+            ca, resumed: true, ..
+        } => {
+            format!("order of an earlier run at {ca} taken up")
+        }
+        Reached::Placed(records) => {
+            // A name and its wildcard share the name of their records.
+            let mut names: Vec<&DomainName> = Vec::new();
+            for (fqdn, _) in records {
+                if !names.contains(&fqdn) {
+                    names.push(fqdn);
                 }
-                format!("{} TXT placed: {}", records.len(), list(&names, 3))
             }
-            Reached::Seen { servers: None } => "waiting for the CA to look".to_owned(),
-            Reached::Seen { servers: Some(_) } => "TXT seen, waiting for the CA to look".to_owned(),
-            Reached::Received => "certificate received".to_owned(),
-            Reached::Removed { records, left: 0 } => format!("{records} TXT removed"),
-            Reached::Removed { left, .. } => format!("{left} TXT could not be removed"),
-        },
-    }
-}
-
-/// The live lines: what they say, and how many are on the screen now.
-#[derive(Debug, Default)]
-pub(crate) struct Board {
-    lines: Vec<(CertificateName, String)>,
-    drawn: usize,
-}
-
-impl Board {
-    /// Notes what a certificate is at. The one that changed last stands last.
-    fn set(&mut self, certificate: &CertificateName, text: String) {
-        self.remove(certificate);
-        self.lines.push((certificate.clone(), text));
-    }
-
-    /// Nothing more is to be said of a certificate.
-    fn remove(&mut self, certificate: &CertificateName) {
-        self.lines.retain(|(name, _)| name != certificate);
-    }
-
-    /// What takes the drawn lines back and leaves the cursor where the first one began.
-    fn erase(&mut self) -> String {
-        match std::mem::take(&mut self.drawn) {
-            0 => String::new(),
-            drawn => format!("\u{1b}[{drawn}A\r\u{1b}[J"),
+            format!("{} TXT placed: {}", records.len(), list(&names, 3))
         }
+        Reached::Seen { servers: None } => "waited for the DNS, without a look".to_owned(),
+        Reached::Seen {
+            servers: Some(servers),
+        } => format!("TXT seen on all {}", count(*servers, "name server")),
+        Reached::Received => "certificate received".to_owned(),
+        Reached::Removed { records, left: 0 } => format!("{records} TXT removed"),
+        Reached::Removed { left, .. } => format!("{left} TXT could not be removed"),
     }
-
-    /// The lines that fit, each cut to the width so that none wraps.
-    fn draw(&mut self, columns: usize, rows: usize) -> String {
-        // A third of the screen is enough; the rest belongs to what was there before.
-        let room = (rows / 3).max(1);
-        let hidden = self.lines.len().saturating_sub(room);
-        let mut out = String::new();
-        if hidden > 0 {
-            out.push_str(&fit(&format!("… and {hidden} more at work"), columns));
-            out.push('\n');
-            self.drawn += 1;
-        }
-        for (name, text) in self.lines.iter().skip(hidden) {
-            out.push_str(&fit(&format!("{name}: {text}"), columns));
-            out.push('\n');
-            self.drawn += 1;
-        }
-        out
-    }
-}
-
-/// The text cut to one row.
-fn fit(text: &str, columns: usize) -> String {
-    // The last column is left free: some terminals wrap as soon as it is written.
-    let room = columns.saturating_sub(1);
-    if width(text) <= room {
-        return text.to_owned();
-    }
-    let mut out = String::new();
-    let mut used = 1;
-    for c in text.chars() {
-        let mut buffer = [0; 4];
-        used += width(c.encode_utf8(&mut buffer));
-        if used > room {
-            break;
-        }
-        out.push(c);
-    }
-    out.push('…');
-    out
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use waxwing_flow::report::Milestone;
-
-    use super::super::fixture::{at, ca, domain, name, plugin};
+    use super::super::fixture::{ca, domain, plugin};
     use super::*;
-
-    #[test]
-    fn the_board_takes_back_exactly_what_it_drew() {
-        let mut board = Board::default();
-        assert_eq!(board.erase(), "");
-        board.set(&name("a"), "one".to_owned());
-        board.set(&name("b"), "two".to_owned());
-        assert_eq!(board.draw(80, 24), "a: one\nb: two\n");
-        board.set(&name("a"), "three".to_owned());
-        assert_eq!(board.erase(), "\u{1b}[2A\r\u{1b}[J");
-        assert_eq!(board.draw(80, 24), "b: two\na: three\n");
-    }
-
-    #[test]
-    fn a_line_never_wraps_and_many_lines_never_scroll() {
-        let mut board = Board::default();
-        for nth in 0..40 {
-            board.set(&name(&format!("site{nth}")), "x".repeat(200));
-        }
-        let drawn = board.draw(30, 24);
-        assert_eq!(drawn.lines().count(), 9);
-        assert!(drawn.lines().all(|line| width(line) < 30), "{drawn}");
-        assert!(drawn.starts_with("… and 32 more at work\n"), "{drawn}");
-    }
 
     #[test]
     fn records_of_one_name_are_counted_and_named_once() {
         let placed = |names: &[&str]| {
             let record = |name: &&str| (domain(name), plugin("one-dns"));
-            say(&Progress::Reached(Milestone {
-                at: at(0),
-                took: Duration::ZERO,
-                what: Reached::Placed(names.iter().map(record).collect()),
-            }))
+            said(&Reached::Placed(names.iter().map(record).collect()))
         };
         assert_eq!(
             placed(&["_acme-challenge.example.com"; 2]),
@@ -286,15 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn events_say_what_and_for_how_long() {
-        let waiting = Progress::Waiting {
-            what: "example.com to be seen on all name servers (1 of 4 so far)".to_owned(),
-            most: Duration::from_secs(40),
-        };
-        assert_eq!(
-            say(&waiting),
-            "waiting for example.com to be seen on all name servers (1 of 4 so far), at most 40 s"
-        );
+    fn what_others_say_cannot_move_the_cursor() {
         let over = Progress::FailedOver {
             from: ca("first"),
             to: ca("second"),
@@ -304,8 +276,20 @@ mod tests {
             ],
         };
         assert_eq!(
-            say(&over),
-            "first failed, asking second now: refused\u{fffd}[2J"
+            at(&over),
+            Some(At::Reached(
+                "first failed, asking second now: refused\u{fffd}[2J".to_owned()
+            ))
+        );
+        let (since, until) = (Timestamp::from_unix(0), Timestamp::from_unix(9));
+        let what = "ns\u{1b}[2J".to_owned();
+        assert_eq!(
+            at(&Progress::Waiting { what, since, until }),
+            Some(At::Waiting {
+                what: "ns\u{fffd}[2J".to_owned(),
+                since,
+                until
+            })
         );
     }
 }

@@ -1,7 +1,5 @@
 //! The effects that talk to the CA about an order.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use waxwing_acme::authorization::{AuthorizationStatus, ReadAuthorization};
 use waxwing_acme::challenge::AnswerChallenge;
@@ -26,7 +24,7 @@ impl Work<'_> {
         after: Wait,
         pen: &mut Pen,
     ) -> Result<Event, Failure> {
-        self.pause(after, "take the order").await;
+        self.pause(after, "take the order", pen).await;
         // Every order counts at the CA, also one that is placed again.
         if !std::mem::take(&mut pen.paid) {
             let history = self.ports.history.as_ref();
@@ -63,8 +61,14 @@ impl Work<'_> {
         }
     }
 
-    pub(super) async fn read_order(&self, url: String, after: Wait) -> Result<Event, Failure> {
-        self.pause(after, "work on the order").await;
+    pub(super) async fn read_order(
+        &self,
+        url: String,
+        after: Wait,
+        doing: &str,
+        pen: &Pen,
+    ) -> Result<Event, Failure> {
+        self.pause(after, doing, pen).await;
         let state = self
             .session
             .call(&ReadOrder { url }, Repeat::Freely)
@@ -77,7 +81,7 @@ impl Work<'_> {
     }
 
     /// Waits before a request to the CA, which `doing` says what for.
-    async fn pause(&self, after: Wait, doing: &str) {
+    async fn pause(&self, after: Wait, doing: &str, pen: &Pen) {
         let poll = &self.session.profile().poll;
         let wait = match after {
             Wait::None => return,
@@ -89,11 +93,14 @@ impl Work<'_> {
                 self.ports.session.entropy.number(),
             ),
         };
-        if wait > Duration::from_secs(2) {
-            let what = format!("{} to {doing}", self.session.profile().title);
-            self.observer
-                .progress(&self.certificate, &Progress::Waiting { what, most: wait });
-        }
+        // The machine's patience with an order, which begins with its last step forward.
+        let until = (pen.last + poll.order).max(self.now() + wait);
+        let waiting = Progress::Waiting {
+            what: format!("{} to {doing}", self.session.profile().title),
+            since: pen.last,
+            until,
+        };
+        self.observer.progress(&self.certificate, &waiting);
         self.ports.session.clock.sleep(wait).await;
     }
 
@@ -103,7 +110,7 @@ impl Work<'_> {
         after: Wait,
         pen: &mut Pen,
     ) -> Result<Event, Failure> {
-        self.pause(after, "look at the names").await;
+        self.pause(after, "look at the records", pen).await;
         let reads = urls.into_iter().map(async |url| {
             let call = ReadAuthorization { url: url.clone() };
             let authorization = self.session.call(&call, Repeat::Freely).await?;

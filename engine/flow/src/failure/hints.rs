@@ -4,6 +4,10 @@ use waxwing_core::http::TransportStage;
 
 use super::{CaError, Failure};
 
+/// What to do where a system has no roots.
+pub const NO_ROOTS: &str = "install the package ca-certificates, or name a PEM file with roots: \
+                            [network] trust";
+
 impl CaError {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
@@ -24,6 +28,7 @@ impl CaError {
                         "a CA of your own, or a proxy that looks into TLS, needs its root: [ca.NAME] \
                          trust, or [network] trust"
                     }
+                    TransportStage::Roots => NO_ROOTS,
                     TransportStage::Address => return None,
                     _ => "`waxwing ca health --now` shows which CAs can be reached from here",
                 };
@@ -37,6 +42,9 @@ impl Failure {
     /// What to do about it, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Directory { .. } | Self::Ca { .. } if self.is_rootless() => {
+                Some(NO_ROOTS.to_owned())
+            }
             Self::Directory { ca, .. } | Self::Ca { ca, .. } if self.is_unsent() => Some(format!(
                 "[ca.{ca}] trust and [network] trust name PEM files with roots, [network] proxy the \
                  URL of a proxy"

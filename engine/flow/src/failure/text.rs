@@ -79,6 +79,10 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Directory { ca, .. } if self.is_rootless() => write!(
+                f,
+                "{ca} was not asked: this system has no roots to verify it with"
+            ),
             Self::Directory { ca, .. } if self.is_unsent() => {
                 write!(
                     f,

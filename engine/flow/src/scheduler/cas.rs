@@ -114,6 +114,11 @@ impl Shift<'_> {
                 };
                 self.ports.observer.progress(name, &progress);
             }
+            let doing = Progress::Doing {
+                what: format!("asking {}", profile.title),
+                since: self.now(),
+            };
+            self.ports.observer.progress(name, &doing);
             let fallback = certificate.cas.first() != Some(&profile.name) && !self.rehearsal;
             report.stands_in = instead_of;
             report.asked = true;

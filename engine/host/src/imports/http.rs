@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use waxwing_core::http::{self as core_http, Method, TransportError, TransportStage};
 use waxwing_flow::audit::AuditEvent;
+use waxwing_flow::failure::NO_ROOTS;
 use waxwing_flow::ports::{Addresses, Policy};
 
 use crate::bindings::installer::waxwing::host::http::{
@@ -345,7 +346,9 @@ fn transport_error(
     call.seen
         .broke(format!("{}: {text}", call.redactor.text(&plain)), way_out);
     match error.stage {
-        TransportStage::Request | TransportStage::Setup => HttpError::InvalidRequest(text),
+        TransportStage::Request | TransportStage::Setup | TransportStage::Roots => {
+            HttpError::InvalidRequest(text)
+        }
         TransportStage::Dns | TransportStage::Resolver => HttpError::Dns(text),
         TransportStage::Address => {
             let plugin = &call.instance.powers.plugin;
@@ -384,6 +387,7 @@ fn way_out(stage: TransportStage, target: &Target, powers: &Powers) -> Option<St
             "see whether {} can be reached from here; [network] proxy sets the way out",
             target.origin()
         ),
+        TransportStage::Roots => NO_ROOTS.to_owned(),
         TransportStage::Setup => match &powers.trust {
             Some(file) => format!(
                 "grants.http.trust under [plugin.{plugin}] has to name a PEM file with the root: \

@@ -307,6 +307,7 @@ async fn an_exchange_that_breaks_says_what_an_operator_can_write() {
             "whether https://api.example.net can be reached",
         ),
         (TransportStage::Setup, "[network] trust names PEM files"),
+        (TransportStage::Roots, "install the package ca-certificates"),
     ] {
         let hint = hint(stage).await;
         assert!(hint.contains(words), "{stage:?}: {hint}");

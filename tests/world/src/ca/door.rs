@@ -184,7 +184,7 @@ fn route(office: &Arc<Office>, visit: &Visit) -> Result<Reply, Problem> {
             visit.allow(&[Method::GET, Method::HEAD])?;
             office.renewal_info(id)
         }
-        ("eab-credentials", "") => {
+        ("eab-credentials" | "eab-credentials-email", "") => {
             visit.allow(&[Method::POST])?;
             Ok(office.credentials(visit))
         }

@@ -24,11 +24,11 @@ pub(super) struct Sockets {
     tcp: std::net::TcpListener,
 }
 
-/// Binds one port on every address, over UDP and TCP.
-pub(super) fn bind(addresses: &[Ipv4Addr], attempts: usize) -> io::Result<Vec<Sockets>> {
+/// Binds one port on every address, over UDP and TCP; zero stands for one that is free.
+pub(super) fn bind(addresses: &[Ipv4Addr], port: u16, attempts: usize) -> io::Result<Vec<Sockets>> {
     let mut last = io::Error::other("no address to listen on");
     for _attempt in 0..attempts {
-        match bind_once(addresses) {
+        match bind_once(addresses, port) {
             Ok(sockets) => return Ok(sockets),
             // The port is taken on another address or for the other protocol.
             Err(taken) if taken.kind() == io::ErrorKind::AddrInUse => last = taken,
@@ -38,8 +38,7 @@ pub(super) fn bind(addresses: &[Ipv4Addr], attempts: usize) -> io::Result<Vec<So
     Err(last)
 }
 
-fn bind_once(addresses: &[Ipv4Addr]) -> io::Result<Vec<Sockets>> {
-    let mut port = 0;
+fn bind_once(addresses: &[Ipv4Addr], mut port: u16) -> io::Result<Vec<Sockets>> {
     let mut all = Vec::with_capacity(addresses.len());
     for address in addresses {
         // TCP chooses the port: its listeners collide with outgoing connections, UDP's do not.

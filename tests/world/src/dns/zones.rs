@@ -24,6 +24,7 @@ pub(crate) struct Zones {
     next: u64,
     serial: u32,
     servers: Vec<Server>,
+    addresses: Vec<Ipv4Addr>,
     broken: BTreeSet<Name>,
     bogus: Vec<Name>,
     questions: Vec<Question>,
@@ -54,13 +55,15 @@ pub(crate) struct Said {
 }
 
 impl Zones {
-    pub(crate) fn new(servers: usize) -> Self {
+    /// Zones of the name servers at these addresses.
+    pub(crate) fn new(addresses: Vec<Ipv4Addr>) -> Self {
         Self {
             zones: BTreeSet::new(),
             held: Vec::new(),
             next: 1,
             serial: 1,
-            servers: vec![Server::default(); servers],
+            servers: vec![Server::default(); addresses.len()],
+            addresses,
             broken: BTreeSet::new(),
             bogus: Vec::new(),
             questions: Vec::new(),
@@ -245,8 +248,9 @@ impl Zones {
     }
 
     fn server_names(&self, zone: &Name) -> Vec<(Name, Ipv4Addr)> {
-        super::addresses(self.servers.len())
-            .into_iter()
+        self.addresses
+            .iter()
+            .copied()
             .enumerate()
             // A zone name too long for another label has servers nobody can name.
             .filter_map(|(nth, address)| {

@@ -172,7 +172,8 @@ fn service(job: &Job, header: Header) -> String {
     if daemon {
         unit.line("Type=notify");
         unit.line(format!("ExecStart={command}"));
-        unit.line("ExecReload=/bin/kill -HUP $MAINPID");
+        // The shell's own `kill`: not every system has the program.
+        unit.line("ExecReload=/bin/sh -c 'kill -HUP $MAINPID'");
         unit.line("# It is ready when its first look at everything is done, orders included.");
         unit.line("TimeoutStartSec=4h");
         unit.line("WatchdogSec=5min");
