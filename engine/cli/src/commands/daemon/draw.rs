@@ -3,6 +3,7 @@
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::StoreError;
 use waxwing_io::history::{SqliteHistory, Wanted};
@@ -54,7 +55,7 @@ pub(super) fn draw(
         status: StatusView {
             plan: &seen.plan,
             inventory: &seen.inventory,
-            certificates: &loaded.settings.certificates,
+            certificates: CertificatesByName::new(&loaded.settings.certificates),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),
