@@ -154,8 +154,10 @@ impl FileStore {
     }
 
     fn installed(&self, name: &CertificateName) -> Result<Vec<InstalledMark>, StoreError> {
-        let mut marks = Vec::new();
-        for path in read::children(&self.layout.installed(name))? {
+        let paths = read::children(&self.layout.installed(name))?;
+        // There are many certificates and few installers.
+        let mut marks = Vec::with_capacity(paths.len());
+        for path in paths {
             if path
                 .extension()
                 .is_some_and(|extension| extension == "toml")

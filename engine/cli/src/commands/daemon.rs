@@ -35,6 +35,7 @@ use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
+use crate::survey::{Survey, survey};
 use crate::wire;
 use waxwing_core::plan::Asker;
 
@@ -159,7 +160,7 @@ impl Keeper<'_> {
         let mut ready = false;
         loop {
             self.beat();
-            let Some(wake) = self.pass(terminal) else {
+            let Some((wake, seen)) = self.pass(terminal) else {
                 break;
             };
             let status = format!("next: {} at {}", wake.cause, wake.at);
@@ -170,7 +171,7 @@ impl Keeper<'_> {
             service::tell(&[State::Status(&status)]);
             tracing::info!(at = %wake.at, why = %wake.cause, "next");
             self.known.next = Some((wake.at, wake.cause.to_string()));
-            self.show(terminal);
+            self.show(seen, terminal);
             if !self.wait(&wake, terminal) {
                 break;
             }
@@ -190,14 +191,21 @@ impl Keeper<'_> {
         }
     }
 
-    /// Draws anew what is shown.
-    fn show(&self, terminal: &Terminal) {
+    /// Draws anew what is shown: as a pass has left it, or as it is found now.
+    fn show(&self, seen: Option<Survey>, terminal: &Terminal) {
         let Some(face) = &self.face else {
             return;
         };
         let context = terminal.context(SystemClock.now());
-        let (loaded, store, history) = (&self.loaded, &self.store, &self.history);
-        match draw::draw(loaded, store, history, &self.known, &context) {
+        let (loaded, history) = (&self.loaded, self.history.as_ref());
+        let seen = seen.map_or_else(
+            || survey(loaded, &self.store, history, Asker::Daemon, context.now),
+            Ok,
+        );
+        let drawn = seen
+            .map_err(|error| error.to_string())
+            .and_then(|seen| draw::draw(loaded, history, &seen, &self.known, &context));
+        match drawn {
             Ok((figures, page)) => face.change(|shown| {
                 shown.figures = figures;
                 shown.page = page;
@@ -207,8 +215,9 @@ impl Keeper<'_> {
         }
     }
 
-    /// One pass. Answers when the next one is; none if somebody said stop meanwhile.
-    fn pass(&mut self, terminal: &mut Terminal) -> Option<Wake> {
+    /// One pass. Answers when the next one is, and how everything is now, if that is known; none if
+    /// somebody said stop meanwhile.
+    fn pass(&mut self, terminal: &mut Terminal) -> Option<(Wake, Option<Survey>)> {
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -224,7 +233,7 @@ impl Keeper<'_> {
         };
         // What is wrong has been said.
         let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
-            return Some(again());
+            return Some((again(), None));
         };
         if passed.idle {
             // Nothing happened that anybody at a terminal would want to read.
@@ -238,7 +247,8 @@ impl Keeper<'_> {
         if passed.report.stopped {
             return None;
         }
-        Some(self.next(&passed).unwrap_or_else(again))
+        let wake = self.next(&passed).unwrap_or_else(again);
+        Some((wake, passed.after))
     }
 
     fn next(&self, passed: &Passed) -> Option<Wake> {
@@ -263,7 +273,7 @@ impl Keeper<'_> {
                 // Whoever wants to hear of an outage is told by a pass.
                 Woken::Look(cas) => {
                     let news = self.look(&cas);
-                    self.show(terminal);
+                    self.show(None, terminal);
                     if news {
                         return true;
                     }
