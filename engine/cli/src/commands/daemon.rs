@@ -19,6 +19,7 @@ use waxwing_io::clock::SystemClock;
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::listen::Listener;
+use waxwing_io::memory;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
@@ -263,6 +264,8 @@ impl Keeper<'_> {
     fn wait(&mut self, wake: &Wake, terminal: &mut Terminal) -> bool {
         loop {
             self.beat();
+            // What a pass over thousands of certificates has needed nobody needs until the next one.
+            memory::give_back();
             match self.sleep(wake.at) {
                 Woken::Work => return true,
                 Woken::Signal(Signal::Stop) => return false,
