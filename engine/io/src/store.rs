@@ -306,7 +306,6 @@ impl CertificateStore for FileStore {
     fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
         let mut names: Vec<CertificateName> = read::children(&self.layout.certificates())?
             .iter()
-            .filter(|path| path.is_dir())
             .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok())
             .collect();
         names.extend(self.open_journals()?);
@@ -328,8 +327,9 @@ impl CertificateStore for FileStore {
         let last = read::note(name, &self.layout.last(name), format::read_last)?;
         let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
-        let owes = match read::text(&self.layout.journal(name)) {
-            Ok(journal) => journal.is_some_and(|text| journal::owes(&text)),
+        let journal = unfinished.then(|| read::text(&self.layout.journal(name)));
+        let owes = match journal.transpose() {
+            Ok(journal) => journal.flatten().is_some_and(|text| journal::owes(&text)),
             Err(_unreadable) => true,
         };
         Ok(Some(InventoryEntry {
