@@ -316,7 +316,7 @@ impl Rig {
 
     /// The program with these arguments and nothing else.
     pub(crate) fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_waxwing"));
+        let mut command = Command::new(executable());
         command
             .args(arguments)
             .env_remove("WAXWING_STATE")
@@ -537,6 +537,12 @@ pub(crate) fn finish(mut child: Child) -> Run {
         stdout: out.join().expect("text"),
         stderr: err.join().expect("text"),
     }
+}
+
+/// The program: the one that was built along, or what `WAXWING_PROGRAM` names.
+pub(crate) fn executable() -> PathBuf {
+    let named = std::env::var_os("WAXWING_PROGRAM");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_waxwing").into(), PathBuf::from)
 }
 
 /// A `[[certificate]]` with this name and these domains.

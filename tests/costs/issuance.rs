@@ -22,8 +22,8 @@ const ROW: u32 = 50;
 /// One order at a time, as the other client works.
 const NARROW: &str = "rate = { concurrent-requests = 1, concurrent-orders = 1 }";
 
-/// The figures, and the rig with all that was stored.
-pub(crate) fn rows(program: &Path) -> (Vec<Row>, Rig) {
+/// The figures.
+pub(crate) fn rows(program: &Path) -> Vec<Row> {
     let mut rig = Rig::new();
     let options = dns_made_easy::Options {
         zones: vec!["example.com".to_owned()],
@@ -94,7 +94,7 @@ pub(crate) fn rows(program: &Path) -> (Vec<Row>, Rig) {
     );
     rows.push(Row::new("- CPU each", shown(narrow.cpu() / ROW)).theirs(shown(theirs.cpu() / ROW)));
     rows.push(Row::new("- peak memory, side by side", mib(wide.peak())).theirs(mib(theirs.peak())));
-    (rows, rig)
+    rows
 }
 
 /// The same orders by both, one after the other.

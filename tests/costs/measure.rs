@@ -138,19 +138,36 @@ pub(crate) fn mib(bytes: u64) -> String {
 
 /// CPU time of all children that have ended and were waited for.
 fn children_ticks() -> u64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // `cutime` and `cstime` of proc(5), counted from the state.
+    ticks("self", [13, 14])
+}
+
+/// CPU time of a running process, in the kernel's ticks.
+pub(crate) fn spent(pid: u32) -> Duration {
+    // `utime` and `stime`.
+    let ticks = ticks(&pid.to_string(), [11, 12]);
+    Duration::from_secs_f64(u32::try_from(ticks).map_or(0.0, f64::from) / TICKS_PER_SECOND)
+}
+
+/// The sum of two fields of `/proc/PID/stat`.
+fn ticks(pid: &str, of: [usize; 2]) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name of the program, in parentheses, may hold anything.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let ticks = |nth: usize| fields.get(nth).and_then(|field| field.parse::<u64>().ok());
-    // `cutime` and `cstime` of proc(5), counted from the state.
-    ticks(13).unwrap_or_default() + ticks(14).unwrap_or_default()
+    of.into_iter().filter_map(ticks).sum()
 }
 
 /// The highest resident set of a running process, in bytes.
-fn resident(pid: u32) -> u64 {
+pub(crate) fn resident(pid: u32) -> u64 {
+    field(pid, "VmHWM:")
+}
+
+/// A size that the kernel shows of a running process, in bytes.
+pub(crate) fn field(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     kib.unwrap_or_default() * 1024
 }

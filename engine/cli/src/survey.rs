@@ -31,8 +31,6 @@ pub(crate) struct Survey {
     pub(crate) inventory: BTreeMap<CertificateName, InventoryEntry>,
     /// What earlier runs have learnt, by name.
     pub(crate) pasts: BTreeMap<CertificateName, Past>,
-    /// What the plan was made from, by name.
-    pub(crate) stored: BTreeMap<CertificateName, Stored>,
     /// Since when CAs have been seen to be down.
     pub(crate) down_since: BTreeMap<CaName, Down>,
     /// When this machine began to reach nobody (true), and when it reached somebody again.
@@ -50,20 +48,26 @@ pub(crate) fn survey(
     asker: Asker,
     now: Timestamp,
 ) -> Result<Survey, StoreError> {
-    let mut inventory = BTreeMap::new();
     let mut broken = Vec::new();
-    for entry in store.inventory()? {
-        match entry {
+    let readable = store
+        .inventory()?
+        .into_iter()
+        .filter_map(|entry| match entry {
             // The journal of a rehearsal is no certificate.
             Ok(entry) if entry.current.is_none() && scheduler::is_rehearsal(&entry.certificate) => {
+                None
             }
             Ok(entry) => {
                 broken.extend(entry.damage.clone());
-                inventory.insert(entry.certificate.clone(), entry);
+                Some((entry.certificate.clone(), entry))
             }
-            Err(error) => broken.push(error),
-        }
-    }
+            Err(error) => {
+                broken.push(error);
+                None
+            }
+        });
+    // At once: put in one by one, they would leave every second place in the map empty.
+    let inventory: BTreeMap<CertificateName, InventoryEntry> = readable.collect();
     let pasts = history.pasts(now)?;
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
@@ -95,14 +99,21 @@ pub(crate) fn survey(
         plan,
         inventory,
         pasts,
-        stored: stored
-            .into_iter()
-            .map(|one| (one.name.clone(), one))
-            .collect(),
         down_since,
         reached,
         broken,
     })
+}
+
+impl Survey {
+    /// What the plan was made from for this certificate; none if nothing is known of it.
+    pub(crate) fn stored(&self, name: &CertificateName) -> Option<Stored> {
+        let past = self.pasts.get(name);
+        match self.inventory.get(name) {
+            Some(entry) => Some(history::stored(entry, past.unwrap_or(&Past::default()))),
+            None => Some(history::unstored(name, past?)),
+        }
+    }
 }
 
 /// How the CAs of a certificate's list stand, and which of them would be asked, chosen as a run
@@ -126,7 +137,8 @@ pub(crate) fn asking<'s>(
     (asker, now): (Asker, Timestamp),
 ) -> Option<Asking<'s>> {
     let settings = &loaded.settings;
-    let stored = survey.stored.get(&certificate.name);
+    let stored = survey.stored(&certificate.name);
+    let stored = stored.as_ref();
     let mut items = survey.plan.items.iter();
     let action = &items.find(|item| item.name == certificate.name)?.action;
     let current = stored.and_then(|stored| stored.current.as_ref());
@@ -210,14 +222,10 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         asked || item.is_ordered()
     };
     let place = |item: &Item| {
-        let stored = survey.stored.get(&item.name);
-        let current = stored.and_then(|stored| stored.current.as_ref());
-        let ends = current.map(|current| current.not_after);
-        place(
-            &item.action,
-            ends,
-            current.and_then(|one| one.suggestion.as_ref()),
-        )
+        let current = survey.stored(&item.name).and_then(|stored| stored.current);
+        let ends = current.as_ref().map(|current| current.not_after);
+        let suggestion = current.and_then(|current| current.suggestion);
+        place(&item.action, ends, suggestion.as_ref())
     };
     let places: BTreeMap<&CertificateName, Place> = survey
         .plan

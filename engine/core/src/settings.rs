@@ -298,6 +298,28 @@ impl CertificateSettings {
     }
 }
 
+/// The certificates of a configuration by their names. Whoever goes through ten thousand of them and
+/// searches the list for each would do nothing else.
+#[derive(Debug, Clone, Default)]
+pub struct CertificatesByName<'a>(BTreeMap<&'a CertificateName, &'a CertificateSettings>);
+
+impl<'a> CertificatesByName<'a> {
+    /// Sorts them.
+    pub fn new(certificates: &'a [CertificateSettings]) -> Self {
+        Self(certificates.iter().map(|one| (&one.name, one)).collect())
+    }
+
+    /// The one with this name, if it is configured.
+    pub fn get(&self, name: &CertificateName) -> Option<&'a CertificateSettings> {
+        self.0.get(name).copied()
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &'a CertificateSettings> {
+        self.0.values().copied()
+    }
+}
+
 /// The `days-after-issue` setting and who chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DaysAfterIssue {

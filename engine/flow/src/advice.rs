@@ -17,7 +17,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::due::Suggestion;
 use waxwing_core::http::{TransportError, without_query};
 use waxwing_core::name::{CaName, CertificateName};
-use waxwing_core::settings::Settings;
+use waxwing_core::settings::{CertificatesByName, Settings};
 use waxwing_core::time::{Timestamp, Window};
 
 use crate::certificate::{CertificateFacts, InventoryEntry};
@@ -53,7 +53,7 @@ pub fn questions<'a>(
     pasts: &BTreeMap<CertificateName, Past>,
     now: Timestamp,
 ) -> Vec<Question> {
-    let wanted = |name: &CertificateName| settings.certificates.iter().any(|c| c.name == *name);
+    let wanted = CertificatesByName::new(&settings.certificates);
     let mut questions = Vec::new();
     for entry in inventory {
         let Some(current) = &entry.current else {
@@ -72,7 +72,7 @@ pub fn questions<'a>(
         // No question is put off for longer than a day: later is from a clock that was wrong.
         let due = |advice: &Advice| advice.next <= now || advice.next > now + RenewalInfo::LATEST;
         let time = known.as_ref().is_none_or(due);
-        if asked && valid && time && wanted(&entry.certificate) {
+        if asked && valid && time && wanted.get(&entry.certificate).is_some() {
             questions.push(Question {
                 name: entry.certificate.clone(),
                 ca: ca.clone(),

@@ -39,6 +39,7 @@ pub mod config;
 pub mod entropy;
 pub mod listen;
 pub mod logfile;
+pub mod memory;
 pub mod prompt;
 
 pub mod contract;

@@ -163,8 +163,10 @@ impl FileStore {
     }
 
     fn installed(&self, name: &CertificateName) -> Result<Vec<InstalledMark>, StoreError> {
-        let mut marks = Vec::new();
-        for path in read::children(&self.layout.installed(name))? {
+        let paths = read::children(&self.layout.installed(name))?;
+        // There are many certificates and few installers.
+        let mut marks = Vec::with_capacity(paths.len());
+        for path in paths {
             if path
                 .extension()
                 .is_some_and(|extension| extension == "toml")
@@ -313,7 +315,6 @@ impl CertificateStore for FileStore {
     fn inventory(&self) -> Result<Vec<Result<InventoryEntry, StoreError>>, StoreError> {
         let mut names: Vec<CertificateName> = read::children(&self.layout.certificates())?
             .iter()
-            .filter(|path| path.is_dir())
             .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok())
             .collect();
         names.extend(self.open_journals()?);
@@ -335,8 +336,9 @@ impl CertificateStore for FileStore {
         let last = read::note(name, &self.layout.last(name), format::read_last)?;
         let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
-        let owes = match read::text(&self.layout.journal(name)) {
-            Ok(journal) => journal.is_some_and(|text| journal::owes(&text)),
+        let journal = unfinished.then(|| read::text(&self.layout.journal(name)));
+        let owes = match journal.transpose() {
+            Ok(journal) => journal.flatten().is_some_and(|text| journal::owes(&text)),
             Err(_unreadable) => true,
         };
         Ok(Some(InventoryEntry {

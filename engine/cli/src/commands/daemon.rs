@@ -19,6 +19,7 @@ use waxwing_io::clock::{Stopwatch, SystemClock};
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::listen::Listener;
+use waxwing_io::memory;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
@@ -36,6 +37,7 @@ use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
+use crate::survey::{Survey, survey};
 use crate::wire;
 use waxwing_core::plan::Asker;
 
@@ -170,7 +172,7 @@ impl Keeper<'_> {
         let mut ready = false;
         loop {
             self.beat();
-            let Some(wake) = self.pass(terminal) else {
+            let Some((wake, seen)) = self.pass(terminal) else {
                 break;
             };
             let status = format!("next: {} at {}", wake.cause, wake.at);
@@ -181,7 +183,7 @@ impl Keeper<'_> {
             service::tell(&[State::Status(&status)]);
             tracing::info!(at = %wake.at, why = %wake.cause, "next");
             self.known.next = Some((wake.at, wake.cause.to_string()));
-            self.show(terminal);
+            self.show(seen, terminal);
             if !self.wait(&wake, terminal) {
                 break;
             }
@@ -201,14 +203,21 @@ impl Keeper<'_> {
         }
     }
 
-    /// Draws anew what is shown.
-    fn show(&self, terminal: &Terminal) {
+    /// Draws anew what is shown: as a pass has left it, or as it is found now.
+    fn show(&self, seen: Option<Survey>, terminal: &Terminal) {
         let Some(face) = &self.face else {
             return;
         };
         let context = terminal.context(SystemClock.now());
-        let (loaded, store, history) = (&self.loaded, &self.store, &self.history);
-        match draw::draw(loaded, store, history, &self.known, &context) {
+        let (loaded, history) = (&self.loaded, self.history.as_ref());
+        let seen = seen.map_or_else(
+            || survey(loaded, &self.store, history, Asker::Daemon, context.now),
+            Ok,
+        );
+        let drawn = seen
+            .map_err(|error| error.to_string())
+            .and_then(|seen| draw::draw(loaded, history, &seen, &self.known, &context));
+        match drawn {
             Ok((figures, page)) => face.change(|shown| {
                 shown.figures = figures;
                 shown.page = page;
@@ -218,8 +227,9 @@ impl Keeper<'_> {
         }
     }
 
-    /// One pass. Answers when the next one is; none if somebody said stop meanwhile.
-    fn pass(&mut self, terminal: &mut Terminal) -> Option<Wake> {
+    /// One pass. Answers when the next one is, and how everything is now, if that is known; none if
+    /// somebody said stop meanwhile.
+    fn pass(&mut self, terminal: &mut Terminal) -> Option<(Wake, Option<Survey>)> {
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -235,7 +245,7 @@ impl Keeper<'_> {
         };
         // What is wrong has been said.
         let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
-            return Some(again());
+            return Some((again(), None));
         };
         if passed.idle {
             // Nothing happened that anybody at a terminal would want to read.
@@ -249,7 +259,8 @@ impl Keeper<'_> {
         if passed.report.stopped {
             return None;
         }
-        Some(self.next(&passed).unwrap_or_else(again))
+        let wake = self.next(&passed).unwrap_or_else(again);
+        Some((wake, passed.after))
     }
 
     fn next(&self, passed: &Passed) -> Option<Wake> {
@@ -271,6 +282,8 @@ impl Keeper<'_> {
         self.plan_looks();
         loop {
             self.beat();
+            // What a pass over thousands of certificates has needed nobody needs until the next one.
+            memory::give_back();
             match self.sleep(&bed) {
                 Woken::Work => return true,
                 Woken::Signal(Signal::Stop) => return false,
@@ -281,7 +294,7 @@ impl Keeper<'_> {
                 // Whoever wants to hear of an outage is told by a pass.
                 Woken::Look(cas) => {
                     let news = self.look(&cas);
-                    self.show(terminal);
+                    self.show(None, terminal);
                     if news {
                         return true;
                     }

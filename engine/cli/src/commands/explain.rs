@@ -42,9 +42,9 @@ pub(crate) fn run(
     let current = entry.and_then(|entry| entry.current.as_ref());
     let none = Past::default();
     let past = survey.pasts.get(&item.name).unwrap_or(&none);
-    let stored = survey.stored.get(&item.name);
+    let stored = survey.stored(&item.name);
     let suggestion = stored
-        .and_then(|stored| stored.current.as_ref())
+        .and_then(|stored| stored.current)
         .and_then(|current| current.suggestion);
     let rules = current.zip(certificate).map(|(current, certificate)| {
         due::rules(

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use waxwing_core::name::CaName;
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
 use waxwing_flow::history::Sighting;
@@ -93,7 +94,7 @@ pub(super) fn figures(
         status: StatusView {
             plan: &survey.plan,
             inventory: &survey.inventory,
-            certificates: &loaded.settings.certificates,
+            certificates: CertificatesByName::new(&loaded.settings.certificates),
             broken: &survey.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

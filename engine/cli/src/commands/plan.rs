@@ -1,6 +1,7 @@
 //! `waxwing plan`: what the next run would do and why, without a network.
 
 use waxwing_core::plan::{Asker, Item};
+use waxwing_core::settings::CertificatesByName;
 
 use super::start;
 use crate::args::{Global, Plan};
@@ -40,7 +41,7 @@ pub(crate) fn run(
     let view = PlanView {
         plan: &survey.plan,
         only: &only,
-        certificates: &loaded.settings.certificates,
+        certificates: CertificatesByName::new(&loaded.settings.certificates),
         plugins: &loaded.settings.plugins,
         warnings: &warnings,
     };

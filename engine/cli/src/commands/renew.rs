@@ -1,6 +1,6 @@
 //! `waxwing renew`: issues what is missing, renews what is due, installs what is not installed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,8 +109,8 @@ pub(super) struct Passed {
     pub(super) report: RunReport,
     /// True if there was nothing to do, so that no plugin was loaded.
     pub(super) idle: bool,
-    /// How it was before.
-    before: Survey,
+    /// Until when what was worked on was valid before.
+    before: BTreeMap<CertificateName, Timestamp>,
     /// How it is now, if that can be read.
     pub(super) after: Option<Survey>,
     /// Certificates that were left alone.
@@ -154,6 +154,7 @@ impl Pass<'_> {
         // Advice may make something due; what is due already does not wait for it.
         let advised = orders.jobs.is_empty() && names.is_empty() && !self.rehearsal;
         if advised && ask_for_advice(loaded, store, history, &before, terminal)? {
+            drop(before);
             before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
             orders = survey::orders(&before, &loaded.settings, wish);
         }
@@ -168,6 +169,10 @@ impl Pass<'_> {
             asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
         });
         let idle = !looks && is_idle(&before, names, &orders, store);
+        let was_valid_until = valid_until(&before, &orders);
+        // Of ten thousand certificates a survey is the most of what is in memory, so there is one at a
+        // time. Where nothing is done it is still true afterwards.
+        let unchanged = idle.then_some(before);
         let mut unusable = Vec::new();
         let report = if idle {
             nothing(now)
@@ -195,7 +200,7 @@ impl Pass<'_> {
         }
         // What comes next may have changed; if that cannot be read the report is still worth showing.
         let look = || survey::survey(loaded, store, history.as_ref(), asker, start::now()).ok();
-        let mut after = look();
+        let mut after = unchanged.or_else(look);
         // Of what was renewed the new certificate is asked about, and only if the run has not done so.
         if !advised
             && !self.rehearsal
@@ -203,6 +208,7 @@ impl Pass<'_> {
             && let Some(seen) = &after
             && ask_for_advice(loaded, store, history, seen, terminal)?
         {
+            drop(after);
             after = look();
         }
         if !idle && let Err(error) = history.prune(report.ended - REMEMBERED) {
@@ -212,7 +218,7 @@ impl Pass<'_> {
             now,
             report,
             idle,
-            before,
+            before: was_valid_until,
             after,
             kept,
         })
@@ -267,7 +273,7 @@ impl Pass<'_> {
             report,
             told: &told,
             kept: passed.kept.clone(),
-            before: valid_until(&passed.before),
+            before: passed.before.clone(),
             first_ca: self
                 .loaded
                 .settings
@@ -468,13 +474,13 @@ fn kept(
     context: &Context,
 ) -> Vec<Kept> {
     let asked = |name: &CertificateName| names.is_empty() || names.contains(name);
-    let worked_on =
-        |name: &CertificateName| orders.jobs.iter().any(|job| job.certificate.name == *name);
+    let jobs = orders.jobs.iter().map(|job| &job.certificate.name);
+    let worked_on: BTreeSet<&CertificateName> = jobs.collect();
     let items = survey
         .plan
         .items
         .iter()
-        .filter(|item| asked(&item.name) && !worked_on(&item.name));
+        .filter(|item| asked(&item.name) && !worked_on.contains(&item.name));
     items
         .filter_map(|item| match &item.action {
             Action::Keep { due, .. } => Some(Kept {
@@ -506,11 +512,14 @@ fn kept(
         .collect()
 }
 
-fn valid_until(survey: &Survey) -> BTreeMap<CertificateName, Timestamp> {
-    let entries = survey.inventory.iter();
-    entries
-        .filter_map(|(name, entry)| Some((name.clone(), entry.current.as_ref()?.facts.not_after)))
-        .collect()
+/// The end of what there is of the certificates that are worked on.
+fn valid_until(survey: &Survey, orders: &Orders) -> BTreeMap<CertificateName, Timestamp> {
+    let jobs = orders.jobs.iter().map(|job| &job.certificate.name);
+    jobs.filter_map(|name| {
+        let current = survey.inventory.get(name)?.current.as_ref()?;
+        Some((name.clone(), current.facts.not_after))
+    })
+    .collect()
 }
 
 /// What will be due next.

@@ -11,6 +11,7 @@ use crate::survey::survey;
 use crate::wire;
 use std::collections::BTreeMap;
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
 
@@ -30,7 +31,7 @@ pub(crate) fn run(
     let view = StatusView {
         plan: &survey.plan,
         inventory: &survey.inventory,
-        certificates: &loaded.settings.certificates,
+        certificates: CertificatesByName::new(&loaded.settings.certificates),
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {

@@ -174,7 +174,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         issued
             .with_label_values(&[certificate])
             .set(seconds(current.origin.issued_at));
-        let settings = status.certificates.iter().find(|one| one.name == item.name);
+        let settings = status.certificates.get(&item.name);
         for plugin in settings.iter().flat_map(|one| &one.install) {
             let has = |version: u32| version == current.version;
             let mut marks = entry.installed.iter();

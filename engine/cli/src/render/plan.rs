@@ -10,7 +10,7 @@ use waxwing_core::plan::{
 };
 use waxwing_core::plugin::GrantFiles;
 use waxwing_core::schedule::Placed;
-use waxwing_core::settings::{CertificateSettings, PluginSettings};
+use waxwing_core::settings::{CertificateSettings, CertificatesByName, PluginSettings};
 
 use super::page::{Context, Ink, Line, Page, count, list};
 use super::status::stranded;
@@ -30,7 +30,7 @@ pub(crate) struct PlanView<'a> {
     /// Only these; empty for all.
     pub(crate) only: &'a [CertificateName],
     /// The configured certificates.
-    pub(crate) certificates: &'a [CertificateSettings],
+    pub(crate) certificates: CertificatesByName<'a>,
     /// The configured plugins.
     pub(crate) plugins: &'a BTreeMap<PluginName, PluginSettings>,
     /// What works but should be looked at.
@@ -42,12 +42,6 @@ impl PlanView<'_> {
     pub(crate) fn items(&self) -> impl Iterator<Item = &Item> {
         let items = self.plan.items.iter();
         items.filter(|item| self.only.is_empty() || self.only.contains(&item.name))
-    }
-
-    fn certificate(&self, name: &CertificateName) -> Option<&CertificateSettings> {
-        self.certificates
-            .iter()
-            .find(|certificate| certificate.name == *name)
     }
 }
 
@@ -272,7 +266,7 @@ fn details(view: &PlanView<'_>, item: &Item, context: &Context) -> Vec<String> {
             .as_ref()
             .map(|hold| held(&item.name, hold, context)),
     );
-    let certificate = view.certificate(&item.name);
+    let certificate = view.certificates.get(&item.name);
     if let (Action::Issue(_) | Action::Renew { .. }, Some(certificate)) =
         (&item.action, certificate)
     {
@@ -637,7 +631,7 @@ mod tests {
             let view = PlanView {
                 plan: &plan,
                 only: &[],
-                certificates: &certificates,
+                certificates: CertificatesByName::new(&certificates),
                 plugins: &BTreeMap::new(),
                 warnings: &[],
             };
@@ -676,7 +670,7 @@ mod tests {
             let view = PlanView {
                 plan: &plan,
                 only: &[],
-                certificates: &certificates,
+                certificates: CertificatesByName::new(&certificates),
                 plugins: &BTreeMap::new(),
                 warnings: &[],
             };
@@ -783,7 +777,7 @@ mod tests {
         let view = PlanView {
             plan: &plan,
             only: &[],
-            certificates: &certificates,
+            certificates: CertificatesByName::new(&certificates),
             plugins: &plugins,
             warnings: &warnings,
         };

@@ -7,7 +7,7 @@ use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, IssueReason, Item, Note, Plan};
-use waxwing_core::settings::CertificateSettings;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
 use waxwing_flow::ports::StoreError;
 
@@ -37,7 +37,7 @@ pub(crate) struct StatusView<'a> {
     /// What is stored.
     pub(crate) inventory: &'a BTreeMap<CertificateName, InventoryEntry>,
     /// The configured certificates.
-    pub(crate) certificates: &'a [CertificateSettings],
+    pub(crate) certificates: CertificatesByName<'a>,
     /// What cannot be read.
     pub(crate) broken: &'a [StoreError],
     /// The version of this program.
@@ -340,7 +340,7 @@ pub(super) fn installed(
     item: &Item,
     entry: Option<&InventoryEntry>,
 ) -> String {
-    let Some(certificate) = view.certificates.iter().find(|one| one.name == item.name) else {
+    let Some(certificate) = view.certificates.get(&item.name) else {
         return String::new();
     };
     let current = entry

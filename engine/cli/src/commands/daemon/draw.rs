@@ -2,19 +2,18 @@
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
-use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::StoreError;
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
-use waxwing_io::store::FileStore;
 
 use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
 use crate::render::page::Context;
 use crate::render::status::{Around, StatusView};
-use crate::survey::survey;
+use crate::survey::Survey;
 
 /// What the daemon knows and nobody else.
 #[derive(Debug, Clone, Default)]
@@ -28,15 +27,14 @@ pub(super) struct Known {
 /// The figures and the page.
 pub(super) fn draw(
     loaded: &Loaded,
-    store: &FileStore,
     history: &SqliteHistory,
+    seen: &Survey,
     known: &Known,
     context: &Context,
 ) -> Result<(String, String), String> {
     let now = context.now;
     let read = |error: StoreError| error.to_string();
-    let seen = survey(loaded, store, history, Asker::Daemon, now).map_err(read)?;
-    let figures = metrics::figures(loaded, history, &seen, known.run, now)
+    let figures = metrics::figures(loaded, history, seen, known.run, now)
         .map_err(|cause| cause.to_string())?;
     let used: Vec<CaName> = loaded.settings.used_cas();
     let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
@@ -54,7 +52,7 @@ pub(super) fn draw(
         status: StatusView {
             plan: &seen.plan,
             inventory: &seen.inventory,
-            certificates: &loaded.settings.certificates,
+            certificates: CertificatesByName::new(&loaded.settings.certificates),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

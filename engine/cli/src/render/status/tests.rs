@@ -5,8 +5,8 @@ use std::time::Duration;
 use waxwing_core::due::{Because, Due};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
-use waxwing_core::settings::DaysAfterIssue;
 use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::settings::{CertificateSettings, DaysAfterIssue};
 use waxwing_core::timer::Moment;
 use waxwing_flow::certificate::{
     CertificateFacts, InstalledMark, InventoryVersion, Origin, ServedLeaf, ServedMark,
@@ -224,7 +224,7 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
-        certificates: &[],
+        certificates: CertificatesByName::new(&[]),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -285,7 +285,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
-        certificates: &certificates,
+        certificates: CertificatesByName::new(&certificates),
         broken: &broken,
         version: "0.0.0",
         around: Around {
@@ -349,7 +349,7 @@ fn a_certificate_that_is_not_served_needs_a_person() {
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
-        certificates: &certificates,
+        certificates: CertificatesByName::new(&certificates),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -381,7 +381,7 @@ fn when_all_is_well_the_first_line_says_so() {
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
-        certificates: &certificates,
+        certificates: CertificatesByName::new(&certificates),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -404,7 +404,7 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
     let view = StatusView {
         plan: &plan,
         inventory: &inventory,
-        certificates: &certificates,
+        certificates: CertificatesByName::new(&certificates),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -457,7 +457,7 @@ fn the_figures_say_the_same_as_the_table() {
         status: StatusView {
             plan: &plan,
             inventory: &inventory,
-            certificates: &certificates,
+            certificates: CertificatesByName::new(&certificates),
             broken: &[],
             version: "0.0.0",
             around: Around::default(),
@@ -539,7 +539,7 @@ fn a_page_for_a_browser_says_the_same() {
             status: StatusView {
                 plan: &plan,
                 inventory: &inventory,
-                certificates: &certificates,
+                certificates: CertificatesByName::new(&certificates),
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
                 around: Around::default(),

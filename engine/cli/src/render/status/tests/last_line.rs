@@ -41,7 +41,7 @@ fn the_last_line_says_what_starts_the_runs() {
         let view = StatusView {
             plan: &Plan { items: Vec::new() },
             inventory: &BTreeMap::new(),
-            certificates: &[],
+            certificates: CertificatesByName::new(&[]),
             broken: &[],
             version: "0.0.0",
             around: Around { started, profiles },
