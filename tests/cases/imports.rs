@@ -182,6 +182,33 @@ fn without_out_it_prints_a_configuration_and_writes_nothing() {
 }
 
 #[test]
+fn keys_that_come_over_are_in_the_trail_of_the_configuration_that_is_there() {
+    let place = Place::new();
+    let old = copied("certbot", place.folder.path());
+    without(&old, &["renewal/blog"]);
+    let there = place.path("there.toml");
+    let config = "[account]\nemail = \"ops@example.com\"\nagree-terms = true\n\
+                  [log]\naudit = \"audit.jsonl\"\n\
+                  [plugin.cloudflare]\nsecrets.token = \"env:CF_DNS_API_TOKEN\"\n\
+                  [[certificate]]\ndomains = [\"example.com\"]\n";
+    fs::write(&there, config).expect("written");
+    let out = text(&place.path("waxwing.toml"));
+    let arguments = ["-c", &text(&there), "import", "certbot", &text(&old)];
+    let with = |more: &[&str]| place.run(&[&arguments[..], more].concat());
+    with(&[]).expect(0);
+    assert!(!place.path("audit.jsonl").exists(), "nothing was done");
+    with(&["--out", &out]).expect(0);
+    let trail = fs::read_to_string(place.path("audit.jsonl")).expect("a trail");
+    for what in [
+        "\"act\":\"key-written\",\"for\":\"account\"",
+        "\"act\":\"key-written\",\"for\":\"certificate\"",
+    ] {
+        assert!(trail.contains(what), "{trail}");
+    }
+    assert!(trail.contains("\"verb\":\"import\""), "{trail}");
+}
+
+#[test]
 fn damaged_files_are_named_and_the_others_come_over() {
     let place = Place::new();
     let old = copied("broken-certbot", place.folder.path());

@@ -54,6 +54,8 @@ pub(crate) fn from_flags(flags: &Init, facts: &Facts<'_>) -> Result<Answers, Vec
     taken.take("--dns", Question::Dns, flags.dns.clone());
     taken.take("--install", Question::Install, flags.install.clone());
     taken.take("--server", Question::Server, flags.server.clone());
+    let served = (!flags.served_at.is_empty()).then(|| flags.served_at.join(", "));
+    taken.take("--served-at", Question::ServedAt, served);
     taken.take("--notify", Question::Notify, flags.notify.clone());
     taken.take("--smtp", Question::Smtp, flags.smtp.clone());
     taken.take("--to", Question::To, joined(&flags.to));
@@ -239,6 +241,7 @@ pub(crate) fn flag(answers: &Answers, question: &Question) -> String {
         Question::Server => "--server NAME".to_owned(),
         Question::Folder(_) => "--folder DIR".to_owned(),
         Question::Command(purpose) => format!("--run {purpose}=COMMAND"),
+        Question::ServedAt => "--served-at HOST:PORT".to_owned(),
         Question::Notify => "--notify WAY".to_owned(),
         Question::Smtp => "--smtp URL".to_owned(),
         Question::To => "--to ADDRESS".to_owned(),

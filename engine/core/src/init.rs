@@ -104,6 +104,8 @@ pub enum Question {
     Folder(String),
     /// A command that the installer may run, by the manifest's purpose.
     Command(String),
+    /// Where it is served, to be looked at after each renewal.
+    ServedAt,
     /// How somebody is told when a renewal fails.
     Notify,
     /// The mail server.
@@ -236,6 +238,7 @@ pub fn questions(facts: &Facts<'_>, answers: &Answers) -> Vec<Question> {
         all.extend(manifest.files.keys().cloned().map(Question::Folder));
         all.extend(manifest.exec.keys().cloned().map(Question::Command));
         all.extend(secrets(&Part::Installer, manifest));
+        all.push(Question::ServedAt);
     }
     all.push(Question::Notify);
     let secret = |name: &str| {
@@ -267,9 +270,11 @@ pub fn default(facts: &Facts<'_>, answers: &Answers, question: &Question) -> Opt
             let cas = facts.default_cas();
             (!cas.is_empty()).then_some(Answer::Cas(cas, None))
         }
-        Question::Trust | Question::Install | Question::Notify | Question::User => {
-            Some(Answer::Nothing)
-        }
+        Question::Trust
+        | Question::Install
+        | Question::ServedAt
+        | Question::Notify
+        | Question::User => Some(Answer::Nothing),
         Question::Email => {
             let nobody_asks = !cas(facts, answers).any(needs_email);
             (nobody_asks && answers.contains_key(&Question::Cas)).then_some(Answer::Nothing)
@@ -316,6 +321,19 @@ pub fn default(facts: &Facts<'_>, answers: &Answers, question: &Question) -> Opt
         },
         Question::Shape => text("json"),
     }
+}
+
+/// The variables of the environment that secrets were said to be in. Nothing that starts by itself has
+/// them.
+pub fn variables(answers: &Answers) -> Vec<&str> {
+    let references = answers.values().filter_map(|answer| match answer {
+        Answer::Reference(text) => text.strip_prefix("env:"),
+        _ => None,
+    });
+    let mut names: Vec<&str> = references.collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// The CAs that were named.

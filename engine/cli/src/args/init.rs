@@ -47,7 +47,7 @@ pub(crate) struct Init {
     /// A setting of the DNS plugin or the installer (`waxwing plugin inspect PLUGIN`)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(crate) settings: Vec<String>,
-    /// Where a secret is: file:PATH, env:NAME or credential:NAME
+    /// Where a secret is: file:PATH, credential:NAME, or env:NAME, which no timer has
     #[arg(long = "secret", value_name = "NAME=REF")]
     pub(crate) secrets: Vec<String>,
     /// The plugin that brings the certificate to where it is used, or none
@@ -62,6 +62,9 @@ pub(crate) struct Init {
     /// A command of the installer, or none: reload=\"systemctl reload nginx\"
     #[arg(long = "run", value_name = "PURPOSE=COMMAND")]
     pub(crate) commands: Vec<String>,
+    /// Where it is served, to be looked at after each renewal: www.example.com:443
+    #[arg(long = "served-at", value_name = "HOST:PORT")]
+    pub(crate) served_at: Vec<String>,
     /// How you are told when a renewal fails: mail, webhook or none
     #[arg(long, value_name = "WAY")]
     pub(crate) notify: Option<String>,

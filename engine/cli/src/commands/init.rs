@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use waxwing_core::init::{Answer, Answers, Facts, Question, file_of, settle};
+use waxwing_core::init::{Answer, Answers, Facts, Question, file_of, settle, variables};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::secret::Secret;
 use waxwing_io::config::{real_path, usual_config};
@@ -83,7 +83,8 @@ pub(crate) fn run(
             return Err(Refusal::new(Exit::Usage, "nothing was written"));
         }
     }
-    let written = write(place, &text, &answers, arguments.replace)?;
+    let mut written = write(place, &text, &answers, arguments.replace)?;
+    written.variables = variables(&answers).into_iter().map(str::to_owned).collect();
     let context = terminal.context(start::now());
     if terminal.json {
         let result = done::json(&target, &written);

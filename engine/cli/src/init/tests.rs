@@ -81,6 +81,8 @@ fn a_conversation_leads_to_a_configuration_that_is_read_without_a_mistake() {
         "systemctl reload nginx && true",
         "",
         "",
+        "www.example.com:25",
+        "www.example.com:443, example.com:8443",
         "mail",
         "mx.example.com",
         "submission://mx.example.com",

@@ -277,7 +277,14 @@ fn certificate(text: &mut Text, answers: &Answers, more: &mut More) {
     text.line(&format!("domains = [{}]", names.join(", ")));
     let own = more.take(&["certificate"]);
     let looked_at = own.iter().any(|line| line.starts_with("served-at"));
-    if let Some(first) = domains(answers).first()
+    let places = match answers.get(&Question::ServedAt) {
+        Some(Answer::Texts(places)) if !looked_at => places.as_slice(),
+        _ => &[],
+    };
+    if !places.is_empty() {
+        let places = inline(&Json::from(places.to_vec()));
+        text.line(&format!("served-at = {places}"));
+    } else if let Some(first) = domains(answers).first()
         && !looked_at
     {
         text.comment(&format!(

@@ -18,6 +18,7 @@ use crate::secret::Secret;
 use crate::settings::path::{self, is_absolute};
 use crate::settings::resolve::account;
 use crate::settings::schema;
+use crate::settings::served_at::ServedAt;
 
 /// Words for none.
 const NONE: [&str; 2] = ["none", "-"];
@@ -77,6 +78,7 @@ pub fn read(
         },
         Question::Folder(_) => folder(text),
         Question::Command(_) => command(facts, text),
+        Question::ServedAt => served_at(text),
         Question::Notify => one_of("way of telling", text, [MAIL, WEBHOOK]),
         Question::Smtp => MailServer::parse(text).map(|_| Answer::Text(text.to_owned())),
         Question::To => words(text)
@@ -90,6 +92,19 @@ pub fn read(
 /// The parts of a list that somebody has typed: commas or spaces between them.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ', '\t']).filter(|word| !word.is_empty())
+}
+
+/// Places with commas between them: a space may stand within one.
+fn served_at(text: &str) -> Result<Answer, String> {
+    let places = text.split(',').map(str::trim).filter(|one| !one.is_empty());
+    let read = |one: &str| match ServedAt::parse(one) {
+        Ok(_) => Ok(one.to_owned()),
+        Err(why) => Err(format!("{one}: {why}; write www.example.com:443")),
+    };
+    places
+        .map(read)
+        .collect::<Result<_, _>>()
+        .map(Answer::Texts)
 }
 
 fn domains(text: &str) -> Result<Answer, String> {

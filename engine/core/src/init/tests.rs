@@ -119,6 +119,10 @@ fn each_answer_leads_to_the_next_question() {
         (folder(), ""),
         (command("reload"), ""),
         (command("test"), "none"),
+        (
+            Q::ServedAt,
+            "www.example.com:443, mail.example.com:25 starttls=smtp",
+        ),
         (Q::Notify, "mail"),
         (Q::Smtp, "submission://mx.example.com"),
         (Q::To, ""),

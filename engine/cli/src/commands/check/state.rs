@@ -266,6 +266,7 @@ mod tests {
         assert!(found.text.ends_with("is empty; the first run begins in it"));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_key_that_others_may_read_is_an_error_with_the_command_that_mends_it() {
         let root = Path::new("/state");

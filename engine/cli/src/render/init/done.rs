@@ -17,6 +17,8 @@ pub(crate) struct Written {
     pub(crate) folders: Vec<PathBuf>,
     /// Files that were there, each with where it is now.
     pub(crate) kept: Vec<(PathBuf, PathBuf)>,
+    /// Variables of the environment in which secrets are, by name.
+    pub(crate) variables: Vec<String>,
 }
 
 /// Why nothing is rehearsed, if nothing is.
@@ -52,6 +54,15 @@ pub(crate) fn text(target: &Target, written: &Written, context: &Context) -> Str
         let line = Line::indented(0).ink(Ink::Quiet, "kept").column(9, 1);
         let text = format!("{} is {} now", path.display(), aside.display());
         page.line(&line.hang_here().text(text));
+    }
+    for name in &written.variables {
+        let line = Line::indented(0).ink(Ink::Warn, "note").column(9, 1);
+        let text = format!("env:{name} is there for you, and not for a run that starts by itself");
+        page.line(&line.hang_here().text(text));
+        page.hint(
+            9,
+            &format!("waxwing secret set NAME, then \"file:NAME\" instead of \"env:{name}\""),
+        );
     }
     page.finish()
 }
@@ -128,6 +139,7 @@ pub(crate) fn json(target: &Target, written: &Written) -> Value {
         "secrets": all(&written.secrets),
         "folders": all(&written.folders),
         "kept": kept,
+        "not_for_timers": written.variables.iter().map(|name| format!("env:{name}")).collect::<Vec<_>>(),
         "next": next,
     })
 }

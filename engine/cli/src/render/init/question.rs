@@ -153,6 +153,13 @@ fn words(facts: &Facts<'_>, answers: &Answers, question: &Question) -> (String, 
             about.push("No shell; none for no command.".to_owned());
             (format!("Which command is the {purpose}?"), about)
         }
+        Question::ServedAt => said(
+            "Where is it served?",
+            &[
+                "www.example.com:443, or mail.example.com:25 starttls=smtp, with commas between them.",
+                "After each renewal it is looked at whether the new one is there; none, if nobody shall.",
+            ],
+        ),
         Question::Notify => said(
             "How are you told when a renewal fails?",
             &["mail, webhook, or none: then `waxwing status` is all there is."],

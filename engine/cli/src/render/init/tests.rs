@@ -65,6 +65,8 @@ fn each_way_of_answering_gives_a_configuration_that_is_read_without_a_mistake() 
             let mut more = More::read(&flags.more).expect("good lines");
             let mut answers = from_flags(&flags, facts).expect("good flags");
             assert_eq!(settle(facts, &mut answers), []);
+            let variables = waxwing_core::init::variables(&answers);
+            assert_eq!(variables, if name == "long" { vec!["B"] } else { vec![] });
             // One key of a table that is written whole cannot be added: the reader says so.
             let added = more.take(&["plugin", "mail"]);
             assert_eq!(added.is_empty(), name == "short");
@@ -93,6 +95,7 @@ fn what_was_written_and_what_comes_next_is_said() {
             PathBuf::from("/etc/waxwing/waxwing.toml"),
             PathBuf::from("/etc/waxwing/waxwing.toml.1"),
         )],
+        variables: vec!["DNS_TOKEN".to_owned()],
     };
     golden("init-done.txt", |context| {
         let now = Rehearsal::Now(vec!["First CA (staging)".to_owned()]);
