@@ -265,6 +265,7 @@ impl Keeper<'_> {
         loop {
             self.beat();
             // What a pass over thousands of certificates has needed nobody needs until the next one.
+            self.history.give_back();
             memory::give_back();
             match self.sleep(wake.at) {
                 Woken::Work => return true,
