@@ -162,6 +162,12 @@ impl SqliteHistory {
         })
     }
 
+    /// Frees what is kept in memory of the file, before a long sleep.
+    pub fn give_back(&self) {
+        // It is read again from the file, so nothing depends on it.
+        let _freed_or_not = self.connection().execute_batch("PRAGMA shrink_memory");
+    }
+
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.connection
             .lock()

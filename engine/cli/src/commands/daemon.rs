@@ -283,6 +283,7 @@ impl Keeper<'_> {
         loop {
             self.beat();
             // What a pass over thousands of certificates has needed nobody needs until the next one.
+            self.history.give_back();
             memory::give_back();
             match self.sleep(&bed) {
                 Woken::Work => return true,
