@@ -150,6 +150,12 @@ fn starts_by_itself(rig: &Rig) {
         config.display()
     );
     fs::write(units.join("own.service"), unit).expect("written");
+    let wanted = units.join("default.target.wants");
+    fs::create_dir_all(&wanted).expect("made");
+    // What `systemctl --user enable` does.
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(units.join("own.service"), wanted.join("own.service"))
+        .expect("linked");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! What is answered is decided elsewhere ([`Desk`]). Here it is bounded: so many connections, so
 //! much time for a request and for a connection, and no body is read.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -20,10 +21,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use waxwing_core::secret::Secret;
 
-/// Connections at a time; more wait until one of them ends.
+/// Connections at a time. The oldest one makes room for another: whoever keeps many open and says nothing
+/// keeps nobody out.
 const CONNECTIONS: usize = 32;
 
 /// Time for the head of a request.
@@ -128,11 +130,8 @@ async fn serve(socket: TcpListener, desk: Arc<dyn Desk>) {
             return;
         }
     };
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return;
-        };
         let stream = match socket.accept().await {
             Ok((stream, _peer)) => stream,
             Err(cause) => {
@@ -142,7 +141,13 @@ async fn serve(socket: TcpListener, desk: Arc<dyn Desk>) {
             }
         };
         let desk = Arc::clone(&desk);
-        tokio::spawn(async move {
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let connection = tokio::spawn(async move {
             let service = service_fn(|request| {
                 let answer = answer(&request, desk.as_ref());
                 async move { answer }
@@ -152,8 +157,8 @@ async fn serve(socket: TcpListener, desk: Arc<dyn Desk>) {
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             // Who hangs up, or is slow, is nobody's concern.
             let _ended = tokio::time::timeout(WHOLE, connection).await;
-            drop(place);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 
@@ -225,6 +230,23 @@ mod tests {
         let text = "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         let answer = ask(listener.address(), text);
         assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    }
+
+    #[test]
+    fn who_says_nothing_keeps_nobody_out() {
+        let at = "127.0.0.1:0".parse().expect("an address");
+        let listener = Listener::start(at, Arc::new(Echo)).expect("bound");
+        let connect = |_| TcpStream::connect(listener.address()).expect("connected");
+        let silent: Vec<TcpStream> = (0..CONNECTIONS * 3).map(connect).collect();
+        let mut stream = TcpStream::connect(listener.address()).expect("connected");
+        // Less than it takes until one of the others is given up.
+        stream.set_read_timeout(Some(HEAD / 2)).expect("a time");
+        let text = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        stream.write_all(text.as_bytes()).expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        drop(silent);
     }
 
     #[test]
