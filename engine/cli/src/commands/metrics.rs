@@ -7,14 +7,14 @@ use waxwing_core::plan::Asker;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
 use waxwing_flow::history::Sighting;
-use waxwing_io::history::SqliteHistory;
+use waxwing_io::history::{FailedAttempts, SqliteHistory};
 use waxwing_io::outfile;
 
 use super::start;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::Loaded;
-use crate::render::metrics::{MetricsView, text};
+use crate::render::metrics::{FAILED_LATELY, MetricsView, text};
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
 use crate::survey::{Survey, survey};
@@ -89,6 +89,12 @@ pub(super) fn figures(
         tracing::warn!(cause = %error, "how many requests were sent could not be read");
         Vec::new()
     });
+    let failed = history.failed_since(now - FAILED_LATELY);
+    let failed: Option<Vec<FailedAttempts>> = failed
+        .inspect_err(|error| {
+            tracing::warn!(cause = %error, "how many attempts failed could not be read");
+        })
+        .ok();
     text(&MetricsView {
         status: StatusView {
             plan: &survey.plan,
@@ -102,6 +108,8 @@ pub(super) fn figures(
         cas: &cas,
         requests: &requests,
         left: &left,
+        failed: failed.as_deref(),
         run,
+        now,
     })
 }

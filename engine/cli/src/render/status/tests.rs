@@ -1,3 +1,4 @@
+mod figures;
 mod last_line;
 
 use std::time::Duration;
@@ -411,65 +412,6 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
     };
     golden_at("status-long.txt", &[120, 80, 60], |context| {
         render(&view, context)
-    });
-}
-
-#[test]
-fn the_figures_say_the_same_as_the_table() {
-    use super::super::metrics::{MetricsView, text};
-    use waxwing_flow::history::Sighting;
-    let mut mail = entry("mail", "first", 90, AttemptResult::Renewed);
-    mail.served = vec![ServedMark {
-        place: "mail.example:443".to_owned(),
-        at: at(-600),
-        seen: Ok(ServedLeaf {
-            sha256: "0d7a41".to_owned(),
-            not_after: None,
-        }),
-    }];
-    let inventory: BTreeMap<_, _> = [mail, entry("late", "second", -2, failed("transient"))]
-        .map(|e| (e.certificate.clone(), e))
-        .into();
-    let plan = Plan {
-        items: vec![
-            item("mail", keep()),
-            item("late", renew(Urgency::Expired, -2)),
-            item("new", Action::Issue(IssueReason::Never)),
-            item("old", Action::Gone { not_after: None }),
-        ],
-    };
-    let mut certificates = ["mail", "late", "new"].map(|name| settings(name, &["web"]));
-    certificates[0].served_at = vec![ServedAt::parse("mail.example:443").expect("a place")];
-    let sighting = |name: &str, result: Result<u64, &str>| {
-        let sighting = Sighting {
-            ca: ca(name),
-            at: at(-60),
-            result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
-        };
-        (ca(name), Some(sighting))
-    };
-    let cas = [
-        sighting("first", Ok(240)),
-        sighting("second", Err("refused")),
-        (ca("third"), None),
-    ];
-    let view = MetricsView {
-        status: StatusView {
-            plan: &plan,
-            inventory: &inventory,
-            certificates: &certificates,
-            broken: &[],
-            version: "0.0.0",
-            around: Around::default(),
-        },
-        pasts: &BTreeMap::new(),
-        cas: &cas,
-        requests: &[(ca("first"), 1_204), (ca("second"), 17)],
-        left: &[],
-        run: Some((at(0), false)),
-    };
-    golden_at("metrics.prom", &[80], |_context| {
-        text(&view).expect("figures")
     });
 }
 
