@@ -1,5 +1,6 @@
 //! `waxwing metrics`: the figures for Prometheus, and the file of them behind each run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use waxwing_core::name::CaName;
@@ -100,6 +101,7 @@ pub(super) fn figures(
             plan: &survey.plan,
             inventory: &survey.inventory,
             certificates: &loaded.settings.certificates,
+            failing: BTreeMap::new(),
             broken: &survey.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

@@ -5,14 +5,22 @@ use super::{start, started};
 use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
-use crate::render::status::{Around, Health, StatusView, health, render, render_one};
+use crate::render::status::{Around, Failing, Health, StatusView, health, render, render_one};
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
 use crate::wire;
 use std::collections::BTreeMap;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificateSettings;
+use waxwing_flow::certificate::InventoryEntry;
+use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
+use waxwing_io::history::{SqliteHistory, Wanted};
+
+/// Lines of the history in which the last try of each installer is looked for.
+const TRIES: u32 = 200;
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -31,6 +39,7 @@ pub(crate) fn run(
         plan: &survey.plan,
         inventory: &survey.inventory,
         certificates: &loaded.settings.certificates,
+        failing: failing(&history, &loaded.settings.certificates, &survey.inventory),
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
@@ -74,6 +83,57 @@ pub(crate) fn run(
     } else {
         Exit::Done
     })
+}
+
+/// The installers whose last try with the stored version failed. What an installer did since, another one
+/// does not hide.
+pub(super) fn failing(
+    history: &SqliteHistory,
+    certificates: &[CertificateSettings],
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> BTreeMap<CertificateName, Vec<Failing>> {
+    let mut found = BTreeMap::new();
+    for certificate in certificates {
+        let entry = inventory.get(&certificate.name);
+        let Some((entry, current)) = entry.and_then(|e| Some((e, e.current.as_ref()?))) else {
+            continue;
+        };
+        let has = |plugin: &PluginName| {
+            let mut marks = entry.installed.iter();
+            marks.any(|mark| mark.plugin == *plugin && mark.version == current.version)
+        };
+        let lacking: Vec<_> = certificate.install.iter().filter(|one| !has(one)).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let records = history.records(&Wanted {
+            certificate: Some(&certificate.name),
+            since: current.origin.issued_at,
+            failed: false,
+            most: TRIES,
+        });
+        let records = records.unwrap_or_else(|error| {
+            tracing::warn!(certificate = %certificate.name, cause = %error,
+                "how its installers ended could not be read");
+            Vec::new()
+        });
+        let last_of = |plugin: &PluginName| {
+            let mut newest_first = records.iter();
+            let last = newest_first.find(|record| {
+                matches!(&record.what, Recorded::Deploy { target } if target == plugin.as_str())
+            })?;
+            let failed = last.failed.as_ref()?;
+            Some(Failing {
+                plugin: plugin.clone(),
+                causes: failed.causes.clone(),
+            })
+        };
+        let failing: Vec<Failing> = lacking.into_iter().filter_map(last_of).collect();
+        if !failing.is_empty() {
+            found.insert(certificate.name.clone(), failing);
+        }
+    }
+    found
 }
 
 /// How many messages were not delivered yet, and why; nothing if none waits.

@@ -150,24 +150,21 @@ fn certificates(
             html.element("td", &cell);
         }
         html.raw("</tr>\n");
-        if let Some(causes) = last.and_then(causes) {
+        let failures = status::failures(&view.status, item);
+        let several = failures.len() > 1;
+        for (who, causes) in failures {
             html.raw(&format!(
                 "<tr><td></td><td colspan=\"{}\">",
                 heads.len().saturating_sub(1)
             ));
+            if let Some(who) = who.filter(|_| several) {
+                html.text(&format!("{who}: "));
+            }
             chain(causes, html);
             html.raw("</td></tr>\n");
         }
     }
     html.raw("</tbody></table></div>\n");
-}
-
-fn causes(last: &waxwing_flow::certificate::LastAttempt) -> Option<&[String]> {
-    use waxwing_flow::certificate::AttemptResult::{Failed, Installed, NotInstalled, Renewed};
-    match &last.result {
-        Failed { causes, .. } | NotInstalled { causes, .. } => Some(causes),
-        Renewed | Installed => None,
-    }
 }
 
 /// The innermost cause, and the whole chain for whoever opens it.

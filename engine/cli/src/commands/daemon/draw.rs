@@ -9,6 +9,7 @@ use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 use waxwing_io::store::FileStore;
 
+use crate::commands::status::failing;
 use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
@@ -55,6 +56,7 @@ pub(super) fn draw(
             plan: &seen.plan,
             inventory: &seen.inventory,
             certificates: &loaded.settings.certificates,
+            failing: failing(history, &loaded.settings.certificates, &seen.inventory),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

@@ -1,3 +1,4 @@
+mod alike;
 mod figures;
 mod last_line;
 
@@ -226,6 +227,7 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
         plan: &plan,
         inventory: &inventory,
         certificates: &[],
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -287,6 +289,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
         plan: &plan,
         inventory: &inventory,
         certificates: &certificates,
+        failing: BTreeMap::new(),
         broken: &broken,
         version: "0.0.0",
         around: Around {
@@ -351,6 +354,7 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         plan: &plan,
         inventory: &inventory,
         certificates: &certificates,
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -383,6 +387,7 @@ fn when_all_is_well_the_first_line_says_so() {
         plan: &plan,
         inventory: &inventory,
         certificates: &certificates,
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -406,6 +411,7 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
         plan: &plan,
         inventory: &inventory,
         certificates: &certificates,
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -482,6 +488,7 @@ fn a_page_for_a_browser_says_the_same() {
                 plan: &plan,
                 inventory: &inventory,
                 certificates: &certificates,
+                failing: BTreeMap::new(),
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
                 around: Around::default(),

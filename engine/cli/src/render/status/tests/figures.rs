@@ -75,6 +75,7 @@ fn the_figures_say_the_same_as_the_table() {
             plan: &plan,
             inventory: &inventory,
             certificates: &certificates,
+            failing: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around::default(),

@@ -42,6 +42,7 @@ fn the_last_line_says_what_starts_the_runs() {
             plan: &Plan { items: Vec::new() },
             inventory: &BTreeMap::new(),
             certificates: &[],
+            failing: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around { started, profiles },
