@@ -1,15 +1,18 @@
 //! `waxwing status`: one line for each certificate, worst first, without a network.
 
 use super::check::unwritable;
-use super::{start, started};
+use super::{ca, start, started};
 use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
-use crate::render::status::{Around, Failing, Health, StatusView, health, render, render_one};
+use crate::render::status::{
+    Around, Failing, Health, SeenCa, StatusView, health, render, render_one,
+};
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
 use crate::wire;
 use std::collections::BTreeMap;
+use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
 use waxwing_core::settings::CertificateSettings;
@@ -17,6 +20,7 @@ use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
+use waxwing_flow::terms;
 use waxwing_io::history::{SqliteHistory, Wanted};
 
 /// Lines of the history in which the last try of each installer is looked for.
@@ -35,6 +39,17 @@ pub(crate) fn run(
     let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
+    let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
+    let watched = ca::watched(&history, &profiles, &[], now);
+    // A line less is no reason to say nothing.
+    let watched = watched.unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "how the CAs are doing could not be read");
+        Vec::new()
+    });
+    let terms = terms::all(store.as_ref(), &loaded.settings).unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "the terms of the CAs could not be read");
+        Vec::new()
+    });
     let view = StatusView {
         plan: &survey.plan,
         inventory: &survey.inventory,
@@ -44,7 +59,12 @@ pub(crate) fn run(
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
             started: Some(started::seen(&loaded.config)),
-            profiles: Around::checked(used.iter().filter_map(|ca| cas.get(ca))),
+            profiles: Around::checked(profiles.iter().copied()),
+            cas: watched
+                .into_iter()
+                .map(|one| SeenCa::of(one.ca, &one.health, now))
+                .collect(),
+            terms,
         },
     };
     let known = survey.inventory.keys().cloned().collect();
@@ -125,6 +145,7 @@ pub(super) fn failing(
             let failed = last.failed.as_ref()?;
             Some(Failing {
                 plugin: plugin.clone(),
+                at: last.ended,
                 causes: failed.causes.clone(),
             })
         };

@@ -18,7 +18,7 @@ mod around;
 mod served;
 mod trouble;
 
-pub(crate) use around::{Around, Started, When};
+pub(crate) use around::{Around, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::Failing;
 pub(super) use trouble::failures;
@@ -185,6 +185,13 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
         if let Some(hint) = &error.hint {
             page.hint(2, hint);
         }
+    }
+    for (text, hint) in around::terms(view) {
+        page.line(&Line::indented(0).ink(Ink::Warn, text));
+        page.hint(2, &hint);
+    }
+    if let Some(cas) = around::cas(view, context) {
+        page.line(&Line::indented(0).hang_here().ink(Ink::Quiet, cas));
     }
     let last = around::line(view, context);
     page.line(&Line::indented(0).hang_here().ink(Ink::Quiet, last));

@@ -299,6 +299,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
                 last: Some(at(-180)),
             }]),
             profiles: Some(jiff::civil::date(2026, 11, 1)),
+            ..Around::default()
         },
     };
     golden_at("status.txt", &[120, 100, 80, 60], |context| {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::{Action, IssueReason, Item, Note};
+use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
 use waxwing_flow::failure::without_times;
 
@@ -18,6 +19,8 @@ const ALSO: usize = 20;
 pub(crate) struct Failing {
     /// Which.
     pub(crate) plugin: PluginName,
+    /// When it failed.
+    pub(crate) at: Timestamp,
     /// The whole chain, outermost first, one line each.
     pub(crate) causes: Vec<String>,
 }

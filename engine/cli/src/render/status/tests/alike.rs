@@ -30,6 +30,7 @@ fn every_installer_that_failed_is_named_and_a_common_reason_is_said_once() {
     let plan = Plan { items };
     let failing = |plugin_name: &str, why| Failing {
         plugin: plugin(plugin_name),
+        at: at(-3_500),
         causes: causes(why),
     };
     let view = StatusView {
