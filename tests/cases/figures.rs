@@ -55,3 +55,65 @@ fn the_examples_ask_for_figures_that_there_are() {
     assert!(rules.contains("waxwing_last_run_timestamp_seconds"));
     assert!(!rules.contains('\t'), "YAML knows no tabs");
 }
+
+/// Each figure of the golden file: name, type, labels, what it says.
+fn shown(golden: &str) -> Vec<[String; 4]> {
+    let mut all: Vec<[String; 4]> = Vec::new();
+    for line in golden
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with("---"))
+    {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').expect("a name and a text");
+            all.push([
+                name.to_owned(),
+                String::new(),
+                String::new(),
+                help.to_owned(),
+            ]);
+            continue;
+        }
+        let [_, kind, labels, _] = all.last_mut().expect("HELP stands first");
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            *kind = rest.split(' ').nth(1).expect("a type").to_owned();
+        } else if let Some((_, rest)) = line.split_once('{') {
+            let names = rest.split(',').filter_map(|one| one.split_once("=\""));
+            let names: Vec<String> = names.map(|(name, _)| format!("`{name}`")).collect();
+            *labels = names.join(", ");
+        }
+    }
+    all
+}
+
+#[test]
+fn every_figure_is_documented_and_nothing_else_is() {
+    let golden = read("engine/cli/src/render/golden/metrics.prom");
+    let shown = shown(&golden);
+    let readme = read("examples/prometheus/README.md");
+    let rows = readme
+        .lines()
+        .filter(|line| line.starts_with("| `waxwing_"));
+    let documented: Vec<[String; 4]> = rows
+        .map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+            let [name, kind, labels, what] = cells[..] else {
+                panic!("four columns: {row}");
+            };
+            [name.trim_matches('`'), kind, labels, what].map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(documented, shown);
+    // Whatever is put up is in the golden file.
+    let source = read("engine/cli/src/render/metrics.rs");
+    for put_up in ["board.gauge(", "board.counter("] {
+        for call in source.split(put_up).skip(1) {
+            let name = call.split('"').nth(1).expect("a name");
+            let name = format!("waxwing_{name}");
+            assert!(
+                shown.iter().any(|one| one[0] == name),
+                "{name} is not shown"
+            );
+        }
+    }
+}

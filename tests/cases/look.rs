@@ -95,6 +95,42 @@ fn a_failed_installation_is_in_the_history() {
 }
 
 #[test]
+fn of_two_installers_that_fail_none_hides_the_other() {
+    let failures = |run: &Run| {
+        let words: Vec<&str> = run.stdout.split_whitespace().collect();
+        words.join(" ").matches("command test ended with").count()
+    };
+    let (rig, judge) = rig();
+    let broken = "grants.exec.test = { argv = [\"/bin/false\"] }\n";
+    let server = rig.installer(broken);
+    let proxy = server.replace("[plugin.server]", "[plugin.proxy]");
+    let proxy = proxy.replace("/tls\"", "/proxy\"");
+    std::fs::create_dir(rig.path("proxy")).expect("a folder");
+    rig.write_config(&format!(
+        "{}{server}{proxy}{}\ninstall = [\"server\", \"proxy\"]\n",
+        rig.config_at(&judge, ""),
+        certificate("one", &["www.example.com"]).trim_end()
+    ));
+    rig.waxwing(&["renew"]).expect(6);
+    for (arguments, code) in [
+        (&["status"][..], 1),
+        (&["status", "one"], 1),
+        (&["plan"], 0),
+    ] {
+        let run = rig.waxwing(arguments).expect(code);
+        let run = run.says("server").says("proxy");
+        assert_eq!(failures(&run), 2, "{}", run.stdout);
+    }
+    // One is mended.
+    rig.edit(broken, "");
+    rig.waxwing(&["renew", "--now"]).expect(6);
+    for (arguments, code) in [(&["status"][..], 1), (&["plan"], 0)] {
+        let run = rig.waxwing(arguments).expect(code);
+        assert_eq!(failures(&run), 1, "{}", run.stdout);
+    }
+}
+
+#[test]
 fn explain_says_why_and_when_and_at_which_ca() {
     let test = "explain_says_why_and_when_and_at_which_ca";
     plain(test, |rig, judge| {

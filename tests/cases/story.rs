@@ -126,6 +126,8 @@ fn everybody_tells_the_same_story_of_an_outage() {
         &[
             "waxwing_ca_up{ca=\"first\"} 0",
             "waxwing_ca_up{ca=\"second\"} 1",
+            "waxwing_failed_attempts{ca=\"first\",class=\"transient\"} 1",
+            "waxwing_failed_attempts{ca=\"second\",class=\"transient\"} 0",
             "waxwing_last_run_success 1",
         ],
     );

@@ -25,6 +25,17 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    /// Every class, in the order above.
+    pub const ALL: [Self; 7] = [
+        Self::Transient,
+        Self::RateLimited,
+        Self::Rejected,
+        Self::Misconfigured,
+        Self::NeedsPerson,
+        Self::Cancelled,
+        Self::Bug,
+    ];
+
     /// The stable name in JSON and in stored files.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 //! and what many looks say together.
 //!
 //! What a newcomer gets wrong: a look says how it was at one moment. Between two looks the state is
-//! taken to be that of the earlier one, but only for 26 hours; behind that nobody knows.
+//! taken to be that of the earlier one, but only for two hours; behind that nobody knows.
 
 use std::fmt;
 use std::time::Duration;
@@ -21,8 +21,9 @@ use crate::scheduler::cas::{host_of, without_port};
 use crate::session::greeting::greet;
 use crate::session::{SessionPorts, stored_directory};
 
-/// For so long a look says how a CA is doing.
-const HOLDS: Duration = Duration::from_secs(26 * 60 * 60);
+/// For so long a look says how a CA is doing: for as long as a failed one counts as a sign that it is down.
+/// The daemon looks more often, so that only time in which nobody looks is unknown.
+pub const HOLDS: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// One look at a CA.
 #[derive(Debug)]
@@ -188,12 +189,22 @@ pub struct Health {
     pub down_since: Option<Timestamp>,
     /// The part of the time of which something is known in which it answered: 0 to 1.
     pub up: Option<f64>,
+    /// How long of the time that was asked about something is known.
+    pub known: Duration,
     /// The middle one of all times to answer.
     pub median: Option<Duration>,
     /// The last time in which it did not answer, and why it did not at its end.
     pub trouble: Option<(Window, String)>,
     /// The time in parts of the same length, oldest first.
     pub parts: Vec<Part>,
+}
+
+impl Health {
+    /// True if the last look still says how the CA is doing at `now`.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        let last = self.last.as_ref();
+        last.is_some_and(|last| now.since(last.at) <= HOLDS)
+    }
 }
 
 /// A part of the time.
@@ -260,6 +271,7 @@ pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
         last: within.last().map(|one| (*one).clone()),
         down_since,
         up,
+        known,
         median: median(
             within
                 .iter()
@@ -312,10 +324,10 @@ mod tests {
             (&[], None, None, None),
             (&[(0, Ok(7))], Some(1.0), None, None),
             (
-                &[(0, Ok(7)), (6, Err("no")), (9, Ok(9))],
-                Some(0.75),
+                &[(0, Ok(7)), (6, Err("no")), (7, Ok(9))],
+                Some(0.8),
                 None,
-                Some((6, 9)),
+                Some((6, 7)),
             ),
             (
                 &[(0, Err("no")), (6, Err("nope"))],
@@ -324,10 +336,10 @@ mod tests {
                 Some((0, 6)),
             ),
             (
-                &[(0, Err("no")), (3, Ok(1)), (9, Err("nope"))],
-                Some(0.5),
-                Some(9),
-                Some((9, 9)),
+                &[(0, Err("no")), (3, Ok(1)), (11, Err("nope"))],
+                Some(0.4),
+                Some(11),
+                Some((11, 11)),
             ),
         ];
         for (looks, up, down, trouble) in table {
@@ -349,9 +361,13 @@ mod tests {
 
     #[test]
     fn nobody_knows_how_it_was_long_after_a_look() {
-        // 26 of 100 hours are known, all of them good; then 26 bad ones.
+        // Two of 100 hours are known, both of them good; then two bad ones.
         let found = health(&seen(&[(0, Ok(1)), (100, Err("no"))]), over(200), 1);
-        assert_eq!(found.up, Some(0.5));
+        assert_eq!((found.up, found.known), (Some(0.5), HOLDS * 2));
+        let is_current = |hours| found.is_current(FROM + HOUR * hours);
+        assert!(is_current(102) && !is_current(103));
+        let none = health(&[], over(200), 1);
+        assert!(!none.is_current(FROM) && none.known.is_zero());
     }
 
     #[test]

@@ -196,7 +196,7 @@ fn compare(
         let before = told
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject)
-            .filter(|told| !is_ahead(told, now));
+            .filter(|told| told.step <= step || !is_ahead(told, now));
         event.change = match before {
             None => Change::Began,
             Some(before) if step > before.step => Change::Worse,

@@ -34,6 +34,7 @@ use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreEr
 use crate::permission;
 
 mod budgets;
+mod failures;
 mod outbox;
 mod place;
 mod pruning;
@@ -43,6 +44,7 @@ mod revocations;
 mod rows;
 mod schema;
 
+pub use failures::FailedAttempts;
 pub use records::Wanted;
 use rows::{advice, ca, certificate, maybe_time, time};
 use schema::{SCHEMA, bring_forward, keep_copy, refuse_newer, version_of};

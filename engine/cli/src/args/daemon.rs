@@ -18,9 +18,10 @@ Examples:
   waxwing daemon --look-every 5m  for CAs of your own
   waxwing schedule add --daemon   by systemd or launchd
 
-It sleeps until something is due and looks at the CAs about once an hour. SIGHUP reads the configuration
-again (one that is not good changes nothing), SIGTERM and Ctrl-C end it within 10 s. systemd is told when it
-is ready and that it is alive (Type=notify, WatchdogSec).
+It sleeps until something is due and looks at the CAs about once an hour. SIGHUP
+reads the configuration again (one that is not good changes nothing), SIGTERM
+and Ctrl-C end it within 10 s. systemd is told when it is ready and that it is
+alive (Type=notify, WatchdogSec).
 
 Exit: 0 stopped, 3 configuration, 5 the state cannot be used, 8 not allowed")]
 pub(crate) struct Daemon {

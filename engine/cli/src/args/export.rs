@@ -8,12 +8,16 @@ use clap::{Args, ValueEnum};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  waxwing export shop /srv/copies                                   PEM files
-  waxwing export shop /srv/copies --format haproxy                  one PEM file, chain and key
-  waxwing export shop /srv/copies --format pkcs12 < /root/password  it comes on stdin
+  waxwing export shop /srv/copies
+      PEM files
+  waxwing export shop /srv/copies --format haproxy
+      one PEM file, chain and key
+  waxwing export shop /srv/copies --format pkcs12 < /root/password
+      it comes on stdin
 
-The password of a PKCS#12 file is the first line of the standard input, an empty one for none. It is
-never an argument: those can be seen by every user of the machine.
+The password of a PKCS#12 file is the first line of the standard input, an empty
+one for none. It is never an argument: those can be seen by every user of the
+machine.
 
 Exit: 0 done, 2 usage, or nothing is stored under that name; 3 configuration,
       5 it cannot be read or written, 8 not allowed")]

@@ -13,7 +13,8 @@ pub(crate) enum ConfigVerb {
 Example:
   waxwing config schema > waxwing.schema.json
 
-`#:schema ./waxwing.schema.json` as the first line of waxwing.toml tells many editors of it.
+`#:schema ./waxwing.schema.json` as the first line of waxwing.toml tells many
+editors of it.
 
 Exit: 0 done")]
     Schema,

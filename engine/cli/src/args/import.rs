@@ -9,17 +9,21 @@ use waxwing_core::import::Client;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  waxwing import acme.sh ~/.acme.sh                    print what a configuration would look like
+  waxwing import acme.sh ~/.acme.sh
+      print what a configuration would look like
   waxwing import acme.sh ~/.acme.sh --out /etc/waxwing/waxwing.toml --dry-run
-                                                       and say what would be written, too
+      and say what would be written, too
   waxwing import acme.sh ~/.acme.sh --out /etc/waxwing/waxwing.toml
-  waxwing import lego ~/.lego --dns PLUGIN             lego has not noted its DNS provider
+  waxwing import lego ~/.lego --dns PLUGIN
+      lego has not noted its DNS provider
 
-Without --out nothing is written. With it: the configuration, a file for each secret beside it
-(readable by you alone), accounts and certificates into the state folder. Files that are there are
-never overwritten, and nothing of the other client is changed.
+Without --out nothing is written. With it: the configuration, a file for each
+secret beside it (readable by you alone), accounts and certificates into the
+state folder. Files that are there are never overwritten, and nothing of the
+other client is changed.
 
-Exit: 0 done, 2 usage, 4 some files cannot be read or written, 5 none can, 8 not allowed")]
+Exit: 0 done, 2 usage, 4 some files cannot be read or written, 5 none can,
+      8 not allowed")]
 pub(crate) struct Import {
     /// Which client: simple-acme, win-acme, certbot, acme.sh or lego
     #[arg(value_parser = client)]

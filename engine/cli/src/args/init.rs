@@ -8,20 +8,23 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
 Examples:
-  sudo waxwing init     at a terminal: it asks, writes /etc/waxwing/waxwing.toml and rehearses
+  sudo waxwing init
+      at a terminal: it asks, writes /etc/waxwing/waxwing.toml and rehearses
   waxwing init --print --domain www.example.com --dns PLUGIN ...
-                        print the configuration, and write nothing
-  waxwing init --yes --agree-terms --email ops@example.com --domain www.example.com --dns PLUGIN \\
-    --secret api-key=file:/root/api-key --install PLUGIN --server nginx
-                        for a script: every question has an option
+      print the configuration, and write nothing
+  waxwing init --yes --agree-terms --email ops@example.com \\
+    --domain www.example.com --dns PLUGIN --secret api-key=file:/root/api-key \\
+    --install PLUGIN --server nginx
+      for a script: every question has an option
 
-Without a terminal, and with --yes, what has a usual answer is not asked for; what is missing then is
-named at once. A secret that is typed goes into a file beside the configuration which its owner alone
-can read, as `waxwing secret set` does it, and never into the configuration. Nothing that is there is
-overwritten.
+Without a terminal, and with --yes, what has a usual answer is not asked for;
+what is missing then is named at once. A secret that is typed goes into a file
+beside the configuration which its owner alone can read, as `waxwing secret set`
+does it, and never into the configuration. Nothing that is there is overwritten.
 
-Exit: 0 done, 2 usage, something is missing, or the terms are not agreed to; 3 the configuration would
-      be wrong; 5 a file cannot be written; 8 not allowed; else that of the rehearsal")]
+Exit: 0 done, 2 usage, something is missing, or the terms are not agreed to;
+      3 the configuration would be wrong; 5 a file cannot be written;
+      8 not allowed; else that of the rehearsal")]
 pub(crate) struct Init {
     /// A name of the certificate; several times for several
     #[arg(long = "domain", short = 'd', value_name = "NAME")]
@@ -106,14 +109,18 @@ pub(crate) enum SecretVerb {
     /// Store a secret in a file beside the configuration, which its owner alone can read
     #[command(after_help = "\
 Examples:
-  sudo waxwing secret set api-key                       type it; it is not shown
-  vault read -field=key x | waxwing secret set api-key  the first line of what comes in
-  waxwing secret set smtp-password --replace            the old one is gone
+  sudo waxwing secret set api-key
+      type it; it is not shown
+  vault read -field=key x | waxwing secret set api-key
+      the first line of what comes in
+  waxwing secret set smtp-password --replace
+      the old one is gone
 
-In the configuration it is \"file:NAME\". It is never an argument: those can be seen by every user of
-the machine.
+In the configuration it is \"file:NAME\". It is never an argument: those can be
+seen by every user of the machine.
 
-Exit: 0 done, 2 usage, or it is there already; 5 it cannot be written, 8 not allowed")]
+Exit: 0 done, 2 usage, or it is there already; 5 it cannot be written,
+      8 not allowed")]
     Set {
         /// The name of its file
         name: String,

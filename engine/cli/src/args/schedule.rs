@@ -11,23 +11,31 @@ pub(crate) enum ScheduleVerb {
     /// Have the system run `waxwing renew` every hour, or keep `waxwing daemon` running
     #[command(after_help = "\
 Examples:
-  waxwing schedule add             every hour at a minute of this machine's own
-  waxwing schedule add --dry-run   show the files and commands, and do nothing
-  waxwing schedule add --daemon    keep `waxwing daemon` running instead
-  waxwing schedule add --user      for a user whose groups may write where certificates go
+  waxwing schedule add
+      every hour at a minute of this machine's own
+  waxwing schedule add --dry-run
+      show the files and commands, and do nothing
+  waxwing schedule add --daemon
+      keep `waxwing daemon` running instead
+  waxwing schedule add --user
+      for a user whose groups may write where certificates go
 
-The sandbox follows from the configuration: add it again when folders, programs or credentials have
-changed there. It keeps its minute.
+The sandbox follows from the configuration: add it again when folders, programs
+or credentials have changed there. It keeps its minute.
 
-Exit: 0 done; 2 usage, or a file of somebody else is in the way; 3 configuration; 4 the files are
-      there, but a command of the system failed; 5 failed; 8 not allowed")]
+Exit: 0 done; 2 usage, or a file of somebody else is in the way;
+      3 configuration; 4 the files are there, but a command of the system
+      failed; 5 failed; 8 not allowed")]
     Add(Add),
     /// Print the text for a system, for those whose files somebody else keeps
     #[command(after_help = "\
 Examples:
-  waxwing schedule show                        what `add` would write here
-  waxwing schedule show --kind cron --at 37    the same for cron, at a minute that is given
-  waxwing schedule show --json                 each file with its path
+  waxwing schedule show
+      what `add` would write here
+  waxwing schedule show --kind cron --at 37
+      the same for cron, at a minute that is given
+  waxwing schedule show --json
+      each file with its path
 
 Exit: 0 done, 2 usage, 3 configuration")]
     Show(Show),
@@ -37,8 +45,8 @@ Examples:
   waxwing schedule remove               for the machine, of every kind
   waxwing schedule remove --kind cron   only that one
 
-Exit: 0 done, or there was nothing; 2 only files of somebody else are there; 4 a command of the
-      system failed; 5 failed; 8 not allowed")]
+Exit: 0 done, or there was nothing; 2 only files of somebody else are there; 4 a
+      command of the system failed; 5 failed; 8 not allowed")]
     Remove(Remove),
 }
 

@@ -17,20 +17,28 @@ const LONGEST: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  waxwing simulate                                          the next year, if all goes well
-  waxwing simulate --outage internal=2027-01-10..+14d       the CA `internal` is down for two weeks
-  waxwing simulate --outage internal:slow=2027-01-10..+2d   it takes orders and does not finish them
-  waxwing simulate --outage internal:rejects=2027-01-10..2027-01-12   it refuses every name
-  waxwing simulate --outage dns=2027-01-10T08:00:00Z..+6h   the DNS provider takes no records
-  waxwing simulate --outage machine=2026-12-24..2027-01-06  this machine is off; `network`: offline
+  waxwing simulate
+      the next year, if all goes well
+  waxwing simulate --outage internal=2027-01-10..+14d
+      the CA `internal` is down for two weeks
+  waxwing simulate --outage internal:slow=2027-01-10..+2d
+      it takes orders and does not finish them
+  waxwing simulate --outage internal:rejects=2027-01-10..2027-01-12
+      it refuses every name
+  waxwing simulate --outage dns=2027-01-10T08:00:00Z..+6h
+      the DNS provider takes no records
+  waxwing simulate --outage machine=2026-12-24..2027-01-06
+      this machine is off; `network`: offline
   waxwing simulate --random-outages --seed 7 --for 2y --html timeline.html
-  waxwing simulate --fleet 500 --random-outages             500 certificates at the CAs of the first
+  waxwing simulate --fleet 500 --random-outages
+      500 certificates at the CAs of the first
 
-Days are those of UTC, and the last one counts whole. No network is used, and nothing is written but
-the file of --html.
+Days are those of UTC, and the last one counts whole. No network is used, and
+nothing is written but the file of --html.
 
-Exit: 0 all that is promised was kept; 1 a certificate ran out that could have been renewed, or a
-      limit of a CA was exceeded; 2 usage; 3 configuration; 5 or 8 the file could not be written")]
+Exit: 0 all that is promised was kept; 1 a certificate ran out that could have
+      been renewed, or a limit of a CA was exceeded; 2 usage; 3 configuration;
+      5 or 8 the file could not be written")]
 pub(crate) struct Simulate {
     /// When it begins: a day or a moment; without, now
     #[arg(long, value_name = "DATE|TIME", value_parser = from)]

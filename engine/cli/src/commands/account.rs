@@ -12,7 +12,8 @@ use waxwing_flow::terms;
 use waxwing_io::store::FileStore;
 
 use super::{ca, start};
-use crate::args::{Account, AccountVerb, Global};
+use crate::args::Global;
+use crate::args::account::{Account, AccountVerb};
 use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;

@@ -1,5 +1,6 @@
 //! `waxwing metrics`: the figures for Prometheus, and the file of them behind each run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use waxwing_core::name::CaName;
@@ -8,14 +9,14 @@ use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget;
 use waxwing_flow::history::Sighting;
-use waxwing_io::history::SqliteHistory;
+use waxwing_io::history::{FailedAttempts, SqliteHistory};
 use waxwing_io::outfile;
 
 use super::start;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::Loaded;
-use crate::render::metrics::{MetricsView, text};
+use crate::render::metrics::{FAILED_LATELY, MetricsView, text};
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
 use crate::survey::{Survey, survey};
@@ -90,11 +91,18 @@ pub(super) fn figures(
         tracing::warn!(cause = %error, "how many requests were sent could not be read");
         Vec::new()
     });
+    let failed = history.failed_since(now - FAILED_LATELY);
+    let failed: Option<Vec<FailedAttempts>> = failed
+        .inspect_err(|error| {
+            tracing::warn!(cause = %error, "how many attempts failed could not be read");
+        })
+        .ok();
     text(&MetricsView {
         status: StatusView {
             plan: &survey.plan,
             inventory: &survey.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),
+            failing: BTreeMap::new(),
             broken: &survey.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),
@@ -103,6 +111,8 @@ pub(super) fn figures(
         cas: &cas,
         requests: &requests,
         left: &left,
+        failed: failed.as_deref(),
         run,
+        now,
     })
 }

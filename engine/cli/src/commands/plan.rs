@@ -1,14 +1,16 @@
 //! `waxwing plan`: what the next run would do and why, without a network.
 
-use waxwing_core::plan::{Asker, Item};
+use waxwing_core::plan::{Asker, Item, LastFailure, Note};
 use waxwing_core::settings::CertificatesByName;
 
 use super::start;
+use super::status::failing;
 use crate::args::{Global, Plan};
 use crate::drift;
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::plan::{PlanView, render};
+use crate::render::status::Failing;
 use crate::render::terminal::Terminal;
 use crate::rights;
 use crate::survey::survey;
@@ -23,8 +25,26 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     start::say_if_missing(&store, terminal);
     let now = start::now();
-    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let mut survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
+    // What is noted of a certificate is its last failure; the history knows that of each installer.
+    let failing = failing(&history, &loaded.settings.certificates, &survey.inventory);
+    for item in &mut survey.plan.items {
+        let told = item.notes.iter().find_map(|note| match note {
+            Note::Failure(failure) => failure.plugin.clone(),
+            _ => None,
+        });
+        let others = failing.get(&item.name).into_iter().flatten();
+        let others = others.filter(|one| told.as_ref() != Some(&one.plugin));
+        let note = |one: &Failing| {
+            Note::Failure(LastFailure {
+                at: one.at,
+                plugin: Some(one.plugin.clone()),
+                causes: one.causes.clone(),
+            })
+        };
+        item.notes.extend(others.map(note));
+    }
     let known = survey.inventory.keys().cloned().collect();
     let only = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     for error in &survey.broken {

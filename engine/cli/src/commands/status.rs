@@ -1,19 +1,30 @@
 //! `waxwing status`: one line for each certificate, worst first, without a network.
 
 use super::check::unwritable;
-use super::{start, started};
+use super::{ca, start, started};
 use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
-use crate::render::status::{Around, Health, StatusView, health, render, render_one};
+use crate::render::status::{
+    Around, Failing, Health, SeenCa, StatusView, health, render, render_one,
+};
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
 use crate::wire;
 use std::collections::BTreeMap;
+use waxwing_core::ca::CaProfile;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
-use waxwing_core::settings::CertificatesByName;
+use waxwing_core::settings::{CertificateSettings, CertificatesByName};
+use waxwing_flow::certificate::InventoryEntry;
+use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
+use waxwing_flow::terms;
+use waxwing_io::history::{SqliteHistory, Wanted};
+
+/// Lines of the history in which the last try of each installer is looked for.
+const TRIES: u32 = 200;
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -28,15 +39,32 @@ pub(crate) fn run(
     let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
+    let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
+    let watched = ca::watched(&history, &profiles, &[], now);
+    // A line less is no reason to say nothing.
+    let watched = watched.unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "how the CAs are doing could not be read");
+        Vec::new()
+    });
+    let terms = terms::all(store.as_ref(), &loaded.settings).unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "the terms of the CAs could not be read");
+        Vec::new()
+    });
     let view = StatusView {
         plan: &survey.plan,
         inventory: &survey.inventory,
         certificates: CertificatesByName::new(&loaded.settings.certificates),
+        failing: failing(&history, &loaded.settings.certificates, &survey.inventory),
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
             started: Some(started::seen(&loaded.config)),
-            profiles: Around::checked(used.iter().filter_map(|ca| cas.get(ca))),
+            profiles: Around::checked(profiles.iter().copied()),
+            cas: watched
+                .into_iter()
+                .map(|one| SeenCa::of(one.ca, &one.health, now))
+                .collect(),
+            terms,
         },
     };
     let known = survey.inventory.keys().cloned().collect();
@@ -75,6 +103,58 @@ pub(crate) fn run(
     } else {
         Exit::Done
     })
+}
+
+/// The installers whose last try with the stored version failed. What an installer did since, another one
+/// does not hide.
+pub(super) fn failing(
+    history: &SqliteHistory,
+    certificates: &[CertificateSettings],
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> BTreeMap<CertificateName, Vec<Failing>> {
+    let mut found = BTreeMap::new();
+    for certificate in certificates {
+        let entry = inventory.get(&certificate.name);
+        let Some((entry, current)) = entry.and_then(|e| Some((e, e.current.as_ref()?))) else {
+            continue;
+        };
+        let has = |plugin: &PluginName| {
+            let mut marks = entry.installed.iter();
+            marks.any(|mark| mark.plugin == *plugin && mark.version == current.version)
+        };
+        let lacking: Vec<_> = certificate.install.iter().filter(|one| !has(one)).collect();
+        if lacking.is_empty() {
+            continue;
+        }
+        let records = history.records(&Wanted {
+            certificate: Some(&certificate.name),
+            since: current.origin.issued_at,
+            failed: false,
+            most: TRIES,
+        });
+        let records = records.unwrap_or_else(|error| {
+            tracing::warn!(certificate = %certificate.name, cause = %error,
+                "how its installers ended could not be read");
+            Vec::new()
+        });
+        let last_of = |plugin: &PluginName| {
+            let mut newest_first = records.iter();
+            let last = newest_first.find(|record| {
+                matches!(&record.what, Recorded::Deploy { target } if target == plugin.as_str())
+            })?;
+            let failed = last.failed.as_ref()?;
+            Some(Failing {
+                plugin: plugin.clone(),
+                at: last.ended,
+                causes: failed.causes.clone(),
+            })
+        };
+        let failing: Vec<Failing> = lacking.into_iter().filter_map(last_of).collect();
+        if !failing.is_empty() {
+            found.insert(certificate.name.clone(), failing);
+        }
+    }
+    found
 }
 
 /// How many messages were not delivered yet, and why; nothing if none waits.

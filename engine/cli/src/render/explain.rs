@@ -8,7 +8,7 @@ use waxwing_core::ca::choose::{FailBack, FailOver, Next, Standing};
 use waxwing_core::due::{self, Because, Due, Rules};
 use waxwing_core::name::{CaName, PluginName};
 use waxwing_core::plan::{Action, IssueReason, Item};
-use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::ladder::{Failed, GAP};
 use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
 use waxwing_flow::budget::Left;
@@ -272,8 +272,18 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         }
         if let Some(trouble) = &standing.trouble {
             let failures = usize::try_from(trouble.failures).unwrap_or(usize::MAX);
+            let all = view.failed.iter().filter(|one| one.ca == ca.name).count();
+            // The history shows all of them.
+            let more = match all.checked_sub(failures) {
+                None | Some(0) => String::new(),
+                Some(_) => format!(
+                    " ({all} since it was last issued; trouble of this machine does not count here, nor \
+                     what lies before {} without a try)",
+                    stretch(GAP)
+                ),
+            };
             said.push(format!(
-                "failed {} in a row since {}",
+                "failed {} in a row since {}{more}",
                 count(failures, "time"),
                 context.moment(trouble.first)
             ));

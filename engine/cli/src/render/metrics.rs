@@ -4,15 +4,27 @@
 //! are gauges but the requests to each CA, which the history counts over all processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use prometheus::{Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
+use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget::Left;
 use waxwing_flow::history::{Past, Sighting};
+use waxwing_io::history::FailedAttempts;
 
 use super::status::{Health, StatusView, served_at};
+
+/// How far back failed attempts are counted by class: [`FAILED_HELP`] says it, too.
+///
+/// The history is pruned by age and its ladder begins anew with each certificate, so that no number in it
+/// only grows. One of a fixed time is the same from whichever process it comes.
+pub(crate) const FAILED_LATELY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const FAILED_HELP: &str =
+    "Attempts at the CA that failed in the last 24 hours, by what can be done about it.";
 
 /// What the figures are made from.
 #[derive(Debug)]
@@ -27,8 +39,12 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) requests: &'a [(CaName, u64)],
     /// What is left of limits for the whole account.
     pub(crate) left: &'a [Left],
+    /// Attempts that failed within [`FAILED_LATELY`]; none if that is not known.
+    pub(crate) failed: Option<&'a [FailedAttempts]>,
     /// When the last run ended, and whether all was well; none where only somebody asks.
     pub(crate) run: Option<(Timestamp, bool)>,
+    /// When the figures are made.
+    pub(crate) now: Timestamp,
 }
 
 /// The text, or why there is none.
@@ -97,9 +113,29 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
         let label = [left.ca.as_str(), left.kind.as_str()];
         rest.with_label_values(&label).set(f64::from(left.left));
     }
+    failed(view, &board)?;
     let mut bytes = Vec::new();
     TextEncoder::new().encode(&board.0.gather(), &mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// How often each CA has failed lately. Nothing is a figure as well, so that a rule sees it end.
+fn failed(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus::Error> {
+    let Some(failed) = view.failed else {
+        return Ok(());
+    };
+    let figure = board.gauge("failed_attempts", FAILED_HELP, &["ca", "class"])?;
+    let classes = FailureClass::ALL.map(FailureClass::as_str);
+    for (ca, _) in view.cas {
+        for class in classes.into_iter().chain([FailedAttempts::OFFLINE]) {
+            figure.with_label_values(&[ca.as_str(), class]).set(0.0);
+        }
+    }
+    for one in failed {
+        let label = [one.ca.as_str(), one.class.as_str()];
+        figure.with_label_values(&label).set(one.times as f64);
+    }
+    Ok(())
 }
 
 /// The figures of each certificate.
@@ -118,7 +154,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     )?;
     let next = board.gauge(
         "certificate_next_attempt_timestamp_seconds",
-        "When the next renewal or retry is due; 0 for one that nothing will renew.",
+        "When the next renewal or retry is due, now for one that the next run issues; 0 for one that nothing will renew.",
         name,
     )?;
     let failures = board.gauge(
@@ -152,7 +188,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
             .with_label_values(&[certificate])
             .set(flag(health == Health::NeedsPerson));
         next.with_label_values(&[certificate])
-            .set(next_attempt(item));
+            .set(next_attempt(item, view.now));
         let failed = view
             .pasts
             .get(&item.name)
@@ -193,7 +229,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     Ok(())
 }
 
-fn next_attempt(item: &Item) -> f64 {
+fn next_attempt(item: &Item, now: Timestamp) -> f64 {
     let hold = item.hold.as_ref();
     let at = match &item.action {
         Action::Gone { .. } => None,
@@ -201,7 +237,7 @@ fn next_attempt(item: &Item) -> f64 {
             Some(item.moment.map_or(due.at, |moment| moment.at))
         }
         Action::Renew { due, .. } => hold.map_or(Some(due.at), |hold| hold.until()),
-        Action::Issue(_) => hold.and_then(|hold| hold.until()),
+        Action::Issue(_) => hold.map_or(Some(now), |hold| hold.until()),
     };
     at.map_or(0.0, seconds)
 }

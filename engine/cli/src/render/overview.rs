@@ -7,10 +7,10 @@ use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::history::Record;
 
-use super::ca::health::{DAYS, Watched, percent, spark};
+use super::ca::health::{self, DAYS, Watched, spark};
 use super::history;
 use super::html::{Html, class, escaped};
-use super::page::{Context, Ink, count};
+use super::page::{Context, count};
 use super::status::{self, Health, StatusView};
 use super::time::took;
 
@@ -150,24 +150,21 @@ fn certificates(
             html.element("td", &cell);
         }
         html.raw("</tr>\n");
-        if let Some(causes) = last.and_then(causes) {
+        let failures = status::failures(&view.status, item);
+        let several = failures.len() > 1;
+        for (who, causes) in failures {
             html.raw(&format!(
                 "<tr><td></td><td colspan=\"{}\">",
                 heads.len().saturating_sub(1)
             ));
+            if let Some(who) = who.filter(|_| several) {
+                html.text(&format!("{who}: "));
+            }
             chain(causes, html);
             html.raw("</td></tr>\n");
         }
     }
     html.raw("</tbody></table></div>\n");
-}
-
-fn causes(last: &waxwing_flow::certificate::LastAttempt) -> Option<&[String]> {
-    use waxwing_flow::certificate::AttemptResult::{Failed, Installed, NotInstalled, Renewed};
-    match &last.result {
-        Failed { causes, .. } | NotInstalled { causes, .. } => Some(causes),
-        Renewed | Installed => None,
-    }
 }
 
 /// The innermost cause, and the whole chain for whoever opens it.
@@ -347,16 +344,12 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
     );
     for one in view.watched {
         let health = &one.health;
-        let (ink, now) = match (&health.last, health.down_since) {
-            (None, _) => (Ink::Quiet, "not looked at".to_owned()),
-            (Some(_), Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
-            (Some(last), None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
-        };
+        let (ink, now) = health::now(health, context);
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         html.raw("<tr>")
             .element("th scope=\"row\"", one.ca.as_str());
         html.element(&format!("td class=\"keep {}\"", class(ink)), &now);
-        html.element("td class=\"n\"", &or_none(health.up.map(percent)));
+        html.element("td class=\"n\"", &or_none(health::up(health)));
         html.element("td class=\"keep\"", &spark(&health.parts));
         html.element("td class=\"n\"", &or_none(health.median.map(took)));
         html.raw("<td>");

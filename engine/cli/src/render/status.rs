@@ -1,7 +1,6 @@
 //! What `status` says: one line for each certificate, worst first, then what a person has to know.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use waxwing_core::due::Urgency;
 use waxwing_core::name::{CertificateName, PluginName};
@@ -17,9 +16,12 @@ use super::table::{Align, Cell, Table};
 
 mod around;
 mod served;
+mod trouble;
 
-pub(crate) use around::{Around, Started, When};
+pub(crate) use around::{Around, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
+pub(crate) use trouble::Failing;
+pub(super) use trouble::failures;
 
 /// The column that is folded where a name is long.
 const NAME: usize = 1;
@@ -38,6 +40,8 @@ pub(crate) struct StatusView<'a> {
     pub(crate) inventory: &'a BTreeMap<CertificateName, InventoryEntry>,
     /// The configured certificates.
     pub(crate) certificates: CertificatesByName<'a>,
+    /// Installers that failed with what is stored, as the history knows them.
+    pub(crate) failing: BTreeMap<CertificateName, Vec<Failing>>,
     /// What cannot be read.
     pub(crate) broken: &'a [StoreError],
     /// The version of this program.
@@ -169,11 +173,7 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
     if !ranked.is_empty() {
         table(view, &ranked, context, &mut page);
     }
-    for (health, item) in &ranked {
-        if matches!(health, Health::NeedsPerson | Health::Watch) || has_debts(item) {
-            troubles(view, item, context, &mut page);
-        }
-    }
+    trouble::all(view, &ranked, context, &mut page);
     for error in view.broken {
         page.line(
             &Line::indented(0)
@@ -185,6 +185,13 @@ pub(crate) fn render(view: &StatusView<'_>, context: &Context) -> String {
         if let Some(hint) = &error.hint {
             page.hint(2, hint);
         }
+    }
+    for (text, hint) in around::terms(view) {
+        page.line(&Line::indented(0).ink(Ink::Warn, text));
+        page.hint(2, &hint);
+    }
+    if let Some(cas) = around::cas(view, context) {
+        page.line(&Line::indented(0).hang_here().ink(Ink::Quiet, cas));
     }
     let last = around::line(view, context);
     page.line(&Line::indented(0).hang_here().ink(Ink::Quiet, last));
@@ -375,98 +382,6 @@ pub(super) fn stranded(name: &CertificateName) -> String {
     )
 }
 
-/// Why a certificate is not as it should be, and what to do.
-fn troubles(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
-    for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
-        let text = format!("{}: {}", item.name, seen.to_text(context));
-        page.line(&Line::indented(0).ink(Ink::Bad, text));
-    }
-    let mut notes = item.notes.iter();
-    if let Some(Note::ToRevoke { version }) =
-        notes.find(|note| matches!(note, Note::ToRevoke { .. }))
-    {
-        let (why, hint) = match &item.action {
-            Action::Gone { .. } => (
-                "and no run does that for what is not in the configuration any more",
-                stranded(&item.name),
-            ),
-            _ => (
-                "behind the one that takes its place",
-                format!("`waxwing revoke {} --replace` goes on with it", item.name),
-            ),
-        };
-        let text = format!(
-            "{}: version {version} is still to be revoked, {why}",
-            item.name
-        );
-        page.line(&Line::indented(0).ink(Ink::Warn, text));
-        page.hint(2, &hint);
-    }
-    let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
-    if !orders && item.notes.contains(&Note::Unfinished) {
-        let text = format!(
-            "{}: what an earlier run has left at the DNS provider may still be there",
-            item.name
-        );
-        page.line(&Line::indented(0).ink(Ink::Warn, text));
-        page.hint(
-            2,
-            "`waxwing renew` tries to remove it, and says why if it cannot",
-        );
-    }
-    // What failed when it was still configured is nobody's trouble any more.
-    if matches!(item.action, Action::Gone { .. }) {
-        return;
-    }
-    let entry = view.inventory.get(&item.name);
-    let last = entry.and_then(|entry| entry.last.as_ref());
-    let (who, causes) = match last.map(|last| &last.result) {
-        Some(AttemptResult::Failed { causes, .. }) => (None, causes),
-        Some(AttemptResult::NotInstalled { plugin, causes }) => (Some(plugin), causes),
-        _ => {
-            let current = entry.and_then(|entry| entry.current.as_ref());
-            if matches!(item.action, Action::Issue(IssueReason::Revoked))
-                && entry.is_some_and(is_in_use)
-            {
-                let text = format!("{}: revoked, and still installed", item.name);
-                page.line(&Line::indented(0).ink(Ink::Bad, text));
-                page.hint(2, &format!("waxwing renew {}", item.name));
-                return;
-            }
-            if let Some(current) = current.filter(|current| current.origin.fallback) {
-                let line = format!(
-                    "{}: issued by the fallback {}",
-                    item.name, current.origin.ca
-                );
-                page.plain(0, line);
-            }
-            return;
-        }
-    };
-    let mut head = format!("{}: ", item.name);
-    if let Some(who) = who.filter(|who| {
-        !causes
-            .first()
-            .is_some_and(|first| first.contains(who.as_str()))
-    }) {
-        // A String takes every text.
-        let _fits = write!(head, "{who}: ");
-    }
-    head.push_str(
-        causes
-            .first()
-            .map_or("failed without saying why", String::as_str),
-    );
-    page.line(&Line::indented(0).ink(Ink::Bad, head));
-    for cause in causes.iter().skip(1) {
-        page.plain(2, cause);
-    }
-    page.hint(
-        2,
-        &format!("when that is mended: waxwing renew {}", item.name),
-    );
-}
-
 /// The whole text about one certificate.
 pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) -> String {
     let mut page = Page::new(context);
@@ -573,7 +488,7 @@ pub(crate) fn render_one(view: &StatusView<'_>, item: &Item, context: &Context) 
         );
     }
     table.lines().iter().for_each(|line| page.line(line));
-    troubles(view, item, context, &mut page);
+    trouble::one(view, item, &[], context, &mut page);
     page.finish()
 }
 

@@ -1,6 +1,7 @@
 mod budgets;
 mod cas;
 mod revocations;
+mod waits;
 
 use std::time::Duration;
 
@@ -302,36 +303,6 @@ fn a_failing_renewal_is_told_once_for_each_step_until_it_is_good_again() {
     assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
     assert_eq!(machine.run(122.0, &idle()), [""; 0]);
     assert_eq!(machine.told, []);
-}
-
-/// The CA asks for patience between two failures: that is no success.
-#[test]
-fn a_wait_for_the_ca_ends_no_failure() {
-    let mut machine = Machine::new();
-    let mut at = |failures, class, day: f64| {
-        machine.fail(failures, class);
-        machine.run(day, &idle())
-    };
-    assert_eq!(at(1, "transient", 56.0), ["failed began"]);
-    assert_eq!(at(2, "rate-limited", 56.1), [""; 0]);
-    assert_eq!(at(2, "transient", 56.2), [""; 0]);
-    assert_eq!(at(3, "transient", 57.0), ["failed worse"]);
-}
-
-/// The clock was ahead for some runs, and all of them failed.
-#[test]
-fn what_failed_in_the_future_is_over_and_hides_nothing() {
-    let mut machine = Machine::new();
-    let mut at = |failures, failed: f64, day: f64| {
-        machine.failed_at = Some(start() + DAY.mul_f64(failed));
-        machine.fail(failures, "transient");
-        machine.run(day, &idle())
-    };
-    assert_eq!(at(3, 156.0, 156.0), ["failed began", "expiry-near began"]);
-    assert_eq!(at(3, 156.0, 56.0), ["failed over"]);
-    assert_eq!(at(1, 56.1, 56.1), ["failed began"]);
-    // It was told that it has run out, and is told again that it will.
-    assert_eq!(at(4, 61.0, 61.0), ["failed worse", "expiry-near began"]);
 }
 
 /// Names that were wrong, weeks ago, and taken out again; then the CA is down.

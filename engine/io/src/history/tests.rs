@@ -9,6 +9,7 @@ use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
 
 use super::*;
 
+mod failures;
 mod older;
 mod revocations;
 mod unasked;

@@ -40,7 +40,7 @@ pub(super) fn run(
     let at = start::now();
     let watched = watched(&history, &profiles, &looks, at)?;
     if terminal.json {
-        terminal.print(&Document::new("ca health", at, json(&watched)).to_text());
+        terminal.print(&Document::new("ca health", at, json(&watched, at)).to_text());
     } else {
         terminal.print(&render(&watched, &terminal.context(at)));
     }

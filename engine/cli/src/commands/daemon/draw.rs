@@ -8,6 +8,7 @@ use waxwing_flow::ports::StoreError;
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 
+use crate::commands::status::failing;
 use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
@@ -53,6 +54,7 @@ pub(super) fn draw(
             plan: &seen.plan,
             inventory: &seen.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),
+            failing: failing(history, &loaded.settings.certificates, &seen.inventory),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

@@ -1,12 +1,15 @@
 //! How the CAs have answered: a line for each, with a sign for each day.
 
+use std::time::Duration;
+
 use serde_json::{Value, json as value};
 use waxwing_core::name::CaName;
+use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{Health, Look, Part};
 
 use crate::render::page::{Context, Ink, Line, Page, count};
 use crate::render::table::{Align, Cell, Table};
-use crate::render::time::took;
+use crate::render::time::{stretch, took};
 
 /// Days that are shown.
 pub(crate) const DAYS: u32 = 30;
@@ -32,7 +35,7 @@ pub(crate) struct Watched<'a> {
 /// For people.
 pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
     let mut page = Page::new(context);
-    page.line(&verdict(watched));
+    page.line(&verdict(watched, context));
     if watched.iter().all(|one| one.health.last.is_none()) {
         page.hint(2, "waxwing ca health --now");
         return page.finish();
@@ -50,16 +53,11 @@ pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
     table.row(heads.map(|head| Cell::of(Ink::Quiet, head)).into());
     for one in watched {
         let health = &one.health;
-        let (ink, now) = match (&health.last, health.down_since) {
-            (None, _) => (Ink::Quiet, "not looked at".to_owned()),
-            (Some(_), Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
-            (Some(last), None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
-        };
-        let up = health.up.map(percent);
+        let (ink, now) = now(health, context);
         table.row(vec![
             Cell::of(Ink::Strong, one.ca.as_str()),
             Cell::of(ink, now),
-            Cell::plain(up.unwrap_or_else(|| "-".to_owned())),
+            Cell::plain(up(health).unwrap_or_else(|| "-".to_owned())),
             Cell::plain(spark(&health.parts)),
             Cell::plain(health.median.map_or_else(|| "-".to_owned(), took)),
         ]);
@@ -69,20 +67,59 @@ pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
     for one in watched {
         troubles(one, context, &mut page);
     }
+    if watched
+        .iter()
+        .any(|one| !one.health.is_current(context.now))
+    {
+        page.hint(2, "waxwing ca health --now");
+    }
     page.finish()
 }
 
-fn verdict(watched: &[Watched<'_>]) -> Line {
+/// How a CA is doing now, as far as that is known. A look that is old says how it was then.
+pub(in crate::render) fn now(health: &Health, context: &Context) -> (Ink, String) {
+    let Some(last) = &health.last else {
+        return (Ink::Quiet, "not looked at".to_owned());
+    };
+    match (health.is_current(context.now), health.down_since) {
+        (true, Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
+        (true, None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
+        (false, Some(_)) => (
+            Ink::Warn,
+            format!("did not answer {}", context.relative(last.at)),
+        ),
+        (false, None) => (
+            Ink::Quiet,
+            format!("answered {}", context.relative(last.at)),
+        ),
+    }
+}
+
+/// The part of the time in which it answered, and of how much time that is known if it is not nearly all.
+pub(in crate::render) fn up(health: &Health) -> Option<String> {
+    let part = percent(health.up?);
+    let nearly_all = Duration::from_secs(u64::from(DAYS) * 24 * 60 * 60).mul_f64(0.95);
+    Some(if health.known >= nearly_all {
+        part
+    } else {
+        format!("{part} of {}", stretch(health.known))
+    })
+}
+
+fn verdict(watched: &[Watched<'_>], context: &Context) -> Line {
     let all = count(watched.len(), "CA");
-    let down: Vec<&str> = watched
+    let names = |current: bool| {
+        let down = watched.iter().filter(|one| one.health.down_since.is_some());
+        let of_then = down.filter(|one| one.health.is_current(context.now) == current);
+        of_then.map(|one| one.ca.as_str()).collect::<Vec<&str>>()
+    };
+    let (down, was_down) = (names(true), names(false));
+    let seen = watched.iter().filter_map(|one| one.health.last.as_ref());
+    let last_look = seen.map(|last| last.at).max();
+    let current = watched
         .iter()
-        .filter(|one| one.health.down_since.is_some())
-        .map(|one| one.ca.as_str())
-        .collect();
-    let unseen = watched
-        .iter()
-        .filter(|one| one.health.last.is_none())
-        .count();
+        .filter(|one| one.health.is_current(context.now));
+    let unknown = watched.len() - current.count();
     if !down.is_empty() {
         let does = if down.len() == 1 { "does" } else { "do" };
         return Line::indented(0).ink(
@@ -94,21 +131,37 @@ fn verdict(watched: &[Watched<'_>]) -> Line {
             ),
         );
     }
-    match (watched.len(), unseen) {
-        (all_of_them, unseen) if unseen == all_of_them => {
-            Line::indented(0).text(format!("{all} in use, nobody has looked yet"))
+    if !was_down.is_empty() {
+        let text = format!(
+            "{} of {all} in use did not answer when somebody looked last: {}",
+            was_down.len(),
+            was_down.join(", ")
+        );
+        return Line::indented(0).ink(Ink::Warn, text);
+    }
+    match (watched.len(), unknown) {
+        (all_of_them, unknown) if unknown == all_of_them => {
+            Line::indented(0).text(match last_look {
+                None => format!("{all} in use, nobody has looked yet"),
+                Some(at) => format!(
+                    "{all} in use, nobody has looked since {}",
+                    context.moment(at)
+                ),
+            })
         }
         (1, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, it answers")),
         (_, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, all answer")),
-        (_, unseen) => Line::indented(0).ink(
+        (_, unknown) => Line::indented(0).ink(
             Ink::Good,
-            format!("{all} in use, none is down; at {unseen} nobody has looked yet"),
+            format!(
+                "{all} in use, none is known to be down; at {unknown} nobody has looked lately"
+            ),
         ),
     }
 }
 
 /// `99.2 %`, and 100 only if it is all.
-pub(in crate::render) fn percent(part: f64) -> String {
+fn percent(part: f64) -> String {
     let tenths = (part * 1000.0).floor() / 10.0;
     if tenths >= 100.0 {
         "100 %".to_owned()
@@ -163,7 +216,7 @@ fn troubles(one: &Watched<'_>, context: &Context, page: &mut Page<'_>) {
 }
 
 /// For machines.
-pub(crate) fn json(watched: &[Watched<'_>]) -> Value {
+pub(crate) fn json(watched: &[Watched<'_>], now: Timestamp) -> Value {
     let one = |one: &Watched<'_>| {
         let health = &one.health;
         let last = health.last.as_ref();
@@ -188,6 +241,8 @@ pub(crate) fn json(watched: &[Watched<'_>]) -> Value {
             })),
             "down_since": health.down_since.map(|at| at.to_string()),
             "up": health.up,
+            "known_ms": ms(health.known),
+            "is_current": health.is_current(now),
             "median_ms": health.median.map(ms),
             "trouble": health.trouble.as_ref().map(|(window, cause)| value!({
                 "from": window.start.to_string(),
@@ -212,8 +267,6 @@ pub(crate) fn json(watched: &[Watched<'_>]) -> Value {
 
 #[cfg(test)]
 pub(in crate::render) mod tests {
-    use std::time::Duration;
-
     use waxwing_core::time::Window;
     use waxwing_flow::history::Sighting;
     use waxwing_flow::monitor::{Change, health};
@@ -282,9 +335,17 @@ pub(in crate::render) mod tests {
         golden("ca-health.txt", |context| render(&all, context));
         golden_json(
             "ca-health.json",
-            &Document::new("ca health", at(0), json(&all[1..3])).to_text(),
+            &Document::new("ca health", at(0), json(&all[1..3], at(0))).to_text(),
         );
         golden("ca-health-good.txt", |context| render(&all[..1], context));
         golden("ca-health-none.txt", |context| render(&all[3..], context));
+        let old = [
+            watched("first", &[(100, Ok(90)), (76, Ok(90))], None),
+            watched("second", &[(90, Ok(90)), (80, Err(refused))], None),
+        ];
+        golden("ca-health-old.txt", |context| {
+            let [alone, both] = [&old[..1], &old[..]].map(|some| render(some, context));
+            format!("{alone}\n{both}")
+        });
     }
 }

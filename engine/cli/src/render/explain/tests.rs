@@ -169,16 +169,17 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
             failures: 3,
         }),
     );
-    let failed = [Failed {
+    // Four while this machine was offline, then three of the CA's.
+    let failed = [-90_000, -86_400, -80_000, -70_000, -7_200, -3_600, -600].map(|ago| Failed {
         ca: ca("first"),
-        at: at(-600),
+        at: at(ago),
         rejected: false,
         firm: false,
         rehearsed: false,
-        theirs: true,
-        local: false,
+        theirs: ago >= -7_200,
+        local: ago < -7_200,
         until: None,
-    }];
+    });
     let mut cas = cas();
     cas[0].standing = Standing {
         trouble: Some(Trouble {

@@ -1,11 +1,15 @@
 //! The last line of `status`: what starts the runs, this program, and how old is what it knows.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::civil::Date;
 use waxwing_core::ca::CaProfile;
-use waxwing_core::time::Timestamp;
+use waxwing_core::name::CaName;
+use waxwing_core::time::{Timestamp, Window};
 use waxwing_core::timer::Moment;
+use waxwing_flow::monitor::Health;
+use waxwing_flow::terms::NewTerms;
 
 use super::StatusView;
 use crate::render::page::Context;
@@ -17,6 +21,47 @@ pub(crate) struct Around {
     pub(crate) started: Option<Vec<Started>>,
     /// When what is known of the CAs in use was checked last; of several the earliest.
     pub(crate) profiles: Option<Date>,
+    /// The CAs in use, as far as somebody has looked.
+    pub(crate) cas: Vec<SeenCa>,
+    /// Terms that are not those that were agreed to.
+    pub(crate) terms: Vec<NewTerms>,
+}
+
+/// How a CA in use is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SeenCa {
+    /// Which.
+    pub(crate) ca: CaName,
+    /// What is known of now.
+    pub(crate) now: CaNow,
+    /// The last time in which it did not answer.
+    pub(crate) was_down: Option<Window>,
+}
+
+/// What is known of a CA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CaNow {
+    /// It answers.
+    Up,
+    /// It has not answered since then.
+    Down(Timestamp),
+    /// Nobody has looked lately.
+    Unknown,
+}
+
+impl SeenCa {
+    /// What many looks at it say.
+    pub(crate) fn of(ca: CaName, health: &Health, now: Timestamp) -> Self {
+        Self {
+            ca,
+            now: match (health.is_current(now), health.down_since) {
+                (false, _) => CaNow::Unknown,
+                (true, Some(since)) => CaNow::Down(since),
+                (true, None) => CaNow::Up,
+            },
+            was_down: health.trouble.as_ref().map(|(window, _)| *window),
+        }
+    }
 }
 
 /// Something that starts the runs by itself.
@@ -47,6 +92,54 @@ impl Around {
         let dates = profiles.filter_map(|profile| profile.notes.get("checked")?.parse().ok());
         dates.min()
     }
+}
+
+/// So long a CA that was down is told of.
+const LATELY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How the CAs in use are doing; none if nobody has looked lately.
+pub(super) fn cas(view: &StatusView<'_>, context: &Context) -> Option<String> {
+    let cas = &view.around.cas;
+    let known = cas.iter().filter(|one| one.now != CaNow::Unknown).count();
+    if known == 0 {
+        return None;
+    }
+    let mut said = Vec::new();
+    if cas.iter().all(|one| one.now == CaNow::Up) {
+        said.push("all up".to_owned());
+    }
+    for one in cas {
+        let lately = |window: &Window| context.now.since(window.end) <= LATELY;
+        match (one.now, one.was_down.filter(lately)) {
+            (CaNow::Down(since), _) => {
+                said.push(format!("{} down since {}", one.ca, context.moment(since)));
+            }
+            (CaNow::Up, Some(window)) => said.push(format!(
+                "{} was down from {} until {}",
+                one.ca,
+                context.moment(window.start),
+                context.moment(window.end)
+            )),
+            (CaNow::Up | CaNow::Unknown, _) => {}
+        }
+    }
+    if known < cas.len() {
+        let unknown = cas.len() - known;
+        said.push(format!("at {unknown} nobody has looked lately"));
+    }
+    Some(format!("CAs: {}.", said.join("; ")))
+}
+
+/// Terms that wait for a person: a line for each CA.
+pub(super) fn terms(view: &StatusView<'_>) -> impl Iterator<Item = (String, String)> {
+    view.around.terms.iter().map(|new| {
+        let ca = &new.ca;
+        let text = format!("{ca} has new terms: {}", new.now);
+        (
+            text,
+            format!("when you have read them: waxwing account agree {ca}"),
+        )
+    })
 }
 
 /// The last line: what starts the runs, this program, and how old is what it knows.

@@ -1,3 +1,5 @@
+mod alike;
+mod figures;
 mod last_line;
 
 use std::time::Duration;
@@ -225,6 +227,7 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&[]),
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -286,6 +289,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
+        failing: BTreeMap::new(),
         broken: &broken,
         version: "0.0.0",
         around: Around {
@@ -295,6 +299,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
                 last: Some(at(-180)),
             }]),
             profiles: Some(jiff::civil::date(2026, 11, 1)),
+            ..Around::default()
         },
     };
     golden_at("status.txt", &[120, 100, 80, 60], |context| {
@@ -350,6 +355,7 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -382,6 +388,7 @@ fn when_all_is_well_the_first_line_says_so() {
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -405,71 +412,13 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
+        failing: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
     };
     golden_at("status-long.txt", &[120, 80, 60], |context| {
         render(&view, context)
-    });
-}
-
-#[test]
-fn the_figures_say_the_same_as_the_table() {
-    use super::super::metrics::{MetricsView, text};
-    use waxwing_flow::history::Sighting;
-    let mut mail = entry("mail", "first", 90, AttemptResult::Renewed);
-    mail.served = vec![ServedMark {
-        place: "mail.example:443".to_owned(),
-        at: at(-600),
-        seen: Ok(ServedLeaf {
-            sha256: "0d7a41".to_owned(),
-            not_after: None,
-        }),
-    }];
-    let inventory: BTreeMap<_, _> = [mail, entry("late", "second", -2, failed("transient"))]
-        .map(|e| (e.certificate.clone(), e))
-        .into();
-    let plan = Plan {
-        items: vec![
-            item("mail", keep()),
-            item("late", renew(Urgency::Expired, -2)),
-            item("new", Action::Issue(IssueReason::Never)),
-            item("old", Action::Gone { not_after: None }),
-        ],
-    };
-    let mut certificates = ["mail", "late", "new"].map(|name| settings(name, &["web"]));
-    certificates[0].served_at = vec![ServedAt::parse("mail.example:443").expect("a place")];
-    let sighting = |name: &str, result: Result<u64, &str>| {
-        let sighting = Sighting {
-            ca: ca(name),
-            at: at(-60),
-            result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
-        };
-        (ca(name), Some(sighting))
-    };
-    let cas = [
-        sighting("first", Ok(240)),
-        sighting("second", Err("refused")),
-        (ca("third"), None),
-    ];
-    let view = MetricsView {
-        status: StatusView {
-            plan: &plan,
-            inventory: &inventory,
-            certificates: CertificatesByName::new(&certificates),
-            broken: &[],
-            version: "0.0.0",
-            around: Around::default(),
-        },
-        pasts: &BTreeMap::new(),
-        cas: &cas,
-        requests: &[(ca("first"), 1_204), (ca("second"), 17)],
-        left: &[],
-        run: Some((at(0), false)),
-    };
-    golden_at("metrics.prom", &[80], |_context| {
-        text(&view).expect("figures")
     });
 }
 
@@ -540,6 +489,7 @@ fn a_page_for_a_browser_says_the_same() {
                 plan: &plan,
                 inventory: &inventory,
                 certificates: CertificatesByName::new(&certificates),
+                failing: BTreeMap::new(),
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
                 around: Around::default(),

@@ -42,9 +42,14 @@ fn the_last_line_says_what_starts_the_runs() {
             plan: &Plan { items: Vec::new() },
             inventory: &BTreeMap::new(),
             certificates: CertificatesByName::new(&[]),
+            failing: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
-            around: Around { started, profiles },
+            around: Around {
+                started,
+                profiles,
+                ..Around::default()
+            },
         };
         assert_eq!(around::line(&view, &context), want);
     }
@@ -60,4 +65,63 @@ fn the_oldest_of_the_profiles_counts() {
     let oldest = Around::checked(profiles.iter());
     assert_eq!(oldest, Some(jiff::civil::date(2026, 10, 9)));
     assert_eq!(Around::checked(profiles[2..].iter()), None);
+}
+
+#[test]
+fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
+    use waxwing_core::time::Window;
+    use waxwing_flow::terms::NewTerms;
+
+    use super::super::around::CaNow;
+
+    let seen = |name: &str, now, was_down: Option<(i64, i64)>| SeenCa {
+        ca: ca(name),
+        now,
+        was_down: was_down.map(|(start, end)| Window {
+            start: at(start),
+            end: at(end),
+        }),
+    };
+    let hours = |hours: i64| -3_600 * hours;
+    let check = |cas: &[SeenCa], want: Option<&str>| {
+        let plan = Plan { items: Vec::new() };
+        let view = StatusView {
+            plan: &plan,
+            inventory: &BTreeMap::new(),
+            certificates: CertificatesByName::new(&[]),
+            failing: BTreeMap::new(),
+            broken: &[],
+            version: "0.0.0",
+            around: Around {
+                cas: cas.to_vec(),
+                terms: vec![NewTerms {
+                    ca: ca("first"),
+                    directory: "https://first.example/directory".to_owned(),
+                    agreed: ("https://first.example/v1".to_owned(), at(0)),
+                    now: "https://first.example/v2".to_owned(),
+                }],
+                ..Around::default()
+            },
+        };
+        let text = render(&view, &context(120, false));
+        let found = text.lines().find(|line| line.starts_with("CAs: "));
+        assert_eq!(found, want, "{text}");
+        let terms = "first has new terms: https://first.example/v2\n  hint: when you have read them: \
+                     waxwing account agree first\n";
+        assert!(text.contains(terms), "{text}");
+    };
+    check(&[], None);
+    check(&[seen("first", CaNow::Unknown, None)], None);
+    let up = seen("first", CaNow::Up, Some((hours(60), hours(50))));
+    check(std::slice::from_ref(&up), Some("CAs: all up."));
+    let was_down = seen("second", CaNow::Up, Some((hours(20), hours(13))));
+    check(
+        &[up.clone(), was_down],
+        Some("CAs: all up; second was down from Mon 23 Nov 02:40 until Mon 23 Nov 09:40."),
+    );
+    let down = seen("second", CaNow::Down(at(hours(3))), Some((hours(3), 0)));
+    check(
+        &[up, down, seen("third", CaNow::Unknown, None)],
+        Some("CAs: second down since Mon 23 Nov 19:40; at 1 nobody has looked lately."),
+    );
 }

@@ -1,0 +1,60 @@
+//! What several failures have in common, and what one certificate has several of.
+
+use super::*;
+
+#[test]
+fn every_installer_that_failed_is_named_and_a_common_reason_is_said_once() {
+    let causes = |why: &str| vec!["the test failed".to_owned(), why.to_owned()];
+    let mut blog = entry(
+        "blog",
+        "first",
+        90,
+        AttemptResult::NotInstalled {
+            plugin: plugin("proxy"),
+            causes: causes("exit code 3"),
+        },
+    );
+    blog.installed = vec![mark(plugin("web"), 6)];
+    let many: Vec<String> = (1..=50).map(|nth| format!("c{nth:02}")).collect();
+    let mut inventory = BTreeMap::from([(name("blog"), blog)]);
+    inventory.extend(many.iter().map(|one| {
+        let entry = entry(one, "first", 20, failed("misconfigured"));
+        (entry.certificate.clone(), entry)
+    }));
+    let due_of = Action::Install {
+        due: due(days(53)),
+        not_after: days(90),
+    };
+    let mut items = vec![item("blog", due_of)];
+    items.extend(many.iter().map(|one| item(one, renew(Urgency::Due, 20))));
+    let plan = Plan { items };
+    let failing = |plugin_name: &str, why| Failing {
+        plugin: plugin(plugin_name),
+        at: at(-3_500),
+        causes: causes(why),
+    };
+    let configured = [settings("blog", &["web", "proxy"])];
+    let view = StatusView {
+        plan: &plan,
+        inventory: &inventory,
+        certificates: CertificatesByName::new(&configured),
+        failing: BTreeMap::from([(
+            name("blog"),
+            vec![
+                failing("web", "exit code 1"),
+                failing("proxy", "exit code 3"),
+            ],
+        )]),
+        broken: &[],
+        version: "0.0.0",
+        around: Around::default(),
+    };
+    golden("status-alike.txt", |context| {
+        let all = render(&view, context);
+        let below = all.lines().filter(|line| !line.contains("20 d"));
+        below.collect::<Vec<_>>().join("\n") + "\n"
+    });
+    golden("status-two-installers.txt", |context| {
+        render_one(&view, &plan.items[0], context)
+    });
+}
