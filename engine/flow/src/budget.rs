@@ -144,27 +144,45 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
 /// Longest time for which a CA is left alone because it asked for it; see the same of the ladder.
 const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Keeps until when a staging has asked not to be asked for a certificate: a budget with nothing in it
-/// until then. A rehearsal is no attempt, so no ladder keeps it.
+/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
+const SKEW: Duration = Duration::from_secs(10 * 60);
+
+/// What is kept of a wait that somebody asked for: when, and for how many seconds.
+fn asked_at(now: Timestamp, until: Timestamp) -> Bucket {
+    Bucket {
+        level: until.since(now).min(LONGEST_ASKED).as_secs_f64(),
+        at: now,
+    }
+}
+
+/// Until when it lasts; none if it is over. One that was asked for in the future was noted by a clock that
+/// was wrong, and nobody knows when that was.
+fn lasts_until(kept: Bucket, now: Timestamp) -> Option<Timestamp> {
+    if kept.at.since(now) > SKEW {
+        return None;
+    }
+    let asked = Duration::try_from_secs_f64(kept.level).unwrap_or_default();
+    let until = kept.at.min(now) + asked.min(LONGEST_ASKED);
+    (until > now).then_some(until)
+}
+
+/// Keeps until when a staging has asked not to be asked for a certificate. A rehearsal is no attempt, so no
+/// ladder keeps it.
 pub(crate) fn keep_asked(
     history: &dyn History,
     staging: &CaName,
     certificate: &CertificateName,
-    until: Timestamp,
+    (now, until): (Timestamp, Timestamp),
 ) {
     let kept = history.change_budget(&asked_key(staging, certificate), &mut |_| {
-        Some(Bucket {
-            level: 0.0,
-            at: until,
-        })
+        Some(asked_at(now, until))
     });
     if let Err(error) = kept {
         tracing::warn!(ca = %staging, cause = %error, "what it asked for could not be kept");
     }
 }
 
-/// Until when a staging is not to be asked for a certificate; none if it may be now. A moment that lies
-/// too far ahead was written by a clock that was wrong, or asked for by mistake.
+/// Until when a staging is not to be asked for a certificate; none if it may be now.
 pub(crate) fn asked(
     history: &dyn History,
     staging: &CaName,
@@ -176,20 +194,13 @@ pub(crate) fn asked(
         tracing::warn!(ca = %staging, cause = %error, "a budget could not be read");
         None
     });
-    let until = kept.map(|bucket| bucket.at)?;
-    (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+    lasts_until(kept?, now)
 }
 
 /// Keeps until when a CA has asked to be left alone altogether, as by 503 with Retry-After: whichever
 /// certificate was asked for, the others have to wait as well.
 pub(crate) fn keep_closed(history: &dyn History, ca: &CaName, until: Timestamp, now: Timestamp) {
-    let until = until.min(now + LONGEST_ASKED);
-    let kept = history.change_budget(&closed_key(ca), &mut |_| {
-        Some(Bucket {
-            level: 0.0,
-            at: until,
-        })
-    });
+    let kept = history.change_budget(&closed_key(ca), &mut |_| Some(asked_at(now, until)));
     if let Err(error) = kept {
         tracing::warn!(ca = %ca, cause = %error, "what it asked for could not be kept");
     }
@@ -202,8 +213,7 @@ pub(crate) fn closed(history: &dyn History, ca: &CaName, now: Timestamp) -> Opti
         tracing::warn!(ca = %ca, cause = %error, "a budget could not be read");
         None
     });
-    let until = kept.map(|bucket| bucket.at)?;
-    (until > now && until.since(now) <= LONGEST_ASKED).then_some(until)
+    lasts_until(kept?, now)
 }
 
 fn closed_key(ca: &CaName) -> BudgetKey {
@@ -358,5 +368,36 @@ fn keys(ca: &CaName, kind: LimitKind, names: &[Identifier]) -> Vec<BudgetKey> {
             all.into_iter().map(key).collect()
         }
         LimitKind::Certificates => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_lasts_for_as_long_as_it_was_asked_for_by_the_clock_that_is_right() {
+        const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        // Hours at which it was asked for, for how long, and how long it lasts from now on.
+        for (asked, hours, want) in [
+            (0, 4, Some(4)),
+            (-3, 4, Some(1)),
+            (-4, 4, None),
+            (-500, 4, None),
+            // A clock that was ahead for a run.
+            (140, 4, None),
+            (1, 4, None),
+            // Nobody means months.
+            (0, 24 * 90, Some(24 * 7)),
+        ] {
+            let at = Timestamp::from_unix(NOW.unix() + asked * 3600);
+            let kept = asked_at(at, at + HOUR * hours);
+            let until = want.map(|hours| NOW + HOUR * hours);
+            assert_eq!(lasts_until(kept, NOW), until, "{asked} {hours}");
+        }
+        // A little ahead: as if it were asked for now.
+        let kept = asked_at(NOW + HOUR / 12, NOW + HOUR);
+        assert_eq!(lasts_until(kept, NOW), Some(NOW + HOUR - HOUR / 12));
     }
 }

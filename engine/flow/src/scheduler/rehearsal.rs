@@ -149,7 +149,8 @@ impl Shift<'_> {
         let until = failure.until(self.now()).filter(|_| !counted_here);
         if let Some(until) = until.filter(|_| failure.is_about_the_ca()) {
             let certificate = &case.job.certificate.name;
-            budget::keep_asked(self.history(), &staging.name, certificate, until);
+            let times = (self.now(), until);
+            budget::keep_asked(self.history(), &staging.name, certificate, times);
         }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             None => Standing::Gone,
             Some(certificate)
                 if told.kind == EventKind::Failed
-                    && (worked_on(&told.subject, scene) || waits(certificate, scene)) =>
+                    && (worked_on(&told.subject, scene) || still_waits(certificate, scene)) =>
             {
                 Standing::Unknown
             }
@@ -261,6 +261,17 @@ fn class_of<'s>(certificate: &CertificateSettings, scene: &'s Scene<'_>) -> Opti
 fn waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let waits = [FailureClass::RateLimited, FailureClass::Cancelled].map(FailureClass::as_str);
     class_of(certificate, scene).is_some_and(|class| waits.contains(&class))
+}
+
+/// True if it waits so for something that is needed now. A wait of long ago, or for what nobody wants any
+/// more, ends nothing and keeps nothing.
+fn still_waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let entry = scene.inventory.get(&certificate.name);
+    let last = entry.and_then(|entry| entry.last.as_ref());
+    let recent = last.is_none_or(|last| ladder::is_of_now(last.at, scene.now));
+    let wanted = item_of(&certificate.name, scene)
+        .is_some_and(|item| matches!(item.action, Action::Renew { .. } | Action::Issue(_)));
+    wanted && recent && waits(certificate, scene)
 }
 
 fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {

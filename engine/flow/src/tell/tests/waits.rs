@@ -7,6 +7,7 @@ use super::*;
 fn a_wait_for_the_ca_ends_no_failure() {
     let mut machine = Machine::new();
     let mut at = |failures, class, day: f64| {
+        machine.failed_at = Some(start() + DAY.mul_f64(day));
         machine.fail(failures, class);
         machine.run(day, &idle())
     };
@@ -14,6 +15,28 @@ fn a_wait_for_the_ca_ends_no_failure() {
     assert_eq!(at(2, "rate-limited", 56.1), [""; 0]);
     assert_eq!(at(2, "transient", 56.2), [""; 0]);
     assert_eq!(at(3, "transient", 57.0), ["failed worse"]);
+}
+
+/// What failed, and then waited, was needed for a name that was taken out again: that is over, and what fails
+/// at the next renewal is told anew.
+#[test]
+fn a_wait_for_what_nobody_wants_any_more_hides_nothing() {
+    for failures in [1, 4] {
+        let mut machine = Machine::new();
+        machine.failed_at = Some(start() + DAY * 2);
+        machine.fail(failures, "transient");
+        assert_eq!(machine.run(2.0, &idle()), ["failed began"]);
+        machine.fail(failures + 1, "rate-limited");
+        // Nothing is due on the third day.
+        let over = machine.run(30.0, &idle());
+        assert_eq!(over, ["failed over"], "{failures}");
+        machine.failed_at = Some(start() + DAY * 56);
+        machine.fail(1, "transient");
+        assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
+        machine.failed_at = Some(start() + DAY * 57);
+        machine.fail(3, "transient");
+        assert_eq!(machine.run(57.0, &idle()), ["failed worse"]);
+    }
 }
 
 /// The clock was ahead for some runs, and all of them failed.
