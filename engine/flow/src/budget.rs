@@ -194,13 +194,44 @@ pub(crate) fn asked(
         tracing::warn!(ca = %staging, cause = %error, "a budget could not be read");
         None
     });
+    forget_if_ahead(history, &asked_key(staging, certificate), kept?, now);
     lasts_until(kept?, now)
+}
+
+/// Takes away what these CAs have asked for by a clock that was ahead: when the time comes that it showed,
+/// it would count. Every run does this, also one with nothing to do.
+pub fn forget_waits_ahead<'c>(
+    history: &dyn History,
+    cas: impl IntoIterator<Item = &'c CaName>,
+    now: Timestamp,
+) {
+    for key in cas.into_iter().map(closed_key) {
+        if let Ok(Some(kept)) = history.budget(&key) {
+            forget_if_ahead(history, &key, kept, now);
+        }
+    }
+}
+
+fn forget_if_ahead(history: &dyn History, key: &BudgetKey, kept: Bucket, now: Timestamp) {
+    if kept.at.since(now) <= SKEW {
+        return;
+    }
+    let nothing = asked_at(now, now);
+    if let Err(error) = history.change_budget(key, &mut |_| Some(nothing)) {
+        tracing::warn!(owner = key.owner, cause = %error, "a wait could not be taken away");
+    }
 }
 
 /// Keeps until when a CA has asked to be left alone altogether, as by 503 with Retry-After: whichever
 /// certificate was asked for, the others have to wait as well.
 pub(crate) fn keep_closed(history: &dyn History, ca: &CaName, until: Timestamp, now: Timestamp) {
-    let kept = history.change_budget(&closed_key(ca), &mut |_| Some(asked_at(now, until)));
+    let kept = history.change_budget(&closed_key(ca), &mut |kept| {
+        // Another attempt may have been asked to wait for longer.
+        let known = kept.and_then(|kept| lasts_until(kept, now));
+        known
+            .is_none_or(|known| known < until)
+            .then(|| asked_at(now, until))
+    });
     if let Err(error) = kept {
         tracing::warn!(ca = %ca, cause = %error, "what it asked for could not be kept");
     }

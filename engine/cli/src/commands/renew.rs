@@ -10,6 +10,7 @@ use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::advice;
+use waxwing_flow::budget;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
@@ -142,6 +143,7 @@ impl Pass<'_> {
         let now = start::now();
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
+        budget::forget_waits_ahead(history.as_ref(), loaded.settings.cas.keys(), now);
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
         let only = names.iter().cloned().collect();
         let wish = Wish {

@@ -216,8 +216,14 @@ pub(super) fn about(certificate: &CertificateSettings, scene: &Scene<'_>, event:
 }
 
 /// The last failure as the store has it, if nothing has succeeded since.
-fn stored_failure(entry: &InventoryEntry) -> Option<(&str, &[String])> {
-    match &entry.last.as_ref()?.result {
+///
+/// One that lies ahead is from a clock that was wrong.
+fn stored_failure(entry: &InventoryEntry, now: Timestamp) -> Option<(&str, &[String])> {
+    let last = entry.last.as_ref()?;
+    if last.at.since(now) > super::SKEW {
+        return None;
+    }
+    match &last.result {
         AttemptResult::Failed { class, causes } => Some((class, causes)),
         _ => None,
     }
@@ -242,7 +248,7 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
     } else if let Some((_, causes)) = scene
         .inventory
         .get(&certificate.name)
-        .and_then(stored_failure)
+        .and_then(|entry| stored_failure(entry, scene.now))
     {
         event.causes = chain(causes.to_vec());
     }
@@ -254,7 +260,7 @@ fn class_of<'s>(certificate: &CertificateSettings, scene: &'s Scene<'_>) -> Opti
     let here = report.and_then(last_failure);
     let here = here.map(|failure| failure.class().as_str());
     let entry = scene.inventory.get(&certificate.name);
-    here.or_else(|| Some(entry.and_then(stored_failure)?.0))
+    here.or_else(|| Some(stored_failure(entry?, scene.now)?.0))
 }
 
 /// True if it ended because a CA is waited for, or somebody stopped it: it has neither failed nor gone well.
@@ -263,7 +269,7 @@ fn waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     class_of(certificate, scene).is_some_and(|class| waits.contains(&class))
 }
 
-/// True if it waits so for something that is needed now. A wait of long ago, or for what nobody wants any
+/// True if it waits so since this run, or for something that is needed now. A wait of long ago, or for what nobody wants any
 /// more, ends nothing and keeps nothing.
 fn still_waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let entry = scene.inventory.get(&certificate.name);
@@ -271,13 +277,15 @@ fn still_waits(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let recent = last.is_none_or(|last| ladder::is_of_now(last.at, scene.now));
     let wanted = item_of(&certificate.name, scene)
         .is_some_and(|item| matches!(item.action, Action::Renew { .. } | Action::Issue(_)));
-    wanted && recent && waits(certificate, scene)
+    let report = report_of(&certificate.name, scene);
+    let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
+    (here || wanted && recent) && waits(certificate, scene)
 }
 
 fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
     let entry = scene.inventory.get(&certificate.name);
     let past = scene.pasts.get(&certificate.name);
-    let stored = entry.and_then(stored_failure);
+    let stored = entry.and_then(|entry| stored_failure(entry, scene.now));
     let last = entry.and_then(|entry| entry.last.as_ref());
     let recent = last.is_some_and(|last| ladder::is_of_now(last.at, scene.now));
     let report = report_of(&certificate.name, scene);

@@ -9,6 +9,7 @@ use waxwing_core::settings::Settings;
 
 use super::policy::{HOUR, issued_by, timer};
 use super::world::{Fault, LATER, World, certificate, profile, settings};
+use crate::budget;
 use crate::ports::Clock;
 use crate::report::Outcome;
 use crate::scheduler::Force;
@@ -198,4 +199,38 @@ async fn a_ca_that_asks_to_be_left_alone_is_left_alone_by_all() {
     for one in &report.certificates {
         assert!(matches!(one.outcome, Outcome::Issued { .. }), "{one:?}");
     }
+}
+
+/// One run by a clock that is six days ahead is told to come back in four days. That time comes, and the CA
+/// has asked for nothing.
+#[tokio::test(start_paused = true)]
+async fn a_wait_of_a_wrong_clock_is_gone_when_its_time_comes() {
+    let world = World::new(&["first"]);
+    let profile = profile("first");
+    let ca = profile.name.clone();
+    let shop = certificate("shop", &["shop.example"], &["first"]);
+    let none = settings(vec![profile.clone()], Vec::new());
+    let one = settings(vec![profile], vec![shop]);
+    let ahead = world.now() + HOUR * 24 * 6;
+    let history = world.ports().history;
+    budget::keep_closed(history.as_ref(), &ca, ahead + HOUR * 96, ahead);
+    // Nothing is to be done in the meantime.
+    timer(&world, &none, Force::No).await;
+    Clock::sleep(&world, HOUR * 24 * 7).await;
+    let report = timer(&world, &one, Force::No).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
+/// Two attempts side by side are asked to wait: the longer wait counts, whichever comes last.
+#[tokio::test(start_paused = true)]
+async fn of_two_waits_the_longer_one_counts() {
+    let world = World::new(&["first"]);
+    let ca = profile("first").name;
+    let history = world.ports().history;
+    let now = world.now();
+    for hours in [2, 24, 1] {
+        budget::keep_closed(history.as_ref(), &ca, now + HOUR * hours, now);
+    }
+    let until = budget::closed(history.as_ref(), &ca, now);
+    assert_eq!(until, Some(now + HOUR * 24));
 }

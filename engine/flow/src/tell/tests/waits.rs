@@ -39,6 +39,41 @@ fn a_wait_for_what_nobody_wants_any_more_hides_nothing() {
     }
 }
 
+/// Somebody forces what is not due, and the CA fails, and then asks for patience: no run that has just failed
+/// says that it does not fail any more.
+#[test]
+fn a_forced_renewal_that_waits_has_not_gone_well() {
+    let mut machine = Machine::new();
+    machine.failed_at = Some(start() + DAY * 20);
+    machine.fail(1, "transient");
+    assert_eq!(machine.run(20.0, &idle()), ["failed began"]);
+    machine.fail(2, "rate-limited");
+    let waits = Failure::Spent {
+        ca: ca("first"),
+        kind: waxwing_core::ca::limits::LimitKind::Orders,
+        limit: waxwing_core::budget::Limit { count: 1, per: DAY },
+        until: start() + DAY * 21,
+    };
+    let report = report(Outcome::Failed(Some(waits)), Vec::new());
+    assert_eq!(machine.run(20.1, &run_of(vec![report])), [""; 0]);
+}
+
+/// A wait that was noted by a clock that was ahead ends no failure of now.
+#[test]
+fn a_wait_of_the_future_ends_no_failure() {
+    let mut machine = Machine::new();
+    machine.failed_at = Some(start() + DAY * 56);
+    machine.fail(2, "transient");
+    assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
+    let last = machine.last.as_mut().expect("it failed");
+    last.at = start() + DAY * 62;
+    last.result = AttemptResult::Failed {
+        class: "rate-limited".to_owned(),
+        causes: Vec::new(),
+    };
+    assert_eq!(machine.run(56.1, &idle()), [""; 0]);
+}
+
 /// The clock was ahead for some runs, and all of them failed.
 #[test]
 fn what_failed_in_the_future_is_over_and_hides_nothing() {
