@@ -42,11 +42,6 @@ const WIDTH: usize = 8;
 /// The test before Pebble.
 const AT_PEBBLE: &str = "pebble_and_the_worlds_ca_make_a_run_end_alike";
 
-/// What Pebble 2.10 answers, with 500, once in a hundred times or so to an order that replaces a certificate
-/// which it has issued. It has nothing to do with the fault of the cell, so that is played again.
-const LOST_BY_PEBBLE: &str =
-    "could not find order resulting in the given certificate serial number";
-
 #[test]
 fn whatever_a_ca_gets_wrong_ends_well_or_is_told_with_a_time_for_the_next_try() {
     let played = at_the_world();
@@ -201,19 +196,7 @@ fn work(
             while let Some((nth, cell)) = queue.next() {
                 let first = office(world, cell);
                 let spare = (cell.course == Course::WithSpare).then(|| office(world, cell));
-                let mut played = play(&stage, cell, nth, first, spare).await;
-                for again in 1..3 {
-                    let lost = |what: &String| what.contains(LOST_BY_PEBBLE);
-                    if !played.wrong.iter().any(lost) {
-                        break;
-                    }
-                    let issued = played.issued;
-                    let first = office(world, cell);
-                    let spare = (cell.course == Course::WithSpare).then(|| office(world, cell));
-                    played = play(&stage, cell, nth + again * 10_000, first, spare).await;
-                    played.issued += issued;
-                }
-                done.push((nth, played));
+                done.push((nth, play(&stage, cell, nth, first, spare).await));
             }
             done
         });

@@ -54,10 +54,15 @@ impl Machine {
             Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
                 match self.pause(&failure, now) {
                     Some(after) => {
-                        // Without its URL the lost order cannot be found again.
+                        // Without its URL the lost order cannot be found again. And there are CAs that
+                        // stumble over a predecessor each time they are told of it.
+                        let stumbled = refusal.status() == Some(500);
+                        let dropped = stumbled && self.run.terms.replaces.take().is_some();
+                        let how = if dropped { ", without `replaces`" } else { "" };
                         self.recoveries += 1;
                         let cause = failure.lines().join(": ");
-                        self.notes.push(format!("ordered a second time: {cause}"));
+                        self.notes
+                            .push(format!("ordered a second time{how}: {cause}"));
                         Effect::PlaceOrder { after }
                     }
                     None => self.fail(failure),

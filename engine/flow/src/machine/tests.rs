@@ -302,6 +302,17 @@ fn an_order_without_what_the_ca_refused_is_placed_once() {
         "end rejected, journal closed",
     );
 
+    // A CA that stumbles over the predecessor, not one that is busy.
+    for (status, keeps_it) in [(500, false), (502, true)] {
+        let failed = refused(status, "serverInternal", None);
+        let machine = check(
+            with(true, None),
+            vec![Event::Begin, Event::Failed(failed)],
+            "place the order None",
+        );
+        assert_eq!(machine.run().terms.replaces.is_some(), keeps_it, "{status}");
+    }
+
     let profile = (400, "invalidProfile");
     let machine = check(
         with(true, Some(false)),
