@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use crate::settings::units;
 
+/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
+pub const SKEW: Duration = Duration::from_secs(10 * 60);
+
 /// A point in time: milliseconds since 1970-01-01T00:00:00Z, before or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -57,6 +60,13 @@ impl Timestamp {
     /// Time from `earlier` to `self`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// True if what was noted then lies so far ahead of `now` that one of the two clocks is wrong (see
+    /// [`SKEW`]). Whoever finds such a note goes by the clock of now: a wait that is told anew from each present
+    /// would never end, and one that is left alone until its time has come would be kept as if it were new.
+    pub fn is_ahead_of(self, now: Self) -> bool {
+        self.since(now) > SKEW
     }
 }
 
@@ -167,5 +177,14 @@ mod tests {
             Timestamp::from_unix(5).since(Timestamp::from_unix(9)),
             Duration::ZERO
         );
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_told_from_one_that_was_set() {
+        let now = Timestamp::from_unix(1_795_000_000);
+        for (seconds, want) in [(-86_400, false), (0, false), (600, false), (601, true)] {
+            let noted = Timestamp::from_unix(now.unix() + seconds);
+            assert_eq!(noted.is_ahead_of(now), want, "{seconds}");
+        }
     }
 }

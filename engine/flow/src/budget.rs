@@ -144,8 +144,15 @@ pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -
 /// Longest time for which a CA is left alone because it asked for it; see the same of the ladder.
 const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
-const SKEW: Duration = Duration::from_secs(10 * 60);
+/// Kinds of [`BudgetKey`] that are no limit but a wait that a CA has asked for: when it was asked for, and for
+/// how many seconds.
+pub const WAITS: [&str; 2] = [CLOSED, REHEARSAL];
+
+/// A CA that wants to be left alone altogether.
+const CLOSED: &str = "closed";
+
+/// A staging that wants to be left alone with a certificate.
+const REHEARSAL: &str = "rehearsal";
 
 /// What is kept of a wait that somebody asked for: when, and for how many seconds.
 fn asked_at(now: Timestamp, until: Timestamp) -> Bucket {
@@ -158,7 +165,7 @@ fn asked_at(now: Timestamp, until: Timestamp) -> Bucket {
 /// Until when it lasts; none if it is over. One that was asked for in the future was noted by a clock that
 /// was wrong, and nobody knows when that was.
 fn lasts_until(kept: Bucket, now: Timestamp) -> Option<Timestamp> {
-    if kept.at.since(now) > SKEW {
+    if kept.at.is_ahead_of(now) {
         return None;
     }
     let asked = Duration::try_from_secs_f64(kept.level).unwrap_or_default();
@@ -174,12 +181,7 @@ pub(crate) fn keep_asked(
     certificate: &CertificateName,
     (now, until): (Timestamp, Timestamp),
 ) {
-    let kept = history.change_budget(&asked_key(staging, certificate), &mut |_| {
-        Some(asked_at(now, until))
-    });
-    if let Err(error) = kept {
-        tracing::warn!(ca = %staging, cause = %error, "what it asked for could not be kept");
-    }
+    keep_wait(history, &asked_key(staging, certificate), until, now);
 }
 
 /// Until when a staging is not to be asked for a certificate; none if it may be now.
@@ -194,46 +196,33 @@ pub(crate) fn asked(
         tracing::warn!(ca = %staging, cause = %error, "a budget could not be read");
         None
     });
-    forget_if_ahead(history, &asked_key(staging, certificate), kept?, now);
     lasts_until(kept?, now)
 }
 
-/// Takes away what these CAs have asked for by a clock that was ahead: when the time comes that it showed,
-/// it would count. Every run does this, also one with nothing to do.
-pub fn forget_waits_ahead<'c>(
-    history: &dyn History,
-    cas: impl IntoIterator<Item = &'c CaName>,
-    now: Timestamp,
-) {
-    for key in cas.into_iter().map(closed_key) {
-        if let Ok(Some(kept)) = history.budget(&key) {
-            forget_if_ahead(history, &key, kept, now);
-        }
-    }
-}
-
-fn forget_if_ahead(history: &dyn History, key: &BudgetKey, kept: Bucket, now: Timestamp) {
-    if kept.at.since(now) <= SKEW {
-        return;
-    }
-    let nothing = asked_at(now, now);
-    if let Err(error) = history.change_budget(key, &mut |_| Some(nothing)) {
-        tracing::warn!(owner = key.owner, cause = %error, "a wait could not be taken away");
+/// Takes away every wait that a clock ahead of `now` has noted: when the time comes that it showed, it would
+/// count. Every run does this, also one with nothing to do.
+pub fn forget_waits_ahead(history: &dyn History, now: Timestamp) {
+    if let Err(error) = history.forget_waits_ahead(now) {
+        tracing::warn!(cause = %error, "what a clock that was ahead has noted could not be taken away");
     }
 }
 
 /// Keeps until when a CA has asked to be left alone altogether, as by 503 with Retry-After: whichever
 /// certificate was asked for, the others have to wait as well.
 pub(crate) fn keep_closed(history: &dyn History, ca: &CaName, until: Timestamp, now: Timestamp) {
-    let kept = history.change_budget(&closed_key(ca), &mut |kept| {
-        // Another attempt may have been asked to wait for longer.
+    keep_wait(history, &closed_key(ca), until, now);
+}
+
+/// Keeps a wait, unless another attempt was asked for a longer one.
+fn keep_wait(history: &dyn History, key: &BudgetKey, until: Timestamp, now: Timestamp) {
+    let kept = history.change_budget(key, &mut |kept| {
         let known = kept.and_then(|kept| lasts_until(kept, now));
         known
             .is_none_or(|known| known < until)
             .then(|| asked_at(now, until))
     });
     if let Err(error) = kept {
-        tracing::warn!(ca = %ca, cause = %error, "what it asked for could not be kept");
+        tracing::warn!(ca = key.owner, cause = %error, "what it asked for could not be kept");
     }
 }
 
@@ -250,7 +239,7 @@ pub(crate) fn closed(history: &dyn History, ca: &CaName, now: Timestamp) -> Opti
 fn closed_key(ca: &CaName) -> BudgetKey {
     BudgetKey {
         owner: ca.to_string(),
-        kind: "closed".to_owned(),
+        kind: CLOSED.to_owned(),
         what: "everything".to_owned(),
     }
 }
@@ -258,7 +247,7 @@ fn closed_key(ca: &CaName) -> BudgetKey {
 fn asked_key(staging: &CaName, certificate: &CertificateName) -> BudgetKey {
     BudgetKey {
         owner: staging.to_string(),
-        kind: "rehearsal".to_owned(),
+        kind: REHEARSAL.to_owned(),
         what: certificate.to_string(),
     }
 }

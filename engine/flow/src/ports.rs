@@ -498,6 +498,11 @@ pub trait History: Send + Sync {
             Some(vec![bucket])
         })
     }
+    /// Takes away every wait that was noted by a clock ahead of `now` ([`Timestamp::is_ahead_of`]): of failed
+    /// attempts until when somebody asked to be left alone, and budgets of the kinds that
+    /// [`WAITS`](crate::budget::WAITS) names. All else MUST stay. Where there is none it MUST NOT write: each
+    /// run asks.
+    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Forgets attempts, installations and sightings from before `before`, but none that still counts.
     fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
 }

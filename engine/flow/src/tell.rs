@@ -173,13 +173,10 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
     })
 }
 
-/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
-const SKEW: Duration = Duration::from_secs(10 * 60);
-
 /// True if it was told by a clock that was wrong: how bad it was then says nothing about now, and must not
 /// keep anybody from being told.
 fn is_ahead(told: &Told, now: Timestamp) -> bool {
-    told.at.since(now) > SKEW
+    told.at.is_ahead_of(now)
 }
 
 /// What is new, worse or over.

@@ -444,6 +444,10 @@ impl History for SqliteHistory {
         budgets::change(self, keys, change)
     }
 
+    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
+        budgets::forget_waits_ahead(self, now)
+    }
+
     fn prune(&self, before: Timestamp) -> Result<(), StoreError> {
         pruning::prune(self, before)
     }

@@ -143,7 +143,7 @@ impl Pass<'_> {
         let now = start::now();
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
-        budget::forget_waits_ahead(history.as_ref(), loaded.settings.cas.keys(), now);
+        budget::forget_waits_ahead(history.as_ref(), now);
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
         let only = names.iter().cloned().collect();
         let wish = Wish {

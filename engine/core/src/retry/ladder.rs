@@ -64,16 +64,13 @@ pub struct Failed {
 /// and a certificate must not run out over it.
 const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Clocks of one machine differ by less from one run to the next, unless one of them was wrong.
-const SKEW: Duration = Duration::from_secs(10 * 60);
-
 impl Failed {
     /// The attempt as it counts at `now`. One that seems to lie a little ahead counts as if it were made
-    /// now; one that lies further ahead was written by a clock that was wrong, and does not count: a
-    /// wait that is told anew from each present would never end.
+    /// now; one that lies further ahead was written by a clock that was wrong, and does not count. Its wait is
+    /// taken away by the next run, or it would count once its time has come.
     #[must_use]
     pub fn as_of(&self, now: Timestamp) -> Option<Self> {
-        if self.at.since(now) > SKEW {
+        if self.at.is_ahead_of(now) {
             return None;
         }
         let at = self.at.min(now);
@@ -96,7 +93,7 @@ pub const GAP: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 /// True if what failed then may be about what is needed now. What lies ahead was written by a clock that was
 /// wrong.
 pub fn is_of_now(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at) <= GAP && at.since(now) <= SKEW
+    now.since(at) <= GAP && !at.is_ahead_of(now)
 }
 
 /// How many attempts count at `now` for the need of now, whatever other clocks have written.

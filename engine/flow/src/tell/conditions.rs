@@ -223,7 +223,7 @@ pub(super) fn about(certificate: &CertificateSettings, scene: &Scene<'_>, event:
 /// One that lies ahead is from a clock that was wrong.
 fn stored_failure(entry: &InventoryEntry, now: Timestamp) -> Option<(&str, &[String])> {
     let last = entry.last.as_ref()?;
-    if last.at.since(now) > super::SKEW {
+    if last.at.is_ahead_of(now) {
         return None;
     }
     match &last.result {

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use waxwing_core::budget::Limit;
 use waxwing_core::ca::limits::LimitKind;
+use waxwing_core::failure::FailureClass;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::Settings;
 
 use super::policy::{HOUR, issued_by, timer};
 use super::world::{Fault, LATER, World, certificate, profile, settings};
 use crate::budget;
+use crate::history::{ClosedAttempt, ClosedResult};
 use crate::ports::Clock;
 use crate::report::Outcome;
 use crate::scheduler::Force;
@@ -209,16 +211,40 @@ async fn a_wait_of_a_wrong_clock_is_gone_when_its_time_comes() {
     let profile = profile("first");
     let ca = profile.name.clone();
     let shop = certificate("shop", &["shop.example"], &["first"]);
+    let name = shop.name.clone();
     let none = settings(vec![profile.clone()], Vec::new());
     let one = settings(vec![profile], vec![shop]);
     let ahead = world.now() + HOUR * 24 * 6;
     let history = world.ports().history;
     budget::keep_closed(history.as_ref(), &ca, ahead + HOUR * 96, ahead);
+    let failed = ClosedAttempt {
+        run: "ahead".to_owned(),
+        certificate: name.clone(),
+        ca: ca.clone(),
+        stands_in: None,
+        started: ahead,
+        ended: ahead,
+        requests: 1,
+        result: ClosedResult::Failed {
+            class: FailureClass::Transient,
+            theirs: true,
+            firm: false,
+            local: false,
+            until: Some(ahead + HOUR * 96),
+            causes: vec!["503".to_owned()],
+        },
+    };
+    history.record(&failed).expect("written");
+    budget::keep_asked(history.as_ref(), &ca, &name, (ahead, ahead + HOUR * 96));
     // Nothing is to be done in the meantime.
     timer(&world, &none, Force::No).await;
     Clock::sleep(&world, HOUR * 24 * 7).await;
     let report = timer(&world, &one, Force::No).await;
     assert_eq!(issued_by(&report).as_deref(), Some("first"));
+    assert_eq!(
+        budget::asked(history.as_ref(), &ca, &name, world.now()),
+        None
+    );
 }
 
 /// Two attempts side by side are asked to wait: the longer wait counts, whichever comes last.
@@ -226,11 +252,15 @@ async fn a_wait_of_a_wrong_clock_is_gone_when_its_time_comes() {
 async fn of_two_waits_the_longer_one_counts() {
     let world = World::new(&["first"]);
     let ca = profile("first").name;
+    let shop = certificate("shop", &["shop.example"], &["first"]).name;
     let history = world.ports().history;
     let now = world.now();
     for hours in [2, 24, 1] {
-        budget::keep_closed(history.as_ref(), &ca, now + HOUR * hours, now);
+        let until = now + HOUR * hours;
+        budget::keep_closed(history.as_ref(), &ca, until, now);
+        budget::keep_asked(history.as_ref(), &ca, &shop, (now, until));
     }
-    let until = budget::closed(history.as_ref(), &ca, now);
-    assert_eq!(until, Some(now + HOUR * 24));
+    let until = Some(now + HOUR * 24);
+    assert_eq!(budget::closed(history.as_ref(), &ca, now), until);
+    assert_eq!(budget::asked(history.as_ref(), &ca, &shop, now), until);
 }

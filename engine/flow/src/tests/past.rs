@@ -12,6 +12,7 @@ use waxwing_core::retry::rehearsal;
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
+use crate::budget::WAITS;
 use crate::history::{
     Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, RevocationResult,
     Sighting, Unasked, Unrevoked,
@@ -232,6 +233,22 @@ impl History for World {
             for (key, bucket) in keys.iter().zip(change(&kept).unwrap_or_default()) {
                 budgets.insert(key.clone(), bucket);
             }
+        })
+    }
+
+    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.disk("take waits away of", "the history", |state| {
+            let memory = &mut state.memory;
+            for attempt in &mut memory.attempts {
+                if let ClosedResult::Failed { until, .. } = &mut attempt.result
+                    && attempt.ended.is_ahead_of(now)
+                {
+                    *until = None;
+                }
+            }
+            memory.budgets.retain(|key, bucket| {
+                !WAITS.contains(&key.kind.as_str()) || !bucket.at.is_ahead_of(now)
+            });
         })
     }
 
