@@ -60,7 +60,7 @@ pub(super) fn forget_waits_ahead(
     let latest = (now + SKEW).unix_ms();
     let [closed, rehearsal] = WAITS;
     let mut connection = history.connection();
-    let mut found = || -> rusqlite::Result<bool> {
+    let found = || -> rusqlite::Result<bool> {
         let mut statement = connection.prepare(AHEAD)?;
         statement.query_row(params![latest, closed, rehearsal], |row| row.get(0))
     };
