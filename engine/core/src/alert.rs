@@ -11,7 +11,7 @@ use crate::due::Due;
 use crate::time::Timestamp;
 
 /// Failures in a row behind which it is no blip any more.
-const AGAIN: u32 = 3;
+pub const AGAIN: u32 = 3;
 
 /// Days before the end at which it is told again, for a life of [`LIFE`]; others in proportion.
 const DAYS: [u32; 5] = [30, 14, 7, 3, 1];

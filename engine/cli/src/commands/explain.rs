@@ -4,11 +4,12 @@ use waxwing_core::due;
 use waxwing_core::plan::Asker;
 use waxwing_flow::budget;
 use waxwing_flow::history::Past;
+use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
 
 use super::start;
 use crate::args::{Explain, Global};
 use crate::exit::Exit;
-use crate::render::explain::{CaView, ExplainView, json, render};
+use crate::render::explain::{AccountState, CaView, ExplainView, json, render};
 use crate::render::json::Document;
 use crate::render::terminal::Terminal;
 use crate::survey::{self, survey};
@@ -73,6 +74,7 @@ pub(crate) fn run(
                     .find(|(other, _)| other == name)
                     .map(|(_, why)| why.to_string()),
                 left: left.and_then(Result::ok).unwrap_or_default(),
+                account: store.accounts(name).ok().map(|all| account(&all)),
             }
         })
     });
@@ -88,6 +90,7 @@ pub(crate) fn run(
         next: asking.as_ref().map(|asking| &asking.choice.next),
         failover: settings.failover,
         plugins: &settings.plugins,
+        notifiers: &settings.notify,
     };
     if terminal.json {
         terminal.print(&Document::new("explain", now, json(&view)).to_text());
@@ -95,4 +98,12 @@ pub(crate) fn run(
         terminal.print(&render(&view, &terminal.context(now)));
     }
     Ok(Exit::Done)
+}
+
+fn account(all: &[AccountRecord]) -> AccountState {
+    let mut usable = all.iter().filter(|one| one.usable().is_some());
+    match usable.next() {
+        Some(one) => AccountState::Registered(one.terms.as_ref().map(|(_, at)| *at)),
+        None => AccountState::Missing,
+    }
 }

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use waxwing_core::alert;
 use waxwing_core::ca::choose::{FailBack, FailOver, Next, Standing};
 use waxwing_core::due::{self, Because, Due, Rules};
-use waxwing_core::name::{CaName, PluginName};
+use waxwing_core::name::{CaName, NotifierName, PluginName};
+use waxwing_core::notify::NotifySettings;
+use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::{Action, IssueReason, Item};
 use waxwing_core::retry::ladder::{Failed, GAP};
 use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
+use waxwing_core::time::Timestamp;
 use waxwing_flow::budget::Left;
 use waxwing_flow::certificate::InventoryVersion;
 use waxwing_flow::history::Advice;
@@ -18,6 +21,10 @@ use waxwing_flow::history::Advice;
 use super::page::{Context, Ink, Line, Page, count, list};
 use super::plan::{held, steps};
 use super::time::stretch;
+
+mod json;
+
+pub(crate) use json::json;
 
 /// Where the words behind a label begin.
 const WORDS: usize = 12;
@@ -45,6 +52,8 @@ pub(crate) struct ExplainView<'a> {
     pub(crate) failover: FailOver,
     /// The configured plugins.
     pub(crate) plugins: &'a BTreeMap<PluginName, PluginSettings>,
+    /// The ways in which somebody is told.
+    pub(crate) notifiers: &'a BTreeMap<NotifierName, NotifySettings>,
 }
 
 /// One CA of the list.
@@ -58,6 +67,18 @@ pub(crate) struct CaView {
     pub(crate) passed_over: Option<String>,
     /// What its limits leave for one more certificate like this.
     pub(crate) left: Vec<Left>,
+    /// Whether there is an account; none if that cannot be read.
+    pub(crate) account: Option<AccountState>,
+}
+
+/// Whether a CA knows us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccountState {
+    /// There is an account that can be used. The time is that of the agreement to the terms, if there were
+    /// some to agree to.
+    Registered(Option<Timestamp>),
+    /// There is none.
+    Missing,
 }
 
 /// For people.
@@ -72,6 +93,7 @@ pub(crate) fn render(view: &ExplainView<'_>, context: &Context) -> String {
         say("by whom", by_whom(view, context));
         say("failed", failures(view, context));
         say("if not", if_not(view, context));
+        say("told", told(view));
         say("then", then(view));
     }
     page.finish()
@@ -296,6 +318,12 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             };
             said.push(format!("{who} again {}", context.moment(until)));
         }
+        if ca.passed_over.is_none() {
+            said.extend(
+                ca.account
+                    .map(|account| account_text(account, nth, context)),
+            );
+        }
         let left: Vec<String> = ca
             .left
             .iter()
@@ -342,6 +370,7 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             stretch(after),
         ));
     }
+    lines.push("CAA is asked before each order; `waxwing check` asks now".to_owned());
     if let Some(Next::Ask {
         ca,
         instead_of: Some((first, because)),
@@ -353,6 +382,17 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         ));
     }
     lines
+}
+
+fn account_text(account: AccountState, nth: usize, context: &Context) -> String {
+    match account {
+        AccountState::Registered(None) => "account registered".to_owned(),
+        AccountState::Registered(Some(at)) => format!("account registered {}", context.day(at)),
+        AccountState::Missing if nth == 0 => {
+            "no account yet (the first order makes one)".to_owned()
+        }
+        AccountState::Missing => "no account yet (the next good run makes one)".to_owned(),
+    }
 }
 
 fn failures(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
@@ -381,6 +421,48 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
     )]
 }
 
+/// The notifiers that want to hear of that.
+fn hear_of(view: &ExplainView<'_>, kind: EventKind) -> Vec<String> {
+    let notifiers = view.notifiers.values();
+    let asked = notifiers.filter(|one| one.on.contains(&kind));
+    asked.map(|one| one.name.to_string()).collect()
+}
+
+/// Who hears of it, and when.
+fn told(view: &ExplainView<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let (failed, near) = (
+        hear_of(view, EventKind::Failed),
+        hear_of(view, EventKind::ExpiryNear),
+    );
+    if failed.is_empty() && near.is_empty() {
+        return vec![
+            "nobody is told: no [notify] section asks for `failed` or `expiry-near`".to_owned(),
+        ];
+    }
+    if !failed.is_empty() {
+        lines.push(format!(
+            "{}: the first failure, and the {}rd in a row",
+            list(&failed, 3),
+            alert::AGAIN
+        ));
+    }
+    if !near.is_empty() {
+        let life = view
+            .current
+            .map(|current| current.facts.life() + Duration::from_secs(60));
+        let left = match life {
+            Some(life) => {
+                let all = alert::thresholds(life).map(stretch);
+                format!("{} before its end", list(&all, 5))
+            }
+            None => "when its end is near".to_owned(),
+        };
+        lines.push(format!("{}: {left}, if it is due", list(&near, 3)));
+    }
+    lines
+}
+
 fn then(view: &ExplainView<'_>) -> Vec<String> {
     let Some(certificate) = view.certificate else {
         return Vec::new();
@@ -403,118 +485,6 @@ fn then(view: &ExplainView<'_>) -> Vec<String> {
         lines.push(format!("look at {}", list(&certificate.served_at, 5)));
     }
     lines
-}
-
-/// The answer for machines.
-#[derive(Debug, Serialize)]
-pub(crate) struct ExplainJson {
-    certificate: String,
-    action: &'static str,
-    renewed_at: Option<String>,
-    decided_by: Option<&'static str>,
-    rules: Option<RulesJson>,
-    held_until: Option<String>,
-    failures: usize,
-    cas: Vec<CaJson>,
-    asked: Option<String>,
-    instead_of: Option<String>,
-    because: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct RulesJson {
-    days_after_issue: String,
-    lifetime: String,
-    safe_until: String,
-    suggested_start: Option<String>,
-    suggested_end: Option<String>,
-    suggestion_counts: Option<bool>,
-}
-
-#[derive(Debug, Serialize)]
-struct CaJson {
-    ca: String,
-    passed_over: Option<String>,
-    failures: u32,
-    down_since: Option<String>,
-    not_before: Option<String>,
-    left: Vec<LeftJson>,
-}
-
-#[derive(Debug, Serialize)]
-struct LeftJson {
-    kind: &'static str,
-    left: u32,
-    limit: String,
-    until: Option<String>,
-}
-
-/// For machines.
-pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
-    let due = due(view);
-    let (asked, stands_in) = match view.next {
-        Some(Next::Ask { ca, instead_of }) => (Some(ca.name.to_string()), instead_of.as_ref()),
-        Some(Next::Wait { ca, .. }) => (Some(ca.to_string()), None),
-        Some(Next::Nobody) | None => (None, None),
-    };
-    let ca = |ca: &CaView| CaJson {
-        ca: ca.name.to_string(),
-        passed_over: ca.passed_over.clone(),
-        failures: ca
-            .standing
-            .trouble
-            .as_ref()
-            .map_or(0, |trouble| trouble.failures),
-        down_since: ca.standing.down_since.map(|down| down.since.to_string()),
-        not_before: ca.standing.not_before.map(|at| at.to_string()),
-        left: ca
-            .left
-            .iter()
-            .map(|left| LeftJson {
-                kind: left.kind.as_str(),
-                left: left.left,
-                limit: left.limit.to_string(),
-                until: left.until.map(|at| at.to_string()),
-            })
-            .collect(),
-    };
-    ExplainJson {
-        certificate: view.item.name.to_string(),
-        action: match &view.item.action {
-            Action::Issue(_) => "issue",
-            Action::Renew { .. } => "renew",
-            Action::Install { .. } => "install",
-            Action::Keep { .. } => "keep",
-            Action::Gone { .. } => "gone",
-        },
-        renewed_at: due
-            .map(|due| view.item.moment.map_or(due.at, |moment| moment.at))
-            .map(|at| at.to_string()),
-        decided_by: due.map(|due| match due.because {
-            Because::Suggested => "ari",
-            Because::DaysAfterIssue(_) => "days-after-issue",
-            Because::Lifetime => "lifetime",
-        }),
-        rules: view.rules.map(|rules| RulesJson {
-            days_after_issue: rules.days_after_issue.to_string(),
-            lifetime: rules.lifetime.to_string(),
-            safe_until: rules.safe_until.to_string(),
-            suggested_start: rules.suggested.map(|(s, _)| s.window.start.to_string()),
-            suggested_end: rules.suggested.map(|(s, _)| s.window.end.to_string()),
-            suggestion_counts: rules.suggested.map(|(_, counts)| counts),
-        }),
-        held_until: view
-            .item
-            .hold
-            .as_ref()
-            .and_then(|hold| hold.until())
-            .map(|at| at.to_string()),
-        failures: view.failed.len(),
-        cas: view.cas.iter().map(ca).collect(),
-        asked,
-        instead_of: stands_in.map(|(first, _)| first.to_string()),
-        because: stands_in.map(|(_, because)| because.to_string()),
-    }
 }
 
 #[cfg(test)]

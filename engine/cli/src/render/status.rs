@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use waxwing_core::due::Urgency;
-use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::name::{CertificateName, Identifier, PluginName};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, IssueReason, Item, Note, Plan};
 use waxwing_core::settings::CertificatesByName;
@@ -18,7 +18,7 @@ mod around;
 mod served;
 mod trouble;
 
-pub(crate) use around::{Around, SeenCa, Started, When};
+pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::Failing;
 pub(super) use trouble::failures;
@@ -27,9 +27,14 @@ pub(super) use trouble::failures;
 const NAME: usize = 1;
 
 /// Columns that can be left out.
-const CA: usize = 2;
-const VALID_UNTIL: usize = 3;
-const LAST_RUN: usize = 6;
+const NAMES: usize = 2;
+const CA: usize = 3;
+const VALID_UNTIL: usize = 4;
+const LAST_RUN: usize = 7;
+
+/// Columns in the order in which they are left out: those first that say least, or that the lines below
+/// repeat where they matter.
+const LEAST: [usize; 4] = [NAMES, LAST_RUN, CA, VALID_UNTIL];
 
 /// Everything that is known without asking anybody.
 #[derive(Debug)]
@@ -248,8 +253,8 @@ fn table(
         .certificates
         .iter()
         .any(|one| !one.served_at.is_empty());
-    let columns = [Left, Left, Left, Left, Right, Left, Left, Left, Left];
-    let columns = &columns[..if places { 9 } else { 8 }];
+    let columns = [Left, Left, Left, Left, Left, Right, Left, Left, Left, Left];
+    let columns = &columns[..if places { 10 } else { 9 }];
     let mut table = Table::new(0, columns).gap(2);
     let mut row = |mut cells: Vec<Cell>| {
         cells.truncate(columns.len());
@@ -258,6 +263,7 @@ fn table(
     let heads = [
         "",
         "NAME",
+        "NAMES",
         "CA",
         "VALID UNTIL",
         "LEFT",
@@ -280,6 +286,7 @@ fn table(
         row(vec![
             Cell::of(ink, sign),
             Cell::of(Ink::Strong, item.name.as_str()),
+            Cell::plain(list(&names(view, item), 1)),
             Cell::plain(ca),
             Cell::plain(until.map_or_else(|| "-".to_owned(), |end| context.day_in_column(end))),
             Cell::of(
@@ -292,16 +299,26 @@ fn table(
             served::cell(view, item, context),
         ]);
     }
-    // Where there is no room for all columns, those go first that the lines below repeat if they matter.
     let mut folded = table.clone();
-    table.fit(context.width, &[LAST_RUN, CA, VALID_UNTIL]);
+    table.fit(context.width, &LEAST);
     if !table.fits(context.width) {
         // A long name on a line of its own leaves room for more.
         folded.fold(context.width, NAME);
-        folded.fit(context.width, &[LAST_RUN, CA, VALID_UNTIL]);
+        folded.fit(context.width, &LEAST);
         table = folded;
     }
     table.lines().iter().for_each(|line| page.line(line));
+}
+
+/// What a certificate is for: as it is configured, or as it is stored if it is not any more.
+pub(super) fn names(view: &StatusView<'_>, item: &Item) -> Vec<Identifier> {
+    let configured = view.certificates.get(&item.name);
+    let entry = view.inventory.get(&item.name);
+    let stored = entry.and_then(|entry| entry.current.as_ref());
+    configured
+        .map(|one| one.domains.clone())
+        .or_else(|| stored.map(|stored| stored.facts.names.clone()))
+        .unwrap_or_default()
 }
 
 /// `89 d`, `5 h`, `expired`

@@ -4,6 +4,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
+use waxwing_core::notify::Way;
 use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::profiles;
@@ -76,12 +77,32 @@ fn item(action: Action, hold: Option<Hold>) -> Item {
     }
 }
 
+fn notifiers() -> BTreeMap<NotifierName, NotifySettings> {
+    let notifier = |name: &str, on: &[EventKind]| {
+        let name = NotifierName::parse(name).expect("a literal name");
+        let settings = NotifySettings {
+            name: name.clone(),
+            way: Way::Log,
+            on: on.iter().copied().collect(),
+        };
+        (name, settings)
+    };
+    BTreeMap::from([
+        notifier("mail", &[EventKind::Failed, EventKind::ExpiryNear]),
+        notifier("pager", &[EventKind::ExpiryNear]),
+    ])
+}
+
 fn cas() -> Vec<CaView> {
     let clean = |name: &str| CaView {
         name: ca(name),
         standing: Standing::default(),
         passed_over: None,
         left: Vec::new(),
+        account: Some(match name {
+            "first" => AccountState::Registered(Some(days(-80))),
+            _ => AccountState::Missing,
+        }),
     };
     let mut third = clean("third");
     third.passed_over = Some("an order there may cost money".to_owned());
@@ -126,7 +147,7 @@ fn one_that_is_not_due_says_which_rule_decides() {
         failures: 1,
         cause: Some("404 at https://first.example/ari".to_owned()),
     };
-    let plugins = BTreeMap::new();
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
     let cas = cas();
     let mut view = ExplainView {
         item: &advised,
@@ -139,6 +160,7 @@ fn one_that_is_not_due_says_which_rule_decides() {
         next: None,
         failover: FailOver::default(),
         plugins: &plugins,
+        notifiers: &notifiers,
     };
     golden("explain-advised.txt", |context| render(&view, context));
     golden_json(
@@ -207,7 +229,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         ca: &profile,
         instead_of: Some((ca("first"), waxwing_core::ca::choose::Because::Failures(3))),
     };
-    let plugins = BTreeMap::new();
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
     let view = ExplainView {
         item: &held,
         certificate: Some(&certificate),
@@ -219,6 +241,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         next: Some(&next),
         failover: FailOver::default(),
         plugins: &plugins,
+        notifiers: &notifiers,
     };
     golden("explain-failing.txt", |context| {
         render(&view, context).replace(profile.name.as_str(), "second")
@@ -234,7 +257,7 @@ fn one_that_is_not_configured_is_not_explained_further() {
         },
         None,
     );
-    let plugins = BTreeMap::new();
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
     let view = ExplainView {
         item: &gone,
         certificate: None,
@@ -246,6 +269,7 @@ fn one_that_is_not_configured_is_not_explained_further() {
         next: None,
         failover: FailOver::default(),
         plugins: &plugins,
+        notifiers: &notifiers,
     };
     golden("explain-gone.txt", |context| render(&view, context));
 }
