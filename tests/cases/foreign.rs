@@ -175,3 +175,52 @@ fn a_foreign_plugin_works_when_pinned_and_granted_and_not_otherwise() {
         assert_eq!(rig.world.dns().all_txt(), [], "no record is left behind");
     });
 }
+
+#[test]
+fn a_first_configuration_can_name_a_plugin_that_is_not_built_in() {
+    let component = template();
+    let rig = super::rig::Rig::new();
+    let file = component.display().to_string();
+    let flags = [
+        "init",
+        "--print",
+        "--yes",
+        "--agree-terms",
+        "--email",
+        "ops@example.com",
+        "--domain",
+        "www.example.com",
+        "--plugin",
+        &file,
+        "--dns",
+        "example-dns",
+        "--secret",
+        "token=file:token",
+        "--install",
+        "none",
+        "--notify",
+        "none",
+    ];
+    let printed = rig.waxwing(&flags).expect(0).stdout;
+    let sum = Command::new("sha256sum").arg(&component).output();
+    let sum = String::from_utf8_lossy(&sum.expect("sha256sum runs").stdout).into_owned();
+    let sum = sum.split(' ').next().expect("a digest");
+    for line in [
+        "[plugin.example-dns]".to_owned(),
+        format!("uses = \"{file}\""),
+        format!("sha256 = \"{sum}\""),
+        "grants.http = { hosts = [".to_owned(),
+        "secrets.token = \"file:token\"".to_owned(),
+    ] {
+        assert!(printed.contains(&line), "{line}\n{printed}");
+    }
+    // Two of them are no choice, and what is no component is told before anything is asked.
+    let twice = [&flags[..], &["--plugin", &file]].concat();
+    rig.waxwing(&twice)
+        .expect(2)
+        .says("two files are the plugin");
+    let text = rig.path("none.wasm").display().to_string();
+    rig.waxwing(&["init", "--print", "--plugin", &text])
+        .expect(2)
+        .says(".wasm");
+}

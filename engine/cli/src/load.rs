@@ -27,6 +27,9 @@ use crate::args::Global;
 use crate::embedded::EMBEDDED;
 use crate::log::Log;
 
+/// What is known of each plugin, or why nothing is.
+type Manifests = BTreeMap<PluginSource, Result<Manifest, String>>;
+
 /// A configuration, ready to be wired.
 pub(crate) struct Loaded {
     /// What the operator wants.
@@ -307,21 +310,7 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
     })?;
     let mut raw = raw::parse(&sources.files);
     raw.miss(&sources.missing);
-    let mut components = BTreeMap::new();
-    let mut manifests = embedded_manifests();
-    for source in raw.plugin_sources() {
-        match component(&source) {
-            Some(Ok(bytes)) => {
-                manifests.insert(source.clone(), manifest(&bytes, &source));
-                components.insert(source, bytes);
-            }
-            Some(Err(cause)) => {
-                manifests.insert(source, Err(cause));
-            }
-            // Not a component of ours; resolving says so, with the nearest right name.
-            None => {}
-        }
-    }
+    let (manifests, components) = read_plugins(&raw);
     let settings = resolve(&raw, &catalog(manifests)).map_err(LoadError::Config)?;
     let state = global
         .state_dir
@@ -362,7 +351,7 @@ pub(crate) fn run_id() -> String {
 }
 
 /// What a configuration is judged against.
-fn catalog(manifests: BTreeMap<PluginSource, Result<Manifest, String>>) -> Catalog {
+fn catalog(manifests: Manifests) -> Catalog {
     Catalog {
         profiles: profiles::shipped(),
         template: profiles::template(),
@@ -373,15 +362,16 @@ fn catalog(manifests: BTreeMap<PluginSource, Result<Manifest, String>>) -> Catal
     }
 }
 
-/// What is wrong with the text of a configuration that stands alone at `path` and names built-in plugins
-/// only.
+/// What is wrong with the text of a configuration that stands alone at `path`.
 pub(crate) fn mistakes(path: &Path, text: &str) -> Vec<String> {
     let file = SourceFile {
         path: path.to_owned(),
         shown: config::FILE_NAME.to_owned(),
         text: text.to_owned(),
     };
-    match resolve(&raw::parse(&[file]), &catalog(embedded_manifests())) {
+    let raw = raw::parse(&[file]);
+    let (manifests, _) = read_plugins(&raw);
+    match resolve(&raw, &catalog(manifests)) {
         Ok(_) => Vec::new(),
         Err(errors) => {
             let said = errors.0.iter();
@@ -391,8 +381,28 @@ pub(crate) fn mistakes(path: &Path, text: &str) -> Vec<String> {
     }
 }
 
+/// The manifests of every embedded component and of every file that is named, and what these files hold.
+fn read_plugins(raw: &raw::Raw) -> (Manifests, BTreeMap<PluginSource, Vec<u8>>) {
+    let mut components = BTreeMap::new();
+    let mut manifests = embedded_manifests();
+    for source in raw.plugin_sources() {
+        match component(&source) {
+            Some(Ok(bytes)) => {
+                manifests.insert(source.clone(), manifest(&bytes, &source));
+                components.insert(source, bytes);
+            }
+            Some(Err(cause)) => {
+                manifests.insert(source, Err(cause));
+            }
+            // Not a component of ours; resolving says so, with the nearest right name.
+            None => {}
+        }
+    }
+    (manifests, components)
+}
+
 /// The manifest of every embedded component.
-pub(crate) fn embedded_manifests() -> BTreeMap<PluginSource, Result<Manifest, String>> {
+pub(crate) fn embedded_manifests() -> Manifests {
     EMBEDDED
         .iter()
         .map(|(id, bytes)| {

@@ -40,12 +40,23 @@ pub struct Facts<'a> {
     pub profiles: &'a BTreeMap<CaName, CaProfile>,
     /// The plugins that may be named.
     pub manifests: &'a [Manifest],
+    /// Those of them that come from a file, by their id.
+    pub files: &'a BTreeMap<String, PluginFile>,
     /// The whole path of a program of this machine.
     pub program: &'a dyn Fn(&str) -> Option<PathBuf>,
     /// True if a file of that name is beside the configuration already.
     pub is_there: &'a dyn Fn(&str) -> bool,
     /// True where command lines are those of Windows.
     pub windows: bool,
+}
+
+/// Where a plugin is that is not built in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginFile {
+    /// The path of its component, as the configuration names it.
+    pub path: String,
+    /// The SHA-256 digest of the component, in lower-case hexadecimal digits: the pin.
+    pub sha256: String,
 }
 
 impl Facts<'_> {

@@ -44,6 +44,9 @@ pub(crate) struct Init {
     /// Agree to the terms of these CAs (`waxwing ca list` links them)
     #[arg(long)]
     pub(crate) agree_terms: bool,
+    /// The component of a plugin that is not built in, to be named with --dns or --install by its id
+    #[arg(long = "plugin", value_name = "FILE")]
+    pub(crate) plugins: Vec<PathBuf>,
     /// The plugin of your DNS provider (`waxwing plugin list`)
     #[arg(long, value_name = "PLUGIN")]
     pub(crate) dns: Option<String>,
@@ -62,7 +65,7 @@ pub(crate) struct Init {
     /// The folder that the installer writes to
     #[arg(long = "folder", value_name = "DIR")]
     pub(crate) folders: Vec<String>,
-    /// A command of the installer, or none: reload=\"systemctl reload nginx\"
+    /// A command of the installer, or none: reload="systemctl reload nginx"
     #[arg(long = "run", value_name = "PURPOSE=COMMAND")]
     pub(crate) commands: Vec<String>,
     /// Where it is served, to be looked at after each renewal: www.example.com:443
@@ -86,7 +89,7 @@ pub(crate) struct Init {
     /// What the receiver of the webhook wants to see: json, slack, teams, discord or ntfy
     #[arg(long, value_name = "SHAPE")]
     pub(crate) shape: Option<String>,
-    /// Any other line: 'network.resolvers=[\"192.0.2.53:53\"]'
+    /// Any other line: 'network.resolvers=["192.0.2.53:53"]'
     #[arg(long = "add", value_name = "KEY=VALUE")]
     pub(crate) more: Vec<String>,
     /// Ask only for what has no usual answer, and write without asking

@@ -1,15 +1,18 @@
 //! `waxwing init`: the first configuration, from questions or flags.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use waxwing_core::init::{Answer, Answers, Facts, Question, file_of, settle, variables};
+use waxwing_core::init::{
+    Answer, Answers, Facts, PluginFile, Question, file_of, settle, variables,
+};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::secret::Secret;
 use waxwing_io::config::{real_path, usual_config};
 use waxwing_io::{import as io_import, outfile, prompt};
 
-use super::{renew, start};
+use super::{plugin, renew, start};
 use crate::args::init::{Init, Target};
 use crate::args::{Global, Renew};
 use crate::exit::Exit;
@@ -39,12 +42,12 @@ pub(crate) fn run(
         more.set("state", "dir", &dir);
     }
     let profiles = more.profiles();
-    let manifests = load::embedded_manifests();
-    let manifests: Vec<Manifest> = manifests.into_values().filter_map(Result::ok).collect();
+    let (manifests, files) = plugins(&arguments.plugins)?;
     let folder = place.parent().unwrap_or(Path::new("")).to_owned();
     let facts = Facts {
         profiles: &profiles,
         manifests: &manifests,
+        files: &files,
         program: &io_import::program,
         is_there: &|name| folder.join(name).is_file(),
         windows: cfg!(windows),
@@ -120,6 +123,31 @@ fn whole(path: &Path) -> Result<PathBuf, Refusal> {
 }
 
 /// Refuses before anybody has answered anything if the file could not be written in the end.
+/// The plugins that may be named: those that are built in, and those of files, which take the place of a
+/// built-in one with the same id.
+fn plugins(paths: &[PathBuf]) -> Result<(Vec<Manifest>, BTreeMap<String, PluginFile>), Refusal> {
+    let mut files = BTreeMap::new();
+    let mut manifests = Vec::new();
+    for path in paths {
+        let path = whole(path)?;
+        let found = plugin::read_file(&path)?;
+        let file = PluginFile {
+            path: path.display().to_string(),
+            sha256: found.inspection.sha256,
+        };
+        if files.insert(found.manifest.id.clone(), file).is_some() {
+            let id = &found.manifest.id;
+            let message = format!("--plugin: two files are the plugin {id}");
+            return Err(Refusal::new(Exit::Usage, message).hint("name the one that you want"));
+        }
+        manifests.push(found.manifest);
+    }
+    let embedded = load::embedded_manifests().into_values();
+    let embedded = embedded.filter_map(Result::ok);
+    manifests.extend(embedded.filter(|one| !files.contains_key(&one.id)));
+    Ok((manifests, files))
+}
+
 fn must_be_free(place: &Path, replace: bool) -> Result<(), Refusal> {
     if place.is_dir() {
         let inside = place.join(waxwing_io::config::FILE_NAME);

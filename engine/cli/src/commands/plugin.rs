@@ -137,10 +137,7 @@ fn inspect(global: &Global, meant: &str) -> Result<Inspected, Refusal> {
     let settings = loaded.as_ref().map(|loaded| &loaded.settings);
     if as_path {
         let path = PathBuf::from(meant);
-        let bytes = waxwing_io::config::read_component(&path).map_err(|cause| {
-            Refusal::new(Exit::Usage, cause)
-                .hint("name the .wasm file of a component, or a plugin of `waxwing plugin list`")
-        })?;
+        let bytes = component(&path)?;
         let found = settings.and_then(|settings| configured_file(settings, &path));
         return read(meant, &bytes, Origin::File(path), found, settings);
     }
@@ -175,6 +172,23 @@ fn inspect(global: &Global, meant: &str) -> Result<Inspected, Refusal> {
             .cause(format!("known here: {}", names.join(", ")))
             .hint(hint),
     )
+}
+
+/// Looks at a component that no configuration names yet.
+///
+/// # Errors
+/// If the file cannot be read, or is no plugin that this version can use.
+pub(crate) fn read_file(path: &Path) -> Result<Inspected, Refusal> {
+    let bytes = component(path)?;
+    let from = Origin::File(path.to_owned());
+    read(&path.display().to_string(), &bytes, from, None, None)
+}
+
+fn component(path: &Path) -> Result<Vec<u8>, Refusal> {
+    waxwing_io::config::read_component(path).map_err(|cause| {
+        Refusal::new(Exit::Usage, cause)
+            .hint("name the .wasm file of a component, or a plugin of `waxwing plugin list`")
+    })
 }
 
 /// The plugin of the configuration that uses this file.

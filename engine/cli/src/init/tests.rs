@@ -18,6 +18,7 @@ pub(crate) fn world<T>(claim: impl FnOnce(&Facts<'_>) -> T) -> T {
     let manifests: Vec<Manifest> = manifests.into_values().filter_map(Result::ok).collect();
     let known = ["nginx", "systemctl"];
     claim(&Facts {
+        files: &std::collections::BTreeMap::new(),
         profiles: &profiles::shipped(),
         manifests: &manifests,
         program: &|name| {

@@ -11,6 +11,7 @@ use waxwing_core::init::{
 use waxwing_core::name::Identifier;
 use waxwing_core::plugin::{Manifest, World};
 
+use super::plugin::hosts;
 use super::toml::{Text, inline, key, quoted};
 use crate::init::more::More;
 
@@ -163,7 +164,16 @@ fn plugin(
     text.line("");
     text.comment(&manifest.summary);
     text.line(&format!("[plugin.{}]", key(&name)));
-    if name != manifest.id {
+    let rest = more.take(&["plugin", &name]);
+    if let Some(file) = facts.files.get(&manifest.id) {
+        text.line(&format!("uses = {}", quoted(&file.path)));
+        text.line(&format!("sha256 = {}", quoted(&file.sha256)));
+        let granted = rest.iter().any(|line| line.starts_with("grants.http"));
+        if !granted && !manifest.http.is_empty() {
+            let hosts = inline(&Json::from(hosts(&manifest.http)));
+            text.line(&format!("grants.http = {{ hosts = {hosts} }}"));
+        }
+    } else if name != manifest.id {
         text.line(&format!("uses = {}", quoted(&manifest.id)));
     }
     for (question, answer) in answers {
@@ -221,7 +231,7 @@ fn plugin(
             )),
         }
     }
-    lines(text, more.take(&["plugin", &name]));
+    lines(text, rest);
 }
 
 fn notifier(text: &mut Text, answers: &Answers, more: &mut More) {

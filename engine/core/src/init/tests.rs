@@ -68,6 +68,7 @@ fn world<T>(claim: impl FnOnce(&Facts<'_>) -> T) -> T {
         profiles.insert(profile.name.clone(), profile);
     }
     claim(&Facts {
+        files: &BTreeMap::new(),
         profiles: &profiles,
         manifests: &manifests,
         program: &|name| (name != "nowhere").then(|| PathBuf::from("/usr/bin").join(name)),

@@ -245,8 +245,15 @@ fn terms(facts: &Facts<'_>, answers: &Answers) -> Vec<String> {
 
 fn plugins(facts: &Facts<'_>, world: World) -> Vec<String> {
     let all = facts.plugins(world);
-    all.map(|manifest| format!("{}: {}", manifest.id, manifest.summary))
-        .collect()
+    let mut all: Vec<String> = all
+        .map(|manifest| format!("{}: {}", manifest.id, manifest.summary))
+        .collect();
+    if world == World::Dns && facts.files.is_empty() {
+        all.push(
+            "One that is not built in: begin with `waxwing init --plugin FILE.wasm`.".to_owned(),
+        );
+    }
+    all
 }
 
 fn setting(manifest: Option<&Manifest>, name: &str, key: &str) -> (String, Vec<String>) {
