@@ -296,6 +296,38 @@ fn machines_get_json_with_the_certificate_and_its_ca_and_people_get_text() {
 }
 
 #[test]
+fn who_keeps_warnings_only_finds_what_went_wrong_in_the_log() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    configure(
+        &rig,
+        &judge,
+        "grants.exec.reload = { argv = [\"/bin/false\"] }",
+    );
+    rig.edit("[log]\n", "[log]\nlevel = \"warn\"\n");
+    let one = |what: &str, all: &[&str]| {
+        let log = fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
+        let mut lines = log.lines().filter(|line| line.contains(what));
+        let line = lines.next().unwrap_or_else(|| panic!("{what}: {log}"));
+        assert_eq!(lines.next(), None, "{log}");
+        for word in all {
+            assert!(line.contains(word), "{word}: {line}");
+        }
+    };
+    rig.waxwing(&["renew"]).expect(6);
+    one(
+        "not installed",
+        &["WARN", "shop", "server", "ended with exit code 1"],
+    );
+    rig.edit(&judge.directory(), "https://127.0.0.1:9/directory");
+    rig.waxwing(&["renew", "shop", "--force"]).expect(5);
+    one(
+        "not renewed",
+        &["WARN", "shop", "https://127.0.0.1:9/directory"],
+    );
+}
+
+#[test]
 fn a_daemon_writes_where_a_changed_configuration_says() {
     let rig = Rig::new();
     let judge = rig.ca(waxwing_world::ca::Options::default());

@@ -328,6 +328,10 @@ pub struct Chronicle<'a> {
 impl Chronicle<'_> {
     /// Writes down how a revocation ended; without that the state is still right.
     pub(crate) fn keep_revocation(&self, revocation: &ClosedRevocation) {
+        let (certificate, version) = (&revocation.certificate, revocation.version);
+        if let RevocationResult::Failed { class, causes } = &revocation.result {
+            tracing::warn!(certificate = %certificate, version, class = class.as_str(), ?causes, "not revoked");
+        }
         if let Err(error) = self.history.record_revocation(revocation) {
             tracing::warn!(certificate = %revocation.certificate, cause = %error,
                 "how the revocation ended could not be noted");
@@ -337,6 +341,23 @@ impl Chronicle<'_> {
 
 /// Writes down how an installation ended; without that the state is still right.
 pub(crate) fn keep_deploy(history: &dyn History, deploy: &ClosedDeploy) {
+    let certificate = &deploy.certificate;
+    match (&deploy.target, &deploy.failed) {
+        (Target::Installer(plugin), None) => {
+            tracing::info!(certificate = %certificate, plugin = %plugin, version = deploy.version, "installed");
+        }
+        (Target::Installer(plugin), Some(failed)) => {
+            tracing::warn!(certificate = %certificate, plugin = %plugin, version = deploy.version,
+                stage = failed.stage, causes = ?failed.causes, "not installed");
+        }
+        (Target::Place(place), None) => {
+            tracing::info!(certificate = %certificate, place = %place, version = deploy.version, "served");
+        }
+        (Target::Place(place), Some(failed)) => {
+            tracing::warn!(certificate = %certificate, place = %place, version = deploy.version,
+                causes = ?failed.causes, "not served");
+        }
+    }
     if let Err(error) = history.record_deploy(deploy) {
         tracing::warn!(certificate = %deploy.certificate, cause = %error,
             "how the installation ended could not be noted");

@@ -436,7 +436,12 @@ impl Shift<'_> {
         }
         let (ca, result) = match &report.outcome {
             Outcome::Issued { ca, version, .. } => {
-                tracing::info!(certificate = %name, ca = %ca, version, "renewed");
+                let (first, because) = report
+                    .stands_in
+                    .as_ref()
+                    .map(|(first, because)| (first.as_str(), because.to_string()))
+                    .unzip();
+                tracing::info!(certificate = %name, ca = %ca, version, instead_of = first, because, "renewed");
                 (Some(ca.clone()), AttemptResult::Renewed)
             }
             Outcome::Overtaken | Outcome::Locked(_) | Outcome::Held(_) => return,
@@ -452,7 +457,7 @@ impl Shift<'_> {
                 if let Outcome::Failed(Some(failure)) = &report.outcome {
                     causes.extend(failure.lines());
                 }
-                tracing::info!(certificate = %name, class, causes = ?causes, "not renewed");
+                tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
                 (
                     last.map(|last| last.ca.clone()),
                     AttemptResult::Failed { class, causes },
