@@ -117,6 +117,18 @@ pub fn in_a_row(failed: &[Failed], now: Timestamp) -> &[Failed] {
     failed.get(from..).unwrap_or_default()
 }
 
+/// Whether the next order at a CA names the certificate that it replaces (RFC 9773 section 5): by turns,
+/// beginning with naming it. There are CAs that stumble over a predecessor each time they are told of it,
+/// whatever they answer then; and with many certificates only an order that names one is exempt from limits.
+pub fn names_predecessor(failed: &[Failed], ca: &CaName, now: Timestamp) -> bool {
+    let failed: Vec<_> = failed
+        .iter()
+        .filter(|one| one.ca == *ca && one.theirs)
+        .filter_map(|one| one.as_of(now))
+        .collect();
+    in_a_row(&failed, now).len().is_multiple_of(2)
+}
+
 /// Sums up attempts at one CA, oldest first: all of them, which the ladder counts, and those that
 /// were the CA's own, which the policy of fail-over counts. None if there are none.
 pub fn troubles<'a>(
@@ -459,6 +471,46 @@ mod tests {
         assert_eq!(count(&all, now), 3);
         assert_eq!(count(&all[..2], now), 0);
         assert!(!is_of_now(now + DAY, now) && is_of_now(now + MINUTE, now));
+    }
+
+    #[test]
+    fn a_predecessor_is_named_by_turns() {
+        let ca = |name: &str| CaName::parse(name).expect("a literal name");
+        let failed = |name: &str, theirs| Failed {
+            ca: ca(name),
+            at: START,
+            theirs,
+            rejected: false,
+            firm: false,
+            local: !theirs,
+            until: None,
+            rehearsed: false,
+        };
+        let table: [(&[(&str, bool)], bool); 5] = [
+            (&[], true),
+            (&[("one", true)], false),
+            (&[("one", true), ("one", true)], true),
+            // Neither this machine's trouble nor another CA's says anything of it.
+            (&[("one", false), ("two", true)], true),
+            (&[("two", true), ("one", true), ("one", false)], false),
+        ];
+        for (all, want) in table {
+            let list: Vec<_> = all
+                .iter()
+                .map(|(name, theirs)| failed(name, *theirs))
+                .collect();
+            assert_eq!(
+                names_predecessor(&list, &ca("one"), START + HOUR),
+                want,
+                "{all:?}"
+            );
+        }
+        // What failed for a need that is gone.
+        assert!(names_predecessor(
+            &[failed("one", true)],
+            &ca("one"),
+            START + DAY * 9
+        ));
     }
 
     #[test]

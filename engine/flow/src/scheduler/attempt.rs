@@ -34,6 +34,7 @@ impl Shift<'_> {
             profile,
             fallback,
             current,
+            names_predecessor,
             ..
         } = wanted;
         let counter = self.counter(profile).await;
@@ -59,7 +60,12 @@ impl Shift<'_> {
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;
         let mut notes = session.notes();
-        let terms = self.terms(certificate, session, current, &mut notes)?;
+        let terms = self.terms(
+            certificate,
+            session,
+            current.filter(|_| names_predecessor),
+            &mut notes,
+        )?;
         let mut run = Run {
             id: self.id.to_owned(),
             certificate: name.clone(),
@@ -193,7 +199,7 @@ impl Shift<'_> {
         &self,
         certificate: &CertificateSettings,
         session: &CaSession,
-        current: Option<&StoredVersion>,
+        predecessor: Option<&StoredVersion>,
         notes: &mut Vec<String>,
     ) -> Result<OrderTerms, Failure> {
         let profile = session.profile();
@@ -229,7 +235,7 @@ impl Shift<'_> {
         };
         let known_to_ari =
             profile.ari.enabled && profile.ari.replaces && directory.renewal_info.is_some();
-        let replaces = current
+        let replaces = predecessor
             .filter(|_| known_to_ari && !self.rehearsal)
             .filter(same_account)
             .and_then(|version| version.facts.ari_id());

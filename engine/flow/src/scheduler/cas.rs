@@ -12,7 +12,7 @@ use waxwing_core::name::{CaName, Identifier};
 use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::plan::hold::{self, Hold};
 use waxwing_core::plan::{Action, Asker, Stored};
-use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::schedule;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
@@ -371,6 +371,11 @@ impl Shift<'_> {
             current: case.current,
             started,
             stands_in: report.stands_in.as_ref(),
+            names_predecessor: ladder::names_predecessor(
+                &case.stored.failed,
+                &profile.name,
+                started,
+            ),
         };
         self.desk.obtain(self, wanted).await
     }

@@ -28,6 +28,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) started: Timestamp,
     /// The CA for which this one stands in, and why.
     pub(crate) stands_in: Option<&'a (CaName, Because)>,
+    /// Whether the order may name the certificate that it replaces.
+    pub(crate) names_predecessor: bool,
 }
 
 /// Where CAs are talked to.

@@ -48,6 +48,7 @@ impl Shift<'_> {
             current: None,
             started,
             stands_in: None,
+            names_predecessor: false,
         };
         let obtained = match self.left_alone(case, staging) {
             Ok(()) => self.desk.obtain(&self.rehearsing(), wanted).await,

@@ -39,6 +39,8 @@ pub(crate) struct Ca {
     pub(crate) slow: BTreeSet<String>,
     /// Orders with `replaces` that came in.
     pub(crate) replaced: usize,
+    /// These are answered so, each time.
+    pub(crate) stumbles: Option<u16>,
     /// The URL of its advice on renewal, if that is not on its own host.
     pub(crate) advice: Option<String>,
     /// A new account needs credentials, each good for one.
@@ -96,6 +98,7 @@ impl Ca {
             refuses_orders: None,
             slow: BTreeSet::new(),
             replaced: 0,
+            stumbles: None,
             wants_credentials: false,
             advice: None,
             spent: Vec::new(),
@@ -393,6 +396,9 @@ impl Ca {
         }
         if payload["replaces"].is_string() {
             self.replaced += 1;
+            if let Some(status) = self.stumbles {
+                return (status, None, String::new());
+            }
             return refusal(409, "alreadyReplaced");
         }
         let wanted = payload["identifiers"].as_array().into_iter().flatten();

@@ -501,6 +501,34 @@ async fn a_refused_replaces_is_left_out_once() {
     assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
 }
 
+/// Whatever it answers, and however long nobody is to ask then: the next order goes without.
+#[tokio::test(start_paused = true)]
+async fn a_ca_that_stumbles_over_a_predecessor_each_time_is_asked_without_it_in_the_next_run() {
+    for (status, asked_in_the_first_run, runs) in [(500, 1, 1), (502, 2, 2), (503, 3, 2)] {
+        let world = World::new(&["first"]);
+        let settings = settings(vec![profile("first")], many(1, &["first"]));
+        forced(&world, &settings, None).await;
+        let stumbles = Some(status);
+        world
+            .state()
+            .cas
+            .get_mut("first")
+            .expect("it is there")
+            .stumbles = stumbles;
+        for run in 1..=runs {
+            let report = forced(&world, &settings, Some(1)).await;
+            let issued = issued_by(only(&report)) == Some("first");
+            assert_eq!(issued, run == runs, "{status}: {report:?}");
+            assert_eq!(
+                world.state().cas["first"].replaced,
+                asked_in_the_first_run,
+                "{status}"
+            );
+            Clock::sleep(&world, Duration::from_secs(2 * 60 * 60)).await;
+        }
+    }
+}
+
 /// A stop after `wait`; the report and how long the run took.
 pub(super) async fn stopped_after(
     world: &World,
