@@ -253,7 +253,7 @@ impl Machine {
                 let failure = Failure::OrderDeadline {
                     ca: self.run.terms.ca.clone(),
                     status: name_of(status).to_owned(),
-                    waited: now.since(self.since),
+                    waited: self.waited(now),
                 };
                 self.look_again(failure, now)
             }
@@ -282,9 +282,15 @@ impl Machine {
         }
     }
 
+    /// How long the order is waited for. A clock that was set back begins to count anew.
+    fn waited(&mut self, now: Timestamp) -> Duration {
+        self.since = self.since.min(now);
+        now.since(self.since)
+    }
+
     fn poll(&mut self, status: OrderStatus, asked: Option<Duration>, now: Timestamp) -> Effect {
         let ca = self.run.terms.ca.clone();
-        let waited = now.since(self.since);
+        let waited = self.waited(now);
         self.looks = self.looks.saturating_add(1);
         // What the CA asks for holds, also where our patience is at its end.
         if let Some(retry_after) = asked.filter(|asked| *asked > self.patience.retry_after_cap) {

@@ -15,6 +15,8 @@ pub(crate) struct Pace {
     slack: Duration,
     /// When the next request is due if all come as fast as they may.
     next: Timestamp,
+    /// The latest moment that it has heard of.
+    latest: Timestamp,
     /// What was read or kept last; what differs from it was used by another process.
     base: Option<Bucket>,
 }
@@ -33,12 +35,21 @@ impl Pace {
             spacing,
             slack,
             next: now,
+            latest: now,
             base: None,
         }
     }
 
+    /// A clock that was set back takes with it what was planned by it: nobody waits for a time of the past
+    /// to come again.
+    fn hear(&mut self, now: Timestamp) {
+        self.next = self.next - self.latest.since(now);
+        self.latest = now;
+    }
+
     /// Counts what an earlier run has used of the bucket.
     pub(crate) fn resume(&mut self, kept: Bucket, now: Timestamp) {
+        self.hear(now);
         if let Some((full, level)) = self.level(kept, now) {
             self.next = self.next.max(now + self.spacing.mul_f64(full - level));
             self.base = Some(kept);
@@ -48,6 +59,7 @@ impl Pace {
     /// What the next run has to count; none if there is no limit. `found` is what is kept of it: what
     /// another run has used since this one looked last is counted here, too.
     pub(crate) fn keep(&mut self, found: Option<Bucket>, now: Timestamp) -> Option<Bucket> {
+        self.hear(now);
         if let Some(found) = found
             && let Some((full, level)) = self.level(found, now)
         {
@@ -80,6 +92,7 @@ impl Pace {
 
     /// Takes the next place; the wait until it may be used.
     pub(crate) fn take(&mut self, now: Timestamp) -> Duration {
+        self.hear(now);
         let due = self.next.max(now);
         self.next = due + self.spacing;
         due.since(now).saturating_sub(self.slack)
@@ -161,6 +174,29 @@ mod tests {
         // What was used long ago is nobody's.
         let later = start + Duration::from_secs(60);
         assert_eq!(level(two.keep(kept, later)), Some(10.0));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nobody_up() {
+        let start = Timestamp::from_unix(1_795_000_000);
+        let rate = Rate {
+            per_second: Some(5.0),
+            burst: 3,
+            concurrent_orders: 1,
+            concurrent_requests: 1,
+        };
+        let mut pace = Pace::new(&rate, start);
+        let waits = [0, 1, 2, 3].map(|_| pace.take(start).as_millis());
+        assert_eq!(waits, [0, 0, 0, 200]);
+        // What is spaced stays spaced.
+        let back = start - Duration::from_secs(6 * 86_400);
+        let waits = [0, 1].map(|_| pace.take(back).as_millis());
+        assert_eq!(waits, [400, 600]);
+        // And set right again it goes on from there.
+        assert_eq!(pace.take(start), Duration::ZERO);
+        let kept = pace.keep(None, back).expect("a limit");
+        assert_eq!(kept.at, back);
+        assert_eq!(pace.take(back + Duration::from_secs(60)), Duration::ZERO);
     }
 
     #[test]
