@@ -199,14 +199,6 @@ pub(crate) fn asked(
     lasts_until(kept?, now)
 }
 
-/// Takes away every wait that a clock ahead of `now` has noted: when the time comes that it showed, it would
-/// count. Every run does this, also one with nothing to do.
-pub fn forget_waits_ahead(history: &dyn History, now: Timestamp) {
-    if let Err(error) = history.forget_waits_ahead(now) {
-        tracing::warn!(cause = %error, "what a clock that was ahead has noted could not be taken away");
-    }
-}
-
 /// Keeps until when a CA has asked to be left alone altogether, as by 503 with Retry-After: whichever
 /// certificate was asked for, the others have to wait as well.
 pub(crate) fn keep_closed(history: &dyn History, ca: &CaName, until: Timestamp, now: Timestamp) {

@@ -8,6 +8,7 @@
 
 pub mod account;
 pub mod advice;
+pub mod ahead;
 pub mod audit;
 pub mod budget;
 pub mod certificate;

@@ -393,6 +393,8 @@ pub trait CertificateStore: Send + Sync {
     fn end_replacing(&self, name: &CertificateName) -> Result<(), StoreError>;
     /// Notes how a run ended.
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError>;
+    /// Takes away how the last attempt ended, if that is noted.
+    fn forget_attempt(&self, name: &CertificateName) -> Result<(), StoreError>;
 
     /// The journal of the open run.
     fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError>;

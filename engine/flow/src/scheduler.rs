@@ -142,7 +142,6 @@ async fn work(
         fresh: Arc::default(),
         rehearsed: Arc::default(),
     };
-    budget::forget_waits_ahead(ports.history.as_ref(), started);
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
     let mut certificates: Vec<(usize, CertificateReport)> = Vec::new();

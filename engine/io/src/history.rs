@@ -33,6 +33,7 @@ use waxwing_flow::ports::{BudgetKey, ChangeBudgets, History, StoreError, StoreEr
 
 use crate::permission;
 
+mod ahead;
 mod budgets;
 mod failures;
 mod outbox;
@@ -59,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// rehearsals that went well.
 const FAILED: &str = "
 SELECT certificate, ca, ended, class, theirs, local, until, firm FROM attempt AS one
-WHERE version IS NULL
+WHERE version IS NULL AND NOT astray
   AND id > (SELECT coalesce(max(id), 0) FROM attempt
             WHERE certificate = one.certificate AND version IS NOT NULL)
   AND (?1 IS NULL OR certificate = ?1)
@@ -68,7 +69,8 @@ ORDER BY id";
 /// When a CA has issued, be it that what came was of no use; see [`ClosedResult::has_issued`].
 const ISSUED: &str = "
 SELECT certificate, ended FROM attempt
-WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured')) AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
+WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured')) AND NOT astray
+  AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
 
 const ADVICE: &str = "
@@ -444,8 +446,8 @@ impl History for SqliteHistory {
         budgets::change(self, keys, change)
     }
 
-    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
-        budgets::forget_waits_ahead(self, now)
+    fn forget_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
+        ahead::forget(self, now)
     }
 
     fn prune(&self, before: Timestamp) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@
 mod accounts;
 mod acts;
 pub(crate) mod atomic;
+mod export;
 mod failure;
 pub mod format;
 mod layout;
@@ -36,7 +37,6 @@ use waxwing_flow::certificate::{
 use waxwing_flow::journal;
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
-use crate::export::ExportFile;
 use layout::{Layout, version_name, version_number};
 
 /// The file names of a version.
@@ -105,41 +105,6 @@ impl FileStore {
             kept: kept.display().to_string(),
         });
         Ok(kept)
-    }
-
-    /// The current version of a certificate that has to be there.
-    ///
-    /// # Errors
-    /// When there is none, or it cannot be read.
-    pub fn stored(&self, name: &CertificateName) -> Result<StoredVersion, StoreError> {
-        let found = self.current(name)?;
-        found.ok_or_else(|| self.unknown("export", name))
-    }
-
-    /// Writes files of a version of a certificate into a folder outside of the state folder, which is made
-    /// if it is not there. Existing files of these names are replaced, whole or not at all.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn hand_over(
-        &self,
-        (name, version): (&CertificateName, u32),
-        to: &Path,
-        files: &[ExportFile],
-    ) -> Result<(), StoreError> {
-        atomic::create_dir(to)?;
-        // Whoever reads the trail does not know where somebody stood.
-        let whole = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
-        for (file, content) in files {
-            let path = to.join(file);
-            atomic::replace(&path, content.expose())?;
-            self.audit.enter(&Act::Exported {
-                path: whole.join(file).display().to_string(),
-                certificate: name.clone(),
-                version,
-            });
-        }
-        Ok(())
     }
 
     fn unknown(&self, act: &'static str, name: &CertificateName) -> StoreError {
@@ -481,6 +446,10 @@ impl CertificateStore for FileStore {
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {
         atomic::create_dir(&self.layout.certificate(name))?;
         atomic::replace(&self.layout.last(name), format::write_last(last).as_bytes())
+    }
+
+    fn forget_attempt(&self, name: &CertificateName) -> Result<(), StoreError> {
+        atomic::remove(&self.layout.last(name))
     }
 
     fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError> {

@@ -10,7 +10,7 @@ use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::advice;
-use waxwing_flow::budget;
+use waxwing_flow::ahead;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 use waxwing_flow::failure::Failure;
@@ -143,8 +143,9 @@ impl Pass<'_> {
         let now = start::now();
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
-        budget::forget_waits_ahead(history.as_ref(), now);
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
+        let mut entries: Vec<_> = before.inventory.values_mut().collect();
+        ahead::forget(history.as_ref(), store.as_ref(), &mut entries, now);
         let only = names.iter().cloned().collect();
         let wish = Wish {
             names: &only,

@@ -76,11 +76,12 @@ pub trait History: Send + Sync {
             Some(vec![bucket])
         })
     }
-    /// Takes away every wait that was noted by a clock ahead of `now` ([`Timestamp::is_ahead_of`]): of failed
-    /// attempts until when somebody asked to be left alone, and budgets of the kinds that
-    /// [`WAITS`](crate::budget::WAITS) names. All else MUST stay. Where there is none it MUST NOT write: each
-    /// run asks.
-    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Nothing that was noted by a clock ahead of `now` ([`Timestamp::is_ahead_of`]) counts any more, now or
+    /// when the time comes that it showed. Attempts stay to be read, and MUST count for no ladder, no cap and
+    /// no network; that one was issued still ends what failed before it. Budgets of the kinds that
+    /// [`WAITS`](crate::budget::WAITS) names, and moments in which nobody was reached, are taken away. All
+    /// else MUST stay. Where there is nothing of it this MUST NOT write: each run asks.
+    fn forget_ahead(&self, now: Timestamp) -> Result<(), StoreError>;
     /// Forgets attempts, installations and sightings from before `before`, but none that still counts.
     fn prune(&self, before: Timestamp) -> Result<(), StoreError>;
 }

@@ -524,7 +524,7 @@ impl History for World {
     }
 
     /// The clock of a simulation is never wrong.
-    fn forget_waits_ahead(&self, _now: Timestamp) -> Result<(), StoreError> {
+    fn forget_ahead(&self, _now: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
 

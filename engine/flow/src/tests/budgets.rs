@@ -10,11 +10,11 @@ use waxwing_core::settings::Settings;
 
 use super::policy::{HOUR, issued_by, timer};
 use super::world::{Fault, LATER, World, certificate, profile, settings};
-use crate::budget;
 use crate::history::{ClosedAttempt, ClosedResult};
 use crate::ports::Clock;
 use crate::report::Outcome;
 use crate::scheduler::Force;
+use crate::{ahead, budget};
 
 const LIMIT: Limit = Limit {
     count: 10,
@@ -212,7 +212,6 @@ async fn a_wait_of_a_wrong_clock_is_gone_when_its_time_comes() {
     let ca = profile.name.clone();
     let shop = certificate("shop", &["shop.example"], &["first"]);
     let name = shop.name.clone();
-    let none = settings(vec![profile.clone()], Vec::new());
     let one = settings(vec![profile], vec![shop]);
     let ahead = world.now() + HOUR * 24 * 6;
     let history = world.ports().history;
@@ -235,9 +234,23 @@ async fn a_wait_of_a_wrong_clock_is_gone_when_its_time_comes() {
         },
     };
     history.record(&failed).expect("written");
+    // What was issued and not taken, because it had run out by that clock, is no loop.
+    for _ in 0..9 {
+        let mut unusable = failed.clone();
+        unusable.result = ClosedResult::Failed {
+            class: FailureClass::Misconfigured,
+            theirs: false,
+            firm: true,
+            local: false,
+            until: None,
+            causes: vec!["it has expired".to_owned()],
+        };
+        history.record(&unusable).expect("written");
+    }
     budget::keep_asked(history.as_ref(), &ca, &name, (ahead, ahead + HOUR * 96));
-    // Nothing is to be done in the meantime.
-    timer(&world, &none, Force::No).await;
+    // A run with nothing to do.
+    let store = world.ports().session.store;
+    ahead::forget(history.as_ref(), store.as_ref(), &mut [], world.now());
     Clock::sleep(&world, HOUR * 24 * 7).await;
     let report = timer(&world, &one, Force::No).await;
     assert_eq!(issued_by(&report).as_deref(), Some("first"));

@@ -212,6 +212,12 @@ impl CertificateStore for World {
         })
     }
 
+    fn forget_attempt(&self, name: &CertificateName) -> Result<(), StoreError> {
+        self.disk("forget the attempt of", name.as_str(), |state| {
+            state.disk.last.remove(name);
+        })
+    }
+
     fn journal(&self, name: &CertificateName) -> Result<Option<String>, StoreError> {
         self.disk("read the journal of", name.as_str(), |state| {
             state.disk.journals.get(name).cloned()

@@ -236,16 +236,20 @@ impl History for World {
         })
     }
 
-    fn forget_waits_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.disk("take waits away of", "the history", |state| {
+    fn forget_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.disk("forget what is ahead in", "the history", |state| {
             let memory = &mut state.memory;
+            // Nobody reads here what does not count.
+            memory.attempts.retain(|attempt| {
+                matches!(attempt.result, ClosedResult::Issued { .. })
+                    || !attempt.ended.is_ahead_of(now)
+            });
             for attempt in &mut memory.attempts {
-                if let ClosedResult::Failed { until, .. } = &mut attempt.result
-                    && attempt.ended.is_ahead_of(now)
-                {
-                    *until = None;
+                if attempt.ended.is_ahead_of(now) {
+                    attempt.ended = Timestamp::from_unix(0);
                 }
             }
+            memory.cut_off.retain(|at| !at.is_ahead_of(now));
             memory.budgets.retain(|key, bucket| {
                 !WAITS.contains(&key.kind.as_str()) || !bucket.at.is_ahead_of(now)
             });

@@ -2,8 +2,6 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use waxwing_core::budget::Bucket;
-use waxwing_core::time::{SKEW, Timestamp};
-use waxwing_flow::budget::WAITS;
 use waxwing_flow::ports::{BudgetKey, ChangeBudgets, StoreError};
 
 use super::{SqliteHistory, failed, time};
@@ -49,44 +47,9 @@ pub(super) fn change(
     write().map_err(|cause| failed("write", &history.path, &cause))
 }
 
-const AHEAD: &str = "SELECT EXISTS (SELECT 1 FROM attempt WHERE ended > ?1 AND until IS NOT NULL)
-     OR EXISTS (SELECT 1 FROM budget WHERE at > ?1 AND kind IN (?2, ?3))";
-
-/// Takes away the waits that were noted behind `now`. An attempt stays what it was, but for its wait.
-pub(super) fn forget_waits_ahead(
-    history: &SqliteHistory,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let latest = (now + SKEW).unix_ms();
-    let [closed, rehearsal] = WAITS;
-    let mut connection = history.connection();
-    let found = || -> rusqlite::Result<bool> {
-        let mut statement = connection.prepare(AHEAD)?;
-        statement.query_row(params![latest, closed, rehearsal], |row| row.get(0))
-    };
-    if !found().map_err(|cause| failed("read", &history.path, &cause))? {
-        return Ok(());
-    }
-    let mut write = || -> rusqlite::Result<()> {
-        let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work.execute(
-            "UPDATE attempt SET until = NULL WHERE ended > ?1 AND until IS NOT NULL",
-            [latest],
-        )?;
-        work.execute(
-            "DELETE FROM budget WHERE at > ?1 AND kind IN (?2, ?3)",
-            params![latest, closed, rehearsal],
-        )?;
-        work.commit()
-    };
-    write().map_err(|cause| failed("write", &history.path, &cause))
-}
-
 #[cfg(test)]
 mod tests {
-    use waxwing_core::failure::FailureClass;
-    use waxwing_core::name::{CaName, CertificateName};
-    use waxwing_flow::history::{ClosedAttempt, ClosedResult};
+    use waxwing_core::time::Timestamp;
     use waxwing_flow::ports::History as _;
 
     use super::*;
@@ -171,58 +134,6 @@ mod tests {
                 (bucket.level - f64::from(2 * EACH)).abs() < f64::EPSILON,
                 "{bucket:?}"
             );
-        }
-    }
-
-    #[test]
-    fn waits_of_a_clock_that_was_ahead_are_taken_away_and_nothing_else() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let history = SqliteHistory::open(folder.path()).expect("a new one");
-        let hour = std::time::Duration::from_secs(60 * 60);
-        let name = CertificateName::parse("shop").expect("a literal name");
-        let ca = CaName::parse("one").expect("a literal name");
-        let times = [NOW - hour, NOW + SKEW, NOW + hour * 22];
-        for ended in times {
-            let attempt = ClosedAttempt {
-                run: "r".to_owned(),
-                certificate: name.clone(),
-                ca: ca.clone(),
-                stands_in: None,
-                started: ended,
-                ended,
-                requests: 1,
-                result: ClosedResult::Failed {
-                    class: FailureClass::RateLimited,
-                    theirs: true,
-                    firm: false,
-                    local: false,
-                    until: Some(ended + hour * 24 * 7),
-                    causes: vec!["503".to_owned()],
-                },
-            };
-            history.record(&attempt).expect("written");
-        }
-        let key = |kind: &str, at: Timestamp| BudgetKey {
-            owner: "one".to_owned(),
-            kind: kind.to_owned(),
-            what: at.to_string(),
-        };
-        let kinds = ["closed", "rehearsal", "orders"];
-        for (kind, at) in kinds.iter().flat_map(|kind| times.map(|at| (kind, at))) {
-            let kept =
-                history.change_budget(&key(kind, at), &mut |_| Some(Bucket { level: 9.0, at }));
-            kept.expect("written");
-        }
-        for _ in 0..2 {
-            history.forget_waits_ahead(NOW).expect("taken away");
-            let past = history.past(&name, NOW).expect("read");
-            let waits: Vec<_> = past.failed.iter().map(|one| one.until.is_some()).collect();
-            assert_eq!(waits, [true, true, false]);
-            for (kind, at) in kinds.iter().flat_map(|kind| times.map(|at| (kind, at))) {
-                let is_kept = *kind == "orders" || at != times[2];
-                let found = history.budget(&key(kind, at)).expect("read");
-                assert_eq!(found.is_some(), is_kept, "{kind} {at}");
-            }
         }
     }
 }

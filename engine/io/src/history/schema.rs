@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -145,10 +145,12 @@ CREATE TABLE cut_off (
 ) STRICT;
 CREATE INDEX cut_off_by_time ON cut_off (at);
 ",
+    // Whether an attempt was noted by a clock that was ahead, so that it counts for nothing.
+    "ALTER TABLE attempt ADD COLUMN astray INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 6;
+pub(super) const SCHEMA: i64 = 7;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.
