@@ -1,6 +1,7 @@
 //! What a clock that was ahead has noted counts for nothing: neither now, when it lies ahead, nor when the
 //! time comes that it showed. Every run sees to that, also one with nothing to do: nobody else will notice.
 
+use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::InventoryEntry;
@@ -17,8 +18,8 @@ pub fn forget(
     entries: &mut [&mut InventoryEntry],
     now: Timestamp,
 ) {
-    if let Some(entry) = entries.iter().find(|entry| is_from_later(entry, now)) {
-        tracing::warn!(certificate = %entry.certificate,
+    if let Some(name) = is_behind(entries.iter().map(|entry| &**entry), now) {
+        tracing::warn!(certificate = %name,
             "the clock is behind: a certificate that is stored is valid from later on");
         return;
     }
@@ -46,10 +47,18 @@ pub fn forget(
     }
 }
 
-/// True if the start of validity, by the CA's clock, has not come yet.
-fn is_from_later(entry: &InventoryEntry, now: Timestamp) -> bool {
-    let current = entry.current.as_ref();
-    current.is_some_and(|current| current.facts.not_before.is_ahead_of(now))
+/// The certificate that shows that the clock of now is behind, if one does: by the CA's clock it is valid from
+/// later on.
+pub fn is_behind<'e>(
+    entries: impl IntoIterator<Item = &'e InventoryEntry>,
+    now: Timestamp,
+) -> Option<&'e CertificateName> {
+    let mut entries = entries.into_iter();
+    let found = entries.find(|entry| {
+        let current = entry.current.as_ref();
+        current.is_some_and(|current| current.facts.not_before.is_ahead_of(now))
+    });
+    found.map(|entry| &entry.certificate)
 }
 
 #[cfg(test)]

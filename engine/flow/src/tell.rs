@@ -22,6 +22,7 @@ use waxwing_core::plan::Plan;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 
+use crate::ahead;
 use crate::certificate::InventoryEntry;
 use crate::history::{Past, Sighting};
 use crate::notify::Told;
@@ -93,14 +94,18 @@ enum Standing {
     Unknown,
     /// There is no such thing any more.
     Gone,
+    /// The clock of now is behind, so that what was told lies ahead although it is right.
+    Unknowable,
 }
 
 /// Decides what is told of this scene, if `told` was told before.
 pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     let conditions = conditions::all(scene);
     let failing = conditions.len();
-    let mut tale = compare(told, conditions, scene.now, |told| {
-        conditions::standing(told, scene)
+    let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
+    let mut tale = compare(told, conditions, scene.now, |told| match behind {
+        true => Standing::Unknowable,
+        false => conditions::standing(told, scene),
     });
     tale.events.extend(news::of_run(scene));
     news::digest(told, scene, failing, &mut tale);
@@ -219,7 +224,7 @@ fn compare(
             Standing::Unknown if is_ahead(one, now) => {
                 tale.over.push((one.subject.clone(), one.kind));
             }
-            Standing::Unknown => {}
+            Standing::Unknown | Standing::Unknowable => {}
             Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
             Standing::Good => {
                 tale.over.push((one.subject.clone(), one.kind));

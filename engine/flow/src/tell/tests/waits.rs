@@ -89,3 +89,17 @@ fn what_failed_in_the_future_is_over_and_hides_nothing() {
     // It was told that it has run out, and is told again that it will.
     assert_eq!(at(4, 61.0, 61.0), ["failed worse", "expiry-near began"]);
 }
+
+/// One run by a clock that is behind, as the certificate shows that is valid from later on.
+#[test]
+fn a_clock_that_is_behind_ends_nothing_and_tells_nothing_twice() {
+    let mut machine = Machine::new();
+    machine.issued = start() + DAY * 10;
+    machine.failed_at = Some(start() + DAY * 66);
+    machine.fail(1, "transient");
+    assert_eq!(machine.run(66.0, &idle()), ["failed began"]);
+    assert_eq!(machine.run(5.0, &idle()), [""; 0]);
+    assert_eq!(machine.run(66.1, &idle()), [""; 0]);
+    machine.fail(3, "transient");
+    assert_eq!(machine.run(66.2, &idle()), ["failed worse"]);
+}
