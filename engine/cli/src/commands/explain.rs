@@ -2,15 +2,18 @@
 
 use waxwing_core::due;
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::CertificatesByName;
 use waxwing_flow::budget;
 use waxwing_flow::history::Past;
 use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
 
 use super::start;
+use super::status::failing;
 use crate::args::{Explain, Global};
 use crate::exit::Exit;
 use crate::render::explain::{AccountState, CaView, ExplainView, json, render};
 use crate::render::json::Document;
+use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
 use crate::survey::{self, survey};
 
@@ -79,6 +82,16 @@ pub(crate) fn run(
         })
     });
     let cas: Vec<CaView> = cas.collect();
+    let certificates = certificate.map_or(&[][..], std::slice::from_ref);
+    let status = StatusView {
+        plan: &survey.plan,
+        inventory: &survey.inventory,
+        certificates: CertificatesByName::new(certificates),
+        failing: failing(&history, certificates, &survey.inventory),
+        broken: &survey.broken,
+        version: env!("CARGO_PKG_VERSION"),
+        around: Around::default(),
+    };
     let view = ExplainView {
         item,
         certificate,
@@ -91,6 +104,7 @@ pub(crate) fn run(
         failover: settings.failover,
         plugins: &settings.plugins,
         notifiers: &settings.notify,
+        status: &status,
     };
     if terminal.json {
         terminal.print(&Document::new("explain", now, json(&view)).to_text());

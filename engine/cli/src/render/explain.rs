@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use waxwing_core::alert;
 use waxwing_core::ca::choose::{FailBack, FailOver, Next, Standing};
-use waxwing_core::due::{self, Because, Due, Rules};
+use waxwing_core::due::{self, Because, Due, Rules, Urgency};
 use waxwing_core::name::{CaName, NotifierName, PluginName};
 use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
@@ -20,6 +20,7 @@ use waxwing_flow::history::Advice;
 
 use super::page::{Context, Ink, Line, Page, count, list};
 use super::plan::{held, steps};
+use super::status::{self, StatusView};
 use super::time::stretch;
 
 mod json;
@@ -54,6 +55,8 @@ pub(crate) struct ExplainView<'a> {
     pub(crate) plugins: &'a BTreeMap<PluginName, PluginSettings>,
     /// The ways in which somebody is told.
     pub(crate) notifiers: &'a BTreeMap<NotifierName, NotifySettings>,
+    /// How all certificates are doing: what is wrong with this one is told in the same words.
+    pub(crate) status: &'a StatusView<'a>,
 }
 
 /// One CA of the list.
@@ -85,6 +88,7 @@ pub(crate) enum AccountState {
 pub(crate) fn render(view: &ExplainView<'_>, context: &Context) -> String {
     let mut page = Page::new(context);
     page.line(&verdict(view, context));
+    status::trouble(view.status, view.item, context, &mut page);
     labelled("issued", issued(view, context), &mut page);
     rules(view, context, &mut page);
     let mut say = |label: &str, lines: Vec<String>| labelled(label, lines, &mut page);
@@ -142,6 +146,10 @@ fn verdict(view: &ExplainView<'_>, context: &Context) -> Line {
                 Action::Issue(IssueReason::Staging) => "comes from a staging CA that nobody trusts",
                 Action::Issue(IssueReason::Revoked) => "is revoked",
                 Action::Issue(IssueReason::Replaced) => "is to be replaced, and then revoked",
+                Action::Renew {
+                    urgency: Urgency::Expired,
+                    ..
+                } => "has expired",
                 _ => "is due",
             };
             match &view.item.hold {
@@ -409,6 +417,19 @@ fn failures(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
 }
 
 fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
+    let name = &view.item.name;
+    if matches!(view.item.action, Action::Install { .. }) {
+        return vec![format!(
+            "tried again at every run, with what is stored: it needs no new order; `waxwing renew {name}` \
+             tries now"
+        )];
+    }
+    let failing = !status::failures(view.status, view.item).is_empty();
+    if failing && view.failed.is_empty() && view.item.hold.is_none() {
+        return vec![format!(
+            "tried again at every run: no CA was asked yet; `waxwing renew {name}` tries now"
+        )];
+    }
     let floor = view.rules.map(|rules| rules.safe_until);
     let faster = match floor {
         Some(floor) if floor > context.now => format!(", faster from {}", context.moment(floor)),

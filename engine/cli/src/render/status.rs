@@ -18,6 +18,13 @@ mod around;
 mod served;
 mod trouble;
 
+/// What is wrong with one certificate, and what to do; nothing if it is as it should be.
+pub(super) fn trouble(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
+    if !matches!(view.health(item), Health::Good | Health::Gone) {
+        trouble::one(view, item, &[], context, page);
+    }
+}
+
 pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::Failing;

@@ -6,6 +6,8 @@ use waxwing_core::due::Because;
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::Action;
 
+use crate::render::status::failures;
+
 use super::{AccountState, CaView, ExplainView, due, hear_of};
 
 /// The answer for machines.
@@ -22,10 +24,19 @@ pub(crate) struct ExplainJson {
     asked: Option<String>,
     instead_of: Option<String>,
     because: Option<String>,
+    /// What has failed and is not made good, outermost cause first.
+    trouble: Vec<TroubleJson>,
     /// Who hears of a failure.
     told_of_failures: Vec<String>,
     /// Who hears that its end is near.
     told_of_its_end: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct TroubleJson {
+    /// The installer; null for the renewal itself.
+    plugin: Option<String>,
+    causes: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,6 +135,13 @@ pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
         asked,
         instead_of: stands_in.map(|(first, _)| first.to_string()),
         because: stands_in.map(|(_, because)| because.to_string()),
+        trouble: failures(view.status, view.item)
+            .into_iter()
+            .map(|(plugin, causes)| TroubleJson {
+                plugin: plugin.map(ToString::to_string),
+                causes: causes.to_vec(),
+            })
+            .collect(),
         told_of_failures: hear_of(view, EventKind::Failed),
         told_of_its_end: hear_of(view, EventKind::ExpiryNear),
     }

@@ -3,20 +3,24 @@ use std::collections::BTreeMap;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
-use waxwing_core::name::Identifier;
+use waxwing_core::name::{CertificateName, Identifier};
 use waxwing_core::notify::Way;
 use waxwing_core::outage::{Away, Down};
+use waxwing_core::plan::Plan;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::profiles;
 use waxwing_core::retry::ladder::Trouble;
 use waxwing_core::schedule::Moment;
-use waxwing_core::settings::DaysAfterIssue;
 use waxwing_core::settings::served_at::ServedAt;
+use waxwing_core::settings::{CertificatesByName, DaysAfterIssue};
 use waxwing_core::time::Window;
-use waxwing_flow::certificate::{CertificateFacts, Origin};
+use waxwing_flow::certificate::{
+    AttemptResult, CertificateFacts, InventoryEntry, LastAttempt, Origin,
+};
 
 use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
 use super::super::json::Document;
+use super::super::status::Around;
 use super::*;
 
 const USUAL: DaysAfterIssue = DaysAfterIssue {
@@ -93,6 +97,35 @@ fn notifiers() -> BTreeMap<NotifierName, NotifySettings> {
     ])
 }
 
+/// What `status` knows.
+struct StatusOf {
+    plan: Plan,
+    inventory: BTreeMap<CertificateName, InventoryEntry>,
+    certificates: Vec<CertificateSettings>,
+}
+
+impl StatusOf {
+    fn nothing() -> Self {
+        Self {
+            plan: Plan { items: Vec::new() },
+            inventory: BTreeMap::new(),
+            certificates: Vec::new(),
+        }
+    }
+
+    fn view(&self) -> StatusView<'_> {
+        StatusView {
+            plan: &self.plan,
+            inventory: &self.inventory,
+            certificates: CertificatesByName::new(&self.certificates),
+            failing: BTreeMap::new(),
+            broken: &[],
+            version: "0.0.0",
+            around: Around::default(),
+        }
+    }
+}
+
 fn cas() -> Vec<CaView> {
     let clean = |name: &str| CaView {
         name: ca(name),
@@ -111,6 +144,7 @@ fn cas() -> Vec<CaView> {
 
 #[test]
 fn one_that_is_not_due_says_which_rule_decides() {
+    let nothing = StatusOf::nothing();
     let (certificate, current) = (settings(), current(85, true));
     let facts = &current.facts;
     let window = Window {
@@ -161,6 +195,7 @@ fn one_that_is_not_due_says_which_rule_decides() {
         failover: FailOver::default(),
         plugins: &plugins,
         notifiers: &notifiers,
+        status: &nothing.view(),
     };
     golden("explain-advised.txt", |context| render(&view, context));
     golden_json(
@@ -230,6 +265,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         instead_of: Some((ca("first"), waxwing_core::ca::choose::Because::Failures(3))),
     };
     let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let nothing = StatusOf::nothing();
     let view = ExplainView {
         item: &held,
         certificate: Some(&certificate),
@@ -242,6 +278,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         failover: FailOver::default(),
         plugins: &plugins,
         notifiers: &notifiers,
+        status: &nothing.view(),
     };
     golden("explain-failing.txt", |context| {
         render(&view, context).replace(profile.name.as_str(), "second")
@@ -258,6 +295,7 @@ fn one_that_is_not_configured_is_not_explained_further() {
         None,
     );
     let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let nothing = StatusOf::nothing();
     let view = ExplainView {
         item: &gone,
         certificate: None,
@@ -270,6 +308,86 @@ fn one_that_is_not_configured_is_not_explained_further() {
         failover: FailOver::default(),
         plugins: &plugins,
         notifiers: &notifiers,
+        status: &nothing.view(),
     };
     golden("explain-gone.txt", |context| render(&view, context));
+}
+
+#[test]
+fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
+    let (certificate, current) = (settings(), current(85, false));
+    let facts = &current.facts;
+    let due = due::due(facts.not_before, facts.not_after, USUAL, None);
+    let install = item(
+        Action::Install {
+            due: due.clone(),
+            not_after: facts.not_after,
+        },
+        None,
+    );
+    let renew = item(
+        Action::Renew {
+            due,
+            urgency: Urgency::Expired,
+            not_after: facts.not_after,
+        },
+        None,
+    );
+    let not_installed = AttemptResult::NotInstalled {
+        plugin: plugin("web"),
+        causes: vec![
+            "plugin web failed to install: the command reload failed".to_owned(),
+            "it ended with exit code 1".to_owned(),
+        ],
+    };
+    let not_loaded = AttemptResult::Failed {
+        class: "misconfigured".to_owned(),
+        causes: vec![
+            "plugin dns failed to load: the secret token cannot be read".to_owned(),
+            "/etc/waxwing/token: no such file".to_owned(),
+        ],
+    };
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    for (file, item, result) in [
+        ("explain-not-installed.txt", install, not_installed),
+        ("explain-not-asked.txt", renew, not_loaded),
+    ] {
+        let entry = InventoryEntry {
+            damage: None,
+            certificate: name("shop"),
+            current: Some(current.clone()),
+            installed: Vec::new(),
+            last: Some(LastAttempt {
+                at: at(-30),
+                ca: None,
+                result,
+            }),
+            served: Vec::new(),
+            unfinished: false,
+            replacing: None,
+            owes: false,
+        };
+        let status = StatusOf {
+            plan: Plan {
+                items: vec![item.clone()],
+            },
+            inventory: BTreeMap::from([(name("shop"), entry)]),
+            certificates: vec![certificate.clone()],
+        };
+        let view = ExplainView {
+            item: &item,
+            certificate: Some(&certificate),
+            current: Some(&current),
+            rules: Some(due::rules(facts.not_before, facts.not_after, USUAL, None)),
+            advice: None,
+            failed: &[],
+            cas: &cas(),
+            next: None,
+            failover: FailOver::default(),
+            plugins: &plugins,
+            notifiers: &notifiers,
+            status: &status.view(),
+        };
+        golden(file, |context| render(&view, context));
+    }
 }
