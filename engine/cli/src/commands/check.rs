@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use waxwing_core::ca::EabSource;
 use waxwing_core::due;
+use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, DomainName, NotifierName};
 use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
@@ -384,7 +385,10 @@ async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
                 }
                 (None, None) => {
                     let text = format!("{plugin} holds no zone for {}", answer.name);
-                    found.push(Found::new(Verdict::Error, "zones", text));
+                    let hint = "the zone has to be in the account at the provider whose credentials \
+                                the plugin has; else name another plugin in `validate`";
+                    let found_one = Found::new(Verdict::Error, "zones", text);
+                    found.push(found_one.hint(Some(hint.to_owned())));
                 }
             }
         }
@@ -411,7 +415,10 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
         };
         match greeting::greet(&wired.ports.session, profile).await {
             Err(failure) => {
-                let hint = failure.hint();
+                let passes = failure.class() == FailureClass::Transient;
+                let hint = proxy::in_between(settings)
+                    .filter(|_| passes)
+                    .or_else(|| failure.hint());
                 let mut lines = failure.lines().into_iter();
                 let text = lines.next().unwrap_or_default();
                 found.push(

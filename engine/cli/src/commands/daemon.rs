@@ -254,7 +254,7 @@ impl Keeper<'_> {
             pass.conclude(&passed, terminal);
         }
         if let Some(after) = &passed.after {
-            self.known.run = Some((passed.report.ended, passed.is_well(after)));
+            self.known.run = Some((passed.report.ended, passed.is_all_done(after)));
         }
         if passed.report.stopped {
             return None;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
@@ -122,6 +123,13 @@ impl Passed {
     /// True if nothing was left undone and everything can be read.
     pub(super) fn is_well(&self, after: &Survey) -> bool {
         exit_of(&self.report) == Exit::Done && after.broken.is_empty()
+    }
+
+    /// True if it went well and nothing that has failed before waits for its next try.
+    pub(super) fn is_all_done(&self, after: &Survey) -> bool {
+        let mut items = after.plan.items.iter();
+        let waits = items.any(|item| item.hold.as_ref().is_some_and(Hold::is_behind_a_failure));
+        self.is_well(after) && !waits
     }
 }
 
@@ -246,7 +254,7 @@ impl Pass<'_> {
     /// Writes the figures down for those who watch.
     fn publish(&self, passed: &Passed, terminal: &mut Terminal) {
         if let Some(after) = passed.after.as_ref().filter(|_| !self.rehearsal) {
-            let run = (passed.report.ended, passed.is_well(after));
+            let run = (passed.report.ended, passed.is_all_done(after));
             metrics::publish(self.loaded, self.history, after, run, terminal);
         }
     }

@@ -65,7 +65,7 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
         ended.with_label_values::<&str>(&[]).set(seconds(at));
         let good = board.gauge(
             "last_run_success",
-            "1 if the last run left nothing undone.",
+            "1 if the last run left nothing undone and nothing waits for its next try.",
             &[],
         )?;
         good.with_label_values::<&str>(&[]).set(flag(well));
@@ -159,7 +159,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     )?;
     let failures = board.gauge(
         "certificate_failures",
-        "Failed attempts since it was last issued.",
+        "Failed attempts at CAs since it was last issued.",
         name,
     )?;
     let person = board.gauge(

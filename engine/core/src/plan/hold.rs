@@ -70,6 +70,16 @@ impl Hold {
             Self::NoCa { .. } => None,
         }
     }
+
+    /// True if something has gone wrong before, or no CA may be asked: it waits for no window.
+    pub const fn is_behind_a_failure(&self) -> bool {
+        match self {
+            Self::Window { .. } => false,
+            Self::Ladder { .. } | Self::Asked { .. } | Self::TooMany { .. } | Self::NoCa { .. } => {
+                true
+            }
+        }
+    }
 }
 
 /// The CA that would be asked, and what holds it.

@@ -16,6 +16,14 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
     )
 }
 
+/// What to look at first if nobody answers behind a configured proxy.
+pub(super) fn in_between(settings: &Settings) -> Option<String> {
+    let proxy = without_login(settings.network.proxy.as_deref()?);
+    Some(format!(
+        "every request goes through {proxy}, as [network] proxy says: does that answer, and let it through?"
+    ))
+}
+
 /// `environment`: each variable that is set and not empty, with its value.
 fn judge(configured: Option<&str>, environment: &[(&'static str, String)]) -> Vec<Found> {
     let value = |name: &str| {

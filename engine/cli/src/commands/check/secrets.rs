@@ -20,6 +20,17 @@ use crate::wire::{self, Unusable, Wired};
 
 const TOPIC: &str = "secrets";
 
+/// What to write in the place of a variable that no timer has.
+fn instead(key: &str, reference: &SecretRef) -> Option<String> {
+    let file = key
+        .trim_start_matches("plugin.")
+        .replace(".secrets.", "-")
+        .replace('.', "-");
+    matches!(reference, SecretRef::Env(_)).then(|| {
+        format!("`waxwing secret set {file}` stores it in a file; then {key} = \"file:{file}\"")
+    })
+}
+
 /// One line when all secrets are there, else one for each that is not.
 pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
     let references = load::secrets(&loaded.settings);
@@ -29,7 +40,8 @@ pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
     let mut there = 0;
     for (key, reference) in &references {
         for warning in secrets::warnings(reference) {
-            found.push(Found::new(Verdict::Warn, TOPIC, warning));
+            let text = format!("{key}: {warning}");
+            found.push(Found::new(Verdict::Warn, TOPIC, text).hint(instead(key, reference)));
         }
         if let Some(told) = handed_over(reference, key, &services) {
             match told {

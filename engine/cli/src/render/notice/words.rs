@@ -245,13 +245,13 @@ fn says(event: &Event, context: &Context) -> String {
                 format!("Since {}: ", context.moment(since))
             });
             let renewed = match event.names.as_slice() {
-                [] => "nothing was due".to_owned(),
+                [] => "nothing was renewed".to_owned(),
                 names => format!("renewed were {}", list(names, NAMES * 5)),
             };
             let trouble = match event.count.unwrap_or_default() {
                 0 => "nothing is in trouble".to_owned(),
-                1 => "1 thing is in trouble, as you were told".to_owned(),
-                some => format!("{some} things are in trouble, as you were told"),
+                1 => "1 thing is in trouble: `waxwing status`".to_owned(),
+                some => format!("{some} things are in trouble: `waxwing status`"),
             };
             format!("{since}{renewed}; {trouble}.")
         }
