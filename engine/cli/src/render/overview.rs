@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::{Timestamp, Window};
+use waxwing_flow::failure::innermost;
 use waxwing_flow::history::Record;
 
 use super::ca::health::{self, DAYS, Watched, spark};
@@ -169,15 +170,15 @@ fn certificates(
 
 /// The innermost cause, and the whole chain for whoever opens it.
 fn chain(causes: &[String], html: &mut Html) {
-    let Some(last) = causes.last() else {
+    let Some(innermost) = innermost(causes) else {
         return;
     };
     if causes.len() == 1 {
-        html.text(last.trim());
+        html.text(innermost);
         return;
     }
     html.raw("<details><summary>")
-        .text(last.trim())
+        .text(innermost)
         .raw("</summary><ol>");
     for cause in causes {
         html.element("li", cause.trim());

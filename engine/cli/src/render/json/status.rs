@@ -3,6 +3,7 @@
 use serde::Serialize;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_flow::certificate::AttemptResult;
+use waxwing_flow::failure::plain;
 use waxwing_flow::terms::NewTerms;
 
 use super::plan::{ItemJson, item};
@@ -218,10 +219,10 @@ fn attempt(result: &AttemptResult) -> AttemptParts<'_> {
         AttemptResult::Renewed => ("renewed", None, None, Vec::new()),
         AttemptResult::Installed => ("installed", None, None, Vec::new()),
         AttemptResult::NotInstalled { plugin, causes } => {
-            ("not-installed", Some(plugin), None, causes.clone())
+            ("not-installed", Some(plugin), None, plain(causes))
         }
         AttemptResult::Failed { class, causes } => {
-            ("failed", None, Some(class.clone()), causes.clone())
+            ("failed", None, Some(class.clone()), plain(causes))
         }
     }
 }
