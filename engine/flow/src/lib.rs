@@ -11,6 +11,7 @@ pub mod advice;
 pub mod audit;
 pub mod budget;
 pub mod certificate;
+pub mod directory;
 pub mod driver;
 pub mod failure;
 pub mod history;

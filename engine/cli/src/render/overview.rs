@@ -39,7 +39,7 @@ pub(crate) struct OverviewView<'a> {
     /// What is stored and planned.
     pub(crate) status: StatusView<'a>,
     /// How the CAs in use have answered.
-    pub(crate) watched: &'a [Watched<'a>],
+    pub(crate) watched: &'a [Watched],
     /// What was tried last, newest first.
     pub(crate) records: &'a [Record],
     /// What the daemon does next, and when.
@@ -358,6 +358,11 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
             html.text(&format!("{}: {cause}", context.moment(window.end)));
         }
         html.raw("</td></tr>\n");
+        for text in health::changes(one, context) {
+            html.raw("<tr><td></td><td colspan=\"5\">")
+                .text(&text)
+                .raw("</td></tr>\n");
+        }
     }
     html.raw("</tbody></table></div>\n");
 }

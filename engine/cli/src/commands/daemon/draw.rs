@@ -4,7 +4,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::ports::StoreError;
+use waxwing_flow::ports::{CertificateStore, StoreError};
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 
@@ -28,6 +28,7 @@ pub(super) struct Known {
 /// The figures and the page.
 pub(super) fn draw(
     loaded: &Loaded,
+    store: &dyn CertificateStore,
     history: &SqliteHistory,
     seen: &Survey,
     known: &Known,
@@ -40,7 +41,7 @@ pub(super) fn draw(
     let used: Vec<CaName> = loaded.settings.used_cas();
     let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
     let profiles: Vec<&CaProfile> = profiles.collect();
-    let watched = ca::watched(history, &profiles, &[], now).map_err(read)?;
+    let watched = ca::watched(history, store, &profiles, &[], now).map_err(read)?;
     let records = history
         .records(&Wanted {
             certificate: None,

@@ -445,8 +445,12 @@ fn a_page_for_a_browser_says_the_same() {
     let certificates = ["mail", "late", "new"].map(|name| settings(name, &["web"]));
     let refused = "https://second.example/directory: <refused> & \"gone\"";
     let watched = [
-        watched("first", &[(48, Ok(200)), (24, Ok(220)), (1, Ok(210))], None),
-        watched("second", &[(30, Ok(90)), (2, Err(refused))], None),
+        watched(
+            "first",
+            &[(48, Ok(200)), (24, Ok(220)), (1, Ok(210))],
+            &[(3, "termsOfService", "v2")],
+        ),
+        watched("second", &[(30, Ok(90)), (2, Err(refused))], &[]),
     ];
     let attempt = |certificate: &str, hours: i64, failed: Option<RecordedFailure>| Record {
         run: "r1".to_owned(),
