@@ -8,7 +8,7 @@ use waxwing_flow::ports::{CertificateStore, StoreError};
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 
-use crate::commands::status::failing;
+use crate::commands::status::{failing, stood_in};
 use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
@@ -56,6 +56,7 @@ pub(super) fn draw(
             inventory: &seen.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),
             failing: failing(history, &loaded.settings.certificates, &seen.inventory),
+            stood_in: stood_in(history, &seen.inventory),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),
