@@ -1,5 +1,12 @@
 //! What is told afterwards: `history` and `explain`.
 
+use std::time::Duration;
+
+use waxwing_core::name::CaName;
+use waxwing_flow::history::Sighting;
+use waxwing_flow::ports::{Clock as _, History as _};
+use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
 use waxwing_world::fault::{Fault, What};
 use waxwing_world::traffic::Class;
 
@@ -92,6 +99,33 @@ fn a_failed_installation_is_in_the_history() {
         .expect(0)
         .says("not installed")
         .says("1 failed");
+}
+
+#[test]
+fn a_batch_that_fails_says_why_and_not_whom_it_hit() {
+    let (rig, judge) = rig();
+    rig.write_config(&format!(
+        "{}{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer("grants.exec.reload = { argv = [\"/bin/false\"] }\n"),
+        certificate("one", &["one.example.com"]),
+        certificate("two", &["two.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(6);
+    let batch = "certificates: one, two";
+    let run = rig.waxwing(&["history"]).expect(0);
+    let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let why = "the command reload ended with exit code 1";
+    assert_eq!(words.matches(why).count(), 2, "{words}");
+    assert!(!words.contains(batch), "{words}");
+    let full = rig.waxwing(&["history", "one", "--full"]).expect(0);
+    full.says("exit code 1").says(batch);
+    // Machines get it as it is.
+    let run = rig.waxwing(&["history", "one", "--json"]).expect(0);
+    assert_eq!(json(&run, "/result/records/0/causes/1"), batch);
+    let run = rig.waxwing(&["status", "--json"]).expect(1);
+    let causes = json(&run, "/result/certificates/0/last_run/causes/1");
+    assert_eq!(causes, batch, "{}", run.stdout);
 }
 
 #[test]
@@ -204,6 +238,68 @@ fn the_health_of_a_ca_is_that_of_all_looks() {
     rig.waxwing(&["ca", "health", "frist"])
         .expect(2)
         .says("did you mean first?");
+}
+
+#[test]
+fn what_a_ca_has_changed_is_told_for_longer_than_one_look() {
+    let (rig, judge) = rig();
+    let Judge::World(ca) = &judge else {
+        panic!("the world's CA was asked for");
+    };
+    rig.waxwing(&["ca", "health", "--now"]).expect(0);
+    let run = rig.waxwing(&["ca", "health", "--json"]).expect(0);
+    assert_eq!(json(&run, "/result/cas/0/changes"), serde_json::json!([]));
+    ca.announce_terms();
+    let told = |arguments: &[&str]| {
+        let run = rig.waxwing(arguments).expect(0).says("it answers");
+        let words = run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let change =
+            "termsOfService: https://ca.world.test/terms/v1 -> https://ca.world.test/terms/v2";
+        assert!(
+            words.contains("first has changed its directory, seen "),
+            "{words}"
+        );
+        assert!(words.contains(change), "{words}");
+    };
+    told(&["ca", "health", "--now"]);
+    // A second look finds nothing new, and no look asks nobody.
+    told(&["ca", "health", "--now"]);
+    told(&["ca", "health"]);
+    let run = rig.waxwing(&["ca", "health", "--json"]).expect(0);
+    let change = |field: &str| json(&run, &format!("/result/cas/0/changes/0/{field}"));
+    assert_eq!(change("field"), "termsOfService");
+    assert_eq!(change("to"), "https://ca.world.test/terms/v2");
+    assert!(change("at").is_string(), "{}", run.stdout);
+}
+
+#[test]
+fn a_long_outage_has_one_beginning_whoever_tells_of_it() {
+    let (rig, judge) = rig();
+    let Judge::World(ca) = &judge else {
+        panic!("the world's CA was asked for");
+    };
+    rig.waxwing(&["ca", "health", "--now"]).expect(0);
+    let day = Duration::from_secs(24 * 60 * 60);
+    let now = SystemClock.now();
+    let history = SqliteHistory::open(&rig.path("state")).expect("a history");
+    for ago in [40, 20] {
+        let silence = Sighting {
+            ca: CaName::parse("first").expect("a literal name"),
+            at: now - day * ago,
+            result: Err("refused".to_owned()),
+        };
+        history.sight(&silence).expect("written");
+    }
+    drop(history);
+    ca.fault(Fault::always(Class::Directory, What::CloseBefore));
+    let began = serde_json::json!((now - day * 40).to_string());
+    let run = rig.waxwing(&["ca", "health", "--now", "--json"]).expect(1);
+    assert_eq!(json(&run, "/result/cas/0/down_since"), began);
+    assert_eq!(json(&run, "/result/cas/0/trouble/from"), began);
+    let run = rig.waxwing(&["explain", "one", "--json"]).expect(0);
+    assert_eq!(json(&run, "/result/cas/0/down_since"), began);
+    let run = rig.waxwing(&["status", "--json"]);
+    assert_eq!(json(&run, "/result/cas/0/down_since"), began);
 }
 
 #[test]

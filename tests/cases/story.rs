@@ -137,6 +137,16 @@ fn everybody_tells_the_same_story_of_an_outage() {
         &page,
         &["shop", "second", "down since", "not issued", "connection"],
     );
+    // A fallback stood in, and why: in the state of the certificate, and in what was tried.
+    let instead = "instead of first: ";
+    says(
+        &page,
+        &["www.example.com", "issued by the fallback second, "],
+    );
+    assert_eq!(page.matches(instead).count(), 2, "{page}");
+    rig.waxwing(&["status"])
+        .expect(0)
+        .says("shop: issued by the fallback second, instead of first: ");
 
     // What it has sent.
     until("the mail to be there", || !mail.mails().is_empty());

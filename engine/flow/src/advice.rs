@@ -21,6 +21,7 @@ use waxwing_core::settings::{CertificatesByName, Settings};
 use waxwing_core::time::{Timestamp, Window};
 
 use crate::certificate::{CertificateFacts, InventoryEntry};
+use crate::directory;
 use crate::failure::CaError;
 use crate::history::{Advice, Past};
 use crate::ports::History;
@@ -252,7 +253,7 @@ fn draw(window: Window, chance: u64, now: Timestamp) -> Suggestion {
 
 /// Where a CA answers such questions: from its directory, as it was stored or as it is now.
 async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, String> {
-    let stored = session::stored_directory(ports, profile, &profile.directories);
+    let stored = directory::stored(ports, profile, &profile.directories);
     let directory: Directory = match stored {
         Some(stored) => stored.directory,
         None => match greeting::greet(ports, profile).await {

@@ -19,7 +19,7 @@ mod hints;
 mod text;
 
 pub use hints::NO_ROOTS;
-pub use text::without_times;
+pub use text::{innermost, plain, without_times};
 
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not
 /// run out over what a plugin has misread.

@@ -107,7 +107,7 @@ pub(crate) async fn install(
             if !rehearsal {
                 let failed = FailedDeploy {
                     stage: "read",
-                    causes: failure.lines(),
+                    causes: failure.chain(),
                 };
                 record(
                     ports,
@@ -359,7 +359,7 @@ fn note_failure(
         ca: None,
         result: AttemptResult::NotInstalled {
             plugin: plugin.clone(),
-            causes: failure.lines(),
+            causes: failure.chain(),
         },
     };
     for certificate in certificates {
@@ -377,7 +377,7 @@ fn failed(stages: &[StageReport], outcome: &InstallOutcome) -> Option<FailedDepl
     let otherwise = if stages.is_empty() { "load" } else { "note" };
     Some(FailedDeploy {
         stage: stage.map_or(otherwise, |stage| stage.stage.as_str()),
-        causes: failure.lines(),
+        causes: failure.chain(),
     })
 }
 

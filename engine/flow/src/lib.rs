@@ -12,6 +12,7 @@ pub mod ahead;
 pub mod audit;
 pub mod budget;
 pub mod certificate;
+pub mod directory;
 pub mod driver;
 pub mod failure;
 pub mod history;

@@ -4,22 +4,21 @@
 //! What a newcomer gets wrong: a look says how it was at one moment. Between two looks the state is
 //! taken to be that of the earlier one, but only for two hours; behind that nobody knows.
 
-use std::fmt;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::time::{Timestamp, Window};
 
+use crate::directory::{self, Change};
 use crate::failure::Failure;
 use crate::history::Sighting;
 use crate::ports::History;
 use crate::scheduler::cas::{host_of, without_port};
+use crate::session::SessionPorts;
 use crate::session::greeting::greet;
-use crate::session::{SessionPorts, stored_directory};
 
 /// For so long a look says how a CA is doing: for as long as a failed one counts as a sign that it is down.
 /// The daemon looks more often, so that only time in which nobody looks is unknown.
@@ -34,30 +33,6 @@ pub struct Look {
     pub result: Result<Duration, Failure>,
     /// What is not as it was at the last look.
     pub changes: Vec<Change>,
-}
-
-/// Something that a CA has changed in its directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
-    /// The field as RFC 8555 section 7.1.1 calls it.
-    pub field: &'static str,
-    /// Before; none if it was not there.
-    pub from: Option<String>,
-    /// Now; none if it is gone.
-    pub to: Option<String>,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = |side: &Option<String>| side.clone().unwrap_or_else(|| "none".to_owned());
-        write!(
-            f,
-            "{}: {} -> {}",
-            self.field,
-            word(&self.from),
-            word(&self.to)
-        )
-    }
 }
 
 /// Looks at the directory of a CA, notes what came of it and keeps a copy. Nothing else is asked.
@@ -95,22 +70,22 @@ pub async fn look_at_all(
 
 /// Looks, and notes nothing. Also answers when.
 async fn peek(ports: &SessionPorts, profile: &CaProfile) -> (Look, Timestamp) {
-    let before = stored_directory(ports, profile, &profile.directories);
     let seen = greet(ports, profile).await;
-    let mut differs = Vec::new();
-    if let Ok(greeting) = &seen {
-        if let Some(before) = before {
-            differs = changes(&before.directory, &greeting.directory);
-        }
-        let (text, now) = (greeting.directory.to_stored(), ports.clock.now());
-        if let Err(error) = ports.store.save_directory(&profile.name, &text, now) {
-            tracing::warn!(ca = %profile.name, cause = %error, "no copy of the directory was kept");
-        }
-    }
+    let changes = seen.as_ref().map_or_else(
+        |_silent| Vec::new(),
+        |greeting| {
+            directory::keep(
+                ports,
+                &profile.name,
+                &profile.directories,
+                &greeting.directory,
+            )
+        },
+    );
     let look = Look {
         ca: profile.name.clone(),
         result: seen.map(|greeting| greeting.took),
-        changes: differs,
+        changes,
     };
     (look, ports.clock.now())
 }
@@ -147,39 +122,6 @@ fn note(history: &dyn History, look: &Look, at: Timestamp, others: &[Contact]) {
     }
 }
 
-/// What is not the same in two directories, as far as Waxwing or its operator goes by it.
-pub fn changes(before: &Directory, after: &Directory) -> Vec<Change> {
-    let fields = |of: &Directory| {
-        let some = |text: &str| Some(text.to_owned());
-        [
-            ("newNonce", some(&of.new_nonce)),
-            ("newAccount", some(&of.new_account)),
-            ("newOrder", some(&of.new_order)),
-            ("revokeCert", of.revoke_cert.clone()),
-            ("keyChange", of.key_change.clone()),
-            ("renewalInfo", of.renewal_info.clone()),
-            ("termsOfService", of.meta.terms_of_service.clone()),
-            ("caaIdentities", {
-                let all = of.meta.caa_identities.join(", ");
-                (!all.is_empty()).then_some(all)
-            }),
-            (
-                "externalAccountRequired",
-                some(&of.meta.external_account_required.to_string()),
-            ),
-            ("profiles", {
-                let all: Vec<&str> = of.meta.profiles.keys().map(String::as_str).collect();
-                (!all.is_empty()).then(|| all.join(", "))
-            }),
-        ]
-    };
-    let pairs = fields(before).into_iter().zip(fields(after));
-    pairs
-        .filter(|((_, from), (_, to))| from != to)
-        .map(|((field, from), (_, to))| Change { field, from, to })
-        .collect()
-}
-
 /// What many looks at one CA say together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Health {
@@ -200,6 +142,19 @@ pub struct Health {
 }
 
 impl Health {
+    /// The same, with when an outage that is not over has begun, if more looks are known than were summed
+    /// up: it may be longer than the time that was asked about.
+    #[must_use]
+    pub fn down_from(mut self, since: Option<Timestamp>) -> Self {
+        if let (Some(down), Some(since)) = (&mut self.down_since, since) {
+            *down = since;
+            if let Some((window, _)) = &mut self.trouble {
+                window.start = since;
+            }
+        }
+        self
+    }
+
     /// True if the last look still says how the CA is doing at `now`.
     pub fn is_current(&self, now: Timestamp) -> bool {
         let last = self.last.as_ref();
@@ -360,6 +315,20 @@ mod tests {
     }
 
     #[test]
+    fn an_outage_is_as_old_as_it_is_not_as_what_was_summed_up() {
+        let looks = [(0, Ok(1)), (2, Err("no")), (9, Err("nope"))];
+        let found = health(&seen(&looks), over(12), 4);
+        let earlier = Some(FROM - HOUR * 100);
+        let whole = found.clone().down_from(earlier);
+        let began = whole.trouble.as_ref().map(|(window, _)| window.start);
+        assert_eq!((whole.down_since, began), (earlier, earlier));
+        assert_eq!(whole.up, found.up);
+        // One that is over is over.
+        let over = health(&seen(&[(0, Err("no")), (1, Ok(1))]), over(12), 4);
+        assert_eq!(over.clone().down_from(earlier), over);
+    }
+
+    #[test]
     fn nobody_knows_how_it_was_long_after_a_look() {
         // Two of 100 hours are known, both of them good; then two bad ones.
         let found = health(&seen(&[(0, Ok(1)), (100, Err("no"))]), over(200), 1);
@@ -388,36 +357,5 @@ mod tests {
         assert_eq!(found.last.map(|last| last.at), Some(FROM + HOUR * 12));
         // What lies outside does not count.
         assert_eq!(health(&looks, over(1), 1).parts[0].up, 2);
-    }
-
-    #[test]
-    fn what_a_ca_has_changed_is_named() {
-        let mut before = Directory {
-            url: "https://a.example/directory".to_owned(),
-            new_nonce: "https://a.example/nonce".to_owned(),
-            new_account: "https://a.example/account".to_owned(),
-            new_order: "https://a.example/order".to_owned(),
-            new_authz: None,
-            revoke_cert: None,
-            key_change: None,
-            renewal_info: None,
-            meta: waxwing_acme::directory::Meta::default(),
-        };
-        assert_eq!(changes(&before, &before), []);
-        let mut after = before.clone();
-        before.meta.terms_of_service = Some("https://a.example/v1".to_owned());
-        after.meta.terms_of_service = Some("https://a.example/v2".to_owned());
-        after.renewal_info = Some("https://ari.example".to_owned());
-        let found: Vec<String> = changes(&before, &after)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        assert_eq!(
-            found,
-            [
-                "renewalInfo: none -> https://ari.example",
-                "termsOfService: https://a.example/v1 -> https://a.example/v2"
-            ]
-        );
     }
 }

@@ -21,6 +21,7 @@ use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
+use crate::directory::DirectoryCopy;
 use crate::notify::{Delivered, Message, Posting, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
@@ -424,9 +425,9 @@ pub trait CertificateStore: Send + Sync {
     /// together; accounts at other directories stay as they are.
     fn save_account(&self, ca: &CaName, account: &AccountRecord) -> Result<(), StoreError>;
     /// The last good directory of a CA, as stored by [`CertificateStore::save_directory`].
-    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError>;
-    /// Keeps the text of a directory with its time.
-    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError>;
+    fn directory(&self, ca: &CaName) -> Result<Option<DirectoryCopy>, StoreError>;
+    /// Keeps a directory with its time, and what was changed in it, in place of the one before.
+    fn save_directory(&self, ca: &CaName, copy: &DirectoryCopy) -> Result<(), StoreError>;
 
     /// One run at a time for each certificate.
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError>;

@@ -451,10 +451,10 @@ impl Shift<'_> {
                 let class = failure.class().as_str().to_owned();
                 let mut causes = Vec::new();
                 for earlier in &report.failures {
-                    causes.extend(earlier.failure.lines());
+                    causes.extend(earlier.failure.chain());
                 }
                 if let Outcome::Failed(Some(failure)) = &report.outcome {
-                    causes.extend(failure.lines());
+                    causes.extend(failure.chain());
                 }
                 tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
                 (

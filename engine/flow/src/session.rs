@@ -27,7 +27,6 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportStage, without_query};
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
-use waxwing_core::time::Timestamp;
 
 use self::opening::Opening;
 pub(crate) use self::opening::lock_account;
@@ -491,33 +490,6 @@ fn counted(attempt: u32, refused: u32) -> u32 {
         0 | 1 => attempt,
         _ => attempt.max(refused.saturating_add(1).min(Session::MAX_ATTEMPTS)),
     }
-}
-
-/// A copy of a CA's directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredDirectory {
-    /// The directory.
-    pub directory: Directory,
-    /// When it was read.
-    pub at: Timestamp,
-}
-
-/// The last good copy of a CA's directory, if it came from one of these URLs.
-pub fn stored_directory(
-    ports: &SessionPorts,
-    profile: &CaProfile,
-    candidates: &[String],
-) -> Option<StoredDirectory> {
-    let (text, at) = match ports.store.directory(&profile.name) {
-        Ok(stored) => stored?,
-        Err(error) => {
-            tracing::warn!(ca = %profile.name, cause = %error, "the copy of the directory is lost");
-            return None;
-        }
-    };
-    let directory = Directory::from_stored(&text).ok()?;
-    let known = candidates.contains(&directory.url);
-    known.then_some(StoredDirectory { directory, at })
 }
 
 /// Bounds of every request to a CA.

@@ -61,11 +61,11 @@ pub fn all(store: &dyn CertificateStore, settings: &Settings) -> Result<Vec<NewT
 /// # Errors
 /// As [`all`].
 pub fn of_ca(store: &dyn CertificateStore, ca: &CaName) -> Result<Option<NewTerms>, StoreError> {
-    let Some((text, _at)) = store.directory(ca)? else {
+    let Some(copy) = store.directory(ca)? else {
         return Ok(None);
     };
     // A copy that cannot be read is replaced by the next run that asks the CA.
-    let Ok(directory) = Directory::from_stored(&text) else {
+    let Ok(directory) = Directory::from_stored(&copy.text) else {
         return Ok(None);
     };
     let account = store.account(ca, &directory.url)?;

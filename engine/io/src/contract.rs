@@ -8,6 +8,7 @@ use waxwing_flow::certificate::{
     AttemptResult, CertificateFacts, ChainPem, InstalledMark, LastAttempt, Origin, Replacing,
     RevokedMark, StoredVersion,
 };
+use waxwing_flow::directory::{Change, Changed, DirectoryCopy};
 use waxwing_flow::ports::{
     AccountRecord, CertificateStore, CredentialMark, CredentialUse, StoreError, StoreErrorKind,
 };
@@ -355,12 +356,21 @@ fn accounts(
         open().accounts(ca)? == [rolled, elsewhere],
     );
     let at = Timestamp::from_unix_ms(1_795_000_000_999);
-    for text in ["{\"newNonce\": \"a\"}", "{}"] {
-        open().save_directory(ca, text, at)?;
-        let kept = open().directory(ca)?;
+    let changed = Changed {
+        at,
+        change: Change {
+            field: "termsOfService".to_owned(),
+            from: None,
+            to: Some("https://first.example/terms".to_owned()),
+        },
+    };
+    for (text, changed) in [("{\"newNonce\": \"a\"}", vec![changed]), ("{}", Vec::new())] {
+        let text = text.to_owned();
+        let copy = DirectoryCopy { text, at, changed };
+        open().save_directory(ca, &copy)?;
         claims.hold(
             "a directory is what was saved last",
-            kept == Some((text.to_owned(), at)),
+            open().directory(ca)? == Some(copy),
         );
     }
     Ok(())

@@ -28,12 +28,12 @@ use std::sync::Arc;
 
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
-use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::{Act, AuditTrail, KeyOwner};
 use waxwing_flow::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedMark, StoredVersion,
 };
+use waxwing_flow::directory::DirectoryCopy;
 use waxwing_flow::journal;
 use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -526,7 +526,7 @@ impl CertificateStore for FileStore {
         self.write_account(ca, account)
     }
 
-    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+    fn directory(&self, ca: &CaName) -> Result<Option<DirectoryCopy>, StoreError> {
         let path = self.layout.directory(ca);
         let Some(text) = read::text(&path)? else {
             return Ok(None);
@@ -536,10 +536,10 @@ impl CertificateStore for FileStore {
             .map_err(|cause| failure::unreadable(&path, cause))
     }
 
-    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError> {
+    fn save_directory(&self, ca: &CaName, copy: &DirectoryCopy) -> Result<(), StoreError> {
         self.cache("directories")?;
         let path = self.layout.directory(ca);
-        atomic::replace(&path, format::write_directory(text, at).as_bytes())
+        atomic::replace(&path, format::write_directory(copy).as_bytes())
     }
 
     fn lock_certificate(&self, name: &CertificateName) -> Result<Box<dyn LockGuard>, StoreError> {

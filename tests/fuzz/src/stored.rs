@@ -47,12 +47,10 @@ pub(crate) fn replacing(bytes: &[u8]) {
 
 /// The copy of a CA's directory, and the directory in it.
 pub(crate) fn stored_directory(bytes: &[u8]) {
-    same_again(bytes, format::read_directory, |(text, at)| {
-        format::write_directory(text, *at)
-    });
-    if let Ok((text, _)) = format::read_directory(&crate::text(bytes)) {
+    same_again(bytes, format::read_directory, format::write_directory);
+    if let Ok(copy) = format::read_directory(&crate::text(bytes)) {
         same_again(
-            text.as_bytes(),
+            copy.text.as_bytes(),
             Directory::from_stored,
             Directory::to_stored,
         );

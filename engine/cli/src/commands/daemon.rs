@@ -214,9 +214,10 @@ impl Keeper<'_> {
             || survey(loaded, &self.store, history, Asker::Daemon, context.now),
             Ok,
         );
+        let store = self.store.as_ref();
         let drawn = seen
             .map_err(|error| error.to_string())
-            .and_then(|seen| draw::draw(loaded, history, &seen, &self.known, &context));
+            .and_then(|seen| draw::draw(loaded, store, history, &seen, &self.known, &context));
         match drawn {
             Ok((figures, page)) => face.change(|shown| {
                 shown.figures = figures;
@@ -364,20 +365,15 @@ impl Keeper<'_> {
                 self.looks.insert(ca.clone(), next);
             }
         }
-        let news = |look: &Look| {
-            for change in &look.changes {
-                tracing::warn!(ca = %look.ca, %change, "the CA has changed its directory");
+        let news = |look: &Look| match &look.result {
+            Ok(took) => {
+                tracing::debug!(ca = %look.ca, ms = took.as_millis(), "the CA answers");
+                before.contains_key(&look.ca) || !look.changes.is_empty()
             }
-            match &look.result {
-                Ok(took) => {
-                    tracing::debug!(ca = %look.ca, ms = took.as_millis(), "the CA answers");
-                    before.contains_key(&look.ca) || !look.changes.is_empty()
-                }
-                Err(failure) => {
-                    let cause = failure.lines().join(": ");
-                    tracing::warn!(ca = %look.ca, %cause, "the CA does not answer");
-                    true
-                }
+            Err(failure) => {
+                let cause = failure.lines().join(": ");
+                tracing::warn!(ca = %look.ca, %cause, "the CA does not answer");
+                true
             }
         };
         // Every one of them is to be written down.

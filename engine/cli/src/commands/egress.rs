@@ -52,8 +52,8 @@ pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit
 
 /// The URLs in the copy of the CA's directory; none if there is no copy that can be read.
 fn endpoints(store: &FileStore, ca: &CaName) -> Option<Vec<String>> {
-    let (text, _read_at) = store.directory(ca).ok().flatten()?;
-    let directory = Directory::from_stored(&text).ok()?;
+    let copy = store.directory(ca).ok().flatten()?;
+    let directory = Directory::from_stored(&copy.text).ok()?;
     let needed = [
         directory.url,
         directory.new_nonce,

@@ -103,6 +103,7 @@ pub(super) fn figures(
             inventory: &survey.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),
             failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             broken: &survey.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

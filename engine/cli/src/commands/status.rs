@@ -6,7 +6,7 @@ use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::status::{
-    Around, Failing, Health, SeenCa, StatusView, health, render, render_one,
+    Around, Failing, Health, SeenCa, StatusView, StoodIn, health, render, render_one,
 };
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
@@ -40,7 +40,7 @@ pub(crate) fn run(
         .map_err(|error| start::store_failed(&error, terminal))?;
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
-    let watched = ca::watched(&history, &profiles, &[], now);
+    let watched = ca::watched(&history, store.as_ref(), &profiles, &[], now);
     // A line less is no reason to say nothing.
     let watched = watched.unwrap_or_else(|error| {
         tracing::warn!(cause = %error, "how the CAs are doing could not be read");
@@ -55,6 +55,7 @@ pub(crate) fn run(
         inventory: &survey.inventory,
         certificates: CertificatesByName::new(&loaded.settings.certificates),
         failing: failing(&history, &loaded.settings.certificates, &survey.inventory),
+        stood_in: stood_in(&history, &survey.inventory),
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
@@ -155,6 +156,27 @@ pub(super) fn failing(
         }
     }
     found
+}
+
+/// Why another CA than the first one of the list has issued what is stored.
+pub(super) fn stood_in(
+    history: &SqliteHistory,
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> BTreeMap<CertificateName, StoodIn> {
+    let known = history.stand_ins().unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "why a fallback was taken could not be read");
+        Vec::new()
+    });
+    let is_current = |name: &CertificateName, version: u32| {
+        let current = inventory.get(name).and_then(|entry| entry.current.as_ref());
+        current.is_some_and(|current| current.version == version)
+    };
+    let current = known
+        .into_iter()
+        .filter(|(name, version, ..)| is_current(name, *version));
+    current
+        .map(|(name, _, other, why)| (name, StoodIn { other, why }))
+        .collect()
 }
 
 /// How many messages were not delivered yet, and why; nothing if none waits.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::failure::{innermost, plain};
 use waxwing_flow::history::{Record, Recorded};
 
 use super::page::{Context, Ink, Line, Page, count};
@@ -58,7 +59,7 @@ pub(crate) fn render(view: &HistoryView<'_>, context: &Context) -> String {
             Cell::of(Ink::Strong, record.certificate.as_str()),
             Cell::of(ink, what),
             Cell::plain(place),
-            Cell::plain(took(record.ended.since(record.started))),
+            Cell::plain(duration(record)),
             Cell::plain(result),
         ]);
     }
@@ -137,6 +138,36 @@ fn is_place(record: &Record) -> bool {
     matches!(&record.what, Recorded::Deploy { target } if target.contains(':'))
 }
 
+/// How long it took. Of several tries in one line only the first begin and the last end are known.
+pub(super) fn duration(record: &Record) -> String {
+    match record.times {
+        0 | 1 => took(record.ended.since(record.started)),
+        _ => "-".to_owned(),
+    }
+}
+
+/// For which CA another one stood in, and why.
+pub(super) fn instead_of(record: &Record) -> Option<String> {
+    match &record.what {
+        Recorded::Attempt {
+            stands_in: Some((other, why)),
+            ..
+        } => Some(format!("instead of {other}: {why}")),
+        _ => None,
+    }
+}
+
+/// What there is to be said behind the cause.
+pub(super) fn more(record: &Record, context: &Context) -> Vec<String> {
+    let until = record.failed.as_ref().and_then(|failed| failed.until);
+    let until = until.map(|at| format!("asked to be left alone until {}", context.moment(at)));
+    let often = (record.times > 1).then(|| {
+        let since = context.moment(record.started);
+        format!("{} times since {since}", record.times)
+    });
+    until.into_iter().chain(often).collect()
+}
+
 /// In a few words.
 pub(super) fn result(record: &Record) -> (Ink, String) {
     let version = record.version.map(|version| format!("version {version}"));
@@ -195,32 +226,18 @@ fn word(kind: &str) -> &str {
 
 /// The cause that says most, which is the innermost one, or the whole chain and the run.
 fn details(record: &Record, full: bool, context: &Context, page: &mut Page<'_>) {
-    if let Recorded::Attempt {
-        stands_in: Some((other, why)),
-        ..
-    } = &record.what
-    {
-        page.plain(6, format!("instead of {other}: {why}"));
+    if let Some(text) = instead_of(record) {
+        page.plain(6, text);
     }
     if let Some(failed) = &record.failed {
-        let skipped = if full {
-            0
-        } else {
-            failed.causes.len().saturating_sub(1)
-        };
-        for cause in failed.causes.iter().skip(skipped) {
-            page.plain(6, cause.trim());
-        }
-        if let Some(until) = failed.until {
-            page.plain(
-                6,
-                format!("asked to be left alone until {}", context.moment(until)),
-            );
+        if full {
+            failed.causes.iter().for_each(|cause| page.plain(6, cause));
+        } else if let Some(cause) = innermost(&failed.causes) {
+            page.plain(6, cause);
         }
     }
-    if record.times > 1 {
-        let since = context.moment(record.started);
-        page.plain(6, format!("{} times since {since}", record.times));
+    for text in more(record, context) {
+        page.plain(6, text);
     }
     if full {
         let began = context.clock(record.started);
@@ -251,7 +268,8 @@ struct RecordJson {
     version: Option<u32>,
     started: String,
     ended: String,
-    took_ms: u64,
+    /// None for several tries in one line: only their first begin and their last end are known.
+    took_ms: Option<u64>,
     run: String,
     ok: bool,
     kind: Option<String>,
@@ -292,13 +310,15 @@ pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
             version: record.version,
             started: record.started.to_string(),
             ended: record.ended.to_string(),
-            took_ms: u64::try_from(record.ended.since(record.started).as_millis())
-                .unwrap_or(u64::MAX),
+            took_ms: (record.times <= 1).then(|| {
+                let took = record.ended.since(record.started);
+                u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+            }),
             run: record.run.clone(),
             ok: failed.is_none(),
             kind: failed.map(|failed| failed.kind.clone()),
             causes: failed
-                .map(|failed| failed.causes.clone())
+                .map(|failed| plain(&failed.causes))
                 .unwrap_or_default(),
             until: failed
                 .and_then(|failed| failed.until)
@@ -376,9 +396,11 @@ mod tests {
             "first did not answer with a directory",
             "https://acme.first.example/directory: connect to 198.51.100.7:443 refused after 7 ms",
         ];
+        // A batch: which certificates it was for is no cause.
         let test: &[&str] = &[
-            "plugin web failed to install: the test failed",
-            "exit code 1: unknown directive \"htp2\" in site.conf:14",
+            "plugin web failed to install: the command test ended with exit code 1: unknown directive \"htp2\"",
+            "  certificates: mail, shop, blog",
+            "  output: unknown directive \"htp2\" in site.conf:14",
         ];
         let lost: &[&str] = &["plugin dns cannot be used", "no file /opt/dns.wasm"];
         let unrevoked: &[&str] = &[

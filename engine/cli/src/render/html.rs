@@ -40,13 +40,13 @@ impl Html {
         self
     }
 
-    /// Begins a page: all that stands before the first thing to be read. `more` stands in the head.
-    pub(super) fn begin(title: &str, more: &str) -> Self {
+    /// Begins a page: all that stands before the first thing to be read.
+    pub(super) fn begin(title: &str) -> Self {
         let mut html = Self::default();
         html.raw(BEGINNING).raw(&format!(
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n{more}"
+             <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n"
         ));
         html.element("title", title);
         html.raw("\n<style>\n")

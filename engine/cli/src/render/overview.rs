@@ -3,15 +3,17 @@
 
 use std::time::Duration;
 
+use waxwing_core::name::Identifier;
 use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::{Timestamp, Window};
+use waxwing_flow::failure::innermost;
 use waxwing_flow::history::Record;
 
 use super::ca::health::{self, DAYS, Watched, spark};
 use super::history;
 use super::html::{Html, class, escaped};
-use super::page::{Context, count};
-use super::status::{self, Health, StatusView};
+use super::page::{Context, count, list};
+use super::status::{self, Health, StatusView, What};
 use super::time::took;
 
 /// Certificates that have a row in the timeline; of more, those that are due first.
@@ -29,8 +31,8 @@ const BEFORE: Duration = Duration::from_secs(60 * 86_400);
 /// And ends at most so long behind it.
 const BEHIND: Duration = Duration::from_secs(120 * 86_400);
 
-/// How often a browser reads it again, in seconds.
-const AGAIN: u32 = 60;
+/// Most domain names of a certificate that are seen at once; the others can be unfolded.
+const NAMES: usize = 3;
 
 /// Everything the page tells.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ pub(crate) struct OverviewView<'a> {
     /// What is stored and planned.
     pub(crate) status: StatusView<'a>,
     /// How the CAs in use have answered.
-    pub(crate) watched: &'a [Watched<'a>],
+    pub(crate) watched: &'a [Watched],
     /// What was tried last, newest first.
     pub(crate) records: &'a [Record],
     /// What the daemon does next, and when.
@@ -49,8 +51,8 @@ pub(crate) struct OverviewView<'a> {
 
 /// The page.
 pub(crate) fn page(view: &OverviewView<'_>, context: &Context) -> String {
-    let again = format!("<meta http-equiv=\"refresh\" content=\"{AGAIN}\">\n");
-    let mut html = Html::begin(&format!("Waxwing on {}", view.host), &again);
+    // It does not read itself again: that would fold what somebody has unfolded, under their eyes.
+    let mut html = Html::begin(&format!("Waxwing on {}", view.host));
     let ranked = view.status.ranked();
     header(view, &ranked, context, &mut html);
     html.section("Certificates", |html| {
@@ -69,7 +71,8 @@ pub(crate) fn page(view: &OverviewView<'_>, context: &Context) -> String {
 fn header(view: &OverviewView<'_>, ranked: &[(Health, &Item)], context: &Context, html: &mut Html) {
     html.raw("<header>\n");
     let now = context.stamp(context.now);
-    html.element("p class=\"kind\"", &format!("{}, as of {now}", view.host));
+    let as_of = format!("{}, as of {now}; reload it for what is new", view.host);
+    html.element("p class=\"kind\"", &as_of);
     let (ink, text) = status::sentence(&view.status, ranked);
     html.raw("\n").element("h1", &text);
     html.raw(&format!("\n<p class=\"verdict {}\">", class(ink)));
@@ -115,7 +118,7 @@ fn certificates(
         .iter()
         .any(|one| !one.served_at.is_empty());
     let mut heads = vec![
-        "",
+        "State",
         "Name",
         "CA",
         "Valid until",
@@ -135,7 +138,10 @@ fn certificates(
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
         html.raw("<tr>")
             .element(&format!("td class=\"keep {}\"", class(ink)), word(*health))
-            .element("th scope=\"row\"", item.name.as_str());
+            .raw("<th scope=\"row\">")
+            .text(item.name.as_str());
+        names(&status::names(&view.status, item), html);
+        html.raw("</th>");
         let ca = current.map(|current| current.origin.ca.to_string());
         let mut cells = vec![
             or_none(ca),
@@ -146,38 +152,63 @@ fn certificates(
             status::installed(&view.status, item, entry),
         ];
         cells.extend(served.then(|| status::served_cell(&view.status, item, context).text));
-        for cell in cells {
-            html.element("td", &cell);
+        for (head, cell) in heads.iter().skip(2).zip(cells) {
+            let short = matches!(*head, "Valid until" | "Left");
+            let kept = if short { " class=\"keep\"" } else { "" };
+            html.element(&format!("td data-head=\"{head}\"{kept}"), &cell);
         }
         html.raw("</tr>\n");
-        let failures = status::failures(&view.status, item);
-        let several = failures.len() > 1;
-        for (who, causes) in failures {
+        for trouble in status::troubles(&view.status, item, context) {
             html.raw(&format!(
-                "<tr><td></td><td colspan=\"{}\">",
+                "<tr><td></td><td class=\"whole\" colspan=\"{}\">",
                 heads.len().saturating_sub(1)
             ));
-            if let Some(who) = who.filter(|_| several) {
-                html.text(&format!("{who}: "));
+            match &trouble.what {
+                What::Said(text) => {
+                    let ink = class(trouble.ink);
+                    html.element(&format!("span class=\"{ink}\""), text);
+                }
+                What::Failed { who, causes } => {
+                    if let Some(who) = who {
+                        html.text(&format!("{who}: "));
+                    }
+                    chain(causes, html);
+                }
             }
-            chain(causes, html);
+            if let Some(hint) = &trouble.hint {
+                html.element("div class=\"soft\"", &format!("Hint: {hint}"));
+            }
             html.raw("</td></tr>\n");
         }
     }
     html.raw("</tbody></table></div>\n");
 }
 
+/// What a certificate is for.
+fn names(names: &[Identifier], html: &mut Html) {
+    let all = list(names, names.len());
+    if names.len() <= NAMES {
+        html.element("div class=\"names\"", &all);
+        return;
+    }
+    html.raw("<details class=\"names\"><summary>")
+        .text(&list(names, NAMES))
+        .raw("</summary>")
+        .text(&all)
+        .raw("</details>");
+}
+
 /// The innermost cause, and the whole chain for whoever opens it.
 fn chain(causes: &[String], html: &mut Html) {
-    let Some(last) = causes.last() else {
+    let Some(innermost) = innermost(causes) else {
         return;
     };
     if causes.len() == 1 {
-        html.text(last.trim());
+        html.text(innermost);
         return;
     }
     html.raw("<details><summary>")
-        .text(last.trim())
+        .text(innermost)
         .raw("</summary><ol>");
     for cause in causes {
         html.element("li", cause.trim());
@@ -185,10 +216,12 @@ fn chain(causes: &[String], html: &mut Html) {
     html.raw("</ol></details>");
 }
 
+/// Narrow, each line is a block, so that nobody has to push the table aside to see how it ended; cells
+/// whose meaning would be lost then have `data-head`. The role keeps it a table for who hears it.
 fn table(html: &mut Html, caption: &str, heads: &[&str]) {
     html.raw("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"")
         .text(caption)
-        .raw("\"><table>")
+        .raw("\"><table class=\"stack\" role=\"table\">")
         .element("caption", caption)
         .raw("<thead><tr>");
     for head in heads {
@@ -349,14 +382,23 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
         html.raw("<tr>")
             .element("th scope=\"row\"", one.ca.as_str());
         html.element(&format!("td class=\"keep {}\"", class(ink)), &now);
-        html.element("td class=\"n\"", &or_none(health::up(health)));
+        html.element(
+            "td class=\"n\" data-head=\"Up\"",
+            &or_none(health::up(health)),
+        );
         html.element("td class=\"keep\"", &spark(&health.parts));
-        html.element("td class=\"n\"", &or_none(health.median.map(took)));
-        html.raw("<td>");
+        let median = or_none(health.median.map(took));
+        html.element("td class=\"n\" data-head=\"Median\"", &median);
+        html.raw("<td data-head=\"Last trouble\">");
         if let Some((window, cause)) = &health.trouble {
             html.text(&format!("{}: {cause}", context.moment(window.end)));
         }
         html.raw("</td></tr>\n");
+        for text in health::changes(one, context) {
+            html.raw("<tr><td></td><td class=\"whole\" colspan=\"5\">")
+                .text(&text)
+                .raw("</td></tr>\n");
+        }
     }
     html.raw("</tbody></table></div>\n");
 }
@@ -382,12 +424,19 @@ fn tries(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
             .element("th scope=\"row\"", record.certificate.as_str())
             .element(&format!("td class=\"keep {}\"", class(ink)), what)
             .element("td", &target)
-            .element("td class=\"n\"", &took(record.ended.since(record.started)))
+            .element("td class=\"n\"", &history::duration(record))
             .raw("<td>")
             .text(&result);
+        if let Some(text) = history::instead_of(record) {
+            html.element("div", &text);
+        }
         if let Some(failed) = &record.failed {
-            html.raw("<br>");
+            html.raw("<div>");
             chain(&failed.causes, html);
+            html.raw("</div>");
+        }
+        for text in history::more(record, context) {
+            html.element("div class=\"soft\"", &text);
         }
         html.raw("</td></tr>\n");
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use waxwing_core::name::{CertificateName, DomainName};
 use waxwing_core::time::Timestamp;
+use waxwing_flow::failure::innermost;
 use waxwing_flow::ports::Clock;
 use waxwing_flow::report::{Observer, Progress, Reached};
 
@@ -198,8 +199,7 @@ fn at(progress: &Progress) -> Option<At> {
             until: *until,
         },
         Progress::FailedOver { from, to, causes } => {
-            let why = causes
-                .last()
+            let why = innermost(causes)
                 .map(|cause| format!(": {cause}"))
                 .unwrap_or_default();
             At::Reached(clean(&format!("{from} failed, asking {to} now{why}")))

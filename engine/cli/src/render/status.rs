@@ -27,8 +27,8 @@ pub(super) fn trouble(view: &StatusView<'_>, item: &Item, context: &Context, pag
 
 pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
-pub(crate) use trouble::Failing;
-pub(super) use trouble::failures;
+pub(crate) use trouble::{Failing, StoodIn};
+pub(super) use trouble::{What, of as troubles};
 
 /// The column that is folded where a name is long.
 const NAME: usize = 1;
@@ -54,6 +54,8 @@ pub(crate) struct StatusView<'a> {
     pub(crate) certificates: CertificatesByName<'a>,
     /// Installers that failed with what is stored, as the history knows them.
     pub(crate) failing: BTreeMap<CertificateName, Vec<Failing>>,
+    /// Why another CA than the first one has issued what is stored, as the history knows it.
+    pub(crate) stood_in: BTreeMap<CertificateName, StoodIn>,
     /// What cannot be read.
     pub(crate) broken: &'a [StoreError],
     /// The version of this program.

@@ -6,9 +6,32 @@ use waxwing_core::name::CaName;
 
 use super::{CaError, Failure, offline_because};
 
+/// What stands before a line that is no cause of the line above it but tells more of it: which
+/// certificates, which zone, what a command said. Kept causes have it, so that a reader who has room for
+/// one line takes a cause.
+const DETAIL: &str = "  ";
+
+/// The innermost one of causes that [`Failure::chain`] has made, which says most.
+pub fn innermost(causes: &[String]) -> Option<&str> {
+    let mut inner_first = causes.iter().rev();
+    let cause = inner_first.find(|line| !line.starts_with(DETAIL));
+    cause.or(causes.last()).map(|cause| cause.trim())
+}
+
+/// Every cause of a chain as it is, for machines and for whoever shows them all in one way.
+pub fn plain(causes: &[String]) -> Vec<String> {
+    let plain = causes.iter().map(|cause| cause.trim_start().to_owned());
+    plain.collect()
+}
+
 impl Failure {
     /// Every cause, outermost first, a line each. The first line is the failure itself.
     pub fn lines(&self) -> Vec<String> {
+        plain(&self.chain())
+    }
+
+    /// The same to be kept: what tells more of the line above it is indented.
+    pub fn chain(&self) -> Vec<String> {
         let mut lines = vec![self.to_string()];
         match self {
             Self::Directory { tried, .. } => {
@@ -25,7 +48,7 @@ impl Failure {
                 }));
             }
             Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
-                lines.extend(failure.lines())
+                lines.extend(failure.chain())
             }
             Self::Validation { refused, .. } => {
                 // A refusal of the whole order is the same for each name: once is enough.
@@ -48,10 +71,12 @@ impl Failure {
                 lines.clear();
                 for failure in failures {
                     let details = failure.details.iter();
-                    let details = details.map(|(name, value)| format!("{name}: {value}"));
+                    let details = details.map(|(name, value)| format!("{DETAIL}{name}: {value}"));
                     let all = [failure.to_string()].into_iter().chain(details);
+                    let causes = failure.causes.iter();
+                    let causes = causes.map(|cause| cause.trim_start().to_owned());
                     // Records of one batch fail for one reason: once is enough.
-                    for line in all.chain(failure.causes.iter().cloned()) {
+                    for line in all.chain(causes) {
                         let timeless = without_times(&line);
                         if !lines.iter().any(|said| without_times(said) == timeless) {
                             lines.push(line);
@@ -64,7 +89,8 @@ impl Failure {
             }
             Self::Propagation { servers, .. } => {
                 lines.extend(servers.iter().map(|view| match &view.sees {
-                    Ok(true) => format!("{}: shows the value", view.server),
+                    // That is no cause.
+                    Ok(true) => format!("{DETAIL}{}: shows the value", view.server),
                     Ok(false) => format!("{}: does not show the value", view.server),
                     Err(cause) => format!("{}: {cause}", view.server),
                 }));
@@ -212,4 +238,57 @@ pub fn without_times(cause: &str) -> String {
         kept.push(if is_time { "#" } else { word });
     }
     kept.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{PluginFailure, PluginFailureKind};
+    use waxwing_core::name::PluginName;
+
+    fn failure(details: &[(&str, &str)], causes: &[&str]) -> PluginFailure {
+        let text = |text: &&str| (*text).to_owned();
+        PluginFailure {
+            plugin: PluginName::parse("web").expect("a literal name"),
+            call: "install".to_owned(),
+            kind: PluginFailureKind::Retryable,
+            code: "reload-failed".to_owned(),
+            message: "the command reload ended with exit code 1".to_owned(),
+            hint: None,
+            http_status: None,
+            details: details
+                .iter()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
+            retry_after: None,
+            account_wide: false,
+            untouched: false,
+            causes: causes.iter().map(text).collect(),
+        }
+    }
+
+    #[test]
+    fn what_tells_more_of_a_cause_is_no_cause() {
+        const HEAD: &str = "plugin web failed to install: the command reload ended with exit code 1 [reload-failed]";
+        let batch: &[(&str, &str)] = &[("certificates", "shop, mail, blog"), ("output", "bye")];
+        // Details, causes below, the innermost cause, how many lines there are.
+        let table: &[(&[_], &[&str], &str, usize)] = &[
+            (&[], &[], HEAD, 1),
+            (batch, &[], HEAD, 3),
+            (batch, &["no route to host"], "no route to host", 4),
+            // What a plugin says cannot pass for something else by its spaces.
+            (&[], &["   no route to host"], "no route to host", 2),
+        ];
+        for (details, causes, want, lines) in table {
+            let failure = Failure::Plugins(vec![failure(details, causes)]);
+            let chain = failure.chain();
+            assert_eq!(innermost(&chain), Some(*want), "{chain:?}");
+            assert_eq!(failure.lines().len(), *lines, "{chain:?}");
+            assert!(failure.lines().iter().all(|line| !line.starts_with(' ')));
+        }
+        assert_eq!(innermost(&[]), None);
+        // A chain that an older version has kept has no marks.
+        let kept = ["a".to_owned(), "certificates: b".to_owned()];
+        assert_eq!(innermost(&kept), Some("certificates: b"));
+    }
 }

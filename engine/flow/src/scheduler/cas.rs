@@ -110,7 +110,7 @@ impl Shift<'_> {
                 let progress = Progress::FailedOver {
                     from: from.clone(),
                     to: profile.name.clone(),
-                    causes: last.failure.lines(),
+                    causes: last.failure.chain(),
                 };
                 self.ports.observer.progress(name, &progress);
             }
@@ -523,7 +523,7 @@ impl Shift<'_> {
             firm: failed.firm,
             local: failed.local,
             until: failed.until,
-            causes: failure.lines(),
+            causes: failure.chain(),
         };
         self.record(case, profile, report, started, result);
         case.stored.failed.push(failed);

@@ -14,7 +14,7 @@ impl Shift<'_> {
         }
         let (class, causes) = match &report.outcome {
             Outcome::Locked(error) => (error.class(), vec![error.to_string()]),
-            Outcome::Failed(Some(failure)) => (failure.class(), failure.lines()),
+            Outcome::Failed(Some(failure)) => (failure.class(), failure.chain()),
             _ => return,
         };
         // What somebody stopped has not failed.

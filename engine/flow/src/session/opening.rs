@@ -14,8 +14,9 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 
-use super::{AccountFrom, CaSession, Conversation, SessionPorts, passes, policy, stored_directory};
+use super::{AccountFrom, CaSession, Conversation, SessionPorts, passes, policy};
 use crate::account::{Drift, drift};
+use crate::directory;
 use crate::failure::{CaError, Failure};
 use crate::heard::{Answer, Heard};
 use crate::pace::Pace;
@@ -72,7 +73,7 @@ impl<'a> Opening<'a> {
     /// The directory: a fresh copy, the first candidate that answers, or else an older copy. Every
     /// candidate keeps its own cause.
     pub(super) async fn directory(&self, candidates: &[String]) -> Result<Found, Failure> {
-        let stored = stored_directory(self.ports, self.profile, candidates);
+        let stored = directory::stored(self.ports, self.profile, candidates);
         let now = self.ports.clock.now();
         if let Some(stored) = &stored
             && now.since(stored.at) < FRESH
@@ -121,10 +122,7 @@ impl<'a> Opening<'a> {
         for url in candidates {
             match self.read_directory(url).await {
                 Ok(directory) => {
-                    let (text, now) = (directory.to_stored(), self.ports.clock.now());
-                    if let Err(error) = self.ports.store.save_directory(ca, &text, now) {
-                        tracing::warn!(ca = %ca, cause = %error, "no copy of the directory was kept");
-                    }
+                    directory::keep(self.ports, ca, candidates, &directory);
                     return Ok(directory);
                 }
                 Err(cause) => tried.push((url.clone(), cause)),

@@ -20,7 +20,7 @@ use super::budgets::{self, Near};
 use super::revocations;
 use super::{Condition, Scene, Standing};
 use crate::certificate::{AttemptResult, InventoryEntry, InventoryVersion};
-use crate::failure::Failure;
+use crate::failure::{Failure, plain};
 use crate::history;
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
@@ -253,7 +253,7 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
         .get(&certificate.name)
         .and_then(|entry| stored_failure(entry, scene.now))
     {
-        event.causes = chain(causes.to_vec());
+        event.causes = chain(plain(causes));
     }
 }
 

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
-use waxwing_core::time::Timestamp;
 
 use super::world::{Gate, State, World};
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, InventoryVersion, LastAttempt,
     Origin, Replacing, RevokedMark, ServedMark, StoredVersion,
 };
+use crate::directory::DirectoryCopy;
 use crate::journal;
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError, StoreErrorKind};
 
@@ -26,7 +26,7 @@ pub(crate) struct Disk {
     pub(crate) pending: BTreeMap<CertificateName, Secret<String>>,
     /// By CA and directory.
     pub(crate) accounts: BTreeMap<(CaName, String), AccountRecord>,
-    pub(crate) directories: BTreeMap<CaName, (String, Timestamp)>,
+    pub(crate) directories: BTreeMap<CaName, DirectoryCopy>,
     pub(crate) locks: BTreeSet<String>,
 }
 
@@ -291,16 +291,15 @@ impl CertificateStore for World {
         })
     }
 
-    fn directory(&self, ca: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+    fn directory(&self, ca: &CaName) -> Result<Option<DirectoryCopy>, StoreError> {
         self.disk("read the directory of", ca.as_str(), |state| {
             state.disk.directories.get(ca).cloned()
         })
     }
 
-    fn save_directory(&self, ca: &CaName, text: &str, at: Timestamp) -> Result<(), StoreError> {
+    fn save_directory(&self, ca: &CaName, copy: &DirectoryCopy) -> Result<(), StoreError> {
         self.disk("keep the directory of", ca.as_str(), |state| {
-            let kept = (text.to_owned(), at);
-            state.disk.directories.insert(ca.clone(), kept);
+            state.disk.directories.insert(ca.clone(), copy.clone());
         })
     }
 

@@ -281,10 +281,11 @@ async fn a_page_in_the_place_of_an_endpoint_makes_the_directory_be_read_anew() {
         Clock::sleep(&world, HOUR).await;
         {
             let mut state = world.state();
-            let (text, at) = state.disk.directories.values_mut().next().expect("a copy");
-            *text = text.replace(&format!("first.example/{moved}\""), "first.example/page\"");
-            assert!(text.contains("/page"), "{text}");
-            *at = Timestamp::from_unix(1_795_000_000) + DAY * 5;
+            let copy = state.disk.directories.values_mut().next().expect("a copy");
+            let now = format!("first.example/{moved}\"");
+            copy.text = copy.text.replace(&now, "first.example/page\"");
+            assert!(copy.text.contains("/page"), "{copy:?}");
+            copy.at = Timestamp::from_unix(1_795_000_000) + DAY * 5;
         }
         let before = world.state().cas["first"].orders.len();
         let report = timer(&world, &settings, Force::No).await;
@@ -295,6 +296,18 @@ async fn a_page_in_the_place_of_an_endpoint_makes_the_directory_be_read_anew() {
         );
         let orders = world.state().cas["first"].orders.len() - before;
         assert_eq!(orders, 1, "{moved}");
+        // It is remembered, though nobody looked at the CA but a run that needed it.
+        let state = world.state();
+        let copy = state.disk.directories.values().next().expect("a copy");
+        let changes: Vec<String> = copy.changed.iter().map(|o| o.change.to_string()).collect();
+        let [change] = changes.as_slice() else {
+            panic!("{changes:?}");
+        };
+        let of = "https://first.example";
+        assert!(
+            change.ends_with(&format!(": {of}/page -> {of}/{moved}")),
+            "{change}"
+        );
     }
 }
 

@@ -69,6 +69,19 @@ impl SqliteHistory {
         self.rows(sql, [], |row| certificate(row, 0))
     }
 
+    /// Certificates of CAs that stood in for another one, oldest first: the certificate, its version, the
+    /// other CA, and why that one was not taken.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn stand_ins(&self) -> Result<Vec<(CertificateName, u32, CaName, String)>, StoreError> {
+        let sql = "SELECT certificate, version, instead_of, coalesce(because, '') FROM attempt
+                   WHERE version IS NOT NULL AND instead_of IS NOT NULL ORDER BY id";
+        self.rows(sql, [], |row| {
+            Ok((certificate(row, 0)?, row.get(1)?, ca(row, 2)?, row.get(3)?))
+        })
+    }
+
     /// What came of talking to a CA, oldest first, no older than `since`.
     ///
     /// # Errors

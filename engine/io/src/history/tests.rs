@@ -528,6 +528,9 @@ fn the_history_is_read_newest_first_with_every_cause() {
     assert_eq!(seen(None, NOW, 9, true).len(), 2);
     assert_eq!(history.names(), Ok(vec![name("mail"), name("shop")]));
     assert_eq!(history.begins(), Ok(Some(NOW)));
+    let why = "failed 3 times in a row".to_owned();
+    let stood_in = (name("shop"), 3, ca_name("one"), why);
+    assert_eq!(history.stand_ins(), Ok(vec![stood_in]));
 }
 
 #[test]

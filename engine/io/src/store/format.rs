@@ -16,6 +16,10 @@ use waxwing_flow::ports::{CredentialMark, CredentialUse};
 
 use crate::x509::hex;
 
+mod directory;
+
+pub use directory::{read_directory, write_directory};
+
 /// The layout of the folder and the format of every file in it. One number is enough while they
 /// change together.
 pub const FORMAT: u32 = 1;
@@ -351,21 +355,6 @@ pub fn read_account(text: &str) -> Result<AccountText, Unreadable> {
     })
 }
 
-/// `cache/directories/CA.toml`.
-pub fn write_directory(content: &str, at: Timestamp) -> String {
-    text(&DirectoryFile {
-        format: Stamp::OURS,
-        at: at.exact(),
-        text: content.to_owned(),
-    })
-}
-
-/// The inverse of [`write_directory`].
-pub fn read_directory(text: &str) -> Result<(String, Timestamp), Unreadable> {
-    let file: DirectoryFile = parse(text)?;
-    Ok((file.text, Timestamp::parse(&file.at).map_err(broken)?))
-}
-
 /// The number in the file `format` of a state folder.
 pub fn read_stamp(text: &str) -> Result<u32, Unreadable> {
     match text.trim().parse() {
@@ -519,14 +508,6 @@ struct ReplacingFile {
 struct TermsTable {
     url: String,
     agreed_at: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct DirectoryFile {
-    format: Stamp,
-    at: String,
-    text: String,
 }
 
 /// The number of a file, which is refused in a newer one.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use waxwing_core::key::KeyType;
+use waxwing_core::time::Timestamp;
+use waxwing_flow::directory::DirectoryCopy;
 use waxwing_flow::ports::KeyMaker as _;
 
 use super::atomic::fault;
@@ -133,9 +135,12 @@ fn every_file_and_folder_is_private_to_its_owner() {
     let sample = sample(KeyType::EcdsaP256);
     save(&store, &sample).expect("saved");
     store.save_pending_key(&name(), &sample.key).expect("saved");
-    store
-        .save_directory(&ca(), "{}", Timestamp::from_unix(0))
-        .expect("saved");
+    let copy = DirectoryCopy {
+        text: "{}".to_owned(),
+        at: Timestamp::from_unix(0),
+        changed: Vec::new(),
+    };
+    store.save_directory(&ca(), &copy).expect("saved");
     let _lock = store.lock_certificate(&name()).expect("locked");
     let mut folders = vec![disk.root()];
     while let Some(folder) = folders.pop() {
@@ -509,8 +514,11 @@ fn the_state_folder_of_format_1_can_be_read() {
     assert_eq!(format::write_revoked(&mark), read("revoked.toml"));
     let wish = format::read_replacing(&read("replacing.toml")).expect("a wish");
     assert_eq!(format::write_replacing(&wish), read("replacing.toml"));
-    let (text, at) = format::read_directory(&read("directory.toml")).expect("a directory");
-    assert_eq!(format::write_directory(&text, at), read("directory.toml"));
+    for (file, changes) in [("directory.toml", 0), ("directory-changed.toml", 2)] {
+        let copy = format::read_directory(&read(file)).expect("a directory");
+        assert_eq!(copy.changed.len(), changes);
+        assert_eq!(format::write_directory(&copy), read(file));
+    }
     assert_eq!(format::read_stamp(&read("format")), Ok(1));
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::time::{Timestamp, Window};
+use waxwing_flow::directory::remember;
 use waxwing_flow::monitor::{self, Look};
-use waxwing_flow::ports::StoreError;
+use waxwing_flow::ports::{CertificateStore, History as _, StoreError};
 use waxwing_io::history::SqliteHistory;
+use waxwing_io::store::FileStore;
 
 use super::unknown_ca;
 use crate::args::Global;
@@ -31,14 +33,15 @@ pub(super) fn run(
 ) -> Result<Exit, Refusal> {
     let loaded = load::load(global)?;
     let profiles = profiles(&loaded, written)?;
-    let (history, looks) = if now {
+    let (store, history, looks) = if now {
         look(&loaded, &profiles)?
     } else {
         let store = wire::look(&loaded)?;
-        (SqliteHistory::look(store.root())?, Vec::new())
+        let history = SqliteHistory::look(store.root())?;
+        (store, history, Vec::new())
     };
     let at = start::now();
-    let watched = watched(&history, &profiles, &looks, at)?;
+    let watched = watched(&history, store.as_ref(), &profiles, &looks, at)?;
     if terminal.json {
         terminal.print(&Document::new("ca health", at, json(&watched, at)).to_text());
     } else {
@@ -48,23 +51,37 @@ pub(super) fn run(
     Ok(if down { Exit::NeedsPerson } else { Exit::Done })
 }
 
-/// How each of these CAs has answered up to now.
-pub(in crate::commands) fn watched<'a>(
+/// How each of these CAs has answered up to now, and what it has changed; `looks` are those of now.
+pub(in crate::commands) fn watched(
     history: &SqliteHistory,
+    store: &dyn CertificateStore,
     profiles: &[&CaProfile],
-    looks: &'a [Look],
+    looks: &[Look],
     now: Timestamp,
-) -> Result<Vec<Watched<'a>>, StoreError> {
+) -> Result<Vec<Watched>, StoreError> {
     let over = Window {
         start: now - DAY * DAYS,
         end: now,
     };
+    let down = history.down_since()?;
     let one = |profile: &&CaProfile| {
-        let sightings = history.sightings(&profile.name, over.start)?;
+        let ca = &profile.name;
+        let sightings = history.sightings(ca, over.start)?;
+        let health = monitor::health(&sightings, over, DAYS);
+        let copy = store.directory(ca).unwrap_or_else(|error| {
+            tracing::warn!(%ca, cause = %error, "what the CA has changed could not be read");
+            None
+        });
+        let changed = copy.map_or_else(Vec::new, |copy| copy.changed);
+        // Where the copy could not be kept, the look knows all the same.
+        let seen = looks.iter().filter(|look| look.ca == *ca);
+        let seen = seen.fold(changed, |changed, look| {
+            remember(changed, &look.changes, now)
+        });
         Ok(Watched {
-            ca: profile.name.clone(),
-            health: monitor::health(&sightings, over, DAYS),
-            look: looks.iter().find(|look| look.ca == profile.name),
+            ca: ca.clone(),
+            health: health.down_from(down.get(ca).map(|down| down.since)),
+            changed: seen,
         })
     };
     profiles.iter().map(one).collect()
@@ -87,11 +104,14 @@ fn profiles<'l>(loaded: &'l Loaded, written: &[String]) -> Result<Vec<&'l CaProf
     written.iter().map(find).collect()
 }
 
+/// Where it was noted, and what came of it.
+type Looked = (Arc<FileStore>, SqliteHistory, Vec<Look>);
+
 /// Asks each of them for its directory, all at the same time.
-fn look(loaded: &Loaded, profiles: &[&CaProfile]) -> Result<(SqliteHistory, Vec<Look>), Refusal> {
+fn look(loaded: &Loaded, profiles: &[&CaProfile]) -> Result<Looked, Refusal> {
     let store = wire::store(loaded)?;
     let history = SqliteHistory::open(store.root())?;
     let ports = wire::session(loaded, Arc::clone(&store))?;
     let looks = start::runtime()?.block_on(monitor::look_at_all(&ports, &history, profiles));
-    Ok((history, looks))
+    Ok((store, history, looks))
 }

@@ -4,11 +4,11 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::ports::StoreError;
+use waxwing_flow::ports::{CertificateStore, StoreError};
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 
-use crate::commands::status::failing;
+use crate::commands::status::{failing, stood_in};
 use crate::commands::{ca, metrics};
 use crate::load::Loaded;
 use crate::render::overview::{OverviewView, TRIES, page};
@@ -28,6 +28,7 @@ pub(super) struct Known {
 /// The figures and the page.
 pub(super) fn draw(
     loaded: &Loaded,
+    store: &dyn CertificateStore,
     history: &SqliteHistory,
     seen: &Survey,
     known: &Known,
@@ -40,7 +41,7 @@ pub(super) fn draw(
     let used: Vec<CaName> = loaded.settings.used_cas();
     let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
     let profiles: Vec<&CaProfile> = profiles.collect();
-    let watched = ca::watched(history, &profiles, &[], now).map_err(read)?;
+    let watched = ca::watched(history, store, &profiles, &[], now).map_err(read)?;
     let records = history
         .records(&Wanted {
             certificate: None,
@@ -55,6 +56,7 @@ pub(super) fn draw(
             inventory: &seen.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),
             failing: failing(history, &loaded.settings.certificates, &seen.inventory),
+            stood_in: stood_in(history, &seen.inventory),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
             around: Around::default(),

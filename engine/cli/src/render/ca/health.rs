@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json as value};
 use waxwing_core::name::CaName;
 use waxwing_core::time::Timestamp;
-use waxwing_flow::monitor::{Health, Look, Part};
+use waxwing_flow::directory::Changed;
+use waxwing_flow::monitor::{Health, Part};
 
 use crate::render::page::{Context, Ink, Line, Page, count};
 use crate::render::table::{Align, Cell, Table};
@@ -13,6 +14,8 @@ use crate::render::time::{stretch, took};
 
 /// Days that are shown.
 pub(crate) const DAYS: u32 = 30;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Bars by the time to answer.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -23,17 +26,17 @@ const MEDIAN: usize = 4;
 
 /// One CA.
 #[derive(Debug)]
-pub(crate) struct Watched<'a> {
+pub(crate) struct Watched {
     /// Which.
     pub(crate) ca: CaName,
     /// What all looks say together.
     pub(crate) health: Health,
-    /// The look of now, if one was asked for.
-    pub(crate) look: Option<&'a Look>,
+    /// The last change of each field of its directory, oldest first.
+    pub(crate) changed: Vec<Changed>,
 }
 
 /// For people.
-pub(crate) fn render(watched: &[Watched<'_>], context: &Context) -> String {
+pub(crate) fn render(watched: &[Watched], context: &Context) -> String {
     let mut page = Page::new(context);
     page.line(&verdict(watched, context));
     if watched.iter().all(|one| one.health.last.is_none()) {
@@ -98,7 +101,7 @@ pub(in crate::render) fn now(health: &Health, context: &Context) -> (Ink, String
 /// The part of the time in which it answered, and of how much time that is known if it is not nearly all.
 pub(in crate::render) fn up(health: &Health) -> Option<String> {
     let part = percent(health.up?);
-    let nearly_all = Duration::from_secs(u64::from(DAYS) * 24 * 60 * 60).mul_f64(0.95);
+    let nearly_all = (DAY * DAYS).mul_f64(0.95);
     Some(if health.known >= nearly_all {
         part
     } else {
@@ -106,7 +109,7 @@ pub(in crate::render) fn up(health: &Health) -> Option<String> {
     })
 }
 
-fn verdict(watched: &[Watched<'_>], context: &Context) -> Line {
+fn verdict(watched: &[Watched], context: &Context) -> Line {
     let all = count(watched.len(), "CA");
     let names = |current: bool| {
         let down = watched.iter().filter(|one| one.health.down_since.is_some());
@@ -194,7 +197,7 @@ pub(in crate::render) fn spark(parts: &[Part]) -> String {
     parts.iter().map(sign).collect()
 }
 
-fn troubles(one: &Watched<'_>, context: &Context, page: &mut Page<'_>) {
+fn troubles(one: &Watched, context: &Context, page: &mut Page<'_>) {
     if let Some((window, cause)) = &one.health.trouble {
         let when = match one.health.down_since {
             Some(since) => format!("since {}", context.moment(since)),
@@ -207,17 +210,29 @@ fn troubles(one: &Watched<'_>, context: &Context, page: &mut Page<'_>) {
         };
         page.plain(2, format!("{}: no answer {when}: {cause}", one.ca));
     }
-    let Some(look) = one.look else {
-        return;
-    };
-    for change in &look.changes {
-        page.plain(2, format!("{} has changed {change}", one.ca));
+    for text in changes(one, context) {
+        page.plain(2, text);
     }
 }
 
+/// What it has changed in its directory in the time that is shown, oldest first.
+pub(in crate::render) fn changes(one: &Watched, context: &Context) -> Vec<String> {
+    let over = context.now - DAY * DAYS;
+    let lately = one.changed.iter().filter(|one| one.at >= over);
+    let said = lately.map(|changed| {
+        let seen = context.moment(changed.at);
+        let change = &changed.change;
+        format!(
+            "{} has changed its directory, seen {seen}: {change}",
+            one.ca
+        )
+    });
+    said.collect()
+}
+
 /// For machines.
-pub(crate) fn json(watched: &[Watched<'_>], now: Timestamp) -> Value {
-    let one = |one: &Watched<'_>| {
+pub(crate) fn json(watched: &[Watched], now: Timestamp) -> Value {
+    let one = |one: &Watched| {
         let health = &one.health;
         let last = health.last.as_ref();
         let ms = |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -250,16 +265,12 @@ pub(crate) fn json(watched: &[Watched<'_>], now: Timestamp) -> Value {
                 "cause": cause,
             })),
             "days": days,
-            "changes": one.look.map(|look| {
-                let changes = look.changes.iter();
-                changes
-                    .map(|change| value!({
-                        "field": change.field,
-                        "from": change.from,
-                        "to": change.to,
-                    }))
-                    .collect::<Vec<_>>()
-            }),
+            "changes": one.changed.iter().map(|changed| value!({
+                "at": changed.at.to_string(),
+                "field": changed.change.field,
+                "from": changed.change.from,
+                "to": changed.change.to,
+            })).collect::<Vec<_>>(),
         })
     };
     value!({ "cas": watched.iter().map(one).collect::<Vec<_>>() })
@@ -268,24 +279,33 @@ pub(crate) fn json(watched: &[Watched<'_>], now: Timestamp) -> Value {
 #[cfg(test)]
 pub(in crate::render) mod tests {
     use waxwing_core::time::Window;
+    use waxwing_flow::directory::Change;
     use waxwing_flow::history::Sighting;
-    use waxwing_flow::monitor::{Change, health};
+    use waxwing_flow::monitor::health;
 
     use super::*;
     use crate::render::fixture::{at, ca, days, golden, golden_json};
     use crate::render::json::Document;
 
-    pub(in crate::render) fn watched<'a>(
+    pub(in crate::render) fn watched(
         name: &str,
         looks: &[(i64, Result<u64, &str>)],
-        look: Option<&'a Look>,
-    ) -> Watched<'a> {
+        changed: &[(i64, &str, &str)],
+    ) -> Watched {
         let sighting = |(ago, result): &(i64, Result<u64, &str>)| Sighting {
             ca: ca(name),
             at: at(-3600 * ago),
             result: result.map(Duration::from_millis).map_err(ToOwned::to_owned),
         };
         let sightings: Vec<Sighting> = looks.iter().map(sighting).collect();
+        let change = |(ago, field, version): &(i64, &str, &str)| Changed {
+            at: at(-3600 * ago),
+            change: Change {
+                field: (*field).to_owned(),
+                from: Some(format!("https://{name}.example/v1")),
+                to: Some(format!("https://{name}.example/{version}")),
+            },
+        };
         let over = Window {
             start: days(-i64::from(DAYS)),
             end: at(0),
@@ -293,7 +313,7 @@ pub(in crate::render) mod tests {
         Watched {
             ca: ca(name),
             health: health(&sightings, over, DAYS),
-            look,
+            changed: changed.iter().map(change).collect(),
         }
     }
 
@@ -303,18 +323,15 @@ pub(in crate::render) mod tests {
             .rev()
             .map(|day| (day * 24, Ok(200 + day as u64 * 9)))
             .collect();
-        let look = Look {
-            ca: ca("first"),
-            result: Ok(Duration::from_millis(200)),
-            changes: vec![Change {
-                field: "termsOfService",
-                from: Some("https://first.example/v1".to_owned()),
-                to: Some("https://first.example/v2".to_owned()),
-            }],
-        };
+        // What was changed long ago is of no interest any more.
+        let changed = [
+            (31 * 24, "renewalInfo", "v2"),
+            (26, "newOrder", "v9"),
+            (0, "termsOfService", "v2"),
+        ];
         let refused = "https://second.example/directory: connect to 198.51.100.7:443 refused";
         let all = [
-            watched("first", &steady, Some(&look)),
+            watched("first", &steady, &changed),
             watched(
                 "second",
                 &[
@@ -323,25 +340,25 @@ pub(in crate::render) mod tests {
                     (5, Err(refused)),
                     (2, Err(refused)),
                 ],
-                None,
+                &[],
             ),
             watched(
                 "third",
                 &[(50, Err("timed out after 10 s")), (40, Ok(80)), (1, Ok(90))],
-                None,
+                &[],
             ),
-            watched("fourth", &[], None),
+            watched("fourth", &[], &[]),
         ];
         golden("ca-health.txt", |context| render(&all, context));
         golden_json(
             "ca-health.json",
-            &Document::new("ca health", at(0), json(&all[1..3], at(0))).to_text(),
+            &Document::new("ca health", at(0), json(&all[..3], at(0))).to_text(),
         );
         golden("ca-health-good.txt", |context| render(&all[..1], context));
         golden("ca-health-none.txt", |context| render(&all[3..], context));
         let old = [
-            watched("first", &[(100, Ok(90)), (76, Ok(90))], None),
-            watched("second", &[(90, Ok(90)), (80, Err(refused))], None),
+            watched("first", &[(100, Ok(90)), (76, Ok(90))], &[]),
+            watched("second", &[(90, Ok(90)), (80, Err(refused))], &[]),
         ];
         golden("ca-health-old.txt", |context| {
             let [alone, both] = [&old[..1], &old[..]].map(|some| render(some, context));

@@ -4,6 +4,7 @@ use serde::Serialize;
 use waxwing_core::name::PluginName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, InstallReason, IssueReason, Item, Note};
+use waxwing_flow::failure::plain;
 
 use super::texts;
 use crate::render::plan::{PlanView, rule};
@@ -165,7 +166,7 @@ fn note(note: &Note) -> NoteJson {
         Note::Key { from, to } => ("key", vec![from.to_string(), to.to_string()]),
         Note::Ca { from, to } => ("ca", vec![from.to_string(), to.to_string()]),
         Note::Fallback { first } => ("fallback", vec![first.to_string()]),
-        Note::Failure(failure) => ("failure", failure.causes.clone()),
+        Note::Failure(failure) => ("failure", plain(&failure.causes)),
         Note::Unfinished => ("unfinished", Vec::new()),
         Note::ToRevoke { version } => ("to-revoke", vec![version.to_string()]),
         Note::Withheld { by } => ("withheld", vec![by.to_string()]),

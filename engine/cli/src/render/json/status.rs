@@ -3,6 +3,7 @@
 use serde::Serialize;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_flow::certificate::AttemptResult;
+use waxwing_flow::failure::plain;
 use waxwing_flow::terms::NewTerms;
 
 use super::plan::{ItemJson, item};
@@ -72,6 +73,9 @@ struct CurrentJson {
     version: u32,
     ca: String,
     fallback: bool,
+    /// The CA for which it stood in, and why, where the history knows it.
+    instead_of: Option<String>,
+    because: Option<String>,
     staging: bool,
     issued_at: String,
     not_before: String,
@@ -111,6 +115,7 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
             .map(|(health, of)| {
                 let entry = view.inventory.get(&of.name);
                 let current = entry.and_then(|entry| entry.current.as_ref());
+                let stood_in = view.stood_in.get(&of.name);
                 StatusItemJson {
                     health: health.as_str(),
                     names: texts(&names(view, of)),
@@ -119,6 +124,8 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
                         version: current.version,
                         ca: current.origin.ca.to_string(),
                         fallback: current.origin.fallback,
+                        instead_of: stood_in.map(|known| known.other.to_string()),
+                        because: stood_in.map(|known| known.why.clone()),
                         staging: current.origin.staging,
                         issued_at: current.origin.issued_at.to_string(),
                         not_before: current.facts.not_before.to_string(),
@@ -218,10 +225,10 @@ fn attempt(result: &AttemptResult) -> AttemptParts<'_> {
         AttemptResult::Renewed => ("renewed", None, None, Vec::new()),
         AttemptResult::Installed => ("installed", None, None, Vec::new()),
         AttemptResult::NotInstalled { plugin, causes } => {
-            ("not-installed", Some(plugin), None, causes.clone())
+            ("not-installed", Some(plugin), None, plain(causes))
         }
         AttemptResult::Failed { class, causes } => {
-            ("failed", None, Some(class.clone()), causes.clone())
+            ("failed", None, Some(class.clone()), plain(causes))
         }
     }
 }

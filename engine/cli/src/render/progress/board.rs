@@ -50,6 +50,12 @@ impl At {
 
     /// In words, with how long it has been and how long it can still be.
     pub(super) fn say(&self, now: Timestamp) -> String {
+        let (what, how_long) = self.words(now);
+        what + &how_long
+    }
+
+    /// What it is, and how long it has been and can still be.
+    fn words(&self, now: Timestamp) -> (String, String) {
         let so_far = |since: Timestamp| {
             let passed = now.since(since);
             match passed < PATIENCE {
@@ -58,12 +64,15 @@ impl At {
             }
         };
         match self {
-            Self::Reached(text) => text.clone(),
-            Self::Doing { what, since } => format!("{what}{}", so_far(*since)),
-            Self::Waiting { what, since, until } => format!(
-                "waiting for {what}{}, at most {} more",
-                so_far(*since),
-                stretch(until.since(now))
+            Self::Reached(text) => (text.clone(), String::new()),
+            Self::Doing { what, since } => (what.clone(), so_far(*since)),
+            Self::Waiting { what, since, until } => (
+                format!("waiting for {what}"),
+                format!(
+                    "{}, at most {} more",
+                    so_far(*since),
+                    stretch(until.since(now))
+                ),
             ),
         }
     }
@@ -143,13 +152,21 @@ impl Board {
             self.drawn += 1;
         }
         for entry in self.entries.iter().skip(hidden) {
-            let text = format!("{}: {}", entry.name, entry.at.say(now));
-            out.push_str(&fit(&text, columns));
+            let (what, how_long) = entry.at.words(now);
+            let text = format!("{}: {what}", entry.name);
+            out.push_str(&fit_before(&text, &how_long, columns));
             out.push('\n');
             self.drawn += 1;
         }
         out
     }
+}
+
+/// Both on one row. What does not fit is cut from the text, since the end is short and says most: with
+/// names of servers in the text, nobody would see for how long they are waited for.
+fn fit_before(text: &str, end: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(width(end));
+    fit(&(fit(text, room) + end), columns)
 }
 
 /// The text cut to one row.
@@ -253,6 +270,37 @@ mod tests {
             "waiting for ns2, 10 min so far, at most 0 s more",
         );
         check(ns2(), 50, "waiting for ns2, at most 10 min more");
+    }
+
+    #[test]
+    fn how_long_is_seen_however_narrow_the_terminal_is() {
+        let mut board = Board::default();
+        let servers =
+            "_acme-challenge.a.example.com to be seen on 127.0.0.1:18153, localhost:18154";
+        board.set(&name("a"), waiting(servers, 0, 7_300));
+        board.set(&name("b"), doing(servers, 0));
+        board.set(&name("c"), doing("asking", 0));
+        let mut drawn = |columns| board.draw(at(7_199), columns, 24);
+        assert_eq!(
+            drawn(80),
+            "a: waiting for _acme-challenge.a.example.c…, 119 min so far, at most 101 s more\n\
+             b: _acme-challenge.a.example.com to be seen on 127.0.0.1:18153…, 119 min so far\n\
+             c: asking, 119 min so far\n"
+        );
+        assert_eq!(
+            drawn(60),
+            "a: waiting for _acme-c…, 119 min so far, at most 101 s more\n\
+             b: _acme-challenge.a.example.com to be see…, 119 min so far\n\
+             c: asking, 119 min so far\n"
+        );
+        // Nobody can read much there, but nothing wraps.
+        for columns in 0..60 {
+            assert!(
+                drawn(columns)
+                    .lines()
+                    .all(|line| width(line) < columns.max(2))
+            );
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ const UNFOLDED: usize = 12;
 
 /// The page.
 pub(crate) fn page(view: &SimulationView<'_>, context: &Context) -> String {
-    let mut html = Html::begin(&format!("Waxwing simulation: {}", sum(view)), "");
+    let mut html = Html::begin(&format!("Waxwing simulation: {}", sum(view)));
     header(view, context, &mut html);
     figures(view, context, &mut html);
     timeline(view, context, &mut html);

@@ -127,6 +127,13 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
     }
 }
 
+fn stood_in() -> StoodIn {
+    StoodIn {
+        other: ca("first"),
+        why: "failed 3 times in a row".to_owned(),
+    }
+}
+
 fn failed(class: &str) -> AttemptResult {
     AttemptResult::Failed {
         class: class.to_owned(),
@@ -228,6 +235,7 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
         inventory: &inventory,
         certificates: CertificatesByName::new(&[]),
         failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -290,6 +298,7 @@ fn the_worst_stands_first_and_says_what_to_do() {
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
         failing: BTreeMap::new(),
+        stood_in: BTreeMap::from([(name("shop"), stood_in())]),
         broken: &broken,
         version: "0.0.0",
         around: Around {
@@ -356,6 +365,7 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
         failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -389,6 +399,7 @@ fn when_all_is_well_the_first_line_says_so() {
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
         failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -413,6 +424,7 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
         failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),
@@ -431,22 +443,35 @@ fn a_page_for_a_browser_says_the_same() {
 
     let inventory: BTreeMap<_, _> = [
         entry("mail", "first", 60, AttemptResult::Renewed),
+        entry("stood", "second", 80, AttemptResult::Renewed),
         entry("late", "second", 2, failed("transient")),
     ]
     .map(|e| (e.certificate.clone(), e))
     .into();
+    let mut owing = item("stood", keep());
+    owing.notes = vec![Note::ToRevoke { version: 2 }];
     let plan = Plan {
         items: vec![
             item("mail", keep()),
+            owing,
             item("late", renew(Urgency::Emergency, 2)),
             item("new", Action::Issue(IssueReason::Never)),
         ],
     };
-    let certificates = ["mail", "late", "new"].map(|name| settings(name, &["web"]));
+    let mut certificates = ["mail", "late", "new", "stood"].map(|name| settings(name, &["web"]));
+    let many = ["a", "b", "c", "d", "e"].map(|label| format!("{label}.example.com"));
+    certificates[0].domains = many
+        .iter()
+        .map(|name| Identifier::parse(name).expect("a literal name"))
+        .collect();
     let refused = "https://second.example/directory: <refused> & \"gone\"";
     let watched = [
-        watched("first", &[(48, Ok(200)), (24, Ok(220)), (1, Ok(210))], None),
-        watched("second", &[(30, Ok(90)), (2, Err(refused))], None),
+        watched(
+            "first",
+            &[(48, Ok(200)), (24, Ok(220)), (1, Ok(210))],
+            &[(3, "termsOfService", "v2")],
+        ),
+        watched("second", &[(30, Ok(90)), (2, Err(refused))], &[]),
     ];
     let attempt = |certificate: &str, hours: i64, failed: Option<RecordedFailure>| Record {
         run: "r1".to_owned(),
@@ -461,6 +486,19 @@ fn a_page_for_a_browser_says_the_same() {
         failed,
         requests: Some(9),
         times: 1,
+    };
+    let batch = RecordedFailure {
+        kind: "install".to_owned(),
+        causes: vec![
+            "plugin web failed to install: the command reload ended with exit code 1".to_owned(),
+            "  certificates: shop, mail, blog".to_owned(),
+        ],
+        until: None,
+    };
+    let busy = RecordedFailure {
+        kind: "rate-limited".to_owned(),
+        causes: vec!["too many orders".to_owned()],
+        until: Some(at(3_600)),
     };
     let records = [
         attempt(
@@ -480,7 +518,23 @@ fn a_page_for_a_browser_says_the_same() {
             },
             ..attempt("mail", 69, None)
         },
-        attempt("mail", 70, None),
+        Record {
+            what: Recorded::Attempt {
+                ca: ca("second"),
+                stands_in: Some((ca("first"), stood_in().why)),
+            },
+            ..attempt("stood", 70, None)
+        },
+        Record {
+            what: Recorded::Deploy {
+                target: "web".to_owned(),
+            },
+            ..attempt("mail", 71, Some(batch))
+        },
+        Record {
+            times: 5,
+            ..attempt("mail", 72, Some(busy))
+        },
     ];
     let context = super::super::page::tests::context(120, false);
     let page = page(
@@ -490,6 +544,7 @@ fn a_page_for_a_browser_says_the_same() {
                 inventory: &inventory,
                 certificates: CertificatesByName::new(&certificates),
                 failing: BTreeMap::new(),
+                stood_in: BTreeMap::from([(name("stood"), stood_in())]),
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
                 around: Around::default(),
@@ -505,6 +560,20 @@ fn a_page_for_a_browser_says_the_same() {
         page.contains("&lt;refused&gt; &amp; &quot;gone&quot;"),
         "{page}"
     );
+    // What `status` and `history` say of a fallback, a debt and a batch is on the page, too.
+    for said in [
+        "issued by the fallback second, instead of first: failed 3 times in a row",
+        "version 2 is still to be revoked, behind the one that takes its place",
+        "Hint: `waxwing revoke stood --replace` goes on with it",
+        "<div>instead of first: failed 3 times in a row</div>",
+        "a.example.com, b.example.com, c.example.com and 2 more",
+        "<summary>plugin web failed to install: the command reload ended with exit code 1<",
+        "5 times since",
+    ] {
+        assert!(page.contains(said), "{said}:\n{page}");
+    }
+    // It is not read again under the eyes of somebody.
+    assert!(!page.contains("http-equiv=\"refresh\""));
     for never in ["<script", "http://", "src="] {
         assert!(!page.contains(never), "{never}");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::{Action, IssueReason, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
@@ -23,6 +23,15 @@ pub(crate) struct Failing {
     pub(crate) at: Timestamp,
     /// The whole chain, outermost first, one line each.
     pub(crate) causes: Vec<String>,
+}
+
+/// For which CA the one of the current version stood in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoodIn {
+    /// The one that comes before it in the list.
+    pub(crate) other: CaName,
+    /// Why that one was not taken.
+    pub(crate) why: String,
 }
 
 /// Why certificates are not as they should be, and what to do; what many have in common once.
@@ -54,11 +63,75 @@ pub(super) fn all(
             continue;
         };
         for other in others {
-            owed(view, other, context, page);
+            for debt in owed(view, other, context) {
+                if let What::Said(text) = &debt.what {
+                    say(&other.name, debt.ink, text, page);
+                }
+                debt.hint.iter().for_each(|hint| page.hint(2, hint));
+            }
         }
         let also: Vec<&CertificateName> = others.iter().map(|item| &item.name).collect();
         one(view, first, &also, context, page);
     }
+}
+
+/// Something about a certificate that a person has to know.
+#[derive(Debug)]
+pub(in crate::render) struct Trouble<'v> {
+    /// How bad it is.
+    pub(in crate::render) ink: Ink,
+    /// What it is.
+    pub(in crate::render) what: What<'v>,
+    /// What to do about it.
+    pub(in crate::render) hint: Option<String>,
+}
+
+/// What somebody has to know.
+#[derive(Debug)]
+pub(in crate::render) enum What<'v> {
+    /// Something has failed.
+    Failed {
+        /// The installer; none if the certificate was not got.
+        who: Option<&'v PluginName>,
+        /// Every cause, outermost first.
+        causes: &'v [String],
+    },
+    /// What is so, in one line that goes on behind the name of the certificate.
+    Said(String),
+}
+
+impl<'v> Trouble<'v> {
+    const fn said(ink: Ink, text: String, hint: Option<String>) -> Self {
+        let what = What::Said(text);
+        Self { ink, what, hint }
+    }
+}
+
+/// Why a certificate is not as it should be, and what to do.
+pub(in crate::render) fn of<'v>(
+    view: &'v StatusView<'_>,
+    item: &Item,
+    context: &Context,
+) -> Vec<Trouble<'v>> {
+    let mut found = owed(view, item, context);
+    // What failed when it was still configured is nobody's trouble any more.
+    if matches!(item.action, Action::Gone { .. }) {
+        return found;
+    }
+    let failures = failures(view, item);
+    if failures.is_empty() {
+        found.extend(otherwise(view, item));
+        return found;
+    }
+    let last = failures.len() - 1;
+    let failed = |(nth, (who, causes))| Trouble {
+        ink: Ink::Bad,
+        what: What::Failed { who, causes },
+        // What has to be mended is all of them.
+        hint: (nth == last).then(|| format!("when that is mended: waxwing renew {}", item.name)),
+    };
+    found.extend(failures.into_iter().enumerate().map(failed));
+    found
 }
 
 /// Why a certificate is not as it should be, and what to do; `also` are those that failed alike.
@@ -69,35 +142,31 @@ pub(super) fn one(
     context: &Context,
     page: &mut Page<'_>,
 ) {
-    owed(view, item, context, page);
-    // What failed when it was still configured is nobody's trouble any more.
-    if matches!(item.action, Action::Gone { .. }) {
-        return;
-    }
-    let failures = failures(view, item);
-    if failures.is_empty() {
-        otherwise(view, item, page);
-        return;
-    }
-    for (who, causes) in &failures {
-        failed(&item.name, *who, causes, page);
-    }
-    let hint = match also {
-        [] => format!("when that is mended: waxwing renew {}", item.name),
-        also => {
-            page.plain(2, format!("for the same reason: {}", list(also, ALSO)));
-            "when that is mended: waxwing renew".to_owned()
+    for trouble in of(view, item, context) {
+        let mut hint = trouble.hint;
+        match trouble.what {
+            What::Said(text) => say(&item.name, trouble.ink, &text, page),
+            What::Failed { who, causes } => {
+                failed(&item.name, who, causes, page);
+                if hint.is_some() && !also.is_empty() {
+                    page.plain(2, format!("for the same reason: {}", list(also, ALSO)));
+                    hint = Some("when that is mended: waxwing renew".to_owned());
+                }
+            }
         }
-    };
-    page.hint(2, &hint);
+        hint.iter().for_each(|hint| page.hint(2, hint));
+    }
+}
+
+fn say(name: &CertificateName, ink: Ink, text: &str, page: &mut Page<'_>) {
+    page.line(&Line::indented(0).ink(ink, format!("{name}: {text}")));
 }
 
 /// What is left to be done besides the certificate, and what is served that should not be.
-fn owed(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
-    for seen in served::all(view, item).filter(|seen| !seen.is_current()) {
-        let text = format!("{}: {}", item.name, seen.to_text(context));
-        page.line(&Line::indented(0).ink(Ink::Bad, text));
-    }
+fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Trouble<'v>> {
+    let seen = served::all(view, item).filter(|seen| !seen.is_current());
+    let seen = seen.map(|seen| Trouble::said(Ink::Bad, seen.to_text(context), None));
+    let mut found: Vec<Trouble<'v>> = seen.collect();
     let mut notes = item.notes.iter();
     if let Some(Note::ToRevoke { version }) =
         notes.find(|note| matches!(note, Note::ToRevoke { .. }))
@@ -112,48 +181,41 @@ fn owed(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'
                 format!("`waxwing revoke {} --replace` goes on with it", item.name),
             ),
         };
-        let text = format!(
-            "{}: version {version} is still to be revoked, {why}",
-            item.name
-        );
-        page.line(&Line::indented(0).ink(Ink::Warn, text));
-        page.hint(2, &hint);
+        let text = format!("version {version} is still to be revoked, {why}");
+        found.push(Trouble::said(Ink::Warn, text, Some(hint)));
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
     if !orders && item.notes.contains(&Note::Unfinished) {
-        let text = format!(
-            "{}: what an earlier run has left at the DNS provider may still be there",
-            item.name
-        );
-        page.line(&Line::indented(0).ink(Ink::Warn, text));
-        page.hint(
-            2,
-            "`waxwing renew` tries to remove it, and says why if it cannot",
-        );
+        let text = "what an earlier run has left at the DNS provider may still be there";
+        let hint = "`waxwing renew` tries to remove it, and says why if it cannot";
+        let (text, hint) = (text.to_owned(), Some(hint.to_owned()));
+        found.push(Trouble::said(Ink::Warn, text, hint));
     }
+    found
 }
 
 /// What has no failure, and is not as it should be.
-fn otherwise(view: &StatusView<'_>, item: &Item, page: &mut Page<'_>) {
+fn otherwise<'v>(view: &StatusView<'_>, item: &Item) -> Option<Trouble<'v>> {
     let entry = view.inventory.get(&item.name);
     let current = entry.and_then(|entry| entry.current.as_ref());
     if matches!(item.action, Action::Issue(IssueReason::Revoked)) && entry.is_some_and(is_in_use) {
-        let text = format!("{}: revoked, and still installed", item.name);
-        page.line(&Line::indented(0).ink(Ink::Bad, text));
-        page.hint(2, &format!("waxwing renew {}", item.name));
-        return;
-    }
-    if let Some(current) = current.filter(|current| current.origin.fallback) {
-        let line = format!(
-            "{}: issued by the fallback {}",
-            item.name, current.origin.ca
+        let (text, hint) = (
+            "revoked, and still installed".to_owned(),
+            format!("waxwing renew {}", item.name),
         );
-        page.plain(0, line);
+        return Some(Trouble::said(Ink::Bad, text, Some(hint)));
     }
+    let current = current.filter(|current| current.origin.fallback)?;
+    let mut text = format!("issued by the fallback {}", current.origin.ca);
+    if let Some(known) = view.stood_in.get(&item.name) {
+        // A String takes every text.
+        let _fits = write!(text, ", instead of {}: {}", known.other, known.why);
+    }
+    Some(Trouble::said(Ink::Plain, text, None))
 }
 
 /// What has failed for a certificate and is not made good: getting it, or each installer.
-pub(in crate::render) fn failures<'v>(
+fn failures<'v>(
     view: &'v StatusView<'_>,
     item: &Item,
 ) -> Vec<(Option<&'v PluginName>, &'v [String])> {

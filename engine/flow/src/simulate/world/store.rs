@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::secret::Secret;
-use waxwing_core::time::Timestamp;
 
 use super::{Guard, World, absent, entry};
 use crate::certificate::{
     CertificateFacts, ChainPem, InstalledMark, InventoryEntry, LastAttempt, Origin, Replacing,
     RevokedMark, ServedMark, StoredVersion,
 };
+use crate::directory::DirectoryCopy;
 use crate::ports::{AccountRecord, CertificateStore, LockGuard, StoreError};
 
 impl CertificateStore for World {
@@ -137,11 +137,11 @@ impl CertificateStore for World {
         Ok(())
     }
 
-    fn directory(&self, _: &CaName) -> Result<Option<(String, Timestamp)>, StoreError> {
+    fn directory(&self, _: &CaName) -> Result<Option<DirectoryCopy>, StoreError> {
         Ok(None)
     }
 
-    fn save_directory(&self, _: &CaName, _: &str, _: Timestamp) -> Result<(), StoreError> {
+    fn save_directory(&self, _: &CaName, _: &DirectoryCopy) -> Result<(), StoreError> {
         Ok(())
     }
 

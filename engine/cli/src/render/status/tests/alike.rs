@@ -45,6 +45,7 @@ fn every_installer_that_failed_is_named_and_a_common_reason_is_said_once() {
                 failing("proxy", "exit code 3"),
             ],
         )]),
+        stood_in: BTreeMap::new(),
         broken: &[],
         version: "0.0.0",
         around: Around::default(),

@@ -76,6 +76,7 @@ fn the_figures_say_the_same_as_the_table() {
             inventory: &inventory,
             certificates: CertificatesByName::new(&certificates),
             failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around::default(),

@@ -43,6 +43,7 @@ fn the_last_line_says_what_starts_the_runs() {
             inventory: &BTreeMap::new(),
             certificates: CertificatesByName::new(&[]),
             failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around {
@@ -90,6 +91,7 @@ fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
             inventory: &BTreeMap::new(),
             certificates: CertificatesByName::new(&[]),
             failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around {
