@@ -8,7 +8,7 @@ use waxwing_flow::history::Past;
 use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
 
 use super::start;
-use super::status::failing;
+use super::status::{failing, stood_in};
 use crate::args::{Explain, Global};
 use crate::exit::Exit;
 use crate::render::explain::{AccountState, CaView, ExplainView, json, render};
@@ -88,6 +88,7 @@ pub(crate) fn run(
         inventory: &survey.inventory,
         certificates: CertificatesByName::new(certificates),
         failing: failing(&history, certificates, &survey.inventory),
+        stood_in: stood_in(&history, &survey.inventory),
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around::default(),

@@ -18,17 +18,10 @@ mod around;
 mod served;
 mod trouble;
 
-/// What is wrong with one certificate, and what to do; nothing if it is as it should be.
-pub(super) fn trouble(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
-    if !matches!(view.health(item), Health::Good | Health::Gone) {
-        trouble::one(view, item, &[], context, page);
-    }
-}
-
 pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::{Failing, StoodIn};
-pub(super) use trouble::{What, of as troubles};
+pub(super) use trouble::{What, failures, of as troubles};
 
 /// The column that is folded where a name is long.
 const NAME: usize = 1;
@@ -406,6 +399,13 @@ pub(super) fn stranded(name: &CertificateName) -> String {
         "put {name} back into the configuration to have it revoked; `waxwing forget {name}` gives that up, \
          too"
     )
+}
+
+/// What is wrong with one certificate, and what to do; nothing if it is as it should be.
+pub(super) fn trouble(view: &StatusView<'_>, item: &Item, context: &Context, page: &mut Page<'_>) {
+    if !matches!(view.health(item), Health::Good | Health::Gone) {
+        trouble::one(view, item, &[], context, page);
+    }
 }
 
 /// The whole text about one certificate.

@@ -119,6 +119,7 @@ impl StatusOf {
             inventory: &self.inventory,
             certificates: CertificatesByName::new(&self.certificates),
             failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
             broken: &[],
             version: "0.0.0",
             around: Around::default(),

@@ -215,7 +215,7 @@ fn otherwise<'v>(view: &StatusView<'_>, item: &Item) -> Option<Trouble<'v>> {
 }
 
 /// What has failed for a certificate and is not made good: getting it, or each installer.
-fn failures<'v>(
+pub(in crate::render) fn failures<'v>(
     view: &'v StatusView<'_>,
     item: &Item,
 ) -> Vec<(Option<&'v PluginName>, &'v [String])> {
