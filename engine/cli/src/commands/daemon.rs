@@ -175,7 +175,9 @@ impl Keeper<'_> {
             let Some((wake, seen)) = self.pass(terminal) else {
                 break;
             };
-            let status = format!("next: {} at {}", wake.cause, wake.at);
+            // For people, who read it in `systemctl status`.
+            let at = terminal.context(start::now()).moment(wake.at);
+            let status = format!("next: {}, {at}", wake.cause);
             if !ready {
                 service::tell(&[State::Ready]);
                 ready = true;
