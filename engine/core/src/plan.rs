@@ -43,6 +43,8 @@ pub struct Stored {
     pub to_revoke: Option<u32>,
     /// When certificates were issued under this name, as far back as [`hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
+    /// The same by a clock that was ahead: when it was by that clock, and when it was found to be wrong.
+    pub doubtful: Vec<(Timestamp, Timestamp)>,
 }
 
 /// The current version of a certificate.

@@ -269,6 +269,8 @@ pub struct Past {
     pub failed: Vec<Failed>,
     /// When it was issued, oldest first, as far back as [`plan::hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
+    /// The same by a clock that was ahead: when it was by that clock, and when it was found to be wrong.
+    pub doubtful: Vec<(Timestamp, Timestamp)>,
     /// What its CA advises.
     pub advice: Option<Advice>,
     /// The last revocation that was tried, if it has failed.
@@ -412,6 +414,7 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         failed: past.failed.clone(),
         to_revoke: entry.replacing.as_ref().map(|wish| wish.version),
         issued: past.issued.clone(),
+        doubtful: past.doubtful.clone(),
     }
 }
 
@@ -428,5 +431,6 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
         failed: past.failed.clone(),
         to_revoke: None,
         issued: past.issued.clone(),
+        doubtful: past.doubtful.clone(),
     }
 }

@@ -50,6 +50,9 @@ pub struct OrderTerms {
     pub profile: Option<(String, bool)>,
     /// The certificate this one replaces (RFC 9773 section 5), if the same account ordered it.
     pub replaces: Option<String>,
+    /// The same where the order does without: named after all if a limit is in the way of it. Not in the
+    /// journal, which is about the order that is placed.
+    pub left_out: Option<String>,
     /// True for a rehearsal: nothing is stored or installed.
     pub rehearsal: bool,
 }

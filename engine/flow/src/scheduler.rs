@@ -331,7 +331,9 @@ impl Shift<'_> {
             return Outcome::Overtaken;
         }
         // What is not due is not held either, but by force it may be too many.
-        let held = item.hold.or_else(|| hold::too_many(&stored, self.now()));
+        let held = item
+            .hold
+            .or_else(|| hold::too_many(&stored, &item.action, self.now()));
         if let Some(held) = held.filter(|hold| self.holds(job, hold)) {
             return Outcome::Held(held);
         }

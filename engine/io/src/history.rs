@@ -60,7 +60,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// rehearsals that went well.
 const FAILED: &str = "
 SELECT certificate, ca, ended, class, theirs, local, until, firm FROM attempt AS one
-WHERE version IS NULL AND NOT astray
+WHERE version IS NULL AND astray IS NULL
   AND id > (SELECT coalesce(max(id), 0) FROM attempt
             WHERE certificate = one.certificate AND version IS NOT NULL)
   AND (?1 IS NULL OR certificate = ?1)
@@ -68,9 +68,9 @@ ORDER BY id";
 
 /// When a CA has issued, be it that what came was of no use; see [`ClosedResult::has_issued`].
 const ISSUED: &str = "
-SELECT certificate, ended FROM attempt
-WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured')) AND NOT astray
-  AND ended > ?2 AND (?1 IS NULL OR certificate = ?1)
+SELECT certificate, ended, astray FROM attempt
+WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured'))
+  AND (ended > ?2 OR astray > ?2) AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
 
 const ADVICE: &str = "
@@ -209,6 +209,8 @@ impl SqliteHistory {
                 theirs: row.get(4)?,
                 local: row.get(5)?,
                 until: maybe_time(row, 6)?,
+                limited: row.get::<_, Option<String>>(3)?.as_deref()
+                    == Some(FailureClass::RateLimited.as_str()),
                 rehearsed: false,
             };
             let class: Option<String> = row.get(3)?;
@@ -224,10 +226,14 @@ impl SqliteHistory {
         }
         let since = (now - hold::MOST_ISSUED.per).unix_ms();
         let issued = self.rows(ISSUED, params![name, since], |row| {
-            Ok((certificate(row, 0)?, time(row, 1)?))
+            Ok((certificate(row, 0)?, time(row, 1)?, maybe_time(row, 2)?))
         })?;
-        for (name, at) in issued {
-            pasts.entry(name).or_default().issued.push(at);
+        for (name, at, found) in issued {
+            let past = pasts.entry(name).or_default();
+            match found {
+                None => past.issued.push(at),
+                Some(found) => past.doubtful.push((at, found)),
+            }
         }
         for (name, advice) in self.rows(ADVICE, [name], advice)? {
             pasts.entry(name).or_default().advice = Some(advice);

@@ -144,7 +144,7 @@ pub(super) fn held_back(
     circumstances: &Circumstances<'_>,
 ) -> Option<Hold> {
     let now = circumstances.now;
-    if let Some(hold) = stored.and_then(|stored| too_many(stored, now)) {
+    if let Some(hold) = stored.and_then(|stored| too_many(stored, action, now)) {
         return Some(hold);
     }
     let Action::Renew { due, urgency, .. } = action else {
@@ -202,22 +202,33 @@ fn most_issued(life: Duration) -> u32 {
 
 /// Whether so many were issued in the period of [`MOST_ISSUED`] that no more may be, unless a person
 /// insists.
-pub fn too_many(stored: &Stored, now: Timestamp) -> Option<Hold> {
-    let issued = &stored.issued;
+///
+/// What was issued by a clock that was ahead counts too, by that clock and from when it was found: a clock that
+/// jumps must not order for ever. But where the time runs out, half of what was issued may be of that kind: a
+/// certificate must not run out over it.
+pub fn too_many(stored: &Stored, action: &Action, now: Timestamp) -> Option<Hold> {
     let life = stored.current.as_ref();
     let life = life.map(|current| current.not_after.since(current.not_before));
     let most = life.map_or(MOST_ISSUED.count, most_issued);
-    let count = usize::try_from(most).unwrap_or(usize::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
     // What is later than now is from a clock that was wrong.
-    let mut recent: Vec<_> = issued
-        .iter()
-        .filter(|at| **at <= now && now.since(**at) < MOST_ISSUED.per)
-        .collect();
-    recent.sort_unstable();
-    let first = recent.len().checked_sub(count)?;
-    recent.get(first).map(|at| Hold::TooMany {
-        until: **at + MOST_ISSUED.per,
-        issued: recent.len(),
+    let counts = |at: &Timestamp| *at <= now && now.since(*at) < MOST_ISSUED.per;
+    let sure: Vec<Timestamp> = stored.issued.iter().copied().filter(counts).collect();
+    let doubtful = stored.doubtful.iter();
+    let doubtful =
+        doubtful.filter_map(|(at, found)| [*at, *found].into_iter().filter(counts).max());
+    let all: Vec<Timestamp> = sure.iter().copied().chain(doubtful).collect();
+    let urgent = matches!(action, Action::Renew { urgency, .. } if *urgency >= Urgency::Emergency);
+    let most_of_all = if urgent { most.saturating_mul(2) } else { most };
+    more_than(sure, most).or_else(|| more_than(all, most_of_all))
+}
+
+fn more_than(mut moments: Vec<Timestamp>, most: usize) -> Option<Hold> {
+    moments.sort_unstable();
+    let first = moments.len().checked_sub(most)?;
+    moments.get(first).map(|at| Hold::TooMany {
+        until: *at + MOST_ISSUED.per,
+        issued: moments.len(),
     })
 }
 

@@ -86,6 +86,7 @@ fn good(called: &str) -> Stored {
         failed: Vec::new(),
         to_revoke: None,
         issued: Vec::new(),
+        doubtful: Vec::new(),
     }
 }
 
@@ -436,6 +437,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         firm: false,
         local: false,
         until: until.map(|wait| NOW + wait),
+        limited: false,
         rehearsed: false,
     };
     let aged = |days: u32, failed: Vec<Failed>| {
@@ -525,6 +527,26 @@ fn what_is_due_may_be_held_and_says_by_what() {
     );
     often.issued.remove(0);
     assert_eq!(held(&shop, &often, Asker::Person, NOW), "first: now");
+    // What was issued by a clock that was ahead counts from when that was found, and by that clock.
+    often.issued.clear();
+    for (shown, found) in [(NOW + DAY * 60, NOW - HOUR), (NOW - HOUR, NOW - DAY * 60)] {
+        often.doubtful = vec![(shown, found); 5];
+        assert_eq!(
+            held(&shop, &often, Asker::Person, NOW),
+            "first: too many 5 167 h"
+        );
+    }
+    often.doubtful = vec![(NOW - DAY * 8, NOW - DAY * 9); 5];
+    assert_eq!(held(&shop, &often, Asker::Person, NOW), "first: now");
+    // Where the time runs out it may be twice as many.
+    let mut late = aged(80, Vec::new());
+    late.doubtful = vec![(NOW + DAY * 60, NOW - HOUR); 9];
+    assert_eq!(held(&shop, &late, Asker::Timer, NOW), "first: now");
+    late.issued = vec![NOW - HOUR];
+    assert_eq!(
+        held(&shop, &late, Asker::Timer, NOW),
+        "first: too many 10 167 h"
+    );
     // One that lives for a day needs more.
     let mut short = aged(1, Vec::new());
     if let Some(current) = &mut short.current {

@@ -53,6 +53,8 @@ pub struct Failed {
     /// True if it was this machine: its network, roots or a proxy that cannot be used, a secret that
     /// cannot be read. No CA had a part in it.
     pub local: bool,
+    /// True if a limit of the CA was used up: it says nothing against what was asked for.
+    pub limited: bool,
     /// Until when somebody asked to be left alone: the CA, or if the trouble was not the CA's, whoever
     /// it was that every CA needs.
     pub until: Option<Timestamp>,
@@ -123,7 +125,7 @@ pub fn in_a_row(failed: &[Failed], now: Timestamp) -> &[Failed] {
 pub fn names_predecessor(failed: &[Failed], ca: &CaName, now: Timestamp) -> bool {
     let failed: Vec<_> = failed
         .iter()
-        .filter(|one| one.ca == *ca && one.theirs)
+        .filter(|one| one.ca == *ca && one.theirs && !one.limited)
         .filter_map(|one| one.as_of(now))
         .collect();
     in_a_row(&failed, now).len().is_multiple_of(2)
@@ -275,6 +277,7 @@ mod tests {
             firm: false,
             local: false,
             until,
+            limited: false,
             rehearsed: false,
         };
         let check = |at, until, want_at, want_until| {
@@ -354,6 +357,7 @@ mod tests {
             firm: false,
             local,
             until: until.map(|minutes| START + MINUTE * minutes),
+            limited: false,
             rehearsed: false,
         };
         let list = [
@@ -402,6 +406,7 @@ mod tests {
             firm,
             local: false,
             until: None,
+            limited: false,
             rehearsed: false,
         };
         for firm in [false, true] {
@@ -433,6 +438,7 @@ mod tests {
             firm: false,
             local: false,
             until: until.map(|hours| now - HOUR * hours),
+            limited: false,
             rehearsed: false,
         };
         type Case<'a> = (&'a [(u32, Option<u32>)], usize);
@@ -484,6 +490,7 @@ mod tests {
             firm: false,
             local: !theirs,
             until: None,
+            limited: false,
             rehearsed: false,
         };
         let table: [(&[(&str, bool)], bool); 5] = [
@@ -505,6 +512,12 @@ mod tests {
                 "{all:?}"
             );
         }
+        // A limit says nothing against it.
+        let limited = Failed {
+            limited: true,
+            ..failed("one", true)
+        };
+        assert!(names_predecessor(&[limited], &ca("one"), START + HOUR));
         // What failed for a need that is gone.
         assert!(names_predecessor(
             &[failed("one", true)],
@@ -524,6 +537,7 @@ mod tests {
             firm: false,
             local,
             until: None,
+            limited: false,
             rehearsed: false,
         };
         let table: [(&[bool], Duration); 6] = [

@@ -109,6 +109,7 @@ mod tests {
                     firm: false,
                     local: false,
                     until: None,
+                    limited: false,
                     rehearsed: *rehearsed,
                 })
                 .collect();
@@ -163,6 +164,7 @@ mod tests {
             rejected: true,
             firm: false,
             local: false,
+            limited: false,
             until: None,
             rehearsed,
         };

@@ -37,7 +37,7 @@ impl Machine {
                 self.drop_profile();
                 Effect::PlaceOrder { after: Wait::None }
             }
-            Doing::PlaceOrder if refusal.is_definite() && self.run.terms.replaces.is_some() => {
+            Doing::PlaceOrder if refusal.is_definite() && self.may_do_without_predecessor() => {
                 let after = match refusal.retry_after(now) {
                     Some(asked) if asked > self.patience.retry_after_cap => {
                         return self.fail(failure);
@@ -45,11 +45,20 @@ impl Machine {
                     Some(asked) => Wait::Asked(asked),
                     None => Wait::None,
                 };
-                self.run.terms.replaces = None;
+                self.leave_predecessor_out();
                 let cause = failure.lines().join(": ");
                 self.notes
                     .push(format!("ordered again without `replaces`: {cause}"));
                 Effect::PlaceOrder { after }
+            }
+            // An order that names its predecessor is another request: it may be exempt from that limit.
+            Doing::PlaceOrder if refusal.is_for_a_limit() && self.run.terms.left_out.is_some() => {
+                self.run.terms.replaces = self.run.terms.left_out.take();
+                self.named_after_all = true;
+                let cause = failure.lines().join(": ");
+                self.notes
+                    .push(format!("ordered again with `replaces`: {cause}"));
+                Effect::PlaceOrder { after: Wait::None }
             }
             Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
                 match self.pause(&failure, now) {
@@ -57,8 +66,12 @@ impl Machine {
                         // Without its URL the lost order cannot be found again. And there are CAs that
                         // stumble over a predecessor each time they are told of it.
                         let stumbled = refusal.status() == Some(500);
-                        let dropped = stumbled && self.run.terms.replaces.take().is_some();
-                        let how = if dropped { ", without `replaces`" } else { "" };
+                        let how = if stumbled && self.may_do_without_predecessor() {
+                            self.leave_predecessor_out();
+                            ", without `replaces`"
+                        } else {
+                            ""
+                        };
                         self.recoveries += 1;
                         let cause = failure.lines().join(": ");
                         self.notes
@@ -102,6 +115,14 @@ impl Machine {
             }
             _ => self.fail(failure),
         }
+    }
+
+    const fn may_do_without_predecessor(&self) -> bool {
+        self.run.terms.replaces.is_some() && !self.named_after_all
+    }
+
+    fn leave_predecessor_out(&mut self) {
+        self.run.terms.left_out = self.run.terms.replaces.take();
     }
 
     /// Some challenges may have been taken up although the answer is missing.
@@ -291,6 +312,11 @@ impl<'a> Refusal<'a> {
 
     fn is_for(&self, kind: &ProblemKind) -> bool {
         self.kind() == Some(kind)
+    }
+
+    /// True if what was asked is more than the CA allows for now.
+    fn is_for_a_limit(&self) -> bool {
+        self.status() == Some(429) || self.is_for(&ProblemKind::RateLimited)
     }
 
     /// True if the CA has said no to what was asked, not to when or how often it was asked.

@@ -302,6 +302,26 @@ fn an_order_without_what_the_ca_refused_is_placed_once() {
         "end rejected, journal closed",
     );
 
+    // Without it, it is not exempt from limits any more.
+    let limited = (429, "rateLimited");
+    let machine = check(
+        with(true, None),
+        refusals(&[replaced, limited]),
+        "place the order None",
+    );
+    assert_eq!(machine.run().terms.replaces.as_deref(), Some("a.b"));
+    for last in [limited, replaced] {
+        let class = if last == limited {
+            "rate-limited"
+        } else {
+            "rejected"
+        };
+        check(
+            with(true, None),
+            refusals(&[replaced, limited, last]),
+            &format!("end {class}, journal closed"),
+        );
+    }
     // A CA that stumbles over the predecessor, not one that is busy.
     for (status, keeps_it) in [(500, false), (502, true)] {
         let failed = refused(status, "serverInternal", None);

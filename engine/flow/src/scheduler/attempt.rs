@@ -63,7 +63,7 @@ impl Shift<'_> {
         let terms = self.terms(
             certificate,
             session,
-            current.filter(|_| names_predecessor),
+            (current, names_predecessor),
             &mut notes,
         )?;
         let mut run = Run {
@@ -199,7 +199,7 @@ impl Shift<'_> {
         &self,
         certificate: &CertificateSettings,
         session: &CaSession,
-        predecessor: Option<&StoredVersion>,
+        (current, names_predecessor): (Option<&StoredVersion>, bool),
         notes: &mut Vec<String>,
     ) -> Result<OrderTerms, Failure> {
         let profile = session.profile();
@@ -235,10 +235,14 @@ impl Shift<'_> {
         };
         let known_to_ari =
             profile.ari.enabled && profile.ari.replaces && directory.renewal_info.is_some();
-        let replaces = predecessor
+        let predecessor = current
             .filter(|_| known_to_ari && !self.rehearsal)
             .filter(same_account)
             .and_then(|version| version.facts.ari_id());
+        let (replaces, left_out) = match names_predecessor {
+            true => (predecessor, None),
+            false => (None, predecessor),
+        };
         Ok(OrderTerms {
             ca: profile.name.clone(),
             account: session.account().to_owned(),
@@ -247,6 +251,7 @@ impl Shift<'_> {
             reuse_key: certificate.reuse_key,
             profile: wanted,
             replaces,
+            left_out,
             rehearsal: self.rehearsal,
         })
     }

@@ -508,6 +508,7 @@ impl Shift<'_> {
             local: matches!(failure, Failure::Offline { .. } | Failure::Secret(_))
                 || failure.is_unsent(),
             until: failure.until(now),
+            limited: class == FailureClass::RateLimited,
             rehearsed: false,
         };
         if failed.theirs && class == FailureClass::Transient {

@@ -431,6 +431,7 @@ impl History for World {
                 firm: *firm,
                 local: *local,
                 until: *until,
+                limited: *class == FailureClass::RateLimited,
                 rehearsed: false,
             }),
         }

@@ -160,6 +160,7 @@ impl Machine {
             .map(|_| self.issued + DAY)
             .chain((0..self.failures).map(|_| self.failed_at.unwrap_or(now)));
         let failed = failed_at.map(|at| Failed {
+            limited: false,
             rehearsed: false,
             ca: ca("first"),
             at,

@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     pub(crate) sightings: Vec<Sighting>,
     pub(crate) cut_off: Vec<Timestamp>,
     pub(crate) budgets: BTreeMap<BudgetKey, Bucket>,
+    /// What was issued by a clock that was ahead, when by that clock, and when it was found.
+    pub(crate) doubtful: Vec<(CertificateName, Timestamp, Timestamp)>,
 }
 
 impl Memory {
@@ -51,6 +53,8 @@ impl Memory {
             advice: self.advice.get(name).cloned(),
             ..Past::default()
         };
+        let doubtful = self.doubtful.iter().filter(|(of, ..)| of == name);
+        past.doubtful = doubtful.map(|(_, at, found)| (*at, *found)).collect();
         for one in self.revocations.iter().filter(|r| r.certificate == *name) {
             let before = past.unrevoked.take().filter(|u| u.version == one.version);
             past.unrevoked = match &one.result {
@@ -85,6 +89,7 @@ impl Memory {
                     firm: *firm,
                     local: *local,
                     until: *until,
+                    limited: *class == FailureClass::RateLimited,
                     rehearsed: false,
                 }),
             }
@@ -239,6 +244,12 @@ impl History for World {
     fn forget_ahead(&self, now: Timestamp) -> Result<(), StoreError> {
         self.disk("forget what is ahead in", "the history", |state| {
             let memory = &mut state.memory;
+            for attempt in &memory.attempts {
+                if attempt.result.has_issued() && attempt.ended.is_ahead_of(now) {
+                    let of = attempt.certificate.clone();
+                    memory.doubtful.push((of, attempt.ended, now));
+                }
+            }
             // Nobody reads here what does not count.
             memory.attempts.retain(|attempt| {
                 matches!(attempt.result, ClosedResult::Issued { .. })

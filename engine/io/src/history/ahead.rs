@@ -8,7 +8,7 @@ use waxwing_flow::ports::StoreError;
 use super::{SqliteHistory, failed};
 
 const FOUND: &str = "
-SELECT EXISTS (SELECT 1 FROM attempt WHERE ended > ?1 AND NOT astray)
+SELECT EXISTS (SELECT 1 FROM attempt WHERE ended > ?1 AND astray IS NULL)
     OR EXISTS (SELECT 1 FROM cut_off WHERE at > ?1)
     OR EXISTS (SELECT 1 FROM budget WHERE at > ?1 AND kind IN (?2, ?3))";
 
@@ -26,7 +26,10 @@ pub(super) fn forget(history: &SqliteHistory, now: Timestamp) -> Result<(), Stor
     }
     let mut write = || -> rusqlite::Result<()> {
         let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        work.execute("UPDATE attempt SET astray = 1 WHERE ended > ?1", [latest])?;
+        work.execute(
+            "UPDATE attempt SET astray = ?2 WHERE ended > ?1 AND astray IS NULL",
+            [latest, now.unix_ms()],
+        )?;
         work.execute("DELETE FROM cut_off WHERE at > ?1", [latest])?;
         work.execute(
             "DELETE FROM budget WHERE at > ?1 AND kind IN (?2, ?3)",
@@ -106,6 +109,7 @@ mod tests {
                 let counted: Vec<_> = past.failed.iter().map(|one| one.at).collect();
                 assert_eq!(counted, [times[0], times[0], times[1], times[1]]);
                 assert_eq!(past.issued, times[..2]);
+                assert_eq!(past.doubtful, [(times[2], NOW)]);
             }
             let moments = history.reached(NOW - HOUR * 2).expect("read");
             assert!(moments.iter().all(|(at, _)| *at <= times[1]), "{moments:?}");
@@ -120,5 +124,6 @@ mod tests {
         history.forget_ahead(NOW).expect("taken away");
         let past = history.past(&name, NOW).expect("read");
         assert_eq!((past.failed.len(), past.issued.len()), (0, 2));
+        assert_eq!(past.doubtful.len(), 2);
     }
 }

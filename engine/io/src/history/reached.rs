@@ -12,13 +12,13 @@ use super::rows::{maybe_time, time};
 const CUT_OFF: &str = "
 SELECT min(at) FROM (
     SELECT min(ended) AS at FROM attempt
-    WHERE ended >= ?1 AND version IS NULL AND local AND class = ?2 AND NOT astray
+    WHERE ended >= ?1 AND version IS NULL AND local AND class = ?2 AND astray IS NULL
     UNION ALL SELECT min(at) FROM cut_off WHERE at >= ?1)";
 
 /// Since a moment: when this machine reached nobody (1), and when it reached somebody (0).
 const REACHED: &str = "
 SELECT ended AS at, version IS NULL AND local AND class = ?2 AS away FROM attempt
-WHERE ended >= ?1 AND NOT astray
+WHERE ended >= ?1 AND astray IS NULL
 UNION ALL SELECT at, 0 FROM sighting WHERE at >= ?1
 UNION ALL SELECT at, 1 FROM cut_off WHERE at >= ?1
 ORDER BY at, away";

@@ -145,8 +145,8 @@ CREATE TABLE cut_off (
 ) STRICT;
 CREATE INDEX cut_off_by_time ON cut_off (at);
 ",
-    // Whether an attempt was noted by a clock that was ahead, so that it counts for nothing.
-    "ALTER TABLE attempt ADD COLUMN astray INTEGER NOT NULL DEFAULT 0;",
+    // When an attempt was found to be noted by a clock that was ahead, so that it counts for no ladder.
+    "ALTER TABLE attempt ADD COLUMN astray INTEGER;",
 ];
 
 /// The version of the tables, kept in `user_version`.

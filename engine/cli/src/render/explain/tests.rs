@@ -233,6 +233,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         at: at(ago),
         rejected: false,
         firm: false,
+        limited: false,
         rehearsed: false,
         theirs: ago >= -7_200,
         local: ago < -7_200,

@@ -26,6 +26,7 @@ fn what_is_about_to_be_revoked_is_waited_for_by_nobody() {
         firm: false,
         local: false,
         until: None,
+        limited: false,
         rehearsed: false,
     }];
     let plan = planned(
@@ -61,6 +62,7 @@ fn whoever_has_noticed_it_the_network_was_away_for_all() {
         firm: false,
         local: false,
         until: None,
+        limited: false,
         rehearsed: false,
     };
     stored.failed = vec![failed(13), failed(0)];

@@ -15,6 +15,7 @@ fn hours_without_a_network_give_up_no_ca() {
         firm: false,
         local,
         until: None,
+        limited: false,
         rehearsed: false,
     };
     let held_after = |all: &[Failed]| {

@@ -41,6 +41,7 @@ pub(super) fn fresh() -> Run {
             reuse_key: false,
             profile: None,
             replaces: None,
+            left_out: None,
             rehearsal: false,
         },
         order_url: None,
