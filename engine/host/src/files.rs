@@ -24,6 +24,8 @@ mod windows;
 
 pub(crate) use self::name::FileName;
 pub(crate) use self::os::{Attributes, Folder, create_private, unknown_owners};
+#[cfg(windows)]
+pub(crate) use self::windows::system_program;
 #[cfg(unix)]
 use self::unix as os;
 #[cfg(windows)]
