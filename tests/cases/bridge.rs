@@ -26,6 +26,14 @@ fn the_script_for_iis_takes_what_its_example_hands_over() {
 
     let example: toml::Table =
         toml::from_str(&read("examples/configs/windows-iis.toml")).expect("TOML");
+    // A state folder has to be empty when it is begun, so nothing else of the example may be in it.
+    let state = example["state"]["dir"].as_str().expect("a folder");
+    let pfx = example["plugin"]["iis"]["grants"]["files"]["certs"]["dir"].as_str();
+    let pfx = pfx.expect("a folder");
+    assert!(
+        !format!(r"{pfx}\").starts_with(&format!(r"{state}\")),
+        "{pfx}"
+    );
     let argv = example["plugin"]["iis"]["grants"]["exec"]["reload"]["argv"].as_array();
     let argv: Vec<&str> = argv
         .expect("a list")

@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`settings`]: what the operator asked for.
 
+pub mod access;
 pub mod alert;
 pub mod budget;
 pub mod ca;
@@ -16,6 +17,7 @@ pub mod document;
 pub mod due;
 pub mod egress;
 pub mod failure;
+pub mod held;
 pub mod http;
 pub mod import;
 pub mod init;

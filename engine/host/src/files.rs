@@ -28,6 +28,8 @@ pub(crate) use self::os::{Attributes, Folder, create_private, unknown_owners};
 use self::unix as os;
 #[cfg(windows)]
 use self::windows as os;
+#[cfg(windows)]
+pub(crate) use self::windows::system_program;
 
 /// Longest file that is read or written, in bytes.
 pub(crate) const FILE_CAP: u64 = 1 << 20;
@@ -262,6 +264,9 @@ pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
     };
     let name = &entry.spot.name;
     let result = Folder::open(grant).and_then(|folder| match &entry.prior {
+        // A write that did not happen leaves nothing to be undone, and the file may be held by whoever
+        // was in its way.
+        Some(prior) if is_as_it_was(&folder, name, grant, prior) => Ok(()),
         Some(prior) => folder.put(name, prior.content.expose(), &prior.attributes),
         None => folder.remove(name),
     });
@@ -282,6 +287,11 @@ pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
         tracing::warn!(plugin = %instance.name, "a backup could not be erased: {error}");
     }
     Ok(())
+}
+
+fn is_as_it_was(folder: &Folder, name: &FileName, grant: &GrantFiles, prior: &Prior) -> bool {
+    let found = folder.find(name, grant);
+    found.is_ok_and(|found| ledger::is_same(&found, &prior.content, &prior.attributes))
 }
 
 /// Whether a guest may see a file: short text without control characters, without the words
@@ -348,5 +358,30 @@ mod tests {
         check("P\0R\0I\0V\0A\0T\0E\0", false);
         check(&"a b\n".repeat(20_000), false);
         assert!(!is_public(&[0x30, 0x82, 0x02, 0x01, 0x03]), "DER");
+    }
+
+    #[test]
+    fn what_was_not_overwritten_is_as_it_was() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let grant = GrantFiles {
+            dir: dir.path().to_owned(),
+            owner: None,
+            group: None,
+            mode: None,
+            key_mode: None,
+            acl: Vec::new(),
+        };
+        let folder = Folder::open(&grant).expect("it is there");
+        let name = FileName::parse("shop.pfx").expect("a name");
+        let attributes = Attributes::wanted(&grant, true, None).expect("rights");
+        folder.put(&name, b"old", &attributes).expect("written");
+        let Ok(Found::File(prior)) = folder.find(&name, &grant) else {
+            panic!("it was written");
+        };
+        assert!(is_as_it_was(&folder, &name, &grant, &prior));
+        folder.put(&name, b"new", &attributes).expect("written");
+        assert!(!is_as_it_was(&folder, &name, &grant, &prior));
+        folder.remove(&name).expect("removed");
+        assert!(!is_as_it_was(&folder, &name, &grant, &prior));
     }
 }

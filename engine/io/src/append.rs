@@ -16,6 +16,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+use waxwing_core::access::Object;
+
 use crate::permission;
 
 #[cfg(unix)]
@@ -118,7 +120,9 @@ pub(crate) fn open(
         && !folder.as_os_str().is_empty()
         && !folder.exists()
     {
-        permission::create_private_dir(folder).map_err(|cause| failed(cause.into()))?;
+        permission::create_private_dir(folder)
+            .and_then(|()| permission::shield(folder, Object::Folder))
+            .map_err(|cause| failed(cause.into()))?;
         if let Some(home) = home {
             system::hand_over(folder, home).map_err(|cause| failed(cause.into()))?;
         }

@@ -37,10 +37,11 @@ pub fn usual_config() -> PathBuf {
     folder.join(FILE_NAME)
 }
 
-/// The platform's usual place of the state.
+/// The platform's usual place of the state: never the folder of the configuration, because a state
+/// folder that is begun has to be empty.
 pub fn usual_state() -> PathBuf {
     #[cfg(windows)]
-    let folder = program_data();
+    let folder = program_data().join("state");
     #[cfg(not(windows))]
     let folder = PathBuf::from("/var/lib/waxwing");
     folder
@@ -231,6 +232,17 @@ mod tests {
             format!("{}; {hint}", one.message.replace(&shown, ""))
         });
         (files, missing.collect())
+    }
+
+    #[test]
+    fn what_stands_beside_the_configuration_is_in_no_state_folder() {
+        let (config, state) = (usual_config(), usual_state());
+        assert!(
+            !config.starts_with(&state),
+            "{} would not be empty when it is begun: {}",
+            state.display(),
+            config.display()
+        );
     }
 
     #[test]

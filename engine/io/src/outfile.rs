@@ -7,6 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use waxwing_core::access::Object;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use crate::permission;
@@ -52,13 +53,16 @@ pub fn holds_something_else(path: &Path, beginning: &str) -> bool {
 /// When it cannot be written; what was there before is there still.
 pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
     check(path)?;
-    atomic::replace(path, text.as_bytes()).map_err(|error| {
-        let hint = match error.kind {
-            StoreErrorKind::Permission => Some("name a file in a folder of yours".to_owned()),
-            _ => error.hint,
-        };
-        StoreError { hint, ..error }
-    })
+    atomic::replace_shielded(path, text.as_bytes()).map_err(named_by_somebody)
+}
+
+/// The hint of a file that somebody has named.
+fn named_by_somebody(error: StoreError) -> StoreError {
+    let hint = match error.kind {
+        StoreErrorKind::Permission => Some("name a file in a folder of yours".to_owned()),
+        _ => error.hint,
+    };
+    StoreError { hint, ..error }
 }
 
 /// Whether a file holds exactly this text; none if nothing is there.
@@ -78,8 +82,8 @@ pub fn write_new(path: &Path, text: &str) -> Result<(), StoreError> {
     check(path)?;
     let mut file = permission::open_private(path)
         .map_err(|cause| crate::store::io_error("write", path, &cause))?;
-    let written = file
-        .write_all(text.as_bytes())
+    let written = permission::shield(path, Object::File)
+        .and_then(|()| file.write_all(text.as_bytes()))
         .and_then(|()| file.sync_all());
     written.map_err(|cause| {
         // Half a secret is none, and a later try must not find it.
@@ -139,7 +143,8 @@ pub fn may_be_made(path: &Path) -> Result<(), StoreError> {
 /// # Errors
 /// When it cannot be written; what was there before is there still.
 pub fn publish(path: &Path, text: &str) -> Result<(), StoreError> {
-    write(path, text)?;
+    check(path)?;
+    atomic::replace(path, text.as_bytes()).map_err(named_by_somebody)?;
     permission::let_all_read(path).map_err(|cause| crate::store::io_error("publish", path, &cause))
 }
 

@@ -38,11 +38,16 @@ pub use windows::{
     others_can_read, others_can_write, others_can_write_within, owner, user,
 };
 
+#[cfg(windows)]
+pub(crate) use windows::system_program;
+
 #[cfg(unix)]
 pub(crate) use unix::{
-    belongs_to_us, create_open_dirs, create_private_dir, open_private, sync_dir,
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, put_in_place, shield,
+    sync_dir,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    belongs_to_us, create_open_dirs, create_private_dir, open_private, sync_dir,
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, put_in_place, shield,
+    sync_dir,
 };

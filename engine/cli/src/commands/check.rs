@@ -145,8 +145,14 @@ fn outside(
 
 fn config(loaded: &Loaded) -> Found {
     let settings = &loaded.settings;
+    // On Windows nobody has looked.
+    let writers = if cfg!(windows) {
+        "who may write it follows from its access list"
+    } else {
+        "writable by its owner only"
+    };
     let text = format!(
-        "{} ({}), {}, {}; writable by its owner only",
+        "{} ({}), {}, {}; {writers}",
         loaded.config.display(),
         count(settings.files.len(), "file"),
         count(settings.certificates.len(), "certificate"),

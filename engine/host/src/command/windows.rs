@@ -9,6 +9,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::files::system_program;
+
 pub(super) fn prepare(command: &mut Command) {
     for name in [
         "SystemRoot",
@@ -26,7 +28,7 @@ pub(super) fn prepare(command: &mut Command) {
 }
 
 pub(super) fn kill_all(id: u32) {
-    let mut taskkill = std::process::Command::new("taskkill");
+    let mut taskkill = std::process::Command::new(system_program("taskkill.exe"));
     taskkill.args(["/T", "/F", "/PID", &id.to_string()]);
     // It may have ended by itself in the meantime.
     drop(

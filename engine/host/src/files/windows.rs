@@ -6,12 +6,15 @@
     reason = "this is the adapter of granted folders, and icacls sets their rights"
 )]
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::UNIX_EPOCH;
 
+use waxwing_core::access;
+use waxwing_core::held;
 use waxwing_core::plugin::GrantFiles;
 use waxwing_core::secret::Secret;
 
@@ -108,7 +111,7 @@ impl Folder {
         let temporary = self.0.join(name.temporary());
         self.tidy(name)?;
         let written = put_temporary(&temporary, content, attributes)
-            .and_then(|()| fs::rename(&temporary, self.0.join(name.as_str())));
+            .and_then(|()| put_in_place(&temporary, &self.0.join(name.as_str())));
         if written.is_err() {
             // The first error is the one that matters.
             drop(fs::remove_file(&temporary));
@@ -136,26 +139,45 @@ fn put_temporary(path: &Path, content: &[u8], attributes: &Attributes) -> io::Re
     // The access list is set while the file is empty.
     let mut file = create_private(path)?;
     if !attributes.0.is_empty() {
-        let mut icacls = Command::new("icacls");
-        icacls.arg(path).arg("/inheritance:r");
-        for entry in &attributes.0 {
-            let (who, what) = entry.rsplit_once(':').unwrap_or((entry, "full"));
-            let right = match what {
-                "full" => "F",
-                "modify" => "M",
-                "read" => "R",
-                other => other,
-            };
-            icacls.arg("/grant").arg(format!("{who}:{right}"));
-        }
-        let done = icacls.stdin(Stdio::null()).output()?;
+        let done = Command::new(system_program("icacls.exe"))
+            .arg(path)
+            .args(access::listed(&attributes.0))
+            .stdin(Stdio::null())
+            .output()?;
         if !done.status.success() {
-            let words = String::from_utf8_lossy(&done.stdout).into_owned();
-            return Err(io::Error::other(format!("icacls: {}", words.trim())));
+            let told = String::from_utf8_lossy(&done.stdout).into_owned();
+            let told = format!("{told} {}", String::from_utf8_lossy(&done.stderr));
+            let list = attributes.0.join(", ");
+            let message = format!("acl [{list}] cannot be set: icacls: {}", told.trim());
+            return Err(io::Error::other(message));
         }
     }
     file.write_all(content)?;
     file.sync_all()
+}
+
+/// Gives a file another name, in the place of what has it. One that a scanner has open is waited for.
+fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
+    let mut pauses = held::PAUSES.into_iter();
+    loop {
+        let Err(cause) = fs::rename(from, to) else {
+            return Ok(());
+        };
+        let Some(number) = cause.raw_os_error().filter(|number| held::is_held(*number)) else {
+            return Err(cause);
+        };
+        let Some(pause) = pauses.next() else {
+            let told = held::told(number, &cause.to_string());
+            return Err(io::Error::new(cause.kind(), told));
+        };
+        std::thread::sleep(pause);
+    }
+}
+
+/// A program of the system, wherever Windows is: another one of its name may come first in PATH.
+pub(crate) fn system_program(name: &str) -> PathBuf {
+    let root = std::env::var_os("SystemRoot").unwrap_or_else(|| OsString::from(r"C:\Windows"));
+    Path::new(&root).join("System32").join(name)
 }
 
 /// Creates a file, or fails if it is there. Who can read it is the folder's matter.

@@ -11,6 +11,8 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 
+use waxwing_core::access::Object;
+
 use super::{Exposed, Owner};
 
 /// Lets every user of the machine read a file, and only its owner write it.
@@ -159,6 +161,17 @@ pub fn exposed_within(folder: &Path, without: &str) -> io::Result<Option<Vec<Exp
     }
     found.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(Some(found))
+}
+
+/// Nothing: the mode bits of what is made here have shut others out already.
+#[expect(clippy::unnecessary_wraps, reason = "its twin on Windows fails")]
+pub(crate) const fn shield(_path: &Path, _object: Object) -> io::Result<()> {
+    Ok(())
+}
+
+/// Gives a file or a folder another name, in the place of what has it.
+pub(crate) fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
 }
 
 /// A new file that its owner alone can read and write. Fails if it exists.

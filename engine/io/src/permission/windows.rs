@@ -1,14 +1,22 @@
-//! Access lists are inherited on Windows: the folder that the installation makes gives them to
-//! everything in it, and the standard library can neither read nor change them.
+//! Access lists are inherited on Windows, and those of `%ProgramData%` let every user read. So the
+//! outermost of what is made gets a list of its own, by `icacls`, because the standard library can neither
+//! read nor change them: a new state folder, and what lies outside of it.
 //!
-//! So these functions make files plainly and claim nothing about others. Who protects the state
-//! folder there is the access list of `%ProgramData%\Waxwing`.
+//! What is made within a state folder has its list, and these functions claim nothing about others.
 
-#![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the adapter of the disk, and a program of the system sets its rights"
+)]
 
+use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use waxwing_core::access::{self, Object};
+use waxwing_core::held;
 
 use super::{Exposed, Owner};
 
@@ -84,9 +92,62 @@ pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A directory, and those above it, with the access list of their parent.
+/// A directory, and those above it. The outermost that is new lets everybody look and only its owner
+/// write: beside `%ProgramData%` every user could put files into it.
 pub(crate) fn create_open_dirs(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)
+    let missing = path.ancestors().take_while(|above| !above.exists());
+    let outermost = missing.last();
+    fs::create_dir_all(path)?;
+    outermost.map_or(Ok(()), |new| {
+        icacls(new, &access::open_to_look(Object::Folder))
+    })
+}
+
+/// Lets nobody but the owner, administrators and the system read what was just made here and is empty
+/// yet. Call it for what is outside of a state folder, and for the state folder itself.
+pub(crate) fn shield(path: &Path, object: Object) -> io::Result<()> {
+    icacls(path, &access::private(object))
+}
+
+/// Gives a file or a folder another name, in the place of what has it. One that a scanner has open is
+/// waited for.
+pub(crate) fn put_in_place(from: &Path, to: &Path) -> io::Result<()> {
+    let mut pauses = held::PAUSES.into_iter();
+    loop {
+        let Err(cause) = fs::rename(from, to) else {
+            return Ok(());
+        };
+        let Some(number) = cause.raw_os_error().filter(|number| held::is_held(*number)) else {
+            return Err(cause);
+        };
+        let Some(pause) = pauses.next() else {
+            let told = held::told(number, &cause.to_string());
+            return Err(io::Error::new(cause.kind(), told));
+        };
+        std::thread::sleep(pause);
+    }
+}
+
+/// Sets an access list.
+fn icacls(path: &Path, words: &[String]) -> io::Result<()> {
+    let done = Command::new(system_program("icacls.exe"))
+        .arg(path)
+        .args(words)
+        .stdin(Stdio::null())
+        .output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    let told = String::from_utf8_lossy(&done.stdout).into_owned();
+    let told = format!("{told} {}", String::from_utf8_lossy(&done.stderr));
+    let message = format!("others can read it: icacls: {}", told.trim());
+    Err(io::Error::other(message))
+}
+
+/// A program of the system, wherever Windows is: another one of its name may come first in PATH.
+pub(crate) fn system_program(name: &str) -> PathBuf {
+    let root = std::env::var_os("SystemRoot").unwrap_or_else(|| OsString::from(r"C:\Windows"));
+    Path::new(&root).join("System32").join(name)
 }
 
 /// Nothing: NTFS journals its directories, and a directory handle cannot be flushed.

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 
 use waxwing_core::secret::Secret;
 
+use crate::permission::system_program;
+
 /// Reads a line without showing it, and writes it as UTF-8.
 const SCRIPT: &str = "$ErrorActionPreference = 'Stop'; \
     [Console]::OutputEncoding = New-Object System.Text.UTF8Encoding $false; \
@@ -20,10 +22,8 @@ const SCRIPT: &str = "$ErrorActionPreference = 'Stop'; \
 
 /// Reads until Enter.
 pub(super) fn secret() -> io::Result<Option<Secret<String>>> {
-    let root = std::env::var_os("SystemRoot").unwrap_or_else(|| r"C:\Windows".into());
-    let program =
-        std::path::Path::new(&root).join(r"System32\WindowsPowerShell\v1.0\powershell.exe");
-    let output = Command::new(program)
+    let program = r"WindowsPowerShell\v1.0\powershell.exe";
+    let output = Command::new(system_program(program))
         .args(["-NoProfile", "-Command", SCRIPT])
         .stdin(Stdio::inherit())
         .stderr(Stdio::inherit())

@@ -8,22 +8,37 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use waxwing_core::access::Object;
 use waxwing_flow::ports::StoreError;
 
 use super::failure;
-use crate::permission::{create_private_dir, open_private, sync_dir};
+use crate::permission::{create_private_dir, open_private, put_in_place, shield, sync_dir};
 
 /// What unfinished files and folders begin with. Readers skip them.
 pub(super) const UNFINISHED: &str = ".new-";
 
 /// Puts `content` at `path`, in the place of what was there. Only the owner can read it.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    put(path, |beside| create(beside, content))
+}
+
+/// The same outside of the state folder, where a folder may give what is in it to others.
+pub(crate) fn replace_shielded(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    put(path, |beside| {
+        let mut file = open_private(beside)?;
+        shield(beside, Object::File)?;
+        file.write_all(content)?;
+        file.sync_all()
+    })
+}
+
+fn put(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), StoreError> {
     let directory = parent(path);
     let beside = unused(path);
     let write = || -> io::Result<()> {
-        create(&beside, content)?;
+        create(&beside)?;
         step()?;
-        fs::rename(&beside, path)
+        put_in_place(&beside, path)
     };
     if let Err(cause) = write() {
         // The old content is still in place; a leftover is skipped by every reader.
@@ -62,7 +77,7 @@ pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     let act = || -> io::Result<()> {
         step()?;
-        fs::rename(from, to)
+        put_in_place(from, to)
     };
     act().map_err(|cause| failure::io("write", to, &cause))?;
     flush(parent(to))?;

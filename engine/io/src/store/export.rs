@@ -36,7 +36,7 @@ impl FileStore {
         let whole = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
         for (file, content) in files {
             let path = to.join(file);
-            atomic::replace(&path, content.expose())?;
+            atomic::replace_shielded(&path, content.expose())?;
             self.audit.enter(&Act::Exported {
                 path: whole.join(file).display().to_string(),
                 certificate: name.clone(),

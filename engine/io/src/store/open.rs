@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use waxwing_core::access::Object;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
@@ -29,7 +30,13 @@ impl FileStore {
         if store.read_stamp()? {
             store.check_owner()?;
         } else {
+            // One that is there already has the rights that somebody has given it.
+            let is_new = !root.is_dir();
             atomic::create_dir(root)?;
+            if is_new {
+                permission::shield(root, Object::Folder)
+                    .map_err(|cause| failure::io("protect", root, &cause))?;
+            }
             store.check_owner()?;
             let stamp = format!("{}\n", format::FORMAT);
             atomic::replace(&store.layout.format(), stamp.as_bytes())?;
