@@ -1,5 +1,6 @@
 //! What is told afterwards: `history` and `explain`.
 
+use std::fs;
 use std::time::Duration;
 
 use waxwing_core::name::CaName;
@@ -350,4 +351,34 @@ fn the_figures_are_written_behind_each_run_for_all_to_read() {
     rig.waxwing(&["renew"])
         .expect(0)
         .says("the figures of this run are nowhere");
+}
+
+#[test]
+fn a_clock_that_is_behind_is_told_by_every_verb_that_goes_by_it() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}",
+        rig.config_at(&judge, ""),
+        certificate("shop", &["www.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(0);
+    // As if it were a year later by the clock of the CA.
+    let facts = rig.stored("shop").join("facts.toml");
+    let text = fs::read_to_string(&facts).expect("facts");
+    let ahead: Vec<String> = text
+        .lines()
+        .map(|line| match line.split_once(" = \"2") {
+            Some((key @ ("not-before" | "not-after"), rest)) => format!("{key} = \"3{rest}"),
+            _ => line.to_owned(),
+        })
+        .collect();
+    fs::write(&facts, ahead.join("\n")).expect("written");
+    for verb in ["renew", "status"] {
+        rig.waxwing(&[verb])
+            .expect(1)
+            .says("failed to match the clock with")
+            .says("by its CA's clock")
+            .says("set the clock");
+    }
 }

@@ -12,10 +12,11 @@ use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored,
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
+use waxwing_flow::ahead;
 use waxwing_flow::budget;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::{self, Past};
-use waxwing_flow::ports::{CertificateStore as _, History, StoreError};
+use waxwing_flow::ports::{CertificateStore as _, History, StoreError, StoreErrorKind};
 use waxwing_flow::scheduler::{self, Force, Job, Orders};
 use waxwing_io::store::FileStore;
 
@@ -68,6 +69,7 @@ pub(crate) fn survey(
         });
     // At once: put in one by one, they would leave every second place in the map empty.
     let inventory: BTreeMap<CertificateName, InventoryEntry> = readable.collect();
+    broken.extend(behind(&inventory, store, now));
     let pasts = history.pasts(now)?;
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
@@ -102,6 +104,28 @@ pub(crate) fn survey(
         down_since,
         reached,
         broken,
+    })
+}
+
+/// What is wrong if this machine's clock is behind: nothing is due by it, whatever runs out meanwhile.
+fn behind(
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+    store: &FileStore,
+    now: Timestamp,
+) -> Option<StoreError> {
+    let name = ahead::is_behind(inventory.values(), now)?;
+    let from = inventory.get(name)?.current.as_ref()?.facts.not_before;
+    Some(StoreError {
+        kind: StoreErrorKind::Io,
+        act: "match the clock with",
+        path: store.root().join("certificates").join(name.as_str()),
+        causes: vec![format!(
+            "the certificate is valid from {from} by its CA's clock, and the clock of this machine shows {now}"
+        )],
+        hint: Some(format!(
+            "set the clock, and have it kept right (NTP); `waxwing check` compares it with those of the CAs. If it \
+             was the CA's that was wrong: waxwing renew {name} --force"
+        )),
     })
 }
 

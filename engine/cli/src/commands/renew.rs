@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_core::name::CertificateName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::CertificateSettings;
@@ -14,10 +14,10 @@ use waxwing_flow::advice;
 use waxwing_flow::ahead;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
-use waxwing_flow::failure::Failure;
+
 use waxwing_flow::notify::Sent;
 use waxwing_flow::ports::{CertificateStore as _, History};
-use waxwing_flow::report::{CertificateReport, InstallOutcome, Outcome, RunReport};
+use waxwing_flow::report::{CertificateReport, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
@@ -36,10 +36,13 @@ use crate::render::progress::Live;
 use crate::render::renewal::{Kept, RunView, render};
 use crate::render::terminal::Terminal;
 use crate::survey::{self, Survey, Wish};
-use crate::wire::{self, Compiled, Unusable, WireError};
+use crate::wire::{self, Compiled, WireError};
 
 pub(super) mod limit;
 mod tell;
+mod unusable;
+
+use unusable::{is_reported, say_unusable};
 
 /// Attempts and sightings of CAs are kept for so long.
 const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
@@ -330,6 +333,15 @@ impl Pass<'_> {
             Exit::Done if self.force != Force::No && report.certificates.iter().any(held) => {
                 Exit::SomeFailed
             }
+            // Nothing failed, and still all is not well: it has been said.
+            Exit::Done
+                if passed
+                    .after
+                    .as_ref()
+                    .is_some_and(|it| !it.broken.is_empty()) =>
+            {
+                Exit::NeedsPerson
+            }
             exit => exit,
         }
     }
@@ -553,48 +565,4 @@ fn next(survey: &Survey) -> Option<(Timestamp, CertificateName)> {
 fn wire_failed(error: &WireError, terminal: &mut Terminal) -> Exit {
     terminal.fail(&error.to_string(), None);
     Exit::AllFailed
-}
-
-/// True if a failure of the report is that plugin's.
-fn is_reported(report: &RunReport, plugin: &PluginName) -> bool {
-    let of_certificates = report
-        .certificates
-        .iter()
-        .filter_map(|one| match &one.outcome {
-            Outcome::Failed(failure) => failure.as_ref(),
-            _ => None,
-        });
-    let of_installs = report.installs.iter().filter_map(|one| match &one.outcome {
-        InstallOutcome::Failed(failure) => Some(failure),
-        _ => None,
-    });
-    of_certificates
-        .chain(of_installs)
-        .any(|failure| match failure {
-            Failure::Plugins(failures) => failures.iter().any(|one| one.plugin == *plugin),
-            _ => false,
-        })
-}
-
-/// A plugin that cannot be used fails only the certificates that need it, so it is said and the run
-/// goes on.
-fn say_unusable(why: &Unusable, terminal: &mut Terminal) {
-    match why {
-        Unusable::Secret {
-            plugin,
-            secret,
-            error,
-        } => {
-            let text = format!("[plugin.{plugin}] secrets.{secret}: {error}");
-            terminal.fail(&text, error.hint.as_deref());
-        }
-        Unusable::Component(failure) => {
-            let mut text = failure.to_string();
-            for cause in &failure.causes {
-                text.push_str(": ");
-                text.push_str(cause);
-            }
-            terminal.fail(&text, failure.hint.as_deref());
-        }
-    }
 }
