@@ -401,6 +401,13 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
         }
     }
     html.raw("</tbody></table></div>\n");
+    for (text, hint) in status::new_terms(&view.status) {
+        html.raw("<p><span class=\"warn\">")
+            .text(&text)
+            .raw("</span><br><span class=\"soft\">")
+            .text(&format!("Hint: {hint}"))
+            .raw("</span></p>\n");
+    }
 }
 
 fn tries(view: &OverviewView<'_>, context: &Context, html: &mut Html) {

@@ -106,6 +106,15 @@ impl Context {
         }
     }
 
+    /// A text of our own with each exact time in it (`2027-02-24T15:07:38Z`) as people say it.
+    pub(crate) fn spoken(&self, text: &str) -> String {
+        let word = |word: &str| match Timestamp::parse(word) {
+            Ok(at) => self.moment(at),
+            Err(_) => word.to_owned(),
+        };
+        text.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+
     /// Beginnings of months, or of every seventh day of a short time, each with its name: at most
     /// some fourteen.
     pub(crate) fn ticks(&self, window: Window) -> Vec<(Timestamp, String)> {
@@ -209,6 +218,24 @@ mod tests {
         );
         assert_eq!(context.relative(at(0)), "just now");
         assert_eq!(context.day_in_column(at(16)), "Wed  9 Dec 2026");
+    }
+
+    #[test]
+    fn an_exact_time_in_a_text_is_said_on_this_clock() {
+        let context = context(80, false);
+        let said = |text: &str| context.spoken(text);
+        assert_eq!(
+            said("another certificate is served, valid until 2027-02-24T15:07:38Z"),
+            "another certificate is served, valid until Wed 24 Feb 16:07"
+        );
+        for other in [
+            "",
+            "a  b",
+            "version 7, 2027-02-24",
+            "2027-02-24T15:07:38Z: refused",
+        ] {
+            assert_eq!(said(other), other);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use waxwing_core::name::CaName;
 use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::{CertificateStore, StoreError};
+use waxwing_flow::terms;
 use waxwing_io::history::{SqliteHistory, Wanted};
 use waxwing_io::notify;
 
@@ -59,7 +60,13 @@ pub(super) fn draw(
             stood_in: stood_in(history, &seen.inventory),
             broken: &seen.broken,
             version: env!("CARGO_PKG_VERSION"),
-            around: Around::default(),
+            around: Around {
+                terms: terms::all(store, &loaded.settings).unwrap_or_else(|error| {
+                    tracing::warn!(cause = %error, "the terms of the CAs could not be read");
+                    Vec::new()
+                }),
+                ..Around::default()
+            },
         },
         watched: &watched,
         records: &records,

@@ -101,7 +101,10 @@ fn every() -> Vec<Event> {
         },
         Event {
             what: vec!["example.com:443".to_owned()],
-            causes: vec!["example.com:443: another certificate is served".to_owned()],
+            causes: vec![
+                "example.com:443: another certificate is served, valid until 2027-02-24T15:07:38Z"
+                    .to_owned(),
+            ],
             needs_person: true,
             ..event(EventKind::NotServed, Began)
         },

@@ -121,7 +121,13 @@ pub(super) fn block(event: &Event, context: &Context) -> Block {
         return block;
     }
     if !event.causes.is_empty() {
-        block.rows.push(("What happened", event.causes.clone()));
+        let causes = event.causes.iter();
+        // What is served is told in our own words; what others say stays as they say it.
+        let causes = causes.map(|cause| match event.kind {
+            EventKind::NotServed => context.spoken(cause),
+            _ => cause.clone(),
+        });
+        block.rows.push(("What happened", causes.collect()));
     }
     let next = next(event, context);
     if !next.is_empty() {

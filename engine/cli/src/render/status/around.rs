@@ -131,7 +131,7 @@ pub(super) fn cas(view: &StatusView<'_>, context: &Context) -> Option<String> {
 }
 
 /// Terms that wait for a person: a line for each CA.
-pub(super) fn terms(view: &StatusView<'_>) -> impl Iterator<Item = (String, String)> {
+pub(in crate::render) fn terms(view: &StatusView<'_>) -> impl Iterator<Item = (String, String)> {
     view.around.terms.iter().map(|new| {
         let ca = &new.ca;
         let text = format!("{ca} has new terms: {}", new.now);

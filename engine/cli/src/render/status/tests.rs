@@ -437,6 +437,7 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
 #[test]
 fn a_page_for_a_browser_says_the_same() {
     use waxwing_flow::history::{Record, Recorded, RecordedFailure};
+    use waxwing_flow::terms::NewTerms;
 
     use crate::render::ca::health::tests::watched;
     use crate::render::overview::{OverviewView, page};
@@ -547,7 +548,15 @@ fn a_page_for_a_browser_says_the_same() {
                 stood_in: BTreeMap::from([(name("stood"), stood_in())]),
                 broken: &[locked(StoreErrorKind::Corrupt)],
                 version: "0.0.0",
-                around: Around::default(),
+                around: Around {
+                    terms: vec![NewTerms {
+                        ca: ca("first"),
+                        directory: "https://first.example/directory".to_owned(),
+                        agreed: ("https://first.example/v1".to_owned(), days(-90)),
+                        now: "https://first.example/v2".to_owned(),
+                    }],
+                    ..Around::default()
+                },
             },
             watched: &watched,
             records: &records,
@@ -569,6 +578,8 @@ fn a_page_for_a_browser_says_the_same() {
         "a.example.com, b.example.com, c.example.com and 2 more",
         "<summary>plugin web failed to install: the command reload ended with exit code 1<",
         "5 times since",
+        "first has new terms: https://first.example/v2",
+        "Hint: when you have read them: waxwing account agree first",
     ] {
         assert!(page.contains(said), "{said}:\n{page}");
     }
