@@ -7,7 +7,7 @@ use std::process::Command;
 
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, certificate, plain, skipped};
+use crate::cases::rig::{Judge, Rig, certificate, finish, plain, skipped, until};
 
 const PASSWORD: &str = "hunter2 and \u{fc}ber 3";
 
@@ -320,6 +320,35 @@ fn two_certificates_of_a_run_share_one_test_and_one_reload() {
         assert_eq!((test.calls().len(), reload.calls().len()), (2, 2));
         assert_eq!(installed(rig, "b.crt"), before);
     });
+}
+
+#[test]
+fn a_run_waits_for_another_one_that_installs_with_the_same_plugin() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    let (begun, go) = (rig.path("begun"), rig.path("go"));
+    let slow = format!(
+        "if mkdir '{}' 2>/dev/null; then while test ! -e '{}'; do sleep 0.02; done; fi",
+        begun.display(),
+        go.display()
+    );
+    let reload = Witness::new(&rig, "reload", &slow);
+    write(&rig, &judge, &reload.grant("reload", ""), &["a", "b"]);
+    let start = |name: &str| rig.command(&["renew", name]).spawn().expect("it starts");
+    let first = start("a");
+    until("the first one to reload", || begun.exists());
+    let second = start("b");
+    until("the second one to have something to install", || {
+        rig.path("state/certificates/b/current").exists()
+    });
+    fs::write(&go, "").expect("written");
+    for run in [first, second] {
+        finish(run).expect(0);
+    }
+    for name in ["a", "b"] {
+        let file = installed(&rig, &format!("{name}.crt"));
+        assert_eq!(file, stored(&rig, name, "fullchain.pem"));
+    }
 }
 
 #[test]

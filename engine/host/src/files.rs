@@ -158,6 +158,11 @@ impl Backups {
         open.map(|backup| backup.id.clone()).collect()
     }
 
+    /// See [`Ledger::is_busy`].
+    pub(crate) fn is_busy(&mut self) -> bool {
+        self.ledger.is_busy()
+    }
+
     /// Lets the next batch in, unless something is still to be undone.
     pub(crate) fn leave(&mut self) {
         if self.entries.iter().all(|backup| backup.entry.is_none()) {

@@ -1,6 +1,7 @@
 //! The port `Installer` over a component of the world `installer-plugin`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use waxwing_flow::plugin::{
@@ -79,6 +80,7 @@ impl Installer for InstallerPlugin {
         items: &[InstallItem],
         token: &str,
     ) -> Result<Installed, PluginFailure> {
+        self.wait_for_others().await;
         let component = self.component.clone();
         let certificates: Vec<wit::Certificate> = items.iter().map(certificate).collect();
         let wit_attempt = wit_attempt(attempt);
@@ -182,7 +184,23 @@ impl Installer for InstallerPlugin {
     }
 }
 
+/// From one look at whether another process installs with the same plugin to the next, and how many there are
+/// at most: longer than a test and a reload take.
+const TURN: (Duration, u32) = (Duration::from_millis(250), 480);
+
 impl InstallerPlugin {
+    /// Waits while another process is in the middle of a batch: two at once could not be undone. If that takes
+    /// too long, the first write says so.
+    async fn wait_for_others(&self) {
+        let (pause, most) = TURN;
+        for _ in 0..most {
+            if !self.instance.backups().is_busy() {
+                return;
+            }
+            self.instance.host.clock.sleep(pause).await;
+        }
+    }
+
     async fn call_rollback(
         &self,
         attempt: &Attempt,

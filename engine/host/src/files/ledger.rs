@@ -56,6 +56,13 @@ impl Ledger {
         }
     }
 
+    /// True if another process is in the middle of a batch; if not, none can begin one before this one ends.
+    /// What is wrong with the folder the first write will tell.
+    pub(crate) fn is_busy(&mut self) -> bool {
+        let held = self.hold();
+        held.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Enters a write. When this answers, the entry outlasts the process.
     pub(crate) fn enter(&mut self, entry: &Entry<'_>) -> io::Result<u32> {
         self.hold()?;
