@@ -18,7 +18,8 @@ use std::time::Duration;
 use waxwing_core::alert::{self, InPlace};
 use waxwing_core::disturbance::{self, Dice, Disturbance, Trouble};
 use waxwing_core::due;
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::order;
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item};
 use waxwing_core::schedule;
@@ -32,6 +33,9 @@ use crate::scheduler::{Force, Job, NO_DIGESTS, Orders, run_at};
 pub use judge::LimitUse;
 pub use story::{Alert, Closest, Expired, Mark, Marked, Story, Week};
 use world::{Finished, World};
+
+/// The calendar closes for longer than this on blackout dates only.
+const FREEZE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The life of a certificate from a CA whose profile does not say.
 const USUAL_LIFE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
@@ -285,7 +289,8 @@ impl<'a> Play<'a> {
 
     /// The longest stretch in the last third of a life in which a CA that may be asked could have
     /// issued: what is long enough makes an expiry our fault. What was before the beginning does not
-    /// count, nor does a time in which what the CA allows was used up.
+    /// count, nor does a time in which what the CA allows was used up, or which the operator has frozen for
+    /// more than a day.
     fn excuse(&self, certificate: &CertificateSettings, life: Window) -> Duration {
         let third = Window {
             start: (life.end - life.end.since(life.start) / 3).max(self.scenario.window.start),
@@ -308,20 +313,14 @@ impl<'a> Play<'a> {
         let reached = self.world.reached_of_late();
         let spent = self.world.spent(certificate, at);
         for (ca, until) in &spent {
-            let limited = self.limited.entry(&certificate.name).or_default();
-            let during = Window {
-                start: at,
-                end: *until,
-            };
-            let trouble = Trouble::Down(ca.clone());
-            let mut known = limited.iter().rev();
-            if known.any(|one| one.trouble == trouble && one.during.end == *until) {
-                continue;
-            }
-            if limited.len() >= MOST_LIMITED {
-                limited.remove(0);
-            }
-            limited.push(Disturbance { trouble, during });
+            self.cannot_be_asked(
+                certificate,
+                ca,
+                Window {
+                    start: at,
+                    end: *until,
+                },
+            );
         }
         let circumstances = Circumstances {
             digests: &NO_DIGESTS,
@@ -331,7 +330,42 @@ impl<'a> Play<'a> {
             asker: Asker::Timer,
             now: at,
         };
-        plan::item(self.settings, certificate, stored.as_ref(), &circumstances)
+        let item = plan::item(self.settings, certificate, stored.as_ref(), &circumstances);
+        // A freeze of more than a day is the operator's wish, as far as the calendar counts.
+        if let Some(Hold::Window { until }) = item.hold
+            && until.since(at) > FREEZE
+        {
+            for ca in &certificate.cas {
+                self.cannot_be_asked(
+                    certificate,
+                    ca,
+                    Window {
+                        start: at,
+                        end: until,
+                    },
+                );
+            }
+        }
+        item
+    }
+
+    /// Notes a time in which nobody could ask that CA for it, though the CA would have answered.
+    fn cannot_be_asked(
+        &mut self,
+        certificate: &'a CertificateSettings,
+        ca: &CaName,
+        during: Window,
+    ) {
+        let limited = self.limited.entry(&certificate.name).or_default();
+        let trouble = Trouble::Down(ca.clone());
+        let mut known = limited.iter().rev();
+        if known.any(|one| one.trouble == trouble && one.during.end == during.end) {
+            return;
+        }
+        if limited.len() >= MOST_LIMITED {
+            limited.remove(0);
+        }
+        limited.push(Disturbance { trouble, during });
     }
 
     /// Puts a certificate down for the run at which something can happen to it next.
