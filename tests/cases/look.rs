@@ -382,3 +382,27 @@ fn a_clock_that_is_behind_is_told_by_every_verb_that_goes_by_it() {
             .says("set the clock");
     }
 }
+
+#[test]
+fn the_last_certificate_that_left_the_configuration_is_listed_and_can_be_forgotten() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    let rest = rig.config_at(&judge, "");
+    let shop = certificate("shop", &["www.example.com"]);
+    rig.write_config(&format!("{rest}{shop}"));
+    rig.waxwing(&["renew"]).expect(0);
+    rig.write_config(&rest);
+    for verb in ["renew", "check"] {
+        rig.waxwing(&[verb])
+            .expect(3)
+            .says("no certificate is asked for");
+    }
+    rig.waxwing(&["status"])
+        .expect(0)
+        .says("never: not in config");
+    rig.waxwing(&["plan"]).expect(0).says("waxwing forget shop");
+    rig.waxwing(&["forget", "shop"]).expect(0);
+    rig.waxwing(&["status"])
+        .expect(0)
+        .says("no certificate is configured");
+}

@@ -241,6 +241,7 @@ fn settings(root: &Path) -> Settings {
     let manifest = Manifest::parse("plugin.toml", plugin).map_err(|error| error.to_string());
     let source = PluginSource::Embedded("dns-made-easy".to_owned());
     let catalog = Catalog {
+        may_be_empty: false,
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests: BTreeMap::from([(source, manifest)]),

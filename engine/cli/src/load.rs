@@ -134,7 +134,17 @@ pub(crate) struct ForeignProgram {
 
 /// Reads the configuration of this command line and refuses one that others can write.
 pub(crate) fn load(global: &Global) -> Result<Loaded, LoadError> {
-    let loaded = read(global)?;
+    load_as(global, false)
+}
+
+/// The same for verbs that only look: a configuration may ask for no certificate any more, and what was issued
+/// is still there.
+pub(crate) fn load_to_look(global: &Global) -> Result<Loaded, LoadError> {
+    load_as(global, true)
+}
+
+fn load_as(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
+    let loaded = read(global, may_be_empty)?;
     // A component that others can write is caught by its pin.
     let open = |file: &PathBuf| permission::open_to_others(file).ok().flatten();
     let writable: Vec<ForeignConfig> = loaded
@@ -297,7 +307,7 @@ pub(crate) fn load_if_any(global: &Global) -> Result<Option<Loaded>, LoadError> 
 }
 
 /// Reads the configuration of this command line.
-fn read(global: &Global) -> Result<Loaded, LoadError> {
+fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
     let sources = config::read_sources(&main).map_err(|mut error| {
         if global.config.is_some() && !main.exists() {
@@ -311,7 +321,11 @@ fn read(global: &Global) -> Result<Loaded, LoadError> {
     let mut raw = raw::parse(&sources.files);
     raw.miss(&sources.missing);
     let (manifests, components) = read_plugins(&raw);
-    let settings = resolve(&raw, &catalog(manifests)).map_err(LoadError::Config)?;
+    let catalog = Catalog {
+        may_be_empty,
+        ..catalog(manifests)
+    };
+    let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
     let state = global
         .state_dir
         .clone()
@@ -353,6 +367,7 @@ pub(crate) fn run_id() -> String {
 /// What a configuration is judged against.
 fn catalog(manifests: Manifests) -> Catalog {
     Catalog {
+        may_be_empty: false,
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests,
@@ -461,7 +476,7 @@ mod tests {
         let mut seen = 0;
         for entry in std::fs::read_dir(&folder).expect("the examples are there") {
             let path = entry.expect("a readable entry").path();
-            if let Err(error) = read(&global(path.clone())) {
+            if let Err(error) = read(&global(path.clone()), false) {
                 panic!("{}: {error}", path.display());
             }
             seen += 1;
@@ -476,7 +491,7 @@ mod tests {
         let mut seen = [0, 0];
         for entry in std::fs::read_dir(&folder).expect("the examples are there") {
             let path = entry.expect("a readable entry").path();
-            let settings = read(&global(path)).expect("a good example").settings;
+            let settings = read(&global(path), false).expect("a good example").settings;
             for (windows, other, ours) in [(false, ": acl ", "mode ="), (true, "mode", "acl =")] {
                 for refusal in foreign_rights(&settings, windows) {
                     assert!(
@@ -578,7 +593,7 @@ domains = ["example.com"]
         for (mode, count) in [(0o755, 0), (0o775, 2), (0o757, 2)] {
             let mode = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(&program, mode).expect("set");
-            let settings = match read(&global(config.clone())) {
+            let settings = match read(&global(config.clone()), false) {
                 Ok(loaded) => loaded.settings,
                 Err(error) => panic!("{error}"),
             };

@@ -344,6 +344,7 @@ fn settings(cases: &Path, text: String) -> Result<Settings, ConfigErrors> {
         }
     }
     let catalog = Catalog {
+        may_be_empty: false,
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests,

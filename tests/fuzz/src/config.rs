@@ -32,6 +32,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         (PluginSource::Embedded(id.to_owned()), manifest)
     };
     Catalog {
+        may_be_empty: false,
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests: BTreeMap::from(MANIFESTS.map(manifest)),

@@ -27,7 +27,11 @@ pub(crate) fn now() -> Timestamp {
 
 /// Reads the configuration, or says everything that is wrong with it.
 pub(crate) fn load(global: &Global, terminal: &mut Terminal) -> Result<Loaded, Exit> {
-    load::load(global).map_err(|error| {
+    or_say(load::load(global), terminal)
+}
+
+fn or_say(loaded: Result<Loaded, LoadError>, terminal: &mut Terminal) -> Result<Loaded, Exit> {
+    loaded.map_err(|error| {
         let hint = match &error {
             LoadError::File(error) => error.hint.clone(),
             LoadError::Config(_)
@@ -46,7 +50,7 @@ pub(crate) fn look(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(Loaded, Arc<FileStore>), Exit> {
-    let loaded = load(global, terminal)?;
+    let loaded = or_say(load::load_to_look(global), terminal)?;
     let store = wire::look(&loaded).map_err(|error| store_failed(&error, terminal))?;
     Ok((loaded, store))
 }

@@ -241,6 +241,7 @@ grants.files.certs = { dir = "/path/to/folder" }
                 text: text.clone(),
             };
             let catalog = Catalog {
+                may_be_empty: false,
                 profiles: profiles::shipped(),
                 template: profiles::template(),
                 manifests: embedded_manifests(),

@@ -2,6 +2,7 @@
 
 mod away;
 mod gone;
+mod loops;
 mod network;
 mod stood_in;
 mod windows;
@@ -518,45 +519,6 @@ fn what_is_due_may_be_held_and_says_by_what() {
         held(&wanted_more, &other, Asker::Timer, NOW),
         "first: ladder 8 0 h"
     );
-    // A loop of orders ends.
-    let mut often = aged(56, Vec::new());
-    often.issued = (0..5).map(|n| NOW - HOUR * n).collect();
-    assert_eq!(
-        held(&shop, &often, Asker::Person, NOW),
-        "first: too many 5 164 h"
-    );
-    often.issued.remove(0);
-    assert_eq!(held(&shop, &often, Asker::Person, NOW), "first: now");
-    // What was issued by a clock that was ahead counts from when that was found, and by that clock.
-    often.issued.clear();
-    for (shown, found) in [(NOW + DAY * 60, NOW - HOUR), (NOW - HOUR, NOW - DAY * 60)] {
-        often.doubtful = vec![(shown, found); 5];
-        assert_eq!(
-            held(&shop, &often, Asker::Person, NOW),
-            "first: too many 5 167 h"
-        );
-    }
-    often.doubtful = vec![(NOW - DAY * 8, NOW - DAY * 9); 5];
-    assert_eq!(held(&shop, &often, Asker::Person, NOW), "first: now");
-    // Where the time runs out it may be twice as many.
-    let mut late = aged(80, Vec::new());
-    late.doubtful = vec![(NOW + DAY * 60, NOW - HOUR); 9];
-    assert_eq!(held(&shop, &late, Asker::Timer, NOW), "first: now");
-    late.issued = vec![NOW - HOUR];
-    assert_eq!(
-        held(&shop, &late, Asker::Timer, NOW),
-        "first: too many 10 167 h"
-    );
-    // One that lives for a day needs more.
-    let mut short = aged(1, Vec::new());
-    if let Some(current) = &mut short.current {
-        current.not_before = NOW - HOUR * 13;
-        current.not_after = NOW + HOUR * 11;
-    }
-    short.issued = (0..20).map(|n| NOW - HOUR * n * 8).collect();
-    assert_eq!(held(&shop, &short, Asker::Person, NOW), "first: now");
-    short.issued = (0..42).map(|n| NOW - HOUR * n).collect();
-    assert!(held(&shop, &short, Asker::Person, NOW).starts_with("first: too many 42 "));
     // Windows: a missed one waits for the next, an emergency and a person wait for none.
     let zones = jiff::tz::TimeZoneDatabase::bundled();
     let window = crate::calendar::parse_window("01:00-05:00 UTC", &zones, &jiff::tz::TimeZone::UTC);

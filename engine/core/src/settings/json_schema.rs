@@ -60,6 +60,7 @@ fn listen() -> (Vec<Asked>, Vec<document::problem::Problem>) {
     let manifest = |text: &str| Manifest::parse("plugin.toml", text).map_err(|e| e.to_string());
     let embedded = |id: &str| PluginSource::Embedded(id.to_owned());
     let catalog = Catalog {
+        may_be_empty: false,
         profiles: profiles::shipped(),
         template: profiles::template(),
         manifests: BTreeMap::from([

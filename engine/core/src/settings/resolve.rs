@@ -45,6 +45,9 @@ pub struct Catalog {
     /// Where a folder really is, behind links; none if it cannot be known. Two names of one folder
     /// must not hide that two installers write one file.
     pub real: fn(&Path) -> Option<PathBuf>,
+    /// True for whoever only looks at what is there: of a configuration that asks for no certificate any more,
+    /// too. A run without one is a mistake.
+    pub may_be_empty: bool,
 }
 
 impl Catalog {
@@ -196,6 +199,7 @@ use = ["hmac-sha1"]
             profile("third", None),
         ];
         Catalog {
+            may_be_empty: false,
             profiles: profiles.into_iter().map(|p| (p.name.clone(), p)).collect(),
             template: profile("template", None),
             manifests: BTreeMap::from([(

@@ -3,6 +3,7 @@
 mod debts;
 mod fixture;
 mod properties;
+mod refusals;
 mod waits;
 
 use waxwing_acme::problem::{Problem, ProblemKind};
@@ -258,108 +259,6 @@ fn a_row_of_refused_nonces_is_the_end_of_the_run_and_not_of_the_order() {
 fn a_finalized_order_that_still_looks_ready_is_looked_at_again() {
     let stuck = and(good("key"), vec![seen(OrderStatus::Ready)]);
     check(fresh(), stuck, "read the order None");
-}
-
-#[test]
-fn an_order_without_what_the_ca_refused_is_placed_once() {
-    let with = |replaces: bool, profile: Option<bool>| {
-        let mut run = fresh();
-        run.terms.replaces = replaces.then(|| "a.b".to_owned());
-        run.terms.profile = profile.map(|required| ("short".to_owned(), required));
-        run
-    };
-    let refusals = |kinds: &[(u16, &str)]| {
-        let failed = kinds
-            .iter()
-            .map(|(status, kind)| Event::Failed(refused(*status, kind, None)));
-        and(vec![Event::Begin], failed.collect())
-    };
-    let replaced = (409, "alreadyReplaced");
-    let machine = check(
-        with(true, None),
-        refusals(&[replaced]),
-        "place the order None",
-    );
-    assert_eq!(machine.run().terms.replaces, None);
-    check(
-        with(true, None),
-        refusals(&[replaced, replaced]),
-        "end rejected, journal closed",
-    );
-    check(
-        with(true, None),
-        refusals(&[(404, "malformed")]),
-        "place the order None",
-    );
-    check(
-        with(true, None),
-        refusals(&[(429, "rateLimited")]),
-        "end rate-limited, journal closed",
-    );
-    check(
-        with(false, None),
-        refusals(&[replaced]),
-        "end rejected, journal closed",
-    );
-
-    // Without it, it is not exempt from limits any more.
-    let limited = (429, "rateLimited");
-    let machine = check(
-        with(true, None),
-        refusals(&[replaced, limited]),
-        "place the order None",
-    );
-    assert_eq!(machine.run().terms.replaces.as_deref(), Some("a.b"));
-    for last in [limited, replaced] {
-        let class = if last == limited {
-            "rate-limited"
-        } else {
-            "rejected"
-        };
-        check(
-            with(true, None),
-            refusals(&[replaced, limited, last]),
-            &format!("end {class}, journal closed"),
-        );
-    }
-    // A CA that stumbles over the predecessor, not one that is busy.
-    for (status, keeps_it) in [(500, false), (502, true)] {
-        let failed = refused(status, "serverInternal", None);
-        let machine = check(
-            with(true, None),
-            vec![Event::Begin, Event::Failed(failed)],
-            "place the order None",
-        );
-        assert_eq!(machine.run().terms.replaces.is_some(), keeps_it, "{status}");
-    }
-
-    let profile = (400, "invalidProfile");
-    let machine = check(
-        with(true, Some(false)),
-        refusals(&[profile]),
-        "place the order None",
-    );
-    assert_eq!(machine.run().terms.profile, None);
-    assert_eq!(machine.run().terms.replaces.as_deref(), Some("a.b"));
-    let required = with(false, Some(true));
-    check(
-        required,
-        refusals(&[profile]),
-        "end misconfigured, journal closed",
-    );
-    let at_finalize = and(
-        good("key"),
-        vec![Event::Failed(refused(400, "invalidProfile", None))],
-    );
-    let machine = check(
-        with(false, Some(false)),
-        at_finalize,
-        "remove the records 2",
-    );
-    assert_eq!(
-        (machine.run().stage, &machine.run().order_url),
-        (Stage::Planned, &None)
-    );
 }
 
 #[test]

@@ -79,7 +79,9 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             None => Standing::Gone,
             Some(certificate)
                 if told.kind == EventKind::Failed
-                    && (worked_on(&told.subject, scene) || still_waits(certificate, scene)) =>
+                    && (worked_on(&told.subject, scene)
+                        || still_waits(certificate, scene)
+                        || fails_without_a_word(certificate, scene)) =>
             {
                 Standing::Unknown
             }
@@ -151,6 +153,14 @@ fn worked_on(subject: &str, scene: &Scene<'_>) -> bool {
     let report = reports.find(|report| report.certificate.as_str() == subject);
     report
         .is_some_and(|report| matches!(report.outcome, Outcome::Locked(_)) || waits_for_ca(report))
+}
+
+/// True if attempts have failed and nothing is noted of the last one.
+fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let entry = scene.inventory.get(&certificate.name);
+    let past = scene.pasts.get(&certificate.name);
+    entry.is_none_or(|entry| stored_failure(entry, scene.now).is_none())
+        && past.is_some_and(|past| ladder::count(&past.failed, scene.now) > 0)
 }
 
 /// True if a renewal is due that has not come.
@@ -268,6 +278,10 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     // What failed before a CA was asked is in the store alone; on a full disk not even there.
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
     let failures = at_cas.max(u32::from(here || stored.is_some() && recent));
+    // What it was is not known any more: a clock that was ahead has noted something else. The next try tells.
+    if !here && stored.is_none() {
+        return None;
+    }
     let step = alert::step(failures, None, scene.now)?;
     let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.

@@ -44,7 +44,7 @@ pub(super) fn read(
         None => Choice::default(),
     };
     let Some(entry) = root.take_as("certificate", &[Form::Sections]) else {
-        if !root.is_misspelled("certificate") {
+        if !root.is_misspelled("certificate") && !catalog.may_be_empty {
             root.problems().add(
                 root.problem(&root.at, "certificate", "no certificate is asked for")
                     .hint(
