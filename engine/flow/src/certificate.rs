@@ -4,6 +4,7 @@ use waxwing_acme::ari;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
+use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use crate::ports::StoreError;
@@ -180,6 +181,51 @@ pub struct InstalledMark {
     pub receipt: String,
     /// True for a certificate that nobody trusts. A mark from before this was noted is false.
     pub staging: bool,
+    /// End of its validity; none in a mark from before this was noted.
+    pub not_after: Option<Timestamp>,
+}
+
+/// An older version that is in use where the current one should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InUse {
+    /// The installer that has not replaced it, or the place where it is served.
+    pub at: String,
+    /// End of its validity.
+    pub not_after: Timestamp,
+}
+
+impl InventoryEntry {
+    /// Of what is in use in the place of the current version, as far as its end is known, that which ends first:
+    /// a certificate that is renewed and not in its place runs out all the same.
+    pub fn in_use(&self, certificate: &CertificateSettings) -> Option<InUse> {
+        let current = self.current.as_ref()?;
+        let installed = self.installed.iter().filter(|mark| {
+            certificate.install.contains(&mark.plugin) && mark.version != current.version
+        });
+        let installed = installed.filter_map(|mark| {
+            Some(InUse {
+                at: mark.plugin.to_string(),
+                not_after: mark.not_after?,
+            })
+        });
+        let served = self.served.iter().filter(|mark| {
+            let mut places = certificate.served_at.iter();
+            // What was seen before there was another one is no wonder.
+            mark.at >= current.origin.issued_at
+                && places.any(|place| place.to_string() == mark.place)
+        });
+        let served = served.filter_map(|mark| {
+            let leaf = mark.seen.as_ref().ok()?;
+            let other = leaf.sha256 != current.facts.leaf_sha256;
+            Some(InUse {
+                at: mark.place.clone(),
+                not_after: leaf.not_after.filter(|_| other)?,
+            })
+        });
+        let older = installed.chain(served);
+        let older = older.filter(|one| one.not_after < current.facts.not_after);
+        older.min_by_key(|one| one.not_after)
+    }
 }
 
 /// What a server was seen to serve.

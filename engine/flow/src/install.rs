@@ -340,6 +340,7 @@ fn note_installed(
             at,
             receipt: in_place.receipt.clone(),
             staging: item.version.origin.staging,
+            not_after: Some(item.version.facts.not_after),
         };
         let store = &ports.session.store;
         store.record_installed(&item.version.certificate, &mark)?;

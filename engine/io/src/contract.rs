@@ -207,6 +207,7 @@ fn notes(
             at: Timestamp::from_unix(1_795_000_000),
             receipt: "{\"a\":\"\\\"\u{fc}\\n\"}\n".to_owned(),
             staging: version == 4,
+            not_after: Some(Timestamp::from_unix(1_800_000_000)),
         };
         open().record_installed(name, &mark)?;
         let marks = open().entry(name)?.map(|entry| entry.installed);

@@ -147,6 +147,11 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         "End of validity of the current version.",
         &["certificate", "ca"],
     )?;
+    let in_use = board.gauge(
+        "certificate_in_use_not_after_timestamp_seconds",
+        "End of validity of what is in use: of the version before it, where the current one is not in its place.",
+        &["certificate"],
+    )?;
     let not_before = board.gauge(
         "certificate_not_before_timestamp_seconds",
         "Start of validity of the current version.",
@@ -204,6 +209,10 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         not_after
             .with_label_values(&of_ca)
             .set(seconds(current.facts.not_after));
+        let configured = status.certificates.get(&item.name);
+        let older = configured.and_then(|one| entry.in_use(one));
+        let end = older.map_or(current.facts.not_after, |older| older.not_after);
+        in_use.with_label_values(&[certificate]).set(seconds(end));
         not_before
             .with_label_values(&of_ca)
             .set(seconds(current.facts.not_before));

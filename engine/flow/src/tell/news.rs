@@ -132,8 +132,13 @@ pub(super) fn digest(told: &[Told], scene: &Scene<'_>, failing: usize, tale: &mu
 pub fn nearest(scene: &Scene<'_>) -> Option<Nearest> {
     let certificates = scene.settings.certificates.iter();
     let ends = certificates.filter_map(|certificate| {
-        let current = scene.inventory.get(&certificate.name)?.current.as_ref()?;
-        Some((current.facts.not_after, &certificate.name))
+        let entry = scene.inventory.get(&certificate.name)?;
+        let stored = entry.current.as_ref()?.facts.not_after;
+        let in_use = entry.in_use(certificate).map(|it| it.not_after);
+        Some((
+            in_use.map_or(stored, |it| it.min(stored)),
+            &certificate.name,
+        ))
     });
     let (not_after, name) = ends.min()?;
     let mut items = scene.plan.items.iter();

@@ -1,5 +1,6 @@
 mod budgets;
 mod cas;
+mod in_use;
 mod revocations;
 mod waits;
 
@@ -58,6 +59,7 @@ struct Machine {
     events: Vec<Event>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
+    installed: Vec<crate::certificate::InstalledMark>,
     down_since: BTreeMap<CaName, Down>,
     terms: Vec<NewTerms>,
     last_seen: Vec<Sighting>,
@@ -82,6 +84,7 @@ impl Machine {
             events: Vec::new(),
             last: None,
             served: Vec::new(),
+            installed: Vec::new(),
             down_since: BTreeMap::new(),
             terms: Vec::new(),
             last_seen: Vec::new(),
@@ -149,7 +152,7 @@ impl Machine {
                 },
                 revoked: None,
             }),
-            installed: Vec::new(),
+            installed: self.installed.clone(),
             last: self.last.clone(),
             served: self.served.clone(),
             replacing: self.replacing.clone(),

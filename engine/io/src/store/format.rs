@@ -134,6 +134,7 @@ pub fn write_installed(mark: &InstalledMark) -> String {
         at: mark.at.exact(),
         receipt: mark.receipt.clone(),
         staging: mark.staging.then_some(true),
+        not_after: mark.not_after.map(Timestamp::exact),
     })
 }
 
@@ -149,6 +150,10 @@ pub fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
         at: Timestamp::parse(&file.at).map_err(broken)?,
         receipt: file.receipt,
         staging: file.staging.unwrap_or(false),
+        not_after: file
+            .not_after
+            .map(|at| Timestamp::parse(&at).map_err(broken))
+            .transpose()?,
     })
 }
 
@@ -413,6 +418,8 @@ struct InstalledFile {
     receipt: String,
     /// Only written where it is true, as the first files of this format had no such line.
     staging: Option<bool>,
+    /// The first files of this format had no such line, either.
+    not_after: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

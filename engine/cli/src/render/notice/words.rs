@@ -41,10 +41,16 @@ pub(super) fn headline(event: &Event, context: &Context) -> String {
         EventKind::ExpiryNear => match event.not_after {
             Some(end) if end <= context.now => {
                 format!(
-                    "{subject} has expired, {} ago",
+                    "{subject} has expired{}, {} ago",
+                    in_use(event),
                     stretch(context.now.since(end))
                 )
             }
+            Some(end) if !event.what.is_empty() => format!(
+                "{subject} ends{} in {}: the new one is not there",
+                in_use(event),
+                stretch(end.since(context.now))
+            ),
             Some(end) => format!(
                 "{subject} ends in {} and is not renewed",
                 stretch(end.since(context.now))
@@ -98,6 +104,14 @@ pub(super) fn headline(event: &Event, context: &Context) -> String {
         }
         EventKind::RunOk => "a run ended well".to_owned(),
         EventKind::Test => "a test: this way works".to_owned(),
+    }
+}
+
+/// ` at web`: where an older version is in use, if that is what is told.
+fn in_use(event: &Event) -> String {
+    match event.what.as_slice() {
+        [] => String::new(),
+        places => format!(" at {}", list(places, NAMES)),
     }
 }
 
@@ -182,6 +196,15 @@ fn says(event: &Event, context: &Context) -> String {
             }
             None => format!("{named} was not issued. There is no certificate yet."),
         },
+        EventKind::ExpiryNear if !event.what.is_empty() => format!(
+            "{named} was renewed, but{} the one before it is still in use. {} {}.",
+            in_use(event),
+            match event.not_after {
+                Some(end) if end <= context.now => "That is not valid any more: it ended",
+                _ => "That ends",
+            },
+            until.unwrap_or_else(|| "soon".to_owned())
+        ),
         EventKind::ExpiryNear => match until {
             Some(until) if event.not_after.is_some_and(|end| end > context.now) => {
                 let tries = match event.count.unwrap_or_default() {

@@ -84,6 +84,7 @@ fn mark(by: PluginName, version: u32) -> InstalledMark {
         at: at(-3_000),
         receipt: String::new(),
         staging: false,
+        not_after: None,
     }
 }
 

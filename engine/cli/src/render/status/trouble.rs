@@ -167,6 +167,20 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
     let seen = served::all(view, item).filter(|seen| !seen.is_current());
     let seen = seen.map(|seen| Trouble::said(Ink::Bad, seen.to_text(context), None));
     let mut found: Vec<Trouble<'v>> = seen.collect();
+    let entry = view.inventory.get(&item.name);
+    let older = view.certificates.get(&item.name).zip(entry);
+    if let Some(older) = older.and_then(|(certificate, entry)| entry.in_use(certificate)) {
+        let ends = match older.not_after <= context.now {
+            true => "it ended",
+            false => "it ends",
+        };
+        let text = format!(
+            "the one before it is still in use at {}: {ends} {}",
+            older.at,
+            context.until(older.not_after)
+        );
+        found.push(Trouble::said(Ink::Bad, text, None));
+    }
     let mut notes = item.notes.iter();
     if let Some(Note::ToRevoke { version }) =
         notes.find(|note| matches!(note, Note::ToRevoke { .. }))

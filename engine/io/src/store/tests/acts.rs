@@ -107,6 +107,7 @@ fn the_life_of_a_certificate_is_entered_key_by_key() {
         at: Timestamp::from_unix(0),
         receipt: String::new(),
         staging: false,
+        not_after: None,
     };
     store.record_installed(&name(), &mark).expect("noted");
     let mark = RevokedMark {

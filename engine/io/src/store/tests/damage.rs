@@ -96,6 +96,7 @@ fn a_number_is_never_given_twice() {
         at: Timestamp::from_unix(1_795_000_000),
         receipt: String::new(),
         staging: false,
+        not_after: None,
     };
     store.record_installed(&name(), &mark).expect("noted");
     // All that is left is the note of what was installed.

@@ -1,0 +1,107 @@
+//! What is renewed and not in its place runs out where it is used.
+
+use waxwing_core::name::PluginName;
+use waxwing_core::settings::served_at::ServedAt;
+
+use super::*;
+use crate::certificate::{InstalledMark, ServedLeaf};
+
+/// Renewed on day 56, and installed nowhere.
+fn renewed() -> Machine {
+    let mut machine = Machine::new();
+    machine.version = 2;
+    machine.issued = start() + DAY * 56;
+    machine
+}
+
+/// What is told from day 56 to day 91, each with its day.
+fn told(mut machine: Machine, mut look: impl FnMut(&mut Machine, Timestamp)) -> Vec<String> {
+    let mut told = Vec::new();
+    for day in 56..92 {
+        look(&mut machine, start() + DAY * day);
+        let events = machine.run(f64::from(day), &idle());
+        let ours = events
+            .into_iter()
+            .filter(|one| one.starts_with("expiry-near"));
+        told.extend(ours.map(|one| format!("{day} {one}")));
+        for event in &machine.events {
+            if event.kind == EventKind::ExpiryNear && event.change != Change::Over {
+                assert_eq!(
+                    event.not_after,
+                    Some(start() + DAY * LIFE),
+                    "the end of the old one"
+                );
+                assert!(event.needs_person && !event.what.is_empty(), "{event:?}");
+            }
+        }
+    }
+    told
+}
+
+const STEPS: [&str; 6] = [
+    "60 expiry-near began",
+    "76 expiry-near worse",
+    "83 expiry-near worse",
+    "87 expiry-near worse",
+    "89 expiry-near worse",
+    "90 expiry-near worse",
+];
+
+#[test]
+fn what_an_installer_has_not_replaced_is_told_at_each_threshold() {
+    let mut machine = renewed();
+    let web = PluginName::parse("web").expect("a literal name");
+    machine.shop().install = vec![web.clone()];
+    machine.installed = vec![InstalledMark {
+        plugin: web,
+        version: 1,
+        leaf_sha256: "01".to_owned(),
+        leaf_sha1: "01".to_owned(),
+        settings: String::new(),
+        at: start(),
+        receipt: String::new(),
+        staging: false,
+        not_after: Some(start() + DAY * LIFE),
+    }];
+    assert_eq!(told(machine, |_, _| {}), STEPS);
+    // In its place, or no matter of an installer any more.
+    for installed in [true, false] {
+        let mut machine = renewed();
+        let web = PluginName::parse("web").expect("a literal name");
+        machine.shop().install = if installed {
+            vec![web.clone()]
+        } else {
+            Vec::new()
+        };
+        machine.installed = vec![InstalledMark {
+            plugin: web,
+            version: if installed { 2 } else { 1 },
+            leaf_sha256: "01".to_owned(),
+            leaf_sha1: "01".to_owned(),
+            settings: String::new(),
+            at: start(),
+            receipt: String::new(),
+            staging: false,
+            not_after: Some(start() + DAY * LIFE),
+        }];
+        assert_eq!(told(machine, |_, _| {}), [""; 0]);
+    }
+}
+
+#[test]
+fn what_a_server_still_serves_is_told_at_each_threshold() {
+    let mut machine = renewed();
+    let place = ServedAt::parse("example.com:443").expect("a literal place");
+    machine.shop().served_at = vec![place];
+    let look = |machine: &mut Machine, at| {
+        machine.served = vec![ServedMark {
+            place: "example.com:443".to_owned(),
+            at,
+            seen: Ok(ServedLeaf {
+                sha256: "01".to_owned(),
+                not_after: Some(start() + DAY * LIFE),
+            }),
+        }];
+    };
+    assert_eq!(told(machine, look), STEPS);
+}
