@@ -37,6 +37,8 @@ pub struct Told {
     pub step: u32,
     /// When it was told last.
     pub at: Timestamp,
+    /// When it began, as far as that is known; else when it was told for the first time.
+    pub began: Timestamp,
 }
 
 /// What changes in the outbox in one step.

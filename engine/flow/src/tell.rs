@@ -85,6 +85,34 @@ struct Condition {
     event: Event,
 }
 
+/// What is in trouble, as a week sums it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Failing {
+    /// How many certificates; if there is none, how much else.
+    count: usize,
+    /// True if any of it needs a person.
+    needs_person: bool,
+}
+
+impl Failing {
+    fn of(conditions: &[Condition], settings: &Settings) -> Self {
+        let subjects: BTreeSet<&str> = conditions
+            .iter()
+            .map(|one| one.event.subject.as_str())
+            .collect();
+        let names = settings.certificates.iter().map(|one| one.name.as_str());
+        let certificates = names.filter(|name| subjects.contains(name)).count();
+        Self {
+            count: if certificates > 0 {
+                certificates
+            } else {
+                subjects.len()
+            },
+            needs_person: conditions.iter().any(|one| one.event.needs_person),
+        }
+    }
+}
+
 /// How it stands with something that was told and is no condition now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -101,14 +129,14 @@ enum Standing {
 /// Decides what is told of this scene, if `told` was told before.
 pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     let conditions = conditions::all(scene);
-    let failing = conditions.len();
+    let failing = Failing::of(&conditions, scene.settings);
     let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
     let mut tale = compare(told, conditions, scene.now, |told| match behind {
         true => Standing::Unknowable,
         false => conditions::standing(told, scene),
     });
     tale.events.extend(news::of_run(scene));
-    news::digest(told, scene, failing, &mut tale);
+    news::digest(told, scene, &failing, &mut tale);
     tale.events.sort_by_key(|event| {
         let change = match event.change {
             Change::Worse => 0,
@@ -213,6 +241,7 @@ fn compare(
             kind: event.kind,
             step,
             at: now,
+            began: before.map_or_else(|| event.since.unwrap_or(now), |before| before.began),
         });
         tale.events.push(event);
     }
@@ -229,7 +258,7 @@ fn compare(
             Standing::Good => {
                 tale.over.push((one.subject.clone(), one.kind));
                 tale.events.push(Event {
-                    since: Some(one.at),
+                    since: Some(one.began),
                     ..Event::new(one.kind, Change::Over, one.subject.clone())
                 });
             }

@@ -84,6 +84,8 @@ pub(crate) fn run(
     let cas: Vec<CaView> = cas.collect();
     let certificates = certificate.map_or(&[][..], std::slice::from_ref);
     let status = StatusView {
+        pasts: &survey.pasts,
+        now,
         plan: &survey.plan,
         inventory: &survey.inventory,
         certificates: CertificatesByName::new(certificates),

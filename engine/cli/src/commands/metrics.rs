@@ -99,6 +99,8 @@ pub(super) fn figures(
         .ok();
     text(&MetricsView {
         status: StatusView {
+            pasts: &survey.pasts,
+            now,
             plan: &survey.plan,
             inventory: &survey.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),

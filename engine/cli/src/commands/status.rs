@@ -6,7 +6,7 @@ use crate::args::{Global, Status};
 use crate::exit::Exit;
 use crate::render::json::{self, Document};
 use crate::render::status::{
-    Around, Failing, Health, SeenCa, StatusView, StoodIn, health, render, render_one,
+    Around, Failing, Health, SeenCa, StatusView, StoodIn, render, render_one,
 };
 use crate::render::terminal::Terminal;
 use crate::survey::survey;
@@ -51,6 +51,8 @@ pub(crate) fn run(
         Vec::new()
     });
     let view = StatusView {
+        pasts: &survey.pasts,
+        now,
         plan: &survey.plan,
         inventory: &survey.inventory,
         certificates: CertificatesByName::new(&loaded.settings.certificates),
@@ -96,7 +98,7 @@ pub(crate) fn run(
     }
     let needs_person = unwritable.is_some()
         || match one {
-            Some(item) => health(item, survey.inventory.get(&item.name)) == Health::NeedsPerson,
+            Some(item) => view.health(item) == Health::NeedsPerson,
             None => view.needs_person(),
         };
     Ok(if needs_person {

@@ -15,6 +15,7 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::ServedLeaf;
 use waxwing_flow::failure::{CaError, Failure};
+use waxwing_flow::history::Past;
 use waxwing_flow::plugin::{DeployStep, PluginFailure, PluginFailureKind};
 use waxwing_flow::ports::{StoreError, StoreErrorKind, UnseenError};
 use waxwing_flow::report::{
@@ -347,3 +348,6 @@ impl InstallFixture {
         self.0
     }
 }
+
+/// Nothing is known of earlier runs.
+pub(crate) static NO_PASTS: BTreeMap<CertificateName, Past> = BTreeMap::new();

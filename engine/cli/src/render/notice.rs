@@ -73,7 +73,10 @@ fn subject(notice: &Notice, context: &Context) -> String {
         0 | 1 => {}
         more => subject.push_str(&format!(", and {} more", more - 1)),
     }
-    let lasts = |event: &Event| matches!(event.change, Change::Began | Change::Worse);
+    let lasts = |event: &Event| {
+        let digest = event.kind == EventKind::WeeklyDigest && event.count > Some(0);
+        digest || matches!(event.change, Change::Began | Change::Worse)
+    };
     subject.push_str(if notice.needs_person() {
         "; needs you"
     } else if notice.events.iter().any(lasts) {

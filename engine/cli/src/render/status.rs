@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use waxwing_core::alert;
 use waxwing_core::due::Urgency;
+use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CertificateName, Identifier, PluginName};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, IssueReason, Item, Note, Plan};
+use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificatesByName;
+use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{AttemptResult, InventoryEntry, LastAttempt};
+use waxwing_flow::history::Past;
 use waxwing_flow::ports::StoreError;
 
 use super::page::{Context, Ink, Line, Page, count, list};
@@ -50,6 +55,10 @@ pub(crate) struct StatusView<'a> {
     pub(crate) failing: BTreeMap<CertificateName, Vec<Failing>>,
     /// Why another CA than the first one has issued what is stored, as the history knows it.
     pub(crate) stood_in: BTreeMap<CertificateName, StoodIn>,
+    /// What earlier runs have learnt of each.
+    pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
+    /// The time.
+    pub(crate) now: Timestamp,
     /// What cannot be read.
     pub(crate) broken: &'a [StoreError],
     /// The version of this program.
@@ -154,13 +163,32 @@ impl StatusView<'_> {
     }
 
     /// How a certificate is doing. One that is not served where it should be helps nobody.
-    fn health(&self, item: &Item) -> Health {
+    pub(crate) fn health(&self, item: &Item) -> Health {
         let health = health(item, self.inventory.get(&item.name));
         let watched = matches!(health, Health::Good | Health::Watch);
         match served::worst(self, item) {
             Some(seen) if watched && !seen.is_current() => Health::NeedsPerson,
+            _ if watched && self.has_failed_often(item) => Health::NeedsPerson,
             _ => health,
         }
+    }
+
+    /// True if it is told to need a person because it has failed several times in a row: what is due, or a
+    /// revocation that is owed.
+    fn has_failed_often(&self, item: &Item) -> bool {
+        let Some(past) = self.pasts.get(&item.name) else {
+            return false;
+        };
+        let due = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
+        let owed = |version| past.unrevoked.as_ref().filter(|it| it.version == version);
+        let mut notes = item.notes.iter();
+        let stuck = notes.any(|note| match note {
+            Note::ToRevoke { version } => owed(*version).is_some_and(|it| {
+                it.tries >= alert::AGAIN || it.class != FailureClass::Transient.as_str()
+            }),
+            _ => false,
+        });
+        stuck || due && ladder::count(&past.failed, self.now) >= alert::AGAIN
     }
 
     /// True if a person has to do something.
@@ -325,7 +353,7 @@ pub(super) fn names(view: &StatusView<'_>, item: &Item) -> Vec<Identifier> {
 }
 
 /// `89 d`, `5 h`, `expired`
-pub(super) fn left(end: waxwing_core::time::Timestamp, context: &Context) -> String {
+pub(super) fn left(end: Timestamp, context: &Context) -> String {
     let left = end.since(context.now).as_secs();
     match (left, left / 86_400) {
         (0, _) => "expired".to_owned(),

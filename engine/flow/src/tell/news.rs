@@ -6,7 +6,7 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time;
 
 use super::conditions::{about, every_failure, renewal_of, report_of};
-use super::{Scene, Tale, WEEK};
+use super::{Failing, Scene, Tale, WEEK};
 use crate::certificate::InventoryEntry;
 use crate::notify::Told;
 use crate::report::{CertificateReport, Outcome};
@@ -86,7 +86,7 @@ fn rule(because: &Because) -> String {
 }
 
 /// Once a week what there is. The first time only the clock is set.
-pub(super) fn digest(told: &[Told], scene: &Scene<'_>, failing: usize, tale: &mut Tale) {
+pub(super) fn digest(told: &[Told], scene: &Scene<'_>, failing: &Failing, tale: &mut Tale) {
     let wanted = scene
         .settings
         .notify
@@ -111,6 +111,7 @@ pub(super) fn digest(told: &[Told], scene: &Scene<'_>, failing: usize, tale: &mu
         kind: EventKind::WeeklyDigest,
         step: 0,
         at: scene.now,
+        began: scene.now,
     });
     let Some(last) = last else { return };
     let mut event = Event::new(EventKind::WeeklyDigest, Change::Once, "");
@@ -120,7 +121,8 @@ pub(super) fn digest(told: &[Told], scene: &Scene<'_>, failing: usize, tale: &mu
         current.is_some_and(|current| current.origin.issued_at > last.at)
     };
     let renewed: Vec<&InventoryEntry> = scene.inventory.values().filter(issued).collect();
-    event.count = u32::try_from(failing).ok();
+    event.count = u32::try_from(failing.count).ok();
+    event.needs_person = failing.needs_person;
     event.names = renewed
         .iter()
         .map(|entry| entry.certificate.to_string())

@@ -9,7 +9,8 @@ use waxwing_flow::ports::{Outbox, StoreError};
 
 use super::{SqliteHistory, failed, time};
 
-const TOLD: &str = "SELECT subject, kind, step, at FROM told ORDER BY subject, kind";
+const TOLD: &str =
+    "SELECT subject, kind, step, at, coalesce(began, at) FROM told ORDER BY subject, kind";
 
 impl Outbox for SqliteHistory {
     fn told(&self) -> Result<Vec<Told>, StoreError> {
@@ -39,12 +40,13 @@ impl Outbox for SqliteHistory {
             }
             for one in &change.told {
                 work.execute(
-                    "INSERT OR REPLACE INTO told (subject, kind, step, at) VALUES (?, ?, ?, ?)",
+                    "INSERT OR REPLACE INTO told (subject, kind, step, at, began) VALUES (?, ?, ?, ?, ?)",
                     params![
                         one.subject,
                         one.kind.as_str(),
                         one.step.to_string(),
-                        one.at.unix_ms()
+                        one.at.unix_ms(),
+                        one.began.unix_ms()
                     ],
                 )?;
             }
@@ -104,7 +106,7 @@ impl SqliteHistory {
 /// None for a kind that this version does not know: a newer one has written it, and judges it.
 fn told(row: &Row<'_>) -> rusqlite::Result<Option<Told>> {
     let (kind, step): (String, String) = (row.get(1)?, row.get(2)?);
-    let at = time(row, 3)?;
+    let (at, began) = (time(row, 3)?, time(row, 4)?);
     let known = EventKind::parse(&kind).zip(step.parse().ok());
     let subject = row.get(0)?;
     Ok(known.map(|(kind, step)| Told {
@@ -112,6 +114,7 @@ fn told(row: &Row<'_>) -> rusqlite::Result<Option<Told>> {
         kind,
         step,
         at,
+        began,
     }))
 }
 

@@ -145,8 +145,12 @@ CREATE TABLE cut_off (
 ) STRICT;
 CREATE INDEX cut_off_by_time ON cut_off (at);
 ",
-    // When an attempt was found to be noted by a clock that was ahead, so that it counts for no ladder.
-    "ALTER TABLE attempt ADD COLUMN astray INTEGER;",
+    // When an attempt was found to be noted by a clock that was ahead, so that it counts for no ladder; and
+    // when what was told has begun.
+    "
+ALTER TABLE attempt ADD COLUMN astray INTEGER;
+ALTER TABLE told ADD COLUMN began INTEGER;
+",
 ];
 
 /// The version of the tables, kept in `user_version`.

@@ -53,6 +53,8 @@ pub(super) fn draw(
         .map_err(read)?;
     let view = OverviewView {
         status: StatusView {
+            pasts: &seen.pasts,
+            now,
             plan: &seen.plan,
             inventory: &seen.inventory,
             certificates: CertificatesByName::new(&loaded.settings.certificates),

@@ -115,6 +115,8 @@ impl StatusOf {
 
     fn view(&self) -> StatusView<'_> {
         StatusView {
+            pasts: &crate::render::fixture::NO_PASTS,
+            now: crate::render::fixture::at(0),
             plan: &self.plan,
             inventory: &self.inventory,
             certificates: CertificatesByName::new(&self.certificates),

@@ -124,11 +124,11 @@ pub(super) fn block(event: &Event, context: &Context) -> Block {
     if event.change == Change::Over {
         if let Some(since) = event.since {
             block.rows.push((
-                "Told",
+                "It was so",
                 vec![format!(
-                    "{} ({})",
+                    "from {} on, for {}",
                     context.moment(since),
-                    context.relative(since)
+                    stretch(context.now.since(since))
                 )],
             ));
         }

@@ -1,6 +1,7 @@
 mod alike;
 mod figures;
 mod last_line;
+mod often;
 
 use std::time::Duration;
 
@@ -232,6 +233,8 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
     let old = entry("old", "first", 41, failed("transient"));
     let inventory = [shop, old].map(|one| (one.certificate.clone(), one)).into();
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&[]),
@@ -295,6 +298,8 @@ fn the_worst_stands_first_and_says_what_to_do() {
     ];
     let broken = [locked(StoreErrorKind::Corrupt)];
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
@@ -362,6 +367,8 @@ fn a_certificate_that_is_not_served_needs_a_person() {
         settings
     });
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
@@ -396,6 +403,8 @@ fn when_all_is_well_the_first_line_says_so() {
     };
     let certificates = [settings("mail", &["web"])];
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
@@ -421,6 +430,8 @@ fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
     };
     let certificates = [long, "mail"].map(|name| settings(name, &["web"]));
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&certificates),
@@ -542,6 +553,8 @@ fn a_page_for_a_browser_says_the_same() {
     let page = page(
         &OverviewView {
             status: StatusView {
+                pasts: &crate::render::fixture::NO_PASTS,
+                now: crate::render::fixture::at(0),
                 plan: &plan,
                 inventory: &inventory,
                 certificates: CertificatesByName::new(&certificates),

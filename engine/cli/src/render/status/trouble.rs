@@ -195,7 +195,19 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
                 format!("`waxwing revoke {} --replace` goes on with it", item.name),
             ),
         };
-        let text = format!("version {version} is still to be revoked, {why}");
+        let past = view.pasts.get(&item.name);
+        let failed = past.and_then(|past| past.unrevoked.as_ref());
+        let text = match failed.filter(|failed| failed.version == *version) {
+            Some(failed) => format!(
+                "version {version} could not be revoked yet ({}): {}",
+                match failed.tries {
+                    1 => "1 try".to_owned(),
+                    more => format!("{more} tries"),
+                },
+                failed.causes.join(": ")
+            ),
+            None => format!("version {version} is still to be revoked, {why}"),
+        };
         found.push(Trouble::said(Ink::Warn, text, Some(hint)));
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });

@@ -27,6 +27,8 @@ fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
     assert_eq!(machine.run(7.1, &failed()), ["ca-outage worse"]);
     machine.down_since.clear();
     assert_eq!(machine.run(8.0, &idle()), ["ca-outage over"]);
+    // It lasted from its beginning, not from when it was told last.
+    assert_eq!(machine.events[0].since, Some(start()));
 }
 
 #[test]

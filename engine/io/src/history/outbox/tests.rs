@@ -14,6 +14,7 @@ fn told(subject: &str, step: u32) -> Told {
         kind: EventKind::Failed,
         step,
         at: at(0),
+        began: at(-3600),
     }
 }
 
@@ -98,7 +99,7 @@ fn what_a_newer_version_has_written_is_left_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let history = SqliteHistory::open(folder.path()).expect("a history");
     let write = |sql: &str| history.write(sql, []).expect("written");
-    write("INSERT INTO told VALUES ('shop', 'a-new-kind', '1', 0)");
+    write("INSERT INTO told VALUES ('shop', 'a-new-kind', '1', 0, 0)");
     write("INSERT INTO outbox VALUES (7, 'mail', '{\"schema\":9}', 0, 0, 0, NULL)");
     assert_eq!(history.told(), Ok(Vec::new()));
     assert_eq!(history.waiting(), Ok(Vec::new()));

@@ -35,6 +35,8 @@ fn every_installer_that_failed_is_named_and_a_common_reason_is_said_once() {
     };
     let configured = [settings("blog", &["web", "proxy"])];
     let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
         plan: &plan,
         inventory: &inventory,
         certificates: CertificatesByName::new(&configured),

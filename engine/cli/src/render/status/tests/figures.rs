@@ -72,6 +72,8 @@ fn the_figures_say_the_same_as_the_table() {
     ];
     let view = MetricsView {
         status: StatusView {
+            pasts: &crate::render::fixture::NO_PASTS,
+            now: crate::render::fixture::at(0),
             plan: &plan,
             inventory: &inventory,
             certificates: CertificatesByName::new(&certificates),

@@ -39,6 +39,8 @@ fn the_last_line_says_what_starts_the_runs() {
     ];
     for (started, profiles, want) in table {
         let view = StatusView {
+            pasts: &crate::render::fixture::NO_PASTS,
+            now: crate::render::fixture::at(0),
             plan: &Plan { items: Vec::new() },
             inventory: &BTreeMap::new(),
             certificates: CertificatesByName::new(&[]),
@@ -87,6 +89,8 @@ fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
     let check = |cas: &[SeenCa], want: Option<&str>| {
         let plan = Plan { items: Vec::new() };
         let view = StatusView {
+            pasts: &crate::render::fixture::NO_PASTS,
+            now: crate::render::fixture::at(0),
             plan: &plan,
             inventory: &BTreeMap::new(),
             certificates: CertificatesByName::new(&[]),

@@ -1,0 +1,77 @@
+//! What has failed several times in a row.
+
+use super::*;
+
+#[test]
+fn what_has_failed_often_needs_a_person_as_the_mails_say() {
+    let failed = |minutes: i64| waxwing_core::retry::ladder::Failed {
+        ca: ca("first"),
+        at: at(-60 * minutes),
+        theirs: true,
+        rejected: false,
+        firm: false,
+        local: false,
+        limited: false,
+        until: None,
+        rehearsed: false,
+    };
+    let unrevoked = |tries, class: &str| waxwing_flow::history::Unrevoked {
+        version: 6,
+        tries,
+        class: class.to_owned(),
+        causes: vec!["it says no".to_owned()],
+    };
+    let due = item("shop", renew(Urgency::Due, 30));
+    let mut owing = item("mail", keep());
+    owing.notes = vec![Note::ToRevoke { version: 6 }];
+    let inventory = BTreeMap::new();
+    let check = |item: &Item, past: waxwing_flow::history::Past, want| {
+        let view = StatusView {
+            pasts: &BTreeMap::from([(item.name.clone(), past)]),
+            now: at(0),
+            plan: &Plan {
+                items: vec![item.clone()],
+            },
+            inventory: &inventory,
+            certificates: CertificatesByName::new(&[]),
+            failing: BTreeMap::new(),
+            stood_in: BTreeMap::new(),
+            broken: &[],
+            version: "0.0.0",
+            around: Around::default(),
+        };
+        assert_eq!(view.health(item) == Health::NeedsPerson, want, "{item:?}");
+    };
+    let past = |failed: Vec<_>, unrevoked| waxwing_flow::history::Past {
+        failed,
+        unrevoked,
+        ..waxwing_flow::history::Past::default()
+    };
+    check(&due, past(vec![failed(3), failed(2)], None), false);
+    check(
+        &due,
+        past(vec![failed(3), failed(2), failed(1)], None),
+        true,
+    );
+    // What is not due has failed for nobody.
+    check(
+        &owing,
+        past(vec![failed(3), failed(2), failed(1)], None),
+        false,
+    );
+    check(
+        &owing,
+        past(Vec::new(), Some(unrevoked(2, "transient"))),
+        false,
+    );
+    check(
+        &owing,
+        past(Vec::new(), Some(unrevoked(3, "transient"))),
+        true,
+    );
+    check(
+        &owing,
+        past(Vec::new(), Some(unrevoked(1, "rejected"))),
+        true,
+    );
+}
