@@ -215,39 +215,6 @@ fn health_is_about_whether_a_person_is_needed() {
 }
 
 #[test]
-fn what_is_still_to_be_revoked_is_no_good_state() {
-    let mut owing = item("shop", keep());
-    owing.notes = vec![Note::ToRevoke { version: 6 }];
-    let shop = entry("shop", "first", 90, AttemptResult::Renewed);
-    assert_eq!(health(&owing, Some(&shop)), Health::Watch);
-    let mut gone = item(
-        "old",
-        Action::Gone {
-            not_after: Some(days(41)),
-        },
-    );
-    gone.notes = vec![Note::ToRevoke { version: 2 }];
-    let plan = Plan {
-        items: vec![owing, gone],
-    };
-    let old = entry("old", "first", 41, failed("transient"));
-    let inventory = [shop, old].map(|one| (one.certificate.clone(), one)).into();
-    let view = StatusView {
-        pasts: &crate::render::fixture::NO_PASTS,
-        now: crate::render::fixture::at(0),
-        plan: &plan,
-        inventory: &inventory,
-        certificates: CertificatesByName::new(&[]),
-        failing: BTreeMap::new(),
-        stood_in: BTreeMap::new(),
-        broken: &[],
-        version: "0.0.0",
-        around: Around::default(),
-    };
-    golden("status-to-revoke.txt", |context| render(&view, context));
-}
-
-#[test]
 fn the_worst_stands_first_and_says_what_to_do() {
     let not_installed = AttemptResult::NotInstalled {
         plugin: plugin("web"),

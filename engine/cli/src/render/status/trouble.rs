@@ -197,17 +197,16 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
         };
         let past = view.pasts.get(&item.name);
         let failed = past.and_then(|past| past.unrevoked.as_ref());
-        let text = match failed.filter(|failed| failed.version == *version) {
-            Some(failed) => format!(
-                "version {version} could not be revoked yet ({}): {}",
-                match failed.tries {
-                    1 => "1 try".to_owned(),
-                    more => format!("{more} tries"),
-                },
-                failed.causes.join(": ")
-            ),
-            None => format!("version {version} is still to be revoked, {why}"),
-        };
+        let gone = matches!(item.action, Action::Gone { .. });
+        let failed = failed.filter(|failed| failed.version == *version && !gone);
+        let last = failed.map_or_else(String::new, |failed| {
+            let tries = match failed.tries {
+                1 => "it was tried once".to_owned(),
+                more => format!("it was tried {more} times"),
+            };
+            format!("; {tries}, the last time: {}", failed.causes.join(": "))
+        });
+        let text = format!("version {version} is still to be revoked, {why}{last}");
         found.push(Trouble::said(Ink::Warn, text, Some(hint)));
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });

@@ -1,0 +1,77 @@
+//! That a certificate ends soon, or what is in use in its place.
+
+use waxwing_core::alert::{self, InPlace, Step};
+use waxwing_core::due;
+use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::retry::ladder;
+use waxwing_core::settings::CertificateSettings;
+
+use super::{Condition, Scene, about, not_installed, not_served, why};
+use crate::history;
+
+pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+    let entry = scene.inventory.get(&certificate.name)?;
+    let nothing = history::Past::default();
+    let past = scene.pasts.get(&certificate.name).unwrap_or(&nothing);
+    let current = history::stored(entry, past).current?;
+    // What failed for a need of long ago says nothing about why it ends now.
+    let failures = ladder::count(&past.failed, scene.now);
+    let step_of = |failures, (not_before, not_after), suggestion| {
+        let days = certificate.days_after_issue;
+        let due = due::due(not_before, not_after, days, suggestion);
+        let in_place = InPlace {
+            not_before,
+            not_after,
+            due: &due,
+        };
+        alert::step(failures, Some(in_place), scene.now)
+    };
+    let validity = (current.not_before, current.not_after);
+    let stored = number(step_of(failures, validity, current.suggestion.as_ref()));
+    // What is renewed and not in its place runs out where it is used. Its life was that of its successor.
+    let in_use = entry.in_use(certificate);
+    let older = in_use.as_ref().and_then(|it| {
+        let life = current.not_after.since(current.not_before);
+        let validity = (it.not_after - life, it.not_after);
+        number(step_of(alert::AGAIN, validity, None))
+    });
+    let step = stored.max(older)?;
+    let mut event = Event::new(
+        EventKind::ExpiryNear,
+        Change::Began,
+        certificate.name.as_str(),
+    );
+    about(certificate, scene, &mut event);
+    match in_use.filter(|_| older == Some(step)) {
+        Some(it) => {
+            let trouble =
+                not_installed(certificate, scene).or_else(|| not_served(certificate, scene));
+            if let Some(Condition { event: why, .. }) = trouble {
+                event.causes = why.causes;
+                event.hint = why.hint;
+            }
+            event.not_after = Some(it.not_after);
+            event.what = vec![it.at];
+        }
+        None => {
+            why(certificate, scene, &mut event);
+            event.count = Some(failures);
+        }
+    }
+    event.step = Some(step.1.as_str().to_owned());
+    event.needs_person = true;
+    Some(Condition {
+        step: step.0,
+        event,
+    })
+}
+
+/// The number of a step that is about the end, and the step.
+fn number(step: Option<Step>) -> Option<(u32, Step)> {
+    let step = step?;
+    match step {
+        Step::EndsSoon(nth) => Some((1 + u32::from(nth), step)),
+        Step::Expired => Some((u32::from(u8::MAX), step)),
+        Step::Failed | Step::FailedAgain => None,
+    }
+}
