@@ -252,6 +252,7 @@ impl Shift<'_> {
             failures: Vec::new(),
             asked: false,
             stands_in: None,
+            replaces: false,
             next_try: None,
             owed: Vec::new(),
             notes: Vec::new(),
@@ -316,6 +317,7 @@ impl Shift<'_> {
         let spent = self.spent(&job.certificate);
         // Who wants another certificate in its place wants another key, whatever the configuration keeps.
         let replaces = current.is_some() && stored.to_revoke == job.seen;
+        report.replaces = replaces;
         let other_key = replaces.then(|| job.with_another_key());
         let job = other_key.as_ref().unwrap_or(job);
         let down = self.heard.down();
@@ -468,6 +470,7 @@ impl Shift<'_> {
         let last = LastAttempt {
             at: report.ended,
             ca,
+            replaces: report.replaces && matches!(result, AttemptResult::Failed { .. }),
             result,
         };
         if let Err(error) = self.ports.session.store.record_attempt(name, &last) {

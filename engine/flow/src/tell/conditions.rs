@@ -25,7 +25,7 @@ use crate::history;
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::ports::UnseenError;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, by_hand};
 use crate::terms::NewTerms;
 
 /// Behind these times a CA that is down is told again, after `[failover] after` for the first time.
@@ -88,6 +88,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             // What is still to be renewed is as near its end as before, whoever counts from when it failed.
             Some(_) if told.kind == EventKind::ExpiryNear && is_awaited(&told.subject, scene) => {
                 Standing::Unknown
+            }
+            // Nobody has tried again, so nobody knows whether it still fails.
+            Some(_) if told.kind == EventKind::Failed && is_as_it_failed(&told.subject, scene) => {
+                Standing::Gone
             }
             Some(_) => Standing::Good,
         },
@@ -161,6 +165,13 @@ fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) ->
     let past = scene.pasts.get(&certificate.name);
     entry.is_none_or(|entry| stored_failure(entry, scene.now).is_none())
         && past.is_some_and(|past| ladder::count(&past.failed, scene.now) > 0)
+}
+
+/// True if the last thing that is known of it is that it failed.
+fn is_as_it_failed(subject: &str, scene: &Scene<'_>) -> bool {
+    let mut entries = scene.inventory.values();
+    let entry = entries.find(|entry| entry.certificate.as_str() == subject);
+    entry.is_some_and(|entry| stored_failure(entry, scene.now).is_some())
 }
 
 /// True if a renewal is due that has not come.
@@ -264,6 +275,16 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
         .and_then(|entry| stored_failure(entry, scene.now))
     {
         event.causes = chain(plain(causes));
+    }
+    let last = scene.inventory.get(&certificate.name);
+    let last = last.and_then(|entry| entry.last.as_ref());
+    let replaces = match failed {
+        Some(report) => report.replaces,
+        None => last.is_some_and(|last| last.replaces),
+    };
+    event.by_hand = item.and_then(|item| by_hand(item, replaces));
+    if event.by_hand.is_some() {
+        event.next_try = None;
     }
 }
 

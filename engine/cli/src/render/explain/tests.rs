@@ -360,6 +360,7 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
             current: Some(current.clone()),
             installed: Vec::new(),
             last: Some(LastAttempt {
+                replaces: false,
                 at: at(-30),
                 ca: None,
                 result,
