@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
-use waxwing_core::plan::hold::{self, Hold};
+use waxwing_core::plan::hold::{self, Hold, Shut};
 use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
@@ -372,14 +372,14 @@ impl Shift<'_> {
         match (job.force, hold) {
             // Asked for again by the choice of the CA, where it becomes a failure with a reason.
             (_, Hold::NoCa { .. }) => false,
-            (Force::No, _) | (_, Hold::Asked { .. }) => true,
+            (Force::No, _) | (_, Hold::Asked { .. } | Hold::UsedUp { .. }) => true,
             (Force::NotDue, Hold::TooMany { .. }) => true,
             (Force::NotDue | Force::Anyway, _) => false,
         }
     }
 
     /// CAs at which a budget is used up.
-    fn spent(&self, certificate: &CertificateSettings) -> BTreeMap<CaName, Timestamp> {
+    fn spent(&self, certificate: &CertificateSettings) -> BTreeMap<CaName, Shut> {
         budget::spent(
             self.ports.history.as_ref(),
             &self.settings.cas,
@@ -392,7 +392,7 @@ impl Shift<'_> {
     /// CAs that have been down, without those that have answered in this run.
     fn circumstances<'c>(
         &'c self,
-        spent: &'c BTreeMap<CaName, Timestamp>,
+        spent: &'c BTreeMap<CaName, Shut>,
         down_since: &'c BTreeMap<CaName, Down>,
     ) -> Circumstances<'c> {
         Circumstances {

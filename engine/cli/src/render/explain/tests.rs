@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use waxwing_core::budget::Limit;
 use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CertificateName, Identifier};
@@ -20,6 +22,7 @@ use waxwing_flow::certificate::{
 
 use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
 use super::super::json::Document;
+use super::super::page::tests::context;
 use super::super::status::Around;
 use super::*;
 
@@ -392,5 +395,112 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
             status: &status.view(),
         };
         golden(file, |context| render(&view, context));
+    }
+}
+
+#[test]
+fn whatever_holds_it_the_verdict_is_a_sentence() {
+    let (certificate, current) = (settings(), current(20, false));
+    let facts = &current.facts;
+    let due = due::due(facts.not_before, facts.not_after, USUAL, None);
+    let renew = || Action::Renew {
+        urgency: due.urgency(at(0), facts.not_after),
+        not_after: facts.not_after,
+        due: due.clone(),
+    };
+    let nothing = StatusOf::nothing();
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let until = at(6_000);
+    let said = |hold: Hold, cas: &[CaView]| {
+        let item = item(renew(), Some(hold));
+        let view = ExplainView {
+            item: &item,
+            certificate: Some(&certificate),
+            current: Some(&current),
+            rules: None,
+            advice: None,
+            failed: &[],
+            cas,
+            next: None,
+            failover: FailOver::default(),
+            plugins: &plugins,
+            notifiers: &notifiers,
+            status: &nothing.view(),
+        };
+        let text = render(&view, &context(500, false));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let asked = || Hold::Asked {
+        ca: ca("first"),
+        until,
+    };
+    let mut used_up = cas();
+    used_up[0].left = vec![Left {
+        ca: ca("first"),
+        kind: LimitKind::Orders,
+        left: 0,
+        limit: Limit {
+            count: 4,
+            per: Duration::from_secs(86_400),
+        },
+        until: Some(until),
+    }];
+    let when = "Tue 24 Nov 00:20 (in 100 min)";
+    let all = [
+        (
+            Hold::Window { until },
+            cas(),
+            format!("it waits for its window until {when}; `waxwing renew shop` does not"),
+        ),
+        (
+            Hold::Ladder {
+                ca: ca("first"),
+                until,
+                failures: 1,
+            },
+            cas(),
+            format!(
+                "it failed 1 time at first, tried again {when}; `waxwing renew shop` tries now"
+            ),
+        ),
+        (
+            asked(),
+            cas(),
+            format!("first asks to be left alone until {when}"),
+        ),
+        (
+            Hold::UsedUp {
+                ca: ca("first"),
+                until,
+            },
+            cas(),
+            format!("what first allows is used up until {when}"),
+        ),
+        // A limit on its names, of which the plan of all knows nothing.
+        (
+            asked(),
+            used_up,
+            format!("what first allows is used up until {when}"),
+        ),
+        (
+            Hold::TooMany { until, issued: 5 },
+            cas(),
+            format!(
+                "5 were issued under this name within a week, which looks like a loop; no more before \
+                 {when}"
+            ),
+        ),
+        (
+            Hold::NoCa {
+                passed_over: vec![(ca("first"), "CAA forbids it".to_owned())],
+            },
+            cas(),
+            "no CA of the list can be asked: first: CAA forbids it".to_owned(),
+        ),
+    ];
+    for (hold, cas, want) in all {
+        let said = said(hold, &cas);
+        let want = format!("shop is due, but {want}. ");
+        assert!(said.starts_with(&want), "{said}");
     }
 }
