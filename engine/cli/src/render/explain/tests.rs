@@ -17,7 +17,7 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::settings::{CertificatesByName, DaysAfterIssue};
 use waxwing_core::time::Window;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, InventoryEntry, LastAttempt, Origin,
+    AttemptResult, CertificateFacts, InventoryEntry, LastAttempt, Origin, ServedMark,
 };
 
 use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
@@ -396,6 +396,77 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
         };
         golden(file, |context| render(&view, context));
     }
+}
+
+#[test]
+fn for_machines_trouble_has_plain_causes_and_what_is_not_served() {
+    let (certificate, current) = (settings(), current(80, false));
+    let keep = item(
+        Action::Keep {
+            due: due::due(
+                current.facts.not_before,
+                current.facts.not_after,
+                USUAL,
+                None,
+            ),
+            not_after: current.facts.not_after,
+        },
+        None,
+    );
+    let entry = InventoryEntry {
+        damage: None,
+        certificate: name("shop"),
+        current: Some(current.clone()),
+        installed: Vec::new(),
+        last: Some(LastAttempt {
+            replaces: false,
+            at: at(-30),
+            ca: None,
+            result: AttemptResult::Failed {
+                class: "transient".to_owned(),
+                causes: vec![
+                    "the test failed".to_owned(),
+                    "  certificates: shop".to_owned(),
+                ],
+            },
+        }),
+        served: vec![ServedMark {
+            place: "example.com:443".to_owned(),
+            at: at(-30),
+            seen: Err(vec!["refused".to_owned()]),
+        }],
+        unfinished: false,
+        replacing: None,
+        owes: false,
+    };
+    let status = StatusOf {
+        plan: Plan {
+            items: vec![keep.clone()],
+        },
+        inventory: BTreeMap::from([(name("shop"), entry)]),
+        certificates: vec![certificate.clone()],
+    };
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let view = ExplainView {
+        item: &keep,
+        certificate: Some(&certificate),
+        current: Some(&current),
+        rules: None,
+        advice: None,
+        failed: &[],
+        cas: &cas(),
+        next: None,
+        failover: FailOver::default(),
+        plugins: &plugins,
+        notifiers: &notifiers,
+        status: &status.view(),
+    };
+    let json = serde_json::to_value(json(&view)).expect("JSON");
+    let want = serde_json::json!([
+        {"plugin": null, "place": null, "causes": ["the test failed", "certificates: shop"]},
+        {"plugin": null, "place": "example.com:443", "causes": ["refused"]},
+    ]);
+    assert_eq!(json["trouble"], want);
 }
 
 #[test]
