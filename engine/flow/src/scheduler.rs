@@ -19,7 +19,7 @@ use crate::audit::Act;
 use crate::budget;
 use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt, StoredVersion};
 use crate::driver::{Ports, Stop};
-use crate::failure::{CaError, Failure};
+use crate::failure::{CaError, Failure, one_line};
 use crate::heard::Heard;
 use crate::history;
 use crate::install;
@@ -460,7 +460,8 @@ impl Shift<'_> {
                 if let Outcome::Failed(Some(failure)) = &report.outcome {
                     causes.extend(failure.chain());
                 }
-                tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
+                let ca = last.map(|last| last.ca.as_str());
+                tracing::warn!(certificate = %name, ca, class, causes = one_line(&causes), "not renewed");
                 (
                     last.map(|last| last.ca.clone()),
                     AttemptResult::Failed { class, causes },
