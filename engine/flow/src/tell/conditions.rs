@@ -15,7 +15,9 @@ use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
-use self::patience::{class_of, still_waits, waits};
+use self::patience::{
+    class_of, fails_without_a_word, is_as_it_failed, is_awaited, still_waits, waits,
+};
 use super::budgets::{self, Near};
 use super::revocations;
 use super::{Condition, Scene, Standing};
@@ -157,28 +159,6 @@ fn worked_on(subject: &str, scene: &Scene<'_>) -> bool {
     let report = reports.find(|report| report.certificate.as_str() == subject);
     report
         .is_some_and(|report| matches!(report.outcome, Outcome::Locked(_)) || waits_for_ca(report))
-}
-
-/// True if attempts have failed and nothing is noted of the last one.
-fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
-    let entry = scene.inventory.get(&certificate.name);
-    let past = scene.pasts.get(&certificate.name);
-    entry.is_none_or(|entry| stored_failure(entry, scene.now).is_none())
-        && past.is_some_and(|past| ladder::count(&past.failed, scene.now) > 0)
-}
-
-/// True if the last thing that is known of it is that it failed.
-fn is_as_it_failed(subject: &str, scene: &Scene<'_>) -> bool {
-    let mut entries = scene.inventory.values();
-    let entry = entries.find(|entry| entry.certificate.as_str() == subject);
-    entry.is_some_and(|entry| stored_failure(entry, scene.now).is_some())
-}
-
-/// True if a renewal is due that has not come.
-fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
-    let mut items = scene.plan.items.iter();
-    let item = items.find(|item| item.name.as_str() == subject);
-    item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
 }
 
 fn waits_for_ca(report: &CertificateReport) -> bool {

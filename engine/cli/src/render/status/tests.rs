@@ -591,27 +591,3 @@ fn a_page_for_a_browser_says_the_same() {
     }
     golden_json("overview.html", page.trim_end());
 }
-
-#[test]
-fn what_no_run_tries_again_has_the_command_that_does() {
-    let mut forced = entry("shop", "first", 80, failed("transient"));
-    let mut replaced = entry("mail", "first", 80, failed("transient"));
-    for (one, replaces) in [(&mut forced, false), (&mut replaced, true)] {
-        one.last.as_mut().expect("a last attempt").replaces = replaces;
-    }
-    let plan = Plan {
-        items: vec![item("shop", keep()), item("mail", keep())],
-    };
-    let inventory = [forced, replaced].map(|one| (one.certificate.clone(), one));
-    let view = StatusView {
-        plan: &plan,
-        inventory: &inventory.into(),
-        certificates: CertificatesByName::new(&[]),
-        failing: BTreeMap::new(),
-        stood_in: BTreeMap::new(),
-        broken: &[],
-        version: "0.0.0",
-        around: Around::default(),
-    };
-    golden("status-by-hand.txt", |context| render(&view, context));
-}
