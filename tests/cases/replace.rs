@@ -117,9 +117,20 @@ fn nothing_is_revoked_if_no_other_one_is_to_be_had() {
     ca.fault(Fault::always(Class::NewOrder, What::CloseBefore));
     rig.waxwing(&["revoke", "one", "--replace"])
         .expect(5)
+        .says("; nothing tries by itself: waxwing revoke one --replace")
         .says("version 1 is not revoked: there is no other certificate to take its place")
         .says("hint: when that is mended: waxwing revoke one --replace");
     assert_eq!(judge.traffic().count(Class::Revoke), 0);
+    rig.waxwing(&["status"]).says(
+        "hint: nothing tries this by itself; when that is mended: waxwing revoke one --replace",
+    );
+    // The same for a renewal that nobody needs.
+    rig.waxwing(&["renew", "one", "--force"])
+        .expect(5)
+        .says("; nothing tries by itself: waxwing renew one --force");
+    rig.waxwing(&["status"])
+        .says("hint: nothing tries this by itself; when that is mended: waxwing renew one --force");
+    rig.waxwing(&["renew"]).expect(0).says("1 not due");
     ca.faults().clear();
     rig.waxwing(&["plan", "--detailed-exitcode"]).expect(0);
     assert_eq!(rig.versions("one"), 1);

@@ -10,7 +10,7 @@ pub mod order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use self::hold::Hold;
+use self::hold::{Hold, Shut};
 use crate::due::{self, Due, Suggestion, Urgency};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, Identifier, PluginName};
@@ -113,8 +113,8 @@ pub struct Circumstances<'a> {
     pub down_since: &'a BTreeMap<CaName, Down>,
     /// When this machine began to reach nobody (true), and when it reached somebody again, oldest first.
     pub reached: &'a [(Timestamp, bool)],
-    /// CAs whose budgets are spent, and until when.
-    pub spent: &'a BTreeMap<CaName, Timestamp>,
+    /// CAs that may not be asked, and until when.
+    pub spent: &'a BTreeMap<CaName, Shut>,
     /// Who asks for the run.
     pub asker: Asker,
     /// The time.

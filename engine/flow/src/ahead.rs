@@ -79,6 +79,7 @@ mod tests {
         let day = Duration::from_secs(86_400);
         let entry = |name: &str, at| {
             let last = LastAttempt {
+                replaces: false,
                 at,
                 ca: None,
                 result: AttemptResult::Installed,

@@ -11,6 +11,7 @@ use waxwing_core::budget::{Bucket, Limit};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
+use waxwing_core::plan::hold::Shut;
 use waxwing_core::time::Timestamp;
 
 use crate::failure::Failure;
@@ -75,14 +76,16 @@ pub fn spent(
     list: &[CaName],
     names: &[Identifier],
     now: Timestamp,
-) -> BTreeMap<CaName, Timestamp> {
+) -> BTreeMap<CaName, Shut> {
     let mut spent = BTreeMap::new();
     for profile in list.iter().filter_map(|name| profiles.get(name)) {
         match left(history, profile, names, now) {
             Ok(all) => {
-                let until = all.into_iter().filter_map(|one| one.until);
-                let until = until.chain(closed(history, &profile.name, now)).max();
-                spent.extend(until.map(|until| (profile.name.clone(), until)));
+                let used_up = all.into_iter().filter_map(|one| one.until);
+                let used_up = used_up.map(Shut::UsedUp);
+                let asked = closed(history, &profile.name, now).map(Shut::Asked);
+                let longest = used_up.chain(asked).max_by_key(|shut| shut.until());
+                spent.extend(longest.map(|shut| (profile.name.clone(), shut)));
             }
             Err(error) => {
                 tracing::warn!(ca = %profile.name, cause = %error, "a budget could not be read");

@@ -257,6 +257,8 @@ pub struct LastAttempt {
     pub ca: Option<CaName>,
     /// What happened.
     pub result: AttemptResult,
+    /// True if what was to be had was to take the place of one that was to be revoked behind it.
+    pub replaces: bool,
 }
 
 /// The result of an attempt.

@@ -19,6 +19,7 @@ mod hints;
 mod text;
 
 pub use hints::NO_ROOTS;
+pub(crate) use text::one_line;
 pub use text::{innermost, plain, without_times};
 
 /// Longest time for which a plugin can ask: no other one stands in for it, and a certificate must not

@@ -17,6 +17,7 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
 use crate::certificate::{AttemptResult, InventoryEntry};
+use crate::failure::one_line;
 use crate::ports::History;
 
 /// An attempt to get one certificate from one CA, after it ended.
@@ -331,8 +332,10 @@ impl Chronicle<'_> {
     /// Writes down how a revocation ended; without that the state is still right.
     pub(crate) fn keep_revocation(&self, revocation: &ClosedRevocation) {
         let (certificate, version) = (&revocation.certificate, revocation.version);
+        let ca = &revocation.ca;
         if let RevocationResult::Failed { class, causes } = &revocation.result {
-            tracing::warn!(certificate = %certificate, version, class = class.as_str(), ?causes, "not revoked");
+            tracing::warn!(certificate = %certificate, version, ca = ca.as_ref().map(CaName::as_str),
+                class = class.as_str(), causes = one_line(causes), "not revoked");
         }
         if let Err(error) = self.history.record_revocation(revocation) {
             tracing::warn!(certificate = %revocation.certificate, cause = %error,
@@ -350,14 +353,14 @@ pub(crate) fn keep_deploy(history: &dyn History, deploy: &ClosedDeploy) {
         }
         (Target::Installer(plugin), Some(failed)) => {
             tracing::warn!(certificate = %certificate, plugin = %plugin, version = deploy.version,
-                stage = failed.stage, causes = ?failed.causes, "not installed");
+                stage = failed.stage, causes = one_line(&failed.causes), "not installed");
         }
         (Target::Place(place), None) => {
             tracing::info!(certificate = %certificate, place = %place, version = deploy.version, "served");
         }
         (Target::Place(place), Some(failed)) => {
             tracing::warn!(certificate = %certificate, place = %place, version = deploy.version,
-                causes = ?failed.causes, "not served");
+                causes = one_line(&failed.causes), "not served");
         }
     }
     if let Err(error) = history.record_deploy(deploy) {

@@ -356,6 +356,7 @@ fn note_failure(
     failure: &Failure,
 ) {
     let last = LastAttempt {
+        replaces: false,
         at: ports.session.clock.now(),
         ca: None,
         result: AttemptResult::NotInstalled {
@@ -414,6 +415,7 @@ fn note_success(ports: &Ports, plugin: &PluginName, item: &InstallItem, at: Time
     };
     if worth_noting {
         let last = LastAttempt {
+            replaces: false,
             at,
             ca: Some(item.version.origin.ca.clone()),
             result: AttemptResult::Installed,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use waxwing_core::ca::choose::Because;
 use waxwing_core::name::{CaName, CertificateName, DomainName, PluginName};
 use waxwing_core::plan::hold::Hold;
+use waxwing_core::plan::{Action, Item};
 use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
@@ -67,12 +68,30 @@ pub struct CertificateReport {
     pub asked: bool,
     /// If the last CA that was asked stood in for another: for which, and by which rule.
     pub stands_in: Option<(CaName, Because)>,
-    /// When it is tried again, and where, if it was not renewed.
+    /// True if it was to take the place of one that was to be revoked behind it.
+    pub replaces: bool,
+    /// When runs that come by themselves would try it again, and where, if it was not renewed; see
+    /// [`by_hand`] for what no run tries.
     pub next_try: Option<(Timestamp, CaName)>,
     /// Records that are still to be removed, and why.
     pub owed: Vec<PluginFailure>,
     /// What works but should be looked at.
     pub notes: Vec<String>,
+}
+
+/// The command that tries a failed renewal again, where the plan that follows it says that no run does so by
+/// itself; `replaces` as [`CertificateReport::replaces`].
+pub fn by_hand(item: &Item, replaces: bool) -> Option<String> {
+    let name = &item.name;
+    match item.action {
+        Action::Keep { .. } | Action::Install { .. } if replaces => {
+            Some(format!("waxwing revoke {name} --replace"))
+        }
+        Action::Keep { .. } | Action::Install { .. } => {
+            Some(format!("waxwing renew {name} --force"))
+        }
+        Action::Issue(_) | Action::Renew { .. } | Action::Gone { .. } => None,
+    }
 }
 
 /// A CA that was tried in vain.

@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OnceCell, Semaphore};
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
-use waxwing_core::plan::hold::{self, Hold};
+use waxwing_core::plan::hold::{self, Hold, Shut};
 use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
@@ -19,7 +19,7 @@ use crate::audit::Act;
 use crate::budget;
 use crate::certificate::{AttemptResult, CertificateFacts, LastAttempt, StoredVersion};
 use crate::driver::{Ports, Stop};
-use crate::failure::{CaError, Failure};
+use crate::failure::{CaError, Failure, one_line};
 use crate::heard::Heard;
 use crate::history;
 use crate::install;
@@ -252,6 +252,7 @@ impl Shift<'_> {
             failures: Vec::new(),
             asked: false,
             stands_in: None,
+            replaces: false,
             next_try: None,
             owed: Vec::new(),
             notes: Vec::new(),
@@ -316,6 +317,7 @@ impl Shift<'_> {
         let spent = self.spent(&job.certificate);
         // Who wants another certificate in its place wants another key, whatever the configuration keeps.
         let replaces = current.is_some() && stored.to_revoke == job.seen;
+        report.replaces = replaces;
         let other_key = replaces.then(|| job.with_another_key());
         let job = other_key.as_ref().unwrap_or(job);
         let down = self.heard.down();
@@ -370,14 +372,14 @@ impl Shift<'_> {
         match (job.force, hold) {
             // Asked for again by the choice of the CA, where it becomes a failure with a reason.
             (_, Hold::NoCa { .. }) => false,
-            (Force::No, _) | (_, Hold::Asked { .. }) => true,
+            (Force::No, _) | (_, Hold::Asked { .. } | Hold::UsedUp { .. }) => true,
             (Force::NotDue, Hold::TooMany { .. }) => true,
             (Force::NotDue | Force::Anyway, _) => false,
         }
     }
 
     /// CAs at which a budget is used up.
-    fn spent(&self, certificate: &CertificateSettings) -> BTreeMap<CaName, Timestamp> {
+    fn spent(&self, certificate: &CertificateSettings) -> BTreeMap<CaName, Shut> {
         budget::spent(
             self.ports.history.as_ref(),
             &self.settings.cas,
@@ -390,7 +392,7 @@ impl Shift<'_> {
     /// CAs that have been down, without those that have answered in this run.
     fn circumstances<'c>(
         &'c self,
-        spent: &'c BTreeMap<CaName, Timestamp>,
+        spent: &'c BTreeMap<CaName, Shut>,
         down_since: &'c BTreeMap<CaName, Down>,
     ) -> Circumstances<'c> {
         Circumstances {
@@ -458,7 +460,8 @@ impl Shift<'_> {
                 if let Outcome::Failed(Some(failure)) = &report.outcome {
                     causes.extend(failure.chain());
                 }
-                tracing::warn!(certificate = %name, class, causes = ?causes, "not renewed");
+                let ca = last.map(|last| last.ca.as_str());
+                tracing::warn!(certificate = %name, ca, class, causes = one_line(&causes), "not renewed");
                 (
                     last.map(|last| last.ca.clone()),
                     AttemptResult::Failed { class, causes },
@@ -468,6 +471,7 @@ impl Shift<'_> {
         let last = LastAttempt {
             at: report.ended,
             ca,
+            replaces: report.replaces && matches!(result, AttemptResult::Failed { .. }),
             result,
         };
         if let Err(error) = self.ports.session.store.record_attempt(name, &last) {

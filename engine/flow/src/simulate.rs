@@ -312,13 +312,13 @@ impl<'a> Play<'a> {
         let down_since = self.world.down_since();
         let reached = self.world.reached_of_late();
         let spent = self.world.spent(certificate, at);
-        for (ca, until) in &spent {
+        for (ca, shut) in &spent {
             self.cannot_be_asked(
                 certificate,
                 ca,
                 Window {
                     start: at,
-                    end: *until,
+                    end: shut.until(),
                 },
             );
         }

@@ -234,6 +234,7 @@ fn notes(
         .zip([None, Some(ca.clone())].into_iter().cycle())
     {
         let last = LastAttempt {
+            replaces: ca.is_none(),
             at: Timestamp::from_unix_ms(1_795_000_000_007),
             ca,
             result,

@@ -17,7 +17,7 @@ use waxwing_flow::driver::{Ports, Stop};
 
 use waxwing_flow::notify::Sent;
 use waxwing_flow::ports::{CertificateStore as _, History};
-use waxwing_flow::report::{CertificateReport, Outcome, RunReport};
+use waxwing_flow::report::{self, CertificateReport, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
@@ -295,6 +295,11 @@ impl Pass<'_> {
                 .iter()
                 .filter_map(|one| Some((one.name.clone(), one.cas.first()?.clone())))
                 .collect(),
+            by_hand: passed
+                .after
+                .as_ref()
+                .map(|after| by_hand(report, after))
+                .unwrap_or_default(),
             next: passed.after.as_ref().and_then(next),
             keeps_its_key: self
                 .loaded
@@ -543,6 +548,21 @@ fn valid_until(survey: &Survey, orders: &Orders) -> BTreeMap<CertificateName, Ti
         Some((name.clone(), current.facts.not_after))
     })
     .collect()
+}
+
+/// What failed and no run tries again by itself, with the command that does.
+fn by_hand(report: &RunReport, after: &Survey) -> BTreeMap<CertificateName, String> {
+    let failed = |name: &CertificateName| {
+        let mut reports = report.certificates.iter();
+        let one = reports.find(|one| one.certificate == *name)?;
+        matches!(one.outcome, Outcome::Failed(_)).then_some(one.replaces)
+    };
+    let items = after.plan.items.iter();
+    let commands = items.filter_map(|item| {
+        let command = report::by_hand(item, failed(&item.name)?)?;
+        Some((item.name.clone(), command))
+    });
+    commands.collect()
 }
 
 /// What will be due next.

@@ -9,6 +9,7 @@ use waxwing_core::due::{self, Because, Due, Rules, Urgency};
 use waxwing_core::name::{CaName, NotifierName, PluginName};
 use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
+use waxwing_core::plan::hold::{Hold, Shut};
 use waxwing_core::plan::{Action, IssueReason, Item};
 use waxwing_core::retry::ladder::{Failed, GAP};
 use waxwing_core::schedule::Placed;
@@ -156,12 +157,30 @@ fn verdict(view: &ExplainView<'_>, context: &Context) -> Line {
                 None => (Ink::Warn, format!("{name} {why}: the next run orders it.")),
                 Some(hold) => (
                     Ink::Warn,
-                    format!("{name} {why}, but it {}.", held(name, hold, context)),
+                    format!("{name} {why}, but {}.", but(view, hold, context)),
                 ),
             }
         }
     };
     Line::indented(0).ink(ink, text)
+}
+
+/// What holds it, as the rest of a sentence.
+fn but(view: &ExplainView<'_>, hold: &Hold, context: &Context) -> String {
+    let name = &view.item.name;
+    match hold {
+        Hold::Window { .. } | Hold::Ladder { .. } => format!("it {}", held(name, hold, context)),
+        // What is counted for its names is known here alone.
+        Hold::Asked { ca, until } => {
+            let mut cas = view.cas.iter().filter(|known| known.name == *ca);
+            let left = cas.next().map_or(&[][..], |known| &known.left);
+            let used_up = left.iter().filter_map(|left| left.until).max();
+            let shut = used_up.map(|at| (ca.clone(), Shut::UsedUp(at)));
+            let hold = Hold::shut(ca.clone(), *until, &shut.into_iter().collect());
+            held(name, &hold, context)
+        }
+        Hold::UsedUp { .. } | Hold::TooMany { .. } | Hold::NoCa { .. } => held(name, hold, context),
+    }
 }
 
 fn issued(view: &ExplainView<'_>, context: &Context) -> Vec<String> {

@@ -184,6 +184,7 @@ pub(crate) fn certificate(text: &str) -> CertificateFixture {
         failures: Vec::new(),
         asked: false,
         stands_in: None,
+        replaces: false,
         next_try: None,
         owed: Vec::new(),
         notes: Vec::new(),

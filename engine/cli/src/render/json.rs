@@ -108,6 +108,8 @@ struct CertificateJson {
     owed: Vec<String>,
     /// When it is tried again, if it was not renewed and that is known.
     next_try: Option<String>,
+    /// The command that tries it again, if nothing does by itself.
+    by_hand: Option<String>,
     notes: Vec<String>,
 }
 
@@ -208,7 +210,11 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         exit: exit_of(report) as u8,
         started: report.started.to_string(),
         ended: report.ended.to_string(),
-        certificates: report.certificates.iter().map(certificate).collect(),
+        certificates: report
+            .certificates
+            .iter()
+            .map(|one| certificate(one, view.by_hand.get(&one.certificate)))
+            .collect(),
         put_back: report.put_back.iter().map(stages::put_back).collect(),
         left_over: report
             .left_over
@@ -238,7 +244,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
     }
 }
 
-fn certificate(report: &CertificateReport) -> CertificateJson {
+fn certificate(report: &CertificateReport, by_hand: Option<&String>) -> CertificateJson {
     let mut failures: Vec<FailureJson> = report
         .failures
         .iter()
@@ -286,7 +292,12 @@ fn certificate(report: &CertificateReport) -> CertificateJson {
         milestones: report.milestones.iter().map(milestone).collect(),
         failures,
         owed: texts(&report.owed),
-        next_try: report.next_try.as_ref().map(|(at, _)| at.to_string()),
+        next_try: report
+            .next_try
+            .as_ref()
+            .filter(|_| by_hand.is_none())
+            .map(|(at, _)| at.to_string()),
+        by_hand: by_hand.cloned(),
         notes: report.notes.clone(),
     }
 }
@@ -418,6 +429,7 @@ mod tests {
             before: BTreeMap::new(),
             first_ca: BTreeMap::new(),
             next: None,
+            by_hand: BTreeMap::new(),
             keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
         };
@@ -437,6 +449,7 @@ mod tests {
             before: BTreeMap::new(),
             first_ca: BTreeMap::new(),
             next: None,
+            by_hand: BTreeMap::new(),
             keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
         };

@@ -230,6 +230,9 @@ pub(crate) fn held(name: &CertificateName, hold: &Hold, context: &Context) -> St
             at(*until)
         ),
         Hold::Asked { ca, until } => format!("{ca} asks to be left alone until {}", at(*until)),
+        Hold::UsedUp { ca, until } => {
+            format!("what {ca} allows is used up until {}", at(*until))
+        }
         Hold::TooMany { until, issued } => format!(
             "{issued} were issued under this name within a week, which looks like a loop; no more \
              before {}",
@@ -602,6 +605,13 @@ mod tests {
                 held(
                     "busy",
                     Hold::Asked {
+                        ca: ca("first"),
+                        until: days(1),
+                    },
+                ),
+                held(
+                    "spent",
+                    Hold::UsedUp {
                         ca: ca("first"),
                         until: days(1),
                     },

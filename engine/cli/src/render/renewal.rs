@@ -46,6 +46,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) before: BTreeMap<CertificateName, Timestamp>,
     /// The first CA of each certificate's list.
     pub(crate) first_ca: BTreeMap<CertificateName, CaName>,
+    /// For what has failed and no run tries again by itself: the command that does.
+    pub(crate) by_hand: BTreeMap<CertificateName, String>,
     /// What will be due next, after this run.
     pub(crate) next: Option<(Timestamp, CertificateName)>,
     /// Certificates whose key is to be kept over renewals.
@@ -204,6 +206,9 @@ fn what_is_left(view: &RunView<'_>, report: &CertificateReport, context: &Contex
         Some(end) => format!("the old certificate {}", context.left(*end)),
         None => "there is no certificate yet".to_owned(),
     };
+    if let Some(command) = view.by_hand.get(&report.certificate) {
+        return format!("{old}; nothing tries by itself: {command}");
+    }
     match &report.next_try {
         Some((at, ca)) => format!(
             "{old}; next try at {ca} {} ({})",

@@ -149,6 +149,9 @@ pub struct Event {
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "stamp")]
     pub next_try: Option<Timestamp>,
+    /// The command that tries it again, where nothing does by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<String>,
     /// How bad it is: `failed`, `failed-again`, `ends-soon`, `expired`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
@@ -180,6 +183,7 @@ impl Event {
             not_after: None,
             since: None,
             next_try: None,
+            by_hand: None,
             step: None,
             count: None,
             what: Vec::new(),

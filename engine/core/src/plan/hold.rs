@@ -38,8 +38,15 @@ pub enum Hold {
         /// How often it failed there.
         failures: u32,
     },
-    /// The CA has asked for a wait, or what it allows is used up.
+    /// The CA has asked for a wait.
     Asked {
+        /// Which.
+        ca: CaName,
+        /// Until then.
+        until: Timestamp,
+    },
+    /// What the CA allows is used up, as it is counted here: it was not asked, and has not said so.
+    UsedUp {
         /// Which.
         ca: CaName,
         /// Until then.
@@ -66,6 +73,7 @@ impl Hold {
             Self::Window { until }
             | Self::Ladder { until, .. }
             | Self::Asked { until, .. }
+            | Self::UsedUp { until, .. }
             | Self::TooMany { until, .. } => Some(*until),
             Self::NoCa { .. } => None,
         }
@@ -75,9 +83,40 @@ impl Hold {
     pub const fn is_behind_a_failure(&self) -> bool {
         match self {
             Self::Window { .. } => false,
-            Self::Ladder { .. } | Self::Asked { .. } | Self::TooMany { .. } | Self::NoCa { .. } => {
-                true
-            }
+            Self::Ladder { .. }
+            | Self::Asked { .. }
+            | Self::UsedUp { .. }
+            | Self::TooMany { .. }
+            | Self::NoCa { .. } => true,
+        }
+    }
+
+    /// That a CA may not be asked before that moment, by its word or by what is counted here.
+    pub fn shut(ca: CaName, until: Timestamp, spent: &BTreeMap<CaName, Shut>) -> Self {
+        match spent.get(&ca) {
+            Some(Shut::UsedUp(at)) if *at + COUNTED >= until => Self::UsedUp { ca, until },
+            _ => Self::Asked { ca, until },
+        }
+    }
+}
+
+/// What is counted here is read more than once, a moment apart.
+const COUNTED: Duration = Duration::from_secs(60);
+
+/// Until when a CA may not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shut {
+    /// What it allows is used up, as it is counted here.
+    UsedUp(Timestamp),
+    /// It has asked to be left alone.
+    Asked(Timestamp),
+}
+
+impl Shut {
+    /// The end of it.
+    pub const fn until(self) -> Timestamp {
+        match self {
+            Self::UsedUp(until) | Self::Asked(until) => until,
         }
     }
 }
@@ -120,10 +159,7 @@ pub(super) fn asked(
                     failures: failures(stored, &ca, circumstances.now),
                     ca: ca.clone(),
                 },
-                None => Hold::Asked {
-                    until,
-                    ca: ca.clone(),
-                },
+                None => Hold::shut(ca.clone(), until, circumstances.spent),
             };
             (Some(ca), Some(hold))
         }
@@ -313,13 +349,10 @@ pub fn standings(
             standing.own_wait = asked.is_none_or(|until| until < next);
             standing.asked = asked;
         }
-        if let Some(until) = circumstances.spent.get(ca) {
-            standing.asked = standing.asked.max(Some(*until));
-        }
-        if let Some(until) = circumstances.spent.get(ca)
-            && standing.not_before.is_none_or(|before| before < *until)
-        {
-            standing.not_before = Some(*until);
+        let shut = circumstances.spent.get(ca).map(|shut| shut.until());
+        standing.asked = standing.asked.max(shut);
+        if shut.is_some() && standing.not_before < shut {
+            standing.not_before = shut;
             standing.own_wait = false;
         }
         standing

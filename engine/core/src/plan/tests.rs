@@ -415,6 +415,7 @@ fn held(wanted: &CertificateSettings, stored: &Stored, asker: Asker, now: Timest
                 Hold::Window { .. } => "window".to_owned(),
                 Hold::Ladder { failures, .. } => format!("ladder {failures}"),
                 Hold::Asked { .. } => "asked".to_owned(),
+                Hold::UsedUp { .. } => "used up".to_owned(),
                 Hold::TooMany { issued, .. } => format!("too many {issued}"),
                 Hold::NoCa { passed_over } => format!("no ca {passed_over:?}"),
             };

@@ -24,6 +24,11 @@ pub fn plain(causes: &[String]) -> Vec<String> {
     plain.collect()
 }
 
+/// The same on one line, for the log.
+pub(crate) fn one_line(causes: &[String]) -> String {
+    plain(causes).join("; ")
+}
+
 impl Failure {
     /// Every cause, outermost first, a line each. The first line is the failure itself.
     pub fn lines(&self) -> Vec<String> {
@@ -290,5 +295,15 @@ mod tests {
         // A chain that an older version has kept has no marks.
         let kept = ["a".to_owned(), "certificates: b".to_owned()];
         assert_eq!(innermost(&kept), Some("certificates: b"));
+    }
+
+    #[test]
+    fn for_the_log_causes_are_one_line_without_marks() {
+        let causes = ["the test failed", "  certificates: shop", "exit code 1"];
+        let causes = causes.map(str::to_owned);
+        assert_eq!(
+            one_line(&causes),
+            "the test failed; certificates: shop; exit code 1"
+        );
     }
 }

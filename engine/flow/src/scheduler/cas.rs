@@ -318,10 +318,10 @@ impl Shift<'_> {
         report.notes.extend(notes);
         match &report.next_try {
             // Nobody was asked: by force it is not due, and a CA has asked for a wait or its limit is used up.
-            Some((until, ca)) if tried.is_empty() => Outcome::Held(Hold::Asked {
-                ca: ca.clone(),
-                until: *until,
-            }),
+            Some((until, ca)) if tried.is_empty() => {
+                let spent = self.spent(&case.job.certificate);
+                Outcome::Held(Hold::shut(ca.clone(), *until, &spent))
+            }
             _ => Outcome::Failed(None),
         }
     }

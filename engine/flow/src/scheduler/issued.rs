@@ -71,6 +71,7 @@ impl Shift<'_> {
         tracing::info!(certificate = %died.certificate, ca = %attempt.ca, version = current.version,
             "renewed by a run that was cut off");
         let last = LastAttempt {
+            replaces: false,
             at: attempt.ended,
             ca: Some(attempt.ca),
             result: AttemptResult::Renewed,

@@ -13,7 +13,8 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::outage::{Away, Down};
-use waxwing_core::plan::{Stored, hold};
+use waxwing_core::plan::Stored;
+use waxwing_core::plan::hold::{self, Shut};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::retry::rehearsal;
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -280,7 +281,7 @@ impl World {
         &self,
         certificate: &CertificateSettings,
         now: Timestamp,
-    ) -> BTreeMap<CaName, Timestamp> {
+    ) -> BTreeMap<CaName, Shut> {
         let list = &certificate.cas;
         budget::spent(self, &self.profiles, list, &certificate.domains, now)
     }

@@ -16,7 +16,9 @@ use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
 use self::expiry::expiry;
-use self::patience::{class_of, still_waits, waits};
+use self::patience::{
+    class_of, fails_without_a_word, is_as_it_failed, is_awaited, still_waits, waits,
+};
 use super::budgets::{self, Near};
 use super::revocations;
 use super::{Condition, Scene, Standing};
@@ -25,7 +27,7 @@ use crate::failure::{Failure, plain};
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::ports::UnseenError;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, by_hand};
 use crate::terms::NewTerms;
 
 /// Behind these times a CA that is down is told again, after `[failover] after` for the first time.
@@ -88,6 +90,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             // What is still to be renewed is as near its end as before, whoever counts from when it failed.
             Some(_) if told.kind == EventKind::ExpiryNear && is_awaited(&told.subject, scene) => {
                 Standing::Unknown
+            }
+            // Nobody has tried again, so nobody knows whether it still fails.
+            Some(_) if told.kind == EventKind::Failed && is_as_it_failed(&told.subject, scene) => {
+                Standing::Gone
             }
             Some(_) => Standing::Good,
         },
@@ -153,21 +159,6 @@ fn worked_on(subject: &str, scene: &Scene<'_>) -> bool {
     let report = reports.find(|report| report.certificate.as_str() == subject);
     report
         .is_some_and(|report| matches!(report.outcome, Outcome::Locked(_)) || waits_for_ca(report))
-}
-
-/// True if attempts have failed and nothing is noted of the last one.
-fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
-    let entry = scene.inventory.get(&certificate.name);
-    let past = scene.pasts.get(&certificate.name);
-    entry.is_none_or(|entry| stored_failure(entry, scene.now).is_none())
-        && past.is_some_and(|past| ladder::count(&past.failed, scene.now) > 0)
-}
-
-/// True if a renewal is due that has not come.
-fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
-    let mut items = scene.plan.items.iter();
-    let item = items.find(|item| item.name.as_str() == subject);
-    item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
 }
 
 fn waits_for_ca(report: &CertificateReport) -> bool {
@@ -264,6 +255,16 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
         .and_then(|entry| stored_failure(entry, scene.now))
     {
         event.causes = chain(plain(causes));
+    }
+    let last = scene.inventory.get(&certificate.name);
+    let last = last.and_then(|entry| entry.last.as_ref());
+    let replaces = match failed {
+        Some(report) => report.replaces,
+        None => last.is_some_and(|last| last.replaces),
+    };
+    event.by_hand = item.and_then(|item| by_hand(item, replaces));
+    if event.by_hand.is_some() {
+        event.next_try = None;
     }
 }
 

@@ -101,6 +101,7 @@ impl Machine {
     fn fail(&mut self, failures: u32, class: &str) {
         self.failures = failures;
         self.last = (failures > 0).then(|| LastAttempt {
+            replaces: false,
             at: self.failed_at.unwrap_or(self.issued),
             ca: Some(ca("first")),
             result: AttemptResult::Failed {
@@ -234,6 +235,7 @@ fn report(outcome: Outcome, failures: Vec<CaFailure>) -> CertificateReport {
         failures,
         asked: false,
         stands_in: None,
+        replaces: false,
         next_try: None,
         owed: Vec::new(),
         notes: Vec::new(),
@@ -320,8 +322,40 @@ fn what_failed_for_a_need_that_is_gone_is_over_and_hides_nothing() {
     };
     assert_eq!(at(1, "rejected", 10.0, 10.0), ["failed began"]);
     assert_eq!(at(4, "rejected", 10.2, 10.2), ["failed worse"]);
-    assert_eq!(at(4, "rejected", 10.2, 19.0), ["failed over"]);
+    // Nobody has tried again, so it is not said to be well.
+    assert_eq!(at(4, "rejected", 10.2, 19.0), [""; 0]);
     assert_eq!(at(1, "transient", 57.0, 57.0), ["failed began"]);
+}
+
+#[test]
+fn what_nobody_tries_again_is_told_with_the_command_that_does() {
+    let tried = || {
+        let mut failed = report(Outcome::Failed(Some(silent())), Vec::new());
+        failed.next_try = Some((start() + DAY * 11, ca("first")));
+        failed
+    };
+    let mut machine = Machine::new();
+    machine.fail(1, "transient");
+    // By force, long before it is due: the next runs have nothing to do.
+    assert_eq!(machine.run(10.0, &run_of(vec![tried()])), ["failed began"]);
+    assert_eq!(machine.events[0].next_try, None);
+    let command = Some("waxwing renew shop --force".to_owned());
+    assert_eq!(machine.events[0].by_hand, command);
+
+    let mut machine = Machine::new();
+    machine.fail(1, "transient");
+    let mut failed = tried();
+    failed.replaces = true;
+    assert_eq!(machine.run(10.0, &run_of(vec![failed])), ["failed began"]);
+    let command = Some("waxwing revoke shop --replace".to_owned());
+    assert_eq!(machine.events[0].by_hand, command);
+
+    // What is due is tried by every run.
+    let mut machine = Machine::new();
+    machine.fail(1, "transient");
+    assert_eq!(machine.run(56.0, &run_of(vec![tried()])), ["failed began"]);
+    assert_eq!(machine.events[0].by_hand, None);
+    assert!(machine.events[0].next_try.is_some());
 }
 
 #[test]
@@ -340,6 +374,7 @@ fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
     let mut machine = Machine::new();
     // The last thing that could be written down is the renewal two months ago.
     machine.last = Some(LastAttempt {
+        replaces: false,
         at: machine.issued,
         ca: Some(ca("first")),
         result: AttemptResult::Renewed,

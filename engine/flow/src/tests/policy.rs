@@ -323,7 +323,7 @@ async fn who_insists_at_a_limit_that_is_used_up_is_told_so() {
     let settings = settings(vec![first], shop(&["first"]));
     timer(&world, &settings, Force::No).await;
     let report = timer(&world, &settings, Force::Anyway).await;
-    let Outcome::Held(Hold::Asked { ca, until }) = &only(&report).outcome else {
+    let Outcome::Held(Hold::UsedUp { ca, until }) = &only(&report).outcome else {
         panic!("{:?}", only(&report));
     };
     assert_eq!(ca.as_str(), "first");
@@ -453,7 +453,7 @@ async fn a_ca_is_left_alone_before_its_limit_is_reached() {
     assert_eq!(world.state().cas["first"].orders.len(), 2);
     // Whoever is behind the limit has not failed: it waits.
     let last = report.certificates.last().expect("three of them");
-    let Outcome::Held(Hold::Asked { ca, until }) = &last.outcome else {
+    let Outcome::Held(Hold::UsedUp { ca, until }) = &last.outcome else {
         panic!("{last:?}");
     };
     let limit = (ca.as_str(), until.to_string());

@@ -180,6 +180,7 @@ pub fn write_last(last: &LastAttempt) -> String {
         plugin,
         class,
         causes: causes.to_vec(),
+        replaces: last.replaces.then_some(true),
     })
 }
 
@@ -212,6 +213,7 @@ pub fn read_last(text: &str) -> Result<LastAttempt, Unreadable> {
         at: Timestamp::parse(&file.at).map_err(broken)?,
         ca,
         result,
+        replaces: file.replaces.unwrap_or(false),
     })
 }
 
@@ -451,6 +453,8 @@ struct LastFile {
     class: Option<String>,
     #[serde(default)]
     causes: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,8 +5,9 @@ use waxwing_core::ca::choose::Next;
 use waxwing_core::due::Because;
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::Action;
+use waxwing_flow::failure::plain;
 
-use crate::render::status::failures;
+use crate::render::status::{failures, served_at};
 
 use super::{AccountState, CaView, ExplainView, due, hear_of};
 
@@ -36,6 +37,8 @@ pub(crate) struct ExplainJson {
 struct TroubleJson {
     /// The installer; null for the renewal itself.
     plugin: Option<String>,
+    /// The place that does not serve what it should; null for what is not about a place.
+    place: Option<String>,
     causes: Vec<String>,
 }
 
@@ -67,6 +70,22 @@ struct LeftJson {
     left: u32,
     limit: String,
     until: Option<String>,
+}
+
+/// Places that do not serve the current version, as they were seen last.
+fn not_served(view: &ExplainView<'_>) -> impl Iterator<Item = TroubleJson> {
+    let seen = served_at(view.status, view.item).filter(|seen| !seen.is_current());
+    seen.map(|seen| TroubleJson {
+        plugin: None,
+        place: Some(seen.place()),
+        causes: match &seen.mark.seen {
+            Ok(leaf) => vec![format!(
+                "serves another certificate, sha256 {}",
+                leaf.sha256
+            )],
+            Err(causes) => plain(causes),
+        },
+    })
 }
 
 /// For machines.
@@ -139,8 +158,10 @@ pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
             .into_iter()
             .map(|(plugin, causes)| TroubleJson {
                 plugin: plugin.map(ToString::to_string),
-                causes: causes.to_vec(),
+                place: None,
+                causes: plain(causes),
             })
+            .chain(not_served(view))
             .collect(),
         told_of_failures: hear_of(view, EventKind::Failed),
         told_of_its_end: hear_of(view, EventKind::ExpiryNear),

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
+use waxwing_core::budget::Limit;
 use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CertificateName, Identifier};
@@ -15,11 +17,12 @@ use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::settings::{CertificatesByName, DaysAfterIssue};
 use waxwing_core::time::Window;
 use waxwing_flow::certificate::{
-    AttemptResult, CertificateFacts, InventoryEntry, LastAttempt, Origin,
+    AttemptResult, CertificateFacts, InventoryEntry, LastAttempt, Origin, ServedMark,
 };
 
 use super::super::fixture::{at, ca, days, golden, golden_json, name, plugin};
 use super::super::json::Document;
+use super::super::page::tests::context;
 use super::super::status::Around;
 use super::*;
 
@@ -362,6 +365,7 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
             current: Some(current.clone()),
             installed: Vec::new(),
             last: Some(LastAttempt {
+                replaces: false,
                 at: at(-30),
                 ca: None,
                 result,
@@ -393,5 +397,183 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
             status: &status.view(),
         };
         golden(file, |context| render(&view, context));
+    }
+}
+
+#[test]
+fn for_machines_trouble_has_plain_causes_and_what_is_not_served() {
+    let (certificate, current) = (settings(), current(80, false));
+    let keep = item(
+        Action::Keep {
+            due: due::due(
+                current.facts.not_before,
+                current.facts.not_after,
+                USUAL,
+                None,
+            ),
+            not_after: current.facts.not_after,
+        },
+        None,
+    );
+    let entry = InventoryEntry {
+        damage: None,
+        certificate: name("shop"),
+        current: Some(current.clone()),
+        installed: Vec::new(),
+        last: Some(LastAttempt {
+            replaces: false,
+            at: at(-30),
+            ca: None,
+            result: AttemptResult::Failed {
+                class: "transient".to_owned(),
+                causes: vec![
+                    "the test failed".to_owned(),
+                    "  certificates: shop".to_owned(),
+                ],
+            },
+        }),
+        served: vec![ServedMark {
+            place: "example.com:443".to_owned(),
+            at: at(-30),
+            seen: Err(vec!["refused".to_owned()]),
+        }],
+        unfinished: false,
+        replacing: None,
+        owes: false,
+    };
+    let status = StatusOf {
+        plan: Plan {
+            items: vec![keep.clone()],
+        },
+        inventory: BTreeMap::from([(name("shop"), entry)]),
+        certificates: vec![certificate.clone()],
+    };
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let view = ExplainView {
+        item: &keep,
+        certificate: Some(&certificate),
+        current: Some(&current),
+        rules: None,
+        advice: None,
+        failed: &[],
+        cas: &cas(),
+        next: None,
+        failover: FailOver::default(),
+        plugins: &plugins,
+        notifiers: &notifiers,
+        status: &status.view(),
+    };
+    let json = serde_json::to_value(json(&view)).expect("JSON");
+    let want = serde_json::json!([
+        {"plugin": null, "place": null, "causes": ["the test failed", "certificates: shop"]},
+        {"plugin": null, "place": "example.com:443", "causes": ["refused"]},
+    ]);
+    assert_eq!(json["trouble"], want);
+}
+
+#[test]
+fn whatever_holds_it_the_verdict_is_a_sentence() {
+    let (certificate, current) = (settings(), current(20, false));
+    let facts = &current.facts;
+    let due = due::due(facts.not_before, facts.not_after, USUAL, None);
+    let renew = || Action::Renew {
+        urgency: due.urgency(at(0), facts.not_after),
+        not_after: facts.not_after,
+        due: due.clone(),
+    };
+    let nothing = StatusOf::nothing();
+    let (plugins, notifiers) = (BTreeMap::new(), notifiers());
+    let until = at(6_000);
+    let said = |hold: Hold, cas: &[CaView]| {
+        let item = item(renew(), Some(hold));
+        let view = ExplainView {
+            item: &item,
+            certificate: Some(&certificate),
+            current: Some(&current),
+            rules: None,
+            advice: None,
+            failed: &[],
+            cas,
+            next: None,
+            failover: FailOver::default(),
+            plugins: &plugins,
+            notifiers: &notifiers,
+            status: &nothing.view(),
+        };
+        let text = render(&view, &context(500, false));
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let asked = || Hold::Asked {
+        ca: ca("first"),
+        until,
+    };
+    let mut used_up = cas();
+    used_up[0].left = vec![Left {
+        ca: ca("first"),
+        kind: LimitKind::Orders,
+        left: 0,
+        limit: Limit {
+            count: 4,
+            per: Duration::from_secs(86_400),
+        },
+        until: Some(until),
+    }];
+    let when = "Tue 24 Nov 00:20 (in 100 min)";
+    let all = [
+        (
+            Hold::Window { until },
+            cas(),
+            format!("it waits for its window until {when}; `waxwing renew shop` does not"),
+        ),
+        (
+            Hold::Ladder {
+                ca: ca("first"),
+                until,
+                failures: 1,
+            },
+            cas(),
+            format!(
+                "it failed 1 time at first, tried again {when}; `waxwing renew shop` tries now"
+            ),
+        ),
+        (
+            asked(),
+            cas(),
+            format!("first asks to be left alone until {when}"),
+        ),
+        (
+            Hold::UsedUp {
+                ca: ca("first"),
+                until,
+            },
+            cas(),
+            format!("what first allows is used up until {when}"),
+        ),
+        // A limit on its names, of which the plan of all knows nothing.
+        (
+            asked(),
+            used_up,
+            format!("what first allows is used up until {when}"),
+        ),
+        (
+            Hold::TooMany { until, issued: 5 },
+            cas(),
+            format!(
+                "5 were issued under this name within a week, which looks like a loop; no more before \
+                 {when}"
+            ),
+        ),
+        (
+            Hold::NoCa {
+                passed_over: vec![(ca("first"), "CAA forbids it".to_owned())],
+            },
+            cas(),
+            "no CA of the list can be asked: first: CAA forbids it".to_owned(),
+        ),
+    ];
+    for (hold, cas, want) in all {
+        let said = said(hold, &cas);
+        let want = format!("shop is due, but {want}. ");
+        assert!(said.starts_with(&want), "{said}");
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct ItemJson {
     rule: Option<String>,
     /// When it is renewed: in a window, or spread.
     planned: Option<String>,
-    /// `window`, `retry`, `ca-asked`, `too-many`, `no-ca`; none if nothing holds it.
+    /// `window`, `retry`, `ca-asked`, `used-up`, `too-many`, `no-ca`; none if nothing holds it.
     held: Option<&'static str>,
     held_until: Option<String>,
     safe_until: Option<String>,
@@ -108,6 +108,7 @@ pub(super) fn item(item: &Item) -> ItemJson {
             Hold::Window { .. } => "window",
             Hold::Ladder { .. } => "retry",
             Hold::Asked { .. } => "ca-asked",
+            Hold::UsedUp { .. } => "used-up",
             Hold::TooMany { .. } => "too-many",
             Hold::NoCa { .. } => "no-ca",
         }),

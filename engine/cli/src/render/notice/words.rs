@@ -311,6 +311,10 @@ fn next(event: &Event, context: &Context) -> String {
                 context.relative(at)
             )
         }
+        (EventKind::Failed | EventKind::ExpiryNear, None) if event.by_hand.is_some() => {
+            let command = event.by_hand.as_deref().unwrap_or_default();
+            format!("nothing tries by itself: `{command}`")
+        }
         (EventKind::Failed | EventKind::ExpiryNear, None) => "the next run tries again".to_owned(),
         (EventKind::NotInstalled, _) => {
             "the next run installs it again, without a new order".to_owned()

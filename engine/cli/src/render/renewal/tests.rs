@@ -25,6 +25,7 @@ fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
         next,
         before: names.clone().map(|name| (name, days(34))).collect(),
         first_ca: names.map(|name| (name, ca("first"))).collect(),
+        by_hand: BTreeMap::new(),
         keeps_its_key: std::collections::BTreeSet::new(),
         rehearsal: false,
     }
@@ -211,6 +212,7 @@ fn a_rehearsal_promises_nothing() {
     golden("renewal-rehearsal.txt", |context| {
         let view = RunView {
             told: &[],
+            by_hand: BTreeMap::new(),
             keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: true,
             ..view(&report, vec![])
@@ -370,4 +372,31 @@ fn what_is_revoked_behind_another_one_is_said_with_its_proof() {
     golden("renewal-replaced.txt", |context| render(&view, context));
     let document = Document::new("renew", at(43), json::run(&view));
     golden_json("renewal-replaced.json", &document.to_text());
+}
+
+#[test]
+fn what_no_run_tries_again_names_the_command_that_does() {
+    let failed = |of: &str| certificate(of).refused("first").only_at_cas().done();
+    let mut certificates = vec![failed("shop"), failed("mail"), failed("due")];
+    for one in &mut certificates {
+        one.next_try = Some((at(3_600), ca("first")));
+    }
+    let report = run(certificates, vec![]);
+    let commands = [
+        ("shop", "waxwing renew shop --force"),
+        ("mail", "waxwing revoke mail --replace"),
+    ];
+    let commands = commands.map(|(of, command)| (name(of), command.to_owned()));
+    let view = RunView {
+        by_hand: commands.into(),
+        ..view(&report, vec![])
+    };
+    golden("renewal-by-hand.txt", |context| render(&view, context));
+    let json = serde_json::to_value(json::run(&view)).expect("JSON");
+    let of = |nth: usize| {
+        let one = &json["certificates"][nth];
+        (one["next_try"].is_null(), one["by_hand"].as_str())
+    };
+    assert_eq!(of(0), (true, Some("waxwing renew shop --force")));
+    assert_eq!(of(2), (false, None));
 }

@@ -118,6 +118,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
         }),
         installed: vec![mark(plugin("web"), 7)],
         last: Some(LastAttempt {
+            replaces: false,
             at: at(-3_500),
             ca: Some(ca(by)),
             result,

@@ -7,6 +7,7 @@ use waxwing_core::plan::{Action, IssueReason, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
 use waxwing_flow::failure::without_times;
+use waxwing_flow::report;
 
 use super::{Health, StatusView, has_debts, is_in_use, served, stranded};
 use crate::render::page::{Context, Ink, Line, Page, list};
@@ -51,8 +52,13 @@ pub(super) fn all(
             Action::Gone { .. } => Reason::new(),
             _ => reason(view, item),
         };
-        let mut others = alike.iter_mut().filter(|_| !reason.is_empty());
-        let known = others.find(|(known, _)| *known == reason);
+        // What only a person tries has a command of its own.
+        let together = !reason.is_empty() && by_hand(view, item).is_none();
+        let mut others = alike.iter_mut().filter(|_| together);
+        let known = others.find(|(known, items)| {
+            let by_hand = items.first().and_then(|first| by_hand(view, first));
+            *known == reason && by_hand.is_none()
+        });
         match known {
             Some((_, items)) => items.push(item),
             None => alike.push((reason, vec![item])),
@@ -128,10 +134,27 @@ pub(in crate::render) fn of<'v>(
         ink: Ink::Bad,
         what: What::Failed { who, causes },
         // What has to be mended is all of them.
-        hint: (nth == last).then(|| format!("when that is mended: waxwing renew {}", item.name)),
+        hint: (nth == last).then(|| again(view, item)),
     };
     found.extend(failures.into_iter().enumerate().map(failed));
     found
+}
+
+/// What tries again what has failed.
+fn again(view: &StatusView<'_>, item: &Item) -> String {
+    match by_hand(view, item) {
+        Some(command) => format!("nothing tries this by itself; when that is mended: {command}"),
+        None => format!("when that is mended: waxwing renew {}", item.name),
+    }
+}
+
+/// The command that gets the certificate, where the renewal has failed and no run tries it by itself.
+fn by_hand(view: &StatusView<'_>, item: &Item) -> Option<String> {
+    let last = view.inventory.get(&item.name)?.last.as_ref()?;
+    let failed = matches!(last.result, AttemptResult::Failed { .. });
+    // What is to be installed is looked after by every run.
+    let kept = matches!(item.action, Action::Keep { .. });
+    (failed && kept).then(|| report::by_hand(item, last.replaces))?
 }
 
 /// Why a certificate is not as it should be, and what to do; `also` are those that failed alike.

@@ -37,3 +37,25 @@ pub(super) fn still_waits(certificate: &CertificateSettings, scene: &Scene<'_>) 
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
     (here || wanted && recent) && waits(certificate, scene)
 }
+
+/// True if attempts have failed and nothing is noted of the last one.
+pub(super) fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let entry = scene.inventory.get(&certificate.name);
+    let past = scene.pasts.get(&certificate.name);
+    entry.is_none_or(|entry| stored_failure(entry, scene.now).is_none())
+        && past.is_some_and(|past| ladder::count(&past.failed, scene.now) > 0)
+}
+
+/// True if the last thing that is known of it is that it failed.
+pub(super) fn is_as_it_failed(subject: &str, scene: &Scene<'_>) -> bool {
+    let mut entries = scene.inventory.values();
+    let entry = entries.find(|entry| entry.certificate.as_str() == subject);
+    entry.is_some_and(|entry| stored_failure(entry, scene.now).is_some())
+}
+
+/// True if a renewal is due that has not come.
+pub(super) fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
+    let mut items = scene.plan.items.iter();
+    let item = items.find(|item| item.name.as_str() == subject);
+    item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
+}

@@ -61,3 +61,29 @@ fn every_installer_that_failed_is_named_and_a_common_reason_is_said_once() {
         render_one(&view, &plan.items[0], context)
     });
 }
+
+#[test]
+fn what_no_run_tries_again_has_the_command_that_does() {
+    let mut forced = entry("shop", "first", 80, failed("transient"));
+    let mut replaced = entry("mail", "first", 80, failed("transient"));
+    for (one, replaces) in [(&mut forced, false), (&mut replaced, true)] {
+        one.last.as_mut().expect("a last attempt").replaces = replaces;
+    }
+    let plan = Plan {
+        items: vec![item("shop", keep()), item("mail", keep())],
+    };
+    let inventory = [forced, replaced].map(|one| (one.certificate.clone(), one));
+    let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
+        plan: &plan,
+        inventory: &inventory.into(),
+        certificates: CertificatesByName::new(&[]),
+        failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
+        broken: &[],
+        version: "0.0.0",
+        around: Around::default(),
+    };
+    golden("status-by-hand.txt", |context| render(&view, context));
+}
