@@ -135,7 +135,7 @@ fn force_shows_what_is_left_of_a_limit_and_refuses_the_last_one() {
         let orders = judge.traffic().count(Class::NewOrder);
         rig.waxwing(&["renew", "one", "--force", "--yes"])
             .expect(4)
-            .says("asks to be left alone until");
+            .says("what first allows is used up until");
         assert_eq!(judge.traffic().count(Class::NewOrder), orders);
     });
 }
