@@ -1,5 +1,7 @@
 //! A certificate as the store keeps it and as installers get it.
 
+use std::time::Duration;
+
 use waxwing_acme::ari;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
@@ -208,11 +210,13 @@ impl InventoryEntry {
                 not_after: mark.not_after?,
             })
         });
+        // By the CA's word, where the clock was ahead when it was issued.
+        let by_the_ca = current.facts.not_before + Duration::from_secs(2 * 60 * 60);
+        let since = current.origin.issued_at.min(by_the_ca);
         let served = self.served.iter().filter(|mark| {
             let mut places = certificate.served_at.iter();
             // What was seen before there was another one is no wonder.
-            mark.at >= current.origin.issued_at
-                && places.any(|place| place.to_string() == mark.place)
+            mark.at >= since && places.any(|place| place.to_string() == mark.place)
         });
         let served = served.filter_map(|mark| {
             let leaf = mark.seen.as_ref().ok()?;

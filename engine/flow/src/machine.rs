@@ -84,8 +84,8 @@ pub struct Machine {
     looks: u32,
     /// Returns to the order because something went wrong on the way.
     recoveries: u32,
-    /// True if the order names its predecessor because a limit was in the way without.
-    named_after_all: bool,
+    /// What was in the way of the order without its predecessor, if it is named after all.
+    limit: Option<Box<Failure>>,
     /// Authorizations of the order that were last seen to be pending.
     open: Vec<String>,
     /// What clean-up has left, between clean-up and the end.
@@ -129,7 +129,7 @@ impl Machine {
             polls: 0,
             looks: 0,
             recoveries: 0,
-            named_after_all: false,
+            limit: None,
             open: Vec::new(),
             owed: Vec::new(),
             issued: None,

@@ -131,7 +131,7 @@ pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     let conditions = conditions::all(scene);
     let failing = Failing::of(&conditions, scene.settings);
     let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
-    let mut tale = compare(told, conditions, scene.now, |told| match behind {
+    let mut tale = compare(told, conditions, (scene.now, behind), |told| match behind {
         true => Standing::Unknowable,
         false => conditions::standing(told, scene),
     });
@@ -196,7 +196,7 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
         .filter(|told| told.kind == EventKind::NotifierFailed)
         .cloned()
         .collect();
-    compare(&of_notifiers, conditions.collect(), now, |told| {
+    compare(&of_notifiers, conditions.collect(), (now, false), |told| {
         let state = states.iter().find(|one| one.name.as_str() == told.subject);
         match state {
             None => Standing::Gone,
@@ -216,7 +216,7 @@ fn is_ahead(told: &Told, now: Timestamp) -> bool {
 fn compare(
     told: &[Told],
     conditions: Vec<Condition>,
-    now: Timestamp,
+    (now, behind): (Timestamp, bool),
     standing: impl Fn(&Told) -> Standing,
 ) -> Tale {
     let mut tale = Tale::default();
@@ -226,7 +226,7 @@ fn compare(
         let before = told
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject)
-            .filter(|told| told.step <= step || !is_ahead(told, now));
+            .filter(|told| behind || told.step <= step || !is_ahead(told, now));
         event.change = match before {
             None => Change::Began,
             Some(before) if step > before.step => Change::Worse,

@@ -31,13 +31,20 @@ impl Machine {
             }
             // So many requests were refused already that no other one is worth a try.
             _ if refusal.is_for_want_of_a_nonce() => self.fail_with_the_order(failure),
+            Doing::PlaceOrder if self.limit.is_some() => {
+                self.notes.push(failure.lines().join(": "));
+                match self.limit.take() {
+                    Some(limit) => self.fail(*limit),
+                    None => self.fail(failure),
+                }
+            }
             Doing::PlaceOrder
                 if refusal.is_for(&ProblemKind::InvalidProfile) && self.prefers_profile() =>
             {
                 self.drop_profile();
                 Effect::PlaceOrder { after: Wait::None }
             }
-            Doing::PlaceOrder if refusal.is_definite() && self.may_do_without_predecessor() => {
+            Doing::PlaceOrder if refusal.is_definite() && self.run.terms.replaces.is_some() => {
                 let after = match refusal.retry_after(now) {
                     Some(asked) if asked > self.patience.retry_after_cap => {
                         return self.fail(failure);
@@ -45,19 +52,25 @@ impl Machine {
                     Some(asked) => Wait::Asked(asked),
                     None => Wait::None,
                 };
-                self.leave_predecessor_out();
+                // It has said no to it, so it is not named again.
+                self.run.terms.replaces = None;
                 let cause = failure.lines().join(": ");
                 self.notes
                     .push(format!("ordered again without `replaces`: {cause}"));
                 Effect::PlaceOrder { after }
             }
-            // An order that names its predecessor is another request: it may be exempt from that limit.
-            Doing::PlaceOrder if refusal.is_for_a_limit() && self.run.terms.left_out.is_some() => {
+            // An order that names its predecessor is another request: it may be exempt from that limit. If it
+            // fails, the limit is what is left.
+            Doing::PlaceOrder
+                if refusal.is_for(&ProblemKind::RateLimited)
+                    && self.limit.is_none()
+                    && self.run.terms.left_out.is_some() =>
+            {
                 self.run.terms.replaces = self.run.terms.left_out.take();
-                self.named_after_all = true;
                 let cause = failure.lines().join(": ");
                 self.notes
                     .push(format!("ordered again with `replaces`: {cause}"));
+                self.limit = Some(Box::new(failure));
                 Effect::PlaceOrder { after: Wait::None }
             }
             Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
@@ -66,8 +79,8 @@ impl Machine {
                         // Without its URL the lost order cannot be found again. And there are CAs that
                         // stumble over a predecessor each time they are told of it.
                         let stumbled = refusal.status() == Some(500);
-                        let how = if stumbled && self.may_do_without_predecessor() {
-                            self.leave_predecessor_out();
+                        let how = if stumbled && self.run.terms.replaces.is_some() {
+                            self.run.terms.left_out = self.run.terms.replaces.take();
                             ", without `replaces`"
                         } else {
                             ""
@@ -115,14 +128,6 @@ impl Machine {
             }
             _ => self.fail(failure),
         }
-    }
-
-    const fn may_do_without_predecessor(&self) -> bool {
-        self.run.terms.replaces.is_some() && !self.named_after_all
-    }
-
-    fn leave_predecessor_out(&mut self) {
-        self.run.terms.left_out = self.run.terms.replaces.take();
     }
 
     /// Some challenges may have been taken up although the answer is missing.
@@ -312,11 +317,6 @@ impl<'a> Refusal<'a> {
 
     fn is_for(&self, kind: &ProblemKind) -> bool {
         self.kind() == Some(kind)
-    }
-
-    /// True if what was asked is more than the CA allows for now.
-    fn is_for_a_limit(&self) -> bool {
-        self.status() == Some(429) || self.is_for(&ProblemKind::RateLimited)
     }
 
     /// True if the CA has said no to what was asked, not to when or how often it was asked.

@@ -88,7 +88,10 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
                 Standing::Unknown
             }
             // What is still to be renewed is as near its end as before, whoever counts from when it failed.
-            Some(_) if told.kind == EventKind::ExpiryNear && is_awaited(&told.subject, scene) => {
+            Some(certificate)
+                if told.kind == EventKind::ExpiryNear
+                    && (is_awaited(&told.subject, scene) || is_unseen(certificate, scene)) =>
+            {
                 Standing::Unknown
             }
             // Nobody has tried again, so nobody knows whether it still fails.
@@ -371,6 +374,12 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
         }
     }
     Some(bad)
+}
+
+/// True if it is not seen at each place where it is to be served: what ends there may still be in use.
+fn is_unseen(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let seen = served(certificate, scene);
+    !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())
 }
 
 /// Since when a version is the current one. Where the clock was ahead when it was issued, the CA's word

@@ -44,25 +44,32 @@ fn an_order_without_what_the_ca_refused_is_placed_once() {
         "end rejected, journal closed",
     );
 
-    // Without it, it is not exempt from limits any more.
+    // What it has refused is not named again, whatever is in the way without.
     let limited = (429, "rateLimited");
-    let machine = check(
+    check(
         with(true, None),
         refusals(&[replaced, limited]),
-        "place the order None",
+        "end rate-limited, journal closed",
     );
-    assert_eq!(machine.run().terms.replaces.as_deref(), Some("a.b"));
-    for last in [limited, replaced] {
-        let class = if last == limited {
-            "rate-limited"
-        } else {
-            "rejected"
+    // Left out by turn, or because the CA stumbled, it may be what makes the order exempt from a limit. If that
+    // fails, too, the limit is what is left.
+    let mut by_turn = with(false, None);
+    by_turn.terms.left_out = Some("a.b".to_owned());
+    let stumbled = (500, "serverInternal");
+    for (run, before) in [(by_turn, &[][..]), (with(true, None), &[stumbled][..])] {
+        let all = |more: &[(u16, &'static str)]| {
+            let events: Vec<_> = before.iter().chain(more).copied().collect();
+            refusals(&events)
         };
-        check(
-            with(true, None),
-            refusals(&[replaced, limited, last]),
-            &format!("end {class}, journal closed"),
-        );
+        let machine = check(run.clone(), all(&[limited]), "place the order None");
+        assert_eq!(machine.run().terms.replaces.as_deref(), Some("a.b"));
+        for last in [limited, replaced, stumbled] {
+            check(
+                run.clone(),
+                all(&[limited, last]),
+                "end rate-limited, journal closed",
+            );
+        }
     }
     // A CA that stumbles over the predecessor, not one that is busy.
     for (status, keeps_it) in [(500, false), (502, true)] {

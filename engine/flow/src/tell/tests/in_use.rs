@@ -105,3 +105,34 @@ fn what_a_server_still_serves_is_told_at_each_threshold() {
     };
     assert_eq!(told(machine, look), STEPS);
 }
+
+/// One look that meets nobody is no sign that the new one is there.
+#[test]
+fn a_look_that_fails_ends_no_alert() {
+    let mut machine = renewed();
+    let place = ServedAt::parse("example.com:443").expect("a literal place");
+    machine.shop().served_at = vec![place];
+    let look = |machine: &mut Machine, at: Timestamp| {
+        let old = Ok(ServedLeaf {
+            sha256: "01".to_owned(),
+            not_after: Some(start() + DAY * LIFE),
+        });
+        let day = at.since(start()).as_secs() / 86_400;
+        machine.served = vec![ServedMark {
+            place: "example.com:443".to_owned(),
+            at,
+            seen: match day % 2 {
+                0 => old,
+                _ => Err(vec!["no answer".to_owned()]),
+            },
+        }];
+    };
+    let want = [
+        "60 expiry-near began",
+        "76 expiry-near worse",
+        "84 expiry-near worse",
+        "88 expiry-near worse",
+        "90 expiry-near worse",
+    ];
+    assert_eq!(told(machine, look), want);
+}
