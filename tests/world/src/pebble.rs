@@ -5,6 +5,7 @@
 
 mod front;
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -40,6 +41,12 @@ const REQUIRED: &str = "WAXWING_REQUIRE_PEBBLE";
 
 /// How long a start may take on a busy machine.
 const START: Duration = Duration::from_secs(20);
+
+/// How often a look is taken at whether it stands still.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How long it may take to look a certificate up. One that stands still never does.
+const ALIVE: Duration = Duration::from_secs(20);
 
 /// How long to wait between two looks at a process that is starting or writing its log.
 const GLANCE: Duration = Duration::from_millis(10);
@@ -87,6 +94,8 @@ pub struct Pebble {
     tls: Arc<ClientConfig>,
     certificate: CertificateDer<'static>,
     runtime: Arc<Runtime>,
+    /// Whose request it is to answer, among those that come through fronts: see [`Front`].
+    turn: Arc<tokio::sync::Mutex<()>>,
     _folder: tempfile::TempDir,
 }
 
@@ -96,6 +105,8 @@ struct Log {
     traffic: Traffic,
     marks: Guarded<usize>,
     issued: Guarded<usize>,
+    /// Orders that have got their certificate.
+    completed: Guarded<BTreeSet<String>>,
     last: Guarded<String>,
 }
 
@@ -213,6 +224,7 @@ impl Pebble {
             tls: world.root().client_config()?,
             certificate: identity.certificate,
             runtime: Arc::clone(world.runtime()),
+            turn: Arc::default(),
             _folder: folder,
         };
         pebble.listens(program)?;
@@ -325,23 +337,26 @@ impl Pebble {
             .map(drop)
     }
 
-    /// One request with HTTP/1.0, so that the answer ends with the connection.
+    /// Ends when it has stopped to look into its store. Pebble 2.10 can lock itself out of it: it
+    /// takes the same read lock twice (an order that is read while its certificate is being made, an
+    /// authorization while a new order looks for one to use again), and a writer between the two
+    /// stops every request but those for the directory and for nonces, for good.
+    pub async fn until_it_stands_still(&self) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // No such certificate is an answer too.
+            let request = request(self.management, "GET", "/cert-status-by-serial/00", "");
+            let looked = exchange(Arc::clone(&self.tls), self.management, request, ALIVE).await;
+            if looked.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                return;
+            }
+        }
+    }
+
     fn call(&self, port: u16, method: &str, path: &str, body: &str) -> io::Result<String> {
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nHost: localhost:{port}\r\nUser-Agent: world\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        let connector = TlsConnector::from(Arc::clone(&self.tls));
-        let reply = self.runtime.wait(async move {
-            let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-            let mut stream = connector.connect(name, stream).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut reply = Vec::new();
-            stream.read_to_end(&mut reply).await?;
-            Ok(reply)
-        })?;
+        let request = request(port, method, path, body);
+        let exchange = exchange(Arc::clone(&self.tls), port, request, START);
+        let reply = self.runtime.wait(exchange)?;
         let reply = String::from_utf8_lossy(&reply);
         let (head, body) = reply.split_once("\r\n\r\n").unwrap_or((&reply, ""));
         match head.split(' ').nth(1) {
@@ -351,6 +366,36 @@ impl Pebble {
             ))),
         }
     }
+}
+
+/// With HTTP/1.0, so that the answer ends with the connection.
+fn request(port: u16, method: &str, path: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.0\r\nHost: localhost:{port}\r\nUser-Agent: world\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// One exchange, which takes at most so long.
+async fn exchange(
+    tls: Arc<ClientConfig>,
+    port: u16,
+    request: String,
+    most: Duration,
+) -> io::Result<Vec<u8>> {
+    let exchange = async {
+        let stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
+        let mut stream = TlsConnector::from(tls).connect(name, stream).await?;
+        stream.write_all(request.as_bytes()).await?;
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await?;
+        Ok(reply)
+    };
+    tokio::time::timeout(most, exchange)
+        .await
+        .unwrap_or_else(|_late| Err(io::ErrorKind::TimedOut.into()))
 }
 
 impl Drop for Pebble {
@@ -369,6 +414,10 @@ impl Log {
         self.last.with(|last| line.clone_into(last));
         if line.contains("Issued certificate serial ") {
             self.issued.with(|issued| *issued += 1);
+            if let Some((_before, order)) = line.rsplit_once(" for order ") {
+                let order = order.trim().to_owned();
+                self.completed.with(|completed| completed.insert(order));
+            }
         }
         let Some(request) = line.strip_suffix(" -> calling handler()") else {
             return;

@@ -3,11 +3,15 @@
 //!
 //! It keeps a ledger of what Pebble has answered, before any fault: accounts, orders and
 //! certificates, which Pebble itself tells nobody. Several fronts share one Pebble.
+//!
+//! Requests take turns, and one that finalizes keeps its turn until the certificate is made: Pebble
+//! can be stopped for good by two at once, see [`Pebble::until_it_stands_still`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -18,14 +22,18 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
-use super::{Pebble, classify};
+use super::{GLANCE, Log, Pebble, classify};
 use crate::World;
 use crate::fault::Faults;
 use crate::guarded::Guarded;
 use crate::server::{Https, Setup};
 use crate::traffic::{Class, Traffic};
+
+/// How long a certificate may be in the making before others have their turn.
+const MAKING: Duration = Duration::from_secs(10);
 
 /// The most bytes of a request.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -63,6 +71,8 @@ impl Front {
             port: pebble.api,
             tls: Arc::clone(&pebble.tls),
             seen: seen.clone(),
+            turn: Arc::clone(&pebble.turn),
+            log: pebble.log.clone(),
         };
         let setup = Setup {
             classify: Arc::new(|_method, path| class_of(path)),
@@ -113,11 +123,24 @@ struct Behind {
     port: u16,
     tls: Arc<ClientConfig>,
     seen: Guarded<Seen>,
+    turn: Arc<Mutex<()>>,
+    log: Log,
 }
 
 async fn pass(State(behind): State<Behind>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    match behind.ask(request).await {
+    let turn = behind.turn.lock().await;
+    let answered = behind.ask(request).await;
+    let finalized = class_of(&path) == Class::Finalize;
+    if finalized
+        && answered
+            .as_ref()
+            .is_ok_and(|response| response.status().is_success())
+    {
+        behind.wait_for_certificate(&path).await;
+    }
+    drop(turn);
+    match answered {
         Ok(response) => behind.note(&path, response).await,
         Err(_broken) => {
             let mut response = Response::new(Body::from("Pebble does not answer"));
@@ -128,6 +151,24 @@ async fn pass(State(behind): State<Behind>, request: Request) -> Response {
 }
 
 impl Behind {
+    /// Waits until Pebble has made the certificate of the order that was finalized at `path`.
+    async fn wait_for_certificate(&self, path: &str) {
+        let order = path.rsplit('/').next().unwrap_or_default();
+        let deadline = Instant::now() + MAKING;
+        while !self
+            .log
+            .completed
+            .with(|completed| completed.contains(order))
+        {
+            if Instant::now() > deadline {
+                return;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        // The order learns of it just after the log.
+        tokio::time::sleep(GLANCE).await;
+    }
+
     /// One request with HTTP/1.0, so that the answer ends with the connection.
     async fn ask(&self, request: Request) -> io::Result<Response> {
         let (parts, body) = request.into_parts();
