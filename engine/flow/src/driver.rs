@@ -35,6 +35,7 @@ use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
 use crate::run::Stage;
 use crate::session::{CaSession, SessionPorts};
+use crate::settle::by_plugin;
 
 /// Time for everything after somebody asked the run to stop: removing records, ending or undoing an
 /// installation.
@@ -256,8 +257,9 @@ impl Work<'_> {
     ) -> Event {
         if let Some(what) = self.doing(&effect) {
             let since = self.now();
-            self.observer
-                .progress(&self.certificate, &Progress::Doing { what, since });
+            let until = self.longest(&effect).map(|longest| since + longest);
+            let doing = Progress::Doing { what, since, until };
+            self.observer.progress(&self.certificate, &doing);
         }
         let result = match effect {
             Effect::PlaceOrder { after } => self.place_order(machine, after, pen).await,
@@ -331,6 +333,17 @@ impl Work<'_> {
             | Effect::Abandon { .. }
             | Effect::End(_) => return None,
         })
+    }
+
+    /// How long an effect takes at most, where plugins do it: they do it side by side.
+    fn longest(&self, effect: &Effect) -> Option<Duration> {
+        let (Effect::Present(obligations) | Effect::CleanUp(obligations)) = effect else {
+            return None;
+        };
+        by_plugin(obligations)
+            .into_iter()
+            .map(|(plugin, records)| self.ports.dns.get(plugin)?.longest(records.len()))
+            .try_fold(Duration::ZERO, |most, one| Some(most.max(one?)))
     }
 
     /// Writes the run down if it has changed.

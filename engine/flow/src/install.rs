@@ -151,7 +151,9 @@ pub(crate) async fn install(
                 }
             };
             let since = ports.session.clock.now();
-            let doing = Progress::Doing { what, since };
+            let longest = batch.configured.and_then(|one| one.installer.longest());
+            let until = longest.map(|longest| since + longest);
+            let doing = Progress::Doing { what, since, until };
             ports.observer.progress(certificate, &doing);
         }
         let (steps, stages, outcome) = carry_out(ports, &attempt, &batch, rehearsal, stop).await;

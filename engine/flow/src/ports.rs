@@ -140,6 +140,11 @@ pub trait DnsProvider: Send + Sync {
         attempt: &Attempt,
         removals: &[Removal],
     ) -> Result<Vec<(String, PluginFailure)>, PluginFailure>;
+    /// How long placing or removing so many records takes at most, if that is bounded and nobody else
+    /// has the plugin at work.
+    fn longest(&self, _records: usize) -> Option<Duration> {
+        None
+    }
 }
 
 /// Where a challenge record has to be written.
@@ -228,6 +233,11 @@ pub trait Installer: Send + Sync {
     /// what became of each file. It MUST leave a batch of a living process alone, and files that
     /// somebody has changed since. Doing it twice does nothing more.
     async fn recover(&self) -> Vec<PutBack>;
+    /// How long a batch takes at most from its plan to its proof, if that is bounded and nobody else
+    /// has the plugin at work.
+    fn longest(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A look that saw nothing.

@@ -320,7 +320,11 @@ pub enum Progress {
         what: String,
         /// Since when.
         since: Timestamp,
+        /// When it is given up, where that is known of the whole.
+        until: Option<Timestamp>,
     },
+    /// What is under way waits for the answer to a request, or with the next one.
+    Asking(Asking),
     /// Something has to come by itself: `example.com to be seen on ns2.example.net`. Said anew
     /// whenever somebody has looked.
     Waiting {
@@ -342,6 +346,23 @@ pub enum Progress {
     },
     /// Nothing more is done for it, or not now: installers come when all orders are done.
     Done,
+}
+
+/// What a conversation with a CA waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asking {
+    /// An answer, which the next request may follow.
+    Answer {
+        /// The host that was asked.
+        host: String,
+        /// When the answer is given up.
+        until: Timestamp,
+    },
+    /// The request is sent again, or a first time when the CA's rate allows it.
+    Pause {
+        /// When.
+        until: Timestamp,
+    },
 }
 
 /// Shows progress. Calls MUST be quick and MUST NOT block.

@@ -257,7 +257,8 @@ impl Shift<'_> {
             owed: Vec::new(),
             notes: Vec::new(),
         };
-        report.outcome = tally::counted(self.work(job, &mut report)).await;
+        let work = tally::counted(self.work(job, &mut report));
+        report.outcome = tally::seen(&self.ports.observer, name, work).await;
         report.ended = self.now();
         self.ports.observer.progress(name, &Progress::Done);
         self.note(name, &report);

@@ -375,7 +375,7 @@ impl Conversation {
             };
             tracing::info!(ca = %self.profile.name, wait_ms = wait.as_millis(), cause = %error,
                 "trying again");
-            self.ports.clock.sleep(wait).await;
+            tally::pause(self.ports.clock.as_ref(), wait).await;
         }
     }
 
@@ -454,10 +454,10 @@ impl Conversation {
             .unwrap_or_else(PoisonError::into_inner)
             .take(self.ports.clock.now());
         if !wait.is_zero() {
-            self.ports.clock.sleep(wait).await;
+            tally::pause(self.ports.clock.as_ref(), wait).await;
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        tally::count();
+        tally::asks(self.ports.clock.as_ref(), &request.url, &self.policy);
         self.ports.sent.count(&self.profile.name);
         self.ports
             .http

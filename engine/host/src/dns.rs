@@ -31,6 +31,11 @@ pub(crate) struct DnsPlugin {
 
 #[async_trait]
 impl DnsProvider for DnsPlugin {
+    fn longest(&self, records: usize) -> Option<Duration> {
+        let calls = u32::try_from(records.div_ceil(self.batch.max(1))).ok()?;
+        self.instance.powers.bounds.call.checked_mul(calls)
+    }
+
     async fn validate(&self, online: bool) -> Result<Vec<Finding>, PluginFailure> {
         let component = self.component.clone();
         call(

@@ -163,6 +163,11 @@ impl Installer for InstallerPlugin {
         }
     }
 
+    fn longest(&self) -> Option<Duration> {
+        // What is done is planned, installed and looked at.
+        self.instance.powers.bounds.call.checked_mul(3)
+    }
+
     async fn accept(&self) -> Result<(), PluginFailure> {
         let forgotten = self.instance.backups().forget();
         forgotten.map_err(|error| {

@@ -68,7 +68,7 @@ impl Live {
             let now = start::now();
             for certificate in certificates {
                 let what = "looking at what is there".to_owned();
-                board.set(certificate, At::Doing { what, since: now });
+                board.set(certificate, At::doing(what, now));
             }
             write_stderr(drawn(&mut board, now).as_bytes());
         }
@@ -138,6 +138,13 @@ impl Live {
 
 impl Observer for Live {
     fn progress(&self, certificate: &CertificateName, progress: &Progress) {
+        if let Progress::Asking(asking) = progress {
+            // It is drawn with the next beat: most answers are there before.
+            if let Self::Board(board) | Self::Plain { board, .. } = self {
+                locked(board).asking(certificate, asking);
+            }
+            return;
+        }
         let at = at(progress);
         match self {
             Self::Silent => {}
@@ -189,9 +196,11 @@ fn write_stderr(bytes: &[u8]) {
 /// What a certificate is at after this event; none if it is done for now.
 fn at(progress: &Progress) -> Option<At> {
     Some(match progress {
-        Progress::Doing { what, since } => At::Doing {
+        Progress::Doing { what, since, until } => At::Doing {
             what: clean(what),
             since: *since,
+            until: *until,
+            asking: None,
         },
         Progress::Waiting { what, since, until } => At::Waiting {
             what: clean(what),
@@ -205,7 +214,7 @@ fn at(progress: &Progress) -> Option<At> {
             At::Reached(clean(&format!("{from} failed, asking {to} now{why}")))
         }
         Progress::Reached(milestone) => At::Reached(said(&milestone.what)),
-        Progress::Done => return None,
+        Progress::Asking(_) | Progress::Done => return None,
     })
 }
 

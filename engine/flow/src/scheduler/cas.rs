@@ -117,6 +117,7 @@ impl Shift<'_> {
             let doing = Progress::Doing {
                 what: format!("asking {}", profile.title),
                 since: self.now(),
+                until: None,
             };
             self.ports.observer.progress(name, &doing);
             let fallback = certificate.cas.first() != Some(&profile.name) && !self.rehearsal;

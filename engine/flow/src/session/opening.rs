@@ -138,7 +138,7 @@ impl<'a> Opening<'a> {
         let mut failed = 0;
         loop {
             let request = Directory::request(url, &self.ports.user_agent);
-            tally::count();
+            tally::asks(self.ports.clock.as_ref(), url, &self.policy);
             self.ports.sent.count(&self.profile.name);
             let error = match self.ports.http.send(request, &self.policy).await {
                 Err(error) => CaError::Transport(error),
@@ -161,7 +161,7 @@ impl<'a> Opening<'a> {
             let asked = error.retry_after(self.ports.clock.now());
             let wait = Backoff::CA.wait(failed, asked, self.ports.entropy.number());
             match wait {
-                Some(wait) if passes(&error) => self.ports.clock.sleep(wait).await,
+                Some(wait) if passes(&error) => tally::pause(self.ports.clock.as_ref(), wait).await,
                 _ => return Err(error),
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::runs::{forced, issued_by, many, only};
 use super::world::{World, profile, settings};
-use crate::report::Progress;
+use crate::report::{Asking, Progress};
 
 #[tokio::test(start_paused = true)]
 async fn every_step_says_what_it_does_and_with_whom() {
@@ -69,4 +69,38 @@ async fn a_wait_names_the_server_and_its_end_at_every_look() {
     assert_eq!(patience, Duration::from_secs(600));
     assert!(waits.iter().all(|wait| *wait == waits[0]), "one wait");
     assert!(matches!(progress.last(), Some(Progress::Done)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_says_who_is_asked_and_until_when_and_every_pause_its_end() {
+    let world = World::new(&["first"]);
+    world.state().cas.get_mut("first").expect("its name").down = true;
+    let settings = settings(vec![profile("first")], many(1, &["first"]));
+    let report = forced(&world, &settings, None).await;
+    assert_eq!(issued_by(only(&report)), None);
+    let progress = world.state().progress.clone();
+    let asking: Vec<&Asking> = progress
+        .iter()
+        .filter_map(|progress| match progress {
+            Progress::Asking(asking) => Some(asking),
+            _ => None,
+        })
+        .collect();
+    // The directory is asked for three times, each with 30 s for the answer.
+    let [
+        Asking::Answer { host, until },
+        Asking::Pause { until: again },
+        Asking::Answer { until: second, .. },
+        Asking::Pause { .. },
+        Asking::Answer { .. },
+    ] = asking.as_slice()
+    else {
+        panic!("{asking:?}");
+    };
+    assert_eq!(host, "first.example");
+    assert_eq!(second.since(*again), Duration::from_secs(30));
+    assert!(
+        again < until,
+        "nothing listens there, which is known at once"
+    );
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::report::Asking;
 
 use super::super::page::width;
 use super::super::time::stretch;
@@ -28,6 +29,10 @@ pub(super) enum At {
         what: String,
         /// Since when.
         since: Timestamp,
+        /// When it is given up, where that is known of the whole.
+        until: Option<Timestamp>,
+        /// The answer or the pause it waits for.
+        asking: Option<Asking>,
     },
     /// Something that has to come by itself.
     Waiting {
@@ -41,6 +46,16 @@ pub(super) enum At {
 }
 
 impl At {
+    /// Something is under way from now on.
+    pub(super) const fn doing(what: String, since: Timestamp) -> Self {
+        Self::Doing {
+            what,
+            since,
+            until: None,
+            asking: None,
+        }
+    }
+
     fn since(&self) -> Option<Timestamp> {
         match self {
             Self::Reached(_) => None,
@@ -65,7 +80,37 @@ impl At {
         };
         match self {
             Self::Reached(text) => (text.clone(), String::new()),
-            Self::Doing { what, since } => (what.clone(), so_far(*since)),
+            Self::Doing {
+                what,
+                since,
+                until,
+                asking,
+            } => {
+                let mut what = what.clone();
+                let passed = so_far(*since);
+                // Before anybody wonders, and past its end until whoever waits has noticed, the limit
+                // says nothing.
+                let left = |until: &Timestamp| {
+                    (!passed.is_empty() && *until > now).then(|| until.since(now))
+                };
+                let still = match asking {
+                    Some(Asking::Answer { host, until }) => {
+                        if !passed.is_empty() {
+                            what = format!("{what} ({host})");
+                        }
+                        left(until)
+                            .map(|left| format!(", at most {} more for an answer", stretch(left)))
+                    }
+                    Some(Asking::Pause { until }) => {
+                        left(until).map(|left| format!(", again in {}", stretch(left)))
+                    }
+                    None => until
+                        .as_ref()
+                        .and_then(left)
+                        .map(|left| format!(", at most {} more", stretch(left))),
+                };
+                (what, passed + &still.unwrap_or_default())
+            }
             Self::Waiting { what, since, until } => (
                 format!("waiting for {what}"),
                 format!(
@@ -108,6 +153,16 @@ impl Board {
             at,
             told,
         });
+    }
+
+    /// Notes what it waits for that is under way for a certificate.
+    pub(super) fn asking(&mut self, name: &CertificateName, new: &Asking) {
+        let mut entries = self.entries.iter_mut();
+        if let Some(entry) = entries.find(|entry| entry.name == *name)
+            && let At::Doing { asking, .. } = &mut entry.at
+        {
+            *asking = Some(new.clone());
+        }
     }
 
     /// Nothing more is to be said of a certificate.
@@ -208,10 +263,7 @@ mod tests {
     }
 
     fn doing(what: &str, since: i64) -> At {
-        At::Doing {
-            what: what.to_owned(),
-            since: at(since),
-        }
+        At::doing(what.to_owned(), at(since))
     }
 
     #[test]
@@ -270,6 +322,64 @@ mod tests {
             "waiting for ns2, 10 min so far, at most 0 s more",
         );
         check(ns2(), 50, "waiting for ns2, at most 10 min more");
+    }
+
+    #[test]
+    fn a_request_says_who_is_asked_and_for_how_long_still() {
+        let mut board = Board::default();
+        let a = name("a");
+        let answer = |until| Asking::Answer {
+            host: "ca.example".to_owned(),
+            until: at(until),
+        };
+        // Nothing is under way.
+        board.asking(&a, &answer(30));
+        board.set(&a, reached("order placed"));
+        board.asking(&a, &answer(30));
+        assert_eq!(board.draw(at(10), 80, 24), "a: order placed\n");
+        board.set(&a, doing("asking The CA to sign", 0));
+        board.asking(&a, &answer(30));
+        let check = |board: &mut Board, now, want: &str| {
+            assert_eq!(board.draw(at(now), 90, 24), format!("a: {want}\n"));
+        };
+        check(&mut board, 1, "asking The CA to sign");
+        check(
+            &mut board,
+            12,
+            "asking The CA to sign (ca.example), 12 s so far, at most 18 s more for an answer",
+        );
+        check(
+            &mut board,
+            30,
+            "asking The CA to sign (ca.example), 30 s so far",
+        );
+        board.asking(&a, &Asking::Pause { until: at(33) });
+        check(
+            &mut board,
+            31,
+            "asking The CA to sign, 31 s so far, again in 2 s",
+        );
+        board.asking(&a, &answer(63));
+        check(
+            &mut board,
+            33,
+            "asking The CA to sign (ca.example), 33 s so far, at most 30 s more for an answer",
+        );
+        // The next thing has a wait of its own.
+        board.set(&a, doing("fetching the certificate", 34));
+        check(&mut board, 40, "fetching the certificate, 6 s so far");
+        let placing = At::Doing {
+            what: "placing 2 TXT by one-dns".to_owned(),
+            since: at(40),
+            until: Some(at(160)),
+            asking: None,
+        };
+        board.set(&a, placing);
+        check(
+            &mut board,
+            50,
+            "placing 2 TXT by one-dns, 10 s so far, at most 110 s more",
+        );
     }
 
     #[test]
