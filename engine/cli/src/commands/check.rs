@@ -28,6 +28,7 @@ use crate::refusal::Refusal;
 use crate::render::check::{self, Found, Verdict};
 use crate::render::json::Document;
 use crate::render::page::count;
+use crate::render::progress::Live;
 use crate::render::terminal::Terminal;
 use crate::render::time::took;
 use crate::wire::{self, Compiled, Unusable, Wired};
@@ -48,6 +49,9 @@ mod view;
 mod ways;
 
 pub(super) use state::unwritable;
+
+/// What begins the line of what takes long.
+const WHO: &str = "check";
 
 /// A clock that is further off than this may be refused by a CA or a provider.
 const SKEW: Duration = Duration::from_secs(60);
@@ -127,17 +131,18 @@ fn outside(
     )
     .map_err(|error| Refusal::from(error).show(terminal))?;
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
+    let live = terminal.progress.as_ref();
     Ok(runtime.block_on(async {
-        let mut found = plugins(&wired, !offline).await;
+        let mut found = plugins(&wired, !offline, live).await;
         found.extend(secrets::unasked(&wired));
         if !offline {
             let settings = &loaded.settings;
-            found.extend(zones(settings, &wired).await);
-            let (view, silent) = view::findings(settings).await;
+            found.extend(zones(settings, &wired, live).await);
+            let (view, silent) = view::findings(settings, live).await;
             found.extend(view);
-            found.extend(ways::findings(settings).await);
-            found.extend(cas(settings, &wired, store).await);
-            found.extend(caa::findings(settings, silent).await);
+            found.extend(ways::findings(settings, live).await);
+            found.extend(cas(settings, &wired, store, live).await);
+            found.extend(caa::findings(settings, silent, live).await);
         }
         found
     }))
@@ -296,7 +301,7 @@ fn rehearsals(settings: &Settings) -> Vec<Found> {
 }
 
 /// What each plugin says of its settings and, online, of its credentials.
-async fn plugins(wired: &Wired, online: bool) -> Vec<Found> {
+async fn plugins(wired: &Wired, online: bool, live: &Live) -> Vec<Found> {
     let mut found = Vec::new();
     for why in &wired.unusable {
         match why {
@@ -307,9 +312,17 @@ async fn plugins(wired: &Wired, online: bool) -> Vec<Found> {
     }
     let mut good = Vec::new();
     for (name, plugin) in &wired.plugins {
+        let what = format!("{name}: looking at its settings and credentials");
         let answer = match (plugin.dns(), plugin.installer()) {
-            (Some(dns), _) => dns.validate(online).await,
-            (None, Some(installer)) => installer.validate(online).await,
+            (Some(dns), _) => {
+                let looked = dns.validate(online);
+                live.during(WHO, &what, dns.longest(1), looked).await
+            }
+            (None, Some(installer)) => {
+                let looked = installer.validate(online);
+                let most = installer.longest();
+                live.during(WHO, &what, most, looked).await
+            }
             (None, None) => Ok(Vec::new()),
         };
         match answer {
@@ -351,7 +364,7 @@ fn failed(topic: &'static str, failure: &PluginFailure) -> Found {
 }
 
 /// Whether each provider holds the zones of the names it has to prove.
-async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
+async fn zones(settings: &Settings, wired: &Wired, live: &Live) -> Vec<Found> {
     let mut names: BTreeMap<_, Vec<DomainName>> = BTreeMap::new();
     for domain in settings.certificates.iter().flat_map(|certificate| {
         let domains = certificate.domains.iter();
@@ -370,7 +383,12 @@ async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
         let Some(provider) = wired.plugins.get(&plugin).and_then(|loaded| loaded.dns()) else {
             continue;
         };
-        let answers = match provider.preflight(&names).await {
+        let what = format!(
+            "{plugin}: looking for the zones of {}",
+            count(names.len(), "name")
+        );
+        let (most, looked) = (provider.longest(names.len()), provider.preflight(&names));
+        let answers = match live.during(WHO, &what, most, looked).await {
             Ok(answers) => answers,
             Err(failure) => {
                 found.push(failed("zones", &failure));
@@ -411,7 +429,7 @@ async fn zones(settings: &Settings, wired: &Wired) -> Vec<Found> {
 }
 
 /// Whether each CA answers, what its clock shows, and whether there is an account.
-async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found> {
+async fn cas(settings: &Settings, wired: &Wired, store: &FileStore, live: &Live) -> Vec<Found> {
     let mut found = Vec::new();
     let mut good = Vec::new();
     let mut clocks = Vec::new();
@@ -419,7 +437,10 @@ async fn cas(settings: &Settings, wired: &Wired, store: &FileStore) -> Vec<Found
         let Some(profile) = settings.cas.get(&ca) else {
             continue;
         };
-        match greeting::greet(&wired.ports.session, profile).await {
+        let what = format!("asking {}", profile.title);
+        let most = Some(greeting::longest(profile));
+        let greeted = greeting::greet(&wired.ports.session, profile);
+        match live.during(WHO, &what, most, greeted).await {
             Err(failure) => {
                 let passes = failure.class() == FailureClass::Transient;
                 let hint = proxy::in_between(settings)

@@ -6,7 +6,7 @@ use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_flow::notify::{Frame, Office};
 use waxwing_io::clock::SystemClock;
-use waxwing_io::notify::host_name;
+use waxwing_io::notify::{SEND, host_name};
 use waxwing_io::reminder::FileReminder;
 
 use super::start;
@@ -14,6 +14,7 @@ use crate::args::{Global, NotifyVerb};
 use crate::exit::Exit;
 use crate::refusal::Refusal;
 use crate::render::json::Document;
+use crate::render::page::list;
 use crate::render::terminal::Terminal;
 use crate::render::{notice, notified};
 use crate::wire;
@@ -71,7 +72,11 @@ pub(crate) fn run(
     };
     let test = Event::new(EventKind::Test, Change::Once, "");
     // Each notifier ends by itself, and they are asked side by side.
-    let sent = runtime.block_on(office.send_now(&test, &to));
+    let names: Vec<&str> = to.iter().map(NotifierName::as_str).collect();
+    let what = format!("sending to {}", list(&names, 3));
+    let sending = office.send_now(&test, &to);
+    let live = &terminal.progress;
+    let sent = runtime.block_on(live.during("notify test", &what, Some(SEND), sending));
     if terminal.json {
         let result = notified::json(&sent);
         terminal.print(&Document::new("notify-test", start::now(), result).to_text());

@@ -17,6 +17,7 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::failure::innermost;
 use waxwing_flow::ports::Clock;
 use waxwing_flow::report::{Observer, Progress, Reached};
+use waxwing_io::clock::SystemClock;
 
 use self::board::{At, Board, fit};
 use super::page::{clean, count, list};
@@ -68,7 +69,7 @@ impl Live {
             let now = start::now();
             for certificate in certificates {
                 let what = "looking at what is there".to_owned();
-                board.set(certificate, At::doing(what, now));
+                board.set(certificate.as_str(), At::doing(what, now));
             }
             write_stderr(drawn(&mut board, now).as_bytes());
         }
@@ -80,6 +81,41 @@ impl Live {
             clock.sleep(BEAT).await;
             self.beat(clock.now());
         }
+    }
+
+    /// Does this work besides certificates, and says what it is when it takes long: `who` begins the line.
+    pub(crate) async fn during<T>(
+        &self,
+        who: &str,
+        what: &str,
+        most: Option<Duration>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let since = start::now();
+        if let Self::Board(board) | Self::Plain { board, .. } = self {
+            let doing = At::Doing {
+                what: clean(what),
+                since,
+                until: most.map(|most| since + most),
+                asking: None,
+            };
+            locked(board).set(who, doing);
+        }
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            never = self.keep_time(&SystemClock) => match never {},
+        };
+        if let Self::Board(board) | Self::Plain { board, .. } = self {
+            let mut board = locked(board);
+            board.remove(who);
+            // Nothing is drawn of it if it was quick.
+            let out = board.erase();
+            if !out.is_empty() {
+                write_stderr(out.as_bytes());
+            }
+        }
+        result
     }
 
     fn beat(&self, now: Timestamp) {
@@ -102,7 +138,7 @@ impl Live {
     }
 
     /// A line that stays, or a record of the log.
-    fn line(&self, certificate: &CertificateName, text: &str) {
+    fn line(&self, certificate: &str, text: &str) {
         match self {
             Self::Plain { records, .. } if records.load(Ordering::Relaxed) => {
                 tracing::info!(%certificate, "{text}");
@@ -141,7 +177,7 @@ impl Observer for Live {
         if let Progress::Asking(asking) = progress {
             // It is drawn with the next beat: most answers are there before.
             if let Self::Board(board) | Self::Plain { board, .. } = self {
-                locked(board).asking(certificate, asking);
+                locked(board).asking(certificate.as_str(), asking);
             }
             return;
         }
@@ -151,11 +187,11 @@ impl Observer for Live {
             Self::Plain { board, .. } => {
                 // What is under way is told when it takes long; what has happened, at once.
                 match at.clone() {
-                    Some(at) => locked(board).set(certificate, at),
-                    None => locked(board).remove(certificate),
+                    Some(at) => locked(board).set(certificate.as_str(), at),
+                    None => locked(board).remove(certificate.as_str()),
                 }
                 if let Some(At::Reached(text)) = at {
-                    self.line(certificate, &text);
+                    self.line(certificate.as_str(), &text);
                 }
             }
             Self::Board(board) => {
@@ -168,8 +204,8 @@ impl Observer for Live {
                     out.push('\n');
                 }
                 match at {
-                    Some(at) => board.set(certificate, at),
-                    None => board.remove(certificate),
+                    Some(at) => board.set(certificate.as_str(), at),
+                    None => board.remove(certificate.as_str()),
                 }
                 out.push_str(&drawn(&mut board, start::now()));
                 // One write for the whole change, so that nobody sees half of it.

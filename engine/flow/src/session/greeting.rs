@@ -21,6 +21,12 @@ pub struct Greeting {
     pub clock: Option<Timestamp>,
 }
 
+/// How long [`greet`] takes at most.
+pub fn longest(profile: &CaProfile) -> Duration {
+    let candidates = u32::try_from(profile.directories.len()).unwrap_or(u32::MAX);
+    policy(profile).reply.saturating_mul(candidates)
+}
+
 /// Reads the directory of a CA once and nothing else. Every candidate that fails keeps its cause.
 pub async fn greet(ports: &SessionPorts, profile: &CaProfile) -> Result<Greeting, Failure> {
     let mut tried = Vec::new();

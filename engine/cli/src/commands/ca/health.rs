@@ -8,6 +8,7 @@ use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::directory::remember;
 use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{CertificateStore, History as _, StoreError};
+use waxwing_flow::session::greeting;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
@@ -19,6 +20,8 @@ use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::ca::health::{DAYS, Watched, json, render};
 use crate::render::json::Document;
+use crate::render::page::list;
+use crate::render::progress::Live;
 use crate::render::terminal::Terminal;
 use crate::wire;
 
@@ -34,7 +37,7 @@ pub(super) fn run(
     let loaded = load::load(global)?;
     let profiles = profiles(&loaded, written)?;
     let (store, history, looks) = if now {
-        look(&loaded, &profiles)?
+        look(&loaded, &profiles, &terminal.progress)?
     } else {
         let store = wire::look(&loaded)?;
         let history = SqliteHistory::look(store.root())?;
@@ -108,10 +111,14 @@ fn profiles<'l>(loaded: &'l Loaded, written: &[String]) -> Result<Vec<&'l CaProf
 type Looked = (Arc<FileStore>, SqliteHistory, Vec<Look>);
 
 /// Asks each of them for its directory, all at the same time.
-fn look(loaded: &Loaded, profiles: &[&CaProfile]) -> Result<Looked, Refusal> {
+fn look(loaded: &Loaded, profiles: &[&CaProfile], live: &Live) -> Result<Looked, Refusal> {
     let store = wire::store(loaded)?;
     let history = SqliteHistory::open(store.root())?;
     let ports = wire::session(loaded, Arc::clone(&store))?;
-    let looks = start::runtime()?.block_on(monitor::look_at_all(&ports, &history, profiles));
+    let titles: Vec<&str> = profiles.iter().map(|ca| ca.title.as_str()).collect();
+    let what = format!("asking {}", list(&titles, 3));
+    let most = profiles.iter().copied().map(greeting::longest).max();
+    let looks = monitor::look_at_all(&ports, &history, profiles);
+    let looks = start::runtime()?.block_on(live.during("ca health", &what, most, looks));
     Ok((store, history, looks))
 }

@@ -6,14 +6,20 @@ use waxwing_core::settings::Settings;
 use waxwing_flow::ports::PropagationProbe as _;
 use waxwing_io::propagation::DnsProbe;
 
+use super::WHO;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::count;
+use crate::render::progress::Live;
 
 const TOPIC: &str = "CAA";
 
 /// Looks up what the owners allow, and holds it against the CAs of the certificates.
 /// The names in `silent` are not looked up again: that they cannot be is said already.
-pub(super) async fn findings(settings: &Settings, mut silent: Vec<DomainName>) -> Vec<Found> {
+pub(super) async fn findings(
+    settings: &Settings,
+    mut silent: Vec<DomainName>,
+    live: &Live,
+) -> Vec<Found> {
     let probe = DnsProbe::new(&settings.network);
     let mut found = Vec::new();
     let mut sets: Vec<(DomainName, Option<CaaSet>)> = Vec::new();
@@ -22,7 +28,8 @@ pub(super) async fn findings(settings: &Settings, mut silent: Vec<DomainName>) -
             if silent.contains(domain) || sets.iter().any(|(known, _)| known == domain) {
                 continue;
             }
-            match probe.caa(domain).await {
+            let what = format!("looking up the CAA records of {domain}");
+            match live.during(WHO, &what, None, probe.caa(domain)).await {
                 Ok(set) => sets.push((domain.clone(), set)),
                 Err(error) => {
                     silent.push(domain.clone());

@@ -9,13 +9,15 @@ use waxwing_flow::ports::PropagationProbe as _;
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::propagation::view::AskedServer;
 
+use super::WHO;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::count;
+use crate::render::progress::Live;
 
 const TOPIC: &str = "DNS view";
 
 /// What can be said of each zone, and the names that cannot be looked up at all.
-pub(super) async fn findings(settings: &Settings) -> (Vec<Found>, Vec<DomainName>) {
+pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, Vec<DomainName>) {
     match settings.network.propagation {
         Propagation::Wait(_) => {
             return (vec![unasked("nobody is asked, a time is waited")], vec![]);
@@ -36,7 +38,8 @@ pub(super) async fn findings(settings: &Settings) -> (Vec<Found>, Vec<DomainName
                 continue;
             }
             seen.push(domain);
-            match probe.locate(domain).await {
+            let what = format!("looking up {domain}");
+            match live.during(WHO, &what, None, probe.locate(domain)).await {
                 Ok(location) => {
                     if let Some(zone) = location.zone {
                         let (_, by) = zones.entry(zone).or_insert((location.fqdn, None));
@@ -57,7 +60,11 @@ pub(super) async fn findings(settings: &Settings) -> (Vec<Found>, Vec<DomainName
     }
     let mut good = Vec::new();
     for (zone, (fqdn, outside)) in zones {
-        match probe.ask_servers(&fqdn).await {
+        let what = format!("asking the name servers of {zone}");
+        match live
+            .during(WHO, &what, None, probe.ask_servers(&fqdn))
+            .await
+        {
             Ok(asked) => match judge(&zone, &asked, outside.as_ref()) {
                 Some(trouble) => found.push(trouble),
                 None => good.push(format!("{zone} ({})", count(asked.len(), "name server"))),

@@ -7,13 +7,15 @@ use waxwing_core::http::host_of;
 use waxwing_core::settings::Settings;
 use waxwing_io::http::{Reach, reach};
 
+use super::WHO;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::{count, list};
+use crate::render::progress::Live;
 
 const TOPIC: &str = "IPv6";
 
 /// What is known of the hosts that a renewal talks to. Behind a proxy it is the proxy that looks them up.
-pub(super) async fn findings(settings: &Settings) -> Vec<Found> {
+pub(super) async fn findings(settings: &Settings, live: &Live) -> Vec<Found> {
     if settings.network.proxy.is_some() {
         return Vec::new();
     }
@@ -32,7 +34,8 @@ pub(super) async fn findings(settings: &Settings) -> Vec<Found> {
     }
     let mut seen = Vec::new();
     for host in hosts {
-        let reach = reach(&host).await;
+        let what = format!("looking up {host}");
+        let reach = live.during(WHO, &what, None, reach(&host)).await;
         seen.push((host, reach));
     }
     judge(&seen).into_iter().collect()

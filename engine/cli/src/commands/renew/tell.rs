@@ -1,8 +1,10 @@
 //! Behind a run: whoever wants to hear of it is told.
 
+use std::sync::Arc;
 use std::time::Duration;
-use waxwing_core::plan::Asker;
 
+use waxwing_core::name::NotifierName;
+use waxwing_core::plan::Asker;
 use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
 use waxwing_flow::ports::{Clock as _, History, Outbox as _};
@@ -20,7 +22,7 @@ use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::notice;
 use crate::render::outcome::exit_of;
-use crate::render::page::Context;
+use crate::render::page::{Context, list};
 use crate::render::terminal::Terminal;
 use crate::survey::Survey;
 use crate::wire;
@@ -109,14 +111,23 @@ pub(super) fn tell(
         }
     };
     let clock = SystemClock;
+    let live = Arc::clone(&terminal.progress);
     let most = if report.stopped {
         MOST_IF_STOPPED
     } else {
         MOST
     };
     let sent = runtime.block_on(async {
+        let names: Vec<&str> = loaded
+            .settings
+            .notify
+            .keys()
+            .map(NotifierName::as_str)
+            .collect();
+        let what = format!("telling {} of this run", list(&names, 3));
+        let telling = live.during("alerts", &what, Some(most), office.tell(&scene));
         tokio::select! {
-            sent = office.tell(&scene) => Some(sent),
+            sent = telling => Some(sent),
             () = clock.sleep(most) => None,
             () = interrupt::asked() => None,
         }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::report::Asking;
 
@@ -123,10 +122,11 @@ impl At {
     }
 }
 
-/// One certificate.
+/// One line.
 #[derive(Debug)]
 struct Entry {
-    name: CertificateName,
+    /// A certificate, or what is done besides.
+    name: String,
     at: At,
     /// How long it had taken when it was last told in a line that stays.
     told: Option<Duration>,
@@ -141,24 +141,24 @@ pub(crate) struct Board {
 
 impl Board {
     /// Notes what a certificate is at. The one that changed last stands last.
-    pub(super) fn set(&mut self, name: &CertificateName, at: At) {
-        let before = self.entries.iter().position(|entry| entry.name == *name);
+    pub(super) fn set(&mut self, name: &str, at: At) {
+        let before = self.entries.iter().position(|entry| entry.name == name);
         let before = before.map(|place| self.entries.remove(place));
         // Another look at the same wait is no other wait.
         let told = before
             .filter(|before| before.at.since() == at.since())
             .and_then(|before| before.told);
         self.entries.push(Entry {
-            name: name.clone(),
+            name: name.to_owned(),
             at,
             told,
         });
     }
 
     /// Notes what it waits for that is under way for a certificate.
-    pub(super) fn asking(&mut self, name: &CertificateName, new: &Asking) {
+    pub(super) fn asking(&mut self, name: &str, new: &Asking) {
         let mut entries = self.entries.iter_mut();
-        if let Some(entry) = entries.find(|entry| entry.name == *name)
+        if let Some(entry) = entries.find(|entry| entry.name == name)
             && let At::Doing { asking, .. } = &mut entry.at
         {
             *asking = Some(new.clone());
@@ -166,12 +166,12 @@ impl Board {
     }
 
     /// Nothing more is to be said of a certificate.
-    pub(super) fn remove(&mut self, name: &CertificateName) {
-        self.entries.retain(|entry| entry.name != *name);
+    pub(super) fn remove(&mut self, name: &str) {
+        self.entries.retain(|entry| entry.name != name);
     }
 
     /// What takes so long that it is worth a line that stays, each certificate with its text.
-    pub(super) fn worth_a_line(&mut self, now: Timestamp) -> Vec<(CertificateName, String)> {
+    pub(super) fn worth_a_line(&mut self, now: Timestamp) -> Vec<(String, String)> {
         let mut lines = Vec::new();
         for entry in &mut self.entries {
             let Some(since) = entry.at.since() else {
@@ -247,7 +247,7 @@ pub(super) fn fit(text: &str, columns: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fixture::{at, name};
+    use super::super::super::fixture::at;
     use super::*;
 
     fn reached(text: &str) -> At {
@@ -270,13 +270,13 @@ mod tests {
     fn the_board_takes_back_exactly_what_it_drew() {
         let mut board = Board::default();
         assert_eq!(board.erase(), "");
-        board.set(&name("a"), reached("one"));
-        board.set(&name("b"), reached("two"));
+        board.set("a", reached("one"));
+        board.set("b", reached("two"));
         assert_eq!(board.draw(at(0), 80, 24), "a: one\nb: two\n");
-        board.set(&name("a"), reached("three"));
+        board.set("a", reached("three"));
         assert_eq!(board.erase(), "\u{1b}[2A\r\u{1b}[J");
         assert_eq!(board.draw(at(0), 80, 24), "b: two\na: three\n");
-        board.remove(&name("b"));
+        board.remove("b");
         assert_eq!(board.erase(), "\u{1b}[2A\r\u{1b}[J");
         assert_eq!(board.draw(at(0), 80, 24), "a: three\n");
     }
@@ -285,7 +285,7 @@ mod tests {
     fn a_line_never_wraps_and_many_lines_never_scroll() {
         let mut board = Board::default();
         for nth in 0..40 {
-            board.set(&name(&format!("site{nth}")), reached(&"x".repeat(200)));
+            board.set(&format!("site{nth}"), reached(&"x".repeat(200)));
         }
         let drawn = board.draw(at(0), 30, 24);
         assert_eq!(drawn.lines().count(), 9);
@@ -327,18 +327,18 @@ mod tests {
     #[test]
     fn a_request_says_who_is_asked_and_for_how_long_still() {
         let mut board = Board::default();
-        let a = name("a");
+        let a = "a";
         let answer = |until| Asking::Answer {
             host: "ca.example".to_owned(),
             until: at(until),
         };
         // Nothing is under way.
-        board.asking(&a, &answer(30));
-        board.set(&a, reached("order placed"));
-        board.asking(&a, &answer(30));
+        board.asking(a, &answer(30));
+        board.set(a, reached("order placed"));
+        board.asking(a, &answer(30));
         assert_eq!(board.draw(at(10), 80, 24), "a: order placed\n");
-        board.set(&a, doing("asking The CA to sign", 0));
-        board.asking(&a, &answer(30));
+        board.set(a, doing("asking The CA to sign", 0));
+        board.asking(a, &answer(30));
         let check = |board: &mut Board, now, want: &str| {
             assert_eq!(board.draw(at(now), 90, 24), format!("a: {want}\n"));
         };
@@ -353,20 +353,20 @@ mod tests {
             30,
             "asking The CA to sign (ca.example), 30 s so far",
         );
-        board.asking(&a, &Asking::Pause { until: at(33) });
+        board.asking(a, &Asking::Pause { until: at(33) });
         check(
             &mut board,
             31,
             "asking The CA to sign, 31 s so far, again in 2 s",
         );
-        board.asking(&a, &answer(63));
+        board.asking(a, &answer(63));
         check(
             &mut board,
             33,
             "asking The CA to sign (ca.example), 33 s so far, at most 30 s more for an answer",
         );
         // The next thing has a wait of its own.
-        board.set(&a, doing("fetching the certificate", 34));
+        board.set(a, doing("fetching the certificate", 34));
         check(&mut board, 40, "fetching the certificate, 6 s so far");
         let placing = At::Doing {
             what: "placing 2 TXT by one-dns".to_owned(),
@@ -374,7 +374,7 @@ mod tests {
             until: Some(at(160)),
             asking: None,
         };
-        board.set(&a, placing);
+        board.set(a, placing);
         check(
             &mut board,
             50,
@@ -387,9 +387,9 @@ mod tests {
         let mut board = Board::default();
         let servers =
             "_acme-challenge.a.example.com to be seen on 127.0.0.1:18153, localhost:18154";
-        board.set(&name("a"), waiting(servers, 0, 7_300));
-        board.set(&name("b"), doing(servers, 0));
-        board.set(&name("c"), doing("asking", 0));
+        board.set("a", waiting(servers, 0, 7_300));
+        board.set("b", doing(servers, 0));
+        board.set("c", doing("asking", 0));
         let mut drawn = |columns| board.draw(at(7_199), columns, 24);
         assert_eq!(
             drawn(80),
@@ -416,13 +416,13 @@ mod tests {
     #[test]
     fn lines_that_stay_come_at_growing_distances() {
         let mut board = Board::default();
-        board.set(&name("a"), doing("placing", 0));
-        board.set(&name("b"), reached("placed"));
+        board.set("a", doing("placing", 0));
+        board.set("b", reached("placed"));
         let mut told = Vec::new();
         for now in 0..=60 {
             // Somebody looks every 3 s, which is no news.
             if now >= 10 && now % 3 == 1 {
-                board.set(&name("a"), waiting(&format!("ns{now}"), 10, 100));
+                board.set("a", waiting(&format!("ns{now}"), 10, 100));
             }
             for (certificate, text) in board.worth_a_line(at(now)) {
                 told.push(format!("{now} {certificate}: {text}"));
@@ -439,7 +439,7 @@ mod tests {
             ]
         );
         // What is done is not told any more.
-        board.remove(&name("a"));
+        board.remove("a");
         assert_eq!(board.worth_a_line(at(1_000)), []);
     }
 }
