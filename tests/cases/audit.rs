@@ -203,7 +203,16 @@ fn what_is_erased_given_up_handed_out_and_forgotten_is_in_the_trail() {
         let last = lines(rig).pop().expect("a line");
         let path = last["what"]["path"].as_str().expect("a path").to_owned();
         assert!(path.starts_with(&out), "{path}");
-        assert_eq!(since(&["revoke", "shop", "--yes"], 0), ["revoked shop 2"]);
+        let replaced = since(&["revoke", "shop", "--replace"], 0);
+        assert!(
+            replaced.contains(&"received shop 3".to_owned()),
+            "{replaced:?}"
+        );
+        assert!(
+            replaced.contains(&"revoked shop 2".to_owned()),
+            "{replaced:?}"
+        );
+        assert_eq!(since(&["revoke", "shop", "--yes"], 0), ["revoked shop 3"]);
         let given_up = since(&["account", "deactivate", "first", "--yes"], 0);
         assert_eq!(given_up, ["account first deactivated"]);
         rig.edit("name = \"shop\"", "name = \"other\"");

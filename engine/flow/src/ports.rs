@@ -395,7 +395,7 @@ pub trait CertificateStore: Send + Sync {
     /// Notes what was seen at the places where the certificate is to be served; replaces the older
     /// note.
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError>;
-    /// Notes that the CA has revoked a version.
+    /// Notes that the CA has revoked a version; MUST keep the note on a later one.
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError>;
     /// Writes down that a version is to be revoked once another one has taken its place; replaces the
     /// older wish.

@@ -13,7 +13,7 @@ use waxwing_core::settings::Settings;
 use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
-use crate::certificate::{InventoryEntry, Replacing};
+use crate::certificate::{InventoryEntry, Replacing, RevokedMark};
 use crate::failure::Failure;
 use crate::history::{Chronicle, ClosedRevocation, RevocationResult};
 use crate::ports::{StoreError, StoreErrorKind};
@@ -281,6 +281,17 @@ async fn revoke_old(
         Some(_) => Ok(How::Before),
         None => revoke_version(ports, settings, &old, wish.reason).await,
     };
+    if revoked.is_ok() && old.revoked.is_none() {
+        let mark = RevokedMark {
+            version: old.version,
+            at: ports.clock.now(),
+            reason: wish.reason,
+        };
+        // Revoked it is all the same.
+        if let Err(error) = ports.store.record_revoked(name, &mark) {
+            tracing::warn!(certificate = %name, cause = %error, "a revocation could not be noted");
+        }
+    }
     let ended = match revoked {
         Ok(how) => {
             tracing::info!(certificate = %name, ca = %ca, version = wish.version, "revoked");

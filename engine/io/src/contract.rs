@@ -156,7 +156,17 @@ fn versions(
         let listed = open().entry(name)?.and_then(|entry| entry.current?.revoked);
         claims.hold(
             "a version that was noted as revoked is revoked",
-            revoked.as_ref() == Some(&mark) && listed == Some(mark),
+            revoked.as_ref() == Some(&mark) && listed.as_ref() == Some(&mark),
+        );
+        let older = RevokedMark {
+            version: round - 1,
+            ..mark.clone()
+        };
+        open().record_revoked(name, &older)?;
+        let kept = open().current(name)?.and_then(|current| current.revoked);
+        claims.hold(
+            "that an older version is revoked too does not hide it",
+            kept.as_ref() == Some(&mark),
         );
         let same = |found: Option<StoredVersion>| {
             found.is_some_and(|found| found.version == round && found.key == sample.key)

@@ -418,10 +418,14 @@ impl CertificateStore for FileStore {
     }
 
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
-        atomic::replace(
-            &self.layout.revoked(name),
-            format::write_revoked(mark).as_bytes(),
-        )?;
+        let path = self.layout.revoked(name);
+        // That a later version is revoked must not be forgotten over the end of an older one.
+        let later = read::text(&path)?
+            .and_then(|text| format::read_revoked(&text).ok())
+            .is_some_and(|known| known.version > mark.version);
+        if !later {
+            atomic::replace(&path, format::write_revoked(mark).as_bytes())?;
+        }
         let facts = self.facts(name, mark.version).ok();
         self.audit.enter(&Act::Revoked {
             certificate: name.clone(),

@@ -187,8 +187,8 @@ impl CertificateStore for World {
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
         self.disk("note the revocation of", name.as_str(), |state| {
             let versions = state.disk.versions.get_mut(name);
-            let version = versions.and_then(|versions| versions.last_mut());
-            if let Some(version) = version.filter(|version| version.version == mark.version) {
+            let mut versions = versions.into_iter().flatten();
+            if let Some(version) = versions.find(|version| version.version == mark.version) {
                 version.revoked = Some(mark.clone());
             }
         })

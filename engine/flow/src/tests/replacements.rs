@@ -108,6 +108,11 @@ async fn the_new_one_is_seen_in_its_place_before_the_old_one_is_revoked() {
         versions[0].key, versions[1].key,
         "although reuse-key is set"
     );
+    let mark = versions[0].revoked.as_ref();
+    assert_eq!(
+        mark.map(|mark| (mark.version, mark.reason)),
+        Some((1, Some(1)))
+    );
     assert_eq!(versions[1].revoked, None);
     assert!(state.disk.replacing.is_empty());
 }
