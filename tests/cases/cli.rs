@@ -131,6 +131,10 @@ fn force_shows_what_is_left_of_a_limit_and_refuses_the_last_one() {
             .says("waxwing renew one --force --yes");
         assert_eq!(rig.versions("one"), 2);
         rig.waxwing(&["renew", "one", "--force", "--yes"]).expect(0);
+        // A figure has no room for what is counted for each set of names.
+        let figures = rig.waxwing(&["metrics"]).expect(0);
+        let figures = figures.says("ca_limit_left{ca=\"first\",limit=\"orders\"} 0");
+        assert!(!figures.stdout.contains("duplicates"), "{}", figures.stdout);
         // Now it is used up, and nobody overrules that.
         let orders = judge.traffic().count(Class::NewOrder);
         rig.waxwing(&["renew", "one", "--force", "--yes"])

@@ -386,3 +386,27 @@ fn a_certificate_that_another_run_works_on_is_left_to_it() {
         assert_eq!(rig.versions("one"), 1);
     });
 }
+
+#[test]
+fn a_limit_on_names_that_is_used_up_is_told_alike_before_and_by_a_run() {
+    let test = "a_limit_on_names_that_is_used_up_is_told_alike_before_and_by_a_run";
+    plain(test, |rig, judge| {
+        rig.world
+            .dns()
+            .servfail("_acme-challenge.bad.example.com")
+            .expect("a name");
+        let config = rig
+            .config_at(judge, "limits = { failed-authorizations = \"1 per 9h\" }")
+            .replace("[network]\n", "[network]\npropagation = \"wait 1s\"\n");
+        let domains = ["bad.example.com"];
+        rig.write_config(&format!("{config}{}", certificate("one", &domains)));
+        rig.waxwing(&["renew"]).expect(5);
+        let used_up = "what first allows is used up until";
+        for verb in ["plan", "explain"] {
+            rig.waxwing(&[verb, "one"]).expect(0).says(used_up);
+        }
+        let orders = judge.traffic().count(Class::NewOrder);
+        rig.waxwing(&["renew", "one"]).expect(0).says(used_up);
+        assert_eq!(judge.traffic().count(Class::NewOrder), orders);
+    });
+}

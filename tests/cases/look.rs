@@ -381,6 +381,12 @@ fn a_clock_that_is_behind_is_told_by_every_verb_that_goes_by_it() {
             .says("by its CA's clock")
             .says("set the clock");
     }
+    rig.waxwing(&["explain", "shop"])
+        .expect(1)
+        .says("failed to match the clock with");
+    rig.waxwing(&["check", "--offline"])
+        .expect(1)
+        .says("the clock of this machine is behind");
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(crate) fn survey(
         });
     // At once: put in one by one, they would leave every second place in the map empty.
     let inventory: BTreeMap<CertificateName, InventoryEntry> = readable.collect();
-    broken.extend(behind(&inventory, store, now));
+    broken.extend(behind(&inventory, loaded, store, now));
     let pasts = history.pasts(now)?;
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
@@ -85,7 +85,7 @@ pub(crate) fn survey(
     stored.extend(unstored.filter_map(|name| Some(history::unstored(name, pasts.get(name)?))));
     let down_since = history.down_since()?;
     let reached = history.reached(now - ladder::GAP)?;
-    // What is limited for the whole account; limits on a set of names are for the run to see.
+    // What is limited for the whole account.
     let cas: Vec<CaName> = loaded.settings.cas.keys().cloned().collect();
     let spent = budget::spent(history, &loaded.settings.cas, &cas, &[], now);
     let circumstances = Circumstances {
@@ -96,7 +96,14 @@ pub(crate) fn survey(
         asker,
         now,
     };
-    let plan = plan::plan(&loaded.settings, &stored, &circumstances);
+    let mut plan = plan::plan(&loaded.settings, &stored, &circumstances);
+    limits_on_names(
+        &loaded.settings,
+        history,
+        &stored,
+        &circumstances,
+        &mut plan,
+    );
     Ok(Survey {
         plan,
         inventory,
@@ -107,16 +114,49 @@ pub(crate) fn survey(
     })
 }
 
+/// Plans anew what would be asked for now, with what its names leave of the limits as well: as a run does.
+fn limits_on_names(
+    settings: &Settings,
+    history: &dyn History,
+    stored: &[Stored],
+    circumstances: &Circumstances<'_>,
+    plan: &mut Plan,
+) {
+    let stored: BTreeMap<_, _> = stored.iter().map(|one| (&one.name, one)).collect();
+    // The plan begins with what is configured, in its order.
+    for (certificate, item) in settings.certificates.iter().zip(&mut plan.items) {
+        let asks = matches!(item.action, Action::Renew { .. } | Action::Issue(_));
+        if !asks || item.name != certificate.name {
+            continue;
+        }
+        let (cas, names) = (&certificate.cas, &certificate.domains);
+        let spent = budget::spent(history, &settings.cas, cas, names, circumstances.now);
+        let circumstances = Circumstances {
+            spent: &spent,
+            ..*circumstances
+        };
+        let stored = stored.get(&certificate.name).copied();
+        *item = plan::item(settings, certificate, stored, &circumstances);
+    }
+}
+
 /// What is wrong if this machine's clock is behind: nothing is due by it, whatever runs out meanwhile.
-fn behind(
+pub(crate) fn behind(
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
+    loaded: &Loaded,
     store: &FileStore,
     now: Timestamp,
 ) -> Option<StoreError> {
     let name = ahead::is_behind(inventory.values(), now)?;
     let from = inventory.get(name)?.current.as_ref()?.facts.not_before;
+    let mut configured = loaded.settings.certificates.iter();
+    let command = match configured.any(|one| one.name == *name) {
+        true => format!("waxwing renew {name} --force"),
+        // What left the configuration is not renewed.
+        false => format!("waxwing forget {name}"),
+    };
     Some(StoreError {
-        kind: StoreErrorKind::Io,
+        kind: StoreErrorKind::Clock,
         act: "match the clock with",
         path: store.root().join("certificates").join(name.as_str()),
         causes: vec![format!(
@@ -124,7 +164,7 @@ fn behind(
         )],
         hint: Some(format!(
             "set the clock, and have it kept right (NTP); `waxwing check` compares it with those of the CAs. If it \
-             was the CA's that was wrong: waxwing renew {name} --force"
+             was the CA's that was wrong: {command}"
         )),
     })
 }

@@ -39,7 +39,7 @@ pub struct Left {
 }
 
 /// What is left at a CA for one more certificate with these names, for the limits that are counted
-/// here.
+/// here. Without names, what is counted for the account as a whole.
 pub fn left(
     history: &dyn History,
     profile: &CaProfile,
@@ -48,6 +48,9 @@ pub fn left(
 ) -> Result<Vec<Left>, StoreError> {
     let mut found = Vec::new();
     for (kind, limit) in &profile.limits {
+        if names.is_empty() && !kind.is_of_account() {
+            continue;
+        }
         let need = need(*kind, names);
         let mut least: Option<Left> = None;
         for key in keys(&profile.name, *kind, names) {

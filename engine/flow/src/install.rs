@@ -160,8 +160,10 @@ pub(crate) async fn install(
         for certificate in &certificates {
             ports.observer.progress(certificate, &Progress::Done);
         }
+        // One that was stopped is no failure: it is still to be done, and the next run does it.
         if let InstallOutcome::Failed(failure) = &outcome
             && !rehearsal
+            && !matches!(failure, Failure::Stopped)
         {
             note_failure(ports, plugin, &certificates, failure);
         }

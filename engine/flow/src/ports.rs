@@ -287,6 +287,8 @@ pub enum StoreErrorKind {
     Corrupt,
     /// Written by a newer version.
     TooNew,
+    /// The clock of this machine is behind what is stored.
+    Clock,
     /// Anything else of the operating system.
     Io,
 }
@@ -299,7 +301,9 @@ impl StoreError {
                 FailureClass::Transient
             }
             StoreErrorKind::Permission => FailureClass::Misconfigured,
-            StoreErrorKind::Corrupt | StoreErrorKind::TooNew => FailureClass::NeedsPerson,
+            StoreErrorKind::Corrupt | StoreErrorKind::TooNew | StoreErrorKind::Clock => {
+                FailureClass::NeedsPerson
+            }
         }
     }
 }

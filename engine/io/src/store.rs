@@ -22,6 +22,8 @@ mod open;
 mod read;
 mod sweep;
 
+pub use lock::daemon_of;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

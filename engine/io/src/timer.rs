@@ -249,6 +249,8 @@ pub struct Sought<'a> {
     pub config: &'a Path,
     /// True if that is the one it has when its command line names none.
     pub usual: bool,
+    /// The process that has the place of the one that stays, or had it, by its own word.
+    pub process: Option<u32>,
 }
 
 impl Sought<'_> {
@@ -276,20 +278,21 @@ pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
         .map(Starter::File)
         .collect();
     let processes = os::processes().into_iter();
-    let daemons = processes.filter(|(_, argv)| is_daemon(argv, sought));
+    let daemons = processes.filter(|(id, argv)| is_daemon(*id, argv, sought));
     found.extend(daemons.map(|(id, _)| Starter::Daemon(id)));
     found
 }
 
-/// True if that command line is one of the program that stays.
-fn is_daemon(argv: &[String], sought: &Sought<'_>) -> bool {
+/// True if that process is one of the program that stays. A command line may name the configuration from
+/// a folder that is not known here.
+fn is_daemon(id: u32, argv: &[String], sought: &Sought<'_>) -> bool {
     let Some((program, arguments)) = argv.split_first() else {
         return false;
     };
     let name = Path::new(program).file_name();
     name.is_some_and(|name| name == sought.program)
         && arguments.iter().any(|one| one == sought.stays)
-        && sought.is_in(&argv.join(" "))
+        && (sought.process == Some(id) || sought.is_in(&argv.join(" ")))
 }
 
 /// The file itself, or the files in a folder, in the order of their names.
@@ -369,6 +372,7 @@ mod tests {
             stays: "daemon",
             config: Path::new(config),
             usual,
+            process: Some(7),
         }
     }
 
@@ -406,12 +410,15 @@ mod tests {
     #[test]
     fn a_daemon_is_known_by_its_program_and_argument() {
         let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let daemon = |line| is_daemon(&argv(line), &sought("/etc/w.toml", false));
+        let daemon = |line| is_daemon(1, &argv(line), &sought("/etc/w.toml", false));
         assert!(daemon("/usr/bin/waxwing -c /etc/w.toml daemon"));
         assert!(!daemon("/usr/bin/waxwing daemon"));
         assert!(!daemon("/usr/bin/waxwing -c /etc/w.toml renew"));
         assert!(!daemon("vi -c /etc/w.toml waxwing daemon"));
-        assert!(!is_daemon(&[], &sought("/etc/w.toml", true)));
+        assert!(!is_daemon(1, &[], &sought("/etc/w.toml", true)));
+        let named = |line| is_daemon(7, &argv(line), &sought("/etc/w.toml", false));
+        assert!(named("./waxwing -c w.toml daemon"));
+        assert!(!named("/bin/another -c w.toml daemon"));
     }
 
     #[cfg(unix)]

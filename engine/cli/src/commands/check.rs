@@ -30,7 +30,7 @@ use crate::render::json::Document;
 use crate::render::page::count;
 use crate::render::progress::Live;
 use crate::render::terminal::Terminal;
-use crate::render::time::took;
+use crate::render::time::{stretch, took};
 use crate::wire::{self, Compiled, Unusable, Wired};
 
 mod caa;
@@ -84,6 +84,7 @@ pub(crate) fn run(
     }
     found.push(state::finding(&store));
     found.extend(state::exposed(&store));
+    found.extend(state::clock(&loaded, &store, now));
     if trusted {
         found.extend(account_findings(&loaded, &store));
         found.extend(rehearsals(&loaded.settings));
@@ -487,7 +488,7 @@ fn skew(ca: &CaName, theirs: Timestamp, ours: Timestamp) -> Found {
         (theirs.since(ours), "behind")
     };
     if apart > SKEW {
-        let text = format!("{} s {side} {ca}", apart.as_secs());
+        let text = format!("{} {side} {ca}", stretch(apart));
         Found::new(Verdict::Warn, "clock", text).hint(Some(
             "set the clock by NTP; signatures carry the time".to_owned(),
         ))

@@ -5,7 +5,7 @@ use waxwing_core::plan::Asker;
 use waxwing_core::settings::CertificatesByName;
 use waxwing_flow::budget;
 use waxwing_flow::history::Past;
-use waxwing_flow::ports::{AccountRecord, CertificateStore as _};
+use waxwing_flow::ports::{AccountRecord, CertificateStore as _, StoreErrorKind};
 
 use super::start;
 use super::status::{failing, stood_in};
@@ -109,12 +109,21 @@ pub(crate) fn run(
         notifiers: &settings.notify,
         status: &status,
     };
+    // Whatever it says counts by a clock that cannot be right.
+    let mut broken = survey.broken.iter();
+    let behind = broken.find(|error| error.kind == StoreErrorKind::Clock);
+    if let Some(error) = behind {
+        terminal.fail(&error.to_string(), error.hint.as_deref());
+    }
     if terminal.json {
         terminal.print(&Document::new("explain", now, json(&view)).to_text());
     } else {
         terminal.print(&render(&view, &terminal.context(now)));
     }
-    Ok(Exit::Done)
+    Ok(match behind {
+        Some(_) => Exit::NeedsPerson,
+        None => Exit::Done,
+    })
 }
 
 fn account(all: &[AccountRecord]) -> AccountState {

@@ -11,6 +11,7 @@ use waxwing_flow::ports::{Entropy as _, StoreError};
 use waxwing_io::config::usual_config;
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::permission;
+use waxwing_io::store::daemon_of;
 use waxwing_io::timer as system;
 
 use super::start;
@@ -491,12 +492,13 @@ fn not_written(error: StoreError, whose: &Whose) -> Refusal {
 }
 
 /// Everything that starts the runs of this configuration by itself.
-pub(super) fn starters(config: &Path) -> Vec<system::Starter> {
+pub(super) fn starters(config: &Path, state: Option<&Path>) -> Vec<system::Starter> {
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     system::starters(&system::Sought {
         program: "waxwing",
         stays: "daemon",
         usual: config == usual_config(),
+        process: state.and_then(daemon_of),
         config: &config,
     })
 }
@@ -552,7 +554,7 @@ fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
         );
     }
     let paths = schedule::paths(*kind, job.start, &job.whose);
-    for starter in starters(&job.config) {
+    for starter in starters(&job.config, None) {
         match starter {
             system::Starter::File(path) if !paths.contains(&path) => note(
                 format!("{} starts it, too", path.display()),

@@ -9,12 +9,13 @@ use waxwing_core::timer::{Kind, Moment};
 use waxwing_io::timer::{self as system, Starter, units};
 
 use super::schedule::starters;
+use crate::load::Loaded;
 use crate::render::schedule;
 use crate::render::status::{Started, When};
 
 /// Everything that starts the runs of this configuration. What only could start them is not among it.
-pub(super) fn seen(config: &Path) -> Vec<Started> {
-    let all = starters(config);
+pub(super) fn seen(loaded: &Loaded) -> Vec<Started> {
+    let all = starters(&loaded.config, Some(&loaded.state));
     let files = all.iter().filter_map(|starter| {
         let Starter::File(path) = starter else {
             return None;

@@ -17,6 +17,7 @@ use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
 use waxwing_core::settings::{CertificateSettings, CertificatesByName};
 use waxwing_flow::certificate::InventoryEntry;
+use waxwing_flow::failure::Failure;
 use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
@@ -61,7 +62,7 @@ pub(crate) fn run(
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
-            started: Some(started::seen(&loaded.config)),
+            started: Some(started::seen(&loaded)),
             profiles: Around::checked(profiles.iter().copied()),
             cas: watched
                 .into_iter()
@@ -146,6 +147,10 @@ pub(super) fn failing(
                 matches!(&record.what, Recorded::Deploy { target } if target == plugin.as_str())
             })?;
             let failed = last.failed.as_ref()?;
+            // The next run does what one that was stopped has left.
+            if failed.causes == Failure::Stopped.chain() {
+                return None;
+            }
             Some(Failing {
                 plugin: plugin.clone(),
                 at: last.ended,

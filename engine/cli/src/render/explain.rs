@@ -482,7 +482,7 @@ fn told(view: &ExplainView<'_>) -> Vec<String> {
     }
     if !failed.is_empty() {
         lines.push(format!(
-            "{}: the first failure, and the {}rd in a row",
+            "{}: the first failure, unless it is to wait as a CA has asked, and the {}rd in a row",
             list(&failed, 3),
             alert::AGAIN
         ));

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use waxwing_core::notify::event::{Change, Event, EventKind, Notice};
+use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind, Notice};
 
 use super::html::Html;
 use super::page::{Context, Ink, Line, Page, clean};
@@ -233,7 +233,9 @@ fn closing(notice: &Notice, context: &Context) -> Vec<(&'static str, String)> {
         )
     });
     let look = match certificate {
-        Some(event) if !event.subject.contains('/') => format!("waxwing status {}", event.subject),
+        Some(event) if !words::is_path(&event.subject) && event.subject != CLOCK => {
+            format!("waxwing status {}", event.subject)
+        }
         _ => "waxwing status".to_owned(),
     };
     rows.push(("Look closer", look));

@@ -12,6 +12,9 @@ use crate::time::Timestamp;
 /// The version of the JSON form.
 pub const SCHEMA: u32 = 1;
 
+/// The subject of the event that the clock of this machine is wrong. No certificate has such a name.
+pub const CLOCK: &str = "the clock";
+
 /// What can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -2,6 +2,7 @@
 
 mod expiry;
 mod patience;
+mod store;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use waxwing_core::alert::{self, Step};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
-use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
@@ -17,7 +18,8 @@ use waxwing_core::time::Timestamp;
 
 use self::expiry::expiry;
 use self::patience::{
-    class_of, fails_without_a_word, is_as_it_failed, is_awaited, still_waits, waits,
+    class_of, fails_without_a_word, is_as_it_failed, is_awaited, is_still_wanted, still_waits,
+    waits,
 };
 use super::budgets::{self, Near};
 use super::revocations;
@@ -53,17 +55,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
         found.extend(not_installed);
         found.extend(revocations::not_revoked(certificate, scene));
     }
-    for error in scene.unreadable {
-        let mut event = Event::new(
-            EventKind::Failed,
-            Change::Began,
-            error.path.display().to_string(),
-        );
-        event.needs_person = true;
-        event.causes = vec![error.to_string()];
-        event.hint.clone_from(&error.hint);
-        found.push(Condition { step: 1, event });
-    }
+    found.extend(store::conditions(scene));
     found.extend(outages(scene));
     found.extend(scene.terms.iter().map(terms));
     found.extend(denied(scene));
@@ -77,6 +69,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
     let certificate = certificates.find(|one| one.name.as_str() == told.subject);
     match told.kind {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
+            None if told.subject == CLOCK => Standing::Good,
             // A certificate that could not be read, and now can be, is told of by its name.
             None => Standing::Gone,
             Some(certificate)
@@ -97,6 +90,12 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             // Nobody has tried again, so nobody knows whether it still fails.
             Some(_) if told.kind == EventKind::Failed && is_as_it_failed(&told.subject, scene) => {
                 Standing::Gone
+            }
+            // What an installer has done since hides how the last try ended.
+            Some(certificate)
+                if told.kind == EventKind::Failed && is_still_wanted(certificate, told, scene) =>
+            {
+                Standing::Unknown
             }
             Some(_) => Standing::Good,
         },
@@ -282,10 +281,13 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     // What failed before a CA was asked is in the store alone; on a full disk not even there.
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
     let failures = at_cas.max(u32::from(here || stored.is_some() && recent));
+    let looped = patience::looped(&certificate.name, scene);
     // What it was is not known any more: a clock that was ahead has noted something else. The next try tells.
-    if !here && stored.is_none() {
+    if !here && stored.is_none() && looped.is_none() {
         return None;
     }
+    // Nothing has failed of what is held because too many were issued, and it is not renewed all the same.
+    let failures = failures.max(u32::from(looped.is_some()));
     let step = alert::step(failures, None, scene.now)?;
     let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.
@@ -299,6 +301,11 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     event.step = Some(step.as_str().to_owned());
     event.count = Some(failures);
     event.needs_person = step > Step::Failed || !passes || event.not_after.is_none();
+    if let Some((cause, hint)) = looped {
+        event.causes.push(cause);
+        event.hint = Some(hint);
+        event.needs_person = step > Step::Failed || event.not_after.is_none();
+    }
     Some(Condition {
         step: if step == Step::Failed { 1 } else { 2 },
         event,
@@ -310,6 +317,8 @@ fn not_installed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option
     let failed = scene.report.installs.iter().filter_map(|install| {
         let of_it = install.certificates.contains(&certificate.name);
         match &install.outcome {
+            // Whoever stops a run knows it, and the next one installs.
+            InstallOutcome::Failed(Failure::Stopped) => None,
             InstallOutcome::Failed(failure) if of_it => Some((&install.plugin, failure)),
             _ => None,
         }
@@ -510,7 +519,6 @@ fn terms(new: &NewTerms) -> Condition {
         "read them, then `waxwing account agree {}`",
         new.ca
     ));
-    event.needs_person = true;
     Condition { step: 1, event }
 }
 

@@ -66,6 +66,10 @@ struct Machine {
     last_seen: Vec<Sighting>,
     replacing: Option<Replacing>,
     unrevoked: Option<history::Unrevoked>,
+    /// When others were issued.
+    also_issued: Vec<Timestamp>,
+    /// What cannot be read, or cannot be right.
+    unreadable: Vec<StoreError>,
     /// Whether the last run would tell what nobody can remember.
     its_hour: bool,
 }
@@ -91,6 +95,8 @@ impl Machine {
             last_seen: Vec::new(),
             replacing: None,
             unrevoked: None,
+            also_issued: Vec::new(),
+            unreadable: Vec::new(),
             its_hour: false,
         }
     }
@@ -178,6 +184,7 @@ impl Machine {
         let past = Past {
             failed: failed.collect(),
             unrevoked: self.unrevoked.clone(),
+            issued: self.also_issued.clone(),
             ..Past::default()
         };
         let stored = [history::stored(&entry, &past)];
@@ -203,7 +210,7 @@ impl Machine {
             terms: &self.terms,
             last_seen: &self.last_seen,
             budgets: &[],
-            unreadable: &[],
+            unreadable: &self.unreadable,
             well: true,
             now,
         };
@@ -397,7 +404,11 @@ fn to_wait_for_a_ca_is_no_failure_until_it_has_become_many() {
     machine.fail(0, "");
     let stopped = report(Outcome::Failed(Some(Failure::Stopped)), Vec::new());
     assert_eq!(machine.run(57.1, &run_of(vec![stopped])), [""; 0]);
-    assert_eq!(machine.run(57.2, &idle()), ["failed over"]);
+    // An order that was taken back hides how it went before.
+    assert_eq!(machine.run(57.2, &idle()), [""; 0]);
+    let renewed = machine.renew(57.3);
+    let told = machine.run(57.3, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over"]);
 }
 
 #[test]
@@ -437,7 +448,11 @@ fn an_installer_that_fails_is_told_and_so_is_a_plugin_that_was_denied() {
         )])))
     };
     let permanent = failed(PluginFailureKind::Permanent);
+    // Somebody knows that, and the next run does it.
+    let stopped = install(InstallOutcome::Failed(Failure::Stopped));
+    assert_eq!(machine.run(0.9, &stopped), [""; 0]);
     assert_eq!(machine.run(1.0, &permanent), ["not-installed began"]);
+    assert_eq!(machine.run(1.05, &stopped), [""; 0]);
     assert_eq!(machine.run(1.1, &permanent), [""; 0]);
     // A run that did not come so far: it is still not installed.
     assert_eq!(machine.run(1.2, &idle()), [""; 0]);

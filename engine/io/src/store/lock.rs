@@ -6,6 +6,7 @@ use std::path::Path;
 
 use waxwing_flow::ports::{Clock as _, LockGuard, StoreError, StoreErrorKind};
 
+use super::layout::Layout;
 use super::{FileStore, atomic, failure};
 use crate::clock::SystemClock;
 use crate::permission::open_private;
@@ -28,6 +29,13 @@ impl FileStore {
     pub fn lock_daemon(&self) -> Result<Box<dyn LockGuard>, StoreError> {
         Ok(Box::new(take(&self.layout.lock("daemon", "daemon"))?))
     }
+}
+
+/// The process that has the place of the daemon of the state folder at `root`, or had it before it ended.
+pub fn daemon_of(root: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(Layout::new(root).lock("daemon", "daemon")).ok()?;
+    let (id, _since) = text.strip_prefix("process ")?.split_once(' ')?;
+    id.parse().ok()
 }
 
 /// Takes the lock, or says who has it.

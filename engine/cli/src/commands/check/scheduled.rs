@@ -16,7 +16,7 @@ const TOPIC: &str = "schedule";
 
 /// What starts the runs, or that nothing does.
 pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
-    let starters = starters(&loaded.config);
+    let starters = starters(&loaded.config, Some(&loaded.state));
     let seen: Vec<Seen> = starters
         .iter()
         .map(|starter| Seen {

@@ -94,7 +94,7 @@ pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
 
 /// The units of systemd that start the runs.
 fn services(loaded: &Loaded) -> Vec<PathBuf> {
-    let all = starters(&loaded.config).into_iter();
+    let all = starters(&loaded.config, Some(&loaded.state)).into_iter();
     let files = all.filter_map(|starter| match starter {
         Starter::File(path) => Some(path),
         Starter::Daemon(_) => None,

@@ -4,14 +4,17 @@
 use std::path::Path;
 
 use waxwing_core::name::CertificateName;
+use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::CertificateStore as _;
 use waxwing_io::permission::{self, Exposed};
 use waxwing_io::room;
 use waxwing_io::store::FileStore;
 
+use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::count;
 use crate::render::schedule::quote;
+use crate::survey;
 use crate::wire;
 
 const TOPIC: &str = "state";
@@ -57,6 +60,17 @@ pub(super) fn finding(store: &FileStore) -> Found {
             Found::new(Verdict::Error, TOPIC, error.to_string()).hint(error.hint)
         }
     }
+}
+
+/// That the clock of this machine is behind, if what is stored proves it.
+pub(super) fn clock(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Option<Found> {
+    // That it cannot be read is told by the finding above.
+    let entries = store.inventory().ok()?.into_iter().flatten();
+    let entries = entries.map(|entry| (entry.certificate.clone(), entry));
+    let error = survey::behind(&entries.collect(), loaded, store, now)?;
+    let text = "the clock of this machine is behind";
+    let found = Found::new(Verdict::Error, "clock", text);
+    Some(found.causes(error.causes).hint(error.hint))
 }
 
 /// Keys that others may read, and a folder that lets them look into it. What Waxwing makes is its

@@ -1,6 +1,6 @@
 //! Each kind of event in words: a headline for the subject, and sentences with rows for the rest.
 
-use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind};
 
 use super::Block;
 use crate::render::page::{Context, count, list};
@@ -21,9 +21,11 @@ pub(super) fn headline(event: &Event, context: &Context) -> String {
             step(event, "renewed"),
             event.instead_of.as_deref().unwrap_or("the first CA")
         ),
+        EventKind::Failed if over && subject == CLOCK => format!("{subject} is right again"),
+        EventKind::Failed if subject == CLOCK => format!("{subject} is behind"),
         EventKind::Failed if over => format!("{subject} does not fail any more"),
         // What cannot be read has a path.
-        EventKind::Failed if subject.contains('/') => format!("{subject} cannot be read"),
+        EventKind::Failed if is_path(subject) => format!("{subject} cannot be read"),
         EventKind::Failed => {
             let what = if event.not_after.is_some() {
                 "renewed"
@@ -185,7 +187,10 @@ fn says(event: &Event, context: &Context) -> String {
             format!("{named} has a new certificate of {ca}{until}.{served}")
         }
         EventKind::Failed => match until {
-            _ if event.subject.contains('/') => {
+            _ if event.subject == CLOCK => {
+                "The clock of this machine is behind, so that nothing is due in time.".to_owned()
+            }
+            _ if is_path(&event.subject) => {
                 format!("{named} cannot be read, so nobody renews what is in it.")
             }
             Some(_) if event.not_after.is_some_and(|end| end <= context.now) => {
@@ -336,6 +341,11 @@ fn next(event: &Event, context: &Context) -> String {
 /// `issued` or what the event says.
 fn step<'e>(event: &'e Event, usual: &'e str) -> &'e str {
     event.step.as_deref().unwrap_or(usual)
+}
+
+/// True if that is no name but where something is that cannot be read.
+pub(super) fn is_path(subject: &str) -> bool {
+    subject.contains(['/', '\\'])
 }
 
 fn count_tries(tries: u32) -> String {

@@ -1,9 +1,13 @@
 //! Whether a certificate waits for its CA: it has neither failed nor gone well.
 
 use waxwing_core::failure::FailureClass;
+use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Action;
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
+
+use crate::notify::Told;
 
 use super::{Outcome, Scene, item_of, last_failure, report_of, stored_failure};
 
@@ -58,4 +62,33 @@ pub(super) fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
     let mut items = scene.plan.items.iter();
     let item = items.find(|item| item.name.as_str() == subject);
     item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
+}
+
+/// True if it is still to be issued, and was not since that was told.
+pub(super) fn is_still_wanted(
+    certificate: &CertificateSettings,
+    told: &Told,
+    scene: &Scene<'_>,
+) -> bool {
+    let wanted = item_of(&certificate.name, scene)
+        .is_some_and(|item| matches!(item.action, Action::Renew { .. } | Action::Issue(_)));
+    let entry = scene.inventory.get(&certificate.name);
+    let current = entry.and_then(|entry| entry.current.as_ref());
+    let right = !told.at.is_ahead_of(scene.now);
+    wanted && right && current.is_none_or(|current| current.origin.issued_at <= told.began)
+}
+
+/// Why it is not renewed, and what to do, if so many were issued that it looks like a loop.
+pub(super) fn looped(name: &CertificateName, scene: &Scene<'_>) -> Option<(String, String)> {
+    let item = item_of(name, scene)?;
+    let Some(Hold::TooMany { issued, .. }) = item.hold else {
+        return None;
+    };
+    Some((
+        format!("{issued} were issued under this name within a week, which looks like a loop"),
+        format!(
+            "`waxwing history {name}` shows them; `waxwing check` compares the clock of this machine with those of \
+             the CAs; one more all the same: waxwing renew {name} --force"
+        ),
+    ))
 }

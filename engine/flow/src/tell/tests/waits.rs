@@ -103,3 +103,51 @@ fn a_clock_that_is_behind_ends_nothing_and_tells_nothing_twice() {
     machine.fail(3, "transient");
     assert_eq!(machine.run(66.2, &idle()), ["failed worse"]);
 }
+
+/// Whatever its cause is, nobody would hear of a loop before the safe floor.
+#[test]
+fn what_is_held_because_too_many_were_issued_is_told_when_it_is_due() {
+    let mut machine = Machine::new();
+    machine.also_issued = (0..5).map(|nth| start() + DAY * (50 + nth)).collect();
+    assert_eq!(machine.run(54.5, &idle()), [""; 0]);
+    assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
+    let event = &machine.events[0];
+    let want = "5 were issued under this name within a week, which looks like a loop";
+    assert_eq!(event.causes, [want]);
+    assert_eq!(event.next_try, Some(start() + DAY * 57));
+    assert!(!event.needs_person);
+    assert_eq!(machine.run(56.1, &idle()), [""; 0]);
+    let renewed = machine.renew(57.5);
+    let told = machine.run(57.5, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over"]);
+}
+
+/// An installer that works has noted that, in the place of how the last order ended.
+#[test]
+fn an_installer_that_works_ends_no_failure_of_the_renewal() {
+    let mut machine = Machine::new();
+    machine.failed_at = Some(start() + DAY * 56);
+    machine.fail(1, "transient");
+    assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
+    machine.last.as_mut().expect("it failed").result = AttemptResult::Installed;
+    assert_eq!(machine.run(56.1, &idle()), [""; 0]);
+    machine.fail(3, "transient");
+    assert_eq!(machine.run(57.0, &idle()), ["failed worse"]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told_as_such_and_so_is_its_end() {
+    let mut machine = Machine::new();
+    machine.unreadable = vec![StoreError {
+        kind: StoreErrorKind::Clock,
+        act: "match the clock with",
+        path: "certificates/shop".into(),
+        causes: vec!["it shows 1970".to_owned()],
+        hint: None,
+    }];
+    assert_eq!(machine.run(1.0, &idle()), ["failed began"]);
+    assert_eq!(machine.events[0].subject, "the clock");
+    assert_eq!(machine.events[0].causes, ["it shows 1970"]);
+    machine.unreadable.clear();
+    assert_eq!(machine.run(1.1, &idle()), ["failed over"]);
+}
