@@ -98,6 +98,7 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
     configure(&rig, &judge, &["one"]);
+    let log = rig.path("log/waxwing.log");
     let manager = Manager::of(&rig);
     let child = manager.daemon(&rig).spawn().expect("it starts");
     manager.hear("READY=1");
@@ -109,6 +110,13 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
     let run = finish(child).expect(0);
     let run = run.says("did you mean `email`?");
     run.says("the configuration before stays in use");
+    // Nobody reads what a daemon says on stderr.
+    let log = std::fs::read_to_string(log).expect("a log");
+    assert!(log.contains("did you mean `email`?"), "{log}");
+    assert!(
+        log.contains("the configuration before stays in use"),
+        "{log}"
+    );
 }
 
 #[test]

@@ -48,6 +48,13 @@ impl Refusal {
         self
     }
 
+    /// All of it but what to do, in one text.
+    pub(crate) fn chain(&self) -> String {
+        let causes = self.causes.iter().map(String::as_str);
+        let all: Vec<&str> = [self.message.as_str()].into_iter().chain(causes).collect();
+        all.join(": ")
+    }
+
     /// Tells it on stderr and answers the exit code.
     pub(crate) fn show(&self, terminal: &mut Terminal) -> Exit {
         let context = terminal.context(start::now());

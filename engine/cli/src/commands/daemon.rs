@@ -4,12 +4,15 @@
 //! it sleeps; it wakes for what comes next, for a look at the CAs, and for signals.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
+use waxwing_core::plan::Asker;
+use waxwing_core::settings::SecretRef;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _, SecretSource as _};
@@ -39,8 +42,6 @@ use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 use crate::survey::{Survey, survey};
 use crate::wire;
-use waxwing_core::plan::Asker;
-
 /// After a pass that could not be made at all, the next one is tried.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
 
@@ -70,6 +71,8 @@ pub(crate) fn run(
             refused.show(terminal)
         })?;
     let face = face(&loaded).map_err(|refused| refused.show(terminal))?;
+    let metrics = &loaded.settings.metrics;
+    let listens = (metrics.listen, metrics.token.clone());
     let mut daemon = Keeper {
         global,
         face,
@@ -82,6 +85,7 @@ pub(crate) fn run(
         looks: BTreeMap::new(),
         pulse: Pulse::begin(LONGEST),
         every: arguments.looks(),
+        listens,
     };
     daemon.keep(terminal);
     Ok(Exit::Done)
@@ -139,6 +143,8 @@ struct Keeper<'a> {
     pulse: Pulse,
     /// Each CA is looked at about so often; none: never.
     every: Option<Duration>,
+    /// What `[metrics]` said when it began to listen.
+    listens: (Option<SocketAddr>, Option<SecretRef>),
 }
 
 /// What somebody knew when he lay down.
@@ -292,7 +298,7 @@ impl Keeper<'_> {
                 Woken::Work => return true,
                 Woken::Signal(Signal::Stop) => return false,
                 Woken::Signal(Signal::Reload) => {
-                    self.reload(terminal);
+                    self.reload();
                     return true;
                 }
                 // Whoever wants to hear of an outage is told by a pass.
@@ -404,7 +410,9 @@ impl Keeper<'_> {
     }
 
     /// Reads the configuration again. One that is not good changes nothing.
-    fn reload(&mut self, terminal: &mut Terminal) {
+    ///
+    /// What is said of it are records of the log, as everything in a daemon: nobody may be at a terminal.
+    fn reload(&mut self) {
         service::tell(&[State::Reloading]);
         let read = load::load(self.global).and_then(|loaded| {
             load::refuse_foreign_programs(&loaded.settings)?;
@@ -413,20 +421,20 @@ impl Keeper<'_> {
         match read {
             Ok(loaded) if loaded.state != self.loaded.state => {
                 let hint = "start the daemon again to use another state folder";
-                let text = format!(
-                    "the configuration before stays in use: the new one has its state in {}",
-                    loaded.state.display()
-                );
-                terminal.fail(&text, Some(hint));
                 self.keep_log();
+                let cause = format!("the new one has its state in {}", loaded.state.display());
+                tracing::error!(%cause, hint, "the configuration before stays in use");
             }
             Ok(loaded) => {
                 let count = loaded.settings.certificates.len();
                 tracing::info!(certificates = count, "the configuration was read again");
                 let (before, after) = (&self.loaded.settings.metrics, &loaded.settings.metrics);
-                if (before.listen, &before.token) != (after.listen, &after.token) {
-                    terminal.note(
-                        "[metrics] listen and token count from the next start of the daemon on",
+                let new = (after.listen, &after.token);
+                // One that was put back is what the daemon listens at.
+                if (before.listen, &before.token) != new && (self.listens.0, &self.listens.1) != new
+                {
+                    tracing::warn!(
+                        "[metrics] listen and token count from the next start of the daemon on"
                     );
                 }
                 // The state folder stays open, and goes on with the trail that it has.
@@ -434,9 +442,11 @@ impl Keeper<'_> {
                 self.plan_looks();
             }
             Err(error) => {
-                Refusal::from(error).show(terminal);
-                terminal.note("the configuration before stays in use");
                 self.keep_log();
+                let refused = Refusal::from(error);
+                let cause = refused.chain();
+                let hint = refused.hint.unwrap_or_default();
+                tracing::error!(%cause, hint, "the configuration before stays in use");
             }
         }
         service::tell(&[State::Ready]);
