@@ -18,6 +18,7 @@ mod installs;
 mod rehearsals;
 mod replacements;
 mod revocations;
+mod row;
 mod runs;
 mod sessions;
 mod sweep;

@@ -119,7 +119,7 @@ fn heads(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
     for kept in &view.kept {
         table.row(kept_head(kept, context));
     }
-    let mut told: Vec<(&CertificateName, Vec<String>)> = Vec::new();
+    let mut told = Said::default();
     let mut reports = view.report.certificates.iter();
     for line in table.lines() {
         page.line(&line);
@@ -236,20 +236,34 @@ fn kept_head(kept: &Kept, context: &Context) -> Vec<Cell> {
     vec![name, Cell::of(Ink::Quiet, verdict), Cell::plain(why)]
 }
 
+/// What was said below other certificates.
+#[derive(Default)]
+struct Said<'r> {
+    /// Why one failed, by its name.
+    reasons: Vec<(&'r CertificateName, Vec<String>)>,
+    /// What was noted besides.
+    notes: BTreeSet<&'r str>,
+}
+
 /// Causes, timeline, installation and notes of one certificate.
 fn below<'r>(
     view: &RunView<'r>,
     report: &'r CertificateReport,
-    told: &mut Vec<(&'r CertificateName, Vec<String>)>,
+    told: &mut Said<'r>,
     context: &Context,
     page: &mut Page<'_>,
 ) {
-    failures(report, told, page);
+    let before = failures(report, &mut told.reasons, page);
     if let Some(line) = stood_in(report) {
         page.plain(2, line);
     }
     timeline(view, report, context, page);
-    for note in &report.notes {
+    // What was noted beside the same reasons is said there.
+    let notes = report.notes.iter().map(String::as_str);
+    let new = notes.filter(|note| !(before && told.notes.contains(note)));
+    let new: Vec<&str> = new.collect();
+    told.notes.extend(&new);
+    for note in new {
         page.line(
             &Line::indented(2)
                 .ink(Ink::Warn, "note:")

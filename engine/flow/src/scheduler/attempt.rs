@@ -29,14 +29,7 @@ const OLDEST_ORDER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 impl Shift<'_> {
     /// One certificate at one CA, resumed if the journal has an order that still fits.
     pub(super) async fn at_ca(&self, wanted: Wanted<'_>) -> Result<Driven, Failure> {
-        let Wanted {
-            certificate,
-            profile,
-            fallback,
-            current,
-            names_predecessor,
-            ..
-        } = wanted;
+        let profile = wanted.profile;
         let counter = self.counter(profile).await;
         let _room = counter.room.acquire().await;
         let opened = counter.session.get_or_init(async || {
@@ -56,6 +49,33 @@ impl Shift<'_> {
             () = self.stop.requested() => return Err(Failure::Stopped),
             opened = opened => opened.as_ref().map_err(Clone::clone)?,
         };
+        let row = || counter.row.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spared) = row().spares(&profile.name, self.now()) {
+            return Err(spared);
+        }
+        let driven = self.with(session, wanted).await;
+        let ended = driven.as_ref().map(|driven| driven.ending.result.as_ref());
+        let failure = match ended {
+            Ok(Err(failure)) | Err(failure) => Some(failure),
+            Ok(Ok(_)) => None,
+        };
+        // To be stopped says nothing about the CA.
+        if !matches!(failure, Some(Failure::Stopped)) {
+            row().ended(failure, self.now());
+        }
+        driven
+    }
+
+    /// The same in a session.
+    async fn with(&self, session: &CaSession, wanted: Wanted<'_>) -> Result<Driven, Failure> {
+        let Wanted {
+            certificate,
+            profile,
+            fallback,
+            current,
+            names_predecessor,
+            ..
+        } = wanted;
         let name = &certificate.name;
         let journal = self.journal_name(name);
         let old = self.read_journal(&journal)?;

@@ -393,7 +393,11 @@ impl Shift<'_> {
             return (failure, None);
         };
         let mut contacts = Vec::new();
-        let mut hosts = match &failure {
+        let seen = match &failure {
+            Failure::InARow { last, .. } => last,
+            other => other,
+        };
+        let mut hosts = match seen {
             Failure::Directory { tried, .. } => tried
                 .first()
                 .map(|(url, cause)| (host_of(url).to_owned(), cause.clone()))

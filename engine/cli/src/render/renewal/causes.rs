@@ -46,15 +46,16 @@ pub(super) fn stood_in(report: &CertificateReport) -> Option<String> {
     (!said.is_empty()).then(|| said.join(" "))
 }
 
-/// Every cause at every CA. Certificates that failed for the same reasons share one account.
+/// Every cause at every CA. Certificates that failed for the same reasons share one account; true if it was
+/// given before.
 pub(super) fn failures<'r>(
     report: &'r CertificateReport,
     told: &mut Vec<(&'r CertificateName, Vec<String>)>,
     page: &mut Page<'_>,
-) {
+) -> bool {
     let all = every_failure(report);
     if all.is_empty() {
-        return;
+        return false;
     }
     let causes: Vec<String> = all
         .iter()
@@ -63,7 +64,7 @@ pub(super) fn failures<'r>(
         .collect();
     if let Some((first, _)) = told.iter().find(|(_, known)| *known == causes) {
         page.plain(2, format!("for the same reasons as {first}"));
-        return;
+        return true;
     }
     told.push((&report.certificate, causes));
     for failure in &all {
@@ -72,6 +73,7 @@ pub(super) fn failures<'r>(
     if let Some(hint) = all.iter().rev().find_map(|failure| failure.hint()) {
         page.hint(2, &hint);
     }
+    false
 }
 
 /// One failure: what it is, then each cause on a line of its own.
