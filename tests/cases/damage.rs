@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use waxwing_world::ca;
+
 use crate::cases::rig::{Judge, Rig, certificate, plain};
 
 /// Two certificates, issued and installed.
@@ -88,4 +90,34 @@ fn a_damaged_journal_is_set_aside_aloud() {
         assert!(!rig.path("state/journal/mail.toml").exists());
         assert_eq!(rig.versions("mail"), 1);
     });
+}
+
+#[test]
+fn a_damaged_account_is_found_again_by_its_key_or_made_anew() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}",
+        rig.config_at(&judge, ""),
+        certificate("shop", &["www.example.com"])
+    ));
+    rig.waxwing(&["renew"]).expect(0);
+    let accounts = rig.path("state/accounts/first");
+    let folder = fs::read_dir(&accounts).expect("a folder");
+    let folder = folder.flatten().next().expect("one account").path();
+    let Judge::World(world) = &judge else {
+        panic!("the world's CA");
+    };
+    for (file, made) in [("account.toml", 1), ("key.pem", 2)] {
+        let path = folder.join(file);
+        let bytes = fs::read(&path).expect("there");
+        fs::write(&path, &bytes[..30]).expect("written");
+        let said = path.display().to_string();
+        rig.waxwing(&["check"]).expect(1).says(&said);
+        rig.waxwing(&["renew", "shop", "--force"]).expect(0);
+        assert_eq!(world.accounts(), made, "{file}");
+        rig.waxwing(&["check"]).expect(0);
+    }
+    let kept = fs::read_dir(rig.path("state/archive/damaged/first")).expect("what was damaged");
+    assert_eq!(kept.count(), 3);
 }

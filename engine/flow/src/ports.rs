@@ -433,6 +433,16 @@ pub trait CertificateStore: Send + Sync {
 
     /// The account at one directory of a CA.
     fn account(&self, ca: &CaName, directory: &str) -> Result<Option<AccountRecord>, StoreError>;
+    /// Sets aside what is damaged of the account at one directory of a CA, and answers what can still be
+    /// used of it: a key without its account URL, or the marks of credentials, as if the account were
+    /// given up. The account MUST be locked. One that is not damaged stays as it is.
+    fn mend_account(
+        &self,
+        ca: &CaName,
+        directory: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        self.account(ca, directory)
+    }
     /// The accounts at all directories of a CA, those of the past included, by directory.
     fn accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError>;
     /// Writes the account of [`AccountRecord::directory`]. Its keys, its URL and its marks change

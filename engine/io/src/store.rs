@@ -524,6 +524,14 @@ impl CertificateStore for FileStore {
         self.read_account(ca, directory)
     }
 
+    fn mend_account(
+        &self,
+        ca: &CaName,
+        directory: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        self.mend_account_at(ca, directory)
+    }
+
     fn accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
         self.read_accounts(ca)
     }

@@ -179,12 +179,20 @@ impl<'a> Opening<'a> {
             let account = store.account(ca, &directory.directory.url);
             account.map_err(Failure::Store)
         };
-        let mut found = known()?;
+        let (mut found, damaged) = match known() {
+            Err(Failure::Store(error)) if error.kind == StoreErrorKind::Corrupt => (None, true),
+            found => (found?, false),
+        };
         let mut lock = None;
         if !found.as_ref().is_some_and(is_settled) {
             lock = Some(lock_account(self.ports, self.profile).await?);
             // Another run may have settled it while this one waited.
-            found = known()?;
+            found = match damaged {
+                true => store
+                    .mend_account(ca, &directory.directory.url)
+                    .map_err(Failure::Store)?,
+                false => known()?,
+            };
         }
         let session = match found {
             Some(record) if record.usable().is_some() => {

@@ -4,15 +4,18 @@
 //! together. Earlier versions kept one account for each CA, in the folder above; it is read as long
 //! as it is there and moves at its next change.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use waxwing_core::name::CaName;
 use waxwing_core::secret::Secret;
 use waxwing_flow::audit::KeyOwner;
-use waxwing_flow::ports::{AccountRecord, StoreError};
+use waxwing_flow::ports::{AccountRecord, Clock as _, KeyMaker as _, StoreError, StoreErrorKind};
 
 use super::format::{self, AccountText};
+use super::mend::KEPT;
 use super::{ACCOUNT, FileStore, atomic, failure, read};
+use crate::clock::SystemClock;
+use crate::keys::LocalKeys;
 
 impl FileStore {
     pub(super) fn read_account(
@@ -26,6 +29,55 @@ impl FileStore {
         }
         let before = record(&self.layout.accounts(ca))?;
         Ok(before.filter(|account| account.directory == directory))
+    }
+
+    /// What can be saved of a damaged account. The CA knows an account by its key (RFC 8555 section 7.3.1),
+    /// so that nothing is lost with the file that names it.
+    pub(super) fn mend_account_at(
+        &self,
+        ca: &CaName,
+        directory: &str,
+    ) -> Result<Option<AccountRecord>, StoreError> {
+        let damage = match self.read_account(ca, directory) {
+            Err(error) if error.kind == StoreErrorKind::Corrupt => error,
+            found => return found,
+        };
+        let folders = [self.layout.account(ca, directory), self.layout.accounts(ca)];
+        let mut damaged = folders.into_iter();
+        let Some(folder) = damaged.find(|folder| record(folder).is_err()) else {
+            return Err(damage);
+        };
+        let known = text(&folder).ok().flatten();
+        let kept = self.set_aside(&folder.join(ACCOUNT), KEPT, ca.as_str())?;
+        tracing::error!(ca = %ca, kept = %kept.display(), cause = %damage,
+            "the account was damaged; what is left of it is used");
+        let saved = AccountRecord {
+            directory: directory.to_owned(),
+            kid: None,
+            contact: Vec::new(),
+            terms: None,
+            key: Secret::new(String::new()),
+            next_key: None,
+            credentials: known.map_or_else(Vec::new, |known| known.credentials),
+            deactivated: None,
+        };
+        for path in read::children(&folder)? {
+            let file = path.file_name().and_then(|file| file.to_str());
+            if !file.is_some_and(is_key_file) {
+                continue;
+            }
+            match key(&path) {
+                Ok(key) => return Ok(Some(AccountRecord { key, ..saved })),
+                Err(_torn) => {
+                    self.set_aside(&path, KEPT, ca.as_str())?;
+                }
+            }
+        }
+        // Without its key nobody can use it any more.
+        Ok(Some(AccountRecord {
+            deactivated: Some(SystemClock.now()),
+            ..saved
+        }))
     }
 
     pub(super) fn read_accounts(&self, ca: &CaName) -> Result<Vec<AccountRecord>, StoreError> {
@@ -142,11 +194,7 @@ fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
     let Some(account) = text(folder)? else {
         return Ok(None);
     };
-    let key = |file: &str| {
-        let path: PathBuf = folder.join(file);
-        read::key(&path)?
-            .ok_or_else(|| failure::corrupt(&path, "the key of the account is missing"))
-    };
+    let key = |file: &str| key(&folder.join(file));
     Ok(Some(AccountRecord {
         key: key(&account.key)?,
         next_key: account.next_key.as_deref().map(key).transpose()?,
@@ -157,6 +205,16 @@ fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
         credentials: account.credentials,
         deactivated: account.deactivated,
     }))
+}
+
+/// The key in a file, if it is one.
+fn key(path: &Path) -> Result<Secret<String>, StoreError> {
+    let key = read::key(path)?
+        .ok_or_else(|| failure::corrupt(path, "the key of the account is missing"))?;
+    match LocalKeys.kind(&key) {
+        Ok(_) => Ok(key),
+        Err(error) => Err(failure::corrupt(path, error.to_string())),
+    }
 }
 
 /// True for the files that [`FileStore::keep_key`] makes.

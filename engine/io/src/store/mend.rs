@@ -15,7 +15,7 @@ use super::{CERT, CHAIN, FULLCHAIN, FileStore, KEY, atomic, failure, read};
 use crate::x509;
 
 /// Where damaged things are kept, below `archive`.
-const KEPT: &str = "damaged";
+pub(super) const KEPT: &str = "damaged";
 
 impl FileStore {
     /// The number of the version in use. A damaged `current` counts as the newest version that there
