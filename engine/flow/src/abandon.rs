@@ -38,7 +38,7 @@ pub(crate) async fn order(session: &CaSession, url: &str) {
         Ok::<_, Failure>(())
     };
     if let Err(failure) = read.await {
-        tracing::info!(order = url, causes = ?failure.lines(), "could not be given up");
+        tracing::info!(order = url, cause = %failure.chain().join(": "), "could not be given up");
     }
 }
 

@@ -126,14 +126,29 @@ fn requests_key(ca: &CaName) -> BudgetKey {
     }
 }
 
-/// Whether an account may be made for the case that a CA has to stand in: once a day, so that a CA
-/// which is down, or wants something that nobody has, does not hold up every run.
-pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -> bool {
-    let key = BudgetKey {
+fn registration(ca: &CaName) -> BudgetKey {
+    BudgetKey {
         owner: ca.to_string(),
         kind: "registration".to_owned(),
         what: "stand-in".to_owned(),
-    };
+    }
+}
+
+/// The same as [`may_register`], and takes nothing.
+pub(crate) fn might_register(history: &dyn History, ca: &CaName, now: Timestamp) -> bool {
+    match history.budget(&registration(ca)) {
+        Ok(bucket) => bucket.is_none_or(|bucket| REGISTRATIONS.take(bucket, now).is_ok()),
+        Err(error) => {
+            tracing::warn!(ca = %ca, cause = %error, "a budget could not be read");
+            false
+        }
+    }
+}
+
+/// Whether an account may be made for the case that a CA has to stand in: once a day, so that a CA
+/// which is down, or wants something that nobody has, does not hold up every run.
+pub(crate) fn may_register(history: &dyn History, ca: &CaName, now: Timestamp) -> bool {
+    let key = registration(ca);
     let mut may = true;
     let taken = history.change_budget(&key, &mut |bucket| {
         let bucket = bucket.unwrap_or_else(|| REGISTRATIONS.full(now));

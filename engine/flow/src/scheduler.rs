@@ -46,6 +46,7 @@ use cas::Case;
 use desk::Acme;
 use row::Row;
 
+pub use accounts::owes_accounts;
 pub(crate) use desk::{Desk, Wanted};
 
 pub use leftover::is_rehearsal;

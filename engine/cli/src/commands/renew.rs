@@ -182,7 +182,9 @@ impl Pass<'_> {
             let by_hand = asker == Asker::Person && !one.served_at.is_empty();
             asked && (by_hand || wants_a_look(one, before.inventory.get(&one.name), now))
         });
-        let idle = !looks && is_idle(&before, names, &orders, store);
+        let cold = asker == Asker::Timer
+            && scheduler::owes_accounts(&loaded.settings, store.as_ref(), history.as_ref(), now);
+        let idle = !looks && !cold && is_idle(&before, names, &orders, store);
         let was_valid_until = valid_until(&before, &orders);
         // Of ten thousand certificates a survey is the most of what is in memory, so there is one at a
         // time. Where nothing is done it is still true afterwards.

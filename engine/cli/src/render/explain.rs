@@ -418,7 +418,7 @@ fn account_text(account: AccountState, nth: usize, context: &Context) -> String 
         AccountState::Missing if nth == 0 => {
             "no account yet (the first order makes one)".to_owned()
         }
-        AccountState::Missing => "no account yet (the next good run makes one)".to_owned(),
+        AccountState::Missing => "no account yet (tried again once a day)".to_owned(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::history::{ClosedResult, Sighting};
 use crate::monitor;
 use crate::ports::Clock;
 use crate::report::{CertificateReport, Outcome, RunReport};
-use crate::scheduler::{Force, Job};
+use crate::scheduler::{self, Force, Job};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
@@ -392,6 +392,33 @@ async fn a_good_run_registers_where_it_may_have_to_go_one_day() {
     let (world, _) = due(&["first", "second"]).await;
     assert_eq!(world.state().cas["second"].accounts.len(), 1);
     assert_eq!(world.state().cas["second"].orders.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_could_register_it_is_tried_again_once_a_day() {
+    let world = World::new(&["first", "second"]);
+    let cas = ["first", "second"];
+    let settings = settings(cas.map(profile).to_vec(), shop(&cas));
+    let owes = || {
+        let ports = world.ports();
+        let store = ports.session.store.as_ref();
+        scheduler::owes_accounts(&settings, store, ports.history.as_ref(), world.now())
+    };
+    world.state().always = Some(("second.example/account", Fault::Fail));
+    timer(&world, &settings, Force::No).await;
+    world.state().always = None;
+    assert!(!owes(), "it was tried a moment ago");
+    Clock::sleep(&world, HOUR * 25).await;
+    assert!(owes());
+    // Nothing is due.
+    let run = world.run_orders(&settings, Vec::new(), false, Asker::Timer, Stop::new().1);
+    let report = run.await.expect("a run");
+    let [(ca, Ok(()))] = report.accounts.as_slice() else {
+        panic!("{:?}", report.accounts);
+    };
+    assert_eq!(ca.as_str(), "second");
+    assert_eq!(world.state().cas["second"].accounts.len(), 1);
+    assert!(!owes());
 }
 
 #[tokio::test(start_paused = true)]
