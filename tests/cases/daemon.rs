@@ -120,6 +120,32 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
 }
 
 #[test]
+fn a_state_folder_that_is_gone_is_not_begun_anew() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, &["one"]);
+    let manager = Manager::of(&rig);
+    let child = manager.daemon(&rig).spawn().expect("it starts");
+    manager.hear("READY=1");
+    let (state, away) = (rig.path("state"), rig.path("away"));
+    std::fs::rename(&state, &away).expect("moved");
+    send("HUP", &child);
+    manager.hear("RELOADING=1");
+    manager.hear("STATUS=");
+    let log = std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
+    assert!(log.contains("the state folder is gone"), "{log}");
+    assert!(!state.exists(), "nothing is made in its place");
+    std::fs::rename(&away, &state).expect("moved");
+    send("HUP", &child);
+    manager.hear("RELOADING=1");
+    manager.hear("STATUS=");
+    send("TERM", &child);
+    finish(child).expect(0);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 1);
+    rig.waxwing(&["status"]).expect(0);
+}
+
+#[test]
 fn a_service_manager_hears_that_it_is_ready_and_alive() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());

@@ -191,7 +191,9 @@ impl Keeper<'_> {
             service::tell(&[State::Status(&status)]);
             tracing::info!(at = %wake.at, why = %wake.cause, "next");
             self.known.next = Some((wake.at, wake.cause.to_string()));
-            self.show(seen, terminal);
+            if self.store.is_there() {
+                self.show(seen, terminal);
+            }
             if !self.wait(&wake, terminal) {
                 break;
             }
@@ -239,6 +241,10 @@ impl Keeper<'_> {
     /// One pass. Answers when the next one is, and how everything is now, if that is known; none if
     /// somebody said stop meanwhile.
     fn pass(&mut self, terminal: &mut Terminal) -> Option<(Wake, Option<Survey>)> {
+        let again = || Wake {
+            at: SystemClock.now() + AFTER_TROUBLE,
+            cause: wake::Cause::Daily,
+        };
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -248,10 +254,17 @@ impl Keeper<'_> {
             rehearsal: false,
             asker: Asker::Daemon,
         };
-        let again = || Wake {
-            at: SystemClock.now() + AFTER_TROUBLE,
-            cause: wake::Cause::Daily,
-        };
+        // A volume that is not mounted any more: in a new folder nothing would be known, and everything
+        // ordered again.
+        if !self.store.is_there() {
+            let hint =
+                "nothing is done until it is back; if it is gone for good, start the daemon anew";
+            tracing::error!(state = %self.store.root().display(), hint, "the state folder is gone");
+            if let Some(face) = &self.face {
+                face.change(|shown| shown.ready = false);
+            }
+            return Some((again(), None));
+        }
         // What is wrong has been said.
         let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
             return Some((again(), None));
