@@ -11,7 +11,6 @@
 )]
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -95,11 +94,14 @@ impl SqliteHistory {
     pub fn open(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(FILE);
         let connection = match connect(&path) {
-            Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                set_aside(&path)?;
-                tracing::error!(cause = %error, "the history was damaged and is begun anew");
-                connect(&path)?
-            }
+            // One that another user has left there, as from a backup, counts as damaged: the folder is ours.
+            Err(error) if place::is_of_no_use(&error) => match place::set_aside(&path) {
+                Ok(()) => {
+                    tracing::error!(cause = %error, "the history was set aside and is begun anew");
+                    connect(&path)?
+                }
+                Err(_kept) => return Err(error),
+            },
             other => other?,
         };
         Ok(Self {
@@ -140,8 +142,8 @@ impl SqliteHistory {
     pub fn look(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(FILE);
         let connection = match copy(&path) {
-            Err(error) if error.kind == StoreErrorKind::Corrupt => {
-                tracing::error!(cause = %error, "the history is damaged; the next run begins it anew");
+            Err(error) if place::is_of_no_use(&error) => {
+                tracing::error!(cause = %error, "the history is of no use; the next run begins it anew");
                 empty(&path)?
             }
             other => other?,
@@ -474,7 +476,7 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
         Ok(_new) => {}
         Err(cause) if cause.kind() == std::io::ErrorKind::AlreadyExists => {}
         // SQLite says what is wrong, unless there is nothing to be opened.
-        Err(cause) if !path.exists() => return Err(failure(path, &cause)),
+        Err(cause) if !path.exists() => return Err(place::failure(path, &cause)),
         Err(_) => {}
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -546,21 +548,6 @@ fn empty(path: &Path) -> Result<Connection, StoreError> {
         Ok(memory)
     });
     memory.map_err(|cause| failed("begin", path, &cause))
-}
-
-/// Moves a damaged file away, under the next free name.
-fn set_aside(path: &Path) -> Result<(), StoreError> {
-    let free = (1..10_000)
-        .map(|number| path.with_extension(format!("db.damaged-{number}")))
-        .find(|path| !path.exists());
-    let Some(to) = free else {
-        return fs::remove_file(path).map_err(|cause| failure(path, &cause));
-    };
-    fs::rename(path, to).map_err(|cause| failure(path, &cause))
-}
-
-fn failure(path: &Path, cause: &std::io::Error) -> StoreError {
-    crate::store::io_error("open", path, cause)
 }
 
 fn failed(act: &'static str, path: &Path, cause: &rusqlite::Error) -> StoreError {

@@ -1,5 +1,7 @@
 //! Databases of older versions, each brought to that of today.
 
+use std::fs;
+
 use super::*;
 
 #[test]
