@@ -39,6 +39,17 @@ pub fn check(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Looks whether a file could be written anew there by this user; nothing is made to find out.
+///
+/// # Errors
+/// As [`check`], and when this user may not write in its folder.
+pub fn look(path: &Path) -> Result<(), StoreError> {
+    check(path)?;
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    permission::may_write_within(folder.unwrap_or(Path::new(".")))
+        .map_err(|cause| named_by_somebody(crate::store::io_error("write", path, &cause)))
+}
+
 /// True if there is a file that does not begin like those that are written there.
 pub fn holds_something_else(path: &Path, beginning: &str) -> bool {
     match fs::read(path) {

@@ -4,6 +4,7 @@
 //! be that of the kind which this machine never had a route for, while the other was refused.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use waxwing_core::http::TransportStage;
 
@@ -29,13 +30,19 @@ pub struct Reach {
     pub v4: Option<bool>,
     /// By IPv6.
     pub v6: Option<bool>,
+    /// True if there is a way by IPv6, and nothing comes back.
+    pub v6_is_silent: bool,
 }
 
-/// Looks a host up and asks this machine for the way there; nothing is sent to the host.
-pub async fn reach(host: &str) -> Reach {
+/// So long an answer by IPv6 is waited for.
+const SILENT: Duration = Duration::from_secs(3);
+
+/// Looks a host up and asks this machine for the way there. By IPv6 it is tried: a route that leads nowhere is
+/// what is usually wrong with it.
+pub async fn reach(host: &str, port: u16) -> Reach {
     let found = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(literal) => vec![literal],
-        Err(_name) => match tokio::net::lookup_host((host, 443)).await {
+        Err(_name) => match tokio::net::lookup_host((host, port)).await {
             Ok(found) => found.map(|address| address.ip()).collect(),
             Err(_unknown) => Vec::new(),
         },
@@ -44,9 +51,26 @@ pub async fn reach(host: &str) -> Reach {
         let mut all = found.iter().copied().filter(is).peekable();
         all.peek().is_some().then(|| all.any(has_route))
     };
+    let v6 = by(IpAddr::is_ipv6);
+    let tried = found.iter().find(|address| address.is_ipv6());
+    let v6_is_silent = match tried.filter(|_| v6 == Some(true)) {
+        Some(address) => is_silent((*address, port).into()).await,
+        None => false,
+    };
     Reach {
         v4: by(IpAddr::is_ipv4),
-        v6: by(IpAddr::is_ipv6),
+        v6,
+        v6_is_silent,
+    }
+}
+
+/// True if a connection neither comes about nor is refused.
+async fn is_silent(address: SocketAddr) -> bool {
+    let connected = tokio::net::TcpStream::connect(address);
+    match tokio::time::timeout(SILENT, connected).await {
+        Ok(Ok(_stream)) => false,
+        Ok(Err(cause)) => cause.kind() != std::io::ErrorKind::ConnectionRefused,
+        Err(_elapsed) => true,
     }
 }
 

@@ -1,8 +1,10 @@
-//! Whether the log and the audit trail can be written, and whether nothing is missing in the trail.
+//! Whether the log, the audit trail and the figures can be written, and whether nothing is missing in the
+//! trail.
 
 use std::path::Path;
 
 use waxwing_io::append::{self, AppendError};
+use waxwing_io::outfile;
 use waxwing_io::permission;
 
 use crate::load::Loaded;
@@ -11,12 +13,27 @@ use crate::render::page::count;
 
 const LOG: &str = "log";
 const AUDIT: &str = "audit";
+const FIGURES: &str = "figures";
 
-/// What is to be said of `[log]`; nothing if it names no file.
+/// What is to be said of `[log]` and of `[metrics] textfile`; nothing if they name no file.
 pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
     let mut found = Vec::new();
     if let Some(file) = &loaded.settings.log.file {
         found.push(judged(LOG, &file.path, append::look(&file.path, None)));
+    }
+    if let Some(textfile) = &loaded.settings.metrics.textfile {
+        let shown = textfile.display();
+        found.push(match outfile::look(textfile) {
+            Ok(()) => Found::new(Verdict::Ok, FIGURES, format!("{shown} can be written")),
+            // Whoever reads it goes on to believe what it says.
+            Err(error) => Found::new(
+                Verdict::Error,
+                FIGURES,
+                format!("{shown} cannot be written"),
+            )
+            .causes(error.causes)
+            .hint(error.hint),
+        });
     }
     if let Some(trail) = &loaded.trail {
         let place = trail.place();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::future::join_all;
 use waxwing_core::http::host_of;
 use waxwing_core::settings::Settings;
 use waxwing_io::http::{Reach, reach};
@@ -14,6 +15,9 @@ use crate::render::progress::Live;
 
 const TOPIC: &str = "IPv6";
 
+/// Where plugins may go.
+const HTTPS: u16 = 443;
+
 /// What is known of the hosts that a renewal talks to. Behind a proxy it is the proxy that looks them up.
 pub(super) async fn findings(settings: &Settings, live: &Live) -> Vec<Found> {
     if settings.network.proxy.is_some() {
@@ -22,7 +26,9 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> Vec<Found> {
     let used = settings.used_cas();
     let cas = used.iter().filter_map(|ca| settings.cas.get(ca));
     let directories = cas.flat_map(|ca| &ca.directories);
-    let mut hosts: BTreeSet<String> = directories.map(|url| host_of(url).to_owned()).collect();
+    let mut hosts: BTreeSet<(String, u16)> = directories
+        .map(|url| (host_of(url).to_owned(), port_of(url)))
+        .collect();
     for plugin in settings.plugins.values() {
         let granted = plugin.grants.http.as_ref().map(|grant| &grant.hosts);
         let wanted = plugin.manifest.http.iter().flat_map(|want| &want.hosts);
@@ -30,15 +36,29 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> Vec<Found> {
             .into_iter()
             .flatten()
             .chain(wanted.filter(|_| granted.is_none()));
-        hosts.extend(all.filter(|host| !host.below).map(|host| host.host.clone()));
+        hosts.extend(
+            all.filter(|host| !host.below)
+                .map(|host| (host.host.clone(), HTTPS)),
+        );
     }
-    let mut seen = Vec::new();
-    for host in hosts {
-        let what = format!("looking up {host}");
-        let reach = live.during(WHO, &what, None, reach(&host)).await;
-        seen.push((host, reach));
-    }
+    let looks = hosts.into_iter().map(async |(host, port)| {
+        let reach = reach(&host, port).await;
+        (host, reach)
+    });
+    let seen = live.during(WHO, "trying the ways out", None, join_all(looks));
+    let mut seen = seen.await;
+    seen.dedup_by(|a, b| a.0 == b.0);
     judge(&seen).into_iter().collect()
+}
+
+/// The port of a URL.
+fn port_of(url: &str) -> u16 {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let port = authority
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    port.unwrap_or(HTTPS)
 }
 
 /// Hosts that cannot be looked up are told of elsewhere.
@@ -59,6 +79,24 @@ fn judge(seen: &[(String, Reach)]) -> Option<Found> {
         );
         let hint = "a route for IPv6 (ip -6 route), or NAT64 and its resolver";
         return Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint.to_owned())));
+    }
+    let silent = named(&|reach| reach.v6_is_silent);
+    if !silent.is_empty() {
+        let alone = seen
+            .iter()
+            .any(|(_, reach)| reach.v6_is_silent && reach.v4 != Some(true));
+        let text = format!(
+            "nothing comes back by IPv6 from {}, though this machine has a route there{}",
+            list(&silent, 3),
+            if alone {
+                ""
+            } else {
+                "; each first connection loses time before IPv4 is tried"
+            }
+        );
+        let hint = "a route for IPv6 that works (ip -6 route), or IPv4 first (/etc/gai.conf)";
+        let verdict = if alone { Verdict::Error } else { Verdict::Warn };
+        return Some(Found::new(verdict, TOPIC, text).hint(Some(hint.to_owned())));
     }
     let only_v4 = named(&|reach| reach.v6 == Some(false));
     let text = if only_v4.is_empty() {
@@ -84,7 +122,15 @@ pub(super) mod tests {
 
     /// One of each kind.
     pub(in super::super) fn examples() -> Vec<Found> {
-        let host = |name: &str, v4, v6| (name.to_owned(), Reach { v4, v6 });
+        let way = |name: &str, v4, v6, v6_is_silent| {
+            let reach = Reach {
+                v4,
+                v6,
+                v6_is_silent,
+            };
+            (name.to_owned(), reach)
+        };
+        let host = |name: &str, v4, v6| way(name, v4, v6, false);
         let (yes, no) = (Some(true), Some(false));
         [
             vec![host("a.example", yes, None), host("b.example", None, None)],
@@ -92,6 +138,11 @@ pub(super) mod tests {
             vec![host("a.example", yes, no)],
             vec![host("a.example", yes, no), host("b.example", None, no)],
             vec![host("a.example", no, no)],
+            vec![
+                way("a.example", yes, yes, true),
+                host("b.example", yes, yes),
+            ],
+            vec![way("a.example", None, yes, true)],
         ]
         .iter()
         .filter_map(|seen| judge(seen))
@@ -101,7 +152,7 @@ pub(super) mod tests {
     #[test]
     fn a_missing_way_matters_only_where_there_is_no_other() {
         let verdicts: Vec<Verdict> = examples().iter().map(|one| one.verdict).collect();
-        let (ok, error) = (Verdict::Ok, Verdict::Error);
-        assert_eq!(verdicts, [ok, ok, error, error]);
+        let (ok, warn, error) = (Verdict::Ok, Verdict::Warn, Verdict::Error);
+        assert_eq!(verdicts, [ok, ok, error, error, warn, error]);
     }
 }
