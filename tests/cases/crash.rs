@@ -148,6 +148,42 @@ fn killed_after_finalize() {
     killed_at("killed_after_finalize", &moment);
 }
 
+/// Nothing is due, and what somebody has paid for waits at the CA.
+#[test]
+fn killed_after_finalize_of_a_forced_renewal() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options {
+        finalize: Finalize::ProcessingReads(1),
+        retry_after: Some(RetryAfter::Seconds(8)),
+        ..ca::Options::default()
+    });
+    configure(&rig, &judge, "");
+    rig.waxwing(&["renew"]).expect(0);
+    let mut child = rig
+        .command(&["renew", "one", "--force"])
+        .spawn()
+        .expect("the program starts");
+    until("the moment to kill", || {
+        assert!(!child_has_ended(&child), "it ended before the moment came");
+        judge.traffic().count(Class::Finalize) == 2
+            && journal(&rig).contains("stage = \"finalizing\"")
+    });
+    child.kill().expect("it still ran");
+    child.wait().expect("it is gone");
+    let waits = "the next run fetches what the CA has signed for an interrupted one";
+    rig.waxwing(&["plan"]).expect(0).says(waits);
+    rig.waxwing(&["status"])
+        .expect(0)
+        .says("a CA has signed another one");
+    rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 2, "no other order");
+    assert_eq!(rig.versions("one"), 2);
+    rig.verify("one", &judge.root_pem(0));
+    assert_eq!(journal(&rig), "", "nothing is open");
+    rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 2);
+}
+
 #[test]
 fn killed_with_the_certificate_stored_and_the_records_in_place() {
     let moment = Moment {

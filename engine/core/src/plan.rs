@@ -20,6 +20,9 @@ use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
 use crate::time::Timestamp;
 
+/// For so long what a CA has signed is fetched although nothing is due: until its order may be gone.
+const FETCHED: Duration = Duration::from_secs(6 * 24 * 60 * 60);
+
 /// What is stored under one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -37,6 +40,8 @@ pub struct Stored {
     pub unfinished: bool,
     /// True if that run has left something at a DNS provider, or may have.
     pub owes: bool,
+    /// When a CA was asked to sign for that run, if what it has signed is not stored.
+    pub signed: Option<Timestamp>,
     /// Failed attempts since it was last renewed, oldest first.
     pub failed: Vec<Failed>,
     /// The version that is to be revoked as soon as a newer one has taken its place.
@@ -279,6 +284,8 @@ pub enum Note {
     Failure(LastFailure),
     /// An interrupted run is taken up.
     Unfinished,
+    /// The same, although nothing is due: it had come so far that a certificate waits at the CA.
+    Unfetched,
     /// An older version is still to be revoked, behind the current one that takes its place; of a
     /// certificate that is no longer configured, any version, which no run revokes.
     ToRevoke {
@@ -432,8 +439,13 @@ pub fn item(
     };
     // An order that is kept matters to whoever orders; debts matter to everybody.
     let orders = matches!(action, Action::Issue(_) | Action::Renew { .. });
-    if !orders && !stored.is_some_and(|stored| stored.owes) {
-        notes.retain(|note| *note != Note::Unfinished);
+    if !orders {
+        let signed = stored.and_then(|stored| stored.signed);
+        let waits = signed.is_some_and(|at| !at.is_ahead_of(now) && now.since(at) < FETCHED);
+        if waits || !stored.is_some_and(|stored| stored.owes) {
+            notes.retain(|note| *note != Note::Unfinished);
+        }
+        notes.extend(waits.then_some(Note::Unfetched));
     }
     let (ca, hold) = match (&action, current) {
         (Action::Keep { .. } | Action::Install { .. }, Some(current)) => {

@@ -96,6 +96,7 @@ mod tests {
                 unfinished: false,
                 replacing: None,
                 owes: false,
+                finalized: None,
             }
         };
         let mut entries = [

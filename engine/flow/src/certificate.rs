@@ -149,6 +149,8 @@ pub struct InventoryEntry {
     pub replacing: Option<Replacing>,
     /// True if that run has left something at a DNS provider, or may have.
     pub owes: bool,
+    /// When the CA was asked to sign for that run.
+    pub finalized: Option<Timestamp>,
 }
 
 /// The current version of a certificate, without its private key.

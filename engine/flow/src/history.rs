@@ -414,6 +414,10 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
         failure,
         unfinished: entry.unfinished,
         owes: entry.owes,
+        signed: entry.finalized.filter(|at| {
+            let current = entry.current.as_ref();
+            current.is_none_or(|current| current.origin.issued_at < *at)
+        }),
         failed: past.failed.clone(),
         to_revoke: entry.replacing.as_ref().map(|wish| wish.version),
         issued: past.issued.clone(),
@@ -431,6 +435,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
         failure: None,
         unfinished: false,
         owes: false,
+        signed: None,
         failed: past.failed.clone(),
         to_revoke: None,
         issued: past.issued.clone(),

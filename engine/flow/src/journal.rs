@@ -102,6 +102,12 @@ pub fn owes(text: &str) -> bool {
     })
 }
 
+/// When the CA was asked to sign for the run of this journal, if the order can be read and it was.
+pub fn finalized(text: &str) -> Option<Timestamp> {
+    let run = read(text).ok()?;
+    run.finalized.filter(|_| run.order_url.is_some())
+}
+
 /// The run of a text.
 pub fn read(text: &str) -> Result<Run, JournalError> {
     #[derive(Deserialize)]

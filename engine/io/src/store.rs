@@ -304,9 +304,10 @@ impl CertificateStore for FileStore {
         let served = read::note(name, &self.layout.served(name), format::read_served)?;
         let installed = self.installed(name)?;
         let journal = unfinished.then(|| read::text(&self.layout.journal(name)));
-        let owes = match journal.transpose() {
-            Ok(journal) => journal.flatten().is_some_and(|text| journal::owes(&text)),
-            Err(_unreadable) => true,
+        let (owes, finalized) = match journal.transpose().map(Option::flatten) {
+            Ok(None) => (false, None),
+            Ok(Some(text)) => (journal::owes(&text), journal::finalized(&text)),
+            Err(_unreadable) => (true, None),
         };
         Ok(Some(InventoryEntry {
             damage,
@@ -318,6 +319,7 @@ impl CertificateStore for FileStore {
             unfinished,
             replacing: self.replacing(name)?,
             owes,
+            finalized,
         }))
     }
 

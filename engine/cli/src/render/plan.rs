@@ -411,6 +411,9 @@ fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
         Note::Unfinished if orders => {
             vec!["an interrupted run is taken up where it stopped".to_owned()]
         }
+        Note::Unfetched => {
+            vec!["the next run fetches what the CA has signed for an interrupted one".to_owned()]
+        }
         Note::Unfinished => {
             vec!["the next run tries to remove what an earlier run has left".to_owned()]
         }

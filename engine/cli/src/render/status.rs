@@ -141,7 +141,12 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
 
 /// True if something is left to be done besides the certificate.
 fn has_debts(item: &Item) -> bool {
-    let debt = |note: &Note| matches!(note, Note::Unfinished | Note::ToRevoke { .. });
+    let debt = |note: &Note| {
+        matches!(
+            note,
+            Note::Unfinished | Note::Unfetched | Note::ToRevoke { .. }
+        )
+    };
     item.notes.iter().any(debt)
 }
 

@@ -84,6 +84,7 @@ fn good(called: &str) -> Stored {
         failure: None,
         unfinished: false,
         owes: false,
+        signed: None,
         failed: Vec::new(),
         to_revoke: None,
         issued: Vec::new(),

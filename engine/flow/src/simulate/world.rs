@@ -335,6 +335,7 @@ fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
         unfinished: false,
         replacing: None,
         owes: false,
+        finalized: None,
     }
 }
 

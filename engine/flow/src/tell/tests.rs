@@ -166,6 +166,7 @@ impl Machine {
             replacing: self.replacing.clone(),
             unfinished: false,
             owes: false,
+            finalized: None,
         };
         let failed_at = (0..self.failed_long_ago)
             .map(|_| self.issued + DAY)

@@ -109,6 +109,10 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
             .journals
             .get(name)
             .is_some_and(|text| journal::owes(text)),
+        finalized: disk
+            .journals
+            .get(name)
+            .and_then(|text| journal::finalized(text)),
     })
 }
 

@@ -374,6 +374,7 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
             unfinished: false,
             replacing: None,
             owes: false,
+            finalized: None,
         };
         let status = StatusOf {
             plan: Plan {
@@ -440,6 +441,7 @@ fn for_machines_trouble_has_plain_causes_and_what_is_not_served() {
         unfinished: false,
         replacing: None,
         owes: false,
+        finalized: None,
     };
     let status = StatusOf {
         plan: Plan {

@@ -52,7 +52,7 @@ struct InstallJson {
 
 #[derive(Debug, Serialize)]
 struct NoteJson {
-    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `to-revoke`, `withheld`, `warning`
+    /// `key`, `ca`, `fallback`, `failure`, `unfinished`, `unfetched`, `to-revoke`, `withheld`, `warning`
     kind: &'static str,
     text: Vec<String>,
 }
@@ -169,6 +169,7 @@ fn note(note: &Note) -> NoteJson {
         Note::Fallback { first } => ("fallback", vec![first.to_string()]),
         Note::Failure(failure) => ("failure", plain(&failure.causes)),
         Note::Unfinished => ("unfinished", Vec::new()),
+        Note::Unfetched => ("unfetched", Vec::new()),
         Note::ToRevoke { version } => ("to-revoke", vec![version.to_string()]),
         Note::Withheld { by } => ("withheld", vec![by.to_string()]),
         Note::Warning(warning) => ("warning", vec![warning.clone()]),

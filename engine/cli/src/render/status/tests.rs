@@ -127,6 +127,7 @@ fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> Inven
         replacing: None,
         unfinished: false,
         owes: false,
+        finalized: None,
     }
 }
 

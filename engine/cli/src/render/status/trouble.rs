@@ -232,6 +232,12 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
         let text = format!("version {version} is still to be revoked, {why}{last}");
         found.push(Trouble::said(Ink::Warn, text, Some(hint)));
     }
+    if item.notes.contains(&Note::Unfetched) {
+        let text = "a CA has signed another one for a run that was interrupted";
+        let hint = "`waxwing renew` fetches it";
+        let (text, hint) = (text.to_owned(), Some(hint.to_owned()));
+        found.push(Trouble::said(Ink::Warn, text, hint));
+    }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
     if !orders && item.notes.contains(&Note::Unfinished) {
         let text = "what an earlier run has left at the DNS provider may still be there";
