@@ -168,22 +168,14 @@ fn ca_name(text: &str) -> Result<CaName, String> {
 
 /// A list of kinds of keys.
 fn key_kinds(section: &Section<'_>, key: &'static str) -> Option<At<Vec<KeyType>>> {
-    let texts = section.texts(key, r#"["ecdsa-p256"]"#)?;
-    let mut kinds = Vec::new();
-    for text in texts.value {
-        match KeyType::parse(text.value) {
-            Some(kind) => kinds.push(kind),
-            None => {
-                let message = format!("`{}` is no kind of key", text.value,);
-                let problem = section.problem(&text.at, key, message);
-                let kinds = KeyType::ALL.map(KeyType::as_str);
-                section
-                    .problems()
-                    .add(problem.hint(one_of("kinds", &kinds)));
-            }
-        }
-    }
-    Some(At::new(texts.at, kinds))
+    let kinds = KeyType::ALL.map(|kind| (kind.as_str(), kind));
+    section.words(key, r#"["ecdsa-p256"]"#, kinds, |text| {
+        let message = format!("`{}` is no kind of key", text.value);
+        let kinds = KeyType::ALL.map(KeyType::as_str);
+        section
+            .problem(&text.at, key, message)
+            .hint(one_of("kinds", &kinds))
+    })
 }
 
 fn is_host(text: &str) -> bool {
@@ -234,7 +226,7 @@ fn acme_profile(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origi
             };
             let name = inner.text("name", "\"tlsserver\"");
             let required = inner.flag("required").is_some_and(|flag| flag.value);
-            if inner.take("name").is_none() {
+            if inner.lacks("name") {
                 inner.problems().add(
                     inner
                         .problem(&inner.at, "name", "the name is missing")
@@ -384,9 +376,9 @@ fn offers(eab: &Section<'_>, node: &Node) -> Vec<EabObtain> {
 fn offer(section: Section<'_>) -> Option<EabObtain> {
     let url = section.text("url", "\"https://...\"");
     let url = url.and_then(|url| https_url(&section, "url", &url));
-    let method = section.parsed("method", "\"POST\"", |text| match Method::parse(text) {
-        Some(method @ (Method::Get | Method::Post)) => Ok(method),
-        _ => Err(format!("`{text}` is neither GET nor POST")),
+    let methods = [Method::Get, Method::Post].map(|method| (method.as_str(), method));
+    let method = section.word("method", "\"POST\"", methods, |text| {
+        format!("`{text}` is neither GET nor POST")
     });
     let in_query = section.flag("in-query").is_some_and(|flag| flag.value);
     let mut fields = Vec::new();
@@ -407,7 +399,7 @@ fn offer(section: Section<'_>) -> Option<EabObtain> {
     let (kid, hmac_key) = (pointer("kid"), pointer("hmac-key"));
     let error = pointer("error").map(|at| at.value);
     for needed in ["url", "kid", "hmac-key"] {
-        if section.take(needed).is_none() {
+        if section.lacks(needed) {
             section.problems().add(
                 section
                     .problem(&section.at, needed, "is missing")
@@ -548,7 +540,11 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         if let Some(kinds) = key_kinds(&quirks, "account-keys") {
             profile.quirks.account_keys = note.keep(&quirks, "account-keys", kinds);
         }
-        if let Some(word) = quirks.parsed("challenge-retry", "\"server\"", challenge_retry) {
+        let words = ChallengeRetry::ALL.map(|word| (word.as_str(), word));
+        let word = quirks.word("challenge-retry", "\"server\"", words, |text| {
+            format!("`{text}` is neither server nor never")
+        });
+        if let Some(word) = word {
             profile.quirks.challenge_retry = note.keep(&quirks, "challenge-retry", word);
         }
         if let Some(end) = quirks.parsed("wrong-ending", "\"/directory\"", ending) {
@@ -566,13 +562,6 @@ fn ending(text: &str) -> Result<String, String> {
         }
         _ => Err(format!("`{text}` is no end of a URL")),
     }
-}
-
-fn challenge_retry(text: &str) -> Result<ChallengeRetry, String> {
-    let mut known = ChallengeRetry::ALL.into_iter();
-    known
-        .find(|word| word.as_str() == text)
-        .ok_or_else(|| format!("`{text}` is neither server nor never"))
 }
 
 /// `limits = { orders = "300 per 3h" }`.

@@ -82,6 +82,8 @@ pub(crate) struct Asked {
     pub(crate) form: Form,
     /// The right-hand side of a good line, if the reader has one.
     pub(crate) example: String,
+    /// The words of a closed set, if nothing else may stand there.
+    pub(crate) words: Vec<&'static str>,
 }
 
 /// What may stand at a key.
@@ -89,8 +91,12 @@ pub(crate) struct Asked {
 pub(crate) enum Form {
     /// Whatever another reader of the same key says.
     Unsaid,
+    /// It must stand there; what it is another reader of the same key says.
+    Needed,
     /// A text.
     Text,
+    /// One word of a closed set.
+    Word,
     /// True or false.
     Flag,
     /// A whole number within these bounds.
@@ -99,6 +105,8 @@ pub(crate) enum Form {
     Fraction,
     /// A list of texts.
     Texts,
+    /// A list of words of a closed set.
+    Words,
     /// A section with keys that are known.
     Section,
     /// A section whose keys are names that the author chose.
@@ -135,11 +143,23 @@ impl Problems {
 
     /// Notes that a key was asked for, if somebody wants to know.
     pub(crate) fn ask(&self, path: impl FnOnce() -> String, form: Form, example: &str) {
+        self.ask_for(path, form, example, &[]);
+    }
+
+    /// The same with the words of a closed set.
+    pub(crate) fn ask_for(
+        &self,
+        path: impl FnOnce() -> String,
+        form: Form,
+        example: &str,
+        words: &[&'static str],
+    ) {
         if let Some(asked) = &self.asked {
             asked.borrow_mut().push(Asked {
                 path: path(),
                 form,
                 example: example.to_owned(),
+                words: words.to_vec(),
             });
         }
     }

@@ -171,6 +171,19 @@ impl<'a> Section<'a> {
         self.problems.ask(path, form, example);
     }
 
+    fn asks_for<T>(&self, key: &str, form: Form, example: &str, words: &[(&'static str, T)]) {
+        let path = || self.path.below(key).as_str().to_owned();
+        let words: Vec<&'static str> = words.iter().map(|(word, _)| *word).collect();
+        self.problems.ask_for(path, form, example, &words);
+    }
+
+    /// True if `key`, without which this section is never good, is not there and nothing that looks like
+    /// it is.
+    pub(crate) fn lacks(&self, key: &'static str) -> bool {
+        self.asks(key, Form::Needed, "");
+        self.refused(key).is_none() && !self.is_misspelled(key)
+    }
+
     /// True if `key` is not there but a near miss of it is: then the near miss is the mistake to
     /// report, and not that `key` is missing.
     pub(crate) fn is_misspelled(&self, key: &'static str) -> bool {
@@ -275,7 +288,11 @@ impl<'a> Section<'a> {
     /// A list of texts.
     pub(crate) fn texts(&self, key: &'static str, example: &str) -> Option<At<Vec<At<&'a str>>>> {
         self.asks(key, Form::Texts, example);
-        let node = &self.take(key)?.node;
+        self.list(key, example)
+    }
+
+    fn list(&self, key: &'static str, example: &str) -> Option<At<Vec<At<&'a str>>>> {
+        let node = &self.refused(key)?.node;
         let Value::Array(items) = &node.value else {
             let shown = match &node.value {
                 Value::String(text) => format!("[{text:?}]"),
@@ -311,6 +328,53 @@ impl<'a> Section<'a> {
                 None
             }
         }
+    }
+
+    /// One word of a closed set: `words` are all of them, each with what it means. `wrong` says what to
+    /// say of another one.
+    pub(crate) fn word<T>(
+        &self,
+        key: &'static str,
+        example: &str,
+        words: impl IntoIterator<Item = (&'static str, T)>,
+        wrong: impl FnOnce(&str) -> String,
+    ) -> Option<At<T>> {
+        let words: Vec<(&'static str, T)> = words.into_iter().collect();
+        self.asks_for(key, Form::Word, example, &words);
+        let node = &self.refused(key)?.node;
+        let Value::String(text) = &node.value else {
+            self.wrong(node, key, "a text in quotes", example);
+            return None;
+        };
+        let near = nearest(text, words.iter().map(|(word, _)| *word));
+        let found = words.into_iter().find(|(word, _)| word == text);
+        if found.is_none() {
+            let problem = self.problem(&node.at, key, wrong(text));
+            let good = near.map_or_else(|| example.to_owned(), |word| format!("\"{word}\""));
+            self.problems.add(problem.hint(format!("{key} = {good}")));
+        }
+        found.map(|(_, meaning)| At::new(node.at.clone(), meaning))
+    }
+
+    /// A list of words of a closed set. `wrong` is the whole problem with another one, at its place.
+    pub(crate) fn words<T: Copy>(
+        &self,
+        key: &'static str,
+        example: &str,
+        words: impl IntoIterator<Item = (&'static str, T)>,
+        wrong: impl Fn(&At<&str>) -> Problem,
+    ) -> Option<At<Vec<T>>> {
+        let words: Vec<(&'static str, T)> = words.into_iter().collect();
+        self.asks_for(key, Form::Words, example, &words);
+        let list = self.list(key, example)?;
+        let mut found = Vec::with_capacity(list.value.len());
+        for text in list.value {
+            match words.iter().find(|(word, _)| *word == text.value) {
+                Some((_, meaning)) => found.push(*meaning),
+                None => self.problems.add(wrong(&text)),
+            }
+        }
+        Some(At::new(list.at, found))
     }
 
     /// A path, from the folder that `folder` names for the place of the value.

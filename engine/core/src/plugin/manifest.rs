@@ -128,7 +128,7 @@ fn read(root: Section<'_>) -> Option<Manifest> {
 }
 
 fn needed(section: &Section<'_>, key: &'static str, example: &str) {
-    if section.take(key).is_none() && !section.is_misspelled(key) {
+    if section.lacks(key) {
         section.problems().add(
             section
                 .problem(&section.at, key, "is missing")

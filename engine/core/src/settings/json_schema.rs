@@ -29,8 +29,10 @@ const INSTALLER: &str = include_str!("json_schema/installer.toml");
 
 /// The schema (2020-12), as JSON.
 ///
-/// Which keys there are and what kind of value belongs to each; what the values mean is judged by
-/// `waxwing check` alone. The settings of a plugin are judged by the schema of its manifest.
+/// Which keys there are, which of them a section is never good without, what kind of value belongs to
+/// each, and its words if there are no others; what the values mean is judged by `waxwing check` alone.
+/// The settings of a plugin are judged by the schema of its manifest. The first level needs no key,
+/// because an included file has the rest.
 pub fn schema() -> Json {
     let (asked, _) = listen();
     let mut root = Node::default();
@@ -40,7 +42,8 @@ pub fn schema() -> Json {
             node = node.below(step);
         }
         node.forms.insert(one.form);
-        node.examples.extend(example(&one.example));
+        node.examples.extend(examples(&one.example));
+        node.words.extend(&one.words);
     }
     root.forms.insert(Form::Section);
     let mut schema = Map::new();
@@ -108,16 +111,25 @@ fn steps(path: &str) -> Vec<Step<'_>> {
     steps
 }
 
-/// The value of an example, if it is one and not a choice of several.
-fn example(text: &str) -> Option<Json> {
+/// The values of an example: one, or each of `"a", "b" or "c"`.
+fn examples(text: &str) -> Vec<Json> {
     if text.is_empty() || text.contains("...") {
-        return None;
+        return Vec::new();
     }
-    let problems = Problems::default();
-    let file = Arc::from(Path::new("example"));
-    let table = document::parse(&file, &format!("x = {text}"), &problems);
-    let value = table.get("x")?.node.value.to_json();
-    (problems.count() == 0).then_some(value)
+    let value = |text: &str| {
+        let problems = Problems::default();
+        let file = Arc::from(Path::new("example"));
+        let table = document::parse(&file, &format!("x = {text}"), &problems);
+        let value = table.get("x")?.node.value.to_json();
+        (problems.count() == 0).then_some(value)
+    };
+    match value(text) {
+        Some(one) => vec![one],
+        None => match value(&format!("[{}]", text.replace(" or ", ", "))) {
+            Some(Json::Array(several)) => several,
+            _ => Vec::new(),
+        },
+    }
 }
 
 /// What is known of a key and of everything below it.
@@ -125,6 +137,7 @@ fn example(text: &str) -> Option<Json> {
 struct Node {
     forms: BTreeSet<Form>,
     examples: Vec<Json>,
+    words: BTreeSet<&'static str>,
     below: BTreeMap<String, Self>,
     items: Option<Box<Self>>,
 }
@@ -137,10 +150,19 @@ impl Node {
         }
     }
 
-    /// Adds what is known of another one.
-    fn merge(&mut self, other: Self) {
+    /// Adds what is known of another one. A key that one of the two does without is not needed.
+    fn merge(&mut self, mut other: Self) {
+        if !self.below.is_empty() && !other.below.is_empty() {
+            let needed = &self.needed() & &other.needed();
+            for (key, node) in self.below.iter_mut().chain(&mut other.below) {
+                if !needed.contains(key) {
+                    node.forms.remove(&Form::Needed);
+                }
+            }
+        }
         self.forms.extend(other.forms);
         self.examples.extend(other.examples);
+        self.words.extend(other.words);
         for (key, node) in other.below {
             self.below.entry(key).or_default().merge(node);
         }
@@ -149,10 +171,19 @@ impl Node {
         }
     }
 
+    /// The keys below this that must stand there.
+    fn needed(&self) -> BTreeSet<String> {
+        let needed = |node: &Self| node.forms.contains(&Form::Needed);
+        let below = self.below.iter().filter(|(_, node)| needed(node));
+        below.map(|(key, _)| key.clone()).collect()
+    }
+
     fn into_json(self) -> Json {
+        let mut needed = self.needed();
         let Self {
             forms,
             examples,
+            words,
             below,
             items,
         } = self;
@@ -166,12 +197,12 @@ impl Node {
         let has = |form: &Form| forms.contains(form);
         for form in &forms {
             match form {
-                Form::Unsaid => {}
-                Form::Text => add("string"),
+                Form::Unsaid | Form::Needed => {}
+                Form::Text | Form::Word => add("string"),
                 Form::Flag => add("boolean"),
                 Form::Number(..) => add("integer"),
                 Form::Fraction => add("number"),
-                Form::Texts | Form::Sections => add("array"),
+                Form::Texts | Form::Words | Form::Sections => add("array"),
                 Form::Section | Form::Named | Form::Open => add("object"),
                 Form::Secret => {
                     add("string");
@@ -190,7 +221,14 @@ impl Node {
             schema.insert("minimum".to_owned(), (*least).into());
             schema.insert("maximum".to_owned(), (*most).into());
         }
-        if has(&Form::Texts) {
+        // Where another text may stand, too, the words are none of a closed set.
+        if has(&Form::Word) && types == ["string"] && !has(&Form::Text) {
+            schema.insert("enum".to_owned(), json!(words));
+        }
+        if has(&Form::Words) && !has(&Form::Texts) {
+            let each = json!({ "type": "string", "enum": words });
+            schema.insert("items".to_owned(), each);
+        } else if has(&Form::Texts) {
             schema.insert("items".to_owned(), json!({ "type": "string" }));
         } else if has(&Form::Sections) {
             let mut each = items.map(|items| *items).unwrap_or_default();
@@ -216,6 +254,10 @@ impl Node {
             if has(&Form::Secret) {
                 let command = json!({ "type": "array", "items": { "type": "string" } });
                 properties.insert("command".to_owned(), command);
+                needed.insert("command".to_owned());
+            }
+            if !needed.is_empty() {
+                schema.insert("required".to_owned(), json!(needed));
             }
             schema.insert("properties".to_owned(), properties.into());
             schema.insert("additionalProperties".to_owned(), false.into());

@@ -76,6 +76,21 @@ fn every_good_configuration_is_good_for_the_schema_too() {
 }
 
 #[test]
+fn what_the_readme_shows_is_good_for_the_schema_too() {
+    let schema = schema();
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let text = fs::read_to_string(&readme).expect("a readable file");
+    let blocks = text.split("\n```toml\n").skip(1);
+    let mut seen = 0;
+    for block in blocks.filter_map(|block| Some(block.split_once("\n```")?.0)) {
+        let mistakes = mistakes(&schema, block).join("\n");
+        assert!(mistakes.is_empty(), "{block}:\n{mistakes}");
+        seen += 1;
+    }
+    assert!(seen >= 5, "only {seen} blocks");
+}
+
+#[test]
 fn unknown_keys_and_wrong_kinds_are_mistakes_for_the_schema() {
     let schema = schema();
     for (text, key) in [
@@ -98,6 +113,136 @@ fn unknown_keys_and_wrong_kinds_are_mistakes_for_the_schema() {
     }
 }
 
+#[test]
+fn words_that_are_none_are_mistakes_for_the_schema() {
+    let schema = schema();
+    for (text, key, hint) in [
+        (
+            "[log]\nlevel = \"trace\"",
+            "log.level",
+            "\"debug\", \"error\", \"info\", \"warn\"",
+        ),
+        (
+            "[log]\nformat = \"xml\"",
+            "log.format",
+            "\"json\", \"text\"",
+        ),
+        (
+            "[failover]\nfail-back = \"soon\"",
+            "failover.fail-back",
+            "\"never\", \"next-renewal\"",
+        ),
+        (
+            "[notify.x]\nshape = \"irc\"",
+            "notify.x.shape",
+            "\"discord\"",
+        ),
+        (
+            "[notify.x]\non = [\"today\"]",
+            "notify.x.on[0]",
+            "\"failed\"",
+        ),
+        ("[defaults]\nkey = \"dsa\"", "defaults.key", "\"rsa-2048\""),
+        (
+            "[[certificate]]\ndomains = [\"a\"]\nkey = \"dsa\"",
+            "certificate[0].key",
+            "\"rsa-2048\"",
+        ),
+        // As it is read: in capitals it is another word.
+        (
+            "[[certificate]]\ndomains = [\"a\"]\nkey = \"RSA-2048\"",
+            "certificate[0].key",
+            "",
+        ),
+        (
+            "[ca.x]\ncert-keys = [\"dsa\"]",
+            "ca.x.cert-keys[0]",
+            "\"rsa-2048\"",
+        ),
+        (
+            "[ca.x.quirks]\nchallenge-retry = \"us\"",
+            "ca.x.quirks.challenge-retry",
+            "\"server\"",
+        ),
+    ] {
+        let mistakes = mistakes(&schema, text).join("\n");
+        assert!(
+            mistakes.contains(&format!("  {key}\n")) && mistakes.contains(hint),
+            "{text}: {mistakes}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_is_always_needed_is_so_for_the_schema() {
+    let schema = schema();
+    for (text, missing) in [
+        ("[[certificate]]\nname = \"x\"", "certificate[0].domains"),
+        (
+            "[account]\nemail = \"a@example.com\"",
+            "account.agree-terms",
+        ),
+        (
+            "[plugin.x.grants.files.certs]\nmode = \"0640\"",
+            "plugin.x.grants.files.certs.dir",
+        ),
+        (
+            "[plugin.x.grants.exec.reload]\ntimeout = \"1s\"",
+            "plugin.x.grants.exec.reload.argv",
+        ),
+        ("[notify.x.login]\nuser = \"x\"", "notify.x.login.password"),
+        (
+            "[notify.x.header]\nscheme = \"x\"",
+            "notify.x.header.secret",
+        ),
+        ("[ca.x.profile]\nrequired = true", "ca.x.profile.name"),
+        (
+            "[ca.x.eab]\noffers = [{ url = \"https://a\", kid = \"/a\" }]",
+            "ca.x.eab.offers[0].hmac-key",
+        ),
+        (
+            "[account]\nagree-terms = true\nkey = {}",
+            "account.key.command",
+        ),
+    ] {
+        let mistakes = mistakes(&schema, text).join("\n");
+        assert!(
+            mistakes.contains(&format!("  {missing}\n")),
+            "{text}: {mistakes}"
+        );
+    }
+}
+
+#[test]
+fn what_is_good_without_a_key_or_with_another_text_is_good_for_the_schema() {
+    let schema = schema();
+    for text in [
+        // The rest stands in an included file, or in the one that includes this.
+        "include = [\"certs.d/*.toml\"]",
+        "[notify.x]\nwebhook = { command = [\"/bin/a\"] }",
+        "[ca.zerossl]\nfallback = false",
+        "[network]\npropagation = \"wait 120s\"",
+        "[plugin.x]\nsecrets = { a = \"file:a\" }",
+    ] {
+        let mistakes = mistakes(&schema, text).join("\n");
+        assert!(mistakes.is_empty(), "{text}: {mistakes}");
+    }
+}
+
+#[test]
+fn an_example_of_several_values_is_each_of_them() {
+    let all = schema();
+    let examples = |pointer: &str| all.pointer(pointer).cloned().unwrap_or_default();
+    assert_eq!(
+        examples("/properties/network/properties/propagation/examples"),
+        json!(["authoritative", "resolvers", "wait 120s"])
+    );
+    assert_eq!(
+        examples("/properties/failover/properties/after/examples"),
+        json!(["12h"])
+    );
+}
+
 /// The names of all properties.
 fn names(schema: &Json, found: &mut BTreeSet<String>) {
     match schema {
@@ -114,8 +259,11 @@ fn names(schema: &Json, found: &mut BTreeSet<String>) {
 
 /// Every key that stands in the source of the readers, behind a call that asks for one.
 fn keys_in_source() -> BTreeSet<String> {
-    const CALLS: [&str; 10] = [
+    const CALLS: [&str; 13] = [
         "text(",
+        "word(",
+        "words(",
+        "lacks(",
         "flag(",
         "number(",
         "fraction(",

@@ -36,11 +36,8 @@ pub(super) fn read(root: &Section<'_>, raw: &Raw) -> ReadAccount {
     };
     let email = section.parsed("email", "\"you@example.com\"", email);
     let agreed = section.flag("agree-terms");
-    let written = section.take("agree-terms").is_some();
-    if !agreed.as_ref().is_some_and(|agreed| agreed.value)
-        && (agreed.is_some() || !written)
-        && !section.is_misspelled("agree-terms")
-    {
+    let lacking = section.lacks("agree-terms");
+    if lacking || agreed.as_ref().is_some_and(|agreed| !agreed.value) {
         let at = agreed.as_ref().map_or(&section.at, |agreed| &agreed.at);
         let message = "must be true before a CA issues anything: it says that you agree to the \
                        terms of every CA in a `ca` list";

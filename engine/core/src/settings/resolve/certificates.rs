@@ -292,8 +292,9 @@ fn domains(section: &Section<'_>) -> Vec<At<Identifier>> {
     let problems = section.problems();
     let example = r#"["example.com", "*.example.com"]"#;
     let mut domains: Vec<At<Identifier>> = Vec::new();
+    let lacking = section.lacks("domains");
     let Some(list) = section.texts("domains", example) else {
-        if section.take("domains").is_none() && !section.is_misspelled("domains") {
+        if lacking {
             problems.add(
                 section
                     .problem(

@@ -32,15 +32,14 @@ pub(super) fn read(
     let Some(section) = root.section("log") else {
         return log;
     };
-    let level = section.parsed("level", "\"info\"", |text| {
-        let known = LogLevel::ALL.into_iter().find(|one| one.as_str() == text);
-        known.ok_or_else(|| format!("no level {text:?}; there are error, warn, info and debug"))
+    let levels = LogLevel::ALL.map(|level| (level.as_str(), level));
+    let level = section.word("level", "\"info\"", levels, |text| {
+        format!("no level {text:?}; there are error, warn, info and debug")
     });
     log.level = level.map(|level| level.value);
-    let format = section.parsed("format", "\"json\"", |text| match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(format!("no format {text:?}; there are text and json")),
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = section.word("format", "\"json\"", formats, |text| {
+        format!("no format {text:?}; there are text and json")
     });
     log.format = format.map_or(LogFormat::Text, |format| format.value);
     let file = section.path_value("file", FILE, |at| raw.folder(at));

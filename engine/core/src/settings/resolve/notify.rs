@@ -140,36 +140,33 @@ fn take_all(section: &Section<'_>) {
 }
 
 fn on(section: &Section<'_>) -> BTreeSet<EventKind> {
-    let Some(list) = section.texts("on", ON) else {
+    let events = EventKind::ALL.map(|kind| (kind.as_str(), kind));
+    let no_event = |one: &At<&str>| {
+        let all = EventKind::ALL.map(EventKind::as_str);
+        let message = format!("no event \"{}\"", one.value);
+        match nearest(one.value, all) {
+            Some(near) => {
+                let message = format!("{message}; did you mean \"{near}\"?");
+                section.problem(&one.at, "on", message)
+            }
+            None => section
+                .problem(&one.at, "on", message)
+                .hint(format!("events are {}", all.join(", "))),
+        }
+    };
+    let Some(list) = section.words("on", ON, events, no_event) else {
         return EventKind::usual().collect();
     };
-    if list.value.is_empty() {
+    let none_written = matches!(
+        section.refused("on").map(|entry| &entry.node.value),
+        Some(Value::Array(items)) if items.is_empty()
+    );
+    if none_written {
         let problem = section.problem(&list.at, "on", "it would never tell anything");
         let hint = "leave `on` out to be told of everything that somebody may have to act upon";
         section.problems().add(problem.hint(hint));
     }
-    let mut kinds = BTreeSet::new();
-    for one in list.value {
-        match EventKind::parse(one.value) {
-            Some(kind) => {
-                kinds.insert(kind);
-            }
-            None => {
-                let all = EventKind::ALL.map(EventKind::as_str);
-                let near = nearest(one.value, all);
-                let message = match near {
-                    Some(near) => format!("no event \"{}\"; did you mean \"{near}\"?", one.value),
-                    None => format!("no event \"{}\"", one.value),
-                };
-                let problem = section.problem(&one.at, "on", message);
-                section.problems().add(match near {
-                    Some(_) => problem,
-                    None => problem.hint(format!("events are {}", all.join(", "))),
-                });
-            }
-        }
-    }
-    kinds
+    list.value.into_iter().collect()
 }
 
 fn log(section: &Section<'_>) -> Option<Way> {
@@ -247,7 +244,7 @@ fn read_login(section: Section<'_>, raw: &Raw) -> Option<MailLogin> {
     });
     let password = secret(&section, "password", "smtp-password", raw);
     for key in ["user", "password"] {
-        if section.take(key).is_none() && !section.is_misspelled(key) {
+        if section.lacks(key) {
             section.problems().add(
                 section
                     .problem(&section.at, key, "a login needs it")
@@ -279,22 +276,11 @@ fn secret(
 
 fn webhook(section: &Section<'_>, entry: &Entry, raw: &Raw) -> Option<WebhookSettings> {
     let url = url(section, entry, raw);
-    let shape = match section.text("shape", "\"json\"") {
+    let shapes = shape::names().map(|name| (name, name));
+    let shape = match section.word("shape", "\"json\"", shapes, no_shape) {
+        Some(name) => Shape::named(name.value),
+        None if section.refused("shape").is_some() => None,
         None => Shape::named(USUAL_SHAPE),
-        Some(name) => {
-            let shape = Shape::named(name.value);
-            if shape.is_none() {
-                let all: Vec<&str> = shape::names().collect();
-                let message = match nearest(name.value, all.iter().copied()) {
-                    Some(near) => format!("no shape \"{}\"; did you mean \"{near}\"?", name.value),
-                    None => format!("no shape \"{}\" (shapes: {})", name.value, all.join(", ")),
-                };
-                section
-                    .problems()
-                    .add(section.problem(&name.at, "shape", message));
-            }
-            shape
-        }
     };
     let header = section.section("header").map(|one| read_header(one, raw));
     let trust = section.path_value("trust", "\"hook-root.pem\"", |at| raw.folder(at));
@@ -309,6 +295,14 @@ fn webhook(section: &Section<'_>, entry: &Entry, raw: &Raw) -> Option<WebhookSet
         header,
         trust,
     })
+}
+
+fn no_shape(text: &str) -> String {
+    let all: Vec<&str> = shape::names().collect();
+    match nearest(text, all.iter().copied()) {
+        Some(near) => format!("no shape \"{text}\"; did you mean \"{near}\"?"),
+        None => format!("no shape \"{text}\" (shapes: {})", all.join(", ")),
+    }
 }
 
 /// A URL, or a reference to one. No message repeats it: it may be a credential.
@@ -348,7 +342,7 @@ fn read_header(section: Section<'_>, raw: &Raw) -> Option<SecretHeader> {
     let scheme = section.parsed("scheme", "\"Bearer\"", token);
     let secret = secret(&section, "secret", "webhook-token", raw);
     for key in ["name", "secret"] {
-        if section.take(key).is_none() && !section.is_misspelled(key) {
+        if section.lacks(key) {
             section.problems().add(
                 section
                     .problem(&section.at, key, "a header field needs it")

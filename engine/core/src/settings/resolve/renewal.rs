@@ -136,7 +136,14 @@ pub(super) fn failover(root: &Section<'_>) -> FailOver {
         }
         policy.after = after.value;
     }
-    if let Some(back) = section.parsed("fail-back", "\"next-renewal\"", fail_back) {
+    let words = [
+        ("next-renewal", FailBack::NextRenewal),
+        ("never", FailBack::Never),
+    ];
+    let back = section.word("fail-back", "\"next-renewal\"", words, |text| {
+        format!("`{text}` is neither \"next-renewal\" nor \"never\"")
+    });
+    if let Some(back) = back {
         policy.fail_back = back.value;
     }
     section.finish(&[
@@ -145,14 +152,4 @@ pub(super) fn failover(root: &Section<'_>) -> FailOver {
         ("time", "after = \"12h\""),
     ]);
     policy
-}
-
-fn fail_back(text: &str) -> Result<FailBack, String> {
-    match text {
-        "next-renewal" => Ok(FailBack::NextRenewal),
-        "never" => Ok(FailBack::Never),
-        _ => Err(format!(
-            "`{text}` is neither \"next-renewal\" nor \"never\""
-        )),
-    }
 }

@@ -66,7 +66,8 @@ pub(super) const MEANT: &[(&str, &str)] = &[
 
 impl Choice {
     pub(super) fn read(section: &Section<'_>, cas: &Cas, plugins: &Plugins) -> Self {
-        let key = section.parsed("key", "\"ecdsa-p256\"", key);
+        let kinds = KeyType::ALL.map(|kind| (kind.as_str(), kind));
+        let key = section.word("key", "\"ecdsa-p256\"", kinds, no_kind_of_key);
         Self {
             cas: ca_list(section, cas),
             key: key.map(|at| at.value),
@@ -88,20 +89,15 @@ impl Choice {
     }
 }
 
-fn key(text: &str) -> Result<KeyType, String> {
-    KeyType::parse(text).ok_or_else(|| {
-        let names = || KeyType::ALL.into_iter().map(KeyType::as_str);
-        match nearest(text, names()) {
-            Some(near) => format!("no kind of key is called {text:?}; did you mean {near:?}?"),
-            None => {
-                let list: Vec<_> = names().collect();
-                format!(
-                    "no kind of key is called {text:?} (there are: {})",
-                    list.join(", ")
-                )
-            }
-        }
-    })
+fn no_kind_of_key(text: &str) -> String {
+    let names = KeyType::ALL.map(KeyType::as_str);
+    match nearest(text, names) {
+        Some(near) => format!("no kind of key is called {text:?}; did you mean {near:?}?"),
+        None => format!(
+            "no kind of key is called {text:?} (there are: {})",
+            names.join(", ")
+        ),
+    }
 }
 
 fn ca_list(section: &Section<'_>, cas: &Cas) -> Option<At<Vec<CaName>>> {

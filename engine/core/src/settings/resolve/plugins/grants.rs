@@ -109,7 +109,7 @@ fn by_purpose<W, T>(
 
 fn files_grant(section: Section<'_>, raw: &Raw) -> Option<GrantFiles> {
     let dir = section.path_value("dir", "\"/etc/nginx/tls\"", |at| raw.folder(at));
-    if section.take("dir").is_none() && !section.is_misspelled("dir") {
+    if section.lacks("dir") {
         section.problems().add(
             section
                 .problem(&section.at, "dir", "the folder is missing")
@@ -193,7 +193,7 @@ fn exec_grant(
     files: Option<&[String]>,
 ) -> Option<GrantExec> {
     let argv = section.texts("argv", r#"["/usr/bin/systemctl", "reload", "nginx"]"#);
-    if section.take("argv").is_none() && !section.is_misspelled("argv") {
+    if section.lacks("argv") {
         section.problems().add(
             section
                 .problem(&section.at, "argv", "the command is missing")
