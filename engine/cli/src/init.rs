@@ -216,6 +216,28 @@ pub(crate) fn ask(
     }
 }
 
+/// Whether somebody agrees. The return key says what `usual` says; any other word than yes and no is
+/// asked about again.
+///
+/// # Errors
+/// When somebody stops.
+pub(crate) fn agrees(
+    question: &str,
+    usual: bool,
+    person: &mut dyn Person,
+    context: &Context,
+) -> Result<bool, Unanswered> {
+    let prompt = question::yes_or_no(question, usual);
+    loop {
+        let text = person.line(&prompt).map_err(Unanswered::Terminal)?;
+        let text = text.ok_or(Unanswered::Stopped)?;
+        match read::yes_or_no(&text) {
+            Ok(said) => return Ok(said.unwrap_or(usual)),
+            Err(why) => person.tell(&question::refused(&why, context)),
+        }
+    }
+}
+
 /// True if somebody has said no to the terms.
 pub(crate) fn are_refused(answers: &Answers) -> bool {
     answers.get(&Question::Terms) == Some(&Answer::Nothing)

@@ -1,7 +1,7 @@
 //! `waxwing init`: the first configuration, from questions or flags.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 
 use waxwing_core::init::{
@@ -82,8 +82,13 @@ pub(crate) fn run(
     }
     if asks && !arguments.yes {
         terminal.note(&format!("\n{text}"));
-        if !terminal.ask(&format!("Write this to {}?", place.display())) {
-            return Err(Refusal::new(Exit::Usage, "nothing was written"));
+        let question = format!("Write this to {}?", place.display());
+        let usual = !sets_aside(place, &text, &answers);
+        let context = terminal.context(start::now());
+        let said = init::agrees(&question, usual, &mut AtTerminal { terminal }, &context);
+        if !matches!(said, Ok(true)) {
+            let typed = !secrets(place, &answers).is_empty();
+            return Err(not_written(said.err(), &text, typed, terminal));
         }
     }
     let mut written = write(place, &text, &answers, arguments.replace)?;
@@ -202,6 +207,33 @@ fn unanswered(why: Unanswered) -> Refusal {
     }
 }
 
+/// Somebody has answered everything and then not wanted it written: none of it shall be lost. A terminal
+/// shows the configuration already. `typed` is true if there are secrets among the answers, which are in
+/// no text.
+fn not_written(
+    why: Option<Unanswered>,
+    text: &str,
+    typed: bool,
+    terminal: &mut Terminal,
+) -> Refusal {
+    let refusal = match why {
+        Some(why) => unanswered(why),
+        None => Refusal::new(Exit::Usage, "nothing was written"),
+    };
+    let where_it_is = if io::stdout().is_terminal() {
+        "the text above is the configuration"
+    } else {
+        terminal.print(text);
+        "the configuration is on stdout"
+    };
+    let secrets = if typed {
+        ", without the secrets that you typed: `waxwing secret set NAME` stores each"
+    } else {
+        ""
+    };
+    refusal.hint(format!("{where_it_is}{secrets}"))
+}
+
 /// The person who typed the command.
 struct AtTerminal<'a> {
     terminal: &'a mut Terminal,
@@ -221,18 +253,30 @@ impl Person for AtTerminal<'_> {
     }
 }
 
+/// The secrets that are still to be stored, each with its file.
+fn secrets<'a>(place: &Path, answers: &'a Answers) -> Vec<(PathBuf, &'a Secret<String>)> {
+    let folder = place.parent().unwrap_or(Path::new(""));
+    let secret = |(question, answer): (&Question, &'a Answer)| match (question, answer) {
+        (Question::Secret(slot), Answer::Secret(secret)) => {
+            Some((folder.join(file_of(answers, slot)), secret))
+        }
+        _ => None,
+    };
+    answers.iter().filter_map(secret).collect()
+}
+
+/// True if a file is there that holds something else than what would be written.
+fn sets_aside(place: &Path, text: &str, answers: &Answers) -> bool {
+    let other = |path: &Path, text: &str| outfile::same(path, text) == Some(false);
+    let secrets = secrets(place, answers);
+    let mut secrets = secrets.iter();
+    other(place, text) || secrets.any(|(path, secret)| other(path, &line(secret)))
+}
+
 /// Writes everything, the secrets first: a configuration whose secrets are missing is a mistake.
 fn write(place: &Path, text: &str, answers: &Answers, replace: bool) -> Result<Written, Refusal> {
     let folder = place.parent().unwrap_or(Path::new(""));
-    let secrets: Vec<(PathBuf, &Secret<String>)> = answers
-        .iter()
-        .filter_map(|(question, answer)| match (question, answer) {
-            (Question::Secret(slot), Answer::Secret(secret)) => {
-                Some((folder.join(file_of(answers, slot)), secret))
-            }
-            _ => None,
-        })
-        .collect();
+    let secrets = secrets(place, answers);
     let other = |(path, secret): &&(PathBuf, &Secret<String>)| {
         outfile::same(path, &line(secret)) == Some(false)
     };

@@ -134,6 +134,42 @@ fn whoever_goes_away_or_says_no_ends_it() {
 }
 
 #[test]
+fn the_return_key_takes_what_is_proposed_and_no_other_word_is_taken_for_no() {
+    let context = crate::render::page::tests::context(80, false);
+    let table: &[(bool, &[&'static str], Option<bool>)] = &[
+        (true, &[""], Some(true)),
+        (false, &[""], Some(false)),
+        (true, &["n"], Some(false)),
+        (false, &["Yes"], Some(true)),
+        (true, &["quit", "later", "no"], Some(false)),
+        (false, &["ja", ""], Some(false)),
+        // Whoever is gone has not agreed.
+        (true, &["ja"], None),
+    ];
+    for (usual, answers, want) in table {
+        let mut script = Script {
+            answers: answers.to_vec().into(),
+            seen: String::new(),
+        };
+        let said = agrees("Write this?", *usual, &mut script, &context);
+        assert_eq!(said.ok(), *want, "{answers:?}");
+        let prompt = if *usual {
+            "Write this? [Y/n] "
+        } else {
+            "Write this? [y/N] "
+        };
+        assert!(script.seen.starts_with(prompt), "{}", script.seen);
+        assert_eq!(
+            script.seen.contains("no: the answer is yes or no"),
+            answers.len() > 1 || want.is_none(),
+            "{}",
+            script.seen
+        );
+        assert!(script.answers.is_empty());
+    }
+}
+
+#[test]
 fn every_flag_that_cannot_be_is_told_at_once_and_no_secret_is_repeated() {
     let several = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
     let flags = Init {

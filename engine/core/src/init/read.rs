@@ -52,11 +52,10 @@ pub fn read(
         Question::Trust => file(text),
         Question::Email | Question::From => address(text).map(Answer::Text),
         Question::KeyId(_) | Question::User => Ok(Answer::Text(text.to_owned())),
-        Question::Terms => match text.to_ascii_lowercase().as_str() {
-            "y" | "yes" => Ok(Answer::Yes),
-            "n" | "no" => Ok(Answer::Nothing),
-            _ => Err("the answer is yes or no".to_owned()),
-        },
+        Question::Terms => yes_or_no(text).map(|said| match said {
+            Some(true) => Answer::Yes,
+            _ => Answer::Nothing,
+        }),
         Question::Dns => one_of(
             "DNS plugin",
             text,
@@ -86,6 +85,19 @@ pub fn read(
             .collect::<Result<_, _>>()
             .map(Answer::Texts),
         Question::Shape => one_of("shape", text, shape::names()),
+    }
+}
+
+/// What somebody says to a question that is answered by yes or no; none if nothing was typed.
+///
+/// # Errors
+/// When it is neither.
+pub fn yes_or_no(text: &str) -> Result<Option<bool>, String> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "y" | "yes" => Ok(Some(true)),
+        "n" | "no" => Ok(Some(false)),
+        _ => Err("the answer is yes or no".to_owned()),
     }
 }
 

@@ -36,6 +36,12 @@ pub(crate) fn prompt(facts: &Facts<'_>, answers: &Answers, question: &Question) 
     }
 }
 
+/// A question that is answered by yes or no, with what counts if nothing is typed in a capital.
+pub(crate) fn yes_or_no(question: &str, usual: bool) -> String {
+    let words = if usual { "[Y/n]" } else { "[y/N]" };
+    format!("{question} {words} ")
+}
+
 /// Why an answer is none.
 pub(crate) fn refused(why: &str, context: &Context) -> String {
     let mut page = Page::new(context);
