@@ -42,8 +42,10 @@ pub struct Facts<'a> {
     pub manifests: &'a [Manifest],
     /// Those of them that come from a file, by their id.
     pub files: &'a BTreeMap<String, PluginFile>,
-    /// The whole path of a program of this machine.
+    /// The whole path of a program of this machine, by its name or by that path.
     pub program: &'a dyn Fn(&str) -> Option<PathBuf>,
+    /// Whether a file, by its path from the configuration, holds certificates; else why it gives no roots.
+    pub roots: &'a dyn Fn(&str) -> Result<(), String>,
     /// True if a file of that name is beside the configuration already.
     pub is_there: &'a dyn Fn(&str) -> bool,
     /// True where command lines are those of Windows.

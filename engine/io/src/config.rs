@@ -80,6 +80,19 @@ fn regular(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Looks whether a file gives roots; the text of the error is for whoever has named it.
+///
+/// # Errors
+/// When it cannot be read, or holds no certificate.
+pub fn roots(path: &Path) -> Result<(), String> {
+    let text = regular(path)
+        .and_then(|()| fs::read_to_string(path))
+        .map_err(|cause| format!("{} cannot be read: {cause}", path.display()))?;
+    pem::roots(&text)
+        .map(|_roots| ())
+        .map_err(|cause| format!("{} is no PEM file of certificates: {cause}", path.display()))
+}
+
 /// True for a file that can be read as text and holds no certificate, so that it gives no roots.
 pub fn holds_no_roots(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| pem::roots(&text).map_or(true, |all| all.is_empty()))
@@ -243,6 +256,24 @@ mod tests {
             state.display(),
             config.display()
         );
+    }
+
+    #[test]
+    fn a_file_gives_roots_if_it_holds_certificates() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("written");
+            roots(&path).map_err(|why| why.replace(&path.display().to_string(), name))
+        };
+        let block = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+        assert_eq!(check("good.pem", &format!("a root:\n{block}")), Ok(()));
+        let wrong = "text.pem is no PEM file of certificates: there is no certificate in it";
+        assert_eq!(check("text.pem", "a root\n"), Err(wrong.to_owned()));
+        for path in [folder.path(), &folder.path().join("gone.pem")] {
+            let why = roots(path).expect_err("no file");
+            assert!(why.contains(" cannot be read: "), "{why}");
+        }
     }
 
     #[test]

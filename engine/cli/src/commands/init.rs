@@ -9,7 +9,7 @@ use waxwing_core::init::{
 };
 use waxwing_core::plugin::Manifest;
 use waxwing_core::secret::Secret;
-use waxwing_io::config::{real_path, usual_config};
+use waxwing_io::config::{real_path, roots, usual_config};
 use waxwing_io::{import as io_import, outfile, prompt};
 
 use super::{plugin, renew, start};
@@ -48,7 +48,8 @@ pub(crate) fn run(
         profiles: &profiles,
         manifests: &manifests,
         files: &files,
-        program: &io_import::program,
+        program: &|name| io_import::program(name).filter(|path| path.is_file()),
+        roots: &|path| roots(&folder.join(path)),
         is_there: &|name| folder.join(name).is_file(),
         windows: cfg!(windows),
     };

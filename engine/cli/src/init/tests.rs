@@ -17,13 +17,18 @@ pub(crate) fn world<T>(claim: impl FnOnce(&Facts<'_>) -> T) -> T {
     let manifests = load::embedded_manifests();
     let manifests: Vec<Manifest> = manifests.into_values().filter_map(Result::ok).collect();
     let known = ["nginx", "systemctl"];
+    let whole = ["/usr/sbin/nginx", "/usr/sbin/systemctl"];
     claim(&Facts {
         files: &std::collections::BTreeMap::new(),
         profiles: &profiles::shipped(),
         manifests: &manifests,
         program: &|name| {
-            let there = known.contains(&name);
+            let there = known.contains(&name) || whole.contains(&name);
             there.then(|| PathBuf::from("/usr/sbin").join(name))
+        },
+        roots: &|path| match path.starts_with("/etc/ssl/") {
+            true => Ok(()),
+            false => Err(format!("{path} cannot be read")),
         },
         is_there: &|name| name == "smtp-password",
         windows: false,
@@ -174,19 +179,23 @@ fn every_flag_that_cannot_be_is_told_at_once_and_no_secret_is_repeated() {
     let several = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
     let flags = Init {
         domains: several(&["localhost"]),
+        cas: several(&["https://ca.corp.example/acme/directory"]),
+        ca_trust: Some("/root/typo.pem".to_owned()),
         dns: Some("dns-made-easy".to_owned()),
         install: Some("install-files".to_owned()),
         settings: several(&["sandbox=perhaps", "sandbx=true", "ttl"]),
         secrets: several(&["api-key=hunter2", "spare=file:x"]),
-        commands: several(&["restart=true", "reload=nowhere"]),
+        commands: several(&["restart=true", "reload=nowhere", "test=/opt/nowhere -t"]),
         ..Init::default()
     };
     world(|facts| {
         let wrong = from_flags(&flags, facts).expect_err("they cannot be");
         let begins = [
             "--domain: `localhost` has a single label",
+            "--ca-trust: /root/typo.pem cannot be read",
             "--run restart: the installer runs reload and test",
             "--run reload: there is no program \"nowhere\"",
+            "--run test: there is no program \"/opt/nowhere\"; put it there first, or answer none",
             "--set sandbox: true or false belongs here",
             "--set sandbx: there is no setting \"sandbx\"",
             "--set takes NAME=VALUE",

@@ -49,7 +49,7 @@ pub fn read(
     match question {
         Question::Domains => domains(text),
         Question::Cas => named_cas(facts, text),
-        Question::Trust => file(text),
+        Question::Trust => roots(facts, text),
         Question::Email | Question::From => address(text).map(Answer::Text),
         Question::KeyId(_) | Question::User => Ok(Answer::Text(text.to_owned())),
         Question::Terms => yes_or_no(text).map(|said| match said {
@@ -174,8 +174,9 @@ fn address(text: &str) -> Result<String, String> {
     account::email(text)
 }
 
-fn file(text: &str) -> Result<Answer, String> {
+fn roots(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
     path::check(text).map_err(|bad| bad.message)?;
+    (facts.roots)(text)?;
     Ok(Answer::Text(text.to_owned()))
 }
 
@@ -268,10 +269,11 @@ fn command(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
     let program = words.first().cloned().unwrap_or_default();
     whole_command(facts, &words)
         .map(Answer::Texts)
-        .ok_or_else(|| {
-            format!(
+        .ok_or_else(|| match is_absolute(&program) {
+            true => format!("there is no program {program:?}; put it there first, or answer none"),
+            false => format!(
                 "there is no program {program:?} in the folders of the system; write its whole path"
-            )
+            ),
         })
 }
 
@@ -287,14 +289,9 @@ fn unbraced(word: &str) -> String {
 /// The same command with the whole path of its program; none if there is no such program.
 pub(super) fn whole_command(facts: &Facts<'_>, words: &[String]) -> Option<Vec<String>> {
     let (program, arguments) = words.split_first()?;
-    let program = if is_absolute(program) {
-        program.clone()
-    } else {
-        let found = (facts.program)(program)?;
-        found.to_string_lossy().into_owned()
-    };
+    let found = (facts.program)(program)?;
     Some(
-        std::iter::once(program)
+        std::iter::once(found.to_string_lossy().into_owned())
             .chain(arguments.iter().cloned())
             .collect(),
     )

@@ -71,7 +71,11 @@ fn world<T>(claim: impl FnOnce(&Facts<'_>) -> T) -> T {
         files: &BTreeMap::new(),
         profiles: &profiles,
         manifests: &manifests,
-        program: &|name| (name != "nowhere").then(|| PathBuf::from("/usr/bin").join(name)),
+        program: &|name| (!name.contains("nowhere")).then(|| PathBuf::from("/usr/bin").join(name)),
+        roots: &|path| match path.contains("none") {
+            true => Err(format!("{path} cannot be read")),
+            false => Ok(()),
+        },
         is_there: &|name| name == "smtp-password",
         windows: false,
     })
@@ -236,6 +240,7 @@ fn wrong_answers_say_why() {
             (Q::Cas, "frist", "did you mean \"first\"?"),
             (Q::Cas, "http://ca.example", "https:// URL"),
             (Q::Cas, "https://a:b@ca.example/", "without a user"),
+            (Q::Trust, "/etc/none.pem", "/etc/none.pem cannot be read"),
             (Q::Email, "ops", "is not one e-mail address"),
             (Q::Terms, "maybe", "the answer is yes or no"),
             (Q::Dns, "acmedns", "did you mean \"acme-dns\"?"),
@@ -266,6 +271,11 @@ fn wrong_answers_say_why() {
                 Q::Command("reload".to_owned()),
                 "nowhere -x",
                 "no program \"nowhere\"",
+            ),
+            (
+                Q::Command("reload".to_owned()),
+                "/opt/nowhere -x",
+                "no program \"/opt/nowhere\"; put it there first, or answer none",
             ),
             (Q::Command("reload".to_owned()), "a && b", "& needs a shell"),
             (Q::Smtp, "smtp://mx.example.com", "in the clear"),
