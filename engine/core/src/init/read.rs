@@ -36,7 +36,7 @@ pub fn read(
     let text = text.trim();
     if text.is_empty() {
         let default = default(facts, answers, question);
-        return default.ok_or_else(|| "there is no usual answer to this".to_owned());
+        return default.ok_or_else(|| wanted(question).to_owned());
     }
     let may_be_none = matches!(default(facts, answers, question), Some(Answer::Nothing))
         || matches!(question, Question::Command(_));
@@ -85,6 +85,26 @@ pub fn read(
             .collect::<Result<_, _>>()
             .map(Answer::Texts),
         Question::Shape => one_of("shape", text, shape::names()),
+    }
+}
+
+/// What to answer where nothing was typed and nothing is proposed.
+fn wanted(question: &Question) -> &'static str {
+    match question {
+        Question::Domains => "at least one name belongs here, such as www.example.com",
+        Question::Secret(_) => {
+            "nothing was typed; type or paste the secret, which is not shown, and then the return key"
+        }
+        Question::KeyId(_) => "the id belongs here, as the web page of the CA shows it",
+        Question::Terms => "the answer is yes or no",
+        Question::Email | Question::To | Question::From => {
+            "an address belongs here, such as you@example.com"
+        }
+        Question::Smtp => "a server belongs here, such as submission://mx.example.com",
+        Question::Dns => "one of these belongs here, by its name or its number in the list",
+        Question::Folder(_) => "a folder belongs here, from the root on",
+        Question::Setting { .. } => "it works only with a value here",
+        _ => "there is no usual answer to this",
     }
 }
 

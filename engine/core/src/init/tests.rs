@@ -234,7 +234,13 @@ fn wrong_answers_say_why() {
             answers.insert(question, answer);
         }
         let table = [
-            (Q::Domains, "", "there is no usual answer to this"),
+            (Q::Domains, "", "at least one name belongs here"),
+            (slot(Part::Dns, "api-key"), "", "type or paste the secret"),
+            (Q::KeyId(ca("second")), "", "the id belongs here"),
+            (Q::Terms, "", "the answer is yes or no"),
+            (Q::Smtp, "", "submission://mx.example.com"),
+            (Q::Folder("certs".to_owned()), "", "a folder belongs here"),
+            (setting(Part::Dns, "region"), "", "works only with a value"),
             (Q::Domains, "https://a.example/x", "is a URL"),
             (Q::Domains, "localhost", "a single label"),
             (Q::Cas, "frist", "did you mean \"first\"?"),

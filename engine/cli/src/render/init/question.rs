@@ -266,6 +266,9 @@ fn setting(manifest: Option<&Manifest>, name: &str, key: &str) -> (String, Vec<S
     let property = manifest.and_then(|manifest| property(manifest, key));
     let text = |word: &str| property.and_then(|it| it.get(word)?.as_str().map(str::to_owned));
     let mut about: Vec<String> = text("description").into_iter().collect();
+    if let Some(example) = property.and_then(|it| it.get("examples")?.as_array()?.first()) {
+        about.push(format!("For example: {}", typed(example)));
+    }
     let choices = property.and_then(|it| it.get("enum")?.as_array());
     if let Some(choices) = choices {
         let all: Vec<String> = choices
@@ -274,7 +277,22 @@ fn setting(manifest: Option<&Manifest>, name: &str, key: &str) -> (String, Vec<S
             .collect();
         about.push(all.join(", "));
     }
-    (format!("{key} of {name}?"), about)
+    let asked = match text("title") {
+        Some(title) => format!("{title} ({key} of {name})"),
+        None => format!("{key} of {name}?"),
+    };
+    (asked, about)
+}
+
+/// The value of a setting as it may be typed: the braces around a table can be left out.
+fn typed(value: &serde_json::Value) -> String {
+    let text = shown(&Answer::Value(value.clone()));
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    inner
+        .filter(|_| value.is_object())
+        .map_or(text.clone(), |inner| inner.trim().to_owned())
 }
 
 fn secret(facts: &Facts<'_>, answers: &Answers, slot: &Slot) -> (String, Vec<String>) {
@@ -294,4 +312,42 @@ fn secret(facts: &Facts<'_>, answers: &Answers, slot: &Slot) -> (String, Vec<Str
         part => format!(" of {}", section(answers, part)),
     };
     (format!("The secret {}{whose}?", slot.name), about)
+}
+
+#[cfg(test)]
+mod tests {
+    use waxwing_core::init::read::read;
+
+    use super::*;
+    use crate::init::tests::world;
+
+    #[test]
+    fn an_example_can_be_typed_as_it_is_shown() {
+        world(|facts| {
+            let mut seen = 0;
+            for manifest in facts.manifests {
+                let (part, question) = match manifest.world {
+                    World::Dns => (Part::Dns, Question::Dns),
+                    World::Installer => (Part::Installer, Question::Install),
+                };
+                let answers = Answers::from([(question, Answer::Text(manifest.id.clone()))]);
+                let properties = manifest.schema.get("properties");
+                let properties = properties.and_then(|all| all.as_object());
+                for (key, property) in properties.into_iter().flatten() {
+                    let examples = property.get("examples").and_then(|all| all.as_array());
+                    for example in examples.into_iter().flatten() {
+                        let part = part.clone();
+                        let question = Question::Setting {
+                            part,
+                            key: key.clone(),
+                        };
+                        let answer = read(facts, &answers, &question, &typed(example));
+                        assert_eq!(answer, Ok(Answer::Value(example.clone())), "{key}");
+                        seen += 1;
+                    }
+                }
+            }
+            assert!(seen > 0);
+        });
+    }
 }
