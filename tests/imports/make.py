@@ -159,11 +159,13 @@ def certbot():
     lineage("mail.example.com", ["mail.example.com"],
             common + ["authenticator = dns-dnsmadeeasy",
                       "dns_dnsmadeeasy_credentials = /etc/letsencrypt/dme.ini",
-                      "key_type = rsa", "rsa_key_size = 4096", "reuse_key = True"], "rsa2048")
+                      "key_type = rsa", "rsa_key_size = 4096", "reuse_key = True",
+                      "post_hook = systemctl reload postfix"], "rsa2048")
     lineage("blog.example.com", ["blog.example.com"],
             common + ["authenticator = webroot", "webroot_path = /var/www/blog,",
                       "post_hook = systemctl start apache2", "key_type = ecdsa",
                       "[[webroot_map]]", "blog.example.com = /var/www/blog"])
+    write("certbot/cli.ini", "# for every start\nagree-tos\nemail = ops@example.com\n")
     write("certbot/cloudflare.ini", "# token of the zone\ndns_cloudflare_api_token = made-up-cloudflare-token\n")
     write("certbot/dme.ini", "dns_dnsmadeeasy_api_key = made-up-api-key\n"
                              "dns_dnsmadeeasy_secret_key = made-up-secret-key\n")

@@ -15,6 +15,10 @@ use super::{
 };
 use crate::key::KeyType;
 use crate::secret::Secret;
+use crate::settings::resolve::account;
+
+/// The file with what certbot is told at each start.
+const CLI: &str = "cli.ini";
 
 /// The section with the options.
 const OPTIONS: &str = "renewalparams";
@@ -47,6 +51,18 @@ pub(super) fn outside(tree: &Tree) -> Vec<String> {
 
 pub(super) fn read(tree: &Tree) -> Imported {
     let mut imported = Imported::default();
+    if let Some(Ok(text)) = tree.text(CLI) {
+        imported.email = email(text);
+        for key in ["pre-hook", "post-hook", "deploy-hook", "renew-hook"] {
+            if let Some(hook) = option_of_cli(text, key) {
+                imported.remarks.push(Remark::new(
+                    CLI,
+                    format!("{key} runs `{hook}` for every certificate"),
+                    "if servers take up new certificates by it, write grants.exec.reload of an installer",
+                ));
+            }
+        }
+    }
     for path in tree.paths() {
         if let Some(name) = path
             .strip_prefix("renewal/")
@@ -64,7 +80,7 @@ pub(super) fn read(tree: &Tree) -> Imported {
         } else if let Some(rest) = path.strip_prefix("accounts/")
             && base(rest) == "private_key.json"
         {
-            match account(tree, path, folder(rest)) {
+            match account_in(tree, path, folder(rest)) {
                 Ok(account) => imported.accounts.push(account),
                 Err((file, cause)) => imported.unread.push(Unread { file, cause }),
             }
@@ -101,12 +117,19 @@ fn certificate(tree: &Tree, path: &str, name: &str, sections: &Sections, importe
         .map(str::to_owned);
     found.validation = validation(tree, options);
     found.stored.extend(stored(tree, name));
-    let hook = option("renew_hook").or(option("deploy_hook"));
+    let deploy = option("renew_hook").or(option("deploy_hook"));
+    let post = option("post_hook");
+    let reload = post.filter(|line| what_for(line) == Purpose::Reload);
+    let hook = match (deploy, reload) {
+        // Both are run, and an installer has one command.
+        (Some(deploy), Some(post)) if deploy != post => Some(format!("{deploy} && {post}")),
+        (deploy, reload) => deploy.or(reload).map(str::to_owned),
+    };
     let reads = sections.get("").and_then(|top| top.get("fullchain"));
     if let Some(hook) = hook {
         found.installs.push(Install {
             files: Vec::new(),
-            command: Some(Command::Shell(hook.to_owned())),
+            command: Some(Command::Shell(hook)),
             reads: reads.map(|file| folder(file).to_owned()),
             note: None,
         });
@@ -118,12 +141,25 @@ fn certificate(tree: &Tree, path: &str, name: &str, sections: &Sections, importe
             note: None,
         });
     }
-    for key in ["pre_hook", "post_hook"] {
-        if let Some(hook) = option(key) {
-            remark(
-                format!("{key} runs `{hook}` around a renewal"),
-                "with DNS records no port has to be freed, so it is most likely not needed any more",
-            );
+    if let Some(hook) = option("pre_hook") {
+        remark(
+            format!("pre_hook runs `{hook}` before a renewal"),
+            "with DNS records no port has to be freed, so it is most likely not needed any more",
+        );
+    }
+    if let Some(hook) = post {
+        let next = match what_for(hook) {
+            Purpose::Reload => None,
+            Purpose::Start => Some(
+                "with DNS records no server has to be stopped; one that took up the new certificate by \
+                 this start needs a reload: grants.exec.reload of its installer",
+            ),
+            Purpose::Unknown => Some(
+                "if a server takes up the new certificate by it, write grants.exec.reload of its installer",
+            ),
+        };
+        if let Some(next) = next {
+            remark(format!("post_hook runs `{hook}` after a renewal"), next);
         }
     }
     if let Some(server) = option("installer") {
@@ -145,6 +181,63 @@ fn certificate(tree: &Tree, path: &str, name: &str, sections: &Sections, importe
         );
     }
     imported.certificates.push(found);
+}
+
+/// What a command behind a renewal is for, as far as its words tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// A server takes up its new certificate.
+    Reload,
+    /// A server that was stopped, so that its port was free, is started.
+    Start,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// Words of commands by which a server reads its files again.
+const RELOADS: [&str; 10] = [
+    "reload",
+    "restart",
+    "force-reload",
+    "reload-or-restart",
+    "try-restart",
+    "try-reload-or-restart",
+    "condrestart",
+    "graceful",
+    "HUP",
+    "-HUP",
+];
+
+fn what_for(line: &str) -> Purpose {
+    let apart = |c: char| c.is_whitespace() || ";&|()'\"".contains(c);
+    let has = |words: &[&str]| line.split(apart).any(|word| words.contains(&word));
+    if has(&RELOADS) {
+        Purpose::Reload
+    } else if has(&["start"]) {
+        Purpose::Start
+    } else {
+        Purpose::Unknown
+    }
+}
+
+/// The last value of an option in `cli.ini`: `key = value`, `key: value`, or either behind dashes. A line
+/// can be a key alone there, so it is no file of [`ini::sections`].
+fn option_of_cli(text: &str, key: &str) -> Option<String> {
+    let mut lines = text.lines().rev().map(str::trim);
+    let value = lines.find_map(|line| {
+        let line = Some(line).filter(|line| !line.starts_with(['#', ';', '[']))?;
+        let (name, value) = line.split_once(['=', ':'])?;
+        let name = name.trim().trim_start_matches("--").replace('_', "-");
+        (name == key).then(|| ini::unquoted(value.trim()))
+    });
+    value.filter(|value| !value.is_empty())
+}
+
+/// The first address that certbot gives to the CAs, if it is one.
+fn email(text: &str) -> Option<String> {
+    let all = option_of_cli(text, "email")?;
+    let mut all = ini::list(&all).into_iter();
+    all.find(|one| account::email(one).is_ok())
 }
 
 fn key(options: &BTreeMap<String, String>) -> KeyWish {
@@ -244,7 +337,7 @@ fn stored(tree: &Tree, name: &str) -> Option<Stored> {
 }
 
 /// The account in `accounts/HOST/PATH/ID`.
-fn account(tree: &Tree, path: &str, place: &str) -> Result<Account, (String, String)> {
+fn account_in(tree: &Tree, path: &str, place: &str) -> Result<Account, (String, String)> {
     let text = |path: &str| match tree.text(path) {
         Some(read) => read.map_err(|cause| (path.to_owned(), cause)),
         None => Err((path.to_owned(), "it is missing".to_owned())),
@@ -265,4 +358,121 @@ fn account(tree: &Tree, path: &str, place: &str) -> Result<Account, (String, Str
         key,
         eab: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_behind_a_renewal_is_known_by_its_words() {
+        for (line, want) in [
+            ("systemctl reload nginx", Purpose::Reload),
+            ("systemctl try-reload-or-restart haproxy", Purpose::Reload),
+            ("service apache2 restart", Purpose::Reload),
+            ("nginx -s reload", Purpose::Reload),
+            ("/bin/sh -c 'apachectl graceful'", Purpose::Reload),
+            ("docker kill -s HUP web", Purpose::Reload),
+            (
+                "cat a b > c; systemctl start x&&service y reload",
+                Purpose::Reload,
+            ),
+            ("systemctl start apache2", Purpose::Start),
+            ("docker start web", Purpose::Start),
+            ("/usr/local/bin/restart-all", Purpose::Unknown),
+            ("logger renewed", Purpose::Unknown),
+        ] {
+            assert_eq!(what_for(line), want, "{line}");
+        }
+    }
+
+    /// The commands of a certificate with these options, and what is remarked on it.
+    fn read_options(options: &str) -> (Vec<Option<Command>>, Vec<String>) {
+        let mut tree = Tree::of("letsencrypt");
+        let conf = format!("fullchain = /x/live/a/fullchain.pem\n[renewalparams]\n{options}");
+        tree.add("renewal/a.conf", Ok(conf.into_bytes()));
+        let imported = read(&tree);
+        let installs = imported
+            .certificates
+            .into_iter()
+            .flat_map(|one| one.installs);
+        let remarks = imported.remarks.into_iter().map(|remark| remark.what);
+        (installs.map(|one| one.command).collect(), remarks.collect())
+    }
+
+    #[test]
+    fn a_hook_by_which_a_server_takes_up_its_certificate_is_its_command() {
+        let check = |options: &str, command: Option<&str>, remarks: &[&str]| {
+            let (commands, found) = read_options(options);
+            let want = command.map(|line| Command::Shell(line.to_owned()));
+            assert_eq!(commands, [want], "{options}");
+            assert_eq!(found, remarks, "{options}");
+        };
+        check("", None, &[]);
+        check(
+            "post_hook = systemctl reload nginx",
+            Some("systemctl reload nginx"),
+            &[],
+        );
+        check("renew_hook = a\npost_hook = None", Some("a"), &[]);
+        // Both run, once if they are the same.
+        check(
+            "renew_hook = b reload\npost_hook = b reload",
+            Some("b reload"),
+            &[],
+        );
+        check(
+            "renew_hook = /usr/bin/copy\npost_hook = systemctl reload nginx",
+            Some("/usr/bin/copy && systemctl reload nginx"),
+            &[],
+        );
+        // Whoever stops one for a port starts it again.
+        check(
+            "pre_hook = systemctl stop web\npost_hook = systemctl start web",
+            None,
+            &[
+                "pre_hook runs `systemctl stop web` before a renewal",
+                "post_hook runs `systemctl start web` after a renewal",
+            ],
+        );
+        check(
+            "post_hook = logger x",
+            None,
+            &["post_hook runs `logger x` after a renewal"],
+        );
+    }
+
+    #[test]
+    fn the_address_is_in_the_options_of_each_start() {
+        let check = |text: &str, want: Option<&str>| {
+            let mut tree = Tree::of("letsencrypt");
+            tree.add("cli.ini", Ok(text.as_bytes().to_vec()));
+            assert_eq!(read(&tree).email.as_deref(), want, "{text}");
+        };
+        check(
+            "agree-tos\nemail = ops@example.com # ours\n",
+            Some("ops@example.com"),
+        );
+        check("--email: 'a@example.com'", Some("a@example.com"));
+        check("email = a@example.com,b@example.com", Some("a@example.com"));
+        check(
+            "email = a@example.com\nemail = b@example.com",
+            Some("b@example.com"),
+        );
+        check("# email = a@example.com", None);
+        check("email = nobody", None);
+        check("register-unsafely-without-email = true", None);
+    }
+
+    #[test]
+    fn hooks_of_each_start_are_remarked_on() {
+        let mut tree = Tree::of("letsencrypt");
+        tree.add(
+            "cli.ini",
+            Ok(b"deploy-hook = systemctl reload nginx".to_vec()),
+        );
+        let remarks = read(&tree).remarks;
+        let what = "deploy-hook runs `systemctl reload nginx` for every certificate";
+        assert_eq!((remarks.len(), &*remarks[0].what), (1, what));
+    }
 }

@@ -41,7 +41,7 @@ pub(super) fn sections(text: &str) -> Result<Sections, String> {
 }
 
 /// A value without its quotes, or without a comment behind it.
-fn unquoted(value: &str) -> String {
+pub(super) fn unquoted(value: &str) -> String {
     for quote in ['"', '\''] {
         if let Some((inner, rest)) = value
             .strip_prefix(quote)
