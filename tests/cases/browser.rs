@@ -35,6 +35,7 @@ const MEASURE: &str = r#"<script>addEventListener("load", () => {
   document.title = JSON.stringify({
     inner: innerWidth,
     scroll: root.scrollWidth,
+    pushed: all(".scroll").filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.innerText),
     tooWide: tooWide.map((one) => one.tagName + "." + one.className),
     back: getComputedStyle(document.body).backgroundColor,
     ink: getComputedStyle(document.body).color,
@@ -131,7 +132,10 @@ fn the_page_can_be_read_wide_and_narrow_dark_and_light() {
         rig.config_of(&sections),
         rig.installer(""),
         certificate("shop", &["www.example.com"]),
-        certificate("long", &[&format!("{long}.example.com")]),
+        certificate(
+            &format!("{long}.of-another-one.example"),
+            &[&format!("{long}.example.com")]
+        ),
     ));
     // A cause chain to be read.
     first.fault(Fault::always(Class::Directory, What::CloseBefore));
@@ -181,6 +185,11 @@ fn the_page_can_be_read_wide_and_narrow_dark_and_light() {
             let inner = found["inner"].as_u64().unwrap_or_default();
             assert!(scroll <= inner, "{width}: it is {scroll} wide: {found}");
             assert_eq!(found["tooWide"], serde_json::json!([]), "{width}: {found}");
+            assert_eq!(
+                found["pushed"],
+                serde_json::json!([]),
+                "{width}: a table is cut off: {found}"
+            );
             assert_eq!(found["loaded"], serde_json::json!([]), "{found}");
             assert_eq!(found["lang"], "en", "{found}");
             assert_eq!(found["h1"], 1, "{found}");

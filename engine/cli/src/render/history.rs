@@ -14,6 +14,9 @@ use crate::args::Reason;
 /// Columns that can be left out where there is no room.
 const TOOK: usize = 4;
 
+/// The column of names, which can be longer than a terminal is wide.
+const NAME: usize = 1;
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct HistoryView<'a> {
@@ -63,11 +66,11 @@ pub(crate) fn render(view: &HistoryView<'_>, context: &Context) -> String {
             Cell::plain(result),
         ]);
     }
-    table.fit(context.width, &[TOOK]);
+    let counts = table.fit_or_fold(context.width, &[TOOK], NAME);
     let mut lines = table.lines().into_iter();
     lines.next().iter().for_each(|head| page.line(head));
-    for (line, record) in lines.zip(view.records) {
-        page.line(&line);
+    for (count, record) in counts.into_iter().skip(1).zip(view.records) {
+        lines.by_ref().take(count).for_each(|line| page.line(&line));
         details(record, view.full, context, &mut page);
     }
     let more = |record: &Record| record.failed.as_ref().is_some_and(|f| f.causes.len() > 1);
@@ -455,6 +458,27 @@ mod tests {
         };
         golden_at("history-full.txt", &[120, 80], |context| {
             render(&full, context)
+        });
+    }
+
+    #[test]
+    fn a_long_name_gets_a_line_of_its_own_where_there_is_no_room() {
+        let long = "payments-gateway.eu-west-1.internal.example.com";
+        let records = [
+            record(long, 1, to("web"), None),
+            record("shop", 2, at("first", None), None),
+        ];
+        let view = HistoryView {
+            only: None,
+            records: &records,
+            begins: Some(days(-9)),
+            full: false,
+            failed: false,
+            since: None,
+            most: 20,
+        };
+        golden_at("history-long.txt", &[120, 80], |context| {
+            render(&view, context)
         });
     }
 

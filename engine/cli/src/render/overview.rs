@@ -166,7 +166,7 @@ fn certificates(
             match &trouble.what {
                 What::Said(text) => {
                     let ink = class(trouble.ink);
-                    html.element(&format!("span class=\"{ink}\""), text);
+                    html.element(&format!("span class=\"cause {ink}\""), text);
                 }
                 What::Failed { who, causes } => {
                     if let Some(who) = who {
@@ -176,7 +176,7 @@ fn certificates(
                 }
             }
             if let Some(hint) = &trouble.hint {
-                html.element("div class=\"soft\"", &format!("Hint: {hint}"));
+                html.element("div class=\"soft cause\"", &format!("Hint: {hint}"));
             }
             html.raw("</td></tr>\n");
         }
@@ -204,7 +204,7 @@ fn chain(causes: &[String], html: &mut Html) {
         return;
     };
     if causes.len() == 1 {
-        html.text(innermost);
+        html.element("span class=\"cause\"", innermost);
         return;
     }
     html.raw("<details><summary>")
@@ -391,12 +391,13 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
         html.element("td class=\"n\" data-head=\"Median\"", &median);
         html.raw("<td data-head=\"Last trouble\">");
         if let Some((window, cause)) = &health.trouble {
-            html.text(&format!("{}: {cause}", context.moment(window.end)));
+            let trouble = format!("{}: {cause}", context.moment(window.end));
+            html.element("span class=\"cause\"", &trouble);
         }
         html.raw("</td></tr>\n");
         for text in health::changes(one, context) {
             html.raw("<tr><td></td><td class=\"whole\" colspan=\"5\">")
-                .text(&text)
+                .element("span class=\"cause\"", &text)
                 .raw("</td></tr>\n");
         }
     }

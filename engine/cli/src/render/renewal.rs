@@ -121,8 +121,10 @@ fn heads(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
     }
     let mut told = Said::default();
     let mut reports = view.report.certificates.iter();
-    for line in table.lines() {
-        page.line(&line);
+    let counts = table.fold(context.width, 0);
+    let mut lines = table.lines().into_iter();
+    for count in counts {
+        lines.by_ref().take(count).for_each(|line| page.line(&line));
         if let Some(report) = reports.next() {
             below(view, report, &mut told, context, page);
         }

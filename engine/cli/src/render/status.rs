@@ -335,14 +335,7 @@ fn table(
             served::cell(view, item, context),
         ]);
     }
-    let mut folded = table.clone();
-    table.fit(context.width, &LEAST);
-    if !table.fits(context.width) {
-        // A long name on a line of its own leaves room for more.
-        folded.fold(context.width, NAME);
-        folded.fit(context.width, &LEAST);
-        table = folded;
-    }
+    table.fit_or_fold(context.width, &LEAST, NAME);
     table.lines().iter().for_each(|line| page.line(line));
 }
 

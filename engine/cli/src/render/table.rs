@@ -96,15 +96,36 @@ impl Table {
         self.needs() <= room
     }
 
+    /// Leaves out columns, and where that is not enough folds this one and then leaves out less. Answers
+    /// how many lines each row has.
+    pub(crate) fn fit_or_fold(
+        &mut self,
+        room: usize,
+        order: &[usize],
+        column: usize,
+    ) -> Vec<usize> {
+        let mut folded = self.clone();
+        self.fit(room, order);
+        if self.fits(room) {
+            return vec![1; self.rows.len()];
+        }
+        // A long cell on a line of its own leaves room for more.
+        let lines = folded.fold(room, column);
+        folded.fit(room, order);
+        *self = folded;
+        lines
+    }
+
     /// Where the rows still do not fit: cells of this column that are too long for it get a line of
-    /// their own, and the rest of the row follows below.
-    pub(crate) fn fold(&mut self, room: usize, column: usize) {
+    /// their own, and the rest of the row follows below. Answers how many lines each row has.
+    pub(crate) fn fold(&mut self, room: usize, column: usize) -> Vec<usize> {
         let over = self.needs().saturating_sub(room);
         let widest = self.widths().get(column).copied().unwrap_or(0);
         let most = widest.saturating_sub(over).max(NARROWEST);
         if over == 0 || widest <= most {
-            return;
+            return vec![1; self.rows.len()];
         }
+        let mut lines = Vec::with_capacity(self.rows.len());
         for mut row in std::mem::take(&mut self.rows) {
             let long = row.get(column).is_some_and(|cell| width(&cell.text) > most);
             if long && column + 1 < row.len() {
@@ -112,10 +133,13 @@ impl Table {
                 let below = (0..=column).map(|_| Cell::plain(""));
                 let below = below.chain(rest).collect();
                 self.rows.extend([row, below]);
+                lines.push(2);
             } else {
                 self.rows.push(row);
+                lines.push(1);
             }
         }
+        lines
     }
 
     /// Columns from the edge to the end of the last one.
@@ -124,7 +148,15 @@ impl Table {
         if let Some(last) = widths.last_mut() {
             *last = (*last).min(ROOM_FOR_LAST);
         }
-        self.indent + widths.iter().sum::<usize>() + self.gap * widths.len().saturating_sub(1)
+        let whole = widths.iter().sum::<usize>() + self.gap * widths.len().saturating_sub(1);
+        // A row that ends early has the columns behind its last cell for it, and may need more.
+        let early = self.rows.iter().filter(|row| row.len() < widths.len());
+        let early = early.filter_map(|row| {
+            let (last, before) = row.split_last().filter(|(_, before)| !before.is_empty())?;
+            let begin: usize = widths.iter().take(before.len()).map(|w| w + self.gap).sum();
+            Some(begin + width(&last.text).min(ROOM_FOR_LAST))
+        });
+        self.indent + early.fold(whole, usize::max)
     }
 
     /// The rows as lines, in order.
@@ -221,7 +253,9 @@ mod tests {
             let mut table = Table::new(0, &[Align::Left; 3]).gap(1);
             table.row(["!", "a-very-long-name", "yes"].map(Cell::plain).into());
             table.row(["", "short", "no"].map(Cell::plain).into());
-            table.fold(room, 1);
+            let lines = table.fold(room, 1);
+            let long = if room < 22 { 2 } else { 1 };
+            assert_eq!(lines, [long, 1]);
             let context = context(80, false);
             let mut page = Page::new(&context);
             table.lines().iter().for_each(|line| page.line(line));
@@ -231,6 +265,31 @@ mod tests {
         assert_eq!(shown(22), flat);
         assert_eq!(shown(21), "! a-very-long-name\n        yes\n  short no\n");
         assert_eq!(shown(1), shown(21));
+    }
+
+    #[test]
+    fn a_row_that_ends_early_has_room_for_its_last_cell() {
+        let shown = |room| {
+            let mut table = Table::new(0, &[Align::Left; 5]);
+            let words = "until the end of the month, by its window";
+            table.row(
+                ["a-very-long-name", "not due", words]
+                    .map(Cell::plain)
+                    .into(),
+            );
+            table.row(["short", "done"].map(Cell::plain).into());
+            let lines = table.fit_or_fold(room, &[], 0);
+            let context = context(room, false);
+            let mut page = Page::new(&context);
+            table.lines().iter().for_each(|line| page.line(line));
+            (lines, page.finish())
+        };
+        let (lines, text) = shown(59);
+        assert_eq!(lines, [1, 1]);
+        assert!(text.starts_with("a-very-long-name   not due   until the end"));
+        let folded = "a-very-long-name\n        not due   until the end of the month, by\n\
+                      \x20                 its window\nshort   done\n";
+        assert_eq!(shown(51), (vec![2, 1], folded.to_owned()));
     }
 
     #[test]

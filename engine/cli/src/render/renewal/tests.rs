@@ -85,6 +85,30 @@ fn a_good_renewal_is_a_timeline() {
 }
 
 #[test]
+fn a_long_name_gets_a_line_of_its_own_and_leaves_the_others_theirs() {
+    let long = format!(
+        "{0}.{0}.example.com",
+        "a-label-of-many-letters-that-goes-on-and-on"
+    );
+    let report = run(
+        vec![
+            timeline(certificate(&long).issued("first", false)).done(),
+            timeline(certificate("mail").issued("first", false)).done(),
+        ],
+        vec![install("web", &["mail"]).done()],
+    );
+    let rest = || {
+        vec![
+            kept("shop", days(53)),
+            kept(&long.replace("a-l", "l"), days(16)),
+        ]
+    };
+    golden("renewal-long.txt", |context| {
+        render(&view(&report, rest()), context)
+    });
+}
+
+#[test]
 fn a_fail_over_says_what_the_first_ca_did() {
     let report = run(
         vec![
