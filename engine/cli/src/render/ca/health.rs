@@ -8,7 +8,7 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::directory::Changed;
 use waxwing_flow::monitor::{Health, Part};
 
-use crate::render::page::{Context, Ink, Line, Page, count};
+use crate::render::page::{Context, Ink, Line, Page, count, list};
 use crate::render::table::{Align, Cell, Table};
 use crate::render::time::{stretch, took};
 
@@ -98,9 +98,13 @@ pub(in crate::render) fn now(health: &Health, context: &Context) -> (Ink, String
     }
 }
 
-/// The part of the time in which it answered, and of how much time that is known if it is not nearly all.
+/// Of less time than this a part says nothing: the first look would be 100 % of a second.
+const WORTH_A_PART: Duration = Duration::from_secs(60 * 60);
+
+/// The part of the time in which it answered, and of how much time that is known if it is not nearly all;
+/// none if hardly any is known.
 pub(in crate::render) fn up(health: &Health) -> Option<String> {
-    let part = percent(health.up?);
+    let part = percent(health.up.filter(|_| health.known >= WORTH_A_PART)?);
     let nearly_all = (DAY * DAYS).mul_f64(0.95);
     Some(if health.known >= nearly_all {
         part
@@ -119,10 +123,10 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
     let (down, was_down) = (names(true), names(false));
     let seen = watched.iter().filter_map(|one| one.health.last.as_ref());
     let last_look = seen.map(|last| last.at).max();
-    let current = watched
+    let unknown = watched
         .iter()
-        .filter(|one| one.health.is_current(context.now));
-    let unknown = watched.len() - current.count();
+        .filter(|one| !one.health.is_current(context.now));
+    let unknown: Vec<&CaName> = unknown.map(|one| &one.ca).collect();
     if !down.is_empty() {
         let does = if down.len() == 1 { "does" } else { "do" };
         return Line::indented(0).ink(
@@ -142,7 +146,7 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
         );
         return Line::indented(0).ink(Ink::Warn, text);
     }
-    match (watched.len(), unknown) {
+    match (watched.len(), unknown.len()) {
         (all_of_them, unknown) if unknown == all_of_them => {
             Line::indented(0).text(match last_look {
                 None => format!("{all} in use, nobody has looked yet"),
@@ -154,10 +158,11 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
         }
         (1, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, it answers")),
         (_, 0) => Line::indented(0).ink(Ink::Good, format!("{all} in use, all answer")),
-        (_, unknown) => Line::indented(0).ink(
+        (_, _) => Line::indented(0).ink(
             Ink::Good,
             format!(
-                "{all} in use, none is known to be down; at {unknown} nobody has looked lately"
+                "{all} in use, none is known to be down; nobody has looked at {} lately",
+                list(&unknown, unknown.len())
             ),
         ),
     }
@@ -315,6 +320,39 @@ pub(in crate::render) mod tests {
             health: health(&sightings, over, DAYS),
             changed: changed.iter().map(change).collect(),
         }
+    }
+
+    #[test]
+    fn of_hardly_any_time_no_part_is_told() {
+        let check = |part: Option<f64>, known: u64, want: Option<&str>| {
+            let health = Health {
+                up: part,
+                known: Duration::from_secs(known),
+                ..watched("first", &[(0, Ok(90))], &[]).health
+            };
+            assert_eq!(up(&health).as_deref(), want, "{part:?} of {known} s");
+        };
+        check(None, 0, None);
+        check(Some(1.0), 0, None);
+        check(Some(1.0), 9, None);
+        check(Some(0.0), 3_599, None);
+        check(Some(1.0), 3_600, Some("100 % of 60 min"));
+        check(Some(0.5), 2 * 3_600, Some("50.0 % of 2 h"));
+        check(Some(1.0), 30 * 86_400, Some("100 %"));
+    }
+
+    #[test]
+    fn where_nobody_has_looked_lately_is_said() {
+        let all = [
+            watched("first", &[(1, Ok(90))], &[]),
+            watched("second", &[(90, Ok(90))], &[]),
+            watched("third", &[], &[]),
+        ];
+        let context = crate::render::page::tests::context(120, false);
+        let text = render(&all, &context);
+        let want =
+            "3 CAs in use, none is known to be down; nobody has looked at second, third lately";
+        assert_eq!(text.lines().next(), Some(want));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use waxwing_flow::monitor::Health;
 use waxwing_flow::terms::NewTerms;
 
 use super::StatusView;
-use crate::render::page::Context;
+use crate::render::page::{Context, list};
 
 /// What is known of the program besides its certificates. Nothing of it, where nobody looks at it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -123,9 +123,17 @@ pub(super) fn cas(view: &StatusView<'_>, context: &Context) -> Option<String> {
             (CaNow::Up | CaNow::Unknown, _) => {}
         }
     }
-    if known < cas.len() {
-        let unknown = cas.len() - known;
-        said.push(format!("at {unknown} nobody has looked lately"));
+    let of = |now: CaNow| {
+        let of = cas.iter().filter(move |one| one.now == now);
+        of.map(|one| &one.ca).collect::<Vec<_>>()
+    };
+    let (up, unknown) = (of(CaNow::Up), of(CaNow::Unknown));
+    if !unknown.is_empty() {
+        if said.is_empty() {
+            said.push(format!("{} up", list(&up, up.len())));
+        }
+        let unknown = list(&unknown, unknown.len());
+        said.push(format!("nobody has looked at {unknown} lately"));
     }
     Some(format!("CAs: {}.", said.join("; ")))
 }

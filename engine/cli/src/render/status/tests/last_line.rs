@@ -126,8 +126,17 @@ fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
         Some("CAs: all up; second was down from Mon 23 Nov 02:40 until Mon 23 Nov 09:40."),
     );
     let down = seen("second", CaNow::Down(at(hours(3))), Some((hours(3), 0)));
+    let third = seen("third", CaNow::Unknown, None);
     check(
-        &[up, down, seen("third", CaNow::Unknown, None)],
-        Some("CAs: second down since Mon 23 Nov 19:40; at 1 nobody has looked lately."),
+        &[
+            up.clone(),
+            third.clone(),
+            seen("fourth", CaNow::Unknown, None),
+        ],
+        Some("CAs: first up; nobody has looked at third, fourth lately."),
+    );
+    check(
+        &[up, down, third],
+        Some("CAs: second down since Mon 23 Nov 19:40; nobody has looked at third lately."),
     );
 }
