@@ -71,6 +71,9 @@ fn a_second_daemon_is_refused_and_a_dead_one_is_in_nobodys_way() {
         .expect(7)
         .says("another daemon is at work in")
         .says(&format!("it is held by process {} since", first.id()));
+    rig.waxwing(&["daemon", "--help"])
+        .expect(0)
+        .says("7 another daemon is at work");
     // Killed, it gives nothing back by itself.
     first.kill().expect("killed");
     first.wait().expect("gone");

@@ -23,7 +23,8 @@ reads the configuration again (one that is not good changes nothing), SIGTERM
 and Ctrl-C end it within 10 s. systemd is told when it is ready and that it is
 alive (Type=notify, WatchdogSec).
 
-Exit: 0 stopped, 3 configuration, 5 the state cannot be used, 8 not allowed")]
+Exit: 0 stopped, 2 usage, 3 configuration, 5 the state cannot be used,
+      7 another daemon is at work, 8 not allowed")]
 pub(crate) struct Daemon {
     /// Do not look at the CAs between renewals
     #[arg(long)]
