@@ -105,13 +105,19 @@ impl Table {
         column: usize,
     ) -> Vec<usize> {
         let mut folded = self.clone();
-        self.fit(room, order);
-        if self.fits(room) {
+        let widest = self.widths().get(column).copied().unwrap_or(0);
+        let gone = self.fit(room, order);
+        // One long cell must not cost all the others their columns.
+        let is_worth = widest > room / 3 && !gone.is_empty();
+        if self.fits(room) && !is_worth {
             return vec![1; self.rows.len()];
         }
         // A long cell on a line of its own leaves room for more.
         let lines = folded.fold(room, column);
-        folded.fit(room, order);
+        let still_gone = folded.fit(room, order);
+        if self.fits(room) && still_gone.len() >= gone.len() {
+            return vec![1; self.rows.len()];
+        }
         *self = folded;
         lines
     }
@@ -290,6 +296,25 @@ mod tests {
         let folded = "a-very-long-name\n        not due   until the end of the month, by\n\
                       \x20                 its window\nshort   done\n";
         assert_eq!(shown(51), (vec![2, 1], folded.to_owned()));
+    }
+
+    #[test]
+    fn one_long_cell_does_not_cost_the_others_their_columns() {
+        let long = "x".repeat(50);
+        let shown = |name: &str| {
+            let mut table = Table::new(0, &[Align::Left; 3]);
+            let middle = "m".repeat(25);
+            table.row([name, &middle, "end"].map(Cell::plain).into());
+            table.row(["short", "done", "end"].map(Cell::plain).into());
+            table.fit_or_fold(70, &[1], 0)
+        };
+        assert_eq!(shown(&long), [2, 1]);
+        // With the column gone it fits, and nothing of it is long.
+        let mut table = Table::new(0, &[Align::Left; 3]);
+        let middle = "m".repeat(60);
+        table.row(["name", &middle, "end"].map(Cell::plain).into());
+        assert_eq!(table.fit_or_fold(60, &[1], 0), [1]);
+        assert_eq!(table.align.len(), 2);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::key::KeyType;
 use crate::name::{CaName, Identifier};
 use crate::outage::{Away, Down};
 use crate::retry::ladder::Trouble;
-use crate::time::Timestamp;
+use crate::time::{self, Timestamp};
 
 /// `[failover]`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,9 +174,13 @@ impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failures(failures) => write!(f, "failed {failures} times in a row"),
-            Self::Failing(time) => write!(f, "failing for {} s", time.as_secs()),
-            Self::Down(time) => write!(f, "down for {} s", time.as_secs()),
-            Self::Late(until) => write!(f, "asks to wait until {until}"),
+            Self::Failing(time) => write!(f, "failing for {}", time::stretch(*time)),
+            Self::Down(time) => write!(f, "down for {}", time::stretch(*time)),
+            Self::Late(until) => {
+                let until = until.to_string();
+                let minute = until.get(..16).unwrap_or(&until).replace('T', " ");
+                write!(f, "not to be asked before {minute} UTC")
+            }
             Self::Haste => f.write_str("no time to wait"),
         }
     }

@@ -304,7 +304,8 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     if let Some((cause, hint)) = looped {
         event.causes.push(cause);
         event.hint = Some(hint);
-        event.needs_person = step > Step::Failed || event.not_after.is_none();
+        let late = item_of(&certificate.name, scene).is_some_and(patience::is_late);
+        event.needs_person = step > Step::Failed || event.not_after.is_none() || late;
     }
     Some(Condition {
         step: if step == Step::Failed { 1 } else { 2 },

@@ -80,7 +80,9 @@ fn rule(because: &Because) -> String {
         Because::Failing(time) | Because::Down(time) => {
             format!("failing for {}: [failover] after", time::stretch(*time))
         }
-        Because::Late(_) => "it asks for more time than this certificate has".to_owned(),
+        Because::Late(_) => {
+            "it is not to be asked in the time that this certificate has".to_owned()
+        }
         Because::Haste => "there was no time to wait for it".to_owned(),
     }
 }

@@ -36,7 +36,7 @@ pub(super) fn stood_in(report: &CertificateReport) -> Option<String> {
             took(*time)
         ),
         choose::Because::Late(_) => {
-            format!("{ca} asks for more time than this certificate has.")
+            format!("{ca} is not to be asked in the time that this certificate has.")
         }
         choose::Because::Haste => {
             format!("There is no time to wait for {ca}, so the next CA of the list was asked.")

@@ -6,7 +6,7 @@ use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
-use super::{Condition, Scene, about, not_installed, not_served, why};
+use super::{Condition, Scene, about, not_installed, not_served, patience, why};
 use crate::history;
 
 pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
@@ -16,6 +16,12 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     let current = history::stored(entry, past).current?;
     // What failed for a need of long ago says nothing about why it ends now.
     let failures = ladder::count(&past.failed, scene.now);
+    // Where no CA may be asked nothing fails, and it comes as near its end.
+    let lasting = if patience::is_shut_out(&certificate.name, scene) {
+        failures.max(alert::AGAIN)
+    } else {
+        failures
+    };
     let step_of = |failures, (not_before, not_after), suggestion| {
         let days = certificate.days_after_issue;
         let due = due::due(not_before, not_after, days, suggestion);
@@ -27,7 +33,7 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
         alert::step(failures, Some(in_place), scene.now)
     };
     let validity = (current.not_before, current.not_after);
-    let stored = number(step_of(failures, validity, current.suggestion.as_ref()));
+    let stored = number(step_of(lasting, validity, current.suggestion.as_ref()));
     // What is renewed and not in its place runs out where it is used. Its life was that of its successor.
     let in_use = entry.in_use(certificate);
     let older = in_use.as_ref().and_then(|it| {
