@@ -257,10 +257,18 @@ fn compare(
             Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
             Standing::Good => {
                 tale.over.push((one.subject.clone(), one.kind));
-                tale.events.push(Event {
-                    since: Some(one.began),
-                    ..Event::new(one.kind, Change::Over, one.subject.clone())
-                });
+                let mut event = Event::new(one.kind, Change::Over, one.subject.clone());
+                // One of two clocks was wrong, and from here nobody knows which.
+                if is_ahead(one, now) {
+                    event.hint = Some(format!(
+                        "it was told on {} by the clock of then, and it is earlier now: `waxwing check` \
+                         compares the clock with those of the CAs",
+                        one.at.to_string().split('T').next().unwrap_or_default()
+                    ));
+                } else {
+                    event.since = Some(one.began);
+                }
+                tale.events.push(event);
             }
         }
     }

@@ -143,7 +143,17 @@ fn every() -> Vec<Event> {
         terms(),
         of(EventKind::RunOk, Once, ""),
         of(EventKind::Failed, Over, "blog"),
-        of(EventKind::ExpiryNear, Over, "blog"),
+        Event {
+            hint: Some("it was told on 2027-01-27 by the clock of then".to_owned()),
+            ..of(EventKind::ExpiryNear, Over, "blog")
+        },
+        Event {
+            causes: vec!["the certificate is valid from 2026 by its CA's clock".to_owned()],
+            hint: Some("set the clock".to_owned()),
+            needs_person: true,
+            ..of(EventKind::Failed, Began, "the clock")
+        },
+        of(EventKind::Failed, Over, "the clock"),
         of(EventKind::NotInstalled, Over, "blog"),
         of(EventKind::NotServed, Over, "blog"),
         of(EventKind::NotRevoked, Over, "blog"),

@@ -11,6 +11,15 @@ const NAMES: usize = 4;
 
 /// What it is, in a few words.
 pub(super) fn headline(event: &Event, context: &Context) -> String {
+    let mut words = what_it_is(event, context);
+    // Told by another clock, so that only the clock of now says that it is over.
+    if event.change == Change::Over && event.hint.is_some() {
+        words.push_str(", if the clock is right");
+    }
+    words
+}
+
+fn what_it_is(event: &Event, context: &Context) -> String {
     let subject = &event.subject;
     let over = event.change == Change::Over;
     let ca = event.ca.as_deref().unwrap_or("its CA");
@@ -133,6 +142,9 @@ pub(super) fn block(event: &Event, context: &Context) -> Block {
                     stretch(context.now.since(since))
                 )],
             ));
+        }
+        if let Some(hint) = &event.hint {
+            block.rows.push(("What to do", vec![hint.clone()]));
         }
         return block;
     }

@@ -85,6 +85,14 @@ fn what_failed_in_the_future_is_over_and_hides_nothing() {
     };
     assert_eq!(at(3, 156.0, 156.0), ["failed began", "expiry-near began"]);
     assert_eq!(at(3, 156.0, 56.0), ["failed over"]);
+    let over = machine.events.first().expect("it is told");
+    let hint = over.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("by the clock of then"), "{hint}");
+    let mut at = |failures, failed: f64, day: f64| {
+        machine.failed_at = Some(start() + DAY.mul_f64(failed));
+        machine.fail(failures, "transient");
+        machine.run(day, &idle())
+    };
     assert_eq!(at(1, 56.1, 56.1), ["failed began"]);
     // It was told that it has run out, and is told again that it will.
     assert_eq!(at(4, 61.0, 61.0), ["failed worse", "expiry-near began"]);
