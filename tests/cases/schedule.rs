@@ -54,7 +54,7 @@ fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
 
     add(&[])
         .expect(0)
-        .says("runs every hour at minute")
+        .says("runs every hour at xx:")
         .says("env:TOKEN will not be there");
     let (first, unit) = (text(&timer), text(&service));
     assert!(
@@ -320,7 +320,7 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
     fs::create_dir(&wants).expect("made");
     std::os::unix::fs::symlink(units.join("waxwing.timer"), wants.join("waxwing.timer"))
         .expect("a link");
-    check().says("runs every hour at minute 37:12");
+    check().says("runs every hour at xx:37:12");
     // Another configuration has none.
     fs::copy(rig.path("waxwing.toml"), rig.path("other.toml")).expect("copied");
     let mut other = rig.program(&["check", "--offline", "-c"]);

@@ -209,6 +209,7 @@ pub async fn revoke(
     });
     ports.sent.keep(chronicle.history);
     let how = how?;
+    tracing::info!(certificate = %name, ca = %current.origin.ca, version = current.version, "revoked");
     let mark = RevokedMark {
         version: current.version,
         at: ports.clock.now(),

@@ -14,7 +14,7 @@ use waxwing_core::time::Timestamp;
 
 use crate::account::AccountError;
 use crate::failure::Failure;
-use crate::ports::{AccountRecord, CertificateStore, StoreError};
+use crate::ports::{AccountRecord, CertificateStore, StoreError, StoreErrorKind};
 use crate::session::{SessionPorts, lock_account};
 
 /// Terms that are not those that were agreed to.
@@ -61,7 +61,12 @@ pub fn all(store: &dyn CertificateStore, settings: &Settings) -> Result<Vec<NewT
 /// # Errors
 /// As [`all`].
 pub fn of_ca(store: &dyn CertificateStore, ca: &CaName) -> Result<Option<NewTerms>, StoreError> {
-    let Some(copy) = store.directory(ca)? else {
+    // Nor can one that is damaged keep anybody from looking at accounts.
+    let copy = match store.directory(ca) {
+        Err(error) if error.kind == StoreErrorKind::Corrupt => None,
+        copy => copy?,
+    };
+    let Some(copy) = copy else {
         return Ok(None);
     };
     // A copy that cannot be read is replaced by the next run that asks the CA.

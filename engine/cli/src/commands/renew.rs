@@ -8,7 +8,7 @@ use std::time::Duration;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker};
-use waxwing_core::settings::CertificateSettings;
+use waxwing_core::settings::{CertificateSettings, LogFormat};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::advice;
 use waxwing_flow::ahead;
@@ -315,6 +315,10 @@ impl Pass<'_> {
         };
         if terminal.json {
             terminal.print(&document(json::run(&view)));
+        } else if self.asker == Asker::Daemon && self.loaded.settings.log.format == LogFormat::Json
+        {
+            // What a daemon writes is for machines then, and records say all of it.
+            self.tell(passed, terminal);
         } else {
             // Distances are told from the end of the run, which may have taken a while.
             let text = render(&view, &terminal.context(report.ended));

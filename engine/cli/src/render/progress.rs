@@ -282,7 +282,10 @@ fn said(reached: &Reached) -> String {
         Reached::Seen { servers: None } => "waited for the DNS, without a look".to_owned(),
         Reached::Seen {
             servers: Some(servers),
-        } => format!("TXT seen on all {}", count(*servers, "name server")),
+        } => match servers {
+            1 => "TXT seen on the name server".to_owned(),
+            more => format!("TXT seen on all {more} name servers"),
+        },
         Reached::Received => "certificate received".to_owned(),
         Reached::Removed { records, left: 0 } => format!("{records} TXT removed"),
         Reached::Removed { left, .. } => format!("{left} TXT could not be removed"),

@@ -245,7 +245,7 @@ fn at(start: Start) -> Option<String> {
 /// How often it is started.
 pub(crate) fn when(start: Start) -> String {
     match start {
-        Start::Hourly(moment) => format!("`waxwing renew` runs every hour at minute {moment}"),
+        Start::Hourly(moment) => format!("`waxwing renew` runs every hour at xx:{moment}"),
         Start::Daemon => "`waxwing daemon` runs all the time".to_owned(),
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum CaNow {
     Up,
     /// It has not answered since then.
     Down(Timestamp),
+    /// It had not answered since then when somebody looked last, which is some time ago.
+    WasDown(Timestamp),
     /// Nobody has looked lately.
     Unknown,
 }
@@ -55,7 +57,8 @@ impl SeenCa {
         Self {
             ca,
             now: match (health.is_current(now), health.down_since) {
-                (false, _) => CaNow::Unknown,
+                (false, Some(since)) => CaNow::WasDown(since),
+                (false, None) => CaNow::Unknown,
                 (true, Some(since)) => CaNow::Down(since),
                 (true, None) => CaNow::Up,
             },
@@ -114,6 +117,11 @@ pub(super) fn cas(view: &StatusView<'_>, context: &Context) -> Option<String> {
             (CaNow::Down(since), _) => {
                 said.push(format!("{} down since {}", one.ca, context.moment(since)));
             }
+            (CaNow::WasDown(since), _) => said.push(format!(
+                "{} did not answer from {} on, and nobody has looked lately",
+                one.ca,
+                context.moment(since)
+            )),
             (CaNow::Up, Some(window)) => said.push(format!(
                 "{} was down from {} until {}",
                 one.ca,

@@ -118,6 +118,10 @@ fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
     };
     check(&[], None);
     check(&[seen("first", CaNow::Unknown, None)], None);
+    check(
+        &[seen("first", CaNow::WasDown(at(hours(30))), None)],
+        Some("CAs: first did not answer from Sun 22 Nov 16:40 on, and nobody has looked lately."),
+    );
     let up = seen("first", CaNow::Up, Some((hours(60), hours(50))));
     check(std::slice::from_ref(&up), Some("CAs: all up."));
     let was_down = seen("second", CaNow::Up, Some((hours(20), hours(13))));
