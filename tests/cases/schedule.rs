@@ -80,7 +80,7 @@ fn a_schedule_is_written_keeps_its_minute_and_is_taken_away() {
     add(&[]).expect(0);
     assert_eq!(text(&timer), first);
     assert!(text(&service).contains("ReadWritePaths=-/etc/other\n"));
-    add(&["--at", "41:07"]).expect(0).says("minute 41:07");
+    add(&["--at", "41:07"]).expect(0).says("xx:41:07");
     assert!(text(&timer).contains("OnCalendar=*-*-* *:41:07\n"));
 
     // cron beside it, then everything away.
