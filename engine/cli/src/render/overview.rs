@@ -16,8 +16,11 @@ use super::page::{Context, count, list};
 use super::status::{self, Health, StatusView, What};
 use super::time::took;
 
-/// Certificates that have a row in the timeline; of more, those that are due first.
+/// Rows of the timeline that are seen at once, those that are due first. The others can be unfolded.
 const ROWS: usize = 60;
+
+/// Most rows of the timeline in all: more would be too much for a browser, and for the daemon that holds them.
+const MOST_ROWS: usize = 1000;
 
 /// Tries that are shown.
 pub(crate) const TRIES: u32 = 50;
@@ -299,52 +302,69 @@ fn timeline(
     }
     html.raw("</ul>\n<figure>\n");
     axis(window, context, html);
-    let x = |at: Timestamp| place(window, at);
-    let line = format!("<path class=\"now\" d=\"M{0} 0V100\"/>", x(now));
-    for life in lives.iter().take(ROWS) {
-        let said = format!(
-            "{}: valid until {}, next {}, safe until {}",
-            life.item.name,
-            context.moment(life.whole.end),
-            context.moment(life.due),
-            context.moment(life.safe_until)
-        );
-        html.raw("<div class=\"row\"><div class=\"name\" title=\"")
-            .text(life.item.name.as_str())
-            .raw("\">")
-            .text(life.item.name.as_str())
-            .raw("</div><svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\"")
-            .raw(" aria-label=\"")
-            .text(&said)
-            .raw("\">");
-        let safe = life.safe_until.max(life.due);
-        for (class, from, to) in [
-            ("c0", life.whole.start, life.due),
-            ("amber", life.due, safe),
-            ("red", safe, life.whole.end),
-        ] {
-            let wide = x(to) - x(from);
-            if wide > 0.0 {
-                html.raw(&format!(
-                    "<rect class=\"{class}\" x=\"{}\" y=\"15\" width=\"{wide:.1}\" height=\"70\">\
-                     <title>{}</title></rect>",
-                    x(from),
-                    escaped(&said)
-                ));
-            }
+    let (seen, folded) = lives.split_at(lives.len().min(ROWS));
+    for life in seen {
+        row(life, window, context, html);
+    }
+    if !folded.is_empty() {
+        let more = count(folded.len(), "certificate");
+        html.raw("<details>")
+            .element("summary", &format!("{more} due later"));
+        for life in folded.iter().take(MOST_ROWS - ROWS) {
+            row(life, window, context, html);
         }
-        html.raw(&line).raw("</svg></div>\n");
+        html.raw("</details>\n");
     }
     html.raw("<figcaption>");
-    let more = lives.len().saturating_sub(ROWS);
+    let more = lives.len().saturating_sub(MOST_ROWS);
     if more > 0 {
         html.text(&format!(
-            "{} that are due later are not drawn. ",
+            "{} that are due last are not drawn. ",
             count(more, "certificate")
         ));
     }
     html.text("The line is now. The table above says the same in words.");
     html.raw("</figcaption>\n</figure>\n");
+}
+
+/// One life as a bar.
+fn row(life: &Life<'_>, window: Window, context: &Context, html: &mut Html) {
+    let x = |at: Timestamp| place(window, at);
+    let said = format!(
+        "{}: valid until {}, next {}, safe until {}",
+        life.item.name,
+        context.moment(life.whole.end),
+        context.moment(life.due),
+        context.moment(life.safe_until)
+    );
+    html.raw("<div class=\"row\"><div class=\"name\" title=\"")
+        .text(life.item.name.as_str())
+        .raw("\">")
+        .text(life.item.name.as_str())
+        .raw("</div><svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" role=\"img\"")
+        .raw(" aria-label=\"")
+        .text(&said)
+        .raw("\">");
+    let safe = life.safe_until.max(life.due);
+    for (class, from, to) in [
+        ("c0", life.whole.start, life.due),
+        ("amber", life.due, safe),
+        ("red", safe, life.whole.end),
+    ] {
+        let wide = x(to) - x(from);
+        if wide > 0.0 {
+            html.raw(&format!(
+                "<rect class=\"{class}\" x=\"{}\" y=\"15\" width=\"{wide:.1}\" height=\"70\">\
+                 <title>{}</title></rect>",
+                x(from),
+                escaped(&said)
+            ));
+        }
+    }
+    let now = x(context.now);
+    html.raw(&format!(
+        "<path class=\"now\" d=\"M{now} 0V100\"/></svg></div>\n"
+    ));
 }
 
 /// Where a moment is drawn, in thousandths of the width.
