@@ -34,6 +34,7 @@ use crate::permission;
 
 mod ahead;
 mod budgets;
+mod deploys;
 mod failures;
 mod outbox;
 mod place;
@@ -347,21 +348,7 @@ impl History for SqliteHistory {
     }
 
     fn record_deploy(&self, deploy: &ClosedDeploy) -> Result<(), StoreError> {
-        let failed = deploy.failed.as_ref();
-        self.write(
-            "INSERT INTO deploy (run, certificate, version, target, started, ended, stage, causes)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            params![
-                deploy.run,
-                deploy.certificate.as_str(),
-                deploy.version,
-                deploy.target.to_string(),
-                deploy.started.unix_ms(),
-                deploy.ended.unix_ms(),
-                failed.map(|failed| failed.stage),
-                failed.map_or_else(|| "[]".to_owned(), |failed| list(&failed.causes)),
-            ],
-        )
+        deploys::record(self, deploy)
     }
 
     fn record_revocation(&self, revocation: &ClosedRevocation) -> Result<(), StoreError> {

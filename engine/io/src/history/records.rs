@@ -19,7 +19,7 @@ SELECT run, certificate, started, ended, version, ca, instead_of, because, NULL 
 FROM attempt WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR class IS NOT NULL)
 UNION ALL
 SELECT run, certificate, started, ended, version, NULL, NULL, NULL, target,
-       stage, NULL, causes, id, 1, NULL, 1, 0, NULL, NULL
+       stage, NULL, causes, id, 1, NULL, times, 0, NULL, NULL
 FROM deploy WHERE ended >= ?2 AND (?1 IS NULL OR certificate = ?1) AND (NOT ?4 OR stage IS NOT NULL)
 UNION ALL
 SELECT run, certificate, started, ended, NULL, NULL, NULL, NULL, NULL,

@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -151,10 +151,12 @@ CREATE INDEX cut_off_by_time ON cut_off (at);
 ALTER TABLE attempt ADD COLUMN astray INTEGER;
 ALTER TABLE told ADD COLUMN began INTEGER;
 ",
+    // How often an installation or a look failed in the same way, one after the other.
+    "ALTER TABLE deploy ADD COLUMN times INTEGER NOT NULL DEFAULT 1;",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 7;
+pub(super) const SCHEMA: i64 = 8;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.

@@ -11,6 +11,7 @@ use std::fs;
 
 use super::*;
 
+mod deploys;
 mod failures;
 mod older;
 mod revocations;

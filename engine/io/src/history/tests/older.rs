@@ -12,13 +12,14 @@ fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
 }
 
 /// A database of each older version.
-pub(super) const FIXTURES: [(i64, &str); 6] = [
+pub(super) const FIXTURES: [(i64, &str); 7] = [
     (1, include_str!("../../../fixtures/history-1.sql")),
     (2, include_str!("../../../fixtures/history-2.sql")),
     (3, include_str!("../../../fixtures/history-3.sql")),
     (4, include_str!("../../../fixtures/history-4.sql")),
     (5, include_str!("../../../fixtures/history-5.sql")),
     (6, include_str!("../../../fixtures/history-6.sql")),
+    (7, include_str!("../../../fixtures/history-7.sql")),
 ];
 
 fn bring_one_forward(version: i64, fixture: &str) {
