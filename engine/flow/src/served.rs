@@ -24,6 +24,9 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(15),
 ];
 
+/// How long one look takes at most, which is the adapter's to keep.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// Most places that are looked at together.
 const WIDTH: usize = 16;
 
@@ -106,13 +109,21 @@ async fn look_at(
 ) -> ServedReport {
     let clock = &ports.session.clock;
     let began = clock.now();
-    let until = began + pauses.iter().sum::<Duration>();
+    // Where looks take long there are fewer of them.
+    let last = began + pauses.iter().sum::<Duration>();
+    let until = last + LOOK;
     let mut pauses = pauses.iter();
+    let doing = Progress::Doing {
+        what: format!("looking at what {place} serves"),
+        since: began,
+        until: Some(until),
+    };
+    ports.observer.progress(name, &doing);
     loop {
         let seen = ports.served.look(place).await;
         let current = seen.as_ref().is_ok_and(|leaf| leaf.sha256 == wanted);
         match pauses.next() {
-            Some(pause) if !current => {
+            Some(pause) if !current && clock.now() < last => {
                 let what = format!("{place} to serve the new certificate");
                 let waiting = Progress::Waiting {
                     what,
@@ -120,7 +131,7 @@ async fn look_at(
                     until,
                 };
                 ports.observer.progress(name, &waiting);
-                clock.sleep(*pause).await;
+                clock.sleep((*pause).min(last.since(clock.now()))).await;
             }
             _ => {
                 ports.observer.progress(name, &Progress::Done);

@@ -197,6 +197,14 @@ async fn what_is_installed_is_looked_at_until_it_is_served() {
     let marks = world.state().disk.served[name].clone();
     assert_eq!(marks[0].seen, Err(vec!["simulated".to_owned()]));
 
+    // A place where each look takes as long as it may is no longer waited for.
+    world.state().installed.look_takes = Duration::from_secs(10);
+    let began = world.now();
+    let report = forced(&world, &settings, Some(2)).await;
+    assert_eq!(served(&world, &report), (vec!["no answer"], 3));
+    assert!(world.now().since(began) < Duration::from_secs(55));
+    world.state().installed.look_takes = Duration::ZERO;
+
     world.state().installed.late = 0;
     let old = "of last year".to_owned();
     world
@@ -219,7 +227,9 @@ async fn what_is_installed_is_looked_at_until_it_is_served() {
             "1 shop.example:443: served: simulated",
             "2 files: well",
             "2 shop.example:443: served: simulated",
-            "2 shop.example:443: served: another certificate is served, with SHA-256 of last year",
+            "3 files: well",
+            "3 shop.example:443: served: simulated",
+            "3 shop.example:443: served: another certificate is served, with SHA-256 of last year",
         ]
     );
 }

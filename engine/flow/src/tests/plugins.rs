@@ -16,8 +16,8 @@ use crate::plugin::{
     PutBackResult, Removal, Verdict, ZoneAnswer,
 };
 use crate::ports::{
-    DeploymentProbe, DnsProvider, Installer, Location, LookupError, PropagationProbe, ServerView,
-    UnseenError,
+    Clock, DeploymentProbe, DnsProvider, Installer, Location, LookupError, PropagationProbe,
+    ServerView, UnseenError,
 };
 
 /// The zone, and how its provider behaves.
@@ -53,6 +53,8 @@ pub(crate) struct Installed {
     pub(crate) rollback_hangs: bool,
     /// Looks at the server until it serves what is installed.
     pub(crate) late: usize,
+    /// How long each look takes.
+    pub(crate) look_takes: Duration,
     /// What is installed does not last.
     pub(crate) fades: bool,
 }
@@ -237,6 +239,8 @@ impl PropagationProbe for Probe {
 impl DeploymentProbe for Target {
     async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
         let gate = self.0.gate(&format!("look at {place}"));
+        let takes = self.0.state().installed.look_takes;
+        Clock::sleep(&self.0, takes).await;
         let mut state = self.0.state();
         let late = &mut state.installed.late;
         *late = late.saturating_sub(1);
