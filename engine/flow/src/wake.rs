@@ -52,6 +52,8 @@ pub enum Cause {
     Letters,
     /// Nothing special.
     Daily,
+    /// A pass was not possible.
+    Trouble,
 }
 
 impl fmt::Display for Cause {
@@ -62,6 +64,7 @@ impl fmt::Display for Cause {
             Self::Advice => f.write_str("CAs are asked for advice"),
             Self::Letters => f.write_str("a message is delivered"),
             Self::Daily => f.write_str("the daily look"),
+            Self::Trouble => f.write_str("to see whether it is possible again"),
         }
     }
 }

@@ -243,7 +243,7 @@ impl Keeper<'_> {
     fn pass(&mut self, terminal: &mut Terminal) -> Option<(Wake, Option<Survey>)> {
         let again = || Wake {
             at: SystemClock.now() + AFTER_TROUBLE,
-            cause: wake::Cause::Daily,
+            cause: wake::Cause::Trouble,
         };
         let pass = Pass {
             loaded: &self.loaded,

@@ -96,7 +96,10 @@ fn answer(asked: &Asked<'_>, rules: &Rules, shown: &Shown, now: Timestamp) -> An
             }
         }
         "/readyz" if shown.ready => text(200, "ready"),
-        "/readyz" => text(503, "the first pass is not over, or the daemon ends"),
+        "/readyz" => text(
+            503,
+            "the first pass is not over, the state folder is gone, or the daemon ends",
+        ),
         "/" | "/metrics" if !knows(asked, rules) => {
             let mut refused = text(401, "the token of [metrics] token is needed here");
             let how = "Basic realm=\"Waxwing\", charset=\"UTF-8\"".to_owned();
