@@ -3,6 +3,8 @@
 use std::fs;
 
 use waxwing_world::ca;
+use waxwing_world::fault::{Fault, What};
+use waxwing_world::traffic::Class;
 
 use crate::cases::rig::{Judge, Rig, certificate, plain};
 
@@ -119,5 +121,46 @@ fn a_damaged_account_is_found_again_by_its_key_or_made_anew() {
         rig.waxwing(&["check"]).expect(0);
     }
     let kept = fs::read_dir(rig.path("state/archive/damaged/first")).expect("what was damaged");
-    assert_eq!(kept.count(), 3);
+    assert_eq!(
+        kept.count(),
+        4,
+        "account.toml twice, the torn key, and a copy of the good one"
+    );
+}
+
+#[test]
+fn an_account_that_is_damaged_in_the_middle_of_a_rollover_keeps_the_key_that_counts() {
+    for (what, other) in [
+        (What::CloseBefore, "key.pem"),
+        (What::CloseAfter, "key-2.pem"),
+    ] {
+        let rig = Rig::new();
+        let judge = rig.ca(ca::Options::default());
+        let Judge::World(world) = &judge else {
+            panic!("the world's CA");
+        };
+        rig.write_config(&format!(
+            "{}{}",
+            rig.config_at(&judge, ""),
+            certificate("shop", &["www.example.com"])
+        ));
+        rig.waxwing(&["account", "register"]).expect(0);
+        world.fault(Fault::always(Class::KeyChange, what));
+        world.fault(Fault::always(Class::NewAccount, What::CloseBefore));
+        rig.waxwing(&["account", "rollover", "first"]).expect(5);
+        world.faults().clear();
+        let accounts = fs::read_dir(rig.path("state/accounts/first")).expect("a folder");
+        let folder = accounts.flatten().next().expect("one account").path();
+        let counts = fs::read(folder.join(other)).expect("both keys are kept");
+        let file = folder.join("account.toml");
+        let bytes = fs::read(&file).expect("there");
+        fs::write(&file, &bytes[..30]).expect("written");
+        rig.waxwing(&["renew"]).expect(0);
+        assert_eq!(world.accounts(), 1, "{other}");
+        let files = fs::read_dir(&folder).expect("a folder").flatten();
+        let mut keys = files.filter(|one| one.path().extension().is_some_and(|it| it == "pem"));
+        let key = keys.next().expect("a key").path();
+        assert_eq!(fs::read(key).expect("there"), counts, "{other}");
+        assert!(keys.next().is_none());
+    }
 }

@@ -258,24 +258,6 @@ impl FileStore {
             tracing::warn!(certificate = %name, %error, "an old version was not erased");
         }
     }
-
-    /// Moves something to the archive, where the next free number is its name.
-    fn set_aside(&self, path: &Path, kind: &str, name: &str) -> Result<PathBuf, StoreError> {
-        let archive = self.layout.archive(kind, name);
-        atomic::create_dir(&archive)?;
-        let taken = read::children(&archive)?;
-        let last = taken
-            .iter()
-            .filter_map(|path| version_number(path.file_name()?.to_str()?))
-            .max();
-        let to = archive.join(version_name(last.unwrap_or(0).saturating_add(1)));
-        atomic::rename(path, &to)?;
-        self.audit.enter(&Act::SetAside {
-            path: path.display().to_string(),
-            kept: to.display().to_string(),
-        });
-        Ok(to)
-    }
 }
 
 impl CertificateStore for FileStore {

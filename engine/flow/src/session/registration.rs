@@ -99,6 +99,7 @@ impl Opening<'_> {
             // The key of an account that was given up is of no use any more.
             if record.deactivated.is_none() {
                 keys.push(record.key);
+                keys.extend(record.next_key);
             }
         }
         if let Some(reference) = &settings.key {

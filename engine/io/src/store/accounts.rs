@@ -61,22 +61,35 @@ impl FileStore {
             credentials: known.map_or_else(Vec::new, |known| known.credentials),
             deactivated: None,
         };
-        for path in read::children(&folder)? {
-            let file = path.file_name().and_then(|file| file.to_str());
-            if !file.is_some_and(is_key_file) {
-                continue;
-            }
+        // In the middle of a rollover there are two, and the CA alone knows which one counts. Whatever comes of
+        // that, none of them is lost.
+        let files = read::children(&folder)?.into_iter();
+        let mut files: Vec<_> = files.filter(|path| is_key(path)).collect();
+        files.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+        let mut keys = Vec::new();
+        for path in files {
             match key(&path) {
-                Ok(key) => return Ok(Some(AccountRecord { key, ..saved })),
+                Ok(key) => {
+                    self.keep_aside(&path, KEPT, ca.as_str())?;
+                    keys.push(key);
+                }
                 Err(_torn) => {
                     self.set_aside(&path, KEPT, ca.as_str())?;
                 }
             }
         }
-        // Without its key nobody can use it any more.
-        Ok(Some(AccountRecord {
-            deactivated: Some(SystemClock.now()),
-            ..saved
+        let mut keys = keys.into_iter();
+        Ok(Some(match keys.next() {
+            Some(key) => AccountRecord {
+                key,
+                next_key: keys.next(),
+                ..saved
+            },
+            // Without its key nobody can use it any more.
+            None => AccountRecord {
+                deactivated: Some(SystemClock.now()),
+                ..saved
+            },
         }))
     }
 
@@ -215,6 +228,11 @@ fn key(path: &Path) -> Result<Secret<String>, StoreError> {
         Ok(_) => Ok(key),
         Err(error) => Err(failure::corrupt(path, error.to_string())),
     }
+}
+
+fn is_key(path: &Path) -> bool {
+    let file = path.file_name().and_then(|file| file.to_str());
+    file.is_some_and(is_key_file)
 }
 
 /// True for the files that [`FileStore::keep_key`] makes.

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use waxwing_core::name::CertificateName;
+use waxwing_flow::audit::Act;
 use waxwing_flow::certificate::InventoryVersion;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
@@ -112,6 +113,50 @@ impl FileStore {
             self.set_aside(&key, KEPT, name.as_str())?;
         }
         self.set_aside(&self.layout.journal(name), KEPT, name.as_str())
+    }
+
+    /// Moves something to the archive, where the next free number is its name.
+    pub(super) fn set_aside(
+        &self,
+        path: &Path,
+        kind: &str,
+        name: &str,
+    ) -> Result<PathBuf, StoreError> {
+        self.to_archive(path, kind, name, |to| atomic::rename(path, to))
+    }
+
+    /// Keeps a copy of a file in the archive.
+    pub(super) fn keep_aside(
+        &self,
+        path: &Path,
+        kind: &str,
+        name: &str,
+    ) -> Result<PathBuf, StoreError> {
+        let text = read::required(path)?;
+        self.to_archive(path, kind, name, |to| atomic::replace(to, text.as_bytes()))
+    }
+
+    fn to_archive(
+        &self,
+        path: &Path,
+        kind: &str,
+        name: &str,
+        put: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<PathBuf, StoreError> {
+        let archive = self.layout.archive(kind, name);
+        atomic::create_dir(&archive)?;
+        let taken = read::children(&archive)?;
+        let last = taken
+            .iter()
+            .filter_map(|path| version_number(path.file_name()?.to_str()?))
+            .max();
+        let to = archive.join(version_name(last.unwrap_or(0).saturating_add(1)));
+        put(&to)?;
+        self.audit.enter(&Act::SetAside {
+            path: path.display().to_string(),
+            kept: to.display().to_string(),
+        });
+        Ok(to)
     }
 }
 
