@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use waxwing_acme::user_agent::UserAgent;
+use waxwing_core::http::host_of;
 use waxwing_core::name::{NotifierName, PluginName};
+use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::{PluginSettings, PluginSource};
 use waxwing_flow::audit::Act;
 use waxwing_flow::audit::watched::{WatchedKeys, WatchedNotifier, WatchedSecrets};
 use waxwing_flow::driver::{ConfiguredInstaller, Ports};
-use waxwing_flow::notify::Listener;
+use waxwing_flow::notify::{Delivered, Listener, Message};
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
-use waxwing_flow::ports::{History, SecretError, SecretSource as _, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{
+    History, Notifier, NotifyError, SecretError, SecretSource as _, StoreError, StoreErrorKind,
+};
 use waxwing_flow::report::Observer;
 use waxwing_flow::session::SessionPorts;
 use waxwing_host::host::{CompileCache, HostOptions, Loaded as LoadedPlugin, PluginHost};
@@ -23,7 +28,7 @@ use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::http::HttpSender;
 use waxwing_io::keys::LocalKeys;
-use waxwing_io::notify::{self, Means};
+use waxwing_io::notify::{self, Means, SEND};
 use waxwing_io::permission;
 use waxwing_io::pkcs12;
 use waxwing_io::propagation::DnsProbe;
@@ -32,6 +37,7 @@ use waxwing_io::served::TlsProbe;
 use waxwing_io::store::FileStore;
 
 use crate::load::{self, Loaded};
+use crate::render::progress::Live;
 use crate::render::schedule::quote;
 
 /// The engine with everything behind its ports.
@@ -287,7 +293,10 @@ pub(crate) fn wire(
 }
 
 /// Puts an adapter behind every notifier.
-pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listener>, WireError> {
+pub(crate) fn listeners(
+    loaded: &Loaded,
+    live: &Arc<Live>,
+) -> Result<BTreeMap<NotifierName, Listener>, WireError> {
     let settings = &loaded.settings;
     let http = HttpSender::new(&settings.network).map_err(|error| WireError {
         what: "failed to use [network] proxy",
@@ -306,7 +315,12 @@ pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listen
             let listener = Listener {
                 on: one.on.clone(),
                 notifier: Arc::new(WatchedNotifier {
-                    notifier: notify::notifier(one, &means),
+                    notifier: Arc::new(Shown {
+                        notifier: notify::notifier(one, &means),
+                        name: name.clone(),
+                        what: what_it_does(&one.way),
+                        live: Arc::clone(live),
+                    }),
                     name: name.clone(),
                     way: one.way.as_str(),
                     audit: Arc::clone(&loaded.audit),
@@ -315,6 +329,40 @@ pub(crate) fn listeners(loaded: &Loaded) -> Result<BTreeMap<NotifierName, Listen
             (name.clone(), listener)
         })
         .collect())
+}
+
+/// What a notifier is waited for, and where.
+fn what_it_does(way: &Way) -> String {
+    match way {
+        Way::Mail(mail) => format!("sending mail by {}:{}", mail.server.host, mail.server.port),
+        Way::Webhook(hook) => match &hook.url {
+            WebhookUrl::Written(url) => format!("calling the webhook at {}", host_of(url)),
+            WebhookUrl::Secret(_) => "calling the webhook".to_owned(),
+        },
+        Way::Command(argv) => format!("running {}", argv.first().map_or("", String::as_str)),
+        Way::Log => "writing into the log".to_owned(),
+    }
+}
+
+/// A notifier that is seen at work when it takes long.
+struct Shown {
+    notifier: Arc<dyn Notifier>,
+    name: NotifierName,
+    what: String,
+    live: Arc<Live>,
+}
+
+#[async_trait]
+impl Notifier for Shown {
+    fn to(&self) -> String {
+        self.notifier.to()
+    }
+
+    async fn send(&self, message: &Message) -> Result<Delivered, NotifyError> {
+        let sending = self.notifier.send(message);
+        let who = self.name.as_str();
+        self.live.during(who, &self.what, Some(SEND), sending).await
+    }
 }
 
 /// Reads the plugin's secrets, all of them, then loads the component.

@@ -435,6 +435,11 @@ impl Office<'_> {
     /// What is to be told of notifiers after this delivery.
     fn about_notifiers(&self, told: &[Told], sent: &[Sent], now: Timestamp) -> Tale {
         let waiting = self.outbox.waiting().unwrap_or_default();
+        let of_name = |name: &NotifierName| {
+            let name = name.clone();
+            let waiting = waiting.iter();
+            waiting.filter(move |one| one.letter.notifier == name)
+        };
         let names = self.listeners.keys();
         let states = names.map(|name| {
             let of_it = || sent.iter().filter(|one| one.notifier == *name);
@@ -451,10 +456,8 @@ impl Office<'_> {
                     .filter_map(|one| one.outcome.as_ref().ok())
                     .flat_map(|delivered| delivered.refused.clone())
                     .collect(),
-                waiting: waiting
-                    .iter()
-                    .filter(|one| one.letter.notifier == *name)
-                    .count(),
+                waiting: of_name(name).count(),
+                tries: of_name(name).map(|one| one.attempts).max().unwrap_or(0),
             }
         });
         tell::about_notifiers(told, &states.collect::<Vec<_>>(), now)

@@ -15,6 +15,7 @@ pub(crate) mod unkept;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use waxwing_core::alert;
 use waxwing_core::name::{CaName, CertificateName, NotifierName};
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::outage::Down;
@@ -169,6 +170,8 @@ pub struct NotifierState<'a> {
     pub refused: Vec<String>,
     /// Letters that wait for it.
     pub waiting: usize,
+    /// How often one of them was tried in vain.
+    pub tries: u32,
 }
 
 /// Decides what is told of notifiers that could not be reached, or can be again.
@@ -179,7 +182,9 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
             Change::Began,
             state.name.as_str(),
         );
-        event.needs_person = true;
+        // What passes is tried again and again.
+        let often = state.tries >= alert::AGAIN;
+        event.needs_person = often;
         event.count = u32::try_from(state.waiting).ok();
         match &state.causes {
             Some((causes, hint)) => {
@@ -189,7 +194,8 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
             None if !state.refused.is_empty() => event.causes.clone_from(&state.refused),
             None => return None,
         }
-        Some(Condition { step: 1, event })
+        let step = if often { 2 } else { 1 };
+        Some(Condition { step, event })
     });
     let of_notifiers: Vec<Told> = told
         .iter()

@@ -6,7 +6,7 @@ use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_flow::notify::{Frame, Office};
 use waxwing_io::clock::SystemClock;
-use waxwing_io::notify::{SEND, host_name};
+use waxwing_io::notify::host_name;
 use waxwing_io::reminder::FileReminder;
 
 use super::start;
@@ -14,7 +14,6 @@ use crate::args::{Global, NotifyVerb};
 use crate::exit::Exit;
 use crate::refusal::Refusal;
 use crate::render::json::Document;
-use crate::render::page::list;
 use crate::render::terminal::Terminal;
 use crate::render::{notice, notified};
 use crate::wire;
@@ -49,8 +48,8 @@ pub(crate) fn run(
         return Err(refusal.show(terminal));
     }
     let history = start::look_at_history(&store, terminal)?;
-    let listeners =
-        wire::listeners(&loaded).map_err(|error| Refusal::from(error).show(terminal))?;
+    let listeners = wire::listeners(&loaded, &terminal.progress)
+        .map_err(|error| Refusal::from(error).show(terminal))?;
     // A message is an act, whoever sends it.
     loaded.begin_records();
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
@@ -72,11 +71,7 @@ pub(crate) fn run(
     };
     let test = Event::new(EventKind::Test, Change::Once, "");
     // Each notifier ends by itself, and they are asked side by side.
-    let names: Vec<&str> = to.iter().map(NotifierName::as_str).collect();
-    let what = format!("sending to {}", list(&names, 3));
-    let sending = office.send_now(&test, &to);
-    let live = &terminal.progress;
-    let sent = runtime.block_on(live.during("notify test", &what, Some(SEND), sending));
+    let sent = runtime.block_on(office.send_now(&test, &to));
     if terminal.json {
         let result = notified::json(&sent);
         terminal.print(&Document::new("notify-test", start::now(), result).to_text());

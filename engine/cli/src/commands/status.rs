@@ -12,6 +12,7 @@ use crate::render::terminal::Terminal;
 use crate::survey::survey;
 use crate::wire;
 use std::collections::BTreeMap;
+use waxwing_core::alert;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
@@ -97,7 +98,9 @@ pub(crate) fn run(
     if let Some(text) = waiting_for(&waiting) {
         terminal.note(&text);
     }
+    let unheard = waiting.iter().any(|one| one.attempts >= alert::AGAIN);
     let needs_person = unwritable.is_some()
+        || unheard && one.is_none()
         || match one {
             Some(item) => view.health(item) == Health::NeedsPerson,
             None => view.needs_person(),

@@ -2,6 +2,7 @@ mod budgets;
 mod by_hand;
 mod cas;
 mod in_use;
+mod notifiers;
 mod revocations;
 mod waits;
 
@@ -566,32 +567,4 @@ fn a_message_does_not_say_that_a_failure_is_over_beside_the_renewal() {
         kinds,
         [EventKind::Renewed, EventKind::NotServed, EventKind::Failed]
     );
-}
-
-#[test]
-fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
-    let mail = NotifierName::parse("mail").expect("a literal name");
-    let state = |failed: bool, delivered| NotifierState {
-        name: &mail,
-        causes: failed.then(|| (vec!["refused".to_owned()], None)),
-        delivered,
-        refused: Vec::new(),
-        waiting: 1,
-    };
-    let now = start();
-    let first = about_notifiers(&[], &[state(true, false)], now);
-    assert_eq!(first.events.len(), 1);
-    let told = first.told;
-    assert_eq!(
-        about_notifiers(&told, &[state(true, false)], now),
-        Tale::default()
-    );
-    // Nothing was sent: nothing is known.
-    assert_eq!(
-        about_notifiers(&told, &[state(false, false)], now),
-        Tale::default()
-    );
-    let over = about_notifiers(&told, &[state(false, true)], now);
-    assert_eq!(over.events[0].change, Change::Over);
-    assert_eq!(over.over, [("mail".to_owned(), EventKind::NotifierFailed)]);
 }

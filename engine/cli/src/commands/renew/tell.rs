@@ -1,9 +1,7 @@
 //! Behind a run: whoever wants to hear of it is told.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use waxwing_core::name::NotifierName;
 use waxwing_core::plan::Asker;
 use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
@@ -22,7 +20,7 @@ use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::notice;
 use crate::render::outcome::exit_of;
-use crate::render::page::{Context, list};
+use crate::render::page::Context;
 use crate::render::terminal::Terminal;
 use crate::survey::Survey;
 use crate::wire;
@@ -47,7 +45,7 @@ pub(super) fn tell(
     if loaded.settings.notify.is_empty() {
         return Vec::new();
     }
-    let listeners = match wire::listeners(loaded) {
+    let listeners = match wire::listeners(loaded, &terminal.progress) {
         Ok(listeners) => listeners,
         Err(error) => {
             terminal.fail(&format!("nobody could be told of this run: {error}"), None);
@@ -111,23 +109,14 @@ pub(super) fn tell(
         }
     };
     let clock = SystemClock;
-    let live = Arc::clone(&terminal.progress);
     let most = if report.stopped {
         MOST_IF_STOPPED
     } else {
         MOST
     };
     let sent = runtime.block_on(async {
-        let names: Vec<&str> = loaded
-            .settings
-            .notify
-            .keys()
-            .map(NotifierName::as_str)
-            .collect();
-        let what = format!("telling {} of this run", list(&names, 3));
-        let telling = live.during("alerts", &what, Some(most), office.tell(&scene));
         tokio::select! {
-            sent = telling => Some(sent),
+            sent = office.tell(&scene) => Some(sent),
             () = clock.sleep(most) => None,
             () = interrupt::asked() => None,
         }

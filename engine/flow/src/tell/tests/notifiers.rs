@@ -1,0 +1,41 @@
+//! Notifiers that fail.
+
+use super::*;
+
+#[test]
+fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
+    let mail = NotifierName::parse("mail").expect("a literal name");
+    let state = |failed: bool, delivered| NotifierState {
+        name: &mail,
+        causes: failed.then(|| (vec!["refused".to_owned()], None)),
+        delivered,
+        refused: Vec::new(),
+        waiting: 1,
+        tries: 1,
+    };
+    let now = start();
+    let first = about_notifiers(&[], &[state(true, false)], now);
+    assert_eq!(first.events.len(), 1);
+    let told = first.told;
+    assert_eq!(
+        about_notifiers(&told, &[state(true, false)], now),
+        Tale::default()
+    );
+    let worse = |tries| {
+        let state = NotifierState {
+            tries,
+            ..state(true, false)
+        };
+        about_notifiers(&told, &[state], now).events
+    };
+    assert_eq!(worse(2), []);
+    assert!(worse(3)[0].needs_person && !first.events[0].needs_person);
+    // Nothing was sent: nothing is known.
+    assert_eq!(
+        about_notifiers(&told, &[state(false, false)], now),
+        Tale::default()
+    );
+    let over = about_notifiers(&told, &[state(false, true)], now);
+    assert_eq!(over.events[0].change, Change::Over);
+    assert_eq!(over.over, [("mail".to_owned(), EventKind::NotifierFailed)]);
+}
