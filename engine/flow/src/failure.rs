@@ -109,15 +109,6 @@ pub enum Failure {
         /// Each host that was tried, and what came of it.
         hosts: Vec<(String, CaError)>,
     },
-    /// The CA has failed so many others in a row in this run that it was not asked.
-    InARow {
-        /// The CA.
-        ca: CaName,
-        /// How many.
-        failed: u32,
-        /// How the last one failed.
-        last: Box<Self>,
-    },
     /// The CA's staging refused what the CA itself had refused before, so that nothing was ordered.
     Rehearsal {
         /// The CA.
@@ -290,7 +281,6 @@ impl Failure {
             Self::Ca { error, .. } => error.class(),
             Self::Offline { .. } => FailureClass::Transient,
             Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.class(),
-            Self::InARow { last, .. } => last.class(),
             Self::Validation { .. } => FailureClass::Rejected,
             Self::Lookup(error) if error.bogus => FailureClass::NeedsPerson,
             Self::OrderDeadline { .. } | Self::Lookup(_) | Self::Propagation { .. } => {
@@ -325,7 +315,6 @@ impl Failure {
                 self,
                 Self::Directory { .. }
                     | Self::Ca { .. }
-                    | Self::InARow { .. }
                     | Self::Rehearsal { .. }
                     | Self::Spent { .. }
                     | Self::Validation { .. }
@@ -382,7 +371,6 @@ impl Failure {
                 !tried.is_empty() && tried.iter().all(|(_, cause)| unsent(cause))
             }
             Self::Ca { error, .. } => unsent(error),
-            Self::InARow { last, .. } => last.is_all(stages),
             _ => false,
         }
     }
@@ -407,7 +395,6 @@ impl Failure {
                 stages?.first().copied()
             }
             Self::Ca { error, .. } => stage(error),
-            Self::InARow { last, .. } => last.silence(),
             _ => None,
         }
     }
@@ -421,7 +408,6 @@ impl Failure {
                 asked.max().map(|wait| now + wait)
             }
             Self::Ca { error, .. } => error.retry_after(now).map(|wait| now + wait),
-            Self::InARow { last, .. } => last.until(now),
             Self::Parked { retry_after, .. } => Some(now + *retry_after),
             Self::Spent { until, .. } | Self::LeftAlone { until, .. } => Some(*until),
             Self::Unrehearsed { until, .. } => *until,

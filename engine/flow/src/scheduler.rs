@@ -38,13 +38,11 @@ mod leftover;
 mod preflight;
 mod rehearsal;
 mod replacing;
-mod row;
 mod unasked;
 mod waves;
 
 use cas::Case;
 use desk::Acme;
-use row::Row;
 
 pub use accounts::owes_accounts;
 pub(crate) use desk::{Desk, Wanted};
@@ -219,8 +217,6 @@ struct Counter {
     room: Semaphore,
     /// The last time in this run that somebody asked whether it answers at all and it did not.
     unheard: Mutex<Option<(Timestamp, Option<CaError>)>>,
-    /// How the last orders have ended.
-    row: std::sync::Mutex<Row>,
 }
 
 /// One run.
@@ -433,7 +429,6 @@ impl Shift<'_> {
                 session: OnceCell::new(),
                 room: Semaphore::new(room),
                 unheard: Mutex::default(),
-                row: std::sync::Mutex::default(),
             })
         });
         Arc::clone(counter)

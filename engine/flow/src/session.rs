@@ -77,6 +77,10 @@ pub struct CaSession {
     notes: Vec<String>,
 }
 
+/// Behind so many calls that failed in a row each further one has one try: thousands of certificates are due at
+/// once after an outage, and what fails for one of them fails for the next.
+const A_ROW: u32 = 8;
+
 /// An open conversation with a CA, in nobody's name yet: the directory, the nonces, the rate.
 pub(crate) struct Conversation {
     ports: SessionPorts,
@@ -88,6 +92,8 @@ pub(crate) struct Conversation {
     requests: AtomicU64,
     /// Nonces that were refused in a row, over all calls.
     refused: AtomicU32,
+    /// Calls that failed in a row in a way that passes, over all certificates of a run.
+    failing: AtomicU32,
     /// How many of them the next run would know of if this one were killed now.
     kept: AtomicU64,
     /// True until an endpoint of a directory that was not asked for has been seen to work or not.
@@ -347,6 +353,22 @@ impl Conversation {
         signer: Arc<dyn Signer>,
         kid: Option<String>,
     ) -> Result<C::Reply, CaError> {
+        let ended = self.call_again(call, repeat, signer, kid).await;
+        match &ended {
+            Err(error) if passes(error) => drop(self.failing.fetch_add(1, Ordering::Relaxed)),
+            _ => self.failing.store(0, Ordering::Relaxed),
+        }
+        ended
+    }
+
+    /// One call, with as many tries as it may have.
+    async fn call_again<C: Call + Sync>(
+        &self,
+        call: &C,
+        repeat: Repeat,
+        signer: Arc<dyn Signer>,
+        kid: Option<String>,
+    ) -> Result<C::Reply, CaError> {
         let mut failed = 0;
         loop {
             let error = match self.exchange(call, signer.as_ref(), kid.as_deref()).await {
@@ -366,7 +388,8 @@ impl Conversation {
                 Repeat::IfUnseen => !error.outcome_is_unknown(),
                 Repeat::Never => false,
             };
-            if !may || !passes(&error) {
+            // Of a CA that fails one call after the other, what it fails next is not tried three times.
+            if !may || !passes(&error) || self.failing.load(Ordering::Relaxed) >= A_ROW {
                 return Err(error);
             }
             let asked = error.retry_after(self.ports.clock.now());

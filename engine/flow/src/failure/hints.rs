@@ -59,7 +59,6 @@ impl Failure {
                 Some("`waxwing check` tests the way out; [network] proxy sets another".to_owned())
             }
             Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => failure.hint(),
-            Self::InARow { last, .. } => last.hint(),
             Self::Account { hint, .. } => hint.clone(),
             Self::Plugins(failures) => failures.iter().find_map(|failure| failure.hint.clone()),
             Self::Lookup(error) => error.hint.clone(),

@@ -52,7 +52,6 @@ impl Failure {
                     CaError::Answer(error) => format!("{host}: {error}"),
                 }));
             }
-            Self::InARow { last, .. } => lines.extend(last.chain()),
             Self::Rehearsal { failure, .. } | Self::Unrehearsed { failure, .. } => {
                 lines.extend(failure.chain())
             }
@@ -137,10 +136,6 @@ impl fmt::Display for Failure {
                 f,
                 "this machine seems to be offline: {}, so no CA is to blame and no fallback was spent",
                 offline_because(hosts)
-            ),
-            Self::InARow { ca, failed, .. } => write!(
-                f,
-                "{ca} was not asked: it has failed {failed} others in a row in this run, the last one like this"
             ),
             Self::Rehearsal { ca, staging, .. } => write!(
                 f,

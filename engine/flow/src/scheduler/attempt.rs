@@ -49,21 +49,7 @@ impl Shift<'_> {
             () = self.stop.requested() => return Err(Failure::Stopped),
             opened = opened => opened.as_ref().map_err(Clone::clone)?,
         };
-        let row = || counter.row.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(spared) = row().spares(&profile.name, self.now()) {
-            return Err(spared);
-        }
-        let driven = self.with(session, wanted).await;
-        let ended = driven.as_ref().map(|driven| driven.ending.result.as_ref());
-        let failure = match ended {
-            Ok(Err(failure)) | Err(failure) => Some(failure),
-            Ok(Ok(_)) => None,
-        };
-        // To be stopped says nothing about the CA.
-        if !matches!(failure, Some(Failure::Stopped)) {
-            row().ended(failure, self.now());
-        }
-        driven
+        self.with(session, wanted).await
     }
 
     /// The same in a session.

@@ -393,11 +393,7 @@ impl Shift<'_> {
             return (failure, None);
         };
         let mut contacts = Vec::new();
-        let seen = match &failure {
-            Failure::InARow { last, .. } => last,
-            other => other,
-        };
-        let mut hosts = match seen {
+        let mut hosts = match &failure {
             Failure::Directory { tried, .. } => tried
                 .first()
                 .map(|(url, cause)| (host_of(url).to_owned(), cause.clone()))

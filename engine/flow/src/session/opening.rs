@@ -253,6 +253,7 @@ impl<'a> Opening<'a> {
             ),
             requests: AtomicU64::new(u64::from(!copied)),
             refused: AtomicU32::new(0),
+            failing: AtomicU32::new(0),
             kept: AtomicU64::new(0),
             copied: AtomicBool::new(copied),
             heard: self.heard.clone(),
