@@ -8,7 +8,7 @@ use waxwing_core::ca::choose::{self, Choice, Next, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
 use waxwing_core::plan::order::{Place, place};
-use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Note, Plan, Stored, hold};
+use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
 use waxwing_core::time::Timestamp;
@@ -277,18 +277,13 @@ pub(crate) struct Wish<'a> {
     pub(crate) asker: Asker,
 }
 
-/// True if a certificate that is not due is to be had all the same: its CA has signed it already.
-fn waits_at_the_ca(item: &Item) -> bool {
-    item.notes.contains(&Note::Unfetched)
-}
-
 /// What a run does about a plan.
 pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Orders {
     let wanted = |name: &CertificateName| wish.names.is_empty() || wish.names.contains(name);
     let ordered = |item: &&Item| {
         let asked = (wish.force != Force::No || wish.rehearsal)
             && !matches!(item.action, Action::Gone { .. });
-        asked || item.is_ordered() || waits_at_the_ca(item)
+        asked || item.is_ordered()
     };
     let place = |item: &Item| {
         let current = survey.stored(&item.name).and_then(|stored| stored.current);
@@ -303,9 +298,6 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         .filter(ordered)
         .map(|item| (&item.name, place(item)))
         .collect();
-    let waiting = survey.plan.items.iter();
-    let waiting = waiting.filter(|item| waits_at_the_ca(item));
-    let waiting: BTreeSet<&CertificateName> = waiting.map(|item| &item.name).collect();
     let mut jobs: Vec<Job> = settings
         .certificates
         .iter()
@@ -317,10 +309,7 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
                 .get(&certificate.name)
                 .and_then(|entry| entry.current.as_ref())
                 .map(|current| current.version),
-            force: match wish.force {
-                Force::No if waiting.contains(&certificate.name) => Force::NotDue,
-                force => force,
-            },
+            force: wish.force,
         })
         .collect();
     jobs.sort_by_key(|job| places.get(&job.certificate.name).copied());

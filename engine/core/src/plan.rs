@@ -20,7 +20,7 @@ use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
 use crate::time::Timestamp;
 
-/// For so long what a CA has signed is fetched although nothing is due: until its order may be gone.
+/// For so long what a CA has signed is told of although nothing is due: until its order may be gone.
 const FETCHED: Duration = Duration::from_secs(6 * 24 * 60 * 60);
 
 /// What is stored under one name.
@@ -284,7 +284,8 @@ pub enum Note {
     Failure(LastFailure),
     /// An interrupted run is taken up.
     Unfinished,
-    /// The same, although nothing is due: it had come so far that a certificate waits at the CA.
+    /// A certificate waits at the CA for an interrupted run that somebody had forced, and nothing is due: a
+    /// person may have it fetched.
     Unfetched,
     /// An older version is still to be revoked, behind the current one that takes its place; of a
     /// certificate that is no longer configured, any version, which no run revokes.

@@ -412,7 +412,10 @@ fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
             vec!["an interrupted run is taken up where it stopped".to_owned()]
         }
         Note::Unfetched => {
-            vec!["the next run fetches what the CA has signed for an interrupted one".to_owned()]
+            vec![format!(
+                "a forced run was interrupted when the CA had signed: `waxwing renew {} --force` fetches it",
+                item.name
+            )]
         }
         Note::Unfinished => {
             vec!["the next run tries to remove what an earlier run has left".to_owned()]

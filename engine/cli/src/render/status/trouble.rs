@@ -233,9 +233,8 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
         found.push(Trouble::said(Ink::Warn, text, Some(hint)));
     }
     if item.notes.contains(&Note::Unfetched) {
-        let text = "a CA has signed another one for a run that was interrupted";
-        let hint = "`waxwing renew` fetches it";
-        let (text, hint) = (text.to_owned(), Some(hint.to_owned()));
+        let text = "a forced run was interrupted when the CA had signed".to_owned();
+        let hint = Some(format!("`waxwing renew {} --force` fetches it", item.name));
         found.push(Trouble::said(Ink::Warn, text, hint));
     }
     let orders = matches!(item.action, Action::Issue(_) | Action::Renew { .. });
