@@ -3,18 +3,23 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation, Settings};
-use waxwing_flow::ports::PropagationProbe as _;
+use waxwing_flow::ports::{LookupError, PropagationProbe as _};
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::propagation::view::AskedServer;
 
 use super::WHO;
 use crate::render::check::{Found, Verdict};
-use crate::render::page::count;
+use crate::render::page::{count, list};
 use crate::render::progress::Live;
 
 const TOPIC: &str = "DNS view";
+
+/// Most names that are looked up together.
+const WIDTH: usize = 16;
 
 /// What can be said of each zone, and the names that cannot be looked up at all.
 pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, Vec<DomainName>) {
@@ -28,35 +33,51 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
     let probe = DnsProbe::new(&settings.network);
     let mut found = Vec::new();
     let mut silent: Vec<DomainName> = Vec::new();
-    let mut seen: Vec<&DomainName> = Vec::new();
-    // Each zone with a name to ask about, and a CA that looks from outside.
-    let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
+    // Each name with a CA that looks from outside.
+    let mut names: Vec<(&DomainName, Option<CaName>)> = Vec::new();
     for certificate in &settings.certificates {
         let outside = outside(settings, certificate);
         for domain in certificate.domains.iter().map(|one| &one.domain) {
-            if seen.contains(&domain) {
-                continue;
+            match names.iter_mut().find(|(known, _)| *known == domain) {
+                Some((_, by)) => *by = by.take().or_else(|| outside.clone()),
+                None => names.push((domain, outside.clone())),
             }
-            seen.push(domain);
-            let what = format!("looking up {domain}");
-            match live.during(WHO, &what, None, probe.locate(domain)).await {
-                Ok(location) => {
-                    if let Some(zone) = location.zone {
-                        let (_, by) = zones.entry(zone).or_insert((location.fqdn, None));
-                        *by = by.take().or_else(|| outside.clone());
-                    }
+        }
+    }
+    // Each zone with a name to ask about, and a CA that looks from outside.
+    let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
+    let looks = stream::iter(names)
+        .map(async |(domain, outside)| (domain, outside, probe.locate(domain).await))
+        .buffered(WIDTH)
+        .collect::<Vec<_>>();
+    let what = "looking up the names of all certificates";
+    // What many names have in common is said once.
+    let mut failed: Vec<(LookupError, Vec<&DomainName>)> = Vec::new();
+    for (domain, outside, looked) in live.during(WHO, what, None, looks).await {
+        match looked {
+            Ok(location) => {
+                if let Some(zone) = location.zone {
+                    let (_, by) = zones.entry(zone).or_insert((location.fqdn, None));
+                    *by = by.take().or(outside);
                 }
-                Err(error) => {
-                    let text = format!("{domain} cannot be looked up");
-                    found.push(
-                        Found::new(Verdict::Error, TOPIC, text)
-                            .causes(error.causes)
-                            .hint(error.hint),
-                    );
-                    silent.push(domain.clone());
+            }
+            Err(error) => {
+                silent.push(domain.clone());
+                let mut known = failed.iter_mut();
+                match known.find(|(other, _)| other.causes == error.causes) {
+                    Some((_, names)) => names.push(domain),
+                    None => failed.push((error, vec![domain])),
                 }
             }
         }
+    }
+    for (error, names) in failed {
+        let text = format!("{} cannot be looked up", list(&names, 3));
+        found.push(
+            Found::new(Verdict::Error, TOPIC, text)
+                .causes(error.causes)
+                .hint(error.hint),
+        );
     }
     let mut good = Vec::new();
     for (zone, (fqdn, outside)) in zones {
