@@ -123,6 +123,8 @@ enum Standing {
     Unknown,
     /// There is no such thing any more.
     Gone,
+    /// It is not configured any more, so nobody looks at it.
+    Left,
     /// The clock of now is behind, so that what was told lies ahead although it is right.
     Unknowable,
 }
@@ -261,6 +263,14 @@ fn compare(
             }
             Standing::Unknown | Standing::Unknowable => {}
             Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
+            // Whoever keeps a list of what is wrong has to close it.
+            Standing::Left => {
+                tale.over.push((one.subject.clone(), one.kind));
+                let mut event = Event::new(one.kind, Change::Over, one.subject.clone());
+                event.causes = vec!["it is not configured any more".to_owned()];
+                event.since = Some(one.began).filter(|_| !is_ahead(one, now));
+                tale.events.push(event);
+            }
             Standing::Good => {
                 tale.over.push((one.subject.clone(), one.kind));
                 let mut event = Event::new(one.kind, Change::Over, one.subject.clone());

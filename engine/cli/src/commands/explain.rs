@@ -66,6 +66,8 @@ pub(crate) fn run(
         asking.list.iter().map(|name| {
             let profile = settings.cas.get(name);
             let names = certificate.map_or(&[][..], |certificate| &certificate.domains);
+            let stands_in =
+                profile.is_some_and(|one| one.fallback && !one.may_charge && !one.staging);
             let left = profile.map(|profile| budget::left(history.as_ref(), profile, names, now));
             CaView {
                 name: name.clone(),
@@ -77,7 +79,10 @@ pub(crate) fn run(
                     .find(|(other, _)| other == name)
                     .map(|(_, why)| why.to_string()),
                 left: left.and_then(Result::ok).unwrap_or_default(),
-                account: store.accounts(name).ok().map(|all| account(&all)),
+                account: store
+                    .accounts(name)
+                    .ok()
+                    .map(|all| account(&all, stands_in)),
             }
         })
     });
@@ -126,10 +131,11 @@ pub(crate) fn run(
     })
 }
 
-fn account(all: &[AccountRecord]) -> AccountState {
+fn account(all: &[AccountRecord], stands_in: bool) -> AccountState {
     let mut usable = all.iter().filter(|one| one.usable().is_some());
     match usable.next() {
         Some(one) => AccountState::Registered(one.terms.as_ref().map(|(_, at)| *at)),
-        None => AccountState::Missing,
+        None if stands_in => AccountState::Missing,
+        None => AccountState::NotAhead,
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use tracing::subscriber::{NoSubscriber, with_default};
+use waxwing_acme::directory::Directory;
 use waxwing_core::disturbance::{self, Disturbance, Trouble};
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::nearest::nearest;
@@ -86,7 +87,10 @@ pub(crate) fn run(
             fleet(&mut settings, &mut scenario, size, &lives);
             Beginning::Fleet(lives)
         }
-        None => in_place(&settings, &loaded.state, &mut scenario),
+        None => {
+            without_advice(&mut settings, &loaded.state);
+            in_place(&settings, &loaded.state, &mut scenario)
+        }
     };
     let assumed = Assumed {
         beginning,
@@ -217,6 +221,20 @@ fn alone(settings: &Settings) -> BTreeSet<CertificateName> {
     let all = settings.certificates.iter();
     let alone = all.filter(|certificate| certificate.cas.len() < 2);
     alone.map(|certificate| certificate.name.clone()).collect()
+}
+
+/// Leaves out the advice of CAs whose directory, as it is known, gives none.
+fn without_advice(settings: &mut Settings, state: &Path) {
+    let Ok(store) = FileStore::look(state) else {
+        return;
+    };
+    for (name, profile) in &mut settings.cas {
+        let copy = store.directory(name).ok().flatten();
+        let known = copy.and_then(|copy| Directory::from_stored(&copy.text).ok());
+        if known.is_some_and(|directory| directory.renewal_info.is_none()) {
+            profile.ari.enabled = false;
+        }
+    }
 }
 
 /// Takes over what is stored, as far as it still fits.

@@ -83,6 +83,8 @@ pub(crate) enum AccountState {
     Registered(Option<Timestamp>),
     /// There is none.
     Missing,
+    /// There is none, and none is made ahead: the CA may not stand in by itself.
+    NotAhead,
 }
 
 /// For people.
@@ -415,10 +417,11 @@ fn account_text(account: AccountState, nth: usize, context: &Context) -> String 
     match account {
         AccountState::Registered(None) => "account registered".to_owned(),
         AccountState::Registered(Some(at)) => format!("account registered {}", context.day(at)),
-        AccountState::Missing if nth == 0 => {
+        AccountState::Missing | AccountState::NotAhead if nth == 0 => {
             "no account yet (the first order makes one)".to_owned()
         }
         AccountState::Missing => "no account yet (tried again once a day)".to_owned(),
+        AccountState::NotAhead => "no account yet (made when it is asked)".to_owned(),
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             None if told.subject == CLOCK => Standing::Good,
             // A certificate that could not be read, and now can be, is told of by its name.
-            None => Standing::Gone,
+            None if told.subject.contains(['/', '\\']) => Standing::Gone,
+            None => Standing::Left,
             Some(certificate)
                 if told.kind == EventKind::Failed
                     && (worked_on(&told.subject, scene)
@@ -100,12 +101,12 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             Some(_) => Standing::Good,
         },
         EventKind::NotInstalled => match certificate {
-            None => Standing::Gone,
+            None => Standing::Left,
             Some(certificate) if waits_for_installer(certificate, scene) => Standing::Unknown,
             Some(_) => Standing::Good,
         },
         EventKind::NotServed => match certificate {
-            None => Standing::Gone,
+            None => Standing::Left,
             Some(certificate) if certificate.served_at.is_empty() => Standing::Gone,
             Some(certificate) => match served(certificate, scene) {
                 Some(bad) if bad.is_empty() => Standing::Good,
@@ -113,6 +114,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             },
         },
         EventKind::NotRevoked => match certificate {
+            // What is owed is owed all the same, and `status` says so.
             None => Standing::Gone,
             Some(certificate) => revocations::standing(certificate, scene),
         },

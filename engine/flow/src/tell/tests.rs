@@ -372,9 +372,10 @@ fn a_certificate_that_nobody_tries_to_renew_is_told_as_it_ends() {
     assert_eq!(machine.run(88.0, &idle()), ["expiry-near began"]);
     assert_eq!(machine.run(95.0, &idle()), ["expiry-near worse"]);
     assert_eq!(machine.told[0].step, 255);
-    // Out of the configuration: nothing is over, it is simply no matter any more.
+    // Out of the configuration: it is no matter any more, and whoever keeps a list has to close it.
     machine.settings.certificates.clear();
-    assert_eq!(machine.run(96.0, &idle()), [""; 0]);
+    assert_eq!(machine.run(96.0, &idle()), ["expiry-near over"]);
+    assert_eq!(machine.events[0].causes, ["it is not configured any more"]);
     assert_eq!(machine.told, []);
 }
 

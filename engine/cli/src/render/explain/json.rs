@@ -99,7 +99,9 @@ pub(crate) fn json(view: &ExplainView<'_>) -> ExplainJson {
     let ca = |ca: &CaView| CaJson {
         ca: ca.name.to_string(),
         passed_over: ca.passed_over.clone(),
-        account: ca.account.map(|account| account != AccountState::Missing),
+        account: ca
+            .account
+            .map(|account| matches!(account, AccountState::Registered(_))),
         failures: ca
             .standing
             .trouble

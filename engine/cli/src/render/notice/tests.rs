@@ -154,6 +154,10 @@ fn every() -> Vec<Event> {
             ..of(EventKind::Failed, Began, "the clock")
         },
         of(EventKind::Failed, Over, "the clock"),
+        Event {
+            causes: vec!["it is not configured any more".to_owned()],
+            ..of(EventKind::NotInstalled, Over, "old")
+        },
         of(EventKind::NotInstalled, Over, "blog"),
         of(EventKind::NotServed, Over, "blog"),
         of(EventKind::NotRevoked, Over, "blog"),

@@ -11,6 +11,10 @@ const NAMES: usize = 4;
 
 /// What it is, in a few words.
 pub(super) fn headline(event: &Event, context: &Context) -> String {
+    if event.change == Change::Over && !event.causes.is_empty() {
+        let kind = event.kind;
+        return format!("{} ({kind}): {}", event.subject, event.causes.join("; "));
+    }
     let mut words = what_it_is(event, context);
     // Told by another clock, so that only the clock of now says that it is over.
     if event.change == Change::Over && event.hint.is_some() {
