@@ -76,6 +76,7 @@ fn main() {
         rows.extend(fleet::rows(&fleet));
         #[cfg(target_os = "linux")]
         rows.extend(daemon::rows(&fleet));
+        fleet.end();
     }
     println!("{}", table(&rows));
 }

@@ -108,6 +108,8 @@ struct CertificateJson {
     owed: Vec<String>,
     /// When it is tried again, if it was not renewed and that is known.
     next_try: Option<String>,
+    /// What holds it back, as in `plan`; none if it was worked on.
+    held: Option<&'static str>,
     /// The command that tries it again, if nothing does by itself.
     by_hand: Option<String>,
     notes: Vec<String>,
@@ -292,11 +294,20 @@ fn certificate(report: &CertificateReport, by_hand: Option<&String>) -> Certific
         milestones: report.milestones.iter().map(milestone).collect(),
         failures,
         owed: texts(&report.owed),
+        held: match &report.outcome {
+            Outcome::Held(hold) => Some(plan::held(hold)),
+            _ => None,
+        },
         next_try: report
             .next_try
             .as_ref()
             .filter(|_| by_hand.is_none())
-            .map(|(at, _)| at.to_string()),
+            .map(|(at, _)| *at)
+            .or(match &report.outcome {
+                Outcome::Held(hold) => hold.until(),
+                _ => None,
+            })
+            .map(|at| at.to_string()),
         by_hand: by_hand.cloned(),
         notes: report.notes.clone(),
     }

@@ -104,14 +104,7 @@ pub(super) fn item(item: &Item) -> ItemJson {
         due: due.map(|due| due.at.to_string()),
         rule: due.map(rule),
         planned: item.moment.map(|moment| moment.at.to_string()),
-        held: item.hold.as_ref().map(|hold| match hold {
-            Hold::Window { .. } => "window",
-            Hold::Ladder { .. } => "retry",
-            Hold::Asked { .. } => "ca-asked",
-            Hold::UsedUp { .. } => "used-up",
-            Hold::TooMany { .. } => "too-many",
-            Hold::NoCa { .. } => "no-ca",
-        }),
+        held: item.hold.as_ref().map(held),
         held_until: item
             .hold
             .as_ref()
@@ -175,4 +168,16 @@ fn note(note: &Note) -> NoteJson {
         Note::Warning(warning) => ("warning", vec![warning.clone()]),
     };
     NoteJson { kind, text }
+}
+
+/// What holds a certificate back, in a word.
+pub(super) const fn held(hold: &Hold) -> &'static str {
+    match hold {
+        Hold::Window { .. } => "window",
+        Hold::Ladder { .. } => "retry",
+        Hold::Asked { .. } => "ca-asked",
+        Hold::UsedUp { .. } => "used-up",
+        Hold::TooMany { .. } => "too-many",
+        Hold::NoCa { .. } => "no-ca",
+    }
 }
