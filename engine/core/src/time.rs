@@ -131,6 +131,17 @@ pub fn stretch(time: Duration) -> String {
     }
 }
 
+/// The same for people, without what is less than a hundredth of it or than a second.
+pub fn about(time: Duration) -> String {
+    let unit = match time.as_secs() {
+        0..6_000 => 1,
+        6_000..360_000 => 60,
+        360_000..8_640_000 => 3_600,
+        _ => 86_400,
+    };
+    stretch(Duration::from_secs(time.as_secs() / unit * unit))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +161,16 @@ mod tests {
             assert_eq!(time.exact(), text);
             assert_eq!(Timestamp::parse(text), Ok(time));
         }
+    }
+
+    #[test]
+    fn what_people_read_has_no_more_digits_than_matter() {
+        let about = |ms| about(Duration::from_millis(ms));
+        assert_eq!(about(900), "0s");
+        assert_eq!(about(61_001), "61s");
+        assert_eq!(about(43_200_845), "12h");
+        assert_eq!(about(259_200_845), "3d");
+        assert_eq!(about(400_000_000), "111h");
     }
 
     #[test]

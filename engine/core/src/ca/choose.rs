@@ -174,8 +174,8 @@ impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failures(failures) => write!(f, "failed {failures} times in a row"),
-            Self::Failing(time) => write!(f, "failing for {}", time::stretch(*time)),
-            Self::Down(time) => write!(f, "down for {}", time::stretch(*time)),
+            Self::Failing(time) => write!(f, "failing for {}", time::about(*time)),
+            Self::Down(time) => write!(f, "down for {}", time::about(*time)),
             Self::Late(until) => {
                 let until = until.to_string();
                 let minute = until.get(..16).unwrap_or(&until).replace('T', " ");

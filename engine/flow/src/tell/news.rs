@@ -78,7 +78,7 @@ fn rule(because: &Because) -> String {
             format!("{failures} failures in a row: [failover] after-failures")
         }
         Because::Failing(time) | Because::Down(time) => {
-            format!("failing for {}: [failover] after", time::stretch(*time))
+            format!("failing for {}: [failover] after", time::about(*time))
         }
         Because::Late(_) => {
             "it is not to be asked in the time that this certificate has".to_owned()

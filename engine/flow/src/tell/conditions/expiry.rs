@@ -6,7 +6,7 @@ use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
-use super::{Condition, Scene, about, not_installed, not_served, patience, why};
+use super::{Condition, Scene, about, item_of, not_installed, not_served, patience, why};
 use crate::history;
 
 pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
@@ -65,7 +65,9 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
         }
     }
     event.step = Some(step.1.as_str().to_owned());
-    event.needs_person = true;
+    // What is held and has time comes by itself, as `status` has it.
+    let late = item_of(&certificate.name, scene).is_some_and(patience::is_late);
+    event.needs_person = older == Some(step) || failures >= alert::AGAIN || late;
     Some(Condition {
         step: step.0,
         event,
