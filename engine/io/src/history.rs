@@ -133,6 +133,27 @@ impl SqliteHistory {
         })
     }
 
+    /// The same for a run that renews, which matters more than what was noted: where another process does not
+    /// let go of the file, or it cannot be read for another reason that may pass, the run begins with nothing.
+    ///
+    /// # Errors
+    /// When it was written by a newer version.
+    pub fn open_or_nothing(state: &Path) -> Result<Self, StoreError> {
+        let error = match Self::open_or_copy(state) {
+            Err(error) if matches!(error.kind, StoreErrorKind::Locked | StoreErrorKind::Io) => {
+                error
+            }
+            other => return other,
+        };
+        tracing::error!(cause = %error, "the history cannot be used; this run goes on without it");
+        let path = state.join(FILE);
+        Ok(Self {
+            connection: Mutex::new(empty(&path)?),
+            path,
+            unwritable: Some(error),
+        })
+    }
+
     /// Looks at the history of a state folder: a private copy of it, brought to the version of today,
     /// or an empty one if there is none. The file stays as it is, and what is written into the copy
     /// is lost.

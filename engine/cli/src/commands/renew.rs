@@ -63,7 +63,7 @@ pub(crate) fn run(
     let known = start::stored(&seen, terminal)?;
     let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
     let store = start::open(&loaded, terminal)?;
-    let history = start::history(&store, terminal)?;
+    let history = start::history_or_nothing(&store, terminal)?;
     let pass = Pass {
         loaded: &loaded,
         store: &store,

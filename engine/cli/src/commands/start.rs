@@ -82,6 +82,17 @@ pub(crate) fn history(
     wire::history(store).map_err(|error| store_failed(&error, terminal))
 }
 
+/// The same for a run that goes on without it, if another process does not let go of it.
+pub(crate) fn history_or_nothing(
+    store: &FileStore,
+    terminal: &mut Terminal,
+) -> Result<Arc<SqliteHistory>, Exit> {
+    let opened = SqliteHistory::open_or_nothing(store.root());
+    opened
+        .map(Arc::new)
+        .map_err(|error| store_failed(&error, terminal))
+}
+
 /// Looks at what earlier runs have learnt.
 pub(crate) fn look_at_history(
     store: &FileStore,

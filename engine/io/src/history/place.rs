@@ -31,7 +31,7 @@ pub(super) fn must_be_a_file(act: &'static str, path: &Path) -> Result<(), Store
         "it is a pipe, a socket or a device, and the file of the history must be there"
     };
     Err(StoreError {
-        kind: StoreErrorKind::Io,
+        kind: StoreErrorKind::Corrupt,
         act,
         path: path.to_owned(),
         causes: vec![cause.to_owned()],

@@ -199,7 +199,19 @@ fn text(folder: &Path) -> Result<Option<AccountText>, StoreError> {
     };
     format::read_account(&text)
         .map(Some)
-        .map_err(|cause| failure::unreadable(&path, cause))
+        .map_err(|cause| mendable(failure::unreadable(&path, cause)))
+}
+
+/// Nobody has to put anything back for it.
+fn mendable(error: StoreError) -> StoreError {
+    if error.kind != StoreErrorKind::Corrupt {
+        return error;
+    }
+    let hint = "`waxwing account register` finds the account again by its key, as the next renewal does by itself";
+    StoreError {
+        hint: Some(hint.to_owned()),
+        ..error
+    }
 }
 
 /// The account of a folder with its keys.
@@ -223,10 +235,10 @@ fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
 /// The key in a file, if it is one.
 fn key(path: &Path) -> Result<Secret<String>, StoreError> {
     let key = read::key(path)?
-        .ok_or_else(|| failure::corrupt(path, "the key of the account is missing"))?;
+        .ok_or_else(|| mendable(failure::corrupt(path, "the key of the account is missing")))?;
     match LocalKeys.kind(&key) {
         Ok(_) => Ok(key),
-        Err(error) => Err(failure::corrupt(path, error.to_string())),
+        Err(error) => Err(mendable(failure::corrupt(path, error.to_string()))),
     }
 }
 
