@@ -129,6 +129,34 @@ fn a_damaged_account_is_found_again_by_its_key_or_made_anew() {
 }
 
 #[test]
+fn a_damaged_account_outlives_a_run_that_cannot_look_it_up() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let Judge::World(world) = &judge else {
+        panic!("the world's CA");
+    };
+    let shop = certificate("shop", &["www.example.com"]);
+    rig.write_config(&format!("{}{shop}", rig.config_at(&judge, "")));
+    rig.waxwing(&["account", "register"]).expect(0);
+    let accounts = fs::read_dir(rig.path("state/accounts/first")).expect("a folder");
+    let folder = accounts.flatten().next().expect("one account").path();
+    let (file, key) = (folder.join("account.toml"), folder.join("key.pem"));
+    let counts = fs::read(&key).expect("there");
+    for gone in [false, true] {
+        match gone {
+            true => fs::remove_file(&file).expect("there"),
+            false => fs::write(&file, "format = 1\ndirec").expect("written"),
+        }
+        world.fault(Fault::always(Class::NewAccount, What::CloseBefore));
+        rig.waxwing(&["renew", "shop", "--force"]).expect(5);
+        world.faults().clear();
+        rig.waxwing(&["renew", "shop", "--force"]).expect(0);
+        assert_eq!(world.accounts(), 1);
+        assert_eq!(fs::read(&key).expect("there"), counts);
+    }
+}
+
+#[test]
 fn an_account_that_is_damaged_in_the_middle_of_a_rollover_keeps_the_key_that_counts() {
     for (what, other) in [
         (What::CloseBefore, "key.pem"),

@@ -28,7 +28,13 @@ impl FileStore {
             return Ok(Some(account));
         }
         let before = record(&self.layout.accounts(ca))?;
-        Ok(before.filter(|account| account.directory == directory))
+        let before = before.filter(|account| account.directory == directory);
+        // A key without its account must not be lost to another one.
+        if before.is_none() && has_keys(&folder)? {
+            let cause = "it is missing, and the key of an account is there";
+            return Err(mendable(failure::corrupt(&folder.join(ACCOUNT), cause)));
+        }
+        Ok(before)
     }
 
     /// What can be saved of a damaged account. The CA knows an account by its key (RFC 8555 section 7.3.1),
@@ -42,15 +48,18 @@ impl FileStore {
             Err(error) if error.kind == StoreErrorKind::Corrupt => error,
             found => return found,
         };
-        let folders = [self.layout.account(ca, directory), self.layout.accounts(ca)];
-        let mut damaged = folders.into_iter();
-        let Some(folder) = damaged.find(|folder| record(folder).is_err()) else {
-            return Err(damage);
+        let folder = self.layout.account(ca, directory);
+        let above = self.layout.accounts(ca);
+        let folder = match record(&folder) {
+            Ok(None) if record(&above).is_err() => above,
+            _ => folder,
         };
         let known = text(&folder).ok().flatten();
-        let kept = self.set_aside(&folder.join(ACCOUNT), KEPT, ca.as_str())?;
-        tracing::error!(ca = %ca, kept = %kept.display(), cause = %damage,
-            "the account was damaged; what is left of it is used");
+        let file = folder.join(ACCOUNT);
+        if file.exists() {
+            self.set_aside(&file, KEPT, ca.as_str())?;
+        }
+        tracing::error!(ca = %ca, cause = %damage, "the account was damaged; what is left of it is used");
         let saved = AccountRecord {
             directory: directory.to_owned(),
             kid: None,
@@ -80,11 +89,16 @@ impl FileStore {
         }
         let mut keys = keys.into_iter();
         Ok(Some(match keys.next() {
-            Some(key) => AccountRecord {
-                key,
-                next_key: keys.next(),
-                ..saved
-            },
+            Some(key) => {
+                let saved = AccountRecord {
+                    key,
+                    next_key: keys.next(),
+                    ..saved
+                };
+                // Whatever becomes of this run, the next one goes on with these keys.
+                self.write_account(ca, &saved)?;
+                saved
+            }
             // Without its key nobody can use it any more.
             None => AccountRecord {
                 deactivated: Some(SystemClock.now()),
@@ -240,6 +254,10 @@ fn key(path: &Path) -> Result<Secret<String>, StoreError> {
         Ok(_) => Ok(key),
         Err(error) => Err(mendable(failure::corrupt(path, error.to_string()))),
     }
+}
+
+fn has_keys(folder: &Path) -> Result<bool, StoreError> {
+    Ok(read::children(folder)?.iter().any(|path| is_key(path)))
 }
 
 fn is_key(path: &Path) -> bool {
