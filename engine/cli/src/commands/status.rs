@@ -95,10 +95,14 @@ pub(crate) fn run(
         terminal.fail(text, Some(hint));
     }
     let waiting = history.waiting().unwrap_or_default();
-    if let Some(text) = waiting_for(&waiting) {
-        terminal.note(&text);
-    }
     let unheard = waiting.iter().any(|one| one.attempts >= alert::AGAIN);
+    match waiting_for(&waiting) {
+        Some(text) if unheard => {
+            terminal.fail(&text, Some("`waxwing notify test` tries each of them now"))
+        }
+        Some(text) => terminal.note(&text),
+        None => {}
+    }
     let needs_person = unwritable.is_some()
         || unheard && one.is_none()
         || match one {
