@@ -39,6 +39,8 @@ pub(crate) struct Survey {
     /// What of certificates cannot be read. A run leaves those alone that a newer version has written,
     /// and issues those anew that are damaged.
     pub(crate) broken: Vec<StoreError>,
+    /// True if nothing is known of what was tried and issued, so that no limit can be kept.
+    pub(crate) without_history: bool,
 }
 
 /// Reads the store and the history, and plans.
@@ -49,7 +51,8 @@ pub(crate) fn survey(
     asker: Asker,
     now: Timestamp,
 ) -> Result<Survey, StoreError> {
-    let mut broken = Vec::new();
+    let mut broken: Vec<StoreError> = history.missing().into_iter().collect();
+    let without_history = !broken.is_empty();
     let readable = store
         .inventory()?
         .into_iter()
@@ -111,6 +114,7 @@ pub(crate) fn survey(
         down_since,
         reached,
         broken,
+        without_history,
     })
 }
 
@@ -283,7 +287,7 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
     let ordered = |item: &&Item| {
         let asked = (wish.force != Force::No || wish.rehearsal)
             && !matches!(item.action, Action::Gone { .. });
-        asked || item.is_ordered()
+        asked || item.is_ordered() && (!survey.without_history || item.is_urgent())
     };
     let place = |item: &Item| {
         let current = survey.stored(&item.name).and_then(|stored| stored.current);

@@ -321,6 +321,20 @@ impl Item {
     }
 }
 
+impl Item {
+    /// True if the time is over in which nobody has to do anything about it, or what holds it lasts until its end.
+    pub fn is_urgent(&self) -> bool {
+        let Action::Renew {
+            urgency, not_after, ..
+        } = &self.action
+        else {
+            return false;
+        };
+        let held = self.hold.as_ref().and_then(Hold::until);
+        *urgency >= Urgency::Emergency || held.is_some_and(|until| until >= *not_after)
+    }
+}
+
 impl Action {
     /// True if a run would do something.
     pub const fn is_change(&self) -> bool {

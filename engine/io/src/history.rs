@@ -84,6 +84,8 @@ pub struct SqliteHistory {
     connection: Mutex<Connection>,
     /// Why nothing that is written here stays, if that is so.
     unwritable: Option<StoreError>,
+    /// Why it is empty, though there is a file.
+    missing: Option<StoreError>,
 }
 
 impl SqliteHistory {
@@ -109,6 +111,7 @@ impl SqliteHistory {
             path,
             connection: Mutex::new(connection),
             unwritable: None,
+            missing: None,
         })
     }
 
@@ -150,7 +153,8 @@ impl SqliteHistory {
         Ok(Self {
             connection: Mutex::new(empty(&path)?),
             path,
-            unwritable: Some(error),
+            unwritable: Some(error.clone()),
+            missing: Some(error),
         })
     }
 
@@ -174,6 +178,7 @@ impl SqliteHistory {
             path,
             connection: Mutex::new(connection),
             unwritable: None,
+            missing: None,
         })
     }
 
@@ -270,6 +275,10 @@ impl SqliteHistory {
 }
 
 impl History for SqliteHistory {
+    fn missing(&self) -> Option<StoreError> {
+        self.missing.clone()
+    }
+
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError> {
         let (version, class, theirs, firm, local, until, causes) = match &attempt.result {
             ClosedResult::Issued { version } => {

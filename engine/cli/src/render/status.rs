@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use waxwing_core::alert;
-use waxwing_core::due::Urgency;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CertificateName, Identifier, PluginName};
 use waxwing_core::plan::hold::Hold;
@@ -123,10 +122,7 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         .is_some_and(|current| current.origin.fallback);
     match &item.action {
         Action::Gone { .. } => Health::Gone,
-        Action::Renew {
-            urgency: Urgency::Emergency | Urgency::Expired,
-            ..
-        } => Health::NeedsPerson,
+        Action::Renew { .. } if item.is_urgent() => Health::NeedsPerson,
         // What failed was not needed: names that were taken out again, a forced try.
         Action::Keep { .. } if matches!(last, Some(AttemptResult::Failed { .. })) => Health::Watch,
         _ if stuck => Health::NeedsPerson,

@@ -18,6 +18,11 @@ use crate::history::{
 /// MAY use it at the same time. What cannot be read any more MUST be set aside and begun anew, not
 /// reported for ever: nothing in it is worth a certificate.
 pub trait History: Send + Sync {
+    /// Why this is an empty history, in the place of one that cannot be used now. Then nothing is known of limits,
+    /// and only what is urgent MAY be ordered.
+    fn missing(&self) -> Option<StoreError> {
+        None
+    }
     /// Writes down how an attempt ended.
     fn record(&self, attempt: &ClosedAttempt) -> Result<(), StoreError>;
     /// True if it is written down that this run has stored that version of the certificate.

@@ -306,7 +306,7 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     if let Some((cause, hint)) = looped {
         event.causes.push(cause);
         event.hint = Some(hint);
-        let late = item_of(&certificate.name, scene).is_some_and(patience::is_late);
+        let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
         event.needs_person = step > Step::Failed || event.not_after.is_none() || late;
     }
     Some(Condition {

@@ -5,6 +5,7 @@ mod often;
 
 use std::time::Duration;
 
+use waxwing_core::due::Urgency;
 use waxwing_core::due::{Because, Due};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;

@@ -3,6 +3,7 @@
 use waxwing_core::alert::{self, InPlace, Step};
 use waxwing_core::due;
 use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::plan::Item;
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
@@ -66,7 +67,7 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     }
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
-    let late = item_of(&certificate.name, scene).is_some_and(patience::is_late);
+    let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
     event.needs_person = older == Some(step) || failures >= alert::AGAIN || late;
     Some(Condition {
         step: step.0,

@@ -1,10 +1,9 @@
 //! Whether a certificate waits for its CA: it has neither failed nor gone well.
 
-use waxwing_core::due::Urgency;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
+use waxwing_core::plan::Action;
 use waxwing_core::plan::hold::Hold;
-use waxwing_core::plan::{Action, Item};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
@@ -103,15 +102,4 @@ pub(super) fn is_shut_out(name: &CertificateName, scene: &Scene<'_>) -> bool {
             Hold::Asked { .. } | Hold::UsedUp { .. } | Hold::TooMany { .. } | Hold::NoCa { .. }
         )
     })
-}
-
-/// True if the time is over in which nobody has to do anything about it.
-pub(super) const fn is_late(item: &Item) -> bool {
-    matches!(
-        item.action,
-        Action::Renew {
-            urgency: Urgency::Emergency | Urgency::Expired,
-            ..
-        }
-    )
 }

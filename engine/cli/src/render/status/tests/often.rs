@@ -108,3 +108,19 @@ fn what_is_still_to_be_revoked_is_no_good_state() {
     };
     golden("status-to-revoke.txt", |context| render(&view, context));
 }
+
+/// One that nobody may ask for before its end needs a person long before the safe floor.
+#[test]
+fn what_is_held_until_it_has_ended_is_urgent() {
+    let held = |until| {
+        let mut due = item("shop", renew(Urgency::Due, 30));
+        due.hold = Some(waxwing_core::plan::hold::Hold::UsedUp {
+            ca: ca("first"),
+            until: days(until),
+        });
+        due.is_urgent()
+    };
+    assert!(!held(29));
+    assert!(held(30));
+    assert!(held(31));
+}
