@@ -293,7 +293,9 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         let current = survey.stored(&item.name).and_then(|stored| stored.current);
         let ends = current.as_ref().map(|current| current.not_after);
         let suggestion = current.and_then(|current| current.suggestion);
-        place(&item.action, ends, suggestion.as_ref())
+        let past = survey.pasts.get(&item.name);
+        let failures = past.map_or(0, |past| past.failed.len());
+        place(&item.action, ends, suggestion.as_ref(), failures)
     };
     let places: BTreeMap<&CertificateName, Place> = survey
         .plan

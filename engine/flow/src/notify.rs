@@ -362,11 +362,13 @@ impl Office<'_> {
         let Some(listener) = self.listeners.get(&name) else {
             return sent;
         };
+        // What is new is worth a try, however long the last one of the others is to wait: the way may be free again.
+        let tries = self.by_hand || letters.iter().any(|one| !old.contains(&one.id));
         for one in letters {
             // The first letter that has to wait keeps those behind it, so that they come in order.
             // A person does not wait, but what is about to be free may be on its way just now.
             let waits = one.next_try(now).since(now);
-            if !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
+            if !waits.is_zero() && (!tries || waits <= DELIVERY) {
                 break;
             }
             let until = self.clock.now() + DELIVERY;

@@ -175,9 +175,13 @@ impl<'a> Play<'a> {
                     seen: self.world.version(name),
                     force: Force::No,
                 };
-                let (validity, suggestion, _) = self.world.state_of(name);
+                let (validity, suggestion, failures) = self.world.state_of(name);
+                let failures = usize::try_from(failures).unwrap_or(usize::MAX);
                 let ends = validity.map(|life| life.end);
-                jobs.push((order::place(&item.action, ends, suggestion.as_ref()), job));
+                jobs.push((
+                    order::place(&item.action, ends, suggestion.as_ref(), failures),
+                    job,
+                ));
             }
         }
         jobs.sort_by_key(|(place, _)| *place);

@@ -3,7 +3,7 @@
 //! Each pass is that of `renew`, so nothing is decided here but when the next one is. Between passes
 //! it sleeps; it wakes for what comes next, for a look at the CAs, and for signals.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -289,7 +289,12 @@ impl Keeper<'_> {
         let after = passed.after.as_ref()?;
         let now = SystemClock.now();
         let letters = self.history.waiting().unwrap_or_default();
-        let letters = letters.iter().map(|letter| letter.next_try(now)).min();
+        // Those behind the first one for a notifier come with it.
+        let mut seen = BTreeSet::new();
+        let first = letters
+            .iter()
+            .filter(|one| seen.insert(&one.letter.notifier));
+        let letters = first.map(|letter| letter.next_try(now)).min();
         Some(wake::next(&after.plan, &after.pasts, letters, now))
     }
 

@@ -98,7 +98,7 @@ pub(crate) fn run(
     let unheard = waiting.iter().any(|one| one.attempts >= alert::AGAIN);
     match waiting_for(&waiting) {
         Some(text) if unheard => {
-            terminal.fail(&text, Some("`waxwing notify test` tries each of them now"))
+            terminal.fail(&text, Some("`waxwing notify test` proves the way; what waits goes with the next message, or by later runs"))
         }
         Some(text) => terminal.note(&text),
         None => {}

@@ -7,7 +7,11 @@ use crate::time::Timestamp;
 
 /// The place of a certificate in a run; the smallest one is first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place(Need, Option<Timestamp>);
+pub struct Place(Need, u32, Option<Timestamp>);
+
+/// So many failures are told apart: whoever was not tried yet comes before those that were, or certificates that fail
+/// for a reason of their own would use up what a CA allows in every run.
+const FAILURES: u32 = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Need {
@@ -22,9 +26,14 @@ enum Need {
     Due,
 }
 
-/// The place of a certificate with which that is done, if the one in place ends at `ends` and its CA has
-/// suggested that.
-pub fn place(action: &Action, ends: Option<Timestamp>, suggestion: Option<&Suggestion>) -> Place {
+/// The place of a certificate with which that is done, if the one in place ends at `ends`, its CA has
+/// suggested that, and so many tries have failed since it was issued.
+pub fn place(
+    action: &Action,
+    ends: Option<Timestamp>,
+    suggestion: Option<&Suggestion>,
+    failures: usize,
+) -> Place {
     let revoked = suggestion.is_some_and(Suggestion::is_a_revocation);
     let need = match action {
         Action::Issue(IssueReason::Revoked) => Need::Revoked,
@@ -39,7 +48,8 @@ pub fn place(action: &Action, ends: Option<Timestamp>, suggestion: Option<&Sugge
         | Action::Keep { .. }
         | Action::Gone { .. } => Need::Due,
     };
-    Place(need, ends)
+    let failures = u32::try_from(failures).unwrap_or(FAILURES).min(FAILURES);
+    Place(need, failures, ends)
 }
 
 #[cfg(test)]
@@ -77,14 +87,14 @@ mod tests {
             renew(Urgency::Due, 30),
             renew(Urgency::None, 60),
         ];
-        let places = in_order.map(|(action, ends)| place(&action, ends, None));
+        let places = in_order.map(|(action, ends)| place(&action, ends, None, 0));
         let window = crate::time::Window {
             start: day(0),
             end: day(1),
         };
         let told = |chosen| {
             let (action, ends) = renew(Urgency::Due, 60);
-            place(&action, ends, Some(&Suggestion { window, chosen }))
+            place(&action, ends, Some(&Suggestion { window, chosen }), 0)
         };
         assert!(told(day(2)) < places[1] && told(day(0)) > places[7]);
         assert!(places.is_sorted(), "{places:?}");

@@ -1,6 +1,8 @@
 //! Messages on their way: an outbox in memory, receivers that fail when they are told to, and a clock
 //! that goes on by a moment at each look.
 
+mod letters;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -347,7 +347,7 @@ fn next(event: &Event, context: &Context) -> String {
         }
         (EventKind::BudgetNear, Some(at)) => format!("room again {}", context.moment(at)),
         (EventKind::NotifierFailed, _) => {
-            "tried again by later runs, with growing pauses; waxwing notify test tries it now"
+            "tried again by later runs, with growing pauses, and with the next message; waxwing notify test proves the way"
                 .to_owned()
         }
         _ => String::new(),
