@@ -319,6 +319,32 @@ pub struct Sighting {
     pub result: Result<Duration, String>,
 }
 
+/// A CA that answers, and at which every attempt has failed by its own fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fruitless {
+    /// When the first of these attempts ended.
+    pub since: Timestamp,
+    /// When the last one did. Nobody has asked for anything since.
+    pub last: Timestamp,
+    /// How many they are; at least 2.
+    pub attempts: u32,
+    /// Why the last one failed: the whole chain, outermost first.
+    pub causes: Vec<String>,
+}
+
+impl Fruitless {
+    /// For so long they must have failed: less is a blip.
+    pub const A_STATE: Duration = Duration::from_secs(60 * 60);
+
+    /// For so long the last attempt says how it is: whoever still needs a certificate tries once a day.
+    pub const HOLDS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+    /// True if it may still be so at `now`; else nobody has asked since.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        now.since(self.last) <= Self::HOLDS
+    }
+}
+
 /// Where it is written down what is done, and under the name of which run.
 #[derive(Clone, Copy)]
 pub struct Chronicle<'a> {

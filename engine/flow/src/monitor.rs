@@ -14,7 +14,7 @@ use waxwing_core::time::{Timestamp, Window};
 
 use crate::directory::{self, Change};
 use crate::failure::Failure;
-use crate::history::Sighting;
+use crate::history::{Fruitless, Sighting};
 use crate::ports::History;
 use crate::scheduler::cas::{host_of, without_port};
 use crate::session::SessionPorts;
@@ -139,9 +139,18 @@ pub struct Health {
     pub trouble: Option<(Window, String)>,
     /// The time in parts of the same length, oldest first.
     pub parts: Vec<Part>,
+    /// What came of asking it for certificates, if every attempt has failed although it answers.
+    pub fruitless: Option<Fruitless>,
 }
 
 impl Health {
+    /// The same, with what came of asking it for certificates.
+    #[must_use]
+    pub fn with(mut self, fruitless: Option<Fruitless>) -> Self {
+        self.fruitless = fruitless;
+        self
+    }
+
     /// The same, with when an outage that is not over has begun, if more looks are known than were summed
     /// up: it may be longer than the time that was asked about.
     #[must_use]
@@ -235,6 +244,7 @@ pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
         ),
         trouble,
         parts: (0..parts).map(part).collect(),
+        fruitless: None,
     }
 }
 

@@ -25,7 +25,7 @@ use waxwing_core::time::Timestamp;
 
 use crate::ahead;
 use crate::certificate::InventoryEntry;
-use crate::history::{Past, Sighting};
+use crate::history::{Fruitless, Past, Sighting};
 use crate::notify::Told;
 use crate::ports::StoreError;
 use crate::report::RunReport;
@@ -52,6 +52,8 @@ pub struct Scene<'a> {
     pub pasts: &'a BTreeMap<CertificateName, Past>,
     /// Since when CAs have been seen to be down.
     pub down_since: &'a BTreeMap<CaName, Down>,
+    /// CAs that answer, and at which every attempt fails.
+    pub fruitless: &'a BTreeMap<CaName, Fruitless>,
     /// CAs that have other terms than those that were agreed to.
     pub terms: &'a [NewTerms],
     /// The last time that somebody talked to each of these CAs, whoever it was.
@@ -123,8 +125,8 @@ enum Standing {
     Unknown,
     /// There is no such thing any more.
     Gone,
-    /// It is not configured any more, so nobody looks at it.
-    Left,
+    /// Nobody looks at it any more, for this reason.
+    Left(&'static str),
     /// The clock of now is behind, so that what was told lies ahead although it is right.
     Unknowable,
 }
@@ -264,10 +266,10 @@ fn compare(
             Standing::Unknown | Standing::Unknowable => {}
             Standing::Gone => tale.over.push((one.subject.clone(), one.kind)),
             // Whoever keeps a list of what is wrong has to close it.
-            Standing::Left => {
+            Standing::Left(why) => {
                 tale.over.push((one.subject.clone(), one.kind));
                 let mut event = Event::new(one.kind, Change::Over, one.subject.clone());
-                event.causes = vec!["it is not configured any more".to_owned()];
+                event.causes = vec![why.to_owned()];
                 event.since = Some(one.began).filter(|_| !is_ahead(one, now));
                 tale.events.push(event);
             }

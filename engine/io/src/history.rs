@@ -36,6 +36,7 @@ mod ahead;
 mod budgets;
 mod deploys;
 mod failures;
+mod fruitless;
 mod outbox;
 mod place;
 mod pruning;

@@ -91,6 +91,13 @@ pub(super) fn figures(
         tracing::warn!(cause = %error, "how many requests were sent could not be read");
         Vec::new()
     });
+    let fruitless = history.fruitless(now).unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "what became of attempts could not be read");
+        BTreeMap::new()
+    });
+    let fruitless = fruitless.into_iter();
+    let fruitless = fruitless.filter(|(_, fruitless)| fruitless.is_current(now));
+    let fruitless: Vec<CaName> = fruitless.map(|(ca, _)| ca).collect();
     let failed = history.failed_since(now - FAILED_LATELY);
     let failed: Option<Vec<FailedAttempts>> = failed
         .inspect_err(|error| {
@@ -112,6 +119,7 @@ pub(super) fn figures(
         },
         pasts: &survey.pasts,
         cas: &cas,
+        fruitless: &fruitless,
         requests: &requests,
         left: &left,
         failed: failed.as_deref(),

@@ -35,6 +35,8 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
     /// The CAs in use: the last look at each.
     pub(crate) cas: &'a [(CaName, Option<Sighting>)],
+    /// CAs that answer and issue nothing.
+    pub(crate) fruitless: &'a [CaName],
     /// Requests that were sent to each CA since the history began.
     pub(crate) requests: &'a [(CaName, u64)],
     /// What is left of limits for the whole account.
@@ -73,7 +75,7 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
     certificates(view, &board)?;
     let up = board.gauge(
         "ca_up",
-        "1 if the CA answered the last time it was talked to.",
+        "1 if the CA answered the last time it was talked to; 0 also if it answers and every attempt to get a certificate there fails.",
         &["ca"],
     )?;
     let seen = board.gauge(
@@ -89,8 +91,9 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
     for (ca, sighting) in view.cas {
         let Some(sighting) = sighting else { continue };
         let label = [ca.as_str()];
+        let issues = !view.fruitless.contains(ca);
         up.with_label_values(&label)
-            .set(flag(sighting.result.is_ok()));
+            .set(flag(sighting.result.is_ok() && issues));
         seen.with_label_values(&label).set(seconds(sighting.at));
         if let Ok(took) = &sighting.result {
             latency.with_label_values(&label).set(took.as_secs_f64());

@@ -415,7 +415,10 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
             html.element("span class=\"cause\"", &trouble);
         }
         html.raw("</td></tr>\n");
-        for text in health::changes(one, context) {
+        for text in health::orders(one, context)
+            .into_iter()
+            .chain(health::changes(one, context))
+        {
             html.raw("<tr><td></td><td class=\"whole\" colspan=\"5\">")
                 .element("span class=\"cause\"", &text)
                 .raw("</td></tr>\n");

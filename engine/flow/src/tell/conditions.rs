@@ -1,15 +1,15 @@
 //! States that are worth telling, as they are after a run, and how it stands with those that were told.
 
+mod cas;
 mod expiry;
 mod patience;
 mod store;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use waxwing_core::alert::{self, Step};
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::CertificateName;
 use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
 use waxwing_core::retry::ladder;
@@ -32,11 +32,8 @@ use crate::ports::UnseenError;
 use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, by_hand};
 use crate::terms::NewTerms;
 
-/// Behind these times a CA that is down is told again, after `[failover] after` for the first time.
-const LONG_DOWN: [Duration; 2] = [
-    Duration::from_secs(3 * 24 * 60 * 60),
-    Duration::from_secs(7 * 24 * 60 * 60),
-];
+/// Why nobody looks at something any more.
+const UNCONFIGURED: &str = "it is not configured any more";
 
 /// Lines of a chain of causes that a message has room for.
 const MOST_CAUSES: usize = 24;
@@ -56,7 +53,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
         found.extend(revocations::not_revoked(certificate, scene));
     }
     found.extend(store::conditions(scene));
-    found.extend(outages(scene));
+    found.extend(cas::outages(scene));
     found.extend(scene.terms.iter().map(terms));
     found.extend(denied(scene));
     found.extend(budgets::conditions(scene.budgets));
@@ -72,7 +69,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             None if told.subject == CLOCK => Standing::Good,
             // A certificate that could not be read, and now can be, is told of by its name.
             None if told.subject.contains(['/', '\\']) => Standing::Gone,
-            None => Standing::Left,
+            None => Standing::Left(UNCONFIGURED),
             Some(certificate)
                 if told.kind == EventKind::Failed
                     && (worked_on(&told.subject, scene)
@@ -101,12 +98,12 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             Some(_) => Standing::Good,
         },
         EventKind::NotInstalled => match certificate {
-            None => Standing::Left,
+            None => Standing::Left(UNCONFIGURED),
             Some(certificate) if waits_for_installer(certificate, scene) => Standing::Unknown,
             Some(_) => Standing::Good,
         },
         EventKind::NotServed => match certificate {
-            None => Standing::Left,
+            None => Standing::Left(UNCONFIGURED),
             Some(certificate) if certificate.served_at.is_empty() => Standing::Gone,
             Some(certificate) => match served(certificate, scene) {
                 Some(bad) if bad.is_empty() => Standing::Good,
@@ -122,8 +119,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             let mut used = scene.settings.used_cas().into_iter();
             match used.find(|ca| ca.as_str() == told.subject) {
                 None => Standing::Gone,
-                Some(ca) if scene.down_since.contains_key(&ca) => Standing::Unknown,
-                Some(_) => Standing::Good,
+                Some(ca) => cas::standing(&ca, scene),
             }
         }
         EventKind::TermsChanged => {
@@ -422,70 +418,6 @@ fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Co
     event.needs_person = true;
     let step = u32::try_from(event.what.len()).unwrap_or(u32::MAX);
     Some(Condition { step, event })
-}
-
-/// A look that failed says for so long that a CA is down: the monitor looks about once an hour.
-const LOOK_HOLDS: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// Why a CA did not answer when somebody last talked to it, if that is not long ago and was not the only
-/// time: one look is no state.
-fn seen_lately(ca: &CaName, since: Timestamp, scene: &Scene<'_>) -> Option<Vec<String>> {
-    let mut looks = scene.last_seen.iter();
-    let look = looks.find(|look| look.ca == *ca)?;
-    let cause = look.result.as_ref().err()?;
-    let counts = look.at > since && look.at <= scene.now && scene.now.since(look.at) < LOOK_HOLDS;
-    counts.then(|| vec![cause.clone()])
-}
-
-/// CAs that this run, or the monitor a short while ago, has seen to be down, and that have been so for
-/// long.
-fn outages(scene: &Scene<'_>) -> Vec<Condition> {
-    let failures = scene
-        .report
-        .certificates
-        .iter()
-        .flat_map(|one| &one.failures);
-    // A cut-off machine says nothing about a CA.
-    let seen: Vec<(&CaName, &Failure)> = failures
-        .filter(|at_ca| at_ca.failure.silence().is_some() || is_directory(&at_ca.failure))
-        .map(|at_ca| (&at_ca.ca, &at_ca.failure))
-        .collect();
-    let mut found = Vec::new();
-    for (ca, outage) in scene.down_since {
-        let failure = seen.iter().find(|(failed, _)| *failed == ca);
-        let causes = match failure {
-            Some((_, failure)) => failure.lines(),
-            None => match seen_lately(ca, outage.since, scene) {
-                Some(causes) => causes,
-                None => continue,
-            },
-        };
-        let down = outage.lasted(scene.now);
-        if down < scene.settings.failover.after {
-            continue;
-        }
-        let longer = LONG_DOWN.iter().filter(|long| down >= **long).count();
-        let mut event = Event::new(EventKind::CaOutage, Change::Began, ca.as_str());
-        event.since = Some(outage.since);
-        event.causes = chain(causes);
-        event.hint = failure.and_then(|(_, failure)| failure.hint());
-        let of_list = scene.settings.certificates.iter();
-        let users = of_list.filter(|one| one.cas.contains(ca));
-        event.what = users.map(|one| one.name.to_string()).collect();
-        // Others of the list stand in, where there are others.
-        event.needs_person = scene
-            .settings
-            .certificates
-            .iter()
-            .any(|one| one.cas.as_slice() == [ca.clone()]);
-        let step = 1 + u32::try_from(longer).unwrap_or(0);
-        found.push(Condition { step, event });
-    }
-    found
-}
-
-const fn is_directory(failure: &Failure) -> bool {
-    matches!(failure, Failure::Directory { .. })
 }
 
 /// Every failure of a plugin in this run.

@@ -312,6 +312,7 @@ impl Town {
             inventory: &BTreeMap::new(),
             pasts: &BTreeMap::new(),
             down_since: &BTreeMap::new(),
+            fruitless: &BTreeMap::new(),
             terms: &[],
             last_seen: &[],
             budgets: &[],

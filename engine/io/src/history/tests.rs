@@ -5,7 +5,7 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::name::PluginName;
 use waxwing_core::outage::{Away, Down};
 use waxwing_core::time::Window;
-use waxwing_flow::history::{FailedDeploy, Record, Recorded, Target};
+use waxwing_flow::history::{FailedDeploy, Fruitless, Record, Recorded, Target};
 
 use std::fs;
 
@@ -13,6 +13,7 @@ use super::*;
 
 mod deploys;
 mod failures;
+mod fruitless;
 mod older;
 mod revocations;
 mod unasked;

@@ -50,7 +50,7 @@ pub(super) fn run(
     } else {
         terminal.print(&render(&watched, &terminal.context(at)));
     }
-    let down = watched.iter().any(|one| one.health.down_since.is_some());
+    let down = watched.iter().any(|one| one.is_in_trouble(at));
     Ok(if down { Exit::NeedsPerson } else { Exit::Done })
 }
 
@@ -67,7 +67,8 @@ pub(in crate::commands) fn watched(
         end: now,
     };
     let down = history.down_since()?;
-    let one = |profile: &&CaProfile| {
+    let mut fruitless = history.fruitless(now)?;
+    let mut one = |profile: &&CaProfile| {
         let ca = &profile.name;
         let sightings = history.sightings(ca, over.start)?;
         let health = monitor::health(&sightings, over, DAYS);
@@ -83,11 +84,13 @@ pub(in crate::commands) fn watched(
         });
         Ok(Watched {
             ca: ca.clone(),
-            health: health.down_from(down.get(ca).map(|down| down.since)),
+            health: health
+                .down_from(down.get(ca).map(|down| down.since))
+                .with(fruitless.remove(ca)),
             changed: seen,
         })
     };
-    profiles.iter().map(one).collect()
+    profiles.iter().map(&mut one).collect()
 }
 
 /// The CAs of the command line, or those of the `ca` lists.

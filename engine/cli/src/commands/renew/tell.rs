@@ -1,5 +1,6 @@
 //! Behind a run: whoever wants to hear of it is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waxwing_core::plan::Asker;
@@ -64,6 +65,10 @@ pub(super) fn tell(
         .keys()
         .filter_map(|ca| history.last_sighting(ca).ok().flatten())
         .collect();
+    let fruitless = history.fruitless(now).unwrap_or_else(|error| {
+        tracing::warn!(cause = %error, "what became of attempts could not be read");
+        BTreeMap::new()
+    });
     let scene = Scene {
         settings: &loaded.settings,
         report,
@@ -71,6 +76,7 @@ pub(super) fn tell(
         inventory: &after.inventory,
         pasts: &after.pasts,
         down_since: &after.down_since,
+        fruitless: &fruitless,
         terms: &terms,
         last_seen: &last_seen,
         budgets: &budgets,

@@ -6,6 +6,7 @@ use serde_json::{Value, json as value};
 use waxwing_core::name::CaName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::directory::Changed;
+use waxwing_flow::history::Fruitless;
 use waxwing_flow::monitor::{Health, Part};
 
 use crate::render::page::{Context, Ink, Line, Page, count, list};
@@ -33,6 +34,13 @@ pub(crate) struct Watched {
     pub(crate) health: Health,
     /// The last change of each field of its directory, oldest first.
     pub(crate) changed: Vec<Changed>,
+}
+
+impl Watched {
+    /// True if it does not answer, as far as is known, or issues nothing.
+    pub(crate) fn is_in_trouble(&self, now: Timestamp) -> bool {
+        self.health.down_since.is_some() || fruitless(&self.health, now).is_some()
+    }
 }
 
 /// For people.
@@ -84,6 +92,10 @@ pub(in crate::render) fn now(health: &Health, context: &Context) -> (Ink, String
     let Some(last) = &health.last else {
         return (Ink::Quiet, "not looked at".to_owned());
     };
+    if let Some(fruitless) = fruitless(health, context.now) {
+        let since = context.moment(fruitless.since);
+        return (Ink::Bad, format!("issues nothing since {since}"));
+    }
     match (health.is_current(context.now), health.down_since) {
         (true, Some(since)) => (Ink::Bad, format!("down since {}", context.moment(since))),
         (true, None) => (Ink::Good, format!("answers, {}", context.ago(last.at))),
@@ -96,6 +108,14 @@ pub(in crate::render) fn now(health: &Health, context: &Context) -> (Ink, String
             format!("answered {}", context.relative(last.at)),
         ),
     }
+}
+
+/// What is known of a CA that answers, if every attempt to get a certificate fails there.
+fn fruitless(health: &Health, now: Timestamp) -> Option<&Fruitless> {
+    // That nobody answers says more.
+    let down = health.is_current(now) && health.down_since.is_some();
+    let fruitless = health.fruitless.as_ref();
+    fruitless.filter(|fruitless| !down && fruitless.is_current(now))
 }
 
 /// Of less time than this a part says nothing: the first look would be 100 % of a second.
@@ -137,6 +157,22 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
                 down.join(", ")
             ),
         );
+    }
+    let fruitless = watched
+        .iter()
+        .filter(|one| fruitless(&one.health, context.now).is_some());
+    let fruitless: Vec<&str> = fruitless.map(|one| one.ca.as_str()).collect();
+    if !fruitless.is_empty() {
+        let (does, issue) = match fruitless.len() {
+            1 => ("answers", "issues"),
+            _ => ("answer", "issue"),
+        };
+        let text = format!(
+            "{} of {all} in use {does} and {issue} nothing: {}",
+            fruitless.len(),
+            fruitless.join(", ")
+        );
+        return Line::indented(0).ink(Ink::Bad, text);
     }
     if !was_down.is_empty() {
         let text = format!(
@@ -215,9 +251,25 @@ fn troubles(one: &Watched, context: &Context, page: &mut Page<'_>) {
         };
         page.plain(2, format!("{}: no answer {when}: {cause}", one.ca));
     }
-    for text in changes(one, context) {
+    for text in orders(one, context)
+        .into_iter()
+        .chain(changes(one, context))
+    {
         page.plain(2, text);
     }
+}
+
+/// What came of asking it for certificates, if that has failed again and again.
+pub(in crate::render) fn orders(one: &Watched, context: &Context) -> Option<String> {
+    let fruitless = one.health.fruitless.as_ref()?;
+    let all = count(fruitless.attempts as usize, "attempt");
+    let since = context.moment(fruitless.since);
+    let last = context.relative(fruitless.last);
+    let cause = fruitless.causes.join(": ");
+    Some(format!(
+        "{}: every attempt to get a certificate has failed since {since}, {all}, the last one {last}: {cause}",
+        one.ca
+    ))
 }
 
 /// What it has changed in its directory in the time that is shown, oldest first.
@@ -264,6 +316,13 @@ pub(crate) fn json(watched: &[Watched], now: Timestamp) -> Value {
             "known_ms": ms(health.known),
             "is_current": health.is_current(now),
             "median_ms": health.median.map(ms),
+            "issues_nothing": health.fruitless.as_ref().map(|fruitless| value!({
+                "since": fruitless.since.to_string(),
+                "last": fruitless.last.to_string(),
+                "attempts": fruitless.attempts,
+                "causes": fruitless.causes,
+                "is_current": fruitless.is_current(now),
+            })),
             "trouble": health.trouble.as_ref().map(|(window, cause)| value!({
                 "from": window.start.to_string(),
                 "until": window.end.to_string(),
@@ -394,6 +453,23 @@ pub(in crate::render) mod tests {
         );
         golden("ca-health-good.txt", |context| render(&all[..1], context));
         golden("ca-health-none.txt", |context| render(&all[3..], context));
+        let mut fruitless = [
+            watched("first", &steady, &[]),
+            watched("second", &[(1, Ok(90))], &[]),
+        ];
+        fruitless[0].health.fruitless = Some(Fruitless {
+            since: at(-3600 * 20),
+            last: at(-3600 * 3),
+            attempts: 5,
+            causes: vec![
+                "newOrder at First: HTTP 500".to_owned(),
+                "https://first.example/order".to_owned(),
+            ],
+        });
+        golden("ca-health-fruitless.txt", |context| {
+            render(&fruitless, context)
+        });
+        assert!(fruitless[0].is_in_trouble(at(0)) && !fruitless[1].is_in_trouble(at(0)));
         let old = [
             watched("first", &[(100, Ok(90)), (76, Ok(90))], &[]),
             watched("second", &[(90, Ok(90)), (80, Err(refused))], &[]),

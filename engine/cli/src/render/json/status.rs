@@ -179,6 +179,7 @@ fn seen_ca(one: &SeenCa) -> SeenCaJson {
     let (state, down_since) = match one.now {
         CaNow::Up => ("up", None),
         CaNow::Down(since) => ("down", Some(since.to_string())),
+        CaNow::IssuesNothing(since) => ("issues-nothing", Some(since.to_string())),
         // Whether it still is, nobody knows.
         CaNow::WasDown(since) => ("unknown", Some(since.to_string())),
         CaNow::Unknown => ("unknown", None),

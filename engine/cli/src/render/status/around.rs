@@ -43,6 +43,8 @@ pub(crate) struct SeenCa {
 pub(crate) enum CaNow {
     /// It answers.
     Up,
+    /// It answers, and has issued nothing since then although it was asked again and again.
+    IssuesNothing(Timestamp),
     /// It has not answered since then.
     Down(Timestamp),
     /// It had not answered since then when somebody looked last, which is some time ago.
@@ -54,13 +56,16 @@ pub(crate) enum CaNow {
 impl SeenCa {
     /// What many looks at it say.
     pub(crate) fn of(ca: CaName, health: &Health, now: Timestamp) -> Self {
+        let fruitless = health.fruitless.as_ref();
+        let fruitless = fruitless.filter(|fruitless| fruitless.is_current(now));
         Self {
             ca,
-            now: match (health.is_current(now), health.down_since) {
-                (false, Some(since)) => CaNow::WasDown(since),
-                (false, None) => CaNow::Unknown,
-                (true, Some(since)) => CaNow::Down(since),
-                (true, None) => CaNow::Up,
+            now: match (health.is_current(now), health.down_since, fruitless) {
+                (true, Some(since), _) => CaNow::Down(since),
+                (_, _, Some(fruitless)) => CaNow::IssuesNothing(fruitless.since),
+                (false, Some(since), _) => CaNow::WasDown(since),
+                (false, None, _) => CaNow::Unknown,
+                (true, None, _) => CaNow::Up,
             },
             was_down: health.trouble.as_ref().map(|(window, _)| *window),
         }
@@ -117,6 +122,11 @@ pub(super) fn cas(view: &StatusView<'_>, context: &Context) -> Option<String> {
             (CaNow::Down(since), _) => {
                 said.push(format!("{} down since {}", one.ca, context.moment(since)));
             }
+            (CaNow::IssuesNothing(since), _) => said.push(format!(
+                "{} answers and issues nothing since {}",
+                one.ca,
+                context.moment(since)
+            )),
             (CaNow::WasDown(since), _) => said.push(format!(
                 "{} did not answer from {} on, and nobody has looked lately",
                 one.ca,

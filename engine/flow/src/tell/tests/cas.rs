@@ -94,6 +94,53 @@ fn a_ca_that_only_the_monitor_has_seen_is_told_of_as_a_state_and_not_as_a_blip()
     assert_eq!(machine.run(9.06, &idle()), [""; 0]);
 }
 
+#[test]
+fn a_ca_that_answers_and_issues_nothing_is_told_of_as_one_that_is_down() {
+    let mut machine = Machine::new();
+    let at = |day: f64| start() + DAY.mul_f64(day);
+    let all = |machine: &mut Machine, last: f64, attempts: u32| {
+        let fruitless = Fruitless {
+            since: at(1.0),
+            last: at(last),
+            attempts,
+            causes: vec!["the CA answered 500".to_owned()],
+        };
+        machine.fruitless = BTreeMap::from([(ca("first"), fruitless)]);
+    };
+    // Day of the run, day of the last attempt, how many, what is told.
+    let table: &[(f64, f64, u32, &[&str])] = &[
+        (1.4, 1.1, 4, &[]),
+        (1.6, 1.1, 4, &["ca-outage began"]),
+        (2.2, 2.1, 5, &[]),
+        (4.1, 4.0, 7, &["ca-outage worse"]),
+        (4.2, 4.0, 7, &[]),
+    ];
+    for (day, last, attempts, want) in table {
+        all(&mut machine, *last, *attempts);
+        assert_eq!(machine.run(*day, &idle()), *want, "day {day}");
+    }
+    // The next attempt begins with an answer and ends with a failure: that one is short hides nothing.
+    machine.down_since = BTreeMap::from([(ca("first"), down(at(5.0)))]);
+    all(&mut machine, 5.0, 8);
+    assert_eq!(machine.run(5.1, &idle()), [""; 0]);
+    machine.down_since.clear();
+    assert_eq!(machine.run(6.9, &idle()), [""; 0]);
+    // Another one issues meanwhile, and nobody asks this one any more.
+    assert_eq!(machine.run(7.1, &idle()), ["ca-outage over"]);
+    assert_eq!(
+        machine.events[0].causes,
+        ["it answers, and nobody has asked it for a certificate since"]
+    );
+    assert_eq!(machine.run(7.2, &idle()), [""; 0]);
+    // It fails again when it is asked again, and then it issues.
+    all(&mut machine, 8.0, 9);
+    assert_eq!(machine.run(8.1, &idle()), ["ca-outage began"]);
+    assert!(machine.events[0].causes[0].contains("each of 9 attempts"));
+    machine.fruitless.clear();
+    assert_eq!(machine.run(8.2, &idle()), ["ca-outage over"]);
+    assert_eq!(machine.events[0].causes, [""; 0]);
+}
+
 fn down(since: Timestamp) -> Down {
     Down {
         since,

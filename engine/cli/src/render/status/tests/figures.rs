@@ -69,6 +69,7 @@ fn the_figures_say_the_same_as_the_table() {
         sighting("first", Ok(240)),
         sighting("second", Err("refused")),
         (ca("third"), None),
+        sighting("fourth", Ok(90)),
     ];
     let view = MetricsView {
         status: StatusView {
@@ -85,6 +86,7 @@ fn the_figures_say_the_same_as_the_table() {
         },
         pasts: &BTreeMap::new(),
         cas: &cas,
+        fruitless: &[ca("fourth")],
         requests: &[(ca("first"), 1_204), (ca("second"), 17)],
         left: &[Left {
             ca: ca("first"),

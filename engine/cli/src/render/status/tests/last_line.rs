@@ -139,6 +139,11 @@ fn the_line_before_it_says_how_the_cas_are_and_whose_terms_have_changed() {
         ],
         Some("CAs: first up; nobody has looked at third, fourth lately."),
     );
+    let nothing = seen("fourth", CaNow::IssuesNothing(at(hours(3))), None);
+    check(
+        &[up.clone(), nothing],
+        Some("CAs: fourth answers and issues nothing since Mon 23 Nov 19:40."),
+    );
     check(
         &[up, down, third],
         Some("CAs: second down since Mon 23 Nov 19:40; nobody has looked at third lately."),
