@@ -146,6 +146,34 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
 }
 
 #[test]
+fn a_history_that_another_process_holds_is_used_by_a_daemon_when_it_is_let_go() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, &["two"]);
+    rig.waxwing(&["renew"]).expect(0);
+    let other = rusqlite::Connection::open(rig.path("state/waxwing.db")).expect("the history");
+    other.execute_batch("BEGIN EXCLUSIVE").expect("held");
+    configure(&rig, &judge, &["two", "one"]);
+    let manager = Manager::of(&rig);
+    let child = manager.daemon(&rig).spawn().expect("it starts");
+    manager.hear("READY=1");
+    // Whether a limit is used up is not known, and nothing runs out.
+    assert!(!rig.path("tls/one.crt").exists(), "it can wait");
+    other.execute_batch("ROLLBACK").expect("let go");
+    drop(other);
+    send("HUP", &child);
+    manager.hear("RELOADING=1");
+    manager.hear("STATUS=");
+    send("TERM", &child);
+    finish(child).expect(0);
+    let log = std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
+    assert!(log.contains("this run goes on without it"), "{log}");
+    assert!(log.contains("the history can be used again"), "{log}");
+    assert_eq!(judge.traffic().count(Class::NewOrder), 2);
+    rig.waxwing(&["history", "one"]).expect(0).says("issued");
+}
+
+#[test]
 fn a_service_manager_hears_that_it_is_ready_and_alive() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());

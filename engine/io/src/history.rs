@@ -37,6 +37,7 @@ mod budgets;
 mod deploys;
 mod failures;
 mod fruitless;
+mod late;
 mod outbox;
 mod place;
 mod pruning;

@@ -62,7 +62,7 @@ pub(crate) fn run(
     load::refuse_foreign_programs(&loaded.settings)
         .map_err(|refused| Refusal::from(refused).show(terminal))?;
     let store = start::open(&loaded, terminal)?;
-    let history = start::history(&store, terminal)?;
+    let history = start::history_or_nothing(&store, terminal)?;
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     let signals = runtime
         .block_on(async { Signals::for_a_daemon() })
@@ -245,6 +245,9 @@ impl Keeper<'_> {
             at: SystemClock.now() + AFTER_TROUBLE,
             cause: wake::Cause::Trouble,
         };
+        if let Some(found) = start::note_late(&self.store, &self.history) {
+            self.history = found;
+        }
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -281,7 +284,11 @@ impl Keeper<'_> {
         if passed.report.stopped {
             return None;
         }
-        let wake = self.next(&passed).unwrap_or_else(again);
+        let mut wake = self.next(&passed).unwrap_or_else(again);
+        // Until the history can be used, only what is urgent is renewed.
+        if self.history.unwritable().is_some() && wake.at > again().at {
+            wake = again();
+        }
         Some((wake, passed.after))
     }
 

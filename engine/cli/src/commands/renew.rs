@@ -90,7 +90,9 @@ pub(crate) fn run(
             terminal,
         )
     })?;
-    Ok(pass.conclude(&passed, terminal))
+    let ended = pass.conclude(&passed, terminal);
+    start::note_late(&store, &history);
+    Ok(ended)
 }
 
 /// One pass over everything that is configured: what a timer runs, a person, and the daemon each time

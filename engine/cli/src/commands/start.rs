@@ -74,15 +74,7 @@ pub(crate) fn open(loaded: &Loaded, terminal: &mut Terminal) -> Result<Arc<FileS
     wire::store(loaded).map_err(|error| store_failed(&error, terminal))
 }
 
-/// Opens what earlier runs have learnt.
-pub(crate) fn history(
-    store: &FileStore,
-    terminal: &mut Terminal,
-) -> Result<Arc<SqliteHistory>, Exit> {
-    wire::history(store).map_err(|error| store_failed(&error, terminal))
-}
-
-/// The same for a run that goes on without it, if another process does not let go of it.
+/// Opens what earlier runs have learnt, for a run that goes on without it if another process does not let go of it.
 pub(crate) fn history_or_nothing(
     store: &FileStore,
     terminal: &mut Terminal,
@@ -91,6 +83,21 @@ pub(crate) fn history_or_nothing(
     opened
         .map(Arc::new)
         .map_err(|error| store_failed(&error, terminal))
+}
+
+/// Writes down what was noted while the history could not be used, if it can be now. Answers the one to go on with.
+pub(crate) fn note_late(store: &FileStore, history: &SqliteHistory) -> Option<Arc<SqliteHistory>> {
+    history.unwritable()?;
+    match history.written_late(store.root()) {
+        Ok(found) => {
+            tracing::info!("the history can be used again, and has what was noted meanwhile");
+            Some(Arc::new(found))
+        }
+        Err(error) => {
+            tracing::error!(cause = %error, "the history still cannot be used, and lacks what was noted meanwhile");
+            None
+        }
+    }
 }
 
 /// Looks at what earlier runs have learnt.

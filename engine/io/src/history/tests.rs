@@ -14,6 +14,7 @@ use super::*;
 mod deploys;
 mod failures;
 mod fruitless;
+mod late;
 mod older;
 mod revocations;
 mod unasked;
