@@ -189,6 +189,7 @@ impl Work<'_> {
         let mut event = Event::Begin;
         loop {
             let resumed = matches!(event, Event::Begin) && machine.run().order_url.is_some();
+            machine = machine.at_a_ca_that_fails(self.session.fails_in_a_row());
             let (next, effect) = machine.step(event, self.now());
             machine = next;
             if let Some(url) = &machine.run().order_url {

@@ -84,6 +84,8 @@ pub struct Machine {
     looks: u32,
     /// Returns to the order because something went wrong on the way.
     recoveries: u32,
+    /// True if the CA fails one request after the other, whichever certificate it is for.
+    hopeless: bool,
     /// What was in the way of the order without its predecessor, if it is named after all.
     limit: Option<Box<Failure>>,
     /// Authorizations of the order that were last seen to be pending.
@@ -129,6 +131,7 @@ impl Machine {
             polls: 0,
             looks: 0,
             recoveries: 0,
+            hopeless: false,
             limit: None,
             open: Vec::new(),
             owed: Vec::new(),
@@ -141,6 +144,14 @@ impl Machine {
     /// The part that belongs into the journal.
     pub const fn run(&self) -> &Run {
         &self.run
+    }
+
+    /// The same, with whether the CA fails one request after the other: then an order that may be lost is not
+    /// placed again.
+    #[must_use]
+    pub(crate) const fn at_a_ca_that_fails(mut self, hopeless: bool) -> Self {
+        self.hopeless = hopeless;
+        self
     }
 
     /// Takes what has happened and says what to do next.

@@ -164,6 +164,11 @@ impl CaSession {
         opening.known(found, record).await
     }
 
+    /// True if the last calls have failed in a way that passes, whichever certificates they were for.
+    pub(crate) fn fails_in_a_row(&self) -> bool {
+        self.with.fails_in_a_row()
+    }
+
     /// The CA's profile.
     pub const fn profile(&self) -> &CaProfile {
         &self.with.profile
@@ -389,7 +394,7 @@ impl Conversation {
                 Repeat::Never => false,
             };
             // Of a CA that fails one call after the other, what it fails next is not tried three times.
-            if !may || !passes(&error) || self.failing.load(Ordering::Relaxed) >= A_ROW {
+            if !may || !passes(&error) || self.fails_in_a_row() {
                 return Err(error);
             }
             let asked = error.retry_after(self.ports.clock.now());
@@ -400,6 +405,10 @@ impl Conversation {
                 "trying again");
             tally::pause(self.ports.clock.as_ref(), wait).await;
         }
+    }
+
+    fn fails_in_a_row(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) >= A_ROW
     }
 
     /// Reads the directory anew; false if it is what it was, or cannot be read.

@@ -73,7 +73,9 @@ impl Machine {
                 self.limit = Some(Box::new(failure));
                 Effect::PlaceOrder { after: Wait::None }
             }
-            Doing::PlaceOrder if self.recoveries == 0 && refusal.outcome_is_unknown() => {
+            Doing::PlaceOrder
+                if self.recoveries == 0 && !self.hopeless && refusal.outcome_is_unknown() =>
+            {
                 match self.pause(&failure, now) {
                     Some(after) => {
                         // Without its URL the lost order cannot be found again. And there are CAs that
