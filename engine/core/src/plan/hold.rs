@@ -228,7 +228,7 @@ fn is_in_trouble(stored: &Stored, now: Timestamp) -> bool {
 
 /// Most certificates in the period of [`MOST_ISSUED`] for one that lives so long: three times what it
 /// needs, where that is more.
-fn most_issued(life: Duration) -> u32 {
+pub fn most_issued(life: Duration) -> u32 {
     let every = due::renewed_after(life).as_secs().max(1);
     let needed = MOST_ISSUED.per.as_secs().div_ceil(every);
     u32::try_from(needed.saturating_mul(3))

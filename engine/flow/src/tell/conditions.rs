@@ -18,8 +18,8 @@ use waxwing_core::time::Timestamp;
 
 use self::expiry::expiry;
 use self::patience::{
-    class_of, fails_without_a_word, is_as_it_failed, is_awaited, is_still_wanted, still_waits,
-    waits,
+    class_of, fails_without_a_word, is_as_it_failed, is_awaited, is_needless, is_still_wanted,
+    still_waits, waits,
 };
 use super::budgets::{self, Near};
 use super::revocations;
@@ -34,6 +34,9 @@ use crate::terms::NewTerms;
 
 /// Why nobody looks at something any more.
 const UNCONFIGURED: &str = "it is not configured any more";
+
+/// What failed was forced, or for names that are not configured any more.
+const NEEDLESS: &str = "nothing has to be renewed now, so nobody tries it again";
 
 /// Lines of a chain of causes that a message has room for.
 const MOST_CAUSES: usize = 24;
@@ -70,10 +73,17 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             // A certificate that could not be read, and now can be, is told of by its name.
             None if told.subject.contains(['/', '\\']) => Standing::Gone,
             None => Standing::Left(UNCONFIGURED),
+            Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
+                Standing::Unknown
+            }
+            Some(certificate)
+                if told.kind == EventKind::Failed && is_needless(certificate, scene) =>
+            {
+                Standing::Left(NEEDLESS)
+            }
             Some(certificate)
                 if told.kind == EventKind::Failed
-                    && (worked_on(&told.subject, scene)
-                        || still_waits(certificate, scene)
+                    && (still_waits(certificate, scene)
                         || fails_without_a_word(certificate, scene)) =>
             {
                 Standing::Unknown
@@ -286,6 +296,9 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     }
     // Nothing has failed of what is held because too many were issued, and it is not renewed all the same.
     let failures = failures.max(u32::from(looped.is_some()));
+    if is_needless(certificate, scene) {
+        return None;
+    }
     let step = alert::step(failures, None, scene.now)?;
     let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.

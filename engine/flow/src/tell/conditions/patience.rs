@@ -3,13 +3,13 @@
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Action;
-use waxwing_core::plan::hold::Hold;
+use waxwing_core::plan::hold::{Hold, MOST_ISSUED, most_issued};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
 use crate::notify::Told;
 
-use super::{Outcome, Scene, item_of, last_failure, report_of, stored_failure};
+use super::{Outcome, Scene, by_hand, item_of, last_failure, report_of, stored_failure};
 
 /// The class of what failed last, if nothing has succeeded since.
 pub(super) fn class_of<'s>(
@@ -42,6 +42,20 @@ pub(super) fn still_waits(certificate: &CertificateSettings, scene: &Scene<'_>) 
     (here || wanted && recent) && waits(certificate, scene)
 }
 
+/// True if what is in place is what is wanted, and no run will try again what has failed. What has just failed is told
+/// all the same, and so is a replacement of what is to be revoked.
+pub(super) fn is_needless(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let entry = scene.inventory.get(&certificate.name);
+    let last = entry.and_then(|entry| entry.last.as_ref());
+    let replaces = last.is_some_and(|last| last.replaces);
+    let report = report_of(&certificate.name, scene);
+    let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
+    let item = item_of(&certificate.name, scene);
+    let failed = fails_without_a_word(certificate, scene)
+        || entry.is_some_and(|entry| stored_failure(entry, scene.now).is_some());
+    failed && !here && !replaces && item.is_some_and(|item| by_hand(item, false).is_some())
+}
+
 /// True if attempts have failed and nothing is noted of the last one.
 pub(super) fn fails_without_a_word(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let entry = scene.inventory.get(&certificate.name);
@@ -64,7 +78,7 @@ pub(super) fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
     item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
 }
 
-/// True if it is still to be issued, and was not since that was told.
+/// True if it is still to be issued, and was not since that was told, or so often that it looks like a loop.
 pub(super) fn is_still_wanted(
     certificate: &CertificateSettings,
     told: &Told,
@@ -75,7 +89,17 @@ pub(super) fn is_still_wanted(
     let entry = scene.inventory.get(&certificate.name);
     let current = entry.and_then(|entry| entry.current.as_ref());
     let right = !told.at.is_ahead_of(scene.now);
-    wanted && right && current.is_none_or(|current| current.origin.issued_at <= told.began)
+    let since = |at| scene.now.since(at) < MOST_ISSUED.per && at <= scene.now;
+    let past = scene.pasts.get(&certificate.name);
+    let lately = past.map_or(0, |past| {
+        past.issued.iter().filter(|at| since(**at)).count()
+    });
+    let life = current.map(|current| current.facts.not_after.since(current.facts.not_before));
+    let most = life.map_or(MOST_ISSUED.count, most_issued);
+    let again = lately + 1 >= most as usize;
+    wanted
+        && right
+        && (again || current.is_none_or(|current| current.origin.issued_at <= told.began))
 }
 
 /// Why it is not renewed, and what to do, if so many were issued that it looks like a loop.

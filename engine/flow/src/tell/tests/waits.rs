@@ -17,19 +17,20 @@ fn a_wait_for_the_ca_ends_no_failure() {
     assert_eq!(at(3, "transient", 57.0), ["failed worse"]);
 }
 
-/// What failed, and then waited, was needed for a name that was taken out again: that is over without a word, since
-/// nobody has tried again, and what fails at the next renewal is told anew.
+/// What failed, and then waited, was needed for a name that was taken out again: that is over, and what fails at the
+/// next renewal is told anew.
 #[test]
 fn a_wait_for_what_nobody_wants_any_more_hides_nothing() {
     for failures in [1, 4] {
         let mut machine = Machine::new();
+        let tried = run_of(vec![report(Outcome::Failed(Some(silent())), Vec::new())]);
         machine.failed_at = Some(start() + DAY * 2);
         machine.fail(failures, "transient");
-        assert_eq!(machine.run(2.0, &idle()), ["failed began"]);
+        assert_eq!(machine.run(2.0, &tried), ["failed began"]);
         machine.fail(failures + 1, "rate-limited");
         // Nothing is due on the third day.
-        let over = machine.run(30.0, &idle());
-        assert_eq!(over, [""; 0], "{failures}");
+        let over = machine.run(3.0, &idle());
+        assert_eq!(over, ["failed over"], "{failures}");
         machine.failed_at = Some(start() + DAY * 56);
         machine.fail(1, "transient");
         assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
@@ -46,7 +47,8 @@ fn a_forced_renewal_that_waits_has_not_gone_well() {
     let mut machine = Machine::new();
     machine.failed_at = Some(start() + DAY * 20);
     machine.fail(1, "transient");
-    assert_eq!(machine.run(20.0, &idle()), ["failed began"]);
+    let tried = run_of(vec![report(Outcome::Failed(Some(silent())), Vec::new())]);
+    assert_eq!(machine.run(20.0, &tried), ["failed began"]);
     machine.fail(2, "rate-limited");
     let waits = Failure::Spent {
         ca: ca("first"),
@@ -128,6 +130,20 @@ fn what_is_held_because_too_many_were_issued_is_told_when_it_is_due() {
     let renewed = machine.renew(57.5);
     let told = machine.run(57.5, &run_of(vec![renewed]));
     assert_eq!(told, ["renewed once", "failed over"]);
+    // By a clock that jumps each renewal is due at once: what is issued ends no loop.
+    let mut machine = Machine::new();
+    machine.also_issued = (0..5).map(|nth| start() + DAY * (50 + nth)).collect();
+    assert_eq!(machine.run(56.0, &idle()), ["failed began"]);
+    machine.also_issued.remove(0);
+    assert_eq!(machine.run(57.1, &idle()), [""; 0]);
+    machine.also_issued.clear();
+    let renewed = machine.renew(63.0);
+    let told = machine.run(63.0, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over"]);
+    assert_eq!(
+        machine.events.last().map(|event| event.causes.len()),
+        Some(0)
+    );
 }
 
 /// An installer that works has noted that, in the place of how the last order ended.
