@@ -82,7 +82,7 @@ pub(crate) fn run(
     if trusted {
         found.extend(secrets::findings(&loaded));
     }
-    found.push(state::finding(&store));
+    found.extend(state::findings(&loaded, &store, now));
     found.extend(state::exposed(&store));
     found.extend(state::clock(&loaded, &store, now));
     if trusted {

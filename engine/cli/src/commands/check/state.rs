@@ -4,8 +4,10 @@
 use std::path::Path;
 
 use waxwing_core::name::CertificateName;
+use waxwing_core::plan::{Asker, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::CertificateStore as _;
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::permission::{self, Exposed};
 use waxwing_io::room;
 use waxwing_io::store::FileStore;
@@ -20,7 +22,56 @@ use crate::wire;
 const TOPIC: &str = "state";
 
 /// What is to be said of the state folder.
-pub(super) fn finding(store: &FileStore) -> Found {
+pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Vec<Found> {
+    let found = finding(store);
+    let open = store.open_journals().unwrap_or_default();
+    if open.is_empty() || found.verdict != Verdict::Ok {
+        return vec![found];
+    }
+    // What the plan says of them; where there is none, that is told elsewhere.
+    let history = SqliteHistory::look(store.root());
+    let planned = history
+        .and_then(|history| survey::survey(loaded, store, &history, Asker::Person, now))
+        .map_or_else(|_| Vec::new(), |survey| survey.plan.items);
+    let mut all = vec![found];
+    all.extend(unfinished(&open, &planned));
+    all
+}
+
+/// What runs have left that did not end, by who finishes it.
+fn unfinished(open: &[CertificateName], planned: &[Item]) -> Vec<Found> {
+    let (mut by_run, mut by_force) = (Vec::new(), Vec::new());
+    for name in open {
+        let item = planned.iter().find(|item| item.name == *name);
+        match item {
+            Some(item) if item.notes.contains(&Note::Unfetched) => by_force.push(name.as_str()),
+            // The order of an earlier run, which the next renewal looks at.
+            Some(item) if !item.notes.contains(&Note::Unfinished) => {}
+            _ => by_run.push(name.as_str()),
+        }
+    }
+    let mut found = Vec::new();
+    if !by_run.is_empty() {
+        let text = format!(
+            "unfinished, or with records still to remove: {}",
+            by_run.join(", ")
+        );
+        let hint = "`waxwing renew` finishes them".to_owned();
+        found.push(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
+    }
+    if !by_force.is_empty() {
+        let names = by_force.join(" ");
+        let text = format!(
+            "signed by the CA and not fetched, because a forced run was interrupted: {}",
+            by_force.join(", ")
+        );
+        let hint = format!("waxwing renew {names} --force");
+        found.push(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
+    }
+    found
+}
+
+fn finding(store: &FileStore) -> Found {
     let root = store.root();
     if !root.is_dir() {
         return missing(root);
@@ -48,13 +99,7 @@ pub(super) fn finding(store: &FileStore) -> Found {
             if open.is_empty() {
                 return Found::new(Verdict::Ok, TOPIC, format!("{text}; no run is unfinished"));
             }
-            let names: Vec<&str> = open.iter().map(CertificateName::as_str).collect();
-            let text = format!(
-                "{text}; unfinished, or with records still to remove: {}",
-                names.join(", ")
-            );
-            Found::new(Verdict::Warn, TOPIC, text)
-                .hint(Some("`waxwing renew` finishes them".to_owned()))
+            Found::new(Verdict::Ok, TOPIC, text)
         }
         (Err(error), _) | (_, Err(error)) => {
             Found::new(Verdict::Error, TOPIC, error.to_string()).hint(error.hint)
@@ -236,6 +281,8 @@ fn open_to_others(root: &Path) -> Option<Found> {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "what is judged here are folders")]
 mod tests {
+    use waxwing_core::plan::{Action, IssueReason};
+
     use super::*;
 
     #[test]
@@ -254,6 +301,43 @@ mod tests {
         std::fs::write(home.path().join("var"), "").expect("written");
         let below = FileStore::look(&state);
         assert!(below.is_err(), "{below:?}");
+    }
+
+    #[test]
+    fn what_is_unfinished_is_named_with_the_command_that_finishes_it() {
+        let item = |name: &str, notes: &[Note]| Item {
+            name: CertificateName::parse(name).expect("a literal name"),
+            ca: None,
+            action: Action::Issue(IssueReason::Never),
+            moment: None,
+            hold: None,
+            install: Vec::new(),
+            notes: notes.to_vec(),
+        };
+        let planned = [
+            item("due", &[Note::Unfinished]),
+            item("forced", &[Note::Unfetched]),
+            item("other", &[Note::Unfetched]),
+            item("old", &[]),
+        ];
+        let names = ["due", "forced", "old", "other", "gone"];
+        let names = names.map(|name| CertificateName::parse(name).expect("a literal name"));
+        let found = unfinished(&names, &planned);
+        let said = found
+            .iter()
+            .map(|one| (one.text.as_str(), one.hint.as_deref()));
+        let want = [
+            (
+                "unfinished, or with records still to remove: due, gone",
+                Some("`waxwing renew` finishes them"),
+            ),
+            (
+                "signed by the CA and not fetched, because a forced run was interrupted: forced, other",
+                Some("waxwing renew forced other --force"),
+            ),
+        ];
+        assert_eq!(said.collect::<Vec<_>>(), want);
+        assert_eq!(unfinished(&names[2..3], &planned).len(), 0);
     }
 
     #[test]
