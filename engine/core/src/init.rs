@@ -12,7 +12,7 @@ pub mod read;
 pub mod server;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
@@ -44,8 +44,13 @@ pub struct Facts<'a> {
     pub files: &'a BTreeMap<String, PluginFile>,
     /// The whole path of a program of this machine, by its name or by that path.
     pub program: &'a dyn Fn(&str) -> Option<PathBuf>,
-    /// Whether a file, by its path from the configuration, holds certificates; else why it gives no roots.
-    pub roots: &'a dyn Fn(&str) -> Result<(), String>,
+    /// True if that program may be run.
+    pub may_run: &'a dyn Fn(&Path) -> bool,
+    /// Whether a file holds certificates, as somebody names it who stands beside the configuration or where the
+    /// command was typed: what the configuration calls it; else why it gives no roots.
+    pub roots: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Whether a folder is there or can be made, as far as files in its place say; else why not.
+    pub folder: &'a dyn Fn(&str) -> Result<(), String>,
     /// True if a file of that name is beside the configuration already.
     pub is_there: &'a dyn Fn(&str) -> bool,
     /// True where command lines are those of Windows.

@@ -149,6 +149,24 @@ pub fn may_be_made(path: &Path) -> Result<(), StoreError> {
         .map_err(|cause| crate::store::io_error("write", path, &cause))
 }
 
+/// Whether nothing that is no folder lies at that path or above it. Nothing is made to find out.
+///
+/// # Errors
+/// What lies there.
+pub fn folder_may_be_made(path: &str) -> Result<(), String> {
+    let mut above = Path::new(path).ancestors();
+    match above.find(|part| fs::symlink_metadata(part).is_ok()) {
+        Some(found) if !found.is_dir() => {
+            let is = match found.is_file() {
+                true => "a file",
+                false => "no folder",
+            };
+            Err(format!("{} is {is}", found.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The same for a file that other programs of this machine read: it holds no secret.
 ///
 /// # Errors

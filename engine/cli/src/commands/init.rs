@@ -10,7 +10,7 @@ use waxwing_core::init::{
 use waxwing_core::plugin::Manifest;
 use waxwing_core::secret::Secret;
 use waxwing_io::config::{real_path, roots, usual_config};
-use waxwing_io::{import as io_import, outfile, prompt};
+use waxwing_io::{import as io_import, outfile, permission, prompt};
 
 use super::{plugin, renew, start};
 use crate::args::init::{Init, Target};
@@ -49,7 +49,9 @@ pub(crate) fn run(
         manifests: &manifests,
         files: &files,
         program: &|name| io_import::program(name).filter(|path| path.is_file()),
-        roots: &|path| roots(&folder.join(path)),
+        may_run: &permission::may_be_run,
+        folder: &outfile::folder_may_be_made,
+        roots: &|path| named_roots(&folder, path),
         is_there: &|name| folder.join(name).is_file(),
         windows: cfg!(windows),
     };
@@ -74,7 +76,14 @@ pub(crate) fn run(
     let mistakes = load::mistakes(place, &text);
     if !mistakes.is_empty() {
         let message = "the configuration would be wrong; nothing was written";
-        let refusal = Refusal::new(Exit::Config, message).hint("--print shows its text");
+        let hint = if asks {
+            // None of what somebody has answered shall be lost.
+            terminal.note(&format!("\n{text}"));
+            "the text above is what was answered"
+        } else {
+            "--print shows its text"
+        };
+        let refusal = Refusal::new(Exit::Config, message).hint(hint);
         return Err(mistakes.into_iter().fold(refusal, Refusal::cause));
     }
     if arguments.print {
@@ -93,6 +102,7 @@ pub(crate) fn run(
         }
     }
     let mut written = write(place, &text, &answers, arguments.replace)?;
+    written.absent = absent(&folder, &answers);
     written.variables = variables(&answers).into_iter().map(str::to_owned).collect();
     let context = terminal.context(start::now());
     if terminal.json {
@@ -105,6 +115,17 @@ pub(crate) fn run(
     let next = done::next(&target, exit == Exit::Done, &context);
     terminal.print(&next);
     Ok(exit)
+}
+
+/// What the configuration calls a file with roots: one that is beside it by the name that was typed, one that lies
+/// where the command was typed by its whole path.
+fn named_roots(folder: &Path, typed: &str) -> Result<String, String> {
+    let beside = folder.join(typed);
+    let here = whole(Path::new(typed)).ok().filter(|here| *here != beside);
+    match here.filter(|here| !beside.exists() && here.exists()) {
+        Some(here) => roots(&here).map(|()| here.display().to_string()),
+        None => roots(&beside).map(|()| typed.to_owned()),
+    }
 }
 
 /// Where the configuration is to stand.
@@ -252,6 +273,16 @@ impl Person for AtTerminal<'_> {
     fn tell(&mut self, text: &str) {
         self.terminal.note(text);
     }
+}
+
+/// Files that are named as those of secrets and are not there.
+fn absent(folder: &Path, answers: &Answers) -> Vec<PathBuf> {
+    let files = answers.values().filter_map(|answer| match answer {
+        Answer::Reference(text) => text.strip_prefix("file:"),
+        _ => None,
+    });
+    let files = files.map(|file| folder.join(file));
+    files.filter(|path| !path.exists()).collect()
 }
 
 /// The secrets that are still to be stored, each with its file.

@@ -17,6 +17,7 @@ use crate::plugin::World;
 use crate::secret::Secret;
 use crate::settings::path::{self, is_absolute};
 use crate::settings::resolve::account;
+use crate::settings::resolve::plugins::grants::unknown_placeholders;
 use crate::settings::schema;
 use crate::settings::served_at::ServedAt;
 
@@ -75,8 +76,8 @@ pub fn read(
             Ok(name) => Ok(Answer::Text(name.as_str().to_owned())),
             Err(error) => Err(error.to_string()),
         },
-        Question::Folder(_) => folder(text),
-        Question::Command(_) => command(facts, text),
+        Question::Folder(_) => folder(facts, text),
+        Question::Command(purpose) => command(facts, answers, purpose, text),
         Question::ServedAt => served_at(text),
         Question::Notify => one_of("way of telling", text, [MAIL, WEBHOOK]),
         Question::Smtp => MailServer::parse(text).map(|_| Answer::Text(text.to_owned())),
@@ -196,17 +197,16 @@ fn address(text: &str) -> Result<String, String> {
 
 fn roots(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
     path::check(text).map_err(|bad| bad.message)?;
-    (facts.roots)(text)?;
-    Ok(Answer::Text(text.to_owned()))
+    (facts.roots)(text).map(Answer::Text)
 }
 
-fn folder(text: &str) -> Result<Answer, String> {
+fn folder(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
     path::check(text).map_err(|bad| bad.message)?;
-    if is_absolute(text) {
-        Ok(Answer::Text(text.to_owned()))
-    } else {
-        Err(format!("{text:?} must be a whole path, from the root on"))
+    if !is_absolute(text) {
+        return Err(format!("{text:?} must be a whole path, from the root on"));
     }
+    (facts.folder)(text)?;
+    Ok(Answer::Text(text.to_owned()))
 }
 
 fn one_of<'n>(
@@ -275,7 +275,12 @@ pub fn reference(text: &str) -> Result<Answer, String> {
     }
 }
 
-fn command(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
+fn command(
+    facts: &Facts<'_>,
+    answers: &Answers,
+    purpose: &str,
+    text: &str,
+) -> Result<Answer, String> {
     let words = if facts.windows {
         windows_words(text)
     } else {
@@ -287,14 +292,30 @@ fn command(facts: &Facts<'_>, text: &str) -> Result<Answer, String> {
     };
     let words: Vec<String> = words.iter().map(|word| unbraced(word)).collect();
     let program = words.first().cloned().unwrap_or_default();
-    whole_command(facts, &words)
-        .map(Answer::Texts)
-        .ok_or_else(|| match is_absolute(&program) {
-            true => format!("there is no program {program:?}; put it there first, or answer none"),
-            false => format!(
-                "there is no program {program:?} in the folders of the system; write its whole path"
-            ),
-        })
+    let whole = whole_command(facts, &words).ok_or_else(|| match is_absolute(&program) {
+        true => format!("there is no program {program:?}; put it there first, or answer none"),
+        false => format!(
+            "there is no program {program:?} in the folders of the system; write its whole path"
+        ),
+    })?;
+    let path = whole.first().map_or("", String::as_str);
+    if !(facts.may_run)(Path::new(path)) {
+        return Err(format!(
+            "{path} may not be run: `chmod +x {path}` first, or answer none"
+        ));
+    }
+    if let Some(manifest) = super::installer(facts, answers)
+        && let Some(want) = manifest.exec.get(purpose)
+    {
+        // Which files there are is asked as well, and may be changed later.
+        let any = [String::new()];
+        let files = (!manifest.files.is_empty()).then_some(any.as_slice());
+        let unknown = |word: &String| unknown_placeholders(word, want, files);
+        if let Some((message, hint)) = whole.iter().flat_map(unknown).next() {
+            return Err(format!("{message}; {hint}"));
+        }
+    }
+    Ok(Answer::Texts(whole))
 }
 
 /// Placeholders are no signs of a shell: their braces are set aside while the words are told apart.

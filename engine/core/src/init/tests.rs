@@ -44,6 +44,8 @@ summary = "Files"
 purpose = "where certificates go"
 [want.exec.reload]
 purpose = "reload"
+[want.exec.reload.parameters]
+name = "^[a-z]+$"
 [want.exec.test]
 purpose = "test"
 [want.secret.lock]
@@ -72,9 +74,14 @@ fn world<T>(claim: impl FnOnce(&Facts<'_>) -> T) -> T {
         profiles: &profiles,
         manifests: &manifests,
         program: &|name| (!name.contains("nowhere")).then(|| PathBuf::from("/usr/bin").join(name)),
+        may_run: &|path| !path.ends_with("notes.txt"),
+        folder: &|path| match path.contains("file") {
+            true => Err(format!("{path} is a file")),
+            false => Ok(()),
+        },
         roots: &|path| match path.contains("none") {
             true => Err(format!("{path} cannot be read")),
-            false => Ok(()),
+            false => Ok(path.replace("./", "/here/")),
         },
         is_there: &|name| name == "smtp-password",
         windows: false,
@@ -284,6 +291,21 @@ fn wrong_answers_say_why() {
                 "no program \"/opt/nowhere\"; put it there first, or answer none",
             ),
             (Q::Command("reload".to_owned()), "a && b", "& needs a shell"),
+            (
+                Q::Command("reload".to_owned()),
+                "a {nmae} {path:pem}",
+                "unknown placeholder {nmae}; did you mean {name}?; the plugin fills {name}, {path:EXTENSION}",
+            ),
+            (
+                Q::Command("reload".to_owned()),
+                "/srv/notes.txt",
+                "/srv/notes.txt may not be run: `chmod +x /srv/notes.txt` first",
+            ),
+            (
+                Q::Folder("certs".to_owned()),
+                "/srv/file/tls",
+                "/srv/file/tls is a file",
+            ),
             (Q::Smtp, "smtp://mx.example.com", "in the clear"),
             (Q::To, "ops@example.com; boss", "is not one e-mail address"),
             (
@@ -300,6 +322,11 @@ fn wrong_answers_say_why() {
         let line = "systemctl restart {name}";
         let read = read(facts, &answers, &Q::Command("reload".to_owned()), line);
         let words = ["/usr/bin/systemctl", "restart", "{name}"].map(str::to_owned);
+        let file = Ok(Answer::Text("/here/root.pem".to_owned()));
+        assert_eq!(
+            super::read::read(facts, &answers, &Q::Trust, "./root.pem"),
+            file
+        );
         assert_eq!(read, Ok(Answer::Texts(words.to_vec())));
     });
 }

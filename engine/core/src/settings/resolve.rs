@@ -11,7 +11,7 @@ mod log;
 mod metrics;
 mod network;
 mod notify;
-mod plugins;
+pub(crate) mod plugins;
 mod renewal;
 
 use std::collections::BTreeMap;

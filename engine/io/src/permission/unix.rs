@@ -23,6 +23,11 @@ pub fn let_all_read(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o644))
 }
 
+/// True for a file that somebody may run. One whose metadata cannot be read may be.
+pub fn may_be_run(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
 /// True if anyone but the owner can read the file.
 ///
 /// # Errors

@@ -28,6 +28,11 @@ pub fn let_all_read(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// True for a file: what may be run is told by how its name ends, which whoever names it sees.
+pub fn may_be_run(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |found| found.is_file())
+}
+
 /// False for every file that is there: the answer would need the access list.
 ///
 /// # Errors

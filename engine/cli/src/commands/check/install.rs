@@ -85,7 +85,10 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
 fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
     let program = grant.argv.first().map_or("", String::as_str);
     if Path::new(program).is_file() {
-        return None;
+        let text = format!("{plugin}: grants.exec.{purpose} names {program}, which may not be run");
+        let found = Found::new(Verdict::Error, "install", text);
+        let hint = Some(format!("chmod +x {program}"));
+        return (!permission::may_be_run(Path::new(program))).then(|| found.hint(hint));
     }
     let text = format!("{plugin}: grants.exec.{purpose} names {program}, which is not there");
     let hint =
@@ -139,6 +142,19 @@ mod tests {
             );
         }
         assert_eq!(std::fs::read_dir(&tls).expect("listed").count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_has_to_be_one() {
+        let home = tempfile::tempdir().expect("a folder");
+        let notes = home.path().join("notes.txt");
+        std::fs::write(&notes, "").expect("written");
+        let argv = vec![notes.display().to_string()];
+        let timeout = Duration::from_secs(1);
+        let found = command("web", "test", &GrantExec { argv, timeout }).expect("a finding");
+        assert!(found.text.ends_with("notes.txt, which may not be run"));
+        assert_eq!(found.hint, Some(format!("chmod +x {}", notes.display())));
     }
 
     #[test]

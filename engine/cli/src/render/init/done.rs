@@ -17,6 +17,8 @@ pub(crate) struct Written {
     pub(crate) folders: Vec<PathBuf>,
     /// Files that were there, each with where it is now.
     pub(crate) kept: Vec<(PathBuf, PathBuf)>,
+    /// Files that are named as those of secrets and are not there.
+    pub(crate) absent: Vec<PathBuf>,
     /// Variables of the environment in which secrets are, by name.
     pub(crate) variables: Vec<String>,
 }
@@ -54,6 +56,12 @@ pub(crate) fn text(target: &Target, written: &Written, context: &Context) -> Str
         let line = Line::indented(0).ink(Ink::Quiet, "kept").column(9, 1);
         let text = format!("{} is {} now", path.display(), aside.display());
         page.line(&line.hang_here().text(text));
+    }
+    for path in &written.absent {
+        let line = Line::indented(0).ink(Ink::Warn, "missing").column(9, 1);
+        let text = format!("{} is named for a secret and is not there", path.display());
+        page.line(&line.hang_here().text(text));
+        page.hint(9, "write the secret into it before the next run");
     }
     for name in &written.variables {
         let line = Line::indented(0).ink(Ink::Warn, "note").column(9, 1);
@@ -139,6 +147,7 @@ pub(crate) fn json(target: &Target, written: &Written) -> Value {
         "secrets": all(&written.secrets),
         "folders": all(&written.folders),
         "kept": kept,
+        "missing": all(&written.absent),
         "not_for_timers": written.variables.iter().map(|name| format!("env:{name}")).collect::<Vec<_>>(),
         "next": next,
     })

@@ -89,6 +89,7 @@ fn what_was_written_and_what_comes_next_is_said() {
         usual: false,
     };
     let written = Written {
+        absent: vec!["/run/secrets/api-key".into()],
         secrets: vec![PathBuf::from("/etc/waxwing/api-key")],
         folders: vec![PathBuf::from("/etc/nginx/tls")],
         kept: vec![(

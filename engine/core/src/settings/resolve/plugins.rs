@@ -1,6 +1,6 @@
 //! `[plugin.NAME]`: which component, its settings, secrets and grants.
 
-pub(super) mod grants;
+pub(crate) mod grants;
 
 pub(super) use grants::only_folder;
 

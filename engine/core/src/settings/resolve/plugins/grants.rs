@@ -239,39 +239,51 @@ fn known_placeholders(
     want: &WantExec,
     files: Option<&[String]>,
 ) {
-    let known = || want.parameters.keys().map(String::as_str);
     for word in &argv.value {
-        for piece in placeholder::pieces(word.value) {
-            let Piece::Placeholder(name) = piece else {
-                continue;
-            };
-            if known().any(|one| one == name) {
-                continue;
-            }
-            if let (Some(files), Some(extension)) = (files, name.strip_prefix(placeholder::PATH)) {
-                if let Err((message, hint)) = one_file(files, extension) {
-                    let message = format!("{{{name}}}: {message}");
-                    let problem = section.problem(&word.at, "argv", message);
-                    section.problems().add(problem.hint(hint));
-                }
-                continue;
-            }
-            let mut there: Vec<_> = known().map(|one| format!("{{{one}}}")).collect();
-            if files.is_some() {
-                there.push("{path:EXTENSION}".to_owned());
-            }
-            let message = match nearest(name, known()) {
-                Some(near) => format!("unknown placeholder {{{name}}}; did you mean {{{near}}}?"),
-                None => format!("unknown placeholder {{{name}}}"),
-            };
-            let hint = match there.as_slice() {
-                [] => "this command has no placeholders".to_owned(),
-                there => format!("the plugin fills {}", there.join(", ")),
-            };
+        for (message, hint) in unknown_placeholders(word.value, want, files) {
             let problem = section.problem(&word.at, "argv", message);
             section.problems().add(problem.hint(hint));
         }
     }
+}
+
+/// Placeholders of an argument that nobody fills: why, and what to do. `files` are those whose paths a command
+/// line can hold, and an empty name stands for any; none if the plugin has no folder.
+pub(crate) fn unknown_placeholders(
+    word: &str,
+    want: &WantExec,
+    files: Option<&[String]>,
+) -> Vec<(String, String)> {
+    let known = || want.parameters.keys().map(String::as_str);
+    let mut found = Vec::new();
+    for piece in placeholder::pieces(word) {
+        let Piece::Placeholder(name) = piece else {
+            continue;
+        };
+        if known().any(|one| one == name) {
+            continue;
+        }
+        if let (Some(files), Some(extension)) = (files, name.strip_prefix(placeholder::PATH)) {
+            if let Err((message, hint)) = one_file(files, extension) {
+                found.push((format!("{{{name}}}: {message}"), hint));
+            }
+            continue;
+        }
+        let mut there: Vec<_> = known().map(|one| format!("{{{one}}}")).collect();
+        if files.is_some() {
+            there.push("{path:EXTENSION}".to_owned());
+        }
+        let message = match nearest(name, known()) {
+            Some(near) => format!("unknown placeholder {{{name}}}; did you mean {{{near}}}?"),
+            None => format!("unknown placeholder {{{name}}}"),
+        };
+        let hint = match there.as_slice() {
+            [] => "this command has no placeholders".to_owned(),
+            there => format!("the plugin fills {}", there.join(", ")),
+        };
+        found.push((message, hint));
+    }
+    found
 }
 
 /// Whether exactly one file has that extension; else why not and what to do.
