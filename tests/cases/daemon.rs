@@ -121,28 +121,73 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
 
 #[test]
 fn a_state_folder_that_is_gone_is_not_begun_anew() {
+    use std::os::unix::fs::PermissionsExt as _;
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
-    configure(&rig, &judge, &["one"]);
+    let (program, told) = (rig.path("tell.sh"), rig.path("told.json"));
+    let script = format!("#!/bin/sh\ncat >> {0}; echo >> {0}\n", told.display());
+    std::fs::write(&program, script).expect("a program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    rig.write_config(&format!(
+        "{}{}[notify.program]\ncommand = [\"{}\"]\non = [\"failed\"]\n\n{}",
+        rig.config_at(&judge, ""),
+        rig.installer(""),
+        program.display(),
+        certificate("one", &["one.example.com"]),
+    ));
     let manager = Manager::of(&rig);
     let child = manager.daemon(&rig).spawn().expect("it starts");
     manager.hear("READY=1");
+    let again = || {
+        send("HUP", &child);
+        manager.hear("RELOADING=1");
+        manager.hear("STATUS=");
+    };
+    let heard = || -> Vec<(String, String)> {
+        let text = std::fs::read_to_string(&told).unwrap_or_default();
+        let one = |line: &str| {
+            let notice: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let event = &notice["events"][0];
+            let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+            (word("subject"), word("change"))
+        };
+        text.lines()
+            .filter(|line| !line.is_empty())
+            .map(one)
+            .collect()
+    };
+    let log = || std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
     let (state, away) = (rig.path("state"), rig.path("away"));
+    let event = |change: &str| (state.display().to_string(), change.to_owned());
     std::fs::rename(&state, &away).expect("moved");
-    send("HUP", &child);
-    manager.hear("RELOADING=1");
-    manager.hear("STATUS=");
-    let log = std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
-    assert!(log.contains("the state folder is gone"), "{log}");
+    again();
+    assert!(log().contains("the state folder is gone"), "{}", log());
     assert!(!state.exists(), "nothing is made in its place");
+    assert_eq!(heard(), [event("began")]);
+    // Told once, though nothing can be noted.
+    again();
+    assert_eq!(heard(), [event("began")]);
     std::fs::rename(&away, &state).expect("moved");
-    send("HUP", &child);
-    manager.hear("RELOADING=1");
-    manager.hear("STATUS=");
+    again();
+    assert_eq!(heard(), [event("began"), event("over")]);
+    // Another one in its place is opened: nothing is written into what nobody sees.
+    std::fs::rename(&state, &away).expect("moved");
+    let copied = Command::new("cp").arg("-a").args([&away, &state]).status();
+    assert!(copied.expect("cp runs").success());
+    again();
+    assert!(
+        log().contains("another state folder is in the place"),
+        "{}",
+        log()
+    );
+    std::fs::remove_dir_all(&away).expect("removed");
+    configure(&rig, &judge, &["one", "two"]);
+    again();
     send("TERM", &child);
     finish(child).expect(0);
-    assert_eq!(judge.traffic().count(Class::NewOrder), 1);
-    rig.waxwing(&["status"]).expect(0);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 2);
+    rig.waxwing(&["status"]).expect(0).says("two");
+    rig.waxwing(&["history", "two"]).expect(0).says("issued");
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+/// What tells a folder from another one that lies in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity(u64, u64);
+
 /// Whom a file belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -29,13 +33,13 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, exposed_within, let_all_read, may_be_run, may_write_within, open_to_others,
-    others_can_read, others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, identity, let_all_read, may_be_run, may_write_within,
+    open_to_others, others_can_read, others_can_write, others_can_write_within, owner, user,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, exposed_within, let_all_read, may_be_run, may_write_within, open_to_others,
-    others_can_read, others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, identity, let_all_read, may_be_run, may_write_within,
+    open_to_others, others_can_read, others_can_write, others_can_write_within, owner, user,
 };
 
 #[cfg(windows)]

@@ -15,7 +15,9 @@ use waxwing_core::plan::Asker;
 use waxwing_core::settings::SecretRef;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
-use waxwing_flow::ports::{Clock as _, Entropy as _, History as _, Outbox as _, SecretSource as _};
+use waxwing_flow::ports::{
+    Clock as _, Entropy as _, History as _, LockGuard, Outbox as _, SecretSource as _,
+};
 use waxwing_flow::scheduler::Force;
 use waxwing_flow::wake::{self, Wake};
 use waxwing_io::clock::{Stopwatch, SystemClock};
@@ -23,12 +25,14 @@ use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::listen::Listener;
 use waxwing_io::memory;
+use waxwing_io::permission::Identity;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
 use super::interrupt::{Signal, Signals};
 use super::renew::{Pass, Passed};
 use super::start;
+mod away;
 mod draw;
 mod face;
 
@@ -77,6 +81,9 @@ pub(crate) fn run(
         global,
         face,
         known: Known::default(),
+        place: store.identity(),
+        alone: None,
+        away: None,
         loaded,
         store,
         history,
@@ -138,6 +145,12 @@ struct Keeper<'a> {
     history: Arc<SqliteHistory>,
     runtime: Runtime,
     signals: Signals,
+    /// Which folder the state was in; another one may be put in its place.
+    place: Option<Identity>,
+    /// That nobody else is the daemon of a folder that was put there later.
+    alone: Option<Box<dyn LockGuard>>,
+    /// What was told while the state folder is gone.
+    away: Option<Arc<SqliteHistory>>,
     /// When each CA is looked at next.
     looks: BTreeMap<CaName, Timestamp>,
     pulse: Pulse,
@@ -157,6 +170,8 @@ struct Bed {
     watch: Stopwatch,
     /// What others had written to the history by then.
     written: Option<i64>,
+    /// Where the state was.
+    place: Option<Identity>,
 }
 
 /// Why it woke.
@@ -245,6 +260,9 @@ impl Keeper<'_> {
             at: SystemClock.now() + AFTER_TROUBLE,
             cause: wake::Cause::Trouble,
         };
+        if !self.has_its_state(terminal) {
+            return Some((again(), None));
+        }
         if let Some(found) = start::note_late(&self.store, &self.history) {
             self.history = found;
         }
@@ -257,17 +275,6 @@ impl Keeper<'_> {
             rehearsal: false,
             asker: Asker::Daemon,
         };
-        // A volume that is not mounted any more: in a new folder nothing would be known, and everything
-        // ordered again.
-        if !self.store.is_there() {
-            let hint =
-                "nothing is done until it is back; if it is gone for good, start the daemon anew";
-            tracing::error!(state = %self.store.root().display(), hint, "the state folder is gone");
-            if let Some(face) = &self.face {
-                face.change(|shown| shown.ready = false);
-            }
-            return Some((again(), None));
-        }
         // What is wrong has been said.
         let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
             return Some((again(), None));
@@ -312,6 +319,7 @@ impl Keeper<'_> {
             began: SystemClock.now(),
             watch: Stopwatch::start(),
             written: self.history.written_elsewhere().ok(),
+            place: self.store.identity(),
         };
         self.plan_looks();
         loop {
@@ -347,6 +355,9 @@ impl Keeper<'_> {
             }
             if wake::is_set_back(bed.began, now, bed.watch.elapsed()) {
                 tracing::warn!(began = %bed.began, %now, "the clock was set back: everything is planned anew");
+                return Woken::Work;
+            }
+            if self.store.identity() != bed.place {
                 return Woken::Work;
             }
             // By a revocation, or a run that a person has started.

@@ -42,6 +42,7 @@ pub(super) mod limit;
 mod tell;
 mod unusable;
 
+pub(super) use tell::tell;
 use unusable::{is_reported, say_unusable};
 
 /// Attempts and sightings of CAs are kept for so long.
@@ -457,7 +458,7 @@ fn is_idle(survey: &Survey, names: &[CertificateName], orders: &Orders, store: &
 }
 
 /// The report of a run that had nothing to do.
-fn nothing(now: Timestamp) -> RunReport {
+pub(super) fn nothing(now: Timestamp) -> RunReport {
     RunReport {
         id: String::new(),
         started: now,

@@ -71,7 +71,8 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             None if told.subject == CLOCK => Standing::Good,
             // A certificate that could not be read, and now can be, is told of by its name.
-            None if told.subject.contains(['/', '\\']) => Standing::Gone,
+            None if store::is_of_a_certificate(&told.subject) => Standing::Gone,
+            None if told.subject.contains(['/', '\\']) => Standing::Good,
             None => Standing::Left(UNCONFIGURED),
             Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
                 Standing::Unknown

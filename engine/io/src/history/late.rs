@@ -1,6 +1,7 @@
 //! What was noted while the file could not be used, written down when it can be again.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use rusqlite::{Connection, params};
 use waxwing_flow::ports::StoreError;
@@ -12,6 +13,20 @@ use super::{SqliteHistory, failed};
 const TABLES: [&str; 5] = ["attempt", "unasked", "deploy", "revocation", "sighting"];
 
 impl SqliteHistory {
+    /// An empty one, for as long as this process lives, where the state folder is gone.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn in_memory(state: &Path) -> Result<Self, StoreError> {
+        let path = state.join(super::FILE);
+        Ok(Self {
+            connection: Mutex::new(super::empty(&path)?),
+            path,
+            unwritable: None,
+            missing: None,
+        })
+    }
+
     /// Why nothing that is written here stays; none for one that is in its file.
     pub fn unwritable(&self) -> Option<&StoreError> {
         self.unwritable.as_ref()

@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD};
 
 use waxwing_core::access::Object;
 
-use super::{Exposed, Owner};
+use super::{Exposed, Identity, Owner};
 
 /// Lets every user of the machine read a file, and only its owner write it.
 ///
@@ -217,6 +217,12 @@ pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
 pub fn belongs_to_others(path: &Path) -> io::Result<bool> {
     let owner = fs::metadata(path)?.uid();
     Ok(owner != 0 && owner != rustix::process::geteuid().as_raw())
+}
+
+/// What tells a folder from another one that lies in its place: its device and number. None if nothing is there.
+pub fn identity(path: &Path) -> Option<Identity> {
+    let found = fs::metadata(path).ok()?;
+    Some(Identity(found.dev(), found.ino()))
 }
 
 /// The user whom a file belongs to.

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use waxwing_core::access::{self, Object};
 use waxwing_core::held;
 
-use super::{Exposed, Owner};
+use super::{Exposed, Identity, Owner};
 
 /// Files are read by whoever their folder lets read: nothing is to be changed.
 ///
@@ -171,6 +171,12 @@ pub fn belongs_to_others(_path: &Path) -> io::Result<bool> {
 /// True: ownership says little on Windows, where administrators share it.
 pub(crate) fn belongs_to_us(_directory: &Path, _probe: &File) -> io::Result<bool> {
     Ok(true)
+}
+
+/// What tells a folder from another one that lies in its place: when it was made. None if nothing is there.
+pub fn identity(path: &Path) -> Option<Identity> {
+    use std::os::windows::fs::MetadataExt as _;
+    Some(Identity(fs::metadata(path).ok()?.creation_time(), 0))
 }
 
 /// None: administrators share files there.

@@ -11,7 +11,7 @@ use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use super::layout::Layout;
 use super::{FileStore, atomic, failure, format, read};
-use crate::permission;
+use crate::permission::{self, Identity};
 
 impl FileStore {
     /// Opens a state folder, and makes it if it is missing or empty.
@@ -72,6 +72,12 @@ impl FileStore {
     /// False for a folder that was looked at and is not there, or empty.
     pub fn is_there(&self) -> bool {
         self.layout.format().exists()
+    }
+
+    /// What tells this folder from another one that is put in its place; none if it is not there, or empty.
+    pub fn identity(&self) -> Option<Identity> {
+        let there = self.is_there();
+        there.then(|| permission::identity(self.root())).flatten()
     }
 
     /// A folder for things that can be made again, private to the owner.

@@ -34,7 +34,7 @@ const MOST_IF_STOPPED: Duration = Duration::from_secs(2);
 
 /// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how
 /// the run ends: what was to be done is done.
-pub(super) fn tell(
+pub(in crate::commands) fn tell(
     loaded: &Loaded,
     store: &FileStore,
     history: &SqliteHistory,

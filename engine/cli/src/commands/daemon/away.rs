@@ -1,0 +1,120 @@
+//! What a daemon does whose state folder is gone, or another one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use waxwing_core::plan::{Asker, Plan};
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::store::daemon_of;
+
+use super::Keeper;
+use crate::commands::{renew, start};
+use crate::render::terminal::Terminal;
+use crate::survey::Survey;
+use crate::wire;
+
+/// What is to be done about it.
+const HINT: &str =
+    "nothing is done until it is back; if it is gone for good, start the daemon anew";
+
+impl Keeper<'_> {
+    /// True if the state folder is there: the one of before, or another one, which is opened then as a new
+    /// start would. While it is gone that is told, and kept in memory, since there is nowhere else.
+    pub(super) fn has_its_state(&mut self, terminal: &mut Terminal) -> bool {
+        let found = self.store.identity();
+        if found.is_none() {
+            self.is_gone(terminal);
+            return false;
+        }
+        if found != self.place && !self.open_again() {
+            return false;
+        }
+        self.place = found;
+        if let Some(memory) = self.away.take() {
+            self.tell_of_it(&memory, Vec::new(), terminal);
+        }
+        true
+    }
+
+    fn is_gone(&mut self, terminal: &mut Terminal) {
+        // A volume that is not mounted any more: in a new folder nothing would be known, and everything
+        // ordered again.
+        let root = self.store.root().to_owned();
+        tracing::error!(state = %root.display(), hint = HINT, "the state folder is gone");
+        if let Some(face) = &self.face {
+            face.change(|shown| shown.ready = false);
+        }
+        let memory = match self.away.take() {
+            Some(memory) => memory,
+            None => match SqliteHistory::in_memory(&root) {
+                Ok(memory) => Arc::new(memory),
+                Err(error) => {
+                    tracing::error!(cause = %error, "nobody can be told");
+                    return;
+                }
+            },
+        };
+        let error = StoreError {
+            kind: StoreErrorKind::Io,
+            act: "find",
+            path: root,
+            causes: vec!["the state folder is gone, and nothing is renewed".to_owned()],
+            hint: Some(HINT.to_owned()),
+        };
+        self.tell_of_it(&memory, vec![error], terminal);
+        self.away = Some(memory);
+    }
+
+    /// Opens the folder that lies there now. False if that cannot be.
+    fn open_again(&mut self) -> bool {
+        let opened = wire::store(&self.loaded).and_then(|store| {
+            let lock = match store.lock_daemon() {
+                Ok(lock) => Some(lock),
+                // The same file by another way: a volume that was mounted again.
+                Err(_ours) if daemon_of(store.root()) == Some(std::process::id()) => None,
+                Err(other) => return Err(other),
+            };
+            let history = SqliteHistory::open_or_nothing(store.root())?;
+            Ok((store, lock, history))
+        });
+        match opened {
+            Ok((store, lock, history)) => {
+                let state = store.root().display().to_string();
+                tracing::warn!(%state, "another state folder is in the place of the one before, and is used");
+                self.store = store;
+                self.history = Arc::new(history);
+                self.alone = lock.or(self.alone.take());
+                true
+            }
+            Err(error) => {
+                let hint = error.hint.clone().unwrap_or_default();
+                tracing::error!(cause = %error, hint, "another state folder is in the place of the one before");
+                false
+            }
+        }
+    }
+
+    fn tell_of_it(&self, memory: &SqliteHistory, broken: Vec<StoreError>, terminal: &mut Terminal) {
+        let seen = Survey {
+            plan: Plan { items: Vec::new() },
+            inventory: BTreeMap::new(),
+            pasts: BTreeMap::new(),
+            down_since: BTreeMap::new(),
+            reached: Vec::new(),
+            broken,
+            without_history: true,
+        };
+        let report = renew::nothing(start::now());
+        let asker = Asker::Daemon;
+        renew::tell(
+            &self.loaded,
+            &self.store,
+            memory,
+            &report,
+            &seen,
+            asker,
+            terminal,
+        );
+    }
+}
