@@ -33,7 +33,7 @@ pub(crate) enum Signal {
 /// Waits for signals for as long as it is polled.
 pub(crate) async fn watch(switch: watch::Sender<bool>, live: &Live) {
     asked().await;
-    live.aside(b"stopping: removing what was placed, at most 10 s; once more to stop at once\n");
+    live.notice("stopping: removing what was placed, at most 10 s; once more to stop at once");
     let _nobody_listens = switch.send(true);
     asked().await;
     live.clear();

@@ -16,7 +16,8 @@ use super::start;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::Loaded;
-use crate::render::metrics::{FAILED_LATELY, MetricsView, text};
+use crate::render::json::Document;
+use crate::render::metrics::{FAILED_LATELY, MetricsView, json, text};
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
 use crate::survey::{Survey, survey};
@@ -28,7 +29,13 @@ pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit
     let now = start::now();
     let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
-    match figures(&loaded, &history, &survey, None, now) {
+    let made = if terminal.json {
+        let figures = with_view(&loaded, &history, &survey, None, now, json);
+        figures.map(|figures| Document::new("metrics", now, figures).to_text())
+    } else {
+        figures(&loaded, &history, &survey, None, now)
+    };
+    match made {
         Ok(text) => {
             terminal.print(&text);
             Ok(Exit::Done)
@@ -71,6 +78,17 @@ pub(super) fn figures(
     run: Option<(Timestamp, bool)>,
     now: Timestamp,
 ) -> Result<String, prometheus::Error> {
+    with_view(loaded, history, survey, run, now, text)
+}
+
+fn with_view<T>(
+    loaded: &Loaded,
+    history: &SqliteHistory,
+    survey: &Survey,
+    run: Option<(Timestamp, bool)>,
+    now: Timestamp,
+    make: impl FnOnce(&MetricsView<'_>) -> T,
+) -> T {
     let used = loaded.settings.used_cas();
     // What is not known is not shown; the log says why.
     let last = |ca: &CaName| {
@@ -104,7 +122,7 @@ pub(super) fn figures(
             tracing::warn!(cause = %error, "how many attempts failed could not be read");
         })
         .ok();
-    text(&MetricsView {
+    make(&MetricsView {
         status: StatusView {
             pasts: &survey.pasts,
             now,

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use prometheus::proto::{Metric, MetricFamily, MetricType};
 use prometheus::{Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEncoder};
+use serde_json::{Map, Value, json as value};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::plan::{Action, Item};
@@ -54,6 +56,43 @@ pub(crate) struct MetricsView<'a> {
 /// # Errors
 /// When two figures contradict each other, which is a mistake of ours.
 pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> {
+    let mut bytes = Vec::new();
+    TextEncoder::new().encode(&figures(view)?, &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The same for other machines: each figure by its name, with a value for each set of labels.
+///
+/// # Errors
+/// As for [`text`].
+pub(crate) fn json(view: &MetricsView<'_>) -> Result<Value, prometheus::Error> {
+    let families = figures(view)?;
+    let one = |metric: &Metric, counts: bool| {
+        let labels = metric.get_label().iter();
+        let labels: Map<String, Value> = labels
+            .map(|label| (label.name().to_owned(), label.value().into()))
+            .collect();
+        let value = match counts {
+            true => metric.get_counter().get_value(),
+            false => metric.get_gauge().get_value(),
+        };
+        value!({ "labels": labels, "value": value })
+    };
+    let family = |family: &MetricFamily| {
+        let counts = family.get_field_type() == MetricType::COUNTER;
+        let values = family.get_metric().iter().map(|metric| one(metric, counts));
+        let figure = value!({
+            "type": if counts { "counter" } else { "gauge" },
+            "help": family.help(),
+            "values": values.collect::<Vec<_>>(),
+        });
+        (family.name().to_owned(), figure)
+    };
+    let all: Map<String, Value> = families.iter().map(family).collect();
+    Ok(value!({ "figures": all }))
+}
+
+fn figures(view: &MetricsView<'_>) -> Result<Vec<MetricFamily>, prometheus::Error> {
     let board = Board(Registry::new());
     let status = &view.status;
     let build = board.gauge("build_info", "The version of Waxwing.", &["version"])?;
@@ -117,9 +156,7 @@ pub(crate) fn text(view: &MetricsView<'_>) -> Result<String, prometheus::Error> 
         rest.with_label_values(&label).set(f64::from(left.left));
     }
     failed(view, &board)?;
-    let mut bytes = Vec::new();
-    TextEncoder::new().encode(&board.0.gather(), &mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(board.0.gather())
 }
 
 /// How often each CA has failed lately. Nothing is a figure as well, so that a rule sees it end.

@@ -62,6 +62,16 @@ impl Live {
         }
     }
 
+    /// Says something that is neither progress nor a result: a record, where all that is written is records.
+    pub(crate) fn notice(&self, text: &str) {
+        match self {
+            Self::Plain { records, .. } if records.load(Ordering::Relaxed) => {
+                tracing::warn!("{text}");
+            }
+            _ => self.aside(format!("{text}\n").as_bytes()),
+        }
+    }
+
     /// Shows that work on these begins; before the first event there may be a long wait.
     pub(crate) fn begin<'n>(&self, certificates: impl Iterator<Item = &'n CertificateName>) {
         if let Self::Board(board) = self {

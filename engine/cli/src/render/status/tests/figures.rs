@@ -4,7 +4,9 @@ use super::*;
 
 #[test]
 fn the_figures_say_the_same_as_the_table() {
-    use crate::render::metrics::{MetricsView, text};
+    use crate::render::fixture::golden_json;
+    use crate::render::json::Document;
+    use crate::render::metrics::{MetricsView, json, text};
     use waxwing_core::budget::Limit;
     use waxwing_core::ca::limits::LimitKind;
     use waxwing_core::plan::hold::Hold;
@@ -102,6 +104,8 @@ fn the_figures_say_the_same_as_the_table() {
         run: Some((at(0), false)),
         now: at(1),
     };
+    let document = Document::new("metrics", at(1), json(&view).expect("figures"));
+    golden_json("metrics.json", &document.to_text());
     golden_at("metrics.prom", &[80], |_context| {
         text(&view).expect("figures")
     });
