@@ -54,6 +54,8 @@ pub(super) fn in_run(one: &ReplacedReport) -> ReplacedJson {
         };
         (json.proof, json.places) = (Some(kind), places);
     };
+    let again = format!("waxwing revoke {} --replace", one.certificate);
+    let next = format!("the next run goes on, or at once: {again}");
     match &one.ended {
         Replaced::Revoked { ca, how, proof, .. } => {
             (json.result, json.by) = match how {
@@ -73,12 +75,19 @@ pub(super) fn in_run(one: &ReplacedReport) -> ReplacedJson {
             }];
             prove(&mut json, proof);
         }
-        Replaced::Withdrawn => json.result = "not-replaced",
-        Replaced::Waiting => json.result = "waiting",
+        Replaced::Withdrawn => {
+            json.result = "not-replaced";
+            json.hint = Some(format!("when that is mended: {again}"));
+        }
+        Replaced::Waiting => {
+            json.result = "waiting";
+            json.hint = Some(next);
+        }
         Replaced::Unproved(lacking) => {
             json.result = "not-in-place";
             json.places = strings(&lacking.installers);
             json.places.extend(strings(&lacking.places));
+            json.hint = Some(next);
         }
         Replaced::Failed(error) => {
             json.result = "not-revoked";

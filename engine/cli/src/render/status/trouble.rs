@@ -165,10 +165,19 @@ pub(super) fn one(
     context: &Context,
     page: &mut Page<'_>,
 ) {
-    for trouble in of(view, item, context) {
+    let found = of(view, item, context);
+    let last = found.len().saturating_sub(1);
+    for (nth, trouble) in found.into_iter().enumerate() {
         let mut hint = trouble.hint;
+        // What they have in common comes last.
+        let alike = nth == last;
         match trouble.what {
-            What::Said(text) => say(&item.name, trouble.ink, &text, page),
+            What::Said(text) => {
+                say(&item.name, trouble.ink, &text, page);
+                if alike && !also.is_empty() {
+                    page.plain(2, format!("the same: {}", list(also, ALSO)));
+                }
+            }
             What::Failed { who, causes } => {
                 failed(&item.name, who, causes, page);
                 if hint.is_some() && !also.is_empty() {
@@ -295,9 +304,19 @@ type Reason<'v> = Vec<(Option<&'v PluginName>, Vec<String>)>;
 fn reason<'v>(view: &'v StatusView<'_>, item: &Item) -> Reason<'v> {
     let failures = failures(view, item).into_iter();
     let lasting = |causes: &[String]| causes.iter().map(|one| without_times(one)).collect();
-    failures
+    let failed: Reason<'v> = failures
         .map(|(who, causes)| (who, lasting(causes)))
-        .collect()
+        .collect();
+    if !failed.is_empty() {
+        return failed;
+    }
+    // A fallback stands in for many at once.
+    let fallback = otherwise(view, item).filter(|other| other.hint.is_none());
+    let said = fallback.and_then(|other| match other.what {
+        What::Said(text) => Some((None, vec![without_times(&text)])),
+        What::Failed { .. } => None,
+    });
+    said.into_iter().collect()
 }
 
 /// One failure: who, then each cause on a line of its own.

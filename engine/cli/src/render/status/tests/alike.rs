@@ -87,3 +87,48 @@ fn what_no_run_tries_again_has_the_command_that_does() {
     };
     golden("status-by-hand.txt", |context| render(&view, context));
 }
+
+#[test]
+fn for_many_at_once_a_fallback_is_named_once() {
+    let names = ["blog", "mail", "shop", "wiki"];
+    let mut inventory = BTreeMap::new();
+    for one in names {
+        let mut entry = entry(one, "second", 80, AttemptResult::Renewed);
+        entry.current.as_mut().expect("a version").origin.fallback = true;
+        inventory.insert(entry.certificate.clone(), entry);
+    }
+    let plan = Plan {
+        items: names.iter().map(|one| item(one, keep())).collect(),
+    };
+    let other = StoodIn {
+        why: "it refuses the names".to_owned(),
+        ..stood_in()
+    };
+    let stood_in = |one: &&str| match *one {
+        "wiki" => (name(one), other.clone()),
+        _ => (name(one), stood_in()),
+    };
+    let view = StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: crate::render::fixture::at(0),
+        plan: &plan,
+        inventory: &inventory,
+        certificates: CertificatesByName::new(&[]),
+        failing: BTreeMap::new(),
+        stood_in: names.iter().map(stood_in).collect(),
+        broken: &[],
+        version: "0.0.0",
+        around: Around::default(),
+    };
+    let all = render(&view, &context(120, false));
+    let said: Vec<&str> = all
+        .lines()
+        .filter(|line| line.contains("issued by the fallback") || line.contains("the same"))
+        .collect();
+    let want = [
+        "blog: issued by the fallback second, instead of first: failed 3 times in a row",
+        "  the same: mail, shop",
+        "wiki: issued by the fallback second, instead of first: it refuses the names",
+    ];
+    assert_eq!(said, want, "{all}");
+}
