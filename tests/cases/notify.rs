@@ -81,7 +81,7 @@ fn hook(scene: &Scene, status: StatusCode, says: &'static str) -> (Https, Arc<Mu
         "/{*path}",
         post(move |headers: HeaderMap, body: String| async move {
             keeper.lock().expect("a lock").push(Hook { headers, body });
-            (status, says)
+            (status, [("retry-after", "7200")], says)
         }),
     );
     let https = Https::start(&scene.rig.world, router).expect("the webhook starts");
@@ -533,4 +533,24 @@ fn no_secret_of_a_notifier_is_in_an_output_a_message_or_the_state() {
     outputs.extend(mails.iter().map(|mail| ("a mail", mail.data.as_bytes())));
     let state = scene.rig.path("state/waxwing.db");
     secrets.assert_clean(&[state.as_path()], &outputs);
+}
+
+#[test]
+fn a_receiver_that_asks_for_patience_gets_it() {
+    let scene = Scene::new();
+    let (https, got) = hook(&scene, StatusCode::TOO_MANY_REQUESTS, "slow down");
+    let url = format!("{}/hook", https.url());
+    scene.tell(&format!(
+        "[notify.chat]\nwebhook = \"{url}\"\ntrust = \"root.pem\"\non = [\"failed\"]\n\n"
+    ));
+    scene.break_provider();
+    scene.rig.waxwing(&["renew"]).expect(5);
+    assert_eq!(taken(&got).len(), 1);
+    let history = rusqlite::Connection::open(scene.rig.path("state/waxwing.db")).expect("a file");
+    let (next, now): (i64, i64) = history
+        .query_row("SELECT next / 1000, unixepoch() FROM outbox", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("one message waits");
+    assert!((7_000..=7_200).contains(&(next - now)), "{} s", next - now);
 }

@@ -82,10 +82,12 @@ const RESENDS: [Duration; 5] = [
 
 /// The wait before a message is tried again that could not be delivered `failed` times, at least once.
 /// The first waits are shorter than the hour between two runs of the timer, so that what passes in
-/// minutes costs one run; a receiver that is gone is asked once a day.
-pub fn resend(failed: u32) -> Duration {
+/// minutes costs one run; a receiver that is gone is asked once a day. Whoever asks for a longer wait gets it,
+/// up to the longest of these.
+pub fn resend(failed: u32, asked: Option<Duration>) -> Duration {
     let nth = usize::try_from(failed.saturating_sub(1)).unwrap_or(usize::MAX);
-    RESENDS[nth.min(RESENDS.len() - 1)]
+    let wait = RESENDS[nth.min(RESENDS.len() - 1)];
+    wait.max(asked.unwrap_or_default()).min(LONGEST_RESEND)
 }
 
 /// The longest of these waits.
@@ -126,8 +128,12 @@ mod tests {
 
     #[test]
     fn messages_wait_longer_each_time_up_to_a_day() {
-        let minutes = [0, 1, 2, 3, 4, 5, u32::MAX].map(|failed| resend(failed).as_secs() / 60);
+        let minutes =
+            [0, 1, 2, 3, 4, 5, u32::MAX].map(|failed| resend(failed, None).as_secs() / 60);
         assert_eq!(minutes, [5, 5, 30, 120, 480, 1440, 1440]);
+        let asked = [1, 30 * 60, 7 * 24 * 60 * 60].map(|secs| Some(Duration::from_secs(secs)));
+        let minutes = asked.map(|asked| resend(1, asked).as_secs() / 60);
+        assert_eq!(minutes, [5, 30, 24 * 60]);
     }
 
     #[test]

@@ -383,11 +383,12 @@ impl Office<'_> {
             let id = format!("{:x}-{}", one.letter.notice.at.unix_ms(), one.id);
             let message = self.message(id, &one.letter);
             let outcome = listener.notifier.send(&message).await;
-            let failed = outcome.as_ref().err().map(ToString::to_string);
-            match &failed {
+            match outcome.as_ref().err() {
                 None => self.noted(self.outbox.forget(one.id)),
-                Some(cause) => {
-                    let wait = retry::resend(one.attempts.saturating_add(1));
+                Some(error) => {
+                    let cause = &error.to_string();
+                    let tries = one.attempts.saturating_add(1);
+                    let wait = retry::resend(tries, error.retry_after);
                     let next = self.clock.now() + wait;
                     self.noted(self.outbox.keep(one.id, next, cause));
                 }
@@ -399,7 +400,7 @@ impl Office<'_> {
                 heartbeat: false,
                 outcome,
             });
-            if failed.is_some() {
+            if sent.last().is_some_and(|one| one.outcome.is_err()) {
                 break;
             }
         }

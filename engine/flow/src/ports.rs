@@ -519,6 +519,8 @@ pub struct NotifyError {
     pub causes: Vec<String>,
     /// One line on what to do.
     pub hint: Option<String>,
+    /// For how long the receiver asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// Resolves references to secrets.

@@ -200,6 +200,7 @@ mod tests {
             refused: vec!["boss@example.com: permanent error (550): no such user".to_owned()],
         };
         let error = NotifyError {
+            retry_after: None,
             what: "send mail by mx.example.com:587".to_owned(),
             causes: vec![
                 "failed to connect".to_owned(),

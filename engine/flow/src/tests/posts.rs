@@ -171,6 +171,7 @@ impl Notifier for Receiver {
         *self.tries.lock().expect("a lock") += 1;
         if *self.down.lock().expect("a lock") {
             return Err(NotifyError {
+                retry_after: None,
                 what: "send".to_owned(),
                 causes: vec!["refused".to_owned()],
                 hint: None,

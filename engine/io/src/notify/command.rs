@@ -125,6 +125,7 @@ impl Notifier for Command {
                 )])
             })
             .map_err(|causes| NotifyError {
+                retry_after: None,
                 what: format!("tell by {}", self.program()),
                 causes,
                 hint: None,

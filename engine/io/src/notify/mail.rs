@@ -269,6 +269,7 @@ impl Notifier for Mail {
             let mut causes = vec![format!("failed to {}", failed.step)];
             causes.extend(failed.causes);
             NotifyError {
+                retry_after: None,
                 what,
                 causes,
                 hint: failed.hint,

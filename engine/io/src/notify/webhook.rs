@@ -1,10 +1,13 @@
 //! A POST to a URL, in the shape that its product wants.
 
 use async_trait::async_trait;
+use waxwing_acme::retry_after::RetryAfter;
 use waxwing_core::http::{Method, Request, host_of};
 use waxwing_core::notify::{WebhookSettings, WebhookUrl, bad_webhook_url};
 use waxwing_flow::notify::{Delivered, Message};
-use waxwing_flow::ports::{Addresses, Notifier, NotifyError, Policy};
+use waxwing_flow::ports::{Addresses, Clock as _, Notifier, NotifyError, Policy};
+
+use crate::clock::SystemClock;
 
 use super::{Means, SEND, Veil};
 
@@ -28,12 +31,14 @@ impl Webhook {
             WebhookUrl::Secret(reference) => {
                 let secret = self.means.secrets.secret(reference);
                 let secret = secret.map_err(|error| NotifyError {
+                    retry_after: None,
                     what: "call the webhook".to_owned(),
                     causes: vec![error.to_string()],
                     hint: error.hint,
                 })?;
                 if let Some(wrong) = bad_webhook_url(secret.expose()) {
                     return Err(NotifyError {
+                        retry_after: None,
                         what: "call the webhook".to_owned(),
                         causes: vec![format!("in the secret of its URL, {wrong}")],
                         hint: None,
@@ -68,6 +73,7 @@ impl Webhook {
         if let Some(header) = &self.settings.header {
             let secret = self.means.secrets.secret(&header.secret);
             let secret = secret.map_err(|error| NotifyError {
+                retry_after: None,
                 what: what.to_owned(),
                 causes: vec![error.to_string()],
                 hint: error.hint,
@@ -119,6 +125,7 @@ impl Notifier for Webhook {
             plain_http: false,
         };
         let failed = |causes: Vec<String>, hint: Option<&str>| NotifyError {
+            retry_after: None,
             what: what.clone(),
             causes,
             hint: hint.map(str::to_owned),
@@ -142,6 +149,10 @@ impl Notifier for Webhook {
         };
         let mut causes = vec![format!("HTTP {}", answer.status)];
         causes.extend(said);
-        Err(failed(causes, hint))
+        let asked = RetryAfter::of(&answer).map(|asked| asked.wait(SystemClock.now()));
+        Err(NotifyError {
+            retry_after: asked,
+            ..failed(causes, hint)
+        })
     }
 }
