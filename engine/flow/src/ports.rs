@@ -175,6 +175,8 @@ pub struct LookupError {
     /// signatures of the zone do not hold. Every CA refuses such a name (Baseline Requirements
     /// section 3.2.2.4).
     pub bogus: bool,
+    /// True if nobody has answered: then it says nothing about the name.
+    pub silent: bool,
     /// The chain of causes, outermost first, the server asked among them.
     pub causes: Vec<String>,
     /// One line on what to do.

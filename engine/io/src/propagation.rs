@@ -105,7 +105,7 @@ impl DnsProbe {
     }
 
     /// Which resolvers are meant, for messages.
-    fn asked(&self) -> String {
+    pub fn asked(&self) -> String {
         let list: Vec<String> = match self.resolvers.as_slice() {
             [] => ask::system_servers()
                 .iter()
@@ -135,6 +135,7 @@ impl DnsProbe {
         LookupError {
             name: name.to_string(),
             bogus: false,
+            silent: matches!(no, NoAnswer::Silent(_)),
             causes: vec![format!("{what} (asked {})", self.asked()), no.to_string()],
             hint,
         }
@@ -153,6 +154,7 @@ impl DnsProbe {
                 return Err(LookupError {
                     name: name.to_string(),
                     bogus: false,
+                    silent: false,
                     causes: vec![format!(
                         "its CNAME records go on for more than {MOST_ALIASES} steps or in a circle, \
                          through {at}"
@@ -173,6 +175,7 @@ impl DnsProbe {
                     at = DomainName::parse(&target).map_err(|cause| LookupError {
                         name: at.to_string(),
                         bogus: false,
+                        silent: false,
                         causes: vec![format!("its CNAME is no name: {cause}")],
                         hint: Some(format!("look at the CNAME record of {at}")),
                     })?;
@@ -286,6 +289,7 @@ impl DnsProbe {
                 .ok_or_else(|| LookupError {
                     name: fqdn.to_string(),
                     bogus: false,
+                    silent: false,
                     causes: vec![
                         "no zone holds it: there is no SOA record up to the root".to_owned(),
                     ],
@@ -306,6 +310,7 @@ impl DnsProbe {
             return Err(LookupError {
                 name: fqdn.to_string(),
                 bogus: false,
+                silent: false,
                 causes: vec!["its zone has no name servers".to_owned()],
                 hint: Some(format!("check the delegation of the zone of {fqdn}")),
             });

@@ -174,6 +174,7 @@ fn lookup_failed(name: &DomainName) -> LookupError {
     LookupError {
         name: name.to_string(),
         bogus: false,
+        silent: false,
         causes: vec!["simulated".to_owned()],
         hint: None,
     }
@@ -202,6 +203,7 @@ impl PropagationProbe for Probe {
         let state = self.0.state();
         if state.dns.bogus {
             return Err(LookupError {
+                silent: false,
                 bogus: true,
                 ..lookup_failed(name)
             });

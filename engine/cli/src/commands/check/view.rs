@@ -3,8 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::join_all;
 use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation, Settings};
 use waxwing_flow::ports::{LookupError, PropagationProbe as _};
@@ -46,14 +45,34 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
     }
     // Each zone with a name to ask about, and a CA that looks from outside.
     let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
-    let looks = stream::iter(names)
-        .map(async |(domain, outside)| (domain, outside, probe.locate(domain).await))
-        .buffered(WIDTH)
-        .collect::<Vec<_>>();
-    let what = "looking up the names of all certificates";
+    let all = names.len();
+    let mut looked = Vec::new();
+    let mut rest = names.into_iter();
+    loop {
+        let some: Vec<_> = rest.by_ref().take(WIDTH).collect();
+        if some.is_empty() {
+            break;
+        }
+        let what = format!(
+            "looking up {} at {}, {} of them so far",
+            count(all, "name"),
+            probe.asked(),
+            looked.len()
+        );
+        let looks = some
+            .into_iter()
+            .map(async |(domain, outside)| (domain, outside, probe.locate(domain).await));
+        looked.extend(live.during(WHO, &what, None, join_all(looks)).await);
+        // Of a resolver that answers nothing more need not be asked.
+        if nothing_came(looked.iter().map(|(.., looked)| looked)) {
+            break;
+        }
+    }
+    let unasked: Vec<&DomainName> = rest.map(|(domain, _)| domain).collect();
+    silent.extend(unasked.iter().map(|domain| (*domain).clone()));
     // What many names have in common is said once.
     let mut failed: Vec<(LookupError, Vec<&DomainName>)> = Vec::new();
-    for (domain, outside, looked) in live.during(WHO, what, None, looks).await {
+    for (domain, outside, looked) in looked {
         match looked {
             Ok(location) => {
                 if let Some(zone) = location.zone {
@@ -70,6 +89,9 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
                 }
             }
         }
+    }
+    if let Some((_, names)) = failed.first_mut() {
+        names.extend(unasked);
     }
     for (error, names) in failed {
         let text = format!("{} cannot be looked up", list(&names, 3));
@@ -105,6 +127,11 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
         found.insert(0, Found::new(Verdict::Ok, TOPIC, text));
     }
     (found, silent)
+}
+
+/// True if nobody has answered any of the first looks.
+fn nothing_came<'l, T: 'l>(mut looked: impl Iterator<Item = &'l Result<T, LookupError>>) -> bool {
+    looked.all(|one| one.as_ref().is_err_and(|error| error.silent))
 }
 
 fn unasked(how: &str) -> Found {
