@@ -90,6 +90,12 @@ pub fn allows(records: &[CaaRecord], wildcard: bool, identities: &[String]) -> b
     {
         return false;
     }
+    let counting = counting(records, wildcard);
+    counting.is_empty() || counting.iter().any(|record| names_one(record, identities))
+}
+
+/// The records that decide who may issue.
+fn counting(records: &[CaaRecord], wildcard: bool) -> Vec<&CaaRecord> {
     let named = |tag: &str| -> Vec<&CaaRecord> {
         let records = records.iter();
         records
@@ -97,18 +103,59 @@ pub fn allows(records: &[CaaRecord], wildcard: bool, identities: &[String]) -> b
             .collect()
     };
     let wild = named("issuewild");
-    let counting = if wildcard && !wild.is_empty() {
+    if wildcard && !wild.is_empty() {
         wild
     } else {
         named("issue")
-    };
-    counting.is_empty()
-        || counting.iter().any(|record| {
-            let issuer = issuer(&record.value);
-            identities
-                .iter()
-                .any(|identity| issuer.eq_ignore_ascii_case(identity))
-        })
+    }
+}
+
+fn names_one(record: &CaaRecord, identities: &[String]) -> bool {
+    let issuer = issuer(&record.value);
+    let mut identities = identities.iter();
+    identities.any(|identity| issuer.eq_ignore_ascii_case(identity))
+}
+
+/// How the records bind a CA that they let issue to other accounts than `accounts`, or to other methods than
+/// `dns-01` (RFC 8657), if all that name it do. A CA that does not read these parameters issues all the same.
+/// Without an account there is nothing to compare with.
+pub fn binds(
+    set: &CaaSet,
+    name: &Identifier,
+    identities: &[String],
+    accounts: &[String],
+) -> Option<String> {
+    let ours: Vec<&CaaRecord> = counting(&set.records, name.wildcard)
+        .into_iter()
+        .filter(|record| names_one(record, identities))
+        .collect();
+    let mut wrong = ours.iter().map(|record| misfit(&record.value, accounts));
+    let first = wrong.next()??;
+    wrong.all(|why| why.is_some()).then_some(first)
+}
+
+/// Which parameter of a record excludes us.
+fn misfit(value: &str, accounts: &[String]) -> Option<String> {
+    let parameters = value
+        .split(';')
+        .skip(1)
+        .filter_map(|one| one.split_once('='));
+    for (tag, value) in parameters {
+        let (tag, value) = (tag.trim(), value.trim());
+        let methods = || {
+            value
+                .split(',')
+                .any(|one| one.trim().eq_ignore_ascii_case("dns-01"))
+        };
+        if tag.eq_ignore_ascii_case("validationmethods") && !methods() {
+            return Some(format!("only for names that are proved by {value}"));
+        }
+        let known = accounts.is_empty() || accounts.iter().any(|one| one == value);
+        if tag.eq_ignore_ascii_case("accounturi") && !known {
+            return Some(format!("only to the account {value}"));
+        }
+    }
+    None
 }
 
 /// The CAs that the records name, each once; for messages.
@@ -217,6 +264,38 @@ mod tests {
             forbids(&set("other.example"), &name("example.com"), &[]),
             None
         );
+    }
+
+    #[test]
+    fn a_record_may_bind_a_ca_to_another_account_or_method() {
+        let ours = ["ca.example".to_owned()];
+        let accounts = ["https://ca.example/a/1".to_owned()];
+        let name = Identifier::parse("example.com").expect("a name");
+        let bound = |values: &[&str], accounts: &[String]| {
+            let record = |value: &&str| CaaRecord {
+                critical: false,
+                tag: "issue".to_owned(),
+                value: (*value).to_owned(),
+            };
+            let set = CaaSet {
+                at: DomainName::parse("example.com").expect("a name"),
+                records: values.iter().map(record).collect(),
+            };
+            binds(&set, &name, &ours, accounts)
+        };
+        let other = "ca.example; accounturi=https://ca.example/a/2";
+        let want = Some("only to the account https://ca.example/a/2".to_owned());
+        assert_eq!(bound(&[other], &accounts), want);
+        assert_eq!(bound(&[other], &[]), None);
+        assert_eq!(bound(&[other, "ca.example"], &accounts), None);
+        assert_eq!(bound(&["x.example; accounturi=y"], &accounts), None);
+        let method = "ca.example;validationmethods=http-01,tls-alpn-01";
+        let want = Some("only for names that are proved by http-01,tls-alpn-01".to_owned());
+        assert_eq!(bound(&[method], &accounts), want);
+        let good =
+            "ca.example; validationmethods=http-01, DNS-01 ; accounturi=https://ca.example/a/1";
+        assert_eq!(bound(&[good], &accounts), None);
+        assert_eq!(bound(&["ca.example; x; =; a=b=c"], &accounts), None);
     }
 
     #[test]

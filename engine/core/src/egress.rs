@@ -178,10 +178,20 @@ fn cas(settings: &Settings) -> Vec<(&CaProfile, bool)> {
 
 fn dns(settings: &Settings, found: &mut Collected) {
     let network = &settings.network;
-    let looks_up = "look-ups";
+    let looks_up = "look-ups of records";
+    // Whoever connects has the system find the address, whatever resolvers are named for records.
+    let of_hosts = "addresses of the hosts in this list";
+    let mut system = |what: &str| {
+        found.add(
+            Host::SystemResolvers,
+            Some(53),
+            Transport::Dns,
+            what.to_owned(),
+        );
+    };
+    system(of_hosts);
     if network.resolvers.is_empty() {
-        let host = Host::SystemResolvers;
-        found.add(host, Some(53), Transport::Dns, looks_up.to_owned());
+        system(looks_up);
     }
     for resolver in &network.resolvers {
         let host = Host::Named(resolver.ip().to_string());

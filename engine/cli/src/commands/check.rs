@@ -143,7 +143,7 @@ fn outside(
             found.extend(view);
             found.extend(ways::findings(settings, live).await);
             found.extend(cas(settings, &wired, store, live).await);
-            found.extend(caa::findings(settings, silent, live).await);
+            found.extend(caa::findings(settings, store, silent, live).await);
         }
         found
     }))

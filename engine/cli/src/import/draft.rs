@@ -459,7 +459,13 @@ fn keep(
     let again = "nothing to do: the first run issues a new one";
     if let Err(why) = stored::same_names(&whole.facts, domains) {
         let what = format!("its certificate in {} is not taken over: {why}", whole.file);
-        draft.remark(&certificate.name, what, again);
+        let next = match stored::has_more_names(&whole.facts, domains) {
+            true => {
+                "if these names are still wanted, write them into `domains`; the first run issues a new one"
+            }
+            false => again,
+        };
+        draft.remark(&certificate.name, what, next);
         return;
     }
     let Some(ca) = ca else {

@@ -87,6 +87,11 @@ fn whole(stored: &Stored) -> Result<Whole, String> {
     })
 }
 
+/// True if a certificate has names that are not among these.
+pub(super) fn has_more_names(facts: &CertificateFacts, wanted: &[Identifier]) -> bool {
+    facts.names.iter().any(|name| !wanted.contains(name))
+}
+
 /// Whether a certificate has exactly these names.
 ///
 /// # Errors

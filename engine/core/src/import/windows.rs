@@ -100,8 +100,15 @@ fn object(tree: &Tree, path: &str) -> Result<Object, String> {
     }
 }
 
-/// What settings say, those of the CA's folder first and then those above it.
-fn setting(tree: &Tree, place: &str, keys: &[&str]) -> Option<Json> {
+/// What settings say: those of the renewal first, then those of the CA's folder and those above it.
+fn setting(tree: &Tree, place: &str, renewal: &Object, keys: &[&str]) -> Option<Json> {
+    let own = json::down(renewal, &["Settings"]).and_then(Json::as_object);
+    if let Some(own) = own
+        .and_then(|own| json::down(own, keys))
+        .filter(|own| !own.is_null())
+    {
+        return Some(own.clone());
+    }
     let near = [place, folder(place)].into_iter().map(|place| {
         if place.is_empty() {
             "settings.json".to_owned()
@@ -166,15 +173,16 @@ fn renewal(tree: &Tree, path: &str, imported: &mut Imported) -> Result<(), Strin
     });
     found.account = json::text(&object, &["Account"]);
     if let Some(csr) = json::down(&object, &["CsrPluginOptions"]).and_then(Json::as_object) {
-        found.key = key(tree, place, csr);
+        found.key = key(tree, place, &object, csr);
         found.reuse_key = json::down(csr, &["ReusePrivateKey"]) == Some(&Json::Bool(true));
     }
-    let days = setting(tree, place, &["ScheduledTask", "RenewalDays"]).and_then(|it| it.as_u64());
+    let days =
+        setting(tree, place, &object, &["ScheduledTask", "RenewalDays"]).and_then(|it| it.as_u64());
     found.days_after_issue = days
         .filter(|days| *days != RENEWAL_DAYS)
         .and_then(|days| u32::try_from(days).ok());
     let text = |keys: &[&str]| {
-        setting(tree, place, keys)
+        setting(tree, place, &object, keys)
             .and_then(|it| it.as_str().map(str::to_owned))
             .filter(|text| !text.is_empty())
     };
@@ -217,10 +225,11 @@ fn names(target: &Object) -> Option<Vec<String>> {
     (!names.is_empty() && !only_main).then_some(names)
 }
 
-fn key(tree: &Tree, place: &str, csr: &Object) -> KeyWish {
+fn key(tree: &Tree, place: &str, renewal: &Object, csr: &Object) -> KeyWish {
     match kind(csr, Step::Csr) {
         Some(Kind::Rsa) => {
-            let bits = setting(tree, place, &["Csr", "Rsa", "KeyBits"]).and_then(|it| it.as_u64());
+            let bits = setting(tree, place, renewal, &["Csr", "Rsa", "KeyBits"])
+                .and_then(|it| it.as_u64());
             match bits.unwrap_or(RSA_BITS) {
                 2048 => KeyWish::Kind(KeyType::Rsa2048),
                 3072 => KeyWish::Kind(KeyType::Rsa3072),
@@ -229,7 +238,7 @@ fn key(tree: &Tree, place: &str, csr: &Object) -> KeyWish {
             }
         }
         Some(Kind::Ec) => {
-            let curve = setting(tree, place, &["Csr", "Ec", "CurveName"]);
+            let curve = setting(tree, place, renewal, &["Csr", "Ec", "CurveName"]);
             match curve.as_ref().and_then(Json::as_str).unwrap_or(CURVE) {
                 "secp256r1" => KeyWish::Kind(KeyType::EcdsaP256),
                 "secp384r1" => KeyWish::Kind(KeyType::EcdsaP384),

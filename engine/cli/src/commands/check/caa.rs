@@ -1,10 +1,11 @@
 //! Whether the owner of each name lets each CA of its list issue (RFC 8659).
 
 use waxwing_core::caa::{self, CaaSet};
-use waxwing_core::name::DomainName;
+use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::Settings;
-use waxwing_flow::ports::PropagationProbe as _;
+use waxwing_flow::ports::{CertificateStore as _, PropagationProbe as _};
 use waxwing_io::propagation::DnsProbe;
+use waxwing_io::store::FileStore;
 
 use super::WHO;
 use crate::render::check::{Found, Verdict};
@@ -17,6 +18,7 @@ const TOPIC: &str = "CAA";
 /// The names in `silent` are not looked up again: that they cannot be is said already.
 pub(super) async fn findings(
     settings: &Settings,
+    store: &FileStore,
     mut silent: Vec<DomainName>,
     live: &Live,
 ) -> Vec<Found> {
@@ -43,12 +45,25 @@ pub(super) async fn findings(
             }
         }
     }
-    found.extend(judged(settings, &sets));
+    found.extend(judged(settings, &sets, &|ca| accounts(store, ca)));
     found
 }
 
-/// What is forbidden, what is allowed, and what nobody can say.
-fn judged(settings: &Settings, sets: &[(DomainName, Option<CaaSet>)]) -> Vec<Found> {
+/// The URLs of the accounts at a CA.
+fn accounts(store: &FileStore, ca: &CaName) -> Vec<String> {
+    let known = store.accounts(ca).unwrap_or_default();
+    known
+        .into_iter()
+        .filter_map(|account| account.kid)
+        .collect()
+}
+
+/// What is forbidden, what is allowed, and what nobody can say. `accounts` gives the accounts at each CA.
+fn judged(
+    settings: &Settings,
+    sets: &[(DomainName, Option<CaaSet>)],
+    accounts: &dyn Fn(&CaName) -> Vec<String>,
+) -> Vec<Found> {
     let mut found = Vec::new();
     let mut allowed = 0;
     let mut unjudged: Vec<&str> = Vec::new();
@@ -75,6 +90,20 @@ fn judged(settings: &Settings, sets: &[(DomainName, Option<CaaSet>)]) -> Vec<Fou
                     continue;
                 };
                 let Some(forbidden) = caa::forbids(set, identifier, &profile.caa) else {
+                    let accounts = accounts(ca);
+                    if let Some(how) = caa::binds(set, identifier, &profile.caa, &accounts) {
+                        clear = false;
+                        let at = &set.at;
+                        let text = format!("{at} lets {ca} issue {identifier} {how}");
+                        let hint = match accounts.first() {
+                            Some(account) => format!(
+                                "{at}. CAA 0 issue \"{ours}; accounturi={account}\", or without what is behind the \
+                                 sign ;"
+                            ),
+                            None => format!("{at}. CAA 0 issue \"{ours}\""),
+                        };
+                        found.push(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
+                    }
                     continue;
                 };
                 clear = false;

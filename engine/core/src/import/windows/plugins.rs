@@ -55,7 +55,7 @@ pub(super) enum Step {
 }
 
 /// Identifiers and words, by step.
-const KINDS: [(Step, Kind, &str, &str); 23] = [
+const KINDS: [(Step, Kind, &str, &str); 25] = [
     (
         Step::Source,
         Kind::Manual,
@@ -73,6 +73,18 @@ const KINDS: [(Step, Kind, &str, &str); 23] = [
         Kind::IisBindings,
         "2f5dd428-0f5d-4c8a-8fd0-56fc1b5985ce",
         "iisbinding",
+    ),
+    (
+        Step::Source,
+        Kind::IisBindings,
+        "d7940b23-f570-460e-ab15-2c822a79009b",
+        "iissite",
+    ),
+    (
+        Step::Source,
+        Kind::IisBindings,
+        "cdd79a68-4a87-4039-bee8-5a0ebdca41cb",
+        "iissites",
     ),
     (
         Step::Source,
