@@ -160,12 +160,21 @@ pub(crate) struct CertificateDraft {
     pub(crate) reuse_key: bool,
     /// `renewal.days-after-issue`
     pub(crate) days_after_issue: Option<u32>,
-    /// The DNS plugin.
-    pub(crate) validate: Option<String>,
+    /// The DNS plugin, or several.
+    pub(crate) validate: Option<Validate>,
     /// Installers.
     pub(crate) install: Vec<String>,
     /// Set if it cannot be used as it is: why.
     pub(crate) off: Option<String>,
+}
+
+/// Which DNS plugins prove the names of a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Validate {
+    /// This one all of them.
+    By(String),
+    /// Each name and what is below it by its own.
+    Each(Vec<(String, String)>),
 }
 
 /// An account to store.

@@ -227,6 +227,8 @@ pub enum Validation {
         /// Every value of its credentials, by the client's names.
         values: BTreeMap<String, Value>,
     },
+    /// Each of these names in its own way, by TXT records.
+    Each(Vec<(String, Validation)>),
     /// In some other way, in plain words: `by files of a web server`.
     Other(String),
 }

@@ -72,11 +72,16 @@ pub(crate) fn draft(
 
 /// True if the credentials of its DNS provider can be read.
 fn has_credentials(certificate: &Certificate) -> bool {
-    match &certificate.validation {
+    are_known(&certificate.validation)
+}
+
+fn are_known(validation: &Validation) -> bool {
+    match validation {
         Validation::Dns { values, .. } => {
             let sealed = |value: &Value| matches!(value, Value::Sealed(_));
             !values.is_empty() && !values.values().any(sealed)
         }
+        Validation::Each(ways) => ways.iter().all(|(_, way)| are_known(way)),
         Validation::Unsaid | Validation::Other(_) => false,
     }
 }

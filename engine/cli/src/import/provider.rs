@@ -7,10 +7,10 @@ use waxwing_core::plugin::{KnownAs, Manifest, World};
 use waxwing_core::secret::Secret;
 
 use super::draft::Catalog;
-use super::{Draft, ProviderDraft, Surroundings};
+use super::{Draft, ProviderDraft, Surroundings, Validate};
 
-/// The DNS plugin of a certificate, by its name in the draft, which gets a section for it if it has
-/// none yet.
+/// The DNS plugins of a certificate, by their names in the draft, which gets a section for each that it has
+/// none of yet.
 ///
 /// # Errors
 /// Why none can be named, as the end of a sentence.
@@ -20,8 +20,32 @@ pub(super) fn provider(
     certificate: &Certificate,
     catalog: &Catalog<'_>,
     around: &Surroundings<'_>,
+) -> Result<Validate, String> {
+    let mut one = |way: &Validation| plugin(draft, client, (certificate, way), catalog, around);
+    let Validation::Each(ways) = &certificate.validation else {
+        return one(&certificate.validation).map(Validate::By);
+    };
+    if catalog.dns.is_some() {
+        let first = ways.first().map_or(&Validation::Unsaid, |(_, way)| way);
+        return one(first).map(Validate::By);
+    }
+    let each = ways.iter().map(|(name, way)| {
+        let domain = name.trim_start_matches("*.").to_owned();
+        one(way).map(|plugin| (domain, plugin))
+    });
+    let mut each = each.collect::<Result<Vec<_>, _>>()?;
+    each.dedup();
+    Ok(Validate::Each(each))
+}
+
+fn plugin(
+    draft: &mut Draft,
+    client: Client,
+    (certificate, way): (&Certificate, &Validation),
+    catalog: &Catalog<'_>,
+    around: &Surroundings<'_>,
 ) -> Result<String, String> {
-    let mapped = match &certificate.validation {
+    let mapped = match way {
         Validation::Dns { provider, values } => {
             let found = plugins(catalog).find_map(|manifest| {
                 let mut known = manifest.known_as.iter();
@@ -33,6 +57,7 @@ pub(super) fn provider(
             });
             found.ok_or_else(|| format!("there is no plugin for its DNS provider, {provider}"))
         }
+        Validation::Each(_) => Err("its names are proved in several ways".to_owned()),
         Validation::Other(way) => Err(format!("its names are proved {way}, not by DNS records")),
         Validation::Unsaid => Err(format!("{client} has not noted its DNS provider")),
     };

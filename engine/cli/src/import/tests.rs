@@ -11,7 +11,7 @@ use waxwing_io::store::FileStore;
 
 use super::draft::{self, Catalog};
 use super::write::{self, Outcome};
-use super::{Draft, Surroundings};
+use super::{Draft, Surroundings, Validate};
 use crate::exit::Exit;
 use crate::load;
 use crate::render::fixture::{golden, golden_json};
@@ -218,8 +218,8 @@ fn a_plugin_that_is_named_has_the_credentials_of_another_certificate() {
         .find(|one| one.name.as_str() == "blog.example.com");
     let blog = blog.expect("a certificate");
     assert_eq!(
-        (blog.validate.as_deref(), &blog.off),
-        (Some("cloudflare"), &None)
+        (&blog.validate, &blog.off),
+        (&Some(Validate::By("cloudflare".to_owned())), &None)
     );
     assert!(draft.remarks.iter().all(|one| !one.what.contains("token")));
     // Where no other has any, they have to be given.

@@ -111,6 +111,7 @@ fn certificate(tree: &Tree, path: &str, global: &Values, own: &Values, imported:
     let mut found = Certificate::new(path, name);
     let mut names = vec![main];
     names.extend(ini::list(&said(own, "Le_Alt").unwrap_or_default()));
+    found.validation = validation(own, global, &names);
     found.names = Some(names);
     found.server = some(own, "Le_API")
         .or_else(|| some(global, "DEFAULT_ACME_SERVER"))
@@ -119,7 +120,6 @@ fn certificate(tree: &Tree, path: &str, global: &Values, own: &Values, imported:
     found.preferred_chain = some(own, "Le_Preferred_Chain");
     found.profile = some(own, "Le_Certificate_Profile");
     found.days_after_issue = some(own, "Le_RenewalDays").and_then(|days| days.parse().ok());
-    found.validation = validation(own, global);
     found.stored.extend(stored(tree, place));
     found.installs.extend(install(own));
     let mut remark = |what: String, next: &str| {
@@ -166,19 +166,28 @@ fn key(length: &str) -> KeyWish {
     }
 }
 
-/// By the script that places the records. Several may be listed, one for each name.
-fn validation(own: &Values, global: &Values) -> Validation {
-    let mut ways = ini::list(&some(own, "Le_Webroot").unwrap_or_default());
-    ways.dedup();
-    let [way] = ways.as_slice() else {
-        return if ways.is_empty() {
-            Validation::Unsaid
-        } else {
-            Validation::Other(format!("in several ways: {}", ways.join(", ")))
-        };
+/// By the script that places the records. Several may be listed, one for each name; the last one counts for the rest.
+fn validation(own: &Values, global: &Values, names: &[String]) -> Validation {
+    let ways = ini::list(&some(own, "Le_Webroot").unwrap_or_default());
+    let Some((last, before)) = ways.split_last() else {
+        return Validation::Unsaid;
     };
+    if before.iter().all(|way| way == last) {
+        return one_way(last, own, global);
+    }
+    if ways.iter().any(|way| !way.starts_with("dns_")) {
+        return Validation::Other(format!("in several ways: {}", ways.join(", ")));
+    }
+    let each = names.iter().enumerate().map(|(nth, name)| {
+        let way = ways.get(nth).unwrap_or(last);
+        (name.clone(), one_way(way, own, global))
+    });
+    Validation::Each(each.collect())
+}
+
+fn one_way(way: &str, own: &Values, global: &Values) -> Validation {
     if !way.starts_with("dns_") {
-        return Validation::Other(match way.as_str() {
+        return Validation::Other(match way {
             "no" => "by a web server of acme.sh's own (standalone)".to_owned(),
             "dns" => "by DNS records that a person places".to_owned(),
             other => format!("by files of a web server ({other})"),
@@ -192,7 +201,7 @@ fn validation(own: &Values, global: &Values) -> Validation {
         }
     }
     Validation::Dns {
-        provider: way.clone(),
+        provider: way.to_owned(),
         values,
     }
 }
@@ -254,4 +263,44 @@ fn account(tree: &Tree, path: &str, place: &str, known: &Values) -> Result<Accou
             _ => None,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_may_be_proved_by_a_provider_of_its_own() {
+        let values = |lines: &[(&str, &str)]| -> Values {
+            let lines = lines.iter();
+            lines
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let names = ["a.example", "*.b.example", "c.example"].map(str::to_owned);
+        let ways = |text: &str| validation(&values(&[("Le_Webroot", text)]), &values(&[]), &names);
+        let Validation::Each(each) = ways("dns_cf,dns_me") else {
+            panic!("two providers");
+        };
+        let each: Vec<(&str, &str)> = each
+            .iter()
+            .map(|(name, way)| match way {
+                Validation::Dns { provider, .. } => (name.as_str(), provider.as_str()),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        // The last one counts for the rest.
+        let want = [
+            ("a.example", "dns_cf"),
+            ("*.b.example", "dns_me"),
+            ("c.example", "dns_me"),
+        ];
+        assert_eq!(each, want);
+        assert!(matches!(ways("dns_cf,dns_cf"), Validation::Dns { .. }));
+        assert_eq!(
+            ways("dns_cf,/var/www"),
+            Validation::Other("in several ways: dns_cf, /var/www".to_owned())
+        );
+        assert_eq!(ways(""), Validation::Unsaid);
+    }
 }

@@ -270,7 +270,10 @@ fn credentials(options: &BTreeMap<String, String>) -> Option<&String> {
     let suffix = format!("{provider}_credentials");
     options
         .iter()
-        .find(|(key, _)| **key == suffix || key.ends_with(&format!("_{suffix}")))
+        .find(|(key, _)| {
+            let before = key.strip_suffix(suffix.as_str());
+            before.is_some_and(|before| before.is_empty() || before.ends_with(['_', ':']))
+        })
         .map(|(_, path)| path)
 }
 
@@ -293,7 +296,9 @@ fn validation(tree: &Tree, options: &BTreeMap<String, String>) -> Validation {
                 match read.and_then(ini::sections) {
                     Ok(sections) => {
                         let all = sections.into_values().flatten();
-                        values.extend(all.map(|(k, v)| (k, Value::Known(Secret::new(v)))));
+                        // Once each plugin was named with its package in front.
+                        let short = |key: &str| key.rsplit(':').next().unwrap_or(key).to_owned();
+                        values.extend(all.map(|(k, v)| (short(&k), Value::Known(Secret::new(v)))));
                     }
                     Err(cause) => {
                         values.insert(String::new(), Value::Sealed(format!("{path}: {cause}")));

@@ -6,7 +6,7 @@ use waxwing_core::import::Client;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::CaName;
 
-use crate::import::{CaDraft, CertificateDraft, Draft, InstallerDraft, ProviderDraft};
+use crate::import::{CaDraft, CertificateDraft, Draft, InstallerDraft, ProviderDraft, Validate};
 use crate::render::toml::{Text, key, quoted};
 
 /// The configuration. `state` is the state folder if it is not in the usual place.
@@ -196,8 +196,15 @@ fn certificate(text: &mut Text, one: &CertificateDraft, draft: &Draft, installer
     if let Some(days) = one.days_after_issue {
         lines.push(format!("renewal = {{ days-after-issue = {days} }}"));
     }
-    if let Some(plugin) = &one.validate {
-        lines.push(format!("validate = {}", quoted(plugin)));
+    match &one.validate {
+        None => {}
+        Some(Validate::By(plugin)) => lines.push(format!("validate = {}", quoted(plugin))),
+        Some(Validate::Each(each)) => {
+            let each = each.iter();
+            let each = each.map(|(name, plugin)| format!("{} = {}", quoted(name), quoted(plugin)));
+            let each: Vec<String> = each.collect();
+            lines.push(format!("validate = {{ {} }}", each.join(", ")));
+        }
     }
     if installers {
         let names: Vec<String> = one.install.iter().map(|name| quoted(name)).collect();
