@@ -39,6 +39,8 @@ pub struct Report {
     /// The readable beginning of a body that is no problem document; at most 300 characters, on one
     /// line, without tags.
     pub excerpt: Option<String>,
+    /// True if the reply is a page or another text in the place of JSON.
+    pub page: bool,
     /// Where to read the terms of service, if the reply links them (RFC 8555 section 7.3.3).
     pub terms_of_service: Option<String>,
     /// The CA's page about this error, if the reply links one.
@@ -126,6 +128,7 @@ impl Report {
             retry_after: None,
             elapsed: Duration::ZERO,
             excerpt: None,
+            page: false,
             terms_of_service: None,
             help: None,
             kind,

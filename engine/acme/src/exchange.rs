@@ -68,6 +68,9 @@ impl<'a> Exchange<'a> {
         let name = "location";
         match self.response.header(name) {
             Some(value) => self.followable(name, value.trim().to_owned()),
+            None if self.is_page() => Err(self.error(AcmeErrorKind::NotJson {
+                cause: format!("no {name} header either"),
+            })),
             None => Err(self.error(AcmeErrorKind::MissingHeader { name })),
         }
     }
@@ -105,6 +108,13 @@ impl<'a> Exchange<'a> {
         self.malformed(&format!("the unknown status `{status}` of the {object}"))
     }
 
+    /// True for a body that is neither empty nor JSON.
+    fn is_page(&self) -> bool {
+        let body = &self.response.body;
+        let json = || serde_json::from_slice::<serde::de::IgnoredAny>(body);
+        !body.is_empty() && json().is_err()
+    }
+
     /// An error about this exchange with everything the reply says.
     pub(crate) fn error(&self, kind: AcmeErrorKind) -> AcmeError {
         let failed = !(200..=299).contains(&self.response.status);
@@ -132,6 +142,7 @@ impl<'a> Exchange<'a> {
             retry_after: self.retry_after(),
             elapsed: self.response.elapsed,
             excerpt,
+            page: self.is_page(),
             terms_of_service: linked("terms-of-service"),
             help: linked("help"),
             kind,

@@ -125,8 +125,8 @@ impl Call for NewOrder {
 
     fn read(&self, exchange: &Exchange<'_>) -> Result<OrderReply, AcmeError> {
         exchange.success()?;
-        let url = exchange.location()?;
         let order = read_order(exchange)?;
+        let url = exchange.location()?;
         let asked: BTreeSet<&Identifier> = self.identifiers.iter().collect();
         let answered: BTreeSet<&Identifier> = order.identifiers.iter().collect();
         if asked != answered {

@@ -59,6 +59,8 @@ impl AcmeError {
             // Nobody's rights are looked at in an unsigned request, whatever the type says: the URL
             // is wrong, or a firewall objects.
             _ if self.method.is_safe() => FailureClass::Misconfigured,
+            // A firewall or a maintenance page in the CA's place: it has refused nothing.
+            (None, 400 | 402..=406 | 408..=499) if self.page => FailureClass::Transient,
             (_, 401 | 407) | (None, 403 | 405) => FailureClass::Misconfigured,
             (Some(kind), _) => problem_class(kind),
             (None, _) => FailureClass::Rejected,
@@ -203,11 +205,14 @@ mod tests {
             assert_eq!(error.class(), want, "{status}");
         };
         check(302, Misconfigured);
-        check(400, Rejected);
         check(401, Misconfigured);
-        check(403, Misconfigured);
-        check(404, Rejected);
-        check(405, Misconfigured);
+        for page in [400, 403, 404, 405, 410] {
+            check(page, Transient);
+            let error = refused(Method::Post, &reply(page, &[], "{\"message\":\"no\"}"));
+            assert_ne!(error.class(), Transient, "{page}");
+        }
+        let empty = |status| refused(Method::Post, &reply(status, &[], "")).class();
+        assert_eq!((empty(404), empty(403)), (Rejected, Misconfigured));
         check(407, Misconfigured);
         check(408, Transient);
         check(425, Transient);

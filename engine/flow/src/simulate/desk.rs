@@ -264,6 +264,7 @@ fn transport(profile: &CaProfile, stage: TransportStage, cause: &str) -> CaError
 
 fn answer(profile: &CaProfile, call: &'static str, status: u16) -> CaError {
     let report = Report {
+        page: false,
         call,
         method: Method::Get,
         url: directory(profile),
