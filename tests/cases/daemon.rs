@@ -170,6 +170,18 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
     std::fs::rename(&away, &state).expect("moved");
     again();
     assert_eq!(heard(), [event("began"), event("over")]);
+    // One that somebody else has made there since is not the one that was lost.
+    std::fs::rename(&state, &away).expect("moved");
+    rig.waxwing(&["ca", "health", "--now"]);
+    assert!(state.exists(), "that has made it");
+    again();
+    assert!(log().contains("an empty one is in its place"), "{}", log());
+    assert_eq!(heard().len(), 3);
+    std::fs::remove_dir_all(&state).expect("removed");
+    std::fs::rename(&away, &state).expect("moved");
+    again();
+    assert_eq!(heard().len(), 4);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 1);
     // Another one in its place is opened: nothing is written into what nobody sees.
     std::fs::rename(&state, &away).expect("moved");
     let copied = Command::new("cp").arg("-a").args([&away, &state]).status();

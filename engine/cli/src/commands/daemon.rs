@@ -82,6 +82,7 @@ pub(crate) fn run(
         face,
         known: Known::default(),
         place: store.identity(),
+        has_certificates: false,
         alone: None,
         away: None,
         loaded,
@@ -147,6 +148,8 @@ struct Keeper<'a> {
     signals: Signals,
     /// Which folder the state was in; another one may be put in its place.
     place: Option<Identity>,
+    /// True if certificates were in it.
+    has_certificates: bool,
     /// That nobody else is the daemon of a folder that was put there later.
     alone: Option<Box<dyn LockGuard>>,
     /// What was told while the state folder is gone.
@@ -286,6 +289,7 @@ impl Keeper<'_> {
             pass.conclude(&passed, terminal);
         }
         if let Some(after) = &passed.after {
+            self.has_certificates |= after.inventory.values().any(|one| one.current.is_some());
             self.known.run = Some((passed.report.ended, passed.is_all_done(after)));
         }
         if passed.report.stopped {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use waxwing_core::plan::{Asker, Plan};
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::daemon_of;
 
@@ -24,11 +24,18 @@ impl Keeper<'_> {
     pub(super) fn has_its_state(&mut self, terminal: &mut Terminal) -> bool {
         let found = self.store.identity();
         if found.is_none() {
-            self.is_gone(terminal);
+            self.is_gone("the state folder is gone", terminal);
             return false;
         }
-        if found != self.place && !self.open_again() {
-            return false;
+        if found != self.place {
+            if self.has_certificates && self.lost_its_certificates() {
+                let why = "the state folder is gone, and an empty one is in its place";
+                self.is_gone(why, terminal);
+                return false;
+            }
+            if !self.open_again() {
+                return false;
+            }
         }
         self.place = found;
         if let Some(memory) = self.away.take() {
@@ -37,11 +44,18 @@ impl Keeper<'_> {
         true
     }
 
-    fn is_gone(&mut self, terminal: &mut Terminal) {
+    /// True if the folder that lies there now has no certificate: somebody else has made it since, such as
+    /// `ca health --now`, and it is no copy of the one before.
+    fn lost_its_certificates(&self) -> bool {
+        let inventory = self.store.inventory();
+        inventory.is_ok_and(|all| !all.iter().flatten().any(|one| one.current.is_some()))
+    }
+
+    fn is_gone(&mut self, why: &'static str, terminal: &mut Terminal) {
         // A volume that is not mounted any more: in a new folder nothing would be known, and everything
         // ordered again.
         let root = self.store.root().to_owned();
-        tracing::error!(state = %root.display(), hint = HINT, "the state folder is gone");
+        tracing::error!(state = %root.display(), hint = HINT, "{why}");
         if let Some(face) = &self.face {
             face.change(|shown| shown.ready = false);
         }
@@ -59,7 +73,7 @@ impl Keeper<'_> {
             kind: StoreErrorKind::Io,
             act: "find",
             path: root,
-            causes: vec!["the state folder is gone, and nothing is renewed".to_owned()],
+            causes: vec![format!("{why}; nothing is renewed")],
             hint: Some(HINT.to_owned()),
         };
         self.tell_of_it(&memory, vec![error], terminal);
