@@ -75,11 +75,12 @@ pub struct Egress {
 }
 
 /// Works it out. `endpoints` are the URLs in the copies of the CAs' directories, `programs` those that
-/// grants, notifiers and secrets name.
+/// grants, notifiers and secrets name, `proxy` the URL of the proxy that HTTPS goes through.
 pub fn egress(
     settings: &Settings,
     endpoints: &BTreeMap<CaName, Vec<String>>,
     programs: &[String],
+    proxy: Option<&str>,
 ) -> Egress {
     let mut found = Collected::default();
     let mut unread = Vec::new();
@@ -155,7 +156,7 @@ pub fn egress(
     }
     Egress {
         destinations: found.0,
-        proxy: settings.network.proxy.as_deref().and_then(host_and_port),
+        proxy: proxy.and_then(host_and_port),
         unread,
         programs: programs.to_vec(),
     }

@@ -47,20 +47,35 @@ pub(crate) async fn look(
     let mut places = Vec::new();
     for certificate in certificates.iter().filter(|one| !one.served_at.is_empty()) {
         // A certificate that cannot be read is told of elsewhere; nothing can be compared with it.
-        let entry = ports.session.store.entry(&certificate.name).ok().flatten();
-        if let Some(current) = entry.and_then(|entry| entry.current) {
-            let wanted = (current.version, current.facts.leaf_sha256);
-            let places_of = certificate.served_at.iter();
-            places.extend(places_of.map(|place| (&certificate.name, place, wanted.clone())));
-        }
+        let Some(entry) = ports.session.store.entry(&certificate.name).ok().flatten() else {
+            continue;
+        };
+        let Some(current) = entry.current else {
+            continue;
+        };
+        let wanted = (current.version, current.facts.leaf_sha256);
+        let was_wrong = |place: &ServedAt| {
+            let place = place.to_string();
+            let mut marks = entry.served.iter();
+            let mark = marks.find(|mark| mark.place == place);
+            let right = |mark: &ServedMark| {
+                let seen = mark.seen.as_ref();
+                seen.is_ok_and(|leaf| leaf.sha256 == wanted.1)
+            };
+            mark.is_some_and(|mark| !right(mark))
+        };
+        let of_it = certificate.served_at.iter();
+        let of_it = of_it.map(|place| (place, was_wrong(place)));
+        places
+            .extend(of_it.map(|(place, wrong)| (&certificate.name, place, wrong, wanted.clone())));
     }
     let looking = stream::iter(places)
-        .map(async |(name, place, (version, wanted))| {
+        .map(async |(name, place, was_wrong, (version, wanted))| {
             let fresh = fresh.contains(name);
             let pauses: &[Duration] = if fresh { &PAUSES } else { &[] };
             let report = look_at(ports, name, place, &wanted, pauses).await;
             // That all is as it was the day before is nothing to write down.
-            if fresh || !report.current {
+            if fresh || was_wrong || !report.current {
                 history::keep_deploy(ports.history.as_ref(), &closed(run, version, &report));
             }
             report

@@ -33,13 +33,15 @@ mod windows;
 
 #[cfg(unix)]
 pub use unix::{
-    belongs_to_others, exposed_within, identity, let_all_read, may_be_run, may_write_within,
-    open_to_others, others_can_read, others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, identity, keys_of_everybody, let_all_read, may_be_run,
+    may_write_within, open_to_others, others_can_read, others_can_write, others_can_write_within,
+    owner, user,
 };
 #[cfg(windows)]
 pub use windows::{
-    belongs_to_others, exposed_within, identity, let_all_read, may_be_run, may_write_within,
-    open_to_others, others_can_read, others_can_write, others_can_write_within, owner, user,
+    belongs_to_others, exposed_within, identity, keys_of_everybody, let_all_read, may_be_run,
+    may_write_within, open_to_others, others_can_read, others_can_write, others_can_write_within,
+    owner, user,
 };
 
 #[cfg(windows)]

@@ -8,6 +8,7 @@ use waxwing_core::name::CaName;
 use waxwing_core::settings::SecretRef;
 use waxwing_core::timer;
 use waxwing_flow::ports::CertificateStore as _;
+use waxwing_io::http::proxies_of_the_environment;
 use waxwing_io::store::FileStore;
 
 use super::start;
@@ -39,7 +40,18 @@ pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit
         .iter()
         .map(|program| program.display().to_string())
         .collect();
-    let found = egress(settings, &endpoints, &programs);
+    // Without a word in the configuration it is that of the environment, as for every client.
+    let environment = proxies_of_the_environment();
+    let of = |name: &str| {
+        let mut all = environment.iter();
+        all.find(|(one, _)| one.eq_ignore_ascii_case(name))
+            .map(|(_, url)| url.as_str())
+    };
+    let proxy = settings.network.proxy.as_deref();
+    let proxy = proxy
+        .or_else(|| of("HTTPS_PROXY"))
+        .or_else(|| of("ALL_PROXY"));
+    let found = egress(settings, &endpoints, &programs, proxy);
     let now = start::now();
     let text = if terminal.json {
         Document::new("egress", now, render::json(&found)).to_text()

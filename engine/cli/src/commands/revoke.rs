@@ -1,5 +1,6 @@
 //! `waxwing revoke`: revokes the current version of a certificate at its CA.
 
+use waxwing_core::plan::Asker;
 use waxwing_flow::failure::Failure;
 use waxwing_flow::history::Chronicle;
 use waxwing_flow::revoke::{self, RevokeError, Wish};
@@ -10,8 +11,10 @@ use crate::exit::Exit;
 use crate::load;
 use crate::refusal::Refusal;
 use crate::render::json::Document;
+use crate::render::plan::held as held_back;
 use crate::render::revocation::{self, Next, RevokeView};
 use crate::render::terminal::Terminal;
+use crate::survey::survey;
 use crate::wire;
 
 mod replace;
@@ -69,12 +72,26 @@ pub(crate) fn run(
     let revoked = ended.map_err(|error| refusal(&error))?;
     let mut configured = settings.certificates.iter();
     let configured = configured.find(|one| one.name == wish.certificate);
+    let survey = survey(
+        &loaded,
+        &store,
+        history.as_ref(),
+        Asker::Timer,
+        start::now(),
+    );
+    let items = survey.map_or_else(|_| Vec::new(), |survey| survey.plan.items);
+    let mut items = items.iter();
+    let item = items.find(|item| item.name == wish.certificate);
+    let held = item.and_then(|item| item.hold.as_ref());
     let view = RevokeView {
         certificate: &wish.certificate,
         revoked: &revoked,
         reason: arguments.reason,
         next: match configured {
-            Some(_) => Next::Renewed,
+            Some(_) => Next::Renewed(held.map(|hold| {
+                let context = terminal.context(start::now());
+                held_back(&wish.certificate, hold, &context)
+            })),
             None => Next::Nothing,
         },
         keeps_its_key: configured.is_some_and(|one| one.reuse_key),

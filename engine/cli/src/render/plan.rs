@@ -235,7 +235,7 @@ pub(crate) fn held(name: &CertificateName, hold: &Hold, context: &Context) -> St
         }
         Hold::TooMany { until, issued } => format!(
             "{issued} were issued under this name within a week, which looks like a loop; no more \
-             before {}",
+             before {}; `waxwing renew {name} --force --yes` issues one more all the same",
             at(*until)
         ),
         Hold::NoCa { passed_over } => {

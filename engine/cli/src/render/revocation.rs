@@ -23,10 +23,10 @@ pub(crate) struct RevokeView<'a> {
 }
 
 /// What the next run does about a revoked certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It issues another one.
-    Renewed,
+    /// It issues another one, unless it is held back, in these words.
+    Renewed(Option<String>),
     /// Nothing: it is not in the configuration any more.
     Nothing,
 }
@@ -65,8 +65,11 @@ pub(crate) fn text(view: &RevokeView<'_>, context: &Context) -> String {
             format!("still installed by {by}: clients that ask the CA refuse it"),
         );
     }
-    match view.next {
-        Next::Renewed => page.plain(
+    match &view.next {
+        Next::Renewed(Some(held)) => {
+            page.plain(2, format!("next: another one is issued, but {held}"))
+        }
+        Next::Renewed(None) => page.plain(
             2,
             "next: `waxwing renew`, or the timer's next run, issues another one and installs it",
         ),
@@ -103,8 +106,8 @@ pub(crate) fn json(view: &RevokeView<'_>) -> Value {
         "by": by,
         "reason": view.reason.map(Reason::as_str),
         "installed": installed,
-        "next": match view.next {
-            Next::Renewed => "renew",
+        "next": match &view.next {
+            Next::Renewed(_) => "renew",
             Next::Nothing => "none",
         },
     })
@@ -135,9 +138,13 @@ mod tests {
             keeps_its_key: reason.is_some(),
         };
         let views = [
-            view(&compromised, Some(Reason::KeyCompromise), Next::Renewed),
+            view(
+                &compromised,
+                Some(Reason::KeyCompromise),
+                Next::Renewed(None),
+            ),
             view(&by_key, None, Next::Nothing),
-            view(&before, None, Next::Renewed),
+            view(&before, None, Next::Renewed(None)),
         ];
         golden("revoke.txt", |context| {
             views.iter().map(|view| text(view, context)).collect()

@@ -358,7 +358,10 @@ pub(super) fn left(end: Timestamp, context: &Context) -> String {
 
 pub(super) fn next(item: &Item, context: &Context) -> String {
     match &item.action {
-        Action::Issue(IssueReason::Revoked) => "revoked: issue, next run".to_owned(),
+        Action::Issue(IssueReason::Revoked) => match item.hold.as_ref().and_then(Hold::until) {
+            Some(until) => format!("revoked: issue {}", context.moment(until)),
+            None => "revoked: issue, next run".to_owned(),
+        },
         Action::Issue(_) => match item.hold.as_ref().and_then(Hold::until) {
             Some(until) => format!("issue {}", context.moment(until)),
             None => "issue, next run".to_owned(),

@@ -216,6 +216,18 @@ async fn what_is_installed_is_looked_at_until_it_is_served() {
     assert_eq!(served(&world, &report), (vec!["old"], 1));
     assert_eq!(report.served[0].seen.as_ref().expect("a leaf").sha256, old);
 
+    // Somebody has reloaded the server: that is noted once.
+    let right = {
+        let state = world.state();
+        let current = state.disk.current(name).expect("a version");
+        current.facts.leaf_sha256.clone()
+    };
+    world.state().installed.leaves.insert(name.clone(), right);
+    for _ in 0..2 {
+        let report = again().await.expect("no crash");
+        assert_eq!(served(&world, &report), (vec!["yes"], 1));
+    }
+
     // Every installation and what came of it; but not that all was as the day before.
     let deploys = world.state().memory.deploys.clone();
     let rows: Vec<String> = deploys.iter().map(row).collect();
@@ -230,6 +242,7 @@ async fn what_is_installed_is_looked_at_until_it_is_served() {
             "3 files: well",
             "3 shop.example:443: served: simulated",
             "3 shop.example:443: served: another certificate is served, with SHA-256 of last year",
+            "3 shop.example:443: well",
         ]
     );
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{
     DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
 };
@@ -26,6 +26,32 @@ pub fn let_all_read(path: &Path) -> io::Result<()> {
 /// True for a file that somebody may run. One whose metadata cannot be read may be.
 pub fn may_be_run(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |found| found.is_file() && found.mode() & 0o111 != 0)
+}
+
+/// Files directly in a folder that hold a private key as PEM and that everybody can read; the first of them, if there
+/// are more than `most` files. None of a folder that cannot be read.
+pub fn keys_of_everybody(folder: &Path, most: usize) -> Vec<PathBuf> {
+    let is_open_key = |path: &PathBuf| {
+        let open = fs::metadata(path).is_ok_and(|it| it.is_file() && it.mode() & 0o004 != 0);
+        open && begins_with_a_key(path)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .take(most)
+        .map(|entry| entry.path())
+        .filter(is_open_key)
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// True if there is a private key in the first part of a file, where also one that stands behind a chain is.
+fn begins_with_a_key(path: &Path) -> bool {
+    const PART: u64 = 64 * 1024;
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(PART).read_to_end(&mut text));
+    let mark = b"PRIVATE KEY-----";
+    read.is_ok() && text.windows(mark.len()).any(|part| part == mark)
 }
 
 /// True if anyone but the owner can read the file.

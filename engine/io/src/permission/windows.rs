@@ -33,6 +33,11 @@ pub fn may_be_run(path: &Path) -> bool {
     fs::metadata(path).map_or(true, |found| found.is_file())
 }
 
+/// None: the answer would need the access lists.
+pub fn keys_of_everybody(_folder: &Path, _most: usize) -> Vec<PathBuf> {
+    Vec::new()
+}
+
 /// False for every file that is there: the answer would need the access list.
 ///
 /// # Errors

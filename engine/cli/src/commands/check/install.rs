@@ -28,6 +28,7 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
             good.push(name);
         }
     }
+    found.extend(keys(settings));
     let unknown = rights::unknown(settings);
     good.retain(|name| !unknown.iter().any(|one| one.plugin.as_str() == *name));
     found.extend(
@@ -75,11 +76,42 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
         return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
     }
     if permission::others_can_write(&grant.dir).unwrap_or(false) {
-        let text = format!("{plugin}: others can write {dir}");
-        let hint = format!("chmod go-w {dir}");
+        let itself = permission::others_can_write_within(&grant.dir).unwrap_or(true);
+        let open = match grant.dir.parent().filter(|_| !itself) {
+            Some(above) => above.display(),
+            None => grant.dir.display(),
+        };
+        let text = format!("{plugin}: others can write {open}, and so change what is in {dir}");
+        let hint = format!("chmod go-w {open}");
         return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
     }
     None
+}
+
+/// Files that are looked at in one folder.
+const MOST_FILES: usize = 2_000;
+
+/// Installed keys that everybody may read although their grant does not say so: somebody has changed that since.
+fn keys(settings: &Settings) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (name, plugin) in &settings.plugins {
+        for grant in plugin.grants.files.values() {
+            let meant = grant.key_mode.or(grant.mode);
+            if meant.is_some_and(|mode| mode & 0o004 != 0) {
+                continue;
+            }
+            for key in permission::keys_of_everybody(&grant.dir, MOST_FILES) {
+                let key = key.display();
+                let text =
+                    format!("{name}: everybody on this machine can read the private key {key}");
+                let hint = Some(format!(
+                    "chmod o= {key}; the next installation does it as well"
+                ));
+                found.push(Found::new(Verdict::Error, "install", text).hint(hint));
+            }
+        }
+    }
+    found
 }
 
 fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
@@ -142,6 +174,28 @@ mod tests {
             );
         }
         assert_eq!(std::fs::read_dir(&tls).expect("listed").count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn keys_that_everybody_can_read_are_found_and_nothing_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let home = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str, mode: u32| {
+            let path = home.path().join(name);
+            std::fs::write(&path, text).expect("written");
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+            path
+        };
+        let key = "-----BEGIN EC PRIVATE KEY-----\n";
+        let chain = "-----BEGIN CERTIFICATE-----\n";
+        let open = write("a.key", key, 0o644);
+        let both = write("b.pem", &format!("{chain}{key}"), 0o604);
+        write("c.key", key, 0o640);
+        write("d.crt", chain, 0o644);
+        assert_eq!(permission::keys_of_everybody(home.path(), 9), [open, both]);
+        let none = home.path().join("none");
+        assert!(permission::keys_of_everybody(&none, 9).is_empty());
     }
 
     #[cfg(unix)]

@@ -92,7 +92,9 @@ pub(super) fn run(
 fn exit_of(run: Exit, replaced: Option<&ReplacedReport>) -> Exit {
     let revoked = replaced
         .is_some_and(|one| matches!(one.ended, Replaced::Revoked { .. } | Replaced::Over { .. }));
+    let nothing_new = replaced.is_none_or(|one| one.new.is_none());
     match run {
+        Exit::Done | Exit::SomeFailed if !revoked && nothing_new => Exit::AllFailed,
         Exit::Done if !revoked => Exit::SomeFailed,
         run => run,
     }
@@ -122,7 +124,7 @@ mod tests {
         let rows = [
             (Exit::Done, Some(over), Exit::Done),
             (Exit::Done, Some(Replaced::Waiting), Exit::SomeFailed),
-            (Exit::Done, None, Exit::SomeFailed),
+            (Exit::Done, None, Exit::AllFailed),
             (Exit::AllFailed, Some(Replaced::Withdrawn), Exit::AllFailed),
             (
                 Exit::NotInstalled,
@@ -135,6 +137,12 @@ mod tests {
                 Exit::SomeFailed,
             ),
         ];
+        // Too many were issued lately: nothing has come yet.
+        let waiting = ReplacedReport {
+            new: None,
+            ..report(Replaced::Waiting)
+        };
+        assert_eq!(exit_of(Exit::Done, Some(&waiting)), Exit::AllFailed);
         for (run, ended, want) in rows {
             let ended = ended.map(report);
             assert_eq!(exit_of(run, ended.as_ref()), want, "{run:?} {ended:?}");

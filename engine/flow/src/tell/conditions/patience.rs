@@ -112,7 +112,7 @@ pub(super) fn looped(name: &CertificateName, scene: &Scene<'_>) -> Option<(Strin
         format!("{issued} were issued under this name within a week, which looks like a loop"),
         format!(
             "`waxwing history {name}` shows them; `waxwing check` compares the clock of this machine with those of \
-             the CAs; one more all the same: waxwing renew {name} --force"
+             the CAs; one more all the same: waxwing renew {name} --force --yes"
         ),
     ))
 }
