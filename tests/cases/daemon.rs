@@ -231,6 +231,36 @@ fn a_history_that_another_process_holds_is_used_by_a_daemon_when_it_is_let_go() 
 }
 
 #[test]
+fn a_history_that_another_process_takes_from_a_daemon_keeps_it_from_nothing_urgent() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    configure(&rig, &judge, &["one"]);
+    let manager = Manager::of(&rig);
+    let child = manager.daemon(&rig).spawn().expect("it starts");
+    manager.hear("READY=1");
+    let again = || {
+        send("HUP", &child);
+        manager.hear("RELOADING=1");
+        manager.hear("STATUS=");
+    };
+    let log = || std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
+    for lock in ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"] {
+        let other = rusqlite::Connection::open(rig.path("state/waxwing.db")).expect("the history");
+        other.execute_batch(lock).expect("held");
+        let before = log().matches("this run goes on without it").count();
+        again();
+        let after = log().matches("this run goes on without it").count();
+        assert_eq!(after, before + 1, "{lock}: {}", log());
+        other.execute_batch("ROLLBACK").expect("let go");
+        drop(other);
+        again();
+        assert!(log().contains("the history can be used again"), "{lock}");
+    }
+    send("TERM", &child);
+    finish(child).expect(0);
+}
+
+#[test]
 fn a_service_manager_hears_that_it_is_ready_and_alive() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());

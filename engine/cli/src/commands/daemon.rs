@@ -266,9 +266,7 @@ impl Keeper<'_> {
         if !self.has_its_state(terminal) {
             return Some((again(), None));
         }
-        if let Some(found) = start::note_late(&self.store, &self.history) {
-            self.history = found;
-        }
+        self.keep_history(terminal);
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,

@@ -62,13 +62,17 @@ impl Live {
         }
     }
 
+    /// True if all that is written is records.
+    pub(crate) fn is_records(&self) -> bool {
+        matches!(self, Self::Plain { records, .. } if records.load(Ordering::Relaxed))
+    }
+
     /// Says something that is neither progress nor a result: a record, where all that is written is records.
     pub(crate) fn notice(&self, text: &str) {
-        match self {
-            Self::Plain { records, .. } if records.load(Ordering::Relaxed) => {
-                tracing::warn!("{text}");
-            }
-            _ => self.aside(format!("{text}\n").as_bytes()),
+        if self.is_records() {
+            tracing::warn!("{text}");
+        } else {
+            self.aside(format!("{text}\n").as_bytes());
         }
     }
 

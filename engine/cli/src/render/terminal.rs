@@ -111,6 +111,10 @@ impl Terminal {
     /// Says that something went wrong and, if that is known, what to do about it. Later lines of the
     /// text keep their indentation.
     pub(crate) fn fail(&mut self, text: &str, hint: Option<&str>) {
+        if self.progress.is_records() {
+            tracing::error!(hint, "{text}");
+            return;
+        }
         let context = self.context(start::now());
         self.note(&refusal::failure(text, &[], hint, &context));
     }

@@ -32,6 +32,16 @@ impl SqliteHistory {
         self.unwritable.as_ref()
     }
 
+    /// Whether another process lets this one read and write; it is waited for a few seconds. Nothing is written.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_write(&self) -> Result<(), StoreError> {
+        let connection = self.connection();
+        let tried = connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK");
+        tried.map_err(|cause| failed("write", &self.path, &cause))
+    }
+
     /// The history in its file, with what was noted in the meantime in place of it. What is noted here from now on
     /// is lost.
     ///

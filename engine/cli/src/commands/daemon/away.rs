@@ -51,6 +51,20 @@ impl Keeper<'_> {
         inventory.is_ok_and(|all| !all.iter().flatten().any(|one| one.current.is_some()))
     }
 
+    /// Goes on without a history that another process does not let go of, and with it when it does.
+    pub(super) fn keep_history(&mut self, terminal: &mut Terminal) {
+        if let Some(found) = start::note_late(&self.store, &self.history) {
+            self.history = found;
+        }
+        if self.history.unwritable().is_some() || self.history.may_write().is_ok() {
+            return;
+        }
+        // It has said why in the log if nothing can be opened.
+        if let Ok(instead) = start::history_or_nothing(&self.store, terminal) {
+            self.history = instead;
+        }
+    }
+
     fn is_gone(&mut self, why: &'static str, terminal: &mut Terminal) {
         // A volume that is not mounted any more: in a new folder nothing would be known, and everything
         // ordered again.
