@@ -41,6 +41,8 @@ pub(crate) struct Survey {
     pub(crate) broken: Vec<StoreError>,
     /// True if nothing is known of what was tried and issued, so that no limit can be kept.
     pub(crate) without_history: bool,
+    /// Certificates whose place is taken by another one that ends soon.
+    pub(crate) running_out: Vec<CertificateName>,
 }
 
 /// Reads the store and the history, and plans.
@@ -107,7 +109,14 @@ pub(crate) fn survey(
         &circumstances,
         &mut plan,
     );
+    let ends = |one: &&CertificateSettings| {
+        let entry = inventory.get(&one.name);
+        entry.is_some_and(|entry| entry.in_use_ends(one, now).is_some())
+    };
+    let running_out = loaded.settings.certificates.iter().filter(ends);
+    let running_out = running_out.map(|one| one.name.clone()).collect();
     Ok(Survey {
+        running_out,
         plan,
         inventory,
         pasts,
@@ -174,6 +183,11 @@ pub(crate) fn behind(
 }
 
 impl Survey {
+    /// True if something ends soon in the place of what was renewed.
+    pub(crate) const fn runs_out(&self) -> bool {
+        !self.running_out.is_empty()
+    }
+
     /// What the plan was made from for this certificate; none if nothing is known of it.
     pub(crate) fn stored(&self, name: &CertificateName) -> Option<Stored> {
         let past = self.pasts.get(name);

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use waxwing_acme::ari;
+use waxwing_core::alert::{self, InPlace, Step};
+use waxwing_core::due;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
@@ -231,6 +233,23 @@ impl InventoryEntry {
         let older = installed.chain(served);
         let older = older.filter(|one| one.not_after < current.facts.not_after);
         older.min_by_key(|one| one.not_after)
+    }
+
+    /// How near its end is what is [in use](Self::in_use) in the place of the current version; none while it has time.
+    pub fn in_use_ends(&self, certificate: &CertificateSettings, now: Timestamp) -> Option<Step> {
+        let current = &self.current.as_ref()?.facts;
+        let older = self.in_use(certificate)?;
+        // Its life was that of its successor.
+        let life = current.not_after.since(current.not_before);
+        let (not_before, not_after) = (older.not_after - life, older.not_after);
+        let due = due::due(not_before, not_after, certificate.days_after_issue, None);
+        let in_place = InPlace {
+            not_before,
+            not_after,
+            due: &due,
+        };
+        let step = alert::step(alert::AGAIN, Some(in_place), now)?;
+        matches!(step, Step::EndsSoon(_) | Step::Expired).then_some(step)
     }
 }
 

@@ -41,6 +41,7 @@ use crate::wire::{self, Compiled, WireError};
 pub(super) mod limit;
 mod tell;
 mod unusable;
+mod withhold;
 
 pub(super) use tell::tell;
 use unusable::{is_reported, say_unusable};
@@ -128,7 +129,7 @@ pub(super) struct Passed {
 impl Passed {
     /// True if nothing was left undone and everything can be read.
     pub(super) fn is_well(&self, after: &Survey) -> bool {
-        exit_of(&self.report) == Exit::Done && after.broken.is_empty()
+        exit_of(&self.report) == Exit::Done && after.broken.is_empty() && !after.runs_out()
     }
 
     /// True if it went well and nothing that has failed before waits for its next try.
@@ -193,7 +194,7 @@ impl Pass<'_> {
         // time. Where nothing is done it is still true afterwards.
         let unchanged = idle.then_some(before);
         let mut unusable = Vec::new();
-        let report = if idle {
+        let mut report = if idle {
             nothing(now)
         } else {
             let wired = wire::wire(
@@ -220,6 +221,7 @@ impl Pass<'_> {
         // What comes next may have changed; if that cannot be read the report is still worth showing.
         let look = || survey::survey(loaded, store, history.as_ref(), asker, start::now()).ok();
         let mut after = unchanged.or_else(look);
+        withhold::note(&mut report, after.as_ref());
         // Of what was renewed the new certificate is asked about, and only if the run has not done so.
         if !advised
             && !self.rehearsal
@@ -352,7 +354,7 @@ impl Pass<'_> {
                 if passed
                     .after
                     .as_ref()
-                    .is_some_and(|it| !it.broken.is_empty()) =>
+                    .is_some_and(|it| !it.broken.is_empty() || it.runs_out()) =>
             {
                 Exit::NeedsPerson
             }

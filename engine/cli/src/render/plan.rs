@@ -212,6 +212,13 @@ fn why(item: &Item, context: &Context) -> String {
     }
 }
 
+/// Why a certificate of a staging CA is not installed.
+pub(crate) fn withheld(by: &PluginName) -> String {
+    format!(
+        "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"
+    )
+}
+
 /// What holds a certificate back that is to be ordered, and until when.
 pub(crate) fn held(name: &CertificateName, hold: &Hold, context: &Context) -> String {
     let at = |until| format!("{} ({})", context.moment(until), context.relative(until));
@@ -427,9 +434,7 @@ fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
         Note::ToRevoke { version } => vec![format!(
             "version {version} is still to be revoked, once this one is seen in its place"
         )],
-        Note::Withheld { by } => vec![format!(
-            "not installed: nobody trusts a staging certificate, and {by} has put a real one in place"
-        )],
+        Note::Withheld { by } => vec![withheld(by)],
         Note::Warning(warning) => vec![format!("warning: {warning}")],
     }
 }

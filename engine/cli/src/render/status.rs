@@ -140,7 +140,7 @@ fn has_debts(item: &Item) -> bool {
     let debt = |note: &Note| {
         matches!(
             note,
-            Note::Unfinished | Note::Unfetched | Note::ToRevoke { .. }
+            Note::Unfinished | Note::Unfetched | Note::ToRevoke { .. } | Note::Withheld { .. }
         )
     };
     item.notes.iter().any(debt)
@@ -169,9 +169,17 @@ impl StatusView<'_> {
         let watched = matches!(health, Health::Good | Health::Watch);
         match served::worst(self, item) {
             Some(seen) if watched && !seen.is_current() => Health::NeedsPerson,
+            _ if watched && self.runs_out(item) => Health::NeedsPerson,
             _ if watched && self.has_failed_often(item) => Health::NeedsPerson,
             _ => health,
         }
+    }
+
+    /// True if what is in use in the place of the current version ends soon.
+    fn runs_out(&self, item: &Item) -> bool {
+        let entry = self.inventory.get(&item.name);
+        let known = entry.zip(self.certificates.get(&item.name));
+        known.is_some_and(|(entry, configured)| entry.in_use_ends(configured, self.now).is_some())
     }
 
     /// True if it is told to need a person because it has failed several times in a row: what is due, or a

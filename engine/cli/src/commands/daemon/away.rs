@@ -132,6 +132,7 @@ impl Keeper<'_> {
             reached: Vec::new(),
             broken,
             without_history: true,
+            running_out: Vec::new(),
         };
         let report = renew::nothing(start::now());
         let asker = Asker::Daemon;

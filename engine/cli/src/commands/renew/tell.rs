@@ -81,7 +81,7 @@ pub(in crate::commands) fn tell(
         last_seen: &last_seen,
         budgets: &budgets,
         unreadable: &after.broken,
-        well: exit_of(report) == Exit::Done && after.broken.is_empty(),
+        well: exit_of(report) == Exit::Done && after.broken.is_empty() && !after.runs_out(),
         now,
     };
     let context = terminal.context(now);

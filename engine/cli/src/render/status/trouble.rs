@@ -11,6 +11,7 @@ use waxwing_flow::report;
 
 use super::{Health, StatusView, has_debts, is_in_use, served, stranded};
 use crate::render::page::{Context, Ink, Line, Page, list};
+use crate::render::plan::withheld;
 
 /// Most names of certificates that failed alike.
 const ALSO: usize = 20;
@@ -240,6 +241,10 @@ fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Troubl
         });
         let text = format!("version {version} is still to be revoked, {why}{last}");
         found.push(Trouble::said(Ink::Warn, text, Some(hint)));
+    }
+    let mut notes = item.notes.iter();
+    if let Some(Note::Withheld { by }) = notes.find(|note| matches!(note, Note::Withheld { .. })) {
+        found.push(Trouble::said(Ink::Warn, withheld(by), None));
     }
     if item.notes.contains(&Note::Unfetched) {
         let text = "a forced run was interrupted when the CA had signed".to_owned();

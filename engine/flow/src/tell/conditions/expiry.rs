@@ -35,13 +35,9 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     };
     let validity = (current.not_before, current.not_after);
     let stored = number(step_of(lasting, validity, current.suggestion.as_ref()));
-    // What is renewed and not in its place runs out where it is used. Its life was that of its successor.
+    // What is renewed and not in its place runs out where it is used.
     let in_use = entry.in_use(certificate);
-    let older = in_use.as_ref().and_then(|it| {
-        let life = current.not_after.since(current.not_before);
-        let validity = (it.not_after - life, it.not_after);
-        number(step_of(alert::AGAIN, validity, None))
-    });
+    let older = number(entry.in_use_ends(certificate, scene.now));
     let step = stored.max(older)?;
     let mut event = Event::new(
         EventKind::ExpiryNear,
