@@ -280,6 +280,12 @@ impl Keeper<'_> {
         let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
             return Some((again(), None));
         };
+        if self.store.identity() != self.place {
+            // What was written since is nowhere that counts.
+            tracing::error!("the state folder was taken away while a pass was at work");
+            self.has_its_state(terminal);
+            return Some((again(), None));
+        }
         if passed.idle {
             // Nothing happened that anybody at a terminal would want to read.
             pass.tell(&passed, terminal);

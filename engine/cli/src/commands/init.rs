@@ -39,6 +39,13 @@ pub(crate) fn run(
     let mut more = More::read(&arguments.more).map_err(flags_refused)?;
     if let Some(dir) = &global.state_dir {
         let dir = whole(dir)?.display().to_string();
+        outfile::folder_may_be_made(&dir).map_err(|why| {
+            Refusal::new(
+                Exit::Usage,
+                format!("--state-dir cannot be the state folder: {why}"),
+            )
+            .hint("name a folder that is empty or not there")
+        })?;
         more.set("state", "dir", &dir);
     }
     let profiles = more.profiles();
@@ -79,7 +86,11 @@ pub(crate) fn run(
         let hint = if asks {
             // None of what somebody has answered shall be lost.
             terminal.note(&format!("\n{text}"));
-            "the text above is what was answered"
+            if secrets(place, &answers).is_empty() {
+                "the text above is what was answered"
+            } else {
+                "the text above is what was answered, without the secrets that you typed"
+            }
         } else {
             "--print shows its text"
         };

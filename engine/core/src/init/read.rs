@@ -307,15 +307,26 @@ fn command(
     if let Some(manifest) = super::installer(facts, answers)
         && let Some(want) = manifest.exec.get(purpose)
     {
-        // Which files there are is asked as well, and may be changed later.
-        let any = [String::new()];
-        let files = (!manifest.files.is_empty()).then_some(any.as_slice());
+        let written = written_files(answers);
+        let files = (!manifest.files.is_empty()).then_some(written.as_slice());
         let unknown = |word: &String| unknown_placeholders(word, want, files);
         if let Some((message, hint)) = whole.iter().flat_map(unknown).next() {
             return Err(format!("{message}; {hint}"));
         }
     }
     Ok(Answer::Texts(whole))
+}
+
+/// The files that the installer writes, as far as they were answered; an empty name stands for any.
+fn written_files(answers: &Answers) -> Vec<String> {
+    let question = Question::Setting {
+        part: Part::Installer,
+        key: "files".to_owned(),
+    };
+    match answers.get(&question) {
+        Some(Answer::Value(serde_json::Value::Object(files))) => files.keys().cloned().collect(),
+        _ => vec![String::new()],
+    }
 }
 
 /// Placeholders are no signs of a shell: their braces are set aside while the words are told apart.
