@@ -13,6 +13,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::Failed;
+use waxwing_core::settings::Settings;
 use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
 
@@ -326,8 +327,12 @@ pub struct Fruitless {
     pub since: Timestamp,
     /// When the last one did. Nobody has asked for anything since.
     pub last: Timestamp,
+    /// Until when the CA asked to be left alone then.
+    pub until: Option<Timestamp>,
     /// How many they are; at least 2.
     pub attempts: u32,
+    /// True if all of them were for one certificate, which may be the reason.
+    pub is_of_one: bool,
     /// Why the last one failed: the whole chain, outermost first.
     pub causes: Vec<String>,
 }
@@ -341,7 +346,14 @@ impl Fruitless {
 
     /// True if it may still be so at `now`; else nobody has asked since.
     pub fn is_current(&self, now: Timestamp) -> bool {
-        now.since(self.last) <= Self::HOLDS
+        let last = self.until.map_or(self.last, |until| until.max(self.last));
+        now.since(last) <= Self::HOLDS
+    }
+
+    /// True if it says something about the CA: of several certificates, or of the only one that it is asked for.
+    pub fn is_of_the_ca(&self, ca: &CaName, settings: &Settings) -> bool {
+        let users = settings.certificates.iter();
+        !self.is_of_one || users.filter(|one| one.cas.contains(ca)).count() < 2
     }
 }
 

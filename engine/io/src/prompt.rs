@@ -31,11 +31,11 @@ pub fn line(prompt: &str) -> io::Result<Option<String>> {
 /// # Errors
 /// When the terminal cannot be read, or cannot be kept from showing what is typed.
 pub fn secret(prompt: &str) -> io::Result<Option<Secret<String>>> {
-    say(prompt)?;
+    // Nothing is shown from before anybody knows that it is asked for: whoever types at once is as fast.
     #[cfg(unix)]
-    let typed = unix::secret();
+    let typed = unix::secret(|| say(prompt));
     #[cfg(windows)]
-    let typed = windows::secret();
+    let typed = windows::secret(|| say(prompt));
     // What ends the line was not shown either.
     say("\n")?;
     typed

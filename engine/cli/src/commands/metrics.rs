@@ -109,10 +109,12 @@ fn with_view<T>(
         tracing::warn!(cause = %error, "how many requests were sent could not be read");
         Vec::new()
     });
-    let fruitless = history.fruitless(now).unwrap_or_else(|error| {
-        tracing::warn!(cause = %error, "what became of attempts could not be read");
-        BTreeMap::new()
-    });
+    let fruitless = history
+        .fruitless(&loaded.settings, now)
+        .unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "what became of attempts could not be read");
+            BTreeMap::new()
+        });
     let fruitless = fruitless.into_iter();
     let fruitless = fruitless.filter(|(_, fruitless)| fruitless.is_current(now));
     let fruitless: Vec<CaName> = fruitless.map(|(ca, _)| ca).collect();

@@ -42,7 +42,14 @@ pub(crate) fn run(
         .map_err(|error| start::store_failed(&error, terminal))?;
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
-    let watched = ca::watched(&history, store.as_ref(), &profiles, &[], now);
+    let watched = ca::watched(
+        &history,
+        store.as_ref(),
+        &loaded.settings,
+        &profiles,
+        &[],
+        now,
+    );
     // A line less is no reason to say nothing.
     let watched = watched.unwrap_or_else(|error| {
         tracing::warn!(cause = %error, "how the CAs are doing could not be read");

@@ -15,6 +15,9 @@ pub const SCHEMA: u32 = 1;
 /// The subject of the event that the clock of this machine is wrong. No certificate has such a name.
 pub const CLOCK: &str = "the clock";
 
+/// The [step](Event::step) of a CA that answers and fails every attempt to get a certificate.
+pub const ISSUES_NOTHING: &str = "issues-nothing";
+
 /// What can be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -155,7 +158,7 @@ pub struct Event {
     /// The command that tries it again, where nothing does by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_hand: Option<String>,
-    /// How bad it is: `failed`, `failed-again`, `ends-soon`, `expired`.
+    /// How bad it is: `failed`, `failed-again`, `ends-soon`, `expired`; of a CA `issues-nothing`, if it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
     /// How often it failed, or how many are left.

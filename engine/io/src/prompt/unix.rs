@@ -16,20 +16,22 @@ impl Quiet {
         let mut quiet = before.clone();
         // Without signals too: one that ends us would leave the terminal as it is now.
         quiet.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
-        tcsetattr(io::stdin(), OptionalActions::Flush, &quiet)?;
+        // What was typed ahead is an answer, and not thrown away.
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
         Ok(Self(before))
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        let _gone = tcsetattr(io::stdin(), OptionalActions::Flush, &self.0);
+        let _gone = tcsetattr(io::stdin(), OptionalActions::Now, &self.0);
     }
 }
 
-/// Reads key by key until Enter.
-pub(super) fn secret() -> io::Result<Option<Secret<String>>> {
+/// Reads key by key until Enter. `ask` says what is wanted, once nothing is shown any more.
+pub(super) fn secret(ask: impl FnOnce() -> io::Result<()>) -> io::Result<Option<Secret<String>>> {
     let _quiet = Quiet::begin()?;
+    ask()?;
     let mut typed = Typed::default();
     let mut keys = io::stdin().lock().bytes();
     loop {

@@ -20,8 +20,9 @@ const SCRIPT: &str = "$ErrorActionPreference = 'Stop'; \
     $place = [Runtime.InteropServices.Marshal]::SecureStringToBSTR($read); \
     [Console]::Out.Write([Runtime.InteropServices.Marshal]::PtrToStringBSTR($place))";
 
-/// Reads until Enter.
-pub(super) fn secret() -> io::Result<Option<Secret<String>>> {
+/// Reads until Enter. `ask` says what is wanted.
+pub(super) fn secret(ask: impl FnOnce() -> io::Result<()>) -> io::Result<Option<Secret<String>>> {
+    ask()?;
     let program = r"WindowsPowerShell\v1.0\powershell.exe";
     let output = Command::new(system_program(program))
         .args(["-NoProfile", "-Command", SCRIPT])

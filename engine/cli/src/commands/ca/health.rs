@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use waxwing_core::ca::CaProfile;
+use waxwing_core::settings::Settings;
 use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::directory::remember;
 use waxwing_flow::monitor::{self, Look};
@@ -44,7 +45,14 @@ pub(super) fn run(
         (store, history, Vec::new())
     };
     let at = start::now();
-    let watched = watched(&history, store.as_ref(), &profiles, &looks, at)?;
+    let watched = watched(
+        &history,
+        store.as_ref(),
+        &loaded.settings,
+        &profiles,
+        &looks,
+        at,
+    )?;
     if terminal.json {
         terminal.print(&Document::new("ca health", at, json(&watched, at)).to_text());
     } else {
@@ -58,6 +66,7 @@ pub(super) fn run(
 pub(in crate::commands) fn watched(
     history: &SqliteHistory,
     store: &dyn CertificateStore,
+    settings: &Settings,
     profiles: &[&CaProfile],
     looks: &[Look],
     now: Timestamp,
@@ -67,7 +76,7 @@ pub(in crate::commands) fn watched(
         end: now,
     };
     let down = history.down_since()?;
-    let mut fruitless = history.fruitless(now)?;
+    let mut fruitless = history.fruitless(settings, now)?;
     let mut one = |profile: &&CaProfile| {
         let ca = &profile.name;
         let sightings = history.sightings(ca, over.start)?;

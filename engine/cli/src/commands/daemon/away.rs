@@ -33,7 +33,9 @@ impl Keeper<'_> {
                 self.is_gone(why, terminal);
                 return false;
             }
-            if !self.open_again() {
+            if let Err(error) = self.open_again() {
+                let why = format!("another one is in its place, which cannot be used: {error}");
+                self.is_gone(&why, terminal);
                 return false;
             }
         }
@@ -65,7 +67,7 @@ impl Keeper<'_> {
         }
     }
 
-    fn is_gone(&mut self, why: &'static str, terminal: &mut Terminal) {
+    fn is_gone(&mut self, why: &str, terminal: &mut Terminal) {
         // A volume that is not mounted any more: in a new folder nothing would be known, and everything
         // ordered again.
         let root = self.store.root().to_owned();
@@ -94,33 +96,22 @@ impl Keeper<'_> {
         self.away = Some(memory);
     }
 
-    /// Opens the folder that lies there now. False if that cannot be.
-    fn open_again(&mut self) -> bool {
-        let opened = wire::store(&self.loaded).and_then(|store| {
-            let lock = match store.lock_daemon() {
-                Ok(lock) => Some(lock),
-                // The same file by another way: a volume that was mounted again.
-                Err(_ours) if daemon_of(store.root()) == Some(std::process::id()) => None,
-                Err(other) => return Err(other),
-            };
-            let history = SqliteHistory::open_or_nothing(store.root())?;
-            Ok((store, lock, history))
-        });
-        match opened {
-            Ok((store, lock, history)) => {
-                let state = store.root().display().to_string();
-                tracing::warn!(%state, "another state folder is in the place of the one before, and is used");
-                self.store = store;
-                self.history = Arc::new(history);
-                self.alone = lock.or(self.alone.take());
-                true
-            }
-            Err(error) => {
-                let hint = error.hint.clone().unwrap_or_default();
-                tracing::error!(cause = %error, hint, "another state folder is in the place of the one before");
-                false
-            }
-        }
+    /// Opens the folder that lies there now.
+    fn open_again(&mut self) -> Result<(), StoreError> {
+        let store = wire::store(&self.loaded)?;
+        let lock = match store.lock_daemon() {
+            Ok(lock) => Some(lock),
+            // The same file by another way: a volume that was mounted again.
+            Err(_ours) if daemon_of(store.root()) == Some(std::process::id()) => None,
+            Err(other) => return Err(other),
+        };
+        let history = SqliteHistory::open_or_nothing(store.root())?;
+        let state = store.root().display().to_string();
+        tracing::warn!(%state, "another state folder is in the place of the one before, and is used");
+        self.store = store;
+        self.history = Arc::new(history);
+        self.alone = lock.or(self.alone.take());
+        Ok(())
     }
 
     fn tell_of_it(&self, memory: &SqliteHistory, broken: Vec<StoreError>, terminal: &mut Terminal) {

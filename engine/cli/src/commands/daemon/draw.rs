@@ -42,7 +42,8 @@ pub(super) fn draw(
     let used: Vec<CaName> = loaded.settings.used_cas();
     let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
     let profiles: Vec<&CaProfile> = profiles.collect();
-    let watched = ca::watched(history, store, &profiles, &[], now).map_err(read)?;
+    let watched =
+        ca::watched(history, store, &loaded.settings, &profiles, &[], now).map_err(read)?;
     let records = history
         .records(&Wanted {
             certificate: None,

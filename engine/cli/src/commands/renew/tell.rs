@@ -65,10 +65,12 @@ pub(in crate::commands) fn tell(
         .keys()
         .filter_map(|ca| history.last_sighting(ca).ok().flatten())
         .collect();
-    let fruitless = history.fruitless(now).unwrap_or_else(|error| {
-        tracing::warn!(cause = %error, "what became of attempts could not be read");
-        BTreeMap::new()
-    });
+    let fruitless = history
+        .fruitless(&loaded.settings, now)
+        .unwrap_or_else(|error| {
+            tracing::warn!(cause = %error, "what became of attempts could not be read");
+            BTreeMap::new()
+        });
     let scene = Scene {
         settings: &loaded.settings,
         report,

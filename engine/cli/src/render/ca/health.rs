@@ -148,11 +148,14 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
         .filter(|one| !one.health.is_current(context.now));
     let unknown: Vec<&CaName> = unknown.map(|one| &one.ca).collect();
     if !down.is_empty() {
-        let does = if down.len() == 1 { "does" } else { "do" };
+        let (does, it) = match down.len() {
+            1 => ("does", "it"),
+            _ => ("do", "they"),
+        };
         return Line::indented(0).ink(
             Ink::Bad,
             format!(
-                "{} of {all} in use {does} not answer: {}",
+                "{} of {all} in use {does} not answer as {it} should: {}",
                 down.len(),
                 down.join(", ")
             ),
@@ -176,7 +179,7 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
     }
     if !was_down.is_empty() {
         let text = format!(
-            "{} of {all} in use did not answer when somebody looked last: {}",
+            "{} of {all} in use did not answer as it should when somebody looked last: {}",
             was_down.len(),
             was_down.join(", ")
         );
@@ -249,7 +252,7 @@ fn troubles(one: &Watched, context: &Context, page: &mut Page<'_>) {
                 context.moment(window.end)
             ),
         };
-        page.plain(2, format!("{}: no answer {when}: {cause}", one.ca));
+        page.plain(2, format!("{}: in trouble {when}: {cause}", one.ca));
     }
     for text in orders(one, context)
         .into_iter()
@@ -461,6 +464,8 @@ pub(in crate::render) mod tests {
             since: at(-3600 * 20),
             last: at(-3600 * 3),
             attempts: 5,
+            until: None,
+            is_of_one: false,
             causes: vec![
                 "newOrder at First: HTTP 500".to_owned(),
                 "https://first.example/order".to_owned(),

@@ -1,6 +1,6 @@
 //! Each kind of event in words: a headline for the subject, and sentences with rows for the rest.
 
-use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind};
+use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind, ISSUES_NOTHING};
 
 use super::Block;
 use crate::render::page::{Context, count, list};
@@ -89,13 +89,22 @@ fn what_it_is(event: &Event, context: &Context) -> String {
             let still = if tries.is_empty() { "" } else { "still " };
             format!("the old certificate of {subject} {still}not revoked{tries}")
         }
+        EventKind::CaOutage if over && !event.causes.is_empty() => {
+            format!("{subject} is not asked any more")
+        }
         EventKind::CaOutage if over => format!("{subject} is back"),
-        EventKind::CaOutage => match event.since {
-            Some(since) => {
-                format!("{subject} down for {}", stretch(context.now.since(since)))
+        EventKind::CaOutage => {
+            let (does, is) = match event.step.as_deref() {
+                Some(ISSUES_NOTHING) => ("issues nothing", "issues nothing"),
+                _ => ("down", "is down"),
+            };
+            match event.since {
+                Some(since) => {
+                    format!("{subject} {does} for {}", stretch(context.now.since(since)))
+                }
+                None => format!("{subject} {is}"),
             }
-            None => format!("{subject} is down"),
-        },
+        }
         EventKind::TermsChanged if over => format!("the terms of {subject} are agreed to"),
         EventKind::TermsChanged => format!("{subject} has new terms"),
         EventKind::PluginDenied if over => format!("plugin {subject} works again"),
@@ -263,8 +272,12 @@ fn says(event: &Event, context: &Context) -> String {
                 format!(" since {}", context.moment(since))
             });
             let users = list(&event.what, NAMES);
+            let does = match event.step.as_deref() {
+                Some(ISSUES_NOTHING) => "answers, and has issued nothing",
+                _ => "has not answered as it should",
+            };
             format!(
-                "{} has not answered{since}. It is in the list of {users}.",
+                "{} {does}{since}. It is in the list of {users}.",
                 event.subject
             )
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use waxwing_core::name::CaName;
-use waxwing_core::notify::event::{Change, Event, EventKind};
+use waxwing_core::notify::event::{Change, Event, EventKind, ISSUES_NOTHING};
 use waxwing_core::time::Timestamp;
 
 use super::{Condition, Scene, Standing, chain};
@@ -54,6 +54,7 @@ pub(super) fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         });
         let is_long = |lasted: Duration| lasted >= scene.settings.failover.after;
         let down = down.filter(|(_, lasted, ..)| is_long(*lasted));
+        let issues_nothing = down.is_none();
         let Some((since, lasted, causes, hint)) =
             down.or_else(|| fruitless(&ca, scene).filter(|(_, lasted, ..)| is_long(*lasted)))
         else {
@@ -64,6 +65,7 @@ pub(super) fn outages(scene: &Scene<'_>) -> Vec<Condition> {
         event.since = Some(since);
         event.causes = chain(causes);
         event.hint = hint;
+        event.step = issues_nothing.then(|| ISSUES_NOTHING.to_owned());
         let of_list = scene.settings.certificates.iter();
         let users = of_list.filter(|one| one.cas.contains(&ca));
         event.what = users.map(|one| one.name.to_string()).collect();
@@ -88,8 +90,12 @@ fn fruitless(
     if !fruitless.is_current(scene.now) {
         return None;
     }
+    let of = match fruitless.is_of_one {
+        true => ", all of them for one certificate,",
+        false => "",
+    };
     let mut causes = vec![format!(
-        "it answers, and each of {} attempts to get a certificate there has failed",
+        "each of {} attempts{of} to get a certificate there has failed",
         fruitless.attempts
     )];
     causes.extend(fruitless.causes.iter().cloned());

@@ -103,6 +103,8 @@ fn a_ca_that_answers_and_issues_nothing_is_told_of_as_one_that_is_down() {
             since: at(1.0),
             last: at(last),
             attempts,
+            until: None,
+            is_of_one: false,
             causes: vec!["the CA answered 500".to_owned()],
         };
         machine.fruitless = BTreeMap::from([(ca("first"), fruitless)]);
@@ -135,10 +137,31 @@ fn a_ca_that_answers_and_issues_nothing_is_told_of_as_one_that_is_down() {
     // It fails again when it is asked again, and then it issues.
     all(&mut machine, 8.0, 9);
     assert_eq!(machine.run(8.1, &idle()), ["ca-outage began"]);
-    assert!(machine.events[0].causes[0].contains("each of 9 attempts"));
+    assert!(machine.events[0].causes[0].contains("each of 9 attempts to get"));
+    // It asks to be left alone for three days, and everybody does.
+    let asked = machine.fruitless.values_mut().next().expect("one");
+    asked.until = Some(at(11.0));
+    assert_eq!(machine.run(10.9, &idle()), [""; 0]);
+    assert_eq!(machine.run(12.9, &idle()), [""; 0]);
     machine.fruitless.clear();
-    assert_eq!(machine.run(8.2, &idle()), ["ca-outage over"]);
+    assert_eq!(machine.run(13.2, &idle()), ["ca-outage over"]);
     assert_eq!(machine.events[0].causes, [""; 0]);
+    // Of one certificate of several it is no matter of the CA.
+    let one = |is_of_one| Fruitless {
+        since: at(1.0),
+        last: at(2.0),
+        until: None,
+        attempts: 3,
+        is_of_one,
+        causes: Vec::new(),
+    };
+    let (first, settings) = (ca("first"), &mut machine.settings);
+    assert!(one(true).is_of_the_ca(&first, settings));
+    settings
+        .certificates
+        .push(certificate("mail", &["mail.example"], &["first"]));
+    assert!(!one(true).is_of_the_ca(&first, settings));
+    assert!(one(false).is_of_the_ca(&first, settings));
 }
 
 fn down(since: Timestamp) -> Down {

@@ -12,10 +12,12 @@ fn a_ca_issues_nothing_if_it_has_answered_between_attempts_that_all_failed() {
         Answered,
         Silent,
         Failed(FailureClass),
+        /// One for another certificate, at which the CA asked for three hours.
+        Other,
         Cut,
         Issued,
     }
-    use Did::{Answered, Cut, Failed, Issued, Silent};
+    use Did::{Answered, Cut, Failed, Issued, Other, Silent};
     let passing = Failed(FailureClass::Transient);
     let day = 24 * 60;
     /// Events, the minute of now; since when, until when, how many.
@@ -24,6 +26,11 @@ fn a_ca_issues_nothing_if_it_has_answered_between_attempts_that_all_failed() {
         (&[], 100, None),
         (
             &[(0, passing), (5, Answered), (70, passing)],
+            100,
+            Some((0, 70, 2)),
+        ),
+        (
+            &[(0, passing), (5, Answered), (70, Other)],
             100,
             Some((0, 70, 2)),
         ),
@@ -120,16 +127,23 @@ fn a_ca_issues_nothing_if_it_has_answered_between_attempts_that_all_failed() {
                 Answered => history.sight(&sighting(Ok(9))),
                 Silent => history.sight(&sighting(Err("refused"))),
                 Failed(class) => history.record(&closed(failed_with(*class, None))),
+                Other => history.record(&ClosedAttempt {
+                    certificate: name("mail"),
+                    ..closed(failed_with(FailureClass::Transient, Some(at + HOUR * 3)))
+                }),
                 Cut => history.record(&closed(cut())),
                 Issued => history.record(&closed(ClosedResult::Issued { version: 1 })),
             }
             .expect("written");
         }
-        let found = history.fruitless(NOW + MINUTE * *now).expect("read");
+        let other = events.iter().any(|(_, did)| matches!(did, Other));
+        let found = history.all_fruitless(NOW + MINUTE * *now).expect("read");
         let want = want.map(|(since, last, attempts)| Fruitless {
             since: NOW + MINUTE * since,
             last: NOW + MINUTE * last,
             attempts,
+            until: other.then(|| NOW + MINUTE * last + HOUR * 3),
+            is_of_one: !other,
             causes: vec!["no \"answer\"".to_owned(), "refused".to_owned()],
         });
         assert_eq!(found.into_values().next(), want, "row {nth}");
