@@ -231,7 +231,7 @@ fn the_health_of_a_ca_is_that_of_all_looks() {
         },
     ));
     let run = rig.waxwing(&["ca", "health", "--now"]).expect(1);
-    run.says("1 of 1 CA in use does not answer: first")
+    run.says("1 of 1 CA in use does not answer as it should: first")
         .says("out of order");
     let run = rig.waxwing(&["ca", "health", "--json"]).expect(1);
     assert_eq!(json(&run, "/result/cas/0/ca"), "first");

@@ -196,7 +196,7 @@ fn everybody_tells_the_same_story_of_an_outage() {
         .says("issued by the fallback second");
     rig.waxwing(&["ca", "health"])
         .expect(1)
-        .says("1 of 2 CAs in use does not answer: first");
+        .says("1 of 2 CAs in use does not answer as it should: first");
 
     // The end of the outage.
     first.faults().clear();
@@ -276,7 +276,7 @@ fn an_outage_that_only_the_monitor_sees_is_told_by_all_of_them_and_so_is_its_end
     );
     rig.waxwing(&["ca", "health"])
         .expect(1)
-        .says("1 of 2 CAs in use does not answer: first")
+        .says("1 of 2 CAs in use does not answer as it should: first")
         .says("down since");
     says(&get(&address, "/").1, &["down since"]);
 
