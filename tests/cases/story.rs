@@ -189,7 +189,7 @@ fn everybody_tells_the_same_story_of_an_outage() {
         &[
             "issued by the fallback second",
             why,
-            "has not answered since",
+            "has not answered as it should since",
         ],
     );
     rig.waxwing(&["status"])
@@ -267,7 +267,7 @@ fn an_outage_that_only_the_monitor_sees_is_told_by_all_of_them_and_so_is_its_end
     says(
         &text,
         &[
-            "first has not answered since",
+            "first has not answered as it should since",
             "It is in the list of shop.",
             "What happened",
             "connection",
