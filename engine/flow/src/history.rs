@@ -89,13 +89,18 @@ pub enum ClosedResult {
 }
 
 impl ClosedResult {
-    /// True if the CA has issued, be it that what came was of no use: that is the only failure without a
-    /// rejection that is [`firm`](Self::Failed::firm).
+    /// True if the CA has issued, be it that what came was of no use, or may have: these are the only failures without
+    /// a rejection that are [`firm`](Self::Failed::firm).
     pub fn has_issued(&self) -> bool {
         match self {
             Self::Issued { .. } => true,
             Self::Failed { class, firm, .. } => {
-                *firm && matches!(class, FailureClass::Bug | FailureClass::Misconfigured)
+                let counts = [
+                    FailureClass::Bug,
+                    FailureClass::Misconfigured,
+                    FailureClass::Transient,
+                ];
+                *firm && counts.contains(class)
             }
             Self::Rehearsed => false,
         }

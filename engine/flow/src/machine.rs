@@ -12,6 +12,7 @@ pub mod effect;
 pub mod event;
 
 mod setback;
+mod wait;
 
 use std::time::Duration;
 
@@ -86,6 +87,10 @@ pub struct Machine {
     recoveries: u32,
     /// True if the CA fails one request after the other, whichever certificate it is for.
     hopeless: bool,
+    /// True if the CA has said that it makes the certificate.
+    taken: bool,
+    /// True if it denies an order that was finalized.
+    lost: bool,
     /// What was in the way of the order without its predecessor, if it is named after all.
     limit: Option<Box<Failure>>,
     /// Authorizations of the order that were last seen to be pending.
@@ -132,6 +137,8 @@ impl Machine {
             looks: 0,
             recoveries: 0,
             hopeless: false,
+            taken: false,
+            lost: false,
             limit: None,
             open: Vec::new(),
             owed: Vec::new(),
@@ -258,6 +265,7 @@ impl Machine {
             }
             OrderStatus::Pending => self.poll(status, retry_after, now),
             OrderStatus::Processing => {
+                self.taken |= finalized;
                 self.run.stage = Stage::Finalizing;
                 self.poll(status, retry_after, now)
             }
@@ -271,11 +279,7 @@ impl Machine {
                 };
                 self.look_again(failure, now)
             }
-            OrderStatus::Ready => {
-                self.run.stage = Stage::Finalizing;
-                self.polls = 0;
-                Effect::MakeKey
-            }
+            OrderStatus::Ready => self.finalize(retry_after, now),
             OrderStatus::Valid => match order.certificate {
                 Some(url) => {
                     self.run.stage = Stage::Storing;
@@ -293,46 +297,6 @@ impl Machine {
                 urls: order.authorizations,
                 after: Wait::None,
             },
-        }
-    }
-
-    /// How long the order is waited for. A clock that was set back begins to count anew.
-    fn waited(&mut self, now: Timestamp) -> Duration {
-        self.since = self.since.min(now);
-        now.since(self.since)
-    }
-
-    fn poll(&mut self, status: OrderStatus, asked: Option<Duration>, now: Timestamp) -> Effect {
-        let ca = self.run.terms.ca.clone();
-        let waited = self.waited(now);
-        self.looks = self.looks.saturating_add(1);
-        // What the CA asks for holds, also where our patience is at its end.
-        if let Some(retry_after) = asked.filter(|asked| *asked > self.patience.retry_after_cap) {
-            return self.fail(Failure::Parked { ca, retry_after });
-        }
-        if waited >= self.patience.order || self.looks > MOST_LOOKS {
-            return self.fail(Failure::OrderDeadline {
-                ca,
-                status: name_of(status).to_owned(),
-                waited,
-            });
-        }
-        let after = match asked {
-            Some(retry_after) => Wait::Asked(retry_after),
-            None => Wait::Poll { nth: self.polls },
-        };
-        self.polls = self.polls.saturating_add(1);
-        match &self.order {
-            Some(order)
-                if status == OrderStatus::Pending
-                    && self.polls.is_multiple_of(LOOKS_BEFORE_DOUBT) =>
-            {
-                Effect::ReadAuthorizations {
-                    urls: order.authorizations.clone(),
-                    after: Wait::None,
-                }
-            }
-            _ => self.read_order(after),
         }
     }
 
@@ -555,6 +519,7 @@ impl Machine {
             owed,
             keep_journal: keep_order || !self.run.obligations.is_empty(),
             notes: std::mem::take(&mut self.notes),
+            lost: self.lost,
         }))
     }
 }

@@ -71,7 +71,7 @@ ORDER BY id";
 /// When a CA has issued, be it that what came was of no use; see [`ClosedResult::has_issued`].
 const ISSUED: &str = "
 SELECT certificate, ended, astray FROM attempt
-WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured'))
+WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured', 'transient'))
   AND (ended > ?2 OR astray > ?2) AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
 

@@ -121,6 +121,8 @@ pub struct Ending {
     pub keep_journal: bool,
     /// Warnings.
     pub notes: Vec<String>,
+    /// True if the CA denies an order of this certificate that was finalized: what it may have made of it counts.
+    pub lost: bool,
 }
 
 /// A new certificate.

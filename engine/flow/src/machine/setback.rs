@@ -102,6 +102,13 @@ impl Machine {
             }
             // An order from the journal that the CA does not have any more.
             Doing::ReadOrder if self.order.is_none() && refusal.says_gone() => {
+                if self.run.finalized.is_some() {
+                    self.lost = true;
+                    self.notes.push(format!(
+                        "the order that was finalized is denied; {} may have issued a certificate for it",
+                        self.run.terms.ca
+                    ));
+                }
                 self.run.order_url = None;
                 self.begin(now)
             }

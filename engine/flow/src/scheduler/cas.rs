@@ -145,6 +145,9 @@ impl Shift<'_> {
                 Ok(driven) => {
                     driven_once = true;
                     self.count(&case, profile, &driven);
+                    if driven.ending.lost {
+                        self.count_lost(&case, profile, started);
+                    }
                     report.milestones.extend(driven.milestones);
                     report.notes.extend(driven.ending.notes);
                     report.owed = driven.ending.owed;
@@ -222,6 +225,41 @@ impl Shift<'_> {
             // What is taken was counted when it was stored.
             Ok(_) | Err(_) => {}
         }
+    }
+
+    /// Counts a certificate that may have been issued for an order which the CA denies now: it is one of those that a
+    /// loop makes.
+    fn count_lost(&self, case: &Case<'_>, profile: &CaProfile, started: Timestamp) {
+        let (history, now) = (self.ports.history.as_ref(), self.now());
+        let certificate = &case.job.certificate;
+        budget::spend(
+            history,
+            profile,
+            LimitKind::Duplicates,
+            &certificate.domains,
+            now,
+        );
+        let cause = format!(
+            "{} denies an order that was finalized, and may have issued a certificate for it",
+            profile.name
+        );
+        self.keep(&ClosedAttempt {
+            run: self.id.to_owned(),
+            certificate: certificate.name.clone(),
+            ca: profile.name.clone(),
+            stands_in: None,
+            started,
+            ended: now,
+            requests: 0,
+            result: ClosedResult::Failed {
+                class: FailureClass::Transient,
+                theirs: true,
+                firm: true,
+                local: false,
+                until: None,
+                causes: vec![cause],
+            },
+        });
     }
 
     /// When the runs that come by themselves try again after a failure that no CA is to blame for, and

@@ -242,6 +242,7 @@ fn ended(result: Result<Issued, Failure>) -> Driven {
             owed: Vec::new(),
             keep_journal: false,
             notes: Vec::new(),
+            lost: false,
         },
         milestones: Vec::new(),
     }

@@ -67,3 +67,49 @@ fn an_order_that_was_finalized_is_believed_to_be_gone_only_after_a_while() {
     let (machine, _) = after(fresh(), no);
     assert_eq!(machine.run().finalized, None);
 }
+
+/// A part of the CA says that it makes the certificate, another one shows the order as it was before.
+#[test]
+fn a_request_that_was_taken_is_not_made_again_with_each_look() {
+    let events = and(good("key"), vec![seen(OrderStatus::Processing)]);
+    let (mut machine, _) = after(fresh(), events);
+    let mut made = 0;
+    for look in 0..40 {
+        let (next, effect) = machine.step(seen(OrderStatus::Ready), START);
+        machine = next;
+        if effect == Effect::MakeKey {
+            made += 1;
+            machine = machine.step(Event::KeyReady, START).0;
+            machine = machine.step(seen(OrderStatus::Processing), START).0;
+            continue;
+        }
+        let Effect::ReadOrder { after, .. } = &effect else {
+            panic!("look {look}: {effect:?}");
+        };
+        assert!(
+            matches!(after, Wait::Poll { nth } if *nth > 0),
+            "look {look}: {after:?}"
+        );
+    }
+    assert_eq!(made, 5, "once in eight looks");
+}
+
+/// What may have been made of an order that the CA denies counts as issued.
+#[test]
+fn an_order_that_was_finalized_and_is_denied_is_told_to_be_lost() {
+    let long_ago = Timestamp::from_unix(START.unix() - 7_200);
+    for (finalized, lost) in [(None, false), (Some(long_ago), true)] {
+        let run = Run {
+            finalized,
+            ..resumed()
+        };
+        let gone = Event::Failed(refused(404, "malformed", None));
+        let (machine, effect) = after(run, vec![Event::Begin, gone]);
+        assert!(matches!(effect, Effect::PlaceOrder { .. }), "{effect:?}");
+        let ended = machine.step(Event::Stopped, START).1;
+        let Effect::End(end) = ended else {
+            panic!("{ended:?}");
+        };
+        assert_eq!(end.lost, lost, "{finalized:?}");
+    }
+}
