@@ -35,6 +35,8 @@ pub struct Forbidden {
     pub at: DomainName,
     /// Who is allowed to; may be nobody.
     pub issuers: Vec<String>,
+    /// The tag of the records that decide: a first `issuewild` would shut everybody else out of wildcards.
+    pub tag: &'static str,
 }
 
 impl Forbidden {
@@ -49,12 +51,7 @@ impl Forbidden {
 
     /// The record that would let a CA issue which goes by `identity`, as it stands in a zone file.
     pub fn remedy(&self, identity: &str) -> String {
-        let tag = if self.name.wildcard {
-            "issuewild"
-        } else {
-            "issue"
-        };
-        format!("{}. CAA 0 {tag} \"{identity}\"", self.at)
+        format!("{}. CAA 0 {} \"{identity}\"", self.at, self.tag)
     }
 }
 
@@ -64,10 +61,16 @@ pub fn forbids(set: &CaaSet, name: &Identifier, identities: &[String]) -> Option
     if identities.is_empty() || allows(&set.records, name.wildcard, identities) {
         return None;
     }
+    let deciding = counting(&set.records, name.wildcard);
+    let wild = deciding
+        .iter()
+        .any(|record| record.tag.eq_ignore_ascii_case("issuewild"));
+    let deciding: Vec<CaaRecord> = deciding.into_iter().cloned().collect();
     Some(Forbidden {
         name: name.clone(),
         at: set.at.clone(),
-        issuers: issuers(&set.records),
+        issuers: issuers(&deciding),
+        tag: if wild { "issuewild" } else { "issue" },
     })
 }
 
@@ -249,6 +252,19 @@ mod tests {
             "the CAA records of example.com let only other.example issue, so it would refuse \
              *.www.example.com"
         );
+        assert_eq!(
+            found.remedy("ca.example"),
+            "example.com. CAA 0 issue \"ca.example\""
+        );
+        // Where there is one already it decides alone, and the next one is of its kind.
+        let mut both = set("ca.example");
+        both.records.push(CaaRecord {
+            critical: false,
+            tag: "issuewild".to_owned(),
+            value: "wild.example".to_owned(),
+        });
+        let found = forbids(&both, &name("*.example.com"), &ours).expect("forbidden");
+        assert_eq!(found.allowed(), "wild.example");
         assert_eq!(
             found.remedy("ca.example"),
             "example.com. CAA 0 issuewild \"ca.example\""

@@ -17,6 +17,9 @@ use waxwing_core::time::Timestamp;
 use crate::history::Sighting;
 use crate::ports::History;
 
+/// So long an answer that was well says that a CA is not down.
+const WELL: Duration = Duration::from_secs(5 * 60);
+
 /// An answer of a CA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -105,10 +108,15 @@ impl Heard {
     }
 
     /// A CA did not answer at that moment, or not as it should; whether that is this machine's fault was
-    /// looked at since.
-    pub(crate) fn silent(&self, ca: &CaName, at: Timestamp, cause: String) {
+    /// looked at since. One that has answered well a moment ago, and fails what it is asked for with an answer, is not
+    /// down: what comes of attempts is seen from the attempts.
+    pub(crate) fn silent(&self, ca: &CaName, at: Timestamp, cause: String, has_answered: bool) {
         let mut cas = self.cas();
         let known = cas.entry(ca.clone()).or_default();
+        let well = |answer: Answer| answer.at <= at && at.since(answer.at) <= WELL;
+        if has_answered && known.well.is_some_and(well) {
+            return;
+        }
         self.note(ca, at, Err(cause));
         known.noted = false;
         // Somebody else has had an answer of it since.

@@ -552,7 +552,9 @@ impl Shift<'_> {
         };
         if failed.theirs && class == FailureClass::Transient {
             let cause = failure.lines().join(": ");
-            self.heard.silent(&profile.name, ended, cause);
+            let directory = matches!(failure, Failure::Directory { .. });
+            let has_answered = failure.silence().is_none() && !directory;
+            self.heard.silent(&profile.name, ended, cause, has_answered);
             if let Some(until) = failed.until {
                 budget::keep_closed(self.history(), &profile.name, until, now);
             }

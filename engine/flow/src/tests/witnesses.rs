@@ -156,9 +156,10 @@ async fn what_is_noted_late_is_still_of_its_own_time() {
         Well(u32),
         Busy(u32),
         Silent(u32),
+        Refused(u32),
     }
-    use Noted::{Busy, Silent, Well};
-    let table: [(&[Noted], Option<u32>); 9] = [
+    use Noted::{Busy, Refused, Silent, Well};
+    let table: [(&[Noted], Option<u32>); 13] = [
         (&[], Some(0)),
         (&[Well(5)], None),
         // A server that fails is reached, and is not up.
@@ -170,6 +171,11 @@ async fn what_is_noted_late_is_still_of_its_own_time() {
         (&[Well(10), Silent(9), Silent(12)], Some(12)),
         (&[Well(5), Silent(9), Well(10)], None),
         (&[Well(5), Silent(9), Busy(10), Silent(11)], Some(9)),
+        // One that says no with an answer is not down, if it has done its work a moment ago.
+        (&[Well(5), Refused(9)], None),
+        (&[Well(5), Refused(11)], Some(11)),
+        (&[Busy(5), Refused(6)], Some(0)),
+        (&[Well(5), Refused(6), Silent(7)], Some(7)),
     ];
     for (nth, (noted, want)) in table.iter().enumerate() {
         let world = World::new(&["first"]);
@@ -191,7 +197,8 @@ async fn what_is_noted_late_is_still_of_its_own_time() {
             match one {
                 Well(at) => answered(at, true),
                 Busy(at) => answered(at, false),
-                Silent(at) => heard.silent(&ca, minute(at), "no connection".to_owned()),
+                Silent(at) => heard.silent(&ca, minute(at), "no connection".to_owned(), false),
+                Refused(at) => heard.silent(&ca, minute(at), "HTTP 500".to_owned(), true),
             }
         }
         let down = world.ports().history.down_since().expect("read");
