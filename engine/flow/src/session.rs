@@ -398,6 +398,10 @@ impl Conversation {
                 return Err(error);
             }
             let asked = error.retry_after(self.ports.clock.now());
+            // A limit that the CA speaks of is none of requests in a second, which a page would say.
+            if asked.is_none() && is_of_a_limit(&error) {
+                return Err(error);
+            }
             let Some(wait) = Backoff::CA.wait(failed, asked, self.ports.entropy.number()) else {
                 return Err(error);
             };
@@ -561,6 +565,10 @@ fn passes(error: &CaError) -> bool {
     let class = error.class();
     matches!(class, FailureClass::Transient | FailureClass::RateLimited)
         && !error.is_for_want_of_a_nonce()
+}
+
+fn is_of_a_limit(error: &CaError) -> bool {
+    matches!(error, CaError::Answer(answer) if answer.is(&ProblemKind::RateLimited))
 }
 
 #[cfg(test)]

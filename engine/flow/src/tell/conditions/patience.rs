@@ -7,6 +7,7 @@ use waxwing_core::plan::hold::{Hold, MOST_ISSUED, most_issued};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
+use crate::failure::Failure;
 use crate::notify::Told;
 
 use super::{Outcome, Scene, by_hand, item_of, last_failure, report_of, stored_failure};
@@ -119,11 +120,14 @@ pub(super) fn looped(name: &CertificateName, scene: &Scene<'_>) -> Option<(Strin
 
 /// True if it is due, and no CA may be asked for it.
 pub(super) fn is_shut_out(name: &CertificateName, scene: &Scene<'_>) -> bool {
+    let report = report_of(name, scene).and_then(last_failure);
     let hold = item_of(name, scene).and_then(|item| item.hold.as_ref());
-    hold.is_some_and(|hold| {
-        matches!(
-            hold,
-            Hold::Asked { .. } | Hold::UsedUp { .. } | Hold::TooMany { .. } | Hold::NoCa { .. }
-        )
-    })
+    // Whom CAA forbids to sign, only a run knows, and each of them looks.
+    matches!(report, Some(Failure::NoCa { .. }))
+        || hold.is_some_and(|hold| {
+            matches!(
+                hold,
+                Hold::Asked { .. } | Hold::UsedUp { .. } | Hold::TooMany { .. } | Hold::NoCa { .. }
+            )
+        })
 }

@@ -176,6 +176,27 @@ fn a_clock_that_is_wrong_is_told_as_such_and_so_is_its_end() {
     assert_eq!(machine.run(1.1, &idle()), ["failed over"]);
 }
 
+/// Whom CAA forbids to sign is asked nothing, so nothing fails at a CA.
+#[test]
+fn what_no_ca_may_sign_is_told_at_each_threshold() {
+    let mut machine = Machine::new();
+    let forbidden = || {
+        let failure = Failure::NoCa {
+            certificate: name("shop"),
+            cas: vec![ca("first")],
+            passed_over: vec![(ca("first"), "CAA".to_owned())],
+        };
+        run_of(vec![report(Outcome::Failed(Some(failure)), Vec::new())])
+    };
+    machine.failed_at = Some(start() + DAY * 56);
+    machine.fail(1, "misconfigured");
+    machine.failures = 0;
+    assert_eq!(machine.run(56.0, &forbidden()), ["failed began"]);
+    assert_eq!(machine.run(59.0, &forbidden()), [""; 0]);
+    assert_eq!(machine.run(61.0, &forbidden()), ["expiry-near began"]);
+    assert_eq!(machine.run(77.0, &forbidden()), ["expiry-near worse"]);
+}
+
 /// Nothing fails, and it comes as near its end as if something did.
 #[test]
 fn what_may_not_be_asked_for_is_told_at_each_threshold() {
