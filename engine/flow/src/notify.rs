@@ -41,6 +41,21 @@ pub struct Told {
     pub began: Timestamp,
 }
 
+/// What was told, or was told to be over, while the outbox could not be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminded {
+    /// What it is.
+    pub told: Told,
+    /// True if it is over.
+    pub over: bool,
+}
+
+impl Reminded {
+    fn is_of(&self, subject: &str, kind: EventKind) -> bool {
+        self.told.subject == subject && self.told.kind == kind
+    }
+}
+
 /// What changes in the outbox in one step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Posting {
@@ -50,6 +65,36 @@ pub struct Posting {
     pub over: Vec<(String, EventKind)>,
     /// Letters to be delivered.
     pub letters: Vec<Letter>,
+}
+
+impl Posting {
+    /// Adds what was told without the outbox and is neither told anew nor over.
+    fn carry(&mut self, reminded: Vec<Reminded>) {
+        for one in reminded {
+            let (subject, kind) = (&one.told.subject, one.told.kind);
+            let is_it = |told: &Told| told.subject == *subject && told.kind == kind;
+            if self.told.iter().any(is_it) || self.over.contains(&(subject.clone(), kind)) {
+                continue;
+            }
+            match one.over {
+                true => self.over.push((subject.clone(), kind)),
+                false => self.told.push(one.told),
+            }
+        }
+    }
+}
+
+/// What was told, by the outbox and by what was kept beside it since.
+fn known(told: &[Told], reminded: &[Reminded]) -> Vec<Told> {
+    let newer = |told: &&Told| {
+        !reminded
+            .iter()
+            .any(|one| one.is_of(&told.subject, told.kind))
+    };
+    let mut known: Vec<Told> = told.iter().filter(newer).cloned().collect();
+    let kept = reminded.iter().filter(|one| !one.over);
+    known.extend(kept.map(|one| one.told.clone()));
+    known
 }
 
 /// A notice on its way to one notifier.
@@ -210,9 +255,9 @@ impl Office<'_> {
         let written = self.write_down(|told| tell::tell(told, scene));
         let mut sent = match written {
             Ok(()) => self.deliver(&old, &[]).await,
-            Err((error, events)) => {
-                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same, once a day");
-                let letters = self.letters(now, &self.unkept(events, scene));
+            Err((error, told)) => {
+                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
+                let letters = self.letters(now, &self.beside_the_outbox(&told, scene));
                 self.send_all(&letters, false).await
             }
         };
@@ -227,7 +272,7 @@ impl Office<'_> {
                 // One that has failed a moment ago is not tried again in the same run.
                 sent.extend(self.deliver(&old, &silent).await);
             }
-            Err((error, _events)) => {
+            Err((error, _told)) => {
                 tracing::error!(cause = %error, "that a notifier fails cannot be written down");
             }
         }
@@ -250,19 +295,24 @@ impl Office<'_> {
     }
 
     /// Decides and writes down, and decides again if another process came between.
-    fn write_down(&self, decide: impl Fn(&[Told]) -> Tale) -> Result<(), (StoreError, Vec<Event>)> {
+    ///
+    /// What was told meanwhile without the outbox is written into it, too. An error comes with what was told before,
+    /// as far as that can be read.
+    fn write_down(&self, decide: impl Fn(&[Told]) -> Tale) -> Result<(), (StoreError, Vec<Told>)> {
         let now = self.clock.now();
         for _round in 0..ROUNDS {
             let told = match self.outbox.told() {
                 Ok(told) => told,
-                Err(error) => return Err((error, decide(&[]).events)),
+                Err(error) => return Err((error, Vec::new())),
             };
-            let tale = decide(&told);
-            let posting = Posting {
+            let reminded = self.reminder.kept();
+            let tale = decide(&known(&told, &reminded));
+            let mut posting = Posting {
                 letters: self.letters(now, &tale.events),
                 told: tale.told,
                 over: tale.over,
             };
+            posting.carry(reminded);
             if posting == Posting::default() {
                 return Ok(());
             }
@@ -272,11 +322,43 @@ impl Office<'_> {
                     return Ok(());
                 }
                 Ok(false) => {}
-                Err(error) => return Err((error, tale.events)),
+                Err(error) => return Err((error, told)),
             }
         }
         tracing::warn!("other runs tell at the same time; the next run tells what is left");
         Ok(())
+    }
+
+    /// What is told although the outbox cannot be written: what is new, as long as somebody can keep that it was told,
+    /// and else what [`unkept`](Self::unkept) says.
+    fn beside_the_outbox(&self, told: &[Told], scene: &Scene<'_>) -> Vec<Event> {
+        let mut reminded = self.reminder.kept();
+        let tale = tell::tell(&known(told, &reminded), scene);
+        if tale.told.is_empty() && tale.over.is_empty() {
+            return tale.events;
+        }
+        for (subject, kind) in &tale.over {
+            let was = told
+                .iter()
+                .find(|one| one.subject == *subject && one.kind == *kind)
+                .cloned();
+            let was = was.or_else(|| {
+                let mut reminded = reminded.iter();
+                let one = reminded.find(|one| one.is_of(subject, *kind));
+                one.map(|one| one.told.clone())
+            });
+            reminded.retain(|one| !one.is_of(subject, *kind));
+            reminded.extend(was.map(|told| Reminded { told, over: true }));
+        }
+        for told in &tale.told {
+            reminded.retain(|one| !one.is_of(&told.subject, told.kind));
+            let told = told.clone();
+            reminded.push(Reminded { told, over: false });
+        }
+        if self.reminder.keep(&reminded) {
+            return tale.events;
+        }
+        self.unkept(tell::tell(told, scene).events, scene)
     }
 
     /// Of what cannot be written down what is told all the same: what comes once, and the rest if none of

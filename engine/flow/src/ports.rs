@@ -22,7 +22,7 @@ use crate::certificate::{
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
 use crate::directory::DirectoryCopy;
-use crate::notify::{Delivered, Message, Posting, Told, Waiting};
+use crate::notify::{Delivered, Message, Posting, Reminded, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
@@ -493,8 +493,17 @@ pub trait Reminder: Send + Sync {
     fn last(&self) -> Option<Timestamp>;
     /// Sets it. MUST answer false if a later run would not read this moment again.
     fn set(&self, at: Timestamp) -> bool;
-    /// Takes it away. What cannot be taken away stays.
+    /// Takes it away, and all that is kept. What cannot be taken away stays.
     fn clear(&self);
+    /// What was kept; nothing where that cannot be read.
+    fn kept(&self) -> Vec<Reminded> {
+        Vec::new()
+    }
+    /// Keeps what was told since the outbox could be written, in place of what was kept before. MUST answer false if a
+    /// later run would not read it again.
+    fn keep(&self, _all: &[Reminded]) -> bool {
+        false
+    }
 }
 
 /// Tells somebody.

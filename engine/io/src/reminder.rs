@@ -1,5 +1,6 @@
-//! The moment at which something was told last while the database could not be written: the time stamp
-//! of an empty file in the state folder.
+//! What was told while the database could not be written, and when: a small file in the state folder, and the time
+//! stamp of it where not even that can be written. On a disk that is mounted read-only it lies among the temporary
+//! files.
 //!
 //! What a newcomer gets wrong: a full disk still takes it. A name in a folder and the time of a file
 //! need no new room nearly everywhere, and once the file is there only its time changes. Only a disk that
@@ -8,61 +9,159 @@
 #![expect(clippy::disallowed_methods, reason = "this is the adapter of the disk")]
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde::{Deserialize, Serialize};
+use waxwing_core::notify::event::EventKind;
 use waxwing_core::time::Timestamp;
+use waxwing_flow::notify::{Reminded, Told};
 use waxwing_flow::ports::Reminder;
 
-use crate::permission::open_private;
+use crate::permission::{belongs_to_others, open_private};
+use crate::x509::sha256_hex;
 
 const FILE: &str = "told-at";
+
+/// More than this is not read: nobody is told of so much.
+const MOST: u64 = 1024 * 1024;
+
+/// Something that was told, as a line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    subject: String,
+    kind: String,
+    step: u32,
+    at: i64,
+    began: i64,
+    over: bool,
+}
+
+impl Line {
+    fn of(one: &Reminded) -> Self {
+        Self {
+            subject: one.told.subject.clone(),
+            kind: one.told.kind.as_str().to_owned(),
+            step: one.told.step,
+            at: one.told.at.unix_ms(),
+            began: one.told.began.unix_ms(),
+            over: one.over,
+        }
+    }
+
+    fn read(text: &str) -> Option<Reminded> {
+        let line: Self = serde_json::from_str(text).ok()?;
+        let told = Told {
+            kind: EventKind::parse(&line.kind)?,
+            subject: line.subject,
+            step: line.step,
+            at: Timestamp::from_unix_ms(line.at),
+            began: Timestamp::from_unix_ms(line.began),
+        };
+        Some(Reminded {
+            told,
+            over: line.over,
+        })
+    }
+}
 
 /// The reminder of one state folder.
 #[derive(Debug)]
 pub struct FileReminder {
-    path: PathBuf,
+    /// In the state folder, and where it lies if that cannot be written.
+    paths: [PathBuf; 2],
 }
 
 impl FileReminder {
     /// The one of this state folder. Nothing is read or made yet.
     pub fn new(state: &Path) -> Self {
+        let name = sha256_hex(state.to_string_lossy().as_bytes());
+        let name = format!("waxwing-{FILE}-{}", name.get(..16).unwrap_or_default());
         Self {
-            path: state.join(FILE),
-        }
-    }
-
-    fn open(&self) -> io::Result<File> {
-        match open_private(&self.path) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                File::options().write(true).open(&self.path)
-            }
-            new => new,
+            paths: [state.join(FILE), std::env::temp_dir().join(name)],
         }
     }
 }
 
+/// Opens it to be written. What lies there and is no file of ours, as among temporary files, is refused.
+fn open(path: &Path) -> io::Result<File> {
+    match open_private(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(path)?;
+            if !found.is_file() || belongs_to_others(path)? {
+                return Err(cause);
+            }
+            File::options().write(true).open(path)
+        }
+        new => new,
+    }
+}
+
+fn last(path: &Path) -> Option<Timestamp> {
+    let modified = fs::symlink_metadata(path).ok()?.modified().ok()?;
+    let since = modified.duration_since(UNIX_EPOCH).ok()?;
+    let ms = i64::try_from(since.as_millis()).ok()?;
+    Some(Timestamp::from_unix_ms(ms))
+}
+
+fn read(path: &Path) -> Option<String> {
+    let ours = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    if !ours || belongs_to_others(path).unwrap_or(true) {
+        return None;
+    }
+    let mut text = String::new();
+    let file = File::open(path).ok()?;
+    file.take(MOST).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = open(path)?;
+    // In its place: a full disk may have no room for another one.
+    file.write_all(text.as_bytes())?;
+    file.set_len(text.len() as u64)?;
+    file.sync_all()
+}
+
 impl Reminder for FileReminder {
     fn last(&self) -> Option<Timestamp> {
-        let modified = fs::metadata(&self.path).ok()?.modified().ok()?;
-        let since = modified.duration_since(UNIX_EPOCH).ok()?;
-        let ms = i64::try_from(since.as_millis()).ok()?;
-        Some(Timestamp::from_unix_ms(ms))
+        self.paths.iter().filter_map(|path| last(path)).max()
     }
 
     fn set(&self, at: Timestamp) -> bool {
         let Some(time) = time(at) else {
             return false;
         };
-        let set = self.open().and_then(|file| file.set_modified(time));
-        // Some file systems keep whole seconds.
-        let kept = || self.last().is_some_and(|last| last.unix() == at.unix());
-        set.is_ok() && kept()
+        self.paths.iter().any(|path| {
+            let set = open(path).and_then(|file| file.set_modified(time));
+            // Some file systems keep whole seconds.
+            set.is_ok() && last(path).is_some_and(|last| last.unix() == at.unix())
+        })
     }
 
     fn clear(&self) {
-        let _mostly_not_there = fs::remove_file(&self.path);
+        for path in &self.paths {
+            let _mostly_not_there = fs::remove_file(path);
+        }
+    }
+
+    fn kept(&self) -> Vec<Reminded> {
+        let text = self.paths.iter().find_map(|path| read(path));
+        let text = text.unwrap_or_default();
+        text.lines().filter_map(Line::read).collect()
+    }
+
+    fn keep(&self, all: &[Reminded]) -> bool {
+        let lines: Vec<String> = all
+            .iter()
+            .filter_map(|one| serde_json::to_string(&Line::of(one)).ok())
+            .collect();
+        let text = lines.join("\n") + "\n";
+        let kept = |path: &PathBuf| {
+            write(path, &text).is_ok() && read(path).is_some_and(|found| found == text)
+        };
+        self.paths.iter().any(kept)
     }
 }
 
@@ -87,8 +186,52 @@ mod tests {
         }
         reminder.clear();
         assert_eq!(reminder.last(), None);
+        // Where the folder cannot be written, it lies among the temporary files.
         let nowhere = FileReminder::new(&state.path().join("missing"));
-        assert!(!nowhere.set(Timestamp::from_unix(1_795_000_000)));
+        let at = Timestamp::from_unix(1_795_000_000);
+        assert!(nowhere.set(at));
+        assert_eq!(nowhere.last(), Some(at));
         nowhere.clear();
+        assert_eq!(nowhere.last(), None);
+    }
+
+    #[test]
+    fn what_was_told_is_kept_until_it_is_cleared() {
+        let state = tempfile::tempdir().expect("a folder");
+        let one = |subject: &str, over| Reminded {
+            told: Told {
+                subject: subject.to_owned(),
+                kind: EventKind::ExpiryNear,
+                step: 3,
+                at: Timestamp::from_unix(1_795_000_000),
+                began: Timestamp::from_unix(1_794_000_000),
+            },
+            over,
+        };
+        let all = [one("shop", false), one("a \"name\"\nof two lines", true)];
+        for folder in [state.path().to_owned(), state.path().join("missing")] {
+            let reminder = FileReminder::new(&folder);
+            assert_eq!(reminder.kept(), []);
+            assert!(reminder.keep(&all) && reminder.keep(&all[..1]));
+            assert_eq!(FileReminder::new(&folder).kept(), all[..1]);
+            assert!(reminder.keep(&all));
+            assert_eq!(reminder.kept(), all);
+            reminder.clear();
+            assert_eq!(reminder.kept(), []);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_somebody_has_laid_among_the_temporary_files_is_not_followed() {
+        let home = tempfile::tempdir().expect("a folder");
+        let reminder = FileReminder::new(&home.path().join("missing"));
+        let victim = home.path().join("victim");
+        fs::write(&victim, "precious").expect("written");
+        std::os::unix::fs::symlink(&victim, &reminder.paths[1]).expect("a link");
+        assert!(!reminder.keep(&[]) && !reminder.set(Timestamp::from_unix(1_795_000_000)));
+        assert_eq!(reminder.kept(), []);
+        assert_eq!(fs::read_to_string(&victim).expect("read"), "precious");
+        reminder.clear();
     }
 }
