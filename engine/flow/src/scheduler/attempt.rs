@@ -17,6 +17,7 @@ use crate::budget;
 use crate::certificate::{CertificateFacts, StoredVersion};
 use crate::driver::{Driven, Work};
 use crate::failure::Failure;
+use crate::heard::Answer;
 use crate::machine::{Machine, Patience};
 use crate::run::{OrderTerms, Run, Stage};
 use crate::session::CaSession;
@@ -25,6 +26,9 @@ use crate::session::CaSession;
 /// new certificate any more: a forced renewal that failed leaves one until the next one is due. Longer than
 /// a CA may ask to wait.
 const OLDEST_ORDER: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// A CA that has answered so short a time ago is worth a question although another one stands in for it.
+const ANSWERS_STILL: Duration = Duration::from_secs(60);
 
 impl Shift<'_> {
     /// One certificate at one CA, resumed if the journal has an order that still fits.
@@ -149,11 +153,25 @@ impl Shift<'_> {
         Ok(driven)
     }
 
-    /// Gives up an order of an earlier run at this CA with which nobody goes on. One at another CA is
-    /// left: that CA has just been given up for not answering well.
+    /// Gives up an order with which nobody goes on: of an earlier run, or at a CA for which this one stands in. One at
+    /// a CA that this run has not talked to a moment ago is left: its authorizations end by themselves.
     async fn leave(&self, session: &CaSession, old: &Run, url: &str) {
-        if old.terms.ca == session.profile().name && old.terms.account == session.account() {
-            abandon::order(session, url).await;
+        if old.terms.ca == session.profile().name {
+            if old.terms.account == session.account() {
+                abandon::order(session, url).await;
+            }
+            return;
+        }
+        let now = self.now();
+        let answers = |answer: Answer| now.since(answer.at) <= ANSWERS_STILL;
+        if !self.heard.last(&old.terms.ca).is_some_and(answers) {
+            return;
+        }
+        let counter = self.sessions.lock().await.get(&old.terms.ca).cloned();
+        if let Some(Ok(other)) = counter.as_ref().and_then(|counter| counter.session.get())
+            && other.account() == old.terms.account
+        {
+            abandon::order(other, url).await;
         }
     }
 
