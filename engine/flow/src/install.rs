@@ -236,7 +236,18 @@ fn item(
     let Some(entry) = store.entry(name)?.filter(wanted) else {
         return Ok(None);
     };
-    let Some(version) = store.current(name)? else {
+    let version = match store.current(name) {
+        // What can be worked out again is; else the next run orders another one, and nobody has to.
+        Err(error) if error.kind == StoreErrorKind::Corrupt => {
+            store.mend_stored(name)?;
+            let hint = Some("the next run orders another one; nothing has to be done".to_owned());
+            store
+                .current(name)
+                .map_err(|_again| StoreError { hint, ..error })?
+        }
+        version => version?,
+    };
+    let Some(version) = version else {
         return Ok(None);
     };
     Ok(Some(Locked {

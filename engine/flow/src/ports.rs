@@ -433,6 +433,13 @@ pub trait CertificateStore: Send + Sync {
     /// The key of the open run.
     fn pending_key(&self, name: &CertificateName) -> Result<Option<Secret<String>>, StoreError>;
 
+    /// Mends the current version, which cannot be read whole: what of it can be worked out again is, and else what is
+    /// damaged is set aside, so that the version counts as not there from then on. The certificate MUST be locked. One
+    /// that is whole stays as it is.
+    fn mend_stored(&self, _name: &CertificateName) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The account at one directory of a CA.
     fn account(&self, ca: &CaName, directory: &str) -> Result<Option<AccountRecord>, StoreError>;
     /// Sets aside what is damaged of the account at one directory of a CA, and answers what can still be

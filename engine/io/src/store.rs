@@ -508,6 +508,10 @@ impl CertificateStore for FileStore {
         self.read_account(ca, directory)
     }
 
+    fn mend_stored(&self, name: &CertificateName) -> Result<(), StoreError> {
+        self.mend_version(name)
+    }
+
     fn mend_account(
         &self,
         ca: &CaName,

@@ -119,6 +119,8 @@ pub(super) fn subject(record: &Record) -> (&'static str, String) {
     let failed = record.failed.is_some();
     match &record.what {
         Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
+        // What a CA had refused was tried at its staging first, and that is all.
+        Recorded::Attempt { ca, .. } if record.version.is_none() => ("rehearsed", ca.to_string()),
         Recorded::Attempt { ca, .. } => ("issued", ca.to_string()),
         Recorded::Unasked => ("not issued", "no CA asked".to_owned()),
         Recorded::Revocation { ca, over, .. } => {
@@ -292,7 +294,11 @@ struct RecordJson {
 pub(crate) fn json(view: &HistoryView<'_>) -> HistoryJson {
     let record = |record: &Record| {
         let (what, ca, stands_in, target) = match &record.what {
-            Recorded::Attempt { ca, stands_in } => ("issue", Some(ca), stands_in.as_ref(), None),
+            Recorded::Attempt { ca, stands_in } => {
+                let rehearsed = record.version.is_none() && record.failed.is_none();
+                let what = if rehearsed { "rehearse" } else { "issue" };
+                (what, Some(ca), stands_in.as_ref(), None)
+            }
             Recorded::Unasked => ("issue", None, None, None),
             Recorded::Revocation { ca, .. } => ("revoke", ca.as_ref(), None, None),
             Recorded::Deploy { target } if is_place(record) => ("serve", None, None, Some(target)),

@@ -19,7 +19,9 @@ impl CaError {
                         "see which resolvers this machine is told to ask, and whether they can be \
                          reached from here"
                     }
-                    TransportStage::Route => "see whether this machine has a network",
+                    TransportStage::Route => {
+                        "see whether this machine has a network and a way there"
+                    }
                     TransportStage::Dns => {
                         "see whether this machine's own resolver knows the name: [network] resolvers \
                          is for the look at records alone"

@@ -378,7 +378,9 @@ fn way_out(stage: TransportStage, target: &Target, powers: &Powers) -> Option<St
         TransportStage::Resolver => "see which resolvers this machine is told to ask, and whether \
                                      they can be reached from here"
             .to_owned(),
-        TransportStage::Route => "see whether this machine has a network".to_owned(),
+        TransportStage::Route => {
+            "see whether this machine has a network and a way there".to_owned()
+        }
         TransportStage::Tls => format!(
             "a server of your own, or a proxy that looks into TLS, needs its root: grants.http = \
              {{ trust = \"ca.pem\" }} under [plugin.{plugin}], or [network] trust"

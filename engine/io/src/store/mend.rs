@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use waxwing_core::name::CertificateName;
 use waxwing_flow::audit::Act;
-use waxwing_flow::certificate::InventoryVersion;
+use waxwing_flow::certificate::{ChainPem, InventoryVersion};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use super::layout::{version_name, version_number};
@@ -104,6 +104,48 @@ impl FileStore {
             })),
             Err(error) => Err(error),
         }
+    }
+
+    /// Mends the current version if it cannot be read whole: chain and full chain from one another, and what cannot be
+    /// had again is kept aside, so that another certificate is ordered.
+    pub(super) fn mend_version(&self, name: &CertificateName) -> Result<(), StoreError> {
+        let Some(number) = self.current_number(name)? else {
+            return Ok(());
+        };
+        let damage = match self.read_version(name, number) {
+            Err(damage) if damage.kind == StoreErrorKind::Corrupt => damage,
+            Err(error) => return Err(error),
+            Ok(_whole) => return Ok(()),
+        };
+        let directory = self.layout.version(name, number);
+        let (facts, _origin) = self.facts(name, number)?;
+        let text = |file: &str| read::text(&directory.join(file)).ok().flatten();
+        if let (Some(cert), Ok(Some(key))) = (text(CERT), read::key(&directory.join(KEY))) {
+            let (chain, fullchain) = (text(CHAIN), text(FULLCHAIN));
+            let behind = fullchain.as_ref().and_then(|all| all.strip_prefix(&cert));
+            for chain in [behind.map(str::to_owned), chain].into_iter().flatten() {
+                let pem = ChainPem {
+                    fullchain: format!("{cert}{chain}"),
+                    cert: cert.clone(),
+                    chain,
+                };
+                // A chain of which nothing is left fits every certificate, and half a block may be passed over.
+                let ends = pem.chain.trim_end().ends_with("-----END CERTIFICATE-----");
+                let whole = ends && x509::check_order(&pem.fullchain).is_ok();
+                if whole && read::check_fits(&directory, &key, &pem, &facts).is_ok() {
+                    atomic::replace(&directory.join(CHAIN), pem.chain.as_bytes())?;
+                    atomic::replace(&directory.join(FULLCHAIN), pem.fullchain.as_bytes())?;
+                    tracing::error!(certificate = %name, cause = %damage, "what was damaged of it is mended");
+                    return Ok(());
+                }
+            }
+        }
+        let broken = match damage.path.starts_with(&directory) && damage.path.is_file() {
+            true => damage.path.clone(),
+            false => directory.join(KEY),
+        };
+        tracing::error!(certificate = %name, cause = %damage, "what is stored of it cannot be used, and another one is ordered");
+        self.set_aside(&broken, KEPT, name.as_str()).map(drop)
     }
 
     /// Keeps a damaged journal, with the key of its run.

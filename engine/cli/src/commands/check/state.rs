@@ -6,7 +6,7 @@ use std::path::Path;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::{Asker, Item, Note};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::ports::CertificateStore as _;
+use waxwing_flow::ports::{CertificateStore as _, StoreErrorKind};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::permission::{self, Exposed};
 use waxwing_io::room;
@@ -24,6 +24,9 @@ const TOPIC: &str = "state";
 /// What is to be said of the state folder.
 pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Vec<Found> {
     let found = finding(store);
+    if let Some(damaged) = damaged(store) {
+        return vec![found, damaged];
+    }
     let open = store.open_journals().unwrap_or_default();
     if open.is_empty() || found.verdict != Verdict::Ok {
         return vec![found];
@@ -36,6 +39,37 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     let mut all = vec![found];
     all.extend(unfinished(&open, &planned));
     all
+}
+
+/// So many certificates are read whole; of more it would take too long.
+const READ_WHOLE: usize = 1_000;
+
+/// Certificates whose files do not belong together, which nobody notices before they are installed.
+fn damaged(store: &FileStore) -> Option<Found> {
+    let entries = store.inventory().ok()?;
+    let stored = entries.into_iter().flatten();
+    let stored = stored.filter(|entry| entry.current.is_some());
+    let mut names = Vec::new();
+    let mut causes = Vec::new();
+    for entry in stored.take(READ_WHOLE) {
+        if let Err(error) = store.current(&entry.certificate)
+            && error.kind == StoreErrorKind::Corrupt
+        {
+            causes.push(error.to_string());
+            names.push(entry.certificate.to_string());
+        }
+    }
+    let text = format!("what is stored cannot be used: {}", names.join(", "));
+    let hint = format!(
+        "waxwing renew {} --force orders another one",
+        names.join(" ")
+    );
+    let found = || {
+        Found::new(Verdict::Error, TOPIC, text)
+            .causes(causes)
+            .hint(Some(hint))
+    };
+    (!names.is_empty()).then(found)
 }
 
 /// What runs have left that did not end, by who finishes it.

@@ -163,3 +163,57 @@ fn what_helps_fits_what_is_wrong() {
         "run as the user that the state folder belongs to",
     );
 }
+
+/// What of a version can be worked out again is, and else it counts as not there.
+#[test]
+fn a_version_that_cannot_be_read_whole_is_mended_or_given_up() {
+    let key_of_another = sample(KeyType::EcdsaP256).key.expose().clone();
+    let half = |text: &str| text[..text.len() / 2].to_owned();
+    let good = sample(KeyType::EcdsaP256);
+    let (chain, fullchain) = (&good.pem.chain, &good.pem.fullchain);
+    assert!(!chain.is_empty(), "a sample with a chain");
+    // The file, what it is damaged to, and whether it is mended.
+    let table: [(&str, String, bool); 9] = [
+        ("fullchain.pem", String::new(), true),
+        ("fullchain.pem", half(fullchain), true),
+        ("fullchain.pem", good.pem.cert.clone(), true),
+        ("chain.pem", String::new(), true),
+        ("chain.pem", half(chain), true),
+        ("privkey.pem", String::new(), false),
+        ("privkey.pem", half(good.key.expose()), false),
+        ("privkey.pem", key_of_another, false),
+        ("privkey.pem", good.key.expose().clone(), true),
+    ];
+    for (file, content, mended) in table {
+        let disk = Disk::new();
+        let store = disk.open();
+        save(&store, &good).expect("saved");
+        let path = disk
+            .root()
+            .join("certificates/shop/versions/0001")
+            .join(file);
+        fs::write(&path, &content).expect("written");
+        let _lock = store.lock_certificate(&name()).expect("locked");
+        store.mend_stored(&name()).expect("looked at");
+        let entry = store.entry(&name()).expect("read").expect("there");
+        assert_eq!(entry.damage.is_none(), mended, "{file}: {:?}", entry.damage);
+        if mended {
+            let version = store.current(&name()).expect("whole").expect("there");
+            assert_eq!(version.pem, good.pem, "{file}");
+        } else {
+            let kept = disk.root().join("archive/damaged/shop/0001");
+            assert_eq!(fs::read_to_string(kept).expect("kept"), content, "{file}");
+        }
+    }
+    // Where all that says what belongs behind it is gone, another one is ordered.
+    let disk = Disk::new();
+    let store = disk.open();
+    save(&store, &good).expect("saved");
+    let version = disk.root().join("certificates/shop/versions/0001");
+    for file in ["chain.pem", "fullchain.pem"] {
+        fs::write(version.join(file), "").expect("written");
+    }
+    store.mend_stored(&name()).expect("looked at");
+    let entry = store.entry(&name()).expect("read").expect("there");
+    assert!(entry.damage.is_some());
+}
