@@ -1,14 +1,18 @@
 //! `lego`: `accounts/SERVER/ID` and `certificates`, as version 4 and version 5 write them.
 //!
-//! By its documentation and its `storage` packages, read 2026-11-26. It keeps neither the DNS provider
-//! nor its credentials: they stand on the command line and in the environment.
+//! By its documentation and its `storage` packages, read 2026-11-26. Version 4 keeps neither the DNS provider nor
+//! its credentials: they stand on the command line and in the environment. Version 5 has a configuration, of which a
+//! copy lies beside the accounts; nothing is taken from it but the provider, where it names one alone.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value as Json};
 
 use super::server::Server;
 use super::tree::{Tree, base, folder};
 use super::{
-    Account, Certificate, ForeignKey, Imported, Install, KeyWish, Stored, Unread, Validation, json,
+    Account, Certificate, ForeignKey, Imported, Install, KeyWish, Remark, Stored, Unread,
+    Validation, json,
 };
 use crate::http::host_of;
 use crate::key::KeyType;
@@ -22,9 +26,13 @@ pub(super) fn is_wanted(path: &str) -> bool {
         ["certificates", file] => [".json", ".crt", ".key"]
             .into_iter()
             .any(|end| file.ends_with(end)),
+        [file] => CONFIGURATIONS.contains(file),
         _ => false,
     }
 }
+
+/// The configuration of version 5: its own copy first.
+const CONFIGURATIONS: [&str; 3] = [".lego.bck.yaml", ".lego.yml", ".lego.yaml"];
 
 pub(super) fn read(tree: &Tree) -> Imported {
     let mut imported = Imported::default();
@@ -66,7 +74,65 @@ pub(super) fn read(tree: &Tree) -> Imported {
             certificate.server = Some(server.clone());
         }
     }
+    configured(tree, &mut imported);
     imported
+}
+
+/// Takes the DNS provider from a configuration of version 5, and says what else stands there.
+fn configured(tree: &Tree, imported: &mut Imported) {
+    let mut found = None;
+    for file in CONFIGURATIONS {
+        if let Some(Ok(text)) = tree.text(file) {
+            found = Some((file, text));
+            break;
+        }
+    }
+    let Some((file, text)) = found else {
+        return;
+    };
+    let values = |key: &str| -> BTreeSet<&str> {
+        let lines = text
+            .lines()
+            .map(|line| line.trim_start().trim_start_matches("- "));
+        let values = lines.filter_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        let plain = |value: &'_ str| -> usize { value.find(" #").unwrap_or(value.len()) };
+        let bare = values.map(|value| value[..plain(value)].trim().trim_matches(['"', '\'']));
+        bare.filter(|value| !value.is_empty()).collect()
+    };
+    let providers = values("provider");
+    let mut remark = |what: String, next: &str| {
+        imported.remarks.push(Remark::new(file, what, next));
+    };
+    match providers.iter().collect::<Vec<_>>().as_slice() {
+        [] => {}
+        [only] => {
+            for certificate in &mut imported.certificates {
+                certificate.validation = Validation::Dns {
+                    provider: (**only).to_owned(),
+                    values: BTreeMap::new(),
+                };
+            }
+        }
+        several => {
+            let names: Vec<&str> = several.iter().map(|name| **name).collect();
+            remark(
+                format!("it names several DNS providers: {}", names.join(", ")),
+                "write a [plugin.NAME] for each, and `validate` into each [[certificate]]",
+            );
+        }
+    }
+    for path in values("envFile") {
+        remark(
+            format!("credentials stand in {path}, which is not read"),
+            "load its variables into the environment and import again, or store each with `waxwing secret set`",
+        );
+    }
+    if text.contains("hook") {
+        remark(
+            "it has hooks".to_owned(),
+            "see whether an installer can do it: files, then a command ([plugin.NAME] grants.exec.reload)",
+        );
+    }
 }
 
 fn certificate(tree: &Tree, path: &str, object: &Map<String, Json>) -> Certificate {
@@ -157,4 +223,36 @@ fn account(tree: &Tree, path: &str, host: &str, id: &str) -> Result<Account, Str
         )),
         eab: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_provider_of_a_configuration_is_that_of_all_if_it_is_the_only_one() {
+        let read_with = |text: &str| {
+            let mut tree = Tree::of("lego");
+            let add = |tree: &mut Tree, path: &str, text: &str| {
+                tree.add(path, Ok(text.as_bytes().to_vec()));
+            };
+            add(
+                &mut tree,
+                "certificates/a.json",
+                "{\"domain\":\"a.example\"}",
+            );
+            add(&mut tree, ".lego.yml", text);
+            let imported = read(&tree);
+            let provider = match &imported.certificates[0].validation {
+                Validation::Dns { provider, .. } => Some(provider.clone()),
+                _ => None,
+            };
+            (provider, imported.remarks.len())
+        };
+        let one = "challenges:\n  x:\n    dns:\n      provider: \"dnsmadeeasy\" # ours\n      envFile: .env\n";
+        assert_eq!(read_with(one), (Some("dnsmadeeasy".to_owned()), 1));
+        let two = "- provider: a\n- provider: b\nhooks:\n";
+        assert_eq!(read_with(two), (None, 2));
+        assert_eq!(read_with("provider:\n# provider: x\n"), (None, 0));
+    }
 }
