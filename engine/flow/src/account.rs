@@ -408,11 +408,14 @@ impl Drift {
                 ca,
                 told,
                 configured,
-            } => format!(
-                "the account at {ca} has the contact {}, [account] email says {}",
-                addresses(told),
-                addresses(configured)
-            ),
+            } => {
+                let has = match told.is_empty() {
+                    true => "no contact that is known here".to_owned(),
+                    false => format!("the contact {}", addresses(told)),
+                };
+                let configured = addresses(configured);
+                format!("the account at {ca} has {has}, [account] email says {configured}")
+            }
             Self::Key { ca, .. } => {
                 format!("the account at {ca} has another key than [account] key")
             }

@@ -125,12 +125,13 @@ fn everybody_sees(views: &[ServerView]) -> bool {
 /// Servers that are named while they are waited for; of more only the number is said.
 const NAMED: usize = 2;
 
-/// What is waited for after a look that did not see everything: the servers without the value.
+/// What is waited for after a look that did not see everything: the servers without the value, who come first since
+/// the end of a line may be cut.
 fn unseen(fqdn: &DomainName, views: &[ServerView]) -> String {
     let without = views.iter().filter(|view| view.sees != Ok(true));
     let without: Vec<&str> = without.map(|view| view.server.as_str()).collect();
     let named = match without.as_slice() {
-        [] => return format!("{fqdn} to be seen on a name server"),
+        [] => return format!("a name server to show {fqdn}"),
         all if all.len() <= NAMED => all.join(" and "),
         named => format!(
             "{} and {} more",
@@ -139,10 +140,7 @@ fn unseen(fqdn: &DomainName, views: &[ServerView]) -> String {
         ),
     };
     let seen = views.len() - without.len();
-    format!(
-        "{fqdn} to be seen on {named} ({seen} of {} show it)",
-        views.len()
-    )
+    format!("{named} to show {fqdn} ({seen} of {} do)", views.len())
 }
 
 impl Work<'_> {
@@ -182,23 +180,21 @@ mod tests {
                     sees: Ok(*sees),
                 })
                 .collect();
-            assert_eq!(
-                unseen(&fqdn, &views),
-                format!("_acme-challenge.example.com to be seen on {want}")
-            );
+            let want = want.replace("...", "_acme-challenge.example.com");
+            assert_eq!(unseen(&fqdn, &views), want);
         };
-        check(&[], "a name server");
+        check(&[], "a name server to show ...");
         check(
             &[true, false],
-            "ns2.example.net (192.0.2.2) (1 of 2 show it)",
+            "ns2.example.net (192.0.2.2) to show ... (1 of 2 do)",
         );
         check(
             &[false, true, false],
-            "ns1.example.net (192.0.2.1) and ns3.example.net (192.0.2.3) (1 of 3 show it)",
+            "ns1.example.net (192.0.2.1) and ns3.example.net (192.0.2.3) to show ... (1 of 3 do)",
         );
         check(
             &[false; 4],
-            "ns1.example.net (192.0.2.1), ns2.example.net (192.0.2.2) and 2 more (0 of 4 show it)",
+            "ns1.example.net (192.0.2.1), ns2.example.net (192.0.2.2) and 2 more to show ... (0 of 4 do)",
         );
     }
 

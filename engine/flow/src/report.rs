@@ -325,7 +325,7 @@ pub enum Progress {
     },
     /// What is under way waits for the answer to a request, or with the next one.
     Asking(Asking),
-    /// Something has to come by itself: `example.com to be seen on ns2.example.net`. Said anew
+    /// Something has to come by itself: `ns2.example.net to show example.com`. Said anew
     /// whenever somebody has looked.
     Waiting {
         /// For what.

@@ -105,10 +105,19 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
             let line = Line::indented(2).ink(Ink::Strong, &one.file);
             page.line(&line.text(": ").text(&one.cause));
         }
-        page.hint(
-            2,
-            "mend them or take them away, then import again: what is there already stays as it is",
-        );
+        let refused = draft
+            .unread
+            .iter()
+            .any(|one| one.cause.contains("ermission denied"));
+        let next = match refused {
+            true => {
+                "they are another user's: run the import as that user, mostly root (`sudo waxwing import …`)"
+            }
+            false => {
+                "mend them or take them away, then import again: what is there already stays as it is"
+            }
+        };
+        page.hint(2, next);
     }
     if !draft.remarks.is_empty() {
         page.line(&Line::indented(0).ink(Ink::Warn, "To look at:"));

@@ -54,7 +54,7 @@ async fn a_wait_names_the_server_and_its_end_at_every_look() {
     let waits: Vec<_> = progress
         .iter()
         .filter_map(|progress| match progress {
-            Progress::Waiting { what, since, until } if what.contains("to be seen") => {
+            Progress::Waiting { what, since, until } if what.contains(" to show ") => {
                 Some((what.as_str(), *since, until.since(*since)))
             }
             _ => None,
@@ -64,7 +64,7 @@ async fn a_wait_names_the_server_and_its_end_at_every_look() {
     let (what, _, patience) = waits[0];
     assert_eq!(
         what,
-        "_acme-challenge.c0.example to be seen on ns1.example (192.0.2.1) (0 of 1 show it)"
+        "ns1.example (192.0.2.1) to show _acme-challenge.c0.example (0 of 1 do)"
     );
     assert_eq!(patience, Duration::from_secs(600));
     assert!(waits.iter().all(|wait| *wait == waits[0]), "one wait");
