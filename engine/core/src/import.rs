@@ -228,7 +228,7 @@ pub enum Validation {
         values: BTreeMap<String, Value>,
     },
     /// Each of these names in its own way, by TXT records.
-    Each(Vec<(String, Validation)>),
+    Each(Vec<(String, Self)>),
     /// In some other way, in plain words: `by files of a web server`.
     Other(String),
 }

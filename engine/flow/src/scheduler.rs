@@ -32,6 +32,7 @@ use crate::tally;
 mod accounts;
 mod attempt;
 pub(crate) mod cas;
+mod counted;
 mod desk;
 mod issued;
 mod leftover;

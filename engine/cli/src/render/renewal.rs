@@ -166,11 +166,13 @@ fn head(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> Ve
             let what = Cell::plain("another run was faster: nothing left to do");
             vec![name, Cell::of(Ink::Good, "done"), what]
         }
-        Outcome::Locked(_) => vec![
-            name,
-            Cell::of(Ink::Warn, "busy"),
-            Cell::plain("another run is at it now; this one left it alone"),
-        ],
+        Outcome::Locked(error) => {
+            let holder = error.causes.first().map(String::as_str);
+            let holder = holder.and_then(|cause| cause.strip_prefix("it is held by "));
+            let who = holder.map_or_else(String::new, |holder| format!(" ({holder})"));
+            let what = format!("another run is at it now{who}; this one left it alone");
+            vec![name, Cell::of(Ink::Warn, "busy"), Cell::plain(what)]
+        }
         Outcome::Held(hold) => vec![
             name,
             Cell::of(Ink::Quiet, "waiting"),

@@ -131,6 +131,15 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         // Nothing is served until this works, so there is no time to spare.
         Action::Issue(IssueReason::Never) if failed => Health::NeedsPerson,
         Action::Keep { .. } if !failed && !fallback && !has_debts(item) => Health::Good,
+        // It is due, and comes with its window.
+        Action::Renew { .. }
+            if matches!(item.hold, Some(Hold::Window { .. }))
+                && !failed
+                && !fallback
+                && !has_debts(item) =>
+        {
+            Health::Good
+        }
         _ => Health::Watch,
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use tracing::Instrument;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Haste, Next, PassedOver, Question};
-use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::{CaName, Identifier};
+use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
 use waxwing_core::plan::hold::{self, Hold};
 use waxwing_core::plan::{Action, Asker, Stored};
@@ -203,63 +202,6 @@ impl Shift<'_> {
             .filter_map(|plugin| self.ports.unusable.get(plugin));
         let reasons: Vec<_> = reasons.flatten().cloned().collect();
         (!reasons.is_empty()).then_some(Failure::Plugins(reasons))
-    }
-
-    /// Counts against the CA's limits what came of an order; the order itself is counted before it
-    /// is placed.
-    fn count(&self, case: &Case<'_>, profile: &CaProfile, driven: &Driven) {
-        let history = self.ports.history.as_ref();
-        let names = &case.job.certificate.domains;
-        let now = self.now();
-        match &driven.ending.result {
-            // What we do not take was issued all the same.
-            Err(Failure::Mismatch { .. }) => {
-                budget::spend(history, profile, LimitKind::Duplicates, names, now);
-            }
-            Err(Failure::Validation { refused, .. }) => {
-                let refused: Vec<Identifier> =
-                    refused.iter().map(|(name, _)| name.clone()).collect();
-                let kind = LimitKind::FailedAuthorizations;
-                budget::spend(history, profile, kind, &refused, now);
-            }
-            // What is taken was counted when it was stored.
-            Ok(_) | Err(_) => {}
-        }
-    }
-
-    /// Counts a certificate that may have been issued for an order which the CA denies now: it is one of those that a
-    /// loop makes.
-    fn count_lost(&self, case: &Case<'_>, profile: &CaProfile, started: Timestamp) {
-        let (history, now) = (self.ports.history.as_ref(), self.now());
-        let certificate = &case.job.certificate;
-        budget::spend(
-            history,
-            profile,
-            LimitKind::Duplicates,
-            &certificate.domains,
-            now,
-        );
-        let cause = format!(
-            "{} denies an order that was finalized, and may have issued a certificate for it",
-            profile.name
-        );
-        self.keep(&ClosedAttempt {
-            run: self.id.to_owned(),
-            certificate: certificate.name.clone(),
-            ca: profile.name.clone(),
-            stands_in: None,
-            started,
-            ended: now,
-            requests: 0,
-            result: ClosedResult::Failed {
-                class: FailureClass::Transient,
-                theirs: true,
-                firm: true,
-                local: false,
-                until: None,
-                causes: vec![cause],
-            },
-        });
     }
 
     /// When the runs that come by themselves try again after a failure that no CA is to blame for, and

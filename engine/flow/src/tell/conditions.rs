@@ -260,6 +260,14 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
             event.next_try = Some(*at);
             event.ca = Some(ca.to_string());
         }
+    } else if let Some(Outcome::Locked(error)) = report.map(|report| &report.outcome) {
+        // Whoever is at it may hang, and then it is the reason.
+        event.causes = chain(vec![
+            "another run is at it, and this one has left it alone".to_owned(),
+            error.to_string(),
+        ]);
+        event.hint =
+            Some("if that process hangs: kill it, and the next run takes the order up".to_owned());
     } else if let Some((_, causes)) = scene
         .inventory
         .get(&certificate.name)
