@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use waxwing_core::name::CaName;
 use waxwing_core::plan::Asker;
@@ -100,6 +101,8 @@ fn with_view<T>(
     };
     let cas: Vec<(CaName, Option<Sighting>)> =
         used.iter().map(|ca| (ca.clone(), last(ca))).collect();
+    let took = |ca: &CaName| Some((ca.clone(), history.last_took(ca).ok()??));
+    let took: Vec<(CaName, Duration)> = used.iter().filter_map(took).collect();
     let profiles = used.iter().filter_map(|ca| loaded.settings.cas.get(ca));
     let left: Vec<budget::Left> = profiles
         .filter_map(|profile| budget::left(history, profile, &[], now).ok())
@@ -139,6 +142,7 @@ fn with_view<T>(
         },
         pasts: &survey.pasts,
         cas: &cas,
+        took: &took,
         fruitless: &fruitless,
         requests: &requests,
         left: &left,

@@ -37,6 +37,8 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
     /// The CAs in use: the last look at each.
     pub(crate) cas: &'a [(CaName, Option<Sighting>)],
+    /// How long each took to answer the last time it did.
+    pub(crate) took: &'a [(CaName, Duration)],
     /// CAs that answer and issue nothing.
     pub(crate) fruitless: &'a [CaName],
     /// Requests that were sent to each CA since the history began.
@@ -134,9 +136,10 @@ fn figures(view: &MetricsView<'_>) -> Result<Vec<MetricFamily>, prometheus::Erro
         up.with_label_values(&label)
             .set(flag(sighting.result.is_ok() && issues));
         seen.with_label_values(&label).set(seconds(sighting.at));
-        if let Ok(took) = &sighting.result {
-            latency.with_label_values(&label).set(took.as_secs_f64());
-        }
+    }
+    for (ca, took) in view.took {
+        let label = [ca.as_str()];
+        latency.with_label_values(&label).set(took.as_secs_f64());
     }
     let requests = board.counter(
         "ca_requests_total",

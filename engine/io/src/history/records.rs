@@ -112,6 +112,18 @@ impl SqliteHistory {
         Ok(found.into_iter().next())
     }
 
+    /// How long a CA took to answer the last time it did.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn last_took(&self, name: &CaName) -> Result<Option<Duration>, StoreError> {
+        let sql =
+            "SELECT took FROM sighting WHERE ca = ?1 AND took IS NOT NULL ORDER BY id DESC LIMIT 1";
+        let found = self.rows(sql, [name.as_str()], |row| row.get::<_, i64>(0))?;
+        let took = found.first().and_then(|ms| u64::try_from(*ms).ok());
+        Ok(took.map(Duration::from_millis))
+    }
+
     /// When the oldest line was written; none if there is none.
     ///
     /// # Errors

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::{Asker, Plan};
-use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
+use waxwing_flow::notify::{Posting, Told};
+use waxwing_flow::ports::{CertificateStore as _, Outbox as _, StoreError, StoreErrorKind};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::daemon_of;
 
@@ -42,6 +44,7 @@ impl Keeper<'_> {
         self.place = found;
         if let Some(memory) = self.away.take() {
             self.tell_of_it(&memory, Vec::new(), terminal);
+            self.hand_over(&memory);
         }
         true
     }
@@ -112,6 +115,29 @@ impl Keeper<'_> {
         self.history = Arc::new(history);
         self.alone = lock.or(self.alone.take());
         Ok(())
+    }
+
+    /// What was not delivered while the folder was gone waits from now on in its outbox.
+    fn hand_over(&self, memory: &SqliteHistory) {
+        let letters = memory.waiting().unwrap_or_default();
+        let told = memory.told().unwrap_or_default();
+        let notifiers = |told: &Told| told.kind == EventKind::NotifierFailed;
+        let posting = Posting {
+            letters: letters.into_iter().map(|one| one.letter).collect(),
+            told: told.into_iter().filter(notifiers).collect(),
+            over: Vec::new(),
+        };
+        if posting == Posting::default() {
+            return;
+        }
+        let seen = self.history.told().unwrap_or_default();
+        match self.history.post(&seen, &posting) {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!("messages of the time without the state folder are lost"),
+            Err(error) => {
+                tracing::warn!(cause = %error, "messages of the time without the state folder are lost")
+            }
+        }
     }
 
     fn tell_of_it(&self, memory: &SqliteHistory, broken: Vec<StoreError>, terminal: &mut Terminal) {

@@ -88,6 +88,11 @@ fn the_figures_say_the_same_as_the_table() {
         },
         pasts: &BTreeMap::new(),
         cas: &cas,
+        took: &[
+            (ca("first"), Duration::from_millis(240)),
+            (ca("second"), Duration::from_millis(70)),
+            (ca("fourth"), Duration::from_millis(90)),
+        ],
         fruitless: &[ca("fourth")],
         requests: &[(ca("first"), 1_204), (ca("second"), 17)],
         left: &[Left {
