@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use hickory_proto::rr::RecordType;
 use hickory_resolver::TokioResolver;
 use waxwing_core::caa::CaaSet;
 use waxwing_core::name::DomainName;
@@ -166,7 +167,7 @@ impl DnsProbe {
                 Ok(target) => target,
                 Err(no) => {
                     let what = "its CNAME cannot be looked up";
-                    return Err(self.explained(&at, what, &no).await);
+                    return Err(self.explained(&at, what, &no, RecordType::SOA).await);
                 }
             };
             match target {

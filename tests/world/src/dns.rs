@@ -244,7 +244,18 @@ impl Dns {
     /// When the name is no domain name.
     pub fn bogus(&self, name: &str) -> Result<(), DnsError> {
         let name = parse(name)?;
-        self.zones.with(|zones| zones.spoil(name));
+        self.zones.with(|zones| zones.spoil(name, None));
+        Ok(())
+    }
+
+    /// The same for CAA records alone, as where the proof is wrong that there are none.
+    ///
+    /// # Errors
+    /// When the name is no domain name.
+    pub fn bogus_caa(&self, name: &str) -> Result<(), DnsError> {
+        let name = parse(name)?;
+        self.zones
+            .with(|zones| zones.spoil(name, Some(hickory_proto::rr::RecordType::CAA)));
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Looks up CAA records as a CA does (RFC 8659 section 3): at the name, its aliases followed, then
 //! at each name above it.
 
+use hickory_proto::rr::RecordType;
 use waxwing_core::caa::CaaSet;
 use waxwing_core::name::DomainName;
 use waxwing_flow::ports::LookupError;
@@ -17,7 +18,12 @@ impl DnsProbe {
                 Ok(records) => records,
                 Err(no) => {
                     let what = "its CAA records cannot be looked up";
-                    return Err(self.explained(&target, what, &no).await);
+                    // What proves that there is none may be wrong although the rest of the zone is right.
+                    let error = self.explained(&target, what, &no, RecordType::CAA).await;
+                    return Err(match error.bogus {
+                        true => error,
+                        false => self.explained(&target, what, &no, RecordType::SOA).await,
+                    });
                 }
             };
             if !records.is_empty() {
@@ -37,10 +43,12 @@ impl DnsProbe {
         name: &DomainName,
         what: &str,
         no: &ask::NoAnswer,
+        question: RecordType,
     ) -> LookupError {
         let mut error = self.failed(name, what, no);
         if matches!(no, ask::NoAnswer::Code(_))
-            && let Some(resolver) = dnssec::rejects(&self.addresses(), name, self.patience).await
+            && let Some(resolver) =
+                dnssec::rejects(&self.addresses(), name, question, self.patience).await
         {
             error.bogus = true;
             error.causes.push(format!(

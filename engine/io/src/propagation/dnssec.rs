@@ -12,16 +12,17 @@ use hickory_proto::rr::{Name, RecordType};
 use tokio::net::UdpSocket;
 use waxwing_core::name::DomainName;
 
-/// The first resolver that refuses to answer for `name` and would if it did not validate.
+/// The first resolver that refuses to answer that question about `name` and would if it did not validate.
 pub(super) async fn rejects(
     resolvers: &[SocketAddr],
     name: &DomainName,
+    question: RecordType,
     patience: Duration,
 ) -> Option<SocketAddr> {
     for resolver in resolvers {
-        // The question does not matter, as long as it has to be proved; a name that does not exist
+        // Where no question is in doubt alone any one does that has to be proved; a name that does not exist
         // would be remembered as missing.
-        let ask = |checking| code(*resolver, name, checking, patience);
+        let ask = |checking| code(*resolver, name, question, checking, patience);
         if ask(Checking::Wanted).await == Some(ResponseCode::ServFail)
             && matches!(
                 ask(Checking::Disabled).await,
@@ -40,10 +41,11 @@ enum Checking {
     Disabled,
 }
 
-/// The code of the answer to a question for the SOA record; none if there is no answer.
+/// The code of the answer to a question; none if there is no answer.
 async fn code(
     resolver: SocketAddr,
     name: &DomainName,
+    kind: RecordType,
     checking: Checking,
     patience: Duration,
 ) -> Option<ResponseCode> {
@@ -52,7 +54,7 @@ async fn code(
     let mut question = Message::query();
     question.metadata.recursion_desired = true;
     question.metadata.checking_disabled = checking == Checking::Disabled;
-    question.add_query(Query::query(asked, RecordType::SOA));
+    question.add_query(Query::query(asked, kind));
     let mut edns = Edns::new();
     edns.set_dnssec_ok(true);
     question.set_edns(edns);

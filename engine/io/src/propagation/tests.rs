@@ -275,6 +275,11 @@ async fn signatures_that_do_not_hold_are_told_from_a_server_that_fails() {
     let error = error.expect_err("it fails");
     assert!(!error.bogus, "{error:?}");
     assert_eq!(probe.caa(&name("example.com")).await, Ok(None));
+    // The rest of the zone is right.
+    world.dns().bogus_caa("example.com").expect("a name");
+    let error = probe.caa(&name("example.com")).await;
+    assert!(error.expect_err("nobody can believe it").bogus);
+    assert!(probe.locate(&name("example.com")).await.is_ok());
 }
 
 #[tokio::test]

@@ -170,7 +170,7 @@ fn answer(
             Manner::Refuses => ResponseCode::Refused,
             _ if query.query_class() != DNSClass::IN => ResponseCode::Refused,
             _ if !asked.metadata.checking_disabled
-                && zones.with(|zones| zones.is_bogus(query.name())) =>
+                && zones.with(|zones| zones.is_bogus(query.name(), query.query_type())) =>
             {
                 ResponseCode::ServFail
             }

@@ -26,7 +26,7 @@ pub(crate) struct Zones {
     servers: Vec<Server>,
     addresses: Vec<Ipv4Addr>,
     broken: BTreeSet<Name>,
-    bogus: Vec<Name>,
+    bogus: Vec<(Name, Option<RecordType>)>,
     questions: Vec<Question>,
 }
 
@@ -124,13 +124,16 @@ impl Zones {
         self.broken.insert(name);
     }
 
-    pub(crate) fn spoil(&mut self, name: Name) {
-        self.bogus.push(name);
+    pub(crate) fn spoil(&mut self, name: Name, kind: Option<RecordType>) {
+        self.bogus.push((name, kind));
     }
 
     /// Whether an answer about this name cannot be believed.
-    pub(crate) fn is_bogus(&self, name: &Name) -> bool {
-        self.bogus.iter().any(|apex| apex.zone_of(name))
+    pub(crate) fn is_bogus(&self, name: &Name, kind: RecordType) -> bool {
+        let is = |(apex, of): &(Name, Option<RecordType>)| {
+            apex.zone_of(name) && of.is_none_or(|of| of == kind)
+        };
+        self.bogus.iter().any(is)
     }
 
     pub(crate) fn questions(&self) -> &[Question] {
