@@ -147,8 +147,13 @@ impl Reminder for FileReminder {
     }
 
     fn kept(&self) -> Vec<Reminded> {
-        let text = self.paths.iter().find_map(|path| read(path));
-        let text = text.unwrap_or_default();
+        // A disk that is full makes a file and has no room for its text, or leaves the text of before.
+        let texts = self.paths.iter().filter_map(|path| {
+            let text = read(path).filter(|text| !text.trim().is_empty())?;
+            Some((last(path), text))
+        });
+        let newest = texts.max_by_key(|(at, _)| *at);
+        let text = newest.map(|(_, text)| text).unwrap_or_default();
         text.lines().filter_map(Line::read).collect()
     }
 
@@ -219,6 +224,37 @@ mod tests {
             reminder.clear();
             assert_eq!(reminder.kept(), []);
         }
+    }
+
+    #[test]
+    fn the_newest_text_counts_wherever_it_lies() {
+        let state = tempfile::tempdir().expect("a folder");
+        let reminder = FileReminder::new(state.path());
+        let one = |step| Reminded {
+            told: Told {
+                subject: "shop".to_owned(),
+                kind: EventKind::Failed,
+                step,
+                at: Timestamp::from_unix(1_795_000_000),
+                began: Timestamp::from_unix(1_795_000_000),
+            },
+            over: false,
+        };
+        let line = |step| serde_json::to_string(&Line::of(&one(step))).expect("a line");
+        let put = |nth: usize, text: &str, at: i64| {
+            fs::write(&reminder.paths[nth], text).expect("written");
+            let file = File::options().write(true).open(&reminder.paths[nth]);
+            let time = time(Timestamp::from_unix(at)).expect("a time");
+            file.and_then(|file| file.set_modified(time)).expect("set");
+        };
+        put(0, "", 1_795_000_009);
+        put(1, &line(2), 1_795_000_001);
+        assert_eq!(reminder.kept(), [one(2)]);
+        put(0, &line(1), 1_795_000_000);
+        assert_eq!(reminder.kept(), [one(2)]);
+        put(0, &line(3), 1_795_000_002);
+        assert_eq!(reminder.kept(), [one(3)]);
+        reminder.clear();
     }
 
     #[cfg(unix)]
