@@ -371,6 +371,11 @@ impl Machine {
             refused = names.map(|name| (name.clone(), overall.clone())).collect();
         }
         if !refused.is_empty() {
+            if self.placed && self.run.stage < Stage::Presenting {
+                self.notes.push(format!(
+                    "{ca} has given out the refusal of an earlier order again: no record was looked at for this one"
+                ));
+            }
             return self.fail(Failure::Validation { ca, refused });
         }
         let answering = self.run.stage == Stage::Validating;

@@ -110,3 +110,25 @@ fn an_order_without_what_the_ca_refused_is_placed_once() {
         (Stage::Planned, &None)
     );
 }
+
+/// The CA hands out for a new order what it has refused for an old one.
+#[test]
+fn a_refusal_that_is_given_out_again_is_no_look_of_now() {
+    let refused = || authorizations(AuthorizationStatus::Invalid, ChallengeStatus::Invalid);
+    let again = "has given out the refusal of an earlier order again";
+    let told = |before: Vec<Event>| {
+        let (machine, effect) = after(fresh(), and(before, vec![refused()]));
+        let end = match effect {
+            Effect::End(end) => end,
+            Effect::CleanUp(_) => match machine.step(cleaned(), START).1 {
+                Effect::End(end) => end,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(end.result, Err(Failure::Validation { .. })));
+        end.notes.iter().any(|note| note.contains(again))
+    };
+    assert!(told(good("placed")));
+    assert!(!told(good("answered")));
+}
