@@ -59,10 +59,10 @@ const FILE: &str = "waxwing.db";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The failed attempts since the last one that gave a certificate, and among them, without a class,
-/// rehearsals that went well.
+/// rehearsals that went well. That an order of an attempt before is denied is none.
 const FAILED: &str = "
 SELECT certificate, ca, ended, class, theirs, local, until, firm FROM attempt AS one
-WHERE version IS NULL AND astray IS NULL
+WHERE version IS NULL AND astray IS NULL AND NOT (firm AND class = 'transient')
   AND id > (SELECT coalesce(max(id), 0) FROM attempt
             WHERE certificate = one.certificate AND version IS NOT NULL)
   AND (?1 IS NULL OR certificate = ?1)

@@ -73,6 +73,12 @@ impl Memory {
             }
             match &attempt.result {
                 ClosedResult::Issued { .. } => past.failed.clear(),
+                // That an order of an attempt before is denied is no failure of this one.
+                ClosedResult::Failed {
+                    class: FailureClass::Transient,
+                    firm: true,
+                    ..
+                } => {}
                 ClosedResult::Rehearsed => rehearsal::went_well(&mut past.failed, &attempt.ca),
                 ClosedResult::Failed {
                     class,

@@ -11,7 +11,7 @@ use super::{SqliteHistory, ca};
 /// What failed since `?1`. An attempt in which this machine reached nobody says nothing about a CA.
 const LATELY: &str = "
 SELECT ca, CASE WHEN local AND class = ?2 THEN ?3 ELSE class END AS of_class, count(*)
-FROM attempt WHERE ended >= ?1 AND class IS NOT NULL AND astray IS NULL
+FROM attempt WHERE ended >= ?1 AND class IS NOT NULL AND astray IS NULL AND NOT (firm AND class = ?2)
 GROUP BY ca, of_class ORDER BY ca, of_class";
 
 /// So many attempts failed alike.

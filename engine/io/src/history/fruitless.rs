@@ -22,7 +22,7 @@ WHERE ended BETWEEN ?1 AND ?2 AND class = ?3 AND theirs AND NOT local AND astray
 /// with a reason, which is work as well.
 const HOURS: &str = "
 SELECT min(ended), max(ended), count(*), min(certificate), max(certificate), max(until) FROM attempt
-WHERE ca = ?1 AND class = ?2 AND theirs AND NOT local AND astray IS NULL AND ended <= ?3
+WHERE ca = ?1 AND class = ?2 AND theirs AND NOT local AND NOT firm AND astray IS NULL AND ended <= ?3
   AND id > coalesce((SELECT id FROM attempt WHERE ca = ?1 AND (version IS NOT NULL OR class = ?4)
                      ORDER BY id DESC LIMIT 1), 0)
 GROUP BY ended / 3600000 ORDER BY 1 DESC";

@@ -49,3 +49,26 @@ fn failures_are_counted_by_ca_and_class_whatever_was_issued_since() {
     assert_eq!(since(8), [of("two", "rejected", 1)]);
     assert_eq!(since(9), []);
 }
+
+/// That the CA denies an order which was finalized counts as issued, and as no attempt of its own.
+#[test]
+fn an_order_that_is_denied_is_no_failure_and_may_be_a_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let history = SqliteHistory::open(folder.path()).expect("a new one");
+    let mut lost = failed_with(FailureClass::Transient, None);
+    if let ClosedResult::Failed { firm, .. } = &mut lost {
+        *firm = true;
+    }
+    for result in [lost, failed_with(FailureClass::Rejected, None)] {
+        let attempt = attempt("shop", "one", 1, result);
+        history.record(&attempt).expect("written");
+    }
+    let past = history.past(&name("shop"), NOW + HOUR * 2).expect("read");
+    assert_eq!((past.failed.len(), past.issued.len()), (1, 1));
+    let failed = history.failed_since(NOW).expect("read");
+    let classes: Vec<(&str, u64)> = failed
+        .iter()
+        .map(|one| (one.class.as_str(), one.times))
+        .collect();
+    assert_eq!(classes, [("rejected", 1)]);
+}
