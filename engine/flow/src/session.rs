@@ -452,6 +452,11 @@ impl Conversation {
                     self.protocol()
                         .take_nonce_from(&response)
                         .map_err(CaError::Answer)?;
+                    if let Some(heard) = &self.heard {
+                        let (at, took) = (self.ports.clock.now(), response.elapsed);
+                        let well = true;
+                        heard.answered(&self.profile.name, Answer { at, took, well });
+                    }
                 }
                 Prepared::Send(request) => {
                     let response = self.send(request).await?;

@@ -209,9 +209,7 @@ impl Keeper<'_> {
             service::tell(&[State::Status(&status)]);
             tracing::info!(at = %wake.at, why = %wake.cause, "next");
             self.known.next = Some((wake.at, wake.cause.to_string()));
-            if self.store.is_there() {
-                self.show(seen, terminal);
-            }
+            self.show(seen, terminal);
             if !self.wait(&wake, terminal) {
                 break;
             }
@@ -236,6 +234,10 @@ impl Keeper<'_> {
         let Some(face) = &self.face else {
             return;
         };
+        // What lies in the place of its state is nothing to be shown.
+        if self.away.is_some() || self.store.identity() != self.place {
+            return;
+        }
         let context = terminal.context(SystemClock.now());
         let (loaded, history) = (&self.loaded, self.history.as_ref());
         let seen = seen.map_or_else(
