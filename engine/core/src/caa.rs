@@ -62,16 +62,23 @@ pub fn forbids(set: &CaaSet, name: &Identifier, identities: &[String]) -> Option
         return None;
     }
     let deciding = counting(&set.records, name.wildcard);
-    let wild = deciding
-        .iter()
-        .any(|record| record.tag.eq_ignore_ascii_case("issuewild"));
     let deciding: Vec<CaaRecord> = deciding.into_iter().cloned().collect();
     Some(Forbidden {
         name: name.clone(),
         at: set.at.clone(),
         issuers: issuers(&deciding),
-        tag: if wild { "issuewild" } else { "issue" },
+        tag: deciding_tag(set, name),
     })
+}
+
+/// The tag of the records that decide about a name: `issue`, or `issuewild` where a wildcard has such records.
+pub fn deciding_tag(set: &CaaSet, name: &Identifier) -> &'static str {
+    let deciding = counting(&set.records, name.wildcard);
+    let mut deciding = deciding.iter();
+    match deciding.any(|record| record.tag.eq_ignore_ascii_case("issuewild")) {
+        true => "issuewild",
+        false => "issue",
+    }
 }
 
 /// True if these records, the nearest to a name, let a CA issue that goes by one of `identities`.

@@ -68,6 +68,8 @@ pub struct Egress {
     pub destinations: Vec<Destination>,
     /// The proxy that HTTPS goes through, as host and port.
     pub proxy: Option<(String, u16)>,
+    /// Hosts that are reached without it, as `NO_PROXY` writes them.
+    pub except: Vec<String>,
     /// CAs of whose directory there is no copy: it may name more hosts.
     pub unread: Vec<CaName>,
     /// Programs that are run and may reach what they like.
@@ -157,6 +159,7 @@ pub fn egress(
     Egress {
         destinations: found.0,
         proxy: proxy.and_then(host_and_port),
+        except: Vec::new(),
         unread,
         programs: programs.to_vec(),
     }

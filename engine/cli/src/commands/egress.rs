@@ -51,7 +51,12 @@ pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit
     let proxy = proxy
         .or_else(|| of("HTTPS_PROXY"))
         .or_else(|| of("ALL_PROXY"));
-    let found = egress(settings, &endpoints, &programs, proxy);
+    let mut found = egress(settings, &endpoints, &programs, proxy);
+    if found.proxy.is_some() {
+        let except = of("NO_PROXY").unwrap_or_default().split(',');
+        let except = except.map(str::trim).filter(|host| !host.is_empty());
+        found.except = except.map(str::to_owned).collect();
+    }
     let now = start::now();
     let text = if terminal.json {
         Document::new("egress", now, render::json(&found)).to_text()

@@ -33,9 +33,26 @@ pub(super) fn provider(
         let domain = name.trim_start_matches("*.").to_owned();
         one(way).map(|plugin| (domain, plugin))
     });
-    let mut each = each.collect::<Result<Vec<_>, _>>()?;
-    each.dedup();
-    Ok(Validate::Each(each))
+    let mut found: Vec<(String, String)> = Vec::new();
+    for one in each {
+        let (domain, plugin) = one?;
+        match found.iter().find(|(known, _)| *known == domain) {
+            None => found.push((domain, plugin)),
+            Some((_, known)) if *known == plugin => {}
+            // A name and what is below it have one zone here.
+            Some((_, known)) => {
+                return Err(format!(
+                    "{domain} is proved by {known}, and its wildcard by {plugin}"
+                ));
+            }
+        }
+    }
+    if let [(_, only), others @ ..] = found.as_slice()
+        && others.iter().all(|(_, plugin)| plugin == only)
+    {
+        return Ok(Validate::By(only.clone()));
+    }
+    Ok(Validate::Each(found))
 }
 
 fn plugin(

@@ -32,6 +32,10 @@ pub(crate) fn text(egress: &Egress, context: &Context) -> String {
     for line in table.lines() {
         page.line(&line);
     }
+    if egress.proxy.is_some() && !egress.except.is_empty() {
+        let hosts = egress.except.join(", ");
+        page.plain(2, format!("without the proxy, as NO_PROXY says: {hosts}"));
+    }
     if !egress.unread.is_empty() {
         let cas = list(&egress.unread, 5);
         page.plain(
@@ -71,6 +75,7 @@ pub(crate) fn json(egress: &Egress) -> Value {
     json!({
         "destinations": destinations.collect::<Vec<_>>(),
         "proxy": proxy.map(|(host, port)| json!({ "host": host, "port": port })),
+        "no_proxy": egress.except,
         "directories_unread": unread,
         "programs": egress.programs,
     })
@@ -145,6 +150,7 @@ mod tests {
                 ),
             ],
             proxy: None,
+            except: vec!["localhost".to_owned()],
             unread: vec![ca("second")],
             programs: vec!["/usr/bin/vault".to_owned()],
         }

@@ -94,13 +94,14 @@ fn judged(
                     if let Some(how) = caa::binds(set, identifier, &profile.caa, &accounts) {
                         clear = false;
                         let at = &set.at;
+                        let tag = caa::deciding_tag(set, identifier);
                         let text = format!("{at} lets {ca} issue {identifier} {how}");
                         let hint = match accounts.first() {
                             Some(account) => format!(
-                                "{at}. CAA 0 issue \"{ours}; accounturi={account}\", or without what is behind the \
+                                "{at}. CAA 0 {tag} \"{ours}; accounturi={account}\", or without what is behind the \
                                  sign ;"
                             ),
-                            None => format!("{at}. CAA 0 issue \"{ours}\""),
+                            None => format!("{at}. CAA 0 {tag} \"{ours}\""),
                         };
                         found.push(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
                     }

@@ -47,14 +47,16 @@ const READ_WHOLE: usize = 1_000;
 /// Certificates whose files do not belong together, which nobody notices before they are installed.
 fn damaged(store: &FileStore) -> Option<Found> {
     let entries = store.inventory().ok()?;
-    let stored = entries.into_iter().flatten();
-    let stored = stored.filter(|entry| entry.current.is_some());
     let mut names = Vec::new();
     let mut causes = Vec::new();
-    for entry in stored.take(READ_WHOLE) {
-        if let Err(error) = store.current(&entry.certificate)
-            && error.kind == StoreErrorKind::Corrupt
-        {
+    for (nth, entry) in entries.into_iter().flatten().enumerate() {
+        let damage = match entry.damage {
+            None if entry.current.is_some() && nth < READ_WHOLE => {
+                store.current(&entry.certificate).err()
+            }
+            damage => damage,
+        };
+        if let Some(error) = damage.filter(|error| error.kind == StoreErrorKind::Corrupt) {
             causes.push(error.to_string());
             names.push(entry.certificate.to_string());
         }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, IssueReason, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
@@ -266,10 +267,11 @@ fn otherwise<'v>(view: &StatusView<'_>, item: &Item) -> Option<Trouble<'v>> {
     let entry = view.inventory.get(&item.name);
     let current = entry.and_then(|entry| entry.current.as_ref());
     if matches!(item.action, Action::Issue(IssueReason::Revoked)) && entry.is_some_and(is_in_use) {
-        let (text, hint) = (
-            "revoked, and still installed".to_owned(),
-            format!("waxwing renew {}", item.name),
-        );
+        let hint = match item.hold {
+            Some(Hold::TooMany { .. }) => format!("waxwing renew {} --force --yes", item.name),
+            _ => format!("waxwing renew {}", item.name),
+        };
+        let text = "revoked, and still installed".to_owned();
         return Some(Trouble::said(Ink::Bad, text, Some(hint)));
     }
     let current = current.filter(|current| current.origin.fallback)?;
