@@ -166,7 +166,8 @@ impl Machine {
             .order
             .as_ref()
             .map(|order| order.authorizations.clone());
-        let hopeless = Refusal::of(&failure).is_for_want_of_a_nonce();
+        let refusal = Refusal::of(&failure);
+        let hopeless = refusal.is_for_want_of_a_nonce() || refusal.is_of_a_limit(now);
         match (authorizations, self.pause(&failure, now)) {
             (Some(urls), Some(after)) if self.recoveries < MOST_RECOVERIES && !hopeless => {
                 self.recoveries += 1;
@@ -204,7 +205,8 @@ impl Machine {
 
     /// Asks for the order because its state is unknown.
     pub(super) fn look_again(&mut self, failure: Failure, now: Timestamp) -> Effect {
-        if self.recoveries >= MOST_RECOVERIES {
+        // A limit that the CA speaks of is not over in seconds.
+        if self.recoveries >= MOST_RECOVERIES || Refusal::of(&failure).is_of_a_limit(now) {
             return self.fail(failure);
         }
         match self.pause(&failure, now) {
@@ -322,6 +324,11 @@ impl<'a> Refusal<'a> {
 
     fn is_for_want_of_a_nonce(&self) -> bool {
         self.0.is_some_and(CaError::is_for_want_of_a_nonce)
+    }
+
+    /// True if the CA speaks of a limit and not of when to come again.
+    fn is_of_a_limit(&self, now: Timestamp) -> bool {
+        self.is_for(&ProblemKind::RateLimited) && self.retry_after(now).is_none()
     }
 
     fn is_for(&self, kind: &ProblemKind) -> bool {

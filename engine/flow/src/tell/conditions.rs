@@ -70,8 +70,6 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
     match told.kind {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             None if told.subject == CLOCK => Standing::Good,
-            // A certificate that could not be read, and now can be, is told of by its name.
-            None if store::is_of_a_certificate(&told.subject) => Standing::Gone,
             None if told.subject.contains(['/', '\\']) => Standing::Good,
             None => Standing::Left(UNCONFIGURED),
             Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
@@ -311,7 +309,9 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let step = alert::step(failures, None, scene.now)?;
     let class = class_of(certificate, scene);
     // To wait for a CA is no failure, until it has become many.
-    if step == Step::Failed && waits(certificate, scene) {
+    let asked = past.and_then(|past| past.failed.last());
+    let asked = asked.is_none_or(|last| last.until.is_some() || !last.limited);
+    if step == Step::Failed && waits(certificate, scene) && asked {
         return None;
     }
     let passes = class == Some(FailureClass::Transient.as_str());

@@ -18,12 +18,6 @@ pub(super) fn conditions<'s>(scene: &'s Scene<'_>) -> impl Iterator<Item = Condi
     })
 }
 
-/// True for what was told of a certificate that could not be read, and not of the state folder, or its history.
-pub(super) fn is_of_a_certificate(subject: &str) -> bool {
-    let mut parts = subject.rsplit(['/', '\\']);
-    parts.any(|part| part == "certificates" || part == "journal")
-}
-
 fn subject(error: &StoreError) -> String {
     match error.kind {
         StoreErrorKind::Clock => CLOCK.to_owned(),
