@@ -1,5 +1,6 @@
 //! `waxwing explain`: why a certificate is due or not, what happens next, when, and at which CA.
 
+use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::due;
 use waxwing_core::plan::Asker;
 use waxwing_core::settings::CertificatesByName;
@@ -79,6 +80,9 @@ pub(crate) fn run(
                     .find(|(other, _)| other == name)
                     .map(|(_, why)| why.to_string()),
                 left: left.and_then(Result::ok).unwrap_or_default(),
+                uncounted: profile
+                    .and_then(|profile| profile.limits.get(&LimitKind::Certificates))
+                    .map(ToString::to_string),
                 account: store
                     .accounts(name)
                     .ok()

@@ -71,6 +71,9 @@ pub(crate) struct CaView {
     pub(crate) passed_over: Option<String>,
     /// What its limits leave for one more certificate like this.
     pub(crate) left: Vec<Left>,
+    /// Its limit of certificates for a registered domain, which is not counted here: which names are one domain stands
+    /// in a list that changes.
+    pub(crate) uncounted: Option<String>,
     /// Whether there is an account; none if that cannot be read.
     pub(crate) account: Option<AccountState>,
 }
@@ -360,6 +363,9 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             .collect();
         if !left.is_empty() && ca.passed_over.is_none() {
             said.push(format!("left: {}", left.join(", ")));
+        }
+        if let Some(limit) = ca.uncounted.as_ref().filter(|_| ca.passed_over.is_none()) {
+            said.push(format!("not counted: {limit} certificates of one domain"));
         }
         let role = if nth == 0 {
             ", asked first"

@@ -138,6 +138,7 @@ fn cas() -> Vec<CaView> {
         standing: Standing::default(),
         passed_over: None,
         left: Vec::new(),
+        uncounted: (name == "second").then(|| "50 per 7d".to_owned()),
         account: Some(match name {
             "first" => AccountState::Registered(Some(days(-80))),
             _ => AccountState::Missing,
