@@ -4,7 +4,7 @@
 //! asked for again later, and until then the other rules decide.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -102,25 +102,60 @@ pub async fn ask(
             offices.insert(question.ca.clone(), Arc::new(office));
         }
     }
+    let answered = |question: Question, answer: Result<RenewalInfo, Trouble>| {
+        let Some(id) = question.facts.ari_id() else {
+            return;
+        };
+        let (chance, now) = (ports.entropy.number(), ports.clock.now());
+        let advice = after(id, question.known.as_ref(), answer, now, chance);
+        keep(history, &question.name, &advice);
+    };
+    let ask = async |question: &Question, base: Option<&str>| {
+        let profile = settings.cas.get(&question.ca)?;
+        let id = question.facts.ari_id()?;
+        Some(match (base, offices.get(&question.ca)?.as_ref()) {
+            (Some(base), _) => fetch(ports, profile, base, &id).await,
+            (None, Ok(base)) => fetch(ports, profile, base, &id).await,
+            (None, Err(cause)) => Err(Trouble::unasked(cause.clone())),
+        })
+    };
+    // Where nothing is any more the CA may have moved it, which its directory says.
+    let gone: Mutex<Vec<(Question, Trouble)>> = Mutex::default();
     stream::iter(questions)
-        .for_each_concurrent(WIDTH, async |question| {
-            let Some(profile) = settings.cas.get(&question.ca) else {
-                return;
-            };
-            let Some(id) = question.facts.ari_id() else {
-                return;
-            };
-            let answer = match offices.get(&question.ca).map(AsRef::as_ref) {
-                Some(Ok(base)) => fetch(ports, profile, base, &id).await,
-                Some(Err(cause)) => Err(Trouble::unasked(cause.clone())),
-                None => return,
-            };
-            let chance = ports.entropy.number();
-            let now = ports.clock.now();
-            let advice = after(id, question.known.as_ref(), answer, now, chance);
-            keep(history, &question.name, &advice);
+        .for_each_concurrent(WIDTH, async |question| match ask(&question, None).await {
+            Some(Err(trouble)) if trouble.gone => {
+                let mut gone = gone.lock().unwrap_or_else(PoisonError::into_inner);
+                gone.push((question, trouble));
+            }
+            Some(answer) => answered(question, answer),
+            None => {}
         })
         .await;
+    let gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut moved: BTreeMap<CaName, Option<String>> = BTreeMap::new();
+    for (question, trouble) in gone {
+        let ca = &question.ca;
+        if !moved.contains_key(ca)
+            && let Some(profile) = settings.cas.get(ca)
+        {
+            let old = offices
+                .get(ca)
+                .and_then(|office| office.as_ref().as_ref().ok());
+            let new = read_anew(ports, profile).await;
+            let new = new.and_then(|directory| base_of(profile, directory));
+            let new = new.ok().filter(|new| Some(new) != old);
+            moved.insert(ca.clone(), new);
+        }
+        let base = moved.get(ca).and_then(Option::as_deref);
+        match base {
+            Some(base) => {
+                if let Some(answer) = ask(&question, Some(base)).await {
+                    answered(question, answer);
+                }
+            }
+            None => answered(question, Err(trouble)),
+        }
+    }
     ports.sent.keep(history);
 }
 
@@ -179,6 +214,8 @@ pub struct Trouble {
     term: Term,
     /// When the CA asks to come back.
     retry_after: Option<RetryAfter>,
+    /// True if nothing is there any more, or never was.
+    gone: bool,
     /// The cause.
     cause: String,
 }
@@ -189,6 +226,7 @@ impl Trouble {
         Self {
             term: Term::LongTerm,
             retry_after: None,
+            gone: false,
             cause,
         }
     }
@@ -216,6 +254,7 @@ impl From<AcmeError> for Trouble {
         Self {
             term: Term::of(&error),
             retry_after: error.retry_after,
+            gone: matches!(error.status, Some(404 | 405 | 410)),
             cause: error.to_string(),
         }
     }
@@ -226,6 +265,7 @@ impl From<TransportError> for Trouble {
         Self {
             term: Term::of_transport(&error),
             retry_after: None,
+            gone: false,
             cause: CaError::Transport(error).to_string(),
         }
     }
@@ -251,16 +291,34 @@ fn draw(window: Window, chance: u64, now: Timestamp) -> Suggestion {
     Suggestion { window, chosen }
 }
 
-/// Where a CA answers such questions: from its directory, as it was stored or as it is now.
+/// Where a CA answers such questions: from its directory, as it was stored not long ago or as it is now.
 async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, String> {
     let stored = directory::stored(ports, profile, &profile.directories);
-    let directory: Directory = match stored {
-        Some(stored) => stored.directory,
-        None => match greeting::greet(ports, profile).await {
-            Ok(greeting) => greeting.directory,
-            Err(failure) => return Err(failure.lines().join(": ")),
+    let now = ports.clock.now();
+    let fresh = |at: Timestamp| at <= now && now.since(at) < session::FRESH;
+    match stored {
+        Some(stored) if fresh(stored.at) => base_of(profile, stored.directory),
+        // One that is old is better than none.
+        Some(stored) => match read_anew(ports, profile).await {
+            Ok(directory) => base_of(profile, directory),
+            Err(_silent) => base_of(profile, stored.directory),
         },
-    };
+        None => base_of(profile, read_anew(ports, profile).await?),
+    }
+}
+
+/// Reads the directory and keeps it.
+async fn read_anew(ports: &SessionPorts, profile: &CaProfile) -> Result<Directory, String> {
+    let greeting = greeting::greet(ports, profile).await;
+    let directory = greeting
+        .map_err(|failure| failure.lines().join(": "))?
+        .directory;
+    directory::keep(ports, &profile.name, &profile.directories, &directory);
+    Ok(directory)
+}
+
+/// Where that directory says that such questions are answered.
+fn base_of(profile: &CaProfile, directory: Directory) -> Result<String, String> {
     let base = directory
         .renewal_info
         .ok_or_else(|| format!("{} gives no renewal information", profile.name))?;
@@ -335,6 +393,7 @@ mod tests {
         assert_eq!(wait(&answered(None)), 6 * 3600);
         let asked = |known: &Advice, term, retry_after: Option<u64>| {
             let trouble = Trouble {
+                gone: false,
                 term,
                 retry_after: retry_after.map(|wait| RetryAfter::After(Duration::from_secs(wait))),
                 cause: "no".to_owned(),

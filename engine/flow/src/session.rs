@@ -29,7 +29,7 @@ use waxwing_core::retry::Backoff;
 use waxwing_core::settings::AccountSettings;
 
 use self::opening::Opening;
-pub(crate) use self::opening::lock_account;
+pub(crate) use self::opening::{FRESH, lock_account};
 use crate::certificate::CertificateFacts;
 use crate::failure::{CaError, Failure};
 use crate::heard::{Answer, Heard};

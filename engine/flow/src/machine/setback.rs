@@ -199,6 +199,8 @@ impl Machine {
         }
         if now.since(self.run.began) >= FETCHING {
             self.run.order_url = None;
+            // Another one is ordered, and this one was made.
+            self.lost = true;
         }
         self.fail_with_the_order(failure)
     }
@@ -350,10 +352,14 @@ impl<'a> Refusal<'a> {
     /// between says nothing about that.
     fn says_gone(&self) -> bool {
         match (self.status(), self.kind()) {
-            (Some(404 | 410), _) => true,
+            (Some(404 | 410), _) => !self.is_a_page(),
             (_, Some(ProblemKind::Malformed | ProblemKind::Unauthorized)) => self.is_definite(),
             _ => false,
         }
+    }
+
+    fn is_a_page(&self) -> bool {
+        matches!(self.0, Some(CaError::Answer(answer)) if answer.page)
     }
 
     fn outcome_is_unknown(&self) -> bool {

@@ -36,7 +36,7 @@ impl Shift<'_> {
         }
     }
 
-    /// Counts a certificate that may have been issued for an order which the CA denies now: it is one of those that a
+    /// Counts a certificate that may have been issued for an order which was given up: it is one of those that a
     /// loop makes.
     pub(super) fn count_lost(&self, case: &Case<'_>, profile: &CaProfile, started: Timestamp) {
         let (history, now) = (self.ports.history.as_ref(), self.now());
@@ -49,7 +49,7 @@ impl Shift<'_> {
             now,
         );
         let cause = format!(
-            "{} denies an order that was finalized, and may have issued a certificate for it",
+            "an order that was finalized at {} is given up, and there may be a certificate of it",
             profile.name
         );
         self.keep(&ClosedAttempt {

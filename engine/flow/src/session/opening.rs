@@ -36,7 +36,7 @@ const CHANGING: Backoff = Backoff {
 const LOOK_UP: &str = "look the account up by its key";
 
 /// A copy of a directory is used without asking for so long.
-const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A directory and where it came from.
 pub(super) struct Found {

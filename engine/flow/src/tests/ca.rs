@@ -16,7 +16,7 @@ use super::plugins::Dns;
 
 /// One CA and its ledger.
 pub(crate) struct Ca {
-    base: String,
+    pub(crate) base: String,
     nonces: BTreeSet<String>,
     given: usize,
     pub(crate) accounts: Vec<Jwk>,

@@ -5,9 +5,11 @@ use std::time::Duration;
 use waxwing_core::ca::{CaProfile, EabSource};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::key::KeyType;
+use waxwing_core::name::CertificateName;
 use waxwing_core::settings::SecretRef;
 
 use super::world::{Fault, World, certificate, profile, settings};
+use crate::advice::{self, Question};
 use crate::ports::{Clock, KeyMaker};
 use crate::session::CaSession;
 
@@ -158,6 +160,39 @@ async fn advice_on_renewal_is_asked_for_by_certificate() {
     );
     facts.authority_key_id = None;
     assert_eq!(session.renewal_info(&facts).await, Ok(None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_directory_says_where_advice_is_given_now() {
+    // Where it was when the directory was read, where it is, and how old the copy of the directory is.
+    for (was, is, hours) in [("/gone", "/ari/b", 1), ("/ari/a", "/ari/b", 25)] {
+        let world = World::new(&["first"]);
+        let moved = |path: &str| {
+            let mut state = world.state();
+            let ca = state.cas.get_mut("first").expect("its name");
+            ca.advice = Some(format!("{}{path}", ca.base));
+        };
+        moved(was);
+        open(&world).await.expect("an account");
+        moved(is);
+        Clock::sleep(&world, Duration::from_secs(hours * 3_600)).await;
+        let name = CertificateName::parse("c").expect("a literal name");
+        let pem = keys::pem(&serde_json::json!({ "serial": "7" }));
+        let (_, facts) = Keys(world.clone()).read_chain(&pem).expect("a chain");
+        let question = Question {
+            name: name.clone(),
+            ca: profile("first").name,
+            facts,
+            known: None,
+        };
+        let settings = settings(vec![profile("first")], vec![]);
+        let ports = world.ports();
+        let (session, history) = (&ports.session, ports.history.as_ref());
+        advice::ask(session, history, &settings, vec![question]).await;
+        let state = world.state();
+        let known = state.memory.advice.get(&name).expect("advice");
+        assert!(known.suggestion.is_some(), "{was}: {known:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -232,9 +232,18 @@ pub(super) fn transport(stage: TransportStage) -> Failure {
 pub(super) fn refused(status: u16, kind: &str, retry_after: Option<&str>) -> Failure {
     let body = format!(r#"{{"type":"urn:ietf:params:acme:error:{kind}","detail":"d"}}"#);
     let headers = retry_after.map(|value| ("retry-after".to_owned(), value.to_owned()));
+    said(status, headers.into_iter().collect(), body)
+}
+
+/// What something in front of the CA says.
+pub(super) fn page(status: u16) -> Failure {
+    said(status, Vec::new(), "<html>not here</html>".to_owned())
+}
+
+fn said(status: u16, headers: Vec<(String, String)>, body: String) -> Failure {
     let response = Response {
         status,
-        headers: headers.into_iter().collect(),
+        headers,
         body: body.into_bytes(),
         elapsed: Duration::ZERO,
     };

@@ -113,3 +113,43 @@ fn an_order_that_was_finalized_and_is_denied_is_told_to_be_lost() {
         assert_eq!(end.lost, lost, "{finalized:?}");
     }
 }
+
+/// Something between that knows nothing of the order does not deny it.
+#[test]
+fn an_order_is_not_given_up_for_a_page_that_knows_nothing_of_it() {
+    for status in [404, 410] {
+        let run = Run {
+            finalized: Some(Timestamp::from_unix(START.unix() - 7_200)),
+            ..resumed()
+        };
+        let (machine, effect) = after(run, vec![Event::Begin, Event::Failed(page(status))]);
+        assert!(
+            !matches!(effect, Effect::PlaceOrder { .. }),
+            "{status}: {effect:?}"
+        );
+        assert!(machine.run().order_url.is_some(), "{status}");
+    }
+}
+
+/// An order whose certificate could not be had for a day is given up, and there may be a certificate of it.
+#[test]
+fn a_certificate_that_is_not_to_be_had_is_told_to_be_lost() {
+    for (hours, lost) in [(1, false), (25, true)] {
+        let run = Run {
+            began: Timestamp::from_unix(START.unix() - hours * 3_600),
+            ..resumed()
+        };
+        let (mut machine, mut effect) = after(run, vec![Event::Begin]);
+        let ending = loop {
+            let event = match effect {
+                Effect::ReadOrder { .. } => seen(OrderStatus::Valid),
+                Effect::Download { .. } => Event::Failed(page(503)),
+                Effect::CleanUp(_) => cleaned(),
+                Effect::End(ending) => break ending,
+                other => panic!("{other:?}"),
+            };
+            (machine, effect) = machine.step(event, START);
+        };
+        assert_eq!(ending.lost, lost, "after {hours} h");
+    }
+}
