@@ -448,8 +448,8 @@ pub(crate) struct Renew {
     /// terminal
     #[arg(long)]
     pub(crate) now: bool,
-    /// With --force: also if it is the last one that the CA's limits allow, or if so many were issued
-    /// lately that it looks like a loop
+    /// With --force: also if it is the last one that the CA's limits allow, if so many were issued
+    /// lately that it looks like a loop, or if the CA asks to be left alone
     #[arg(long, requires = "force")]
     pub(crate) yes: bool,
     /// Rehearse at the CA's staging: real DNS records, nothing stored, installers only plan

@@ -81,7 +81,8 @@ pub enum Force {
     No,
     /// Although it is not due; but a limit on how many are issued holds.
     NotDue,
-    /// Whatever holds it, but for what a CA asked for.
+    /// Whatever holds it, even that the CA asks to be left alone; not where what it allows is used up, as that is
+    /// counted here.
     Anyway,
 }
 
@@ -375,8 +376,8 @@ impl Shift<'_> {
         match (job.force, hold) {
             // Asked for again by the choice of the CA, where it becomes a failure with a reason.
             (_, Hold::NoCa { .. }) => false,
-            (Force::No, _) | (_, Hold::Asked { .. } | Hold::UsedUp { .. }) => true,
-            (Force::NotDue, Hold::TooMany { .. }) => true,
+            (Force::No, _) | (_, Hold::UsedUp { .. }) => true,
+            (Force::NotDue, Hold::Asked { .. } | Hold::TooMany { .. }) => true,
             (Force::NotDue | Force::Anyway, _) => false,
         }
     }

@@ -452,6 +452,13 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
              tries now"
         )];
     }
+    if let Some(hold @ (Hold::Asked { until, .. } | Hold::UsedUp { until, .. })) = &view.item.hold {
+        let until = context.moment(*until);
+        return vec![format!(
+            "not tried before {until}: {}",
+            but(view, hold, context)
+        )];
+    }
     let failing = !status::failures(view.status, view.item).is_empty();
     if failing && view.failed.is_empty() && view.item.hold.is_none() {
         return vec![format!(

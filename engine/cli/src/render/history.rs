@@ -120,7 +120,9 @@ pub(super) fn subject(record: &Record) -> (&'static str, String) {
     match &record.what {
         Recorded::Attempt { ca, .. } if failed => ("not issued", ca.to_string()),
         // What a CA had refused was tried at its staging first, and that is all.
-        Recorded::Attempt { ca, .. } if record.version.is_none() => ("rehearsed", ca.to_string()),
+        Recorded::Attempt { ca, .. } if record.version.is_none() => {
+            ("rehearsed", format!("for {ca}"))
+        }
         Recorded::Attempt { ca, .. } => ("issued", ca.to_string()),
         Recorded::Unasked => ("not issued", "no CA asked".to_owned()),
         Recorded::Revocation { ca, over, .. } => {

@@ -236,7 +236,10 @@ pub(crate) fn held(name: &CertificateName, hold: &Hold, context: &Context) -> St
             count(usize::try_from(*failures).unwrap_or(usize::MAX), "time"),
             at(*until)
         ),
-        Hold::Asked { ca, until } => format!("{ca} asks to be left alone until {}", at(*until)),
+        Hold::Asked { ca, until } => format!(
+            "{ca} asks to be left alone until {}; `waxwing renew {name} --force --yes` asks it all the same",
+            at(*until)
+        ),
         Hold::UsedUp { ca, until } => {
             format!("what {ca} allows is used up until {}", at(*until))
         }

@@ -64,6 +64,7 @@ impl Shift<'_> {
             fallback,
             current,
             names_predecessor,
+            insists,
             ..
         } = wanted;
         let name = &certificate.name;
@@ -109,7 +110,8 @@ impl Shift<'_> {
         let paid = run.order_url.is_none();
         if paid {
             // Another certificate may have been told so since this one was chosen.
-            if let Some(until) = budget::closed(self.history(), &profile.name, self.now()) {
+            let closed = budget::closed(self.history(), &profile.name, self.now());
+            if let Some(until) = closed.filter(|_| !insists) {
                 return Err(Failure::LeftAlone {
                     ca: profile.name.clone(),
                     until,

@@ -9,7 +9,7 @@ use waxwing_core::ca::choose::{self, Haste, Next, PassedOver, Question};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
-use waxwing_core::plan::hold::{self, Hold};
+use waxwing_core::plan::hold::{self, Hold, Shut};
 use waxwing_core::plan::{Action, Asker, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::schedule;
@@ -18,7 +18,7 @@ use waxwing_core::time::Timestamp;
 
 use super::preflight::Preflight;
 use super::rehearsal::stage;
-use super::{Job, Shift, Wanted};
+use super::{Force, Job, Shift, Wanted};
 use crate::budget;
 use crate::certificate::StoredVersion;
 use crate::driver::Driven;
@@ -50,6 +50,13 @@ pub(super) struct Case<'a> {
     pub(super) preflight: Option<Preflight>,
     /// Requests to CAs that the attempt took which is about to be written down.
     pub(super) requests: u32,
+}
+
+impl Case<'_> {
+    /// True if a person wants it whatever holds it.
+    pub(super) fn insists(&self) -> bool {
+        self.job.force == Force::Anyway
+    }
 }
 
 impl Shift<'_> {
@@ -245,6 +252,18 @@ impl Shift<'_> {
         } else {
             hold::standings(list, Some(&case.stored), &case.action, &circumstances)
         };
+        if case.insists() {
+            // What is counted here binds all the same.
+            for (ca, standing) in &mut standings {
+                let used_up = match spent.get(ca) {
+                    Some(Shut::UsedUp(until)) => Some(*until),
+                    Some(Shut::Asked(_)) | None => None,
+                };
+                standing.asked = used_up;
+                standing.not_before = used_up;
+                standing.own_wait = false;
+            }
+        }
         for ca in tried {
             standings.entry(ca.clone()).or_default().tried = true;
         }
@@ -357,6 +376,7 @@ impl Shift<'_> {
                 &profile.name,
                 started,
             ),
+            insists: case.insists(),
         };
         self.desk.obtain(self, wanted).await
     }

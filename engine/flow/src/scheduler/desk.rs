@@ -30,6 +30,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) stands_in: Option<&'a (CaName, Because)>,
     /// Whether the order may name the certificate that it replaces.
     pub(crate) names_predecessor: bool,
+    /// True if the CA is asked although it asks to be left alone: a person wants that.
+    pub(crate) insists: bool,
 }
 
 /// Where CAs are talked to.

@@ -9,7 +9,7 @@ use waxwing_core::plan::hold;
 use waxwing_core::retry::rehearsal::{self, Rehearsed, Verdict};
 
 use super::cas::Case;
-use super::{Force, Shift, Wanted};
+use super::{Shift, Wanted};
 use crate::budget;
 use crate::failure::Failure;
 use crate::history::ClosedResult;
@@ -49,6 +49,7 @@ impl Shift<'_> {
             started,
             stands_in: None,
             names_predecessor: false,
+            insists: false,
         };
         let obtained = match self.left_alone(case, staging) {
             Ok(()) => self.desk.obtain(&self.rehearsing(), wanted).await,
@@ -79,7 +80,7 @@ impl Shift<'_> {
             },
         };
         // Somebody who wants it whatever holds it has been told what that may cost.
-        let insists = case.job.force == Force::Anyway;
+        let insists = case.insists();
         let haste = if insists {
             Haste::Now
         } else {

@@ -158,6 +158,23 @@ async fn where_a_limit_is_short_the_first_in_the_row_has_what_there_is() {
     assert_eq!(issued, [true, false, false]);
 }
 
+/// A person who knows that the CA is well again need not wait for what it asked for when it was not.
+#[tokio::test(start_paused = true)]
+async fn who_insists_asks_a_ca_that_asks_to_be_left_alone() {
+    let world = World::new(&["first"]);
+    let shop = certificate("shop", &["shop.example"], &["first"]);
+    let settings = settings(vec![profile("first")], vec![shop]);
+    world.state().always = Some(("first.example/order", Fault::Later));
+    timer(&world, &settings, Force::No).await;
+    world.state().always = None;
+    for force in [Force::No, Force::NotDue] {
+        let report = timer(&world, &settings, force).await;
+        assert_eq!(issued_by(&report), None, "{force:?}");
+    }
+    let report = timer(&world, &settings, Force::Anyway).await;
+    assert_eq!(issued_by(&report).as_deref(), Some("first"));
+}
+
 /// 503 with Retry-After is no matter of one certificate.
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_asks_to_be_left_alone_is_left_alone_by_all() {

@@ -542,7 +542,9 @@ fn whatever_holds_it_the_verdict_is_a_sentence() {
         (
             asked(),
             cas(),
-            format!("first asks to be left alone until {when}"),
+            format!(
+                "first asks to be left alone until {when}; `waxwing renew shop --force --yes` asks it all the same"
+            ),
         ),
         (
             Hold::UsedUp {

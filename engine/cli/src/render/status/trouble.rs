@@ -144,9 +144,15 @@ pub(in crate::render) fn of<'v>(
 
 /// What tries again what has failed.
 fn again(view: &StatusView<'_>, item: &Item) -> String {
-    match by_hand(view, item) {
-        Some(command) => format!("nothing tries this by itself; when that is mended: {command}"),
-        None => format!("when that is mended: waxwing renew {}", item.name),
+    let name = &item.name;
+    match (by_hand(view, item), &item.hold) {
+        (Some(command), _) => {
+            format!("nothing tries this by itself; when that is mended: {command}")
+        }
+        (None, Some(Hold::Asked { .. })) => {
+            format!("when that is mended: waxwing renew {name} --force --yes")
+        }
+        (None, _) => format!("when that is mended: waxwing renew {name}"),
     }
 }
 
