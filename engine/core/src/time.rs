@@ -131,12 +131,12 @@ pub fn stretch(time: Duration) -> String {
     }
 }
 
-/// The same for people, without what is less than a hundredth of it or than a second.
+/// The same for people, without what is less than about a tenth of it or than a second.
 pub fn about(time: Duration) -> String {
     let unit = match time.as_secs() {
         0..6_000 => 1,
-        6_000..360_000 => 60,
-        360_000..8_640_000 => 3_600,
+        6_000..36_000 => 60,
+        36_000..864_000 => 3_600,
         _ => 86_400,
     };
     stretch(Duration::from_secs(time.as_secs() / unit * unit))
@@ -170,7 +170,9 @@ mod tests {
         assert_eq!(about(61_001), "61s");
         assert_eq!(about(43_200_845), "12h");
         assert_eq!(about(259_200_845), "3d");
+        assert_eq!(about(51_840_000), "14h");
         assert_eq!(about(400_000_000), "111h");
+        assert_eq!(about(900_000_000), "10d");
     }
 
     #[test]

@@ -124,7 +124,8 @@ impl DnsProbe {
     fn failed(&self, name: &DomainName, what: &str, no: &NoAnswer) -> LookupError {
         let hint = match no {
             NoAnswer::Silent(_) => Some(format!(
-                "{} cannot be asked from here; [network] resolvers = [\"ADDRESS:53\"] sets another",
+                "{} does not answer: it cannot be reached from here, or the name servers behind it are silent; [network] \
+                 resolvers = [\"ADDRESS:53\"] sets another",
                 self.asked()
             )),
             NoAnswer::Code(_) => Some(format!(

@@ -230,7 +230,8 @@ async fn a_resolver_that_cannot_be_reached_is_named_with_the_line_that_replaces_
     assert_eq!(
         error.hint,
         Some(format!(
-            "{closed} cannot be asked from here; [network] resolvers = [\"ADDRESS:53\"] sets another"
+            "{closed} does not answer: it cannot be reached from here, or the name servers behind it are silent; \
+             [network] resolvers = [\"ADDRESS:53\"] sets another"
         ))
     );
     let waits = DnsProbe {
