@@ -146,12 +146,21 @@ pub fn binds(
 
 /// Which parameter of a record excludes us.
 fn misfit(value: &str, accounts: &[String]) -> Option<String> {
-    let parameters = value
-        .split(';')
-        .skip(1)
-        .filter_map(|one| one.split_once('='));
+    let parameters = value.split(';').skip(1);
+    let parameters: Vec<_> = parameters
+        .filter_map(|one| one.split_once('='))
+        .map(|(tag, value)| (tag.trim(), value.trim()))
+        .collect();
+    // A record that has one of them twice is kept by nobody (RFC 8657 sections 3 and 4).
+    let tags = || parameters.iter().map(|(tag, _)| tag);
+    let twice = |known: &&&str| {
+        let same = tags().filter(|tag| tag.eq_ignore_ascii_case(known));
+        same.count() > 1
+    };
+    if let Some(tag) = ["accounturi", "validationmethods"].iter().find(twice) {
+        return Some(format!("to nobody, with {tag} twice in one record"));
+    }
     for (tag, value) in parameters {
-        let (tag, value) = (tag.trim(), value.trim());
         let methods = || {
             value
                 .split(',')
@@ -319,6 +328,10 @@ mod tests {
             "ca.example; validationmethods=http-01, DNS-01 ; accounturi=https://ca.example/a/1";
         assert_eq!(bound(&[good], &accounts), None);
         assert_eq!(bound(&["ca.example; x; =; a=b=c"], &accounts), None);
+        let twice =
+            "ca.example; AccountURI=https://ca.example/a/1; accounturi=https://ca.example/a/1";
+        let want = Some("to nobody, with accounturi twice in one record".to_owned());
+        assert_eq!(bound(&[twice], &accounts), want);
     }
 
     #[test]
