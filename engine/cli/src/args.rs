@@ -267,7 +267,8 @@ pub(crate) struct Revoke {
     /// First issue, install and prove another one in its place
     #[arg(long)]
     pub(crate) replace: bool,
-    /// Also if it is installed somewhere; with --replace also if the order is the last that a limit allows
+    /// Also if it is installed somewhere; with --replace also if the order is the last that a limit allows,
+    /// or if the CA asks to be left alone
     #[arg(long)]
     pub(crate) yes: bool,
 }
