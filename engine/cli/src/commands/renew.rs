@@ -271,16 +271,16 @@ impl Pass<'_> {
 
     /// Shows what came of it and tells those who want to hear of it. Answers how the program ends.
     pub(super) fn conclude(&self, passed: &Passed, terminal: &mut Terminal) -> Exit {
-        self.conclude_as(passed, terminal, |run| {
-            Document::new("renew", passed.now, run).to_text()
-        })
+        let document = |run| Document::new("renew", passed.now, run).to_text();
+        self.conclude_as(passed, terminal, self.exit(passed), document)
     }
 
-    /// The same with another document around the run, for machines.
+    /// The same for a verb that ends with `exit`, with its own document around the run for machines.
     pub(super) fn conclude_as(
         &self,
         passed: &Passed,
         terminal: &mut Terminal,
+        exit: Exit,
         document: impl FnOnce(json::RunJson) -> String,
     ) -> Exit {
         let report = &passed.report;
@@ -317,6 +317,7 @@ impl Pass<'_> {
                 .map(|one| one.name.clone())
                 .collect(),
             rehearsal: self.rehearsal,
+            exit,
         };
         if terminal.json {
             terminal.print(&document(json::run(&view)));
@@ -343,10 +344,17 @@ impl Pass<'_> {
                 terminal.print(&text);
             }
         }
+        exit
+    }
+
+    /// How a run of `renew` ends that went like this.
+    pub(super) fn exit(&self, passed: &Passed) -> Exit {
         let held = |one: &CertificateReport| matches!(one.outcome, Outcome::Held(_));
-        match exit_of(report) {
+        match exit_of(&passed.report) {
             // Who insists and has to wait has not got it.
-            Exit::Done if self.force != Force::No && report.certificates.iter().any(held) => {
+            Exit::Done
+                if self.force != Force::No && passed.report.certificates.iter().any(held) =>
+            {
                 Exit::SomeFailed
             }
             // Nothing failed, and still all is not well: it has been said.

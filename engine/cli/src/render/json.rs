@@ -11,7 +11,6 @@ use waxwing_flow::report::{
 };
 
 use super::notified::{self, SentJson};
-use super::outcome::exit_of;
 use super::renewal::RunView;
 
 mod plan;
@@ -209,7 +208,7 @@ pub(crate) fn run(view: &RunView<'_>) -> RunJson {
         run: (!report.id.is_empty()).then(|| report.id.clone()),
         rehearsal: view.rehearsal,
         stopped: report.stopped,
-        exit: exit_of(report) as u8,
+        exit: view.exit as u8,
         started: report.started.to_string(),
         ended: report.ended.to_string(),
         certificates: report
@@ -428,6 +427,7 @@ mod tests {
 
     use super::super::fixture::{at, certificate, install, run as report};
     use super::*;
+    use crate::exit::Exit;
 
     #[test]
     fn a_run_without_work_has_no_number() {
@@ -443,6 +443,7 @@ mod tests {
             by_hand: BTreeMap::new(),
             keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
+            exit: Exit::Done,
         };
         assert_eq!(run(&view).run, None);
     }
@@ -463,6 +464,7 @@ mod tests {
             by_hand: BTreeMap::new(),
             keeps_its_key: std::collections::BTreeSet::new(),
             rehearsal: false,
+            exit: Exit::AllFailed,
         };
         let text = Document::new("renew", at(0), run(&view)).to_text();
         let json: serde_json::Value = serde_json::from_str(&text).expect("the output is JSON");

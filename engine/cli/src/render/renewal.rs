@@ -17,6 +17,7 @@ use super::page::{Context, Ink, Line, Page, count, list};
 use super::plan::held;
 use super::table::{Align, Cell, Table};
 use super::time::took;
+use crate::exit::Exit;
 
 mod causes;
 mod replaced;
@@ -54,6 +55,8 @@ pub(crate) struct RunView<'a> {
     pub(crate) keeps_its_key: BTreeSet<CertificateName>,
     /// True: at staging, nothing was stored.
     pub(crate) rehearsal: bool,
+    /// How the program will end, which it says itself.
+    pub(crate) exit: Exit,
 }
 
 /// A certificate that nothing had to be done for.

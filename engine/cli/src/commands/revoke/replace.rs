@@ -81,11 +81,11 @@ pub(super) fn run(
     };
     let mut replaced = passed.report.replaced.iter();
     let replaced = replaced.find(|one| one.certificate == *name).cloned();
-    let exit = pass.conclude_as(&passed, terminal, |run| {
+    let exit = exit_of(pass.exit(&passed), replaced.as_ref());
+    Ok(pass.conclude_as(&passed, terminal, exit, |run| {
         let result = RevokeJson::new(name, replaced.as_ref(), run);
         Document::new("revoke", passed.now, result).to_text()
-    });
-    Ok(exit_of(exit, replaced.as_ref()))
+    }))
 }
 
 /// How the program ends: a certificate that was to be revoked and is not is never simply done.

@@ -6,7 +6,6 @@ use waxwing_core::name::CertificateName;
 use waxwing_flow::failure::Failure;
 use waxwing_flow::report::{CertificateReport, InstallOutcome, Outcome, Reached};
 
-use super::super::outcome::exit_of;
 use super::super::page::{Context, Page, count};
 use super::super::time::stretch;
 use super::RunView;
@@ -15,7 +14,7 @@ use crate::exit::Exit;
 
 /// The line that sums up.
 pub(super) fn sum(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
-    let exit = exit_of(view.report);
+    let exit = view.exit;
     let tally = Tally::of(view);
     let mut text = tally.to_text(view.rehearsal);
     if tally.owed > 0 {

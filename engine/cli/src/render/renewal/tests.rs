@@ -7,6 +7,7 @@ use super::super::fixture::{
 use waxwing_core::http::TransportStage;
 
 use super::super::json::{self, Document};
+use super::super::outcome::exit_of;
 use super::*;
 
 fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
@@ -28,6 +29,7 @@ fn view<'a>(report: &'a RunReport, kept: Vec<Kept>) -> RunView<'a> {
         by_hand: BTreeMap::new(),
         keeps_its_key: std::collections::BTreeSet::new(),
         rehearsal: false,
+        exit: exit_of(report),
     }
 }
 
