@@ -27,7 +27,7 @@ pub struct CaaSet {
 
 /// Records that keep a CA from signing a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the CAA records of {at} let only {} issue, so it would refuse {name}", self.allowed())]
+#[error("the CAA records of {at} let {} issue, so it would refuse {name}", self.whom())]
 pub struct Forbidden {
     /// The name that is to be signed.
     pub name: Identifier,
@@ -40,12 +40,12 @@ pub struct Forbidden {
 }
 
 impl Forbidden {
-    /// Who may issue, for people: `a.example, b.example` or `nobody`.
-    pub fn allowed(&self) -> String {
+    /// Who may issue, for people: `only a.example, b.example` or `nobody`.
+    pub fn whom(&self) -> String {
         if self.issuers.is_empty() {
             "nobody".to_owned()
         } else {
-            self.issuers.join(", ")
+            format!("only {}", self.issuers.join(", "))
         }
     }
 
@@ -146,8 +146,15 @@ pub fn binds(
 
 /// Which parameter of a record excludes us.
 fn misfit(value: &str, accounts: &[String]) -> Option<String> {
-    let parameters = value.split(';').skip(1);
-    let parameters: Vec<_> = parameters
+    let parameters = || {
+        let parameters = value.split(';').skip(1).map(str::trim);
+        parameters.filter(|one| !one.is_empty())
+    };
+    // What is not written as RFC 8659 section 4.2 has it is the word of a zone that lets nobody.
+    if let Some(odd) = parameters().find(|one| !one.contains('=')) {
+        return Some(format!("to nobody, for {odd} has no ="));
+    }
+    let parameters: Vec<_> = parameters()
         .filter_map(|one| one.split_once('='))
         .map(|(tag, value)| (tag.trim(), value.trim()))
         .collect();
@@ -280,13 +287,13 @@ mod tests {
             value: "wild.example".to_owned(),
         });
         let found = forbids(&both, &name("*.example.com"), &ours).expect("forbidden");
-        assert_eq!(found.allowed(), "wild.example");
+        assert_eq!(found.whom(), "only wild.example");
         assert_eq!(
             found.remedy("ca.example"),
             "example.com. CAA 0 issuewild \"ca.example\""
         );
         let nobody = forbids(&set(";"), &name("example.com"), &ours).expect("forbidden");
-        assert_eq!(nobody.allowed(), "nobody");
+        assert_eq!(nobody.whom(), "nobody");
         assert_eq!(
             forbids(&set("ca.example"), &name("example.com"), &ours),
             None
@@ -327,7 +334,9 @@ mod tests {
         let good =
             "ca.example; validationmethods=http-01, DNS-01 ; accounturi=https://ca.example/a/1";
         assert_eq!(bound(&[good], &accounts), None);
-        assert_eq!(bound(&["ca.example; x; =; a=b=c"], &accounts), None);
+        assert_eq!(bound(&["ca.example; =; a=b=c; "], &accounts), None);
+        let want = Some("to nobody, for accounturi has no =".to_owned());
+        assert_eq!(bound(&["ca.example; a=b; accounturi"], &accounts), want);
         let twice =
             "ca.example; AccountURI=https://ca.example/a/1; accounturi=https://ca.example/a/1";
         let want = Some("to nobody, with accounturi twice in one record".to_owned());

@@ -109,9 +109,9 @@ fn judged(
                 };
                 clear = false;
                 let text = format!(
-                    "{} lets only {} issue: {ca} would refuse {identifier}",
+                    "{} lets {} issue: {ca} would refuse {identifier}",
                     forbidden.at,
-                    forbidden.allowed()
+                    forbidden.whom()
                 );
                 let hint = format!("add  {}", forbidden.remedy(ours));
                 found.push(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint)));
