@@ -59,6 +59,8 @@ pub struct Destination {
     pub transport: Transport,
     /// What for, in words; never empty, no doubles.
     pub purposes: Vec<String>,
+    /// True if the way there is through the proxy.
+    pub through_proxy: bool,
 }
 
 /// Everything that can be reached.
@@ -77,7 +79,8 @@ pub struct Egress {
 }
 
 /// Works it out. `endpoints` are the URLs in the copies of the CAs' directories, `programs` those that
-/// grants, notifiers and secrets name, `proxy` the URL of the proxy that HTTPS goes through.
+/// grants, notifiers and secrets name, `proxy` the URL of the proxy that HTTPS goes through. Which hosts
+/// are reached without it nobody has asked yet: see [`Egress::but_for`].
 pub fn egress(
     settings: &Settings,
     endpoints: &BTreeMap<CaName, Vec<String>>,
@@ -156,12 +159,36 @@ pub fn egress(
             found.add(Host::Named(host), Some(place.port), Transport::Tcp, what);
         }
     }
+    let proxy = proxy.and_then(host_and_port);
+    for one in &mut found.0 {
+        one.through_proxy = proxy.is_some() && one.transport == Transport::Https;
+    }
     Egress {
         destinations: found.0,
-        proxy: proxy.and_then(host_and_port),
+        proxy,
         except: Vec::new(),
         unread,
         programs: programs.to_vec(),
+    }
+}
+
+impl Egress {
+    /// Leaves the proxy out where `goes_directly` says so of a host and its port. `except` are these
+    /// hosts as the user wrote them.
+    pub fn but_for(
+        &mut self,
+        except: Vec<String>,
+        goes_directly: impl Fn(&str, Option<u16>) -> bool,
+    ) {
+        for one in &mut self.destinations {
+            let host = match &one.host {
+                Host::Named(host) => host,
+                Host::Below(suffix) => suffix,
+                _ => continue,
+            };
+            one.through_proxy &= !goes_directly(host, one.port);
+        }
+        self.except = except;
     }
 }
 
@@ -241,6 +268,7 @@ impl Collected {
                 port,
                 transport,
                 purposes: vec![purpose],
+                through_proxy: false,
             }),
         }
     }

@@ -36,7 +36,9 @@ use lookup::CheckedLookup;
 use route::{Route, Routes};
 
 pub use address::{Refused, check as check_address};
-pub use route::{ProxyError, of_the_environment as proxies_of_the_environment};
+pub use route::{
+    ProxyError, is_reached_directly, of_the_environment as proxies_of_the_environment,
+};
 pub use way::{Reach, reach};
 
 /// Longest header of an answer, names and values together, in bytes.

@@ -8,7 +8,7 @@ use waxwing_core::name::CaName;
 use waxwing_core::settings::SecretRef;
 use waxwing_core::timer;
 use waxwing_flow::ports::CertificateStore as _;
-use waxwing_io::http::proxies_of_the_environment;
+use waxwing_io::http::{is_reached_directly, proxies_of_the_environment};
 use waxwing_io::store::FileStore;
 
 use super::start;
@@ -53,9 +53,12 @@ pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit
         .or_else(|| of("ALL_PROXY"));
     let mut found = egress(settings, &endpoints, &programs, proxy);
     if found.proxy.is_some() {
-        let except = of("NO_PROXY").unwrap_or_default().split(',');
-        let except = except.map(str::trim).filter(|host| !host.is_empty());
-        found.except = except.map(str::to_owned).collect();
+        let written = of("NO_PROXY").unwrap_or_default();
+        let except = written.split(',').map(str::trim);
+        let except = except.filter(|host| !host.is_empty()).map(str::to_owned);
+        found.but_for(except.collect(), |host, port| {
+            is_reached_directly(written, host, port)
+        });
     }
     let now = start::now();
     let text = if terminal.json {

@@ -1,7 +1,7 @@
 //! Every host and port that a configuration can reach.
 
 use serde_json::{Value, json};
-use waxwing_core::egress::{Destination, Egress, Host, Transport};
+use waxwing_core::egress::{Destination, Egress, Host};
 
 use super::page::{Context, Ink, Line, Page, count, list};
 use super::table::{Align, Cell, Table};
@@ -67,10 +67,7 @@ fn shown(host: &Host) -> String {
 /// For machines.
 pub(crate) fn json(egress: &Egress) -> Value {
     let proxy = egress.proxy.as_ref();
-    let destinations = egress
-        .destinations
-        .iter()
-        .map(|one| destination(one, proxy.is_some()));
+    let destinations = egress.destinations.iter().map(destination);
     let unread: Vec<&str> = egress.unread.iter().map(|ca| ca.as_str()).collect();
     json!({
         "destinations": destinations.collect::<Vec<_>>(),
@@ -81,7 +78,7 @@ pub(crate) fn json(egress: &Egress) -> Value {
     })
 }
 
-fn destination(one: &Destination, proxied: bool) -> Value {
+fn destination(one: &Destination) -> Value {
     let (kind, host) = match &one.host {
         Host::Named(host) => ("host", json!(host)),
         Host::Below(suffix) => ("below", json!(suffix)),
@@ -94,7 +91,7 @@ fn destination(one: &Destination, proxied: bool) -> Value {
         "host": host,
         "port": one.port,
         "transport": one.transport.as_str(),
-        "through_proxy": proxied && one.transport == Transport::Https,
+        "through_proxy": one.through_proxy,
         "purposes": one.purposes,
     })
 }
@@ -102,6 +99,8 @@ fn destination(one: &Destination, proxied: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{at, ca, golden, golden_json};
+    use waxwing_core::egress::Transport;
+
     use super::super::json::Document;
     use super::*;
 
@@ -111,6 +110,7 @@ mod tests {
             port,
             transport,
             purposes: purposes.iter().map(|text| (*text).to_owned()).collect(),
+            through_proxy: false,
         };
         let named = |host: &str| Host::Named(host.to_owned());
         let names = ["example.com", "example.net", "example.org"].map(str::to_owned);

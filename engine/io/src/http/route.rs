@@ -53,6 +53,19 @@ pub fn of_the_environment() -> Vec<(&'static str, String)> {
         .collect()
 }
 
+/// True if `NO_PROXY` in these words leaves the proxy out on the way to that host.
+pub fn is_reached_directly(no_proxy: &str, host: &str, port: Option<u16>) -> bool {
+    let any = "http://proxy.invalid";
+    let matcher = Matcher::builder().all(any).no(no_proxy).build();
+    let host = match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_name) => host.to_owned(),
+    };
+    let url = format!("https://{host}:{}/", port.unwrap_or(443));
+    let url: Result<http::Uri, _> = url.parse();
+    url.is_ok_and(|url| matcher.intercept(&url).is_none())
+}
+
 impl Routes {
     pub(super) const fn direct() -> Self {
         Self(None)
@@ -128,6 +141,30 @@ impl fmt::Debug for Route {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exceptions_from_a_proxy_are_those_of_every_client() {
+        let directly = |host| {
+            is_reached_directly(
+                "localhost, .corp.example,10.0.0.0/8,fd00::/8",
+                host,
+                Some(8443),
+            )
+        };
+        for host in ["localhost", "ca.corp.example", "10.1.2.3", "fd00::1"] {
+            assert!(directly(host), "{host}");
+        }
+        for host in [
+            "acme.zerossl.com",
+            "notcorp.example",
+            "192.0.2.1",
+            "2001:db8::1",
+        ] {
+            assert!(!directly(host), "{host}");
+        }
+        assert!(is_reached_directly("*", "acme.zerossl.com", None));
+        assert!(!is_reached_directly("", "localhost", None));
+    }
 
     #[test]
     fn a_configured_proxy_takes_everything_and_its_login_is_not_shown() {
