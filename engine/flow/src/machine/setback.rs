@@ -97,7 +97,7 @@ impl Machine {
                 }
             }
             // An order that the CA may have made a certificate of, and does not admit to.
-            Doing::ReadOrder if refusal.says_gone() && self.may_be_denied(now) => {
+            Doing::ReadOrder if refusal.says_gone() && self.may_be_denied(&refusal, now) => {
                 self.fail_with_the_order(failure)
             }
             // An order from the journal that the CA does not have any more.
@@ -186,10 +186,17 @@ impl Machine {
         }
     }
 
-    /// True if the order was finalized a moment ago.
-    fn may_be_denied(&self, now: Timestamp) -> bool {
+    /// True if the order was finalized so lately that a denial of it is not believed. One that is not in the words
+    /// of ACME may come from whatever stands between us and the CA, and is believed as late as a certificate is given
+    /// up that cannot be fetched.
+    fn may_be_denied(&self, refusal: &Refusal<'_>, now: Timestamp) -> bool {
         let finalized = self.run.finalized;
-        finalized.is_some_and(|at| at <= now && now.since(at) < DENIED)
+        let long = if refusal.kind().is_some() {
+            DENIED
+        } else {
+            FETCHING
+        };
+        finalized.is_some_and(|at| at <= now && now.since(at) < long)
     }
 
     /// The certificate is there and was not to be had. The order says whether that is still so.

@@ -240,6 +240,11 @@ pub(super) fn page(status: u16) -> Failure {
     said(status, Vec::new(), "<html>not here</html>".to_owned())
 }
 
+/// An answer that is neither a page nor a problem document.
+pub(super) fn bare(status: u16, body: &str) -> Failure {
+    said(status, Vec::new(), body.to_owned())
+}
+
 fn said(status: u16, headers: Vec<(String, String)>, body: String) -> Failure {
     let response = Response {
         status,

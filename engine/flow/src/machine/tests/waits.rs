@@ -131,6 +131,22 @@ fn an_order_is_not_given_up_for_a_page_that_knows_nothing_of_it() {
     }
 }
 
+/// A gateway that knows no route says no in JSON of its own, or without a word.
+#[test]
+fn a_denial_that_is_not_in_the_words_of_acme_is_not_believed_for_a_day() {
+    for body in ["", r#"{"message":"no Route matched with those values"}"#] {
+        for (hours, kept) in [(2, true), (23, true), (25, false)] {
+            let run = Run {
+                finalized: Some(Timestamp::from_unix(START.unix() - hours * 3_600)),
+                ..resumed()
+            };
+            let (machine, _) = after(run, vec![Event::Begin, Event::Failed(bare(404, body))]);
+            let has = machine.run().order_url.is_some();
+            assert_eq!(has, kept, "{body:?} after {hours} h");
+        }
+    }
+}
+
 /// An order whose certificate could not be had for a day is given up, and there may be a certificate of it.
 #[test]
 fn a_certificate_that_is_not_to_be_had_is_told_to_be_lost() {
