@@ -459,6 +459,9 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             but(view, hold, context)
         )];
     }
+    if let Some(hold @ Hold::TooMany { .. }) = &view.item.hold {
+        return vec![format!("not tried: {}", but(view, hold, context))];
+    }
     let failing = !status::failures(view.status, view.item).is_empty();
     if failing && view.failed.is_empty() && view.item.hold.is_none() {
         return vec![format!(
