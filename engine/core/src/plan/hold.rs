@@ -151,16 +151,7 @@ pub(super) fn asked(
     match choice.next {
         Next::Ask { ca, .. } => (Some(ca.name.clone()), None),
         Next::Wait { until, ca } => {
-            let standing = standings.get(&ca);
-            let own = |standing: &&Standing| standing.own_wait && standing.asked != Some(until);
-            let hold = match standing.filter(own) {
-                Some(_) => Hold::Ladder {
-                    until,
-                    failures: failures(stored, &ca, circumstances.now),
-                    ca: ca.clone(),
-                },
-                None => Hold::shut(ca.clone(), until, circumstances.spent),
-            };
+            let hold = waits(&ca, until, standings.get(&ca), stored, circumstances);
             (Some(ca), Some(hold))
         }
         Next::Nobody => {
@@ -168,6 +159,25 @@ pub(super) fn asked(
             let passed_over = passed_over.map(|(ca, why)| (ca, why.to_string())).collect();
             (None, Some(Hold::NoCa { passed_over }))
         }
+    }
+}
+
+/// Whose word it is that this CA, which stands like this with the certificate, is not asked before `until`.
+pub fn waits(
+    ca: &CaName,
+    until: Timestamp,
+    standing: Option<&Standing>,
+    stored: Option<&Stored>,
+    circumstances: &Circumstances<'_>,
+) -> Hold {
+    let own = |standing: &&Standing| standing.own_wait && standing.asked != Some(until);
+    match standing.filter(own) {
+        Some(_) => Hold::Ladder {
+            until,
+            failures: failures(stored, ca, circumstances.now),
+            ca: ca.clone(),
+        },
+        None => Hold::shut(ca.clone(), until, circumstances.spent),
     }
 }
 

@@ -9,8 +9,8 @@ use waxwing_core::ca::choose::{self, Haste, Next, PassedOver, Question};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
-use waxwing_core::plan::hold::{self, Hold, Shut};
-use waxwing_core::plan::{Action, Asker, Stored};
+use waxwing_core::plan::hold::{self, Shut};
+use waxwing_core::plan::{Action, Asker, Circumstances, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::schedule;
 use waxwing_core::settings::CertificateSettings;
@@ -80,14 +80,16 @@ impl Shift<'_> {
                 Next::Ask { ca, instead_of } => (ca, instead_of),
                 Next::Wait { until, ca } => {
                     report.next_try = Some((until, ca));
+                    let over = choice.passed_over;
                     return (
-                        self.given_up(&case, &tried, choice.passed_over, report),
+                        self.given_up(&list, &case, &tried, over, report),
                         driven_once,
                     );
                 }
                 Next::Nobody => {
+                    let over = choice.passed_over;
                     return (
-                        self.given_up(&case, &tried, choice.passed_over, report),
+                        self.given_up(&list, &case, &tried, over, report),
                         driven_once,
                     );
                 }
@@ -218,7 +220,7 @@ impl Shift<'_> {
             return None;
         }
         match self
-            .choose_as(Asker::Timer, list, case, &BTreeSet::new())
+            .choose_as((Asker::Timer, false), list, case, &BTreeSet::new())
             .next
         {
             Next::Wait { until, ca } => Some((until, ca)),
@@ -234,12 +236,37 @@ impl Shift<'_> {
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
     ) -> choose::Choice<'s> {
-        self.choose_as(self.asker, list, case, tried)
+        self.choose_as((self.asker, case.insists()), list, case, tried)
     }
 
+    /// How the CAs of the list stand with a certificate. Who insists meets only what is counted here.
+    fn standings(
+        &self,
+        list: &[CaName],
+        case: &Case<'_>,
+        insists: bool,
+        circumstances: &Circumstances<'_>,
+    ) -> BTreeMap<CaName, choose::Standing> {
+        if self.rehearsal {
+            return BTreeMap::new();
+        }
+        let mut standings = hold::standings(list, Some(&case.stored), &case.action, circumstances);
+        for (ca, standing) in standings.iter_mut().filter(|_| insists) {
+            let used_up = match circumstances.spent.get(ca) {
+                Some(Shut::UsedUp(until)) => Some(*until),
+                Some(Shut::Asked(_)) | None => None,
+            };
+            standing.asked = used_up;
+            standing.not_before = used_up;
+            standing.own_wait = false;
+        }
+        standings
+    }
+
+    /// The choice for such an asker, who insists or does not.
     fn choose_as<'s>(
         &'s self,
-        asker: Asker,
+        (asker, insists): (Asker, bool),
         list: &[CaName],
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
@@ -247,23 +274,7 @@ impl Shift<'_> {
         let spent = self.spent(&case.job.certificate);
         let down = self.heard.down();
         let circumstances = self.circumstances(&spent, &down);
-        let mut standings = if self.rehearsal {
-            BTreeMap::new()
-        } else {
-            hold::standings(list, Some(&case.stored), &case.action, &circumstances)
-        };
-        if case.insists() {
-            // What is counted here binds all the same.
-            for (ca, standing) in &mut standings {
-                let used_up = match spent.get(ca) {
-                    Some(Shut::UsedUp(until)) => Some(*until),
-                    Some(Shut::Asked(_)) | None => None,
-                };
-                standing.asked = used_up;
-                standing.not_before = used_up;
-                standing.own_wait = false;
-            }
-        }
+        let mut standings = self.standings(list, case, insists, &circumstances);
         for ca in tried {
             standings.entry(ca.clone()).or_default().tried = true;
         }
@@ -296,11 +307,16 @@ impl Shift<'_> {
     /// Nobody is left to be asked.
     fn given_up(
         &self,
+        list: &[CaName],
         case: &Case<'_>,
         tried: &BTreeSet<CaName>,
         passed_over: Vec<(CaName, PassedOver)>,
         report: &mut CertificateReport,
     ) -> Outcome {
+        if case.insists() && !tried.is_empty() {
+            // The runs that come by themselves do not insist.
+            report.next_try = self.next_run(list, case);
+        }
         let passed_over: Vec<(CaName, String)> = passed_over
             .into_iter()
             .map(|(ca, why)| (ca, why.to_string()))
@@ -317,10 +333,20 @@ impl Shift<'_> {
             .map(|(ca, why)| format!("{ca} was not asked: {why}"));
         report.notes.extend(notes);
         match &report.next_try {
-            // Nobody was asked: by force it is not due, and a CA has asked for a wait or its limit is used up.
+            // Nobody was asked: by force it is not due, or those that could stand in may not be asked.
             Some((until, ca)) if tried.is_empty() => {
                 let spent = self.spent(&case.job.certificate);
-                Outcome::Held(Hold::shut(ca.clone(), *until, &spent))
+                let down = self.heard.down();
+                let circumstances = self.circumstances(&spent, &down);
+                let standings = self.standings(list, case, case.insists(), &circumstances);
+                let standing = standings.get(ca);
+                Outcome::Held(hold::waits(
+                    ca,
+                    *until,
+                    standing,
+                    Some(&case.stored),
+                    &circumstances,
+                ))
             }
             _ => Outcome::Failed(None),
         }

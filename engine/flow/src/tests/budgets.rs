@@ -175,6 +175,29 @@ async fn who_insists_asks_a_ca_that_asks_to_be_left_alone() {
     assert_eq!(issued_by(&report).as_deref(), Some("first"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn who_insists_in_vain_is_told_when_the_runs_to_come_try_again() {
+    let world = World::new(&["first"]);
+    let shop = certificate("shop", &["shop.example"], &["first"]);
+    let settings = settings(vec![profile("first")], vec![shop]);
+    world.state().always = Some(("first.example/order", Fault::Later));
+    timer(&world, &settings, Force::No).await;
+    let report = timer(&world, &settings, Force::Anyway).await;
+    let (until, ca) = report.certificates[0]
+        .next_try
+        .clone()
+        .expect("it is known");
+    assert_eq!(ca.as_str(), "first");
+    let held = timer(&world, &settings, Force::No).await;
+    let Outcome::Held(Hold::Asked { until: held, .. }) = &held.certificates[0].outcome else {
+        panic!("{:?}", held.certificates[0]);
+    };
+    assert!(
+        held.since(until) + until.since(*held) <= HOUR,
+        "{until} {held}"
+    );
+}
+
 /// 503 with Retry-After is no matter of one certificate.
 #[tokio::test(start_paused = true)]
 async fn a_ca_that_asks_to_be_left_alone_is_left_alone_by_all() {

@@ -1,10 +1,13 @@
 //! What the DNS says decides before a CA is asked.
 
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{Propagation, Settings};
 
-use super::world::{World, certificate, profile, settings};
+use super::policy::timer;
+use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
+use crate::ports::Clock;
 use crate::report::{CertificateReport, Outcome};
 use crate::scheduler::{Force, Job};
 
@@ -75,6 +78,25 @@ async fn if_caa_forbids_them_all_nothing_is_ordered_and_each_reason_is_told() {
     );
 }
 
+/// The wait for its next try is our own: nobody has asked for one.
+#[tokio::test(start_paused = true)]
+async fn where_no_other_ca_may_stand_in_a_failed_one_is_tried_again_by_its_ladder() {
+    let world = World::new(&["first", "second"]);
+    let settings = shop();
+    world.state().dns.caa = Some("first.example".to_owned());
+    world.state().always = Some(("first.example/order", Fault::Fail));
+    for _ in 0..4 {
+        timer(&world, &settings, Force::No).await;
+        Clock::sleep(&world, std::time::Duration::from_secs(3 * 60 * 60)).await;
+    }
+    let report = timer(&world, &settings, Force::No).await;
+    let Outcome::Held(Hold::Ladder { ca, failures, .. }) = &report.certificates[0].outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!((ca.as_str(), *failures), ("first", 4));
+    assert_eq!(orders(&world, "second"), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_zone_whose_signatures_do_not_hold_costs_no_order() {
     let world = World::new(&["first", "second"]);
@@ -106,7 +128,7 @@ async fn where_the_dns_is_closed_it_is_not_believed_either() {
 async fn a_look_that_fails_is_told_and_stops_nothing() {
     let world = World::new(&["first"]);
     let settings = shop();
-    world.state().always = Some(("caa", super::world::Fault::Fail));
+    world.state().always = Some(("caa", Fault::Fail));
     let report = run(&world, &settings).await;
     assert!(
         matches!(report.outcome, Outcome::Issued { .. }),
