@@ -121,16 +121,47 @@ impl Away {
     }
 }
 
+/// So long a failed look counts: whoever still needs a certificate asks about once a day. Behind that
+/// nobody knows how the CA is doing.
+pub const HOLDS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// A CA that has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Down {
-    /// Since when.
+    /// Since when, without a time of more than [`HOLDS`] in which nobody looked.
     pub since: Timestamp,
+    /// When somebody looked last.
+    pub last: Timestamp,
     /// What of the time since then is not known.
     pub away: Away,
 }
 
 impl Down {
+    /// The first look that failed.
+    pub const fn first(at: Timestamp) -> Self {
+        Self {
+            since: at,
+            last: at,
+            away: Away {
+                total: Duration::ZERO,
+                since: None,
+            },
+        }
+    }
+
+    /// With one more look that failed. What failed long before it may have been well in between.
+    pub fn again(&mut self, at: Timestamp) {
+        if at.since(self.last) > HOLDS || at < self.since {
+            self.since = at;
+        }
+        self.last = at;
+    }
+
+    /// True if the last look still says how it is.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        now.since(self.last) <= HOLDS
+    }
+
     /// How long it has been seen to be down.
     pub fn lasted(&self, now: Timestamp) -> Duration {
         self.away.known(self.since, now)
@@ -189,14 +220,36 @@ mod tests {
         for (moments, known) in table {
             let all = moments.iter().map(|(at, away)| (START + HOUR * *at, *away));
             let down = Down {
-                since: START,
                 away: Away::behind(START, all),
+                ..Down::first(START)
             };
             assert_eq!(down.lasted(START + HOUR * 20), HOUR * known, "{moments:?}");
         }
         // What was before does not count.
         let before = Away::behind(START, [(START - HOUR, true), (START + HOUR, false)]);
         assert_eq!(before.known(START, START + HOUR * 3), HOUR * 2);
+    }
+
+    #[test]
+    fn what_failed_before_a_long_time_without_a_look_is_another_outage() {
+        const START: Timestamp = Timestamp::from_unix(1_795_000_000);
+        const HOUR: Duration = Duration::from_secs(60 * 60);
+        let after = |hours: &[u32]| {
+            let mut looks = hours.iter().map(|at| START + HOUR * *at);
+            let mut down = Down::first(looks.next().expect("a first look"));
+            looks.for_each(|at| down.again(at));
+            down
+        };
+        let since = |hours: &[u32]| after(hours).since.since(START) / 3_600;
+        assert_eq!(since(&[0, 2, 20, 44, 92]).as_secs(), 0);
+        // Once at the last renewal, once at this one.
+        assert_eq!(since(&[0, 2, 1_344]).as_secs(), 1_344);
+        assert_eq!(since(&[0, 1_344, 1_346]).as_secs(), 1_344);
+        // A clock that was ahead.
+        assert_eq!(since(&[9_000, 20, 22]).as_secs(), 20);
+        let down = after(&[0, 2]);
+        assert!(down.is_current(START + HOUR * 50));
+        assert!(!down.is_current(START + HOUR * 51));
     }
 
     #[test]

@@ -436,21 +436,26 @@ impl History for SqliteHistory {
 
     fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
         let sql = "
-            SELECT ca, min(at) FROM sighting AS one
+            SELECT ca, at FROM sighting AS one
             WHERE cause IS NOT NULL
               AND id > (SELECT coalesce(max(id), 0) FROM sighting
                         WHERE ca = one.ca AND cause IS NULL)
-            GROUP BY ca";
-        let down = self.rows(sql, [], |row| Ok((ca(row, 0)?, time(row, 1)?)))?;
-        let Some(first) = down.iter().map(|(_, since)| *since).min() else {
+            ORDER BY id";
+        let mut down: BTreeMap<CaName, Down> = BTreeMap::new();
+        for (ca, at) in self.rows(sql, [], |row| Ok((ca(row, 0)?, time(row, 1)?)))? {
+            let first = Down::first(at);
+            down.entry(ca)
+                .and_modify(|one| one.again(at))
+                .or_insert(first);
+        }
+        let Some(first) = down.values().map(|one| one.since).min() else {
             return Ok(BTreeMap::new());
         };
         let moments = self.reached(first)?;
-        let down = down.into_iter().map(|(ca, since)| {
-            let away = Away::behind(since, moments.iter().copied());
-            (ca, Down { since, away })
-        });
-        Ok(down.collect())
+        for one in down.values_mut() {
+            one.away = Away::behind(one.since, moments.iter().copied());
+        }
+        Ok(down)
     }
 
     fn cut_off(&self, at: Timestamp) -> Result<(), StoreError> {

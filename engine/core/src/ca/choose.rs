@@ -293,7 +293,8 @@ fn gives_up(question: &Question<'_, '_>, standing: &Standing) -> Option<Because>
             return Some(Because::Failing(failing));
         }
     }
-    if let Some(down) = standing.down_since.filter(|_| !standing.offline) {
+    let down = standing.down_since.filter(|_| !standing.offline);
+    if let Some(down) = down.filter(|down| down.is_current(question.now)) {
         let down = down.lasted(question.now);
         if down >= policy.after {
             return Some(Because::Down(down));
@@ -598,8 +599,8 @@ mod tests {
         // It has been seen to be down for long enough, though this certificate has just met it.
         let down = Standing {
             down_since: Some(Down {
-                since: NOW - HOUR * 13,
-                away: Away::default(),
+                last: NOW,
+                ..Down::first(NOW - HOUR * 13)
             }),
             ..tried(failed(1, 0, Some(HOUR)))
         };
@@ -607,11 +608,17 @@ mod tests {
             ask(calm, false, &[("one", down)]),
             "two instead of one: Down(46800s)"
         );
+        // Once at the last renewal, and nobody has looked since.
+        let of_old = Standing {
+            down_since: Some(Down::first(NOW - HOUR * 24 * 55)),
+            ..Standing::default()
+        };
+        assert_eq!(ask(calm, false, &[("one", of_old)]), "one");
         // It failed once, and then the network of this machine was away for the night.
         let offline = Standing {
             down_since: Some(Down {
-                since: NOW - HOUR * 18,
-                away: Away::default(),
+                last: NOW,
+                ..Down::first(NOW - HOUR * 18)
             }),
             offline: true,
             ..failed(1, 18, Some(HOUR))
@@ -625,8 +632,9 @@ mod tests {
         };
         let back = Standing {
             down_since: Some(Down {
-                since: NOW - HOUR * 18,
+                last: NOW,
                 away,
+                ..Down::first(NOW - HOUR * 18)
             }),
             away,
             ..failed(1, 18, Some(HOUR))
@@ -699,8 +707,8 @@ mod tests {
                     offline: false,
                     asked: wait.filter(|_| !own_wait).map(|hours| NOW + HOUR * hours),
                     down_since: down.map(|hours| Down {
-                        since: NOW - HOUR * hours,
-                        away: Away::default(),
+                        last: NOW,
+                        ..Down::first(NOW - HOUR * hours)
                     }),
                     away: Away::default(),
                     forbidden: forbidden.then(|| "forbidden".to_owned()),

@@ -62,7 +62,7 @@ pub(super) struct State {
     pub(super) kept: BTreeMap<CertificateName, Kept>,
     /// Looked up only, never walked through.
     budgets: HashMap<BudgetKey, Bucket>,
-    down: BTreeMap<CaName, Timestamp>,
+    down: BTreeMap<CaName, Down>,
     /// When this machine was cut off, and when it was not any more, as far back as it matters.
     reached: Vec<(Timestamp, bool)>,
     /// Orders that wait to be gone on with.
@@ -269,10 +269,9 @@ impl World {
 
     pub(super) fn down_since(&self) -> BTreeMap<CaName, Down> {
         let state = self.state();
-        let down = state.down.iter().map(|(ca, since)| {
-            let away = Away::behind(*since, state.reached.iter().copied());
-            let since = *since;
-            (ca.clone(), Down { since, away })
+        let down = state.down.iter().map(|(ca, down)| {
+            let away = Away::behind(down.since, state.reached.iter().copied());
+            (ca.clone(), Down { away, ..*down })
         });
         down.collect()
     }
@@ -488,8 +487,10 @@ impl History for World {
                 state.down.remove(&sighting.ca);
             }
             Err(_) => {
-                let since = state.down.entry(sighting.ca.clone());
-                since.or_insert(sighting.at);
+                let down = state.down.entry(sighting.ca.clone());
+                let first = Down::first(sighting.at);
+                down.and_modify(|down| down.again(sighting.at))
+                    .or_insert(first);
             }
         }
         state.reach(sighting.at, false);

@@ -1,6 +1,7 @@
 //! What earlier runs have learnt, in memory.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
@@ -201,14 +202,17 @@ impl History for World {
                         down.remove(&sighting.ca);
                     }
                     Err(_) => {
-                        down.entry(sighting.ca.clone()).or_insert(sighting.at);
+                        let at = sighting.at;
+                        let down: Entry<'_, _, Down> = down.entry(sighting.ca.clone());
+                        down.and_modify(|one| one.again(at))
+                            .or_insert(Down::first(at));
                     }
                 }
             }
             let moments = state.memory.reached(Timestamp::from_unix(0));
-            let down = down.into_iter().map(|(ca, since)| {
-                let away = Away::behind(since, moments.iter().copied());
-                (ca, Down { since, away })
+            let down = down.into_iter().map(|(ca, down)| {
+                let away = Away::behind(down.since, moments.iter().copied());
+                (ca, Down { away, ..down })
             });
             down.collect()
         })

@@ -3,7 +3,7 @@
 use waxwing_core::ca::choose::Because;
 use waxwing_core::due::Suggestion;
 use waxwing_core::name::PluginName;
-use waxwing_core::outage::{Away, Down};
+use waxwing_core::outage::Down;
 use waxwing_core::time::Window;
 use waxwing_flow::history::{FailedDeploy, Fruitless, Record, Recorded, Target};
 
@@ -185,8 +185,8 @@ fn a_ca_is_down_since_the_first_failure_behind_its_last_answer() {
     sight("two", 4, true);
     let down = history.down_since().expect("read");
     let one = Down {
-        since: NOW + HOUR * 2,
-        away: Away::default(),
+        last: NOW + HOUR * 3,
+        ..Down::first(NOW + HOUR * 2)
     };
     assert_eq!(down, BTreeMap::from([(ca_name("one"), one)]));
     history.prune(NOW + HOUR * 9).expect("pruned");

@@ -7,7 +7,7 @@ use waxwing_core::due::{self, Suggestion};
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CertificateName, Identifier};
 use waxwing_core::notify::Way;
-use waxwing_core::outage::{Away, Down};
+use waxwing_core::outage::Down;
 use waxwing_core::plan::Plan;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::profiles;
@@ -258,10 +258,7 @@ fn one_that_fails_says_what_holds_it_and_who_stands_in() {
         }),
         not_before: Some(at(6_000)),
         own_wait: true,
-        down_since: Some(Down {
-            since: at(-7_200),
-            away: Away::default(),
-        }),
+        down_since: Some(Down::first(at(-7_200))),
         ..Standing::default()
     };
     let profile: CaProfile = profiles::shipped()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use waxwing_core::name::CaName;
 use waxwing_core::notify::event::{Change, Event, EventKind, ISSUES_NOTHING};
+use waxwing_core::retry::ladder;
 use waxwing_core::time::Timestamp;
 
 use super::{Condition, Scene, Standing, chain};
@@ -108,8 +109,14 @@ fn fruitless(
 
 /// How it stands with a CA in use that was told to be down and is not among the conditions.
 pub(super) fn standing(ca: &CaName, scene: &Scene<'_>) -> Standing {
-    if scene.down_since.contains_key(ca) {
-        return Standing::Unknown;
+    if let Some(down) = scene.down_since.get(ca) {
+        // It may have asked for a long wait.
+        return match scene.now.since(down.last) > ladder::GAP {
+            true => Standing::Left(
+                "nobody has asked it for anything since, so nobody knows whether it answers",
+            ),
+            false => Standing::Unknown,
+        };
     }
     match scene.fruitless.get(ca) {
         None => Standing::Good,

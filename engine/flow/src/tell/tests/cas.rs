@@ -1,7 +1,5 @@
 //! What is told of a CA, whatever certificate it is for.
 
-use waxwing_core::outage::Away;
-
 use super::*;
 
 #[test]
@@ -165,8 +163,5 @@ fn a_ca_that_answers_and_issues_nothing_is_told_of_as_one_that_is_down() {
 }
 
 fn down(since: Timestamp) -> Down {
-    Down {
-        since,
-        away: Away::default(),
-    }
+    Down::first(since)
 }
