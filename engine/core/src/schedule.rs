@@ -71,7 +71,8 @@ pub fn moment(
             off_the_hour(due.at - part(most, chance), chance, issued)
         }
     };
-    if calendar.is_empty() {
+    // Days without work move only what falls on them.
+    if calendar.is_empty() || (calendar.windows.is_empty() && calendar.is_open(spread)) {
         return Moment {
             at: spread,
             placed: Placed::Spread,
@@ -97,7 +98,12 @@ pub fn moment(
         open = calendar.open_between(half, due.at);
     }
     if let Some(open) = open.last() {
-        let start = open.start.max(open.end - EARLIER);
+        // Where only days without work are named, it is like the usual spread: about as long before as they last.
+        let most = match calendar.windows.is_empty() {
+            true => due.at.since(open.end).clamp(DAY, EARLIER),
+            false => EARLIER,
+        };
+        let start = open.start.max(open.end - most);
         return in_window(&Window {
             start,
             end: open.end,
@@ -261,6 +267,18 @@ mod tests {
             until,
             Placed::InWindow,
         );
+        // A short one moves it by a day, and one that is over moves nothing.
+        let (from, until) = ("2027-01-14T19:20:00Z", "2027-01-16T00:00:00Z");
+        let weekend = ["2027-01-16..2027-01-17"];
+        check(&[], &weekend, from, until, Placed::InWindow);
+        let (from, until) = ("2027-01-16T03:37:00Z", "2027-01-17T04:37:00Z");
+        for other in [
+            "2020-12-18..2021-01-04",
+            "2027-01-18",
+            "2030-12-18..2031-01-04",
+        ] {
+            check(&[], &[other], from, until, Placed::Spread);
+        }
         // It begins when half of the time has not passed: the next one after it.
         let (from, until) = ("2027-01-25T02:00:00Z", "2027-01-25T03:00:00Z");
         check(
