@@ -283,7 +283,7 @@ fn a_long_outage_has_one_beginning_whoever_tells_of_it() {
     let day = Duration::from_secs(24 * 60 * 60);
     let now = SystemClock.now();
     let history = SqliteHistory::open(&rig.path("state")).expect("a history");
-    for ago in [40, 20] {
+    for ago in (1..=40).rev() {
         let silence = Sighting {
             ca: CaName::parse("first").expect("a literal name"),
             at: now - day * ago,

@@ -64,7 +64,7 @@ fn an_outage_is_played_over_what_is_stored_and_leaves_no_trace() {
         .says("In place      what is stored, 1 of 2; issued first: two")
         .says("first is down")
         .says("first did not answer with a directory")
-        .says("Told          nobody had to be told anything")
+        .says("Told          a renewal has failed: ")
         .says("No promise was broken: nothing ran out")
         .says("Left out      installers");
     assert_eq!(traces(rig.folder.path()), before, "nothing was written");

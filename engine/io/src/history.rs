@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
-use waxwing_core::outage::{Away, Down};
+use waxwing_core::outage::Down;
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::retry::rehearsal;
@@ -435,27 +435,7 @@ impl History for SqliteHistory {
     }
 
     fn down_since(&self) -> Result<BTreeMap<CaName, Down>, StoreError> {
-        let sql = "
-            SELECT ca, at FROM sighting AS one
-            WHERE cause IS NOT NULL
-              AND id > (SELECT coalesce(max(id), 0) FROM sighting
-                        WHERE ca = one.ca AND cause IS NULL)
-            ORDER BY id";
-        let mut down: BTreeMap<CaName, Down> = BTreeMap::new();
-        for (ca, at) in self.rows(sql, [], |row| Ok((ca(row, 0)?, time(row, 1)?)))? {
-            let first = Down::first(at);
-            down.entry(ca)
-                .and_modify(|one| one.again(at))
-                .or_insert(first);
-        }
-        let Some(first) = down.values().map(|one| one.since).min() else {
-            return Ok(BTreeMap::new());
-        };
-        let moments = self.reached(first)?;
-        for one in down.values_mut() {
-            one.away = Away::behind(one.since, moments.iter().copied());
-        }
-        Ok(down)
+        self.down()
     }
 
     fn cut_off(&self, at: Timestamp) -> Result<(), StoreError> {

@@ -10,7 +10,6 @@ use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker};
 use waxwing_core::settings::{CertificateSettings, LogFormat};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::advice;
 use waxwing_flow::ahead;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
@@ -38,11 +37,13 @@ use crate::render::terminal::Terminal;
 use crate::survey::{self, Survey, Wish};
 use crate::wire::{self, Compiled, WireError};
 
+mod advise;
 pub(super) mod limit;
 mod tell;
 mod unusable;
 mod withhold;
 
+use advise::ask_for_advice;
 pub(super) use tell::tell;
 use unusable::{is_reported, say_unusable};
 
@@ -51,9 +52,6 @@ const REMEMBERED: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// What was seen to be served is looked at again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Advice of all CAs together is waited for so long; what is missing is asked for by the next run.
-const MOST_FOR_ADVICE: Duration = Duration::from_secs(60);
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -404,38 +402,6 @@ fn wants_a_look(
     };
     let mut places = certificate.served_at.iter();
     places.any(|place| !good(&place.to_string()))
-}
-
-/// Asks CAs when they would like their certificates to be renewed, for those whose time has come.
-/// Answers whether anybody was asked.
-fn ask_for_advice(
-    loaded: &Loaded,
-    store: &Arc<FileStore>,
-    history: &Arc<SqliteHistory>,
-    survey: &Survey,
-    terminal: &mut Terminal,
-) -> Result<bool, Exit> {
-    let entries = survey.inventory.values();
-    let now = start::now();
-    let questions = advice::questions(&loaded.settings, entries, &survey.pasts, now);
-    if questions.is_empty() {
-        return Ok(false);
-    }
-    let ports =
-        wire::session(loaded, Arc::clone(store)).map_err(|error| wire_failed(&error, terminal))?;
-    let asking = advice::ask(&ports, history.as_ref(), &loaded.settings, questions);
-    runtime()
-        .map(|runtime| {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = asking => {}
-                    () = ports.clock.sleep(MOST_FOR_ADVICE) => {}
-                    () = interrupt::asked() => {}
-                }
-            });
-            true
-        })
-        .map_err(|cause| no_runtime(&cause, terminal))
 }
 
 fn survey_or_say(
