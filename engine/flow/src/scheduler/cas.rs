@@ -313,8 +313,8 @@ impl Shift<'_> {
         passed_over: Vec<(CaName, PassedOver)>,
         report: &mut CertificateReport,
     ) -> Outcome {
-        if case.insists() && !tried.is_empty() {
-            // The runs that come by themselves do not insist.
+        if !tried.is_empty() && (case.insists() || self.asker.by_hand()) {
+            // The runs that come by themselves wait where a person does not.
             report.next_try = self.next_run(list, case);
         }
         let passed_over: Vec<(CaName, String)> = passed_over
