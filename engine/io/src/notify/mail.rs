@@ -141,12 +141,13 @@ impl Mail {
         let address = (server.host.as_str(), server.port);
         let connected =
             AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT), &us, at_once, None).await;
-        let mut connection = connected.map_err(|error| Failed {
-            step: "connect".to_owned(),
-            hint: (encrypted && error.is_tls()).then(|| {
-                "a server that begins without TLS, as on port 587, is submission://".to_owned()
-            }),
-            causes: veil.chain(&error),
+        let mut connection = connected.map_err(|error| {
+            let causes = veil.chain(&error);
+            Failed {
+                step: "connect".to_owned(),
+                hint: encrypted.then(|| of_tls(&causes, error.is_tls())).flatten(),
+                causes,
+            }
         })?;
         if server.security == MailSecurity::StartTls {
             if !connection.can_starttls() {
@@ -165,7 +166,11 @@ impl Mail {
             }
             let tls = self.tls()?;
             let begun = connection.starttls(tls, &us).await;
-            begun.map_err(|error| failed("begin TLS", &error, veil))?;
+            begun.map_err(|error| {
+                let failed = failed("begin TLS", &error, veil);
+                let hint = of_tls(&failed.causes, false).or(failed.hint);
+                Failed { hint, ..failed }
+            })?;
         }
         Ok(connection)
     }
@@ -303,4 +308,34 @@ fn roots(path: &Path) -> Result<Vec<Vec<u8>>, String> {
     let text = std::fs::read_to_string(path).map_err(|cause| wrong(cause.to_string()))?;
     let roots = pem::roots(&text).map_err(|cause| wrong(cause.to_string()))?;
     Ok(roots.iter().map(|root| root.to_vec()).collect())
+}
+/// What to do when TLS could not be begun; the library has only words for why.
+fn of_tls(causes: &[String], is_tls: bool) -> Option<String> {
+    let says = |word: &str| causes.iter().any(|cause| cause.contains(word));
+    if says("UnknownIssuer") {
+        let hint =
+            "[notify.NAME] trust = \"ROOT.pem\" names the root of a server with a private one";
+        Some(hint.to_owned())
+    } else if is_tls || says("InvalidContentType") {
+        Some("a server that begins without TLS, as on port 587, is submission://".to_owned())
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tls_says_of_a_usual_mistake_is_what_to_do() {
+        let hint = |cause: &str, is_tls| {
+            of_tls(&["Connection error".to_owned(), cause.to_owned()], is_tls)
+        };
+        let begins = hint("received corrupt message of type InvalidContentType", false);
+        assert!(begins.is_some_and(|hint| hint.contains("submission://")));
+        let root = hint("invalid peer certificate: UnknownIssuer", true);
+        assert!(root.is_some_and(|hint| hint.contains("trust = ")));
+        assert_eq!(hint("Connection refused (os error 111)", false), None);
+    }
 }
