@@ -267,6 +267,7 @@ fn a_program_that_others_can_change_is_not_run() {
         rig.waxwing(&["check", "--offline"])
             .expect(1)
             .says("others can change ")
+            .says("not looked at, so that no program of somebody else is started")
             .says("plugin.server.grants.exec.reload");
         rig.waxwing(&["renew"]).expect(3).says("others can change ");
         assert_eq!(judge.traffic().total(), 0);
