@@ -310,7 +310,7 @@ pub(crate) fn load_if_any(global: &Global) -> Result<Option<Loaded>, LoadError> 
 fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
     let sources = config::read_sources(&main).map_err(|mut error| {
-        if global.config.is_some() && !main.exists() {
+        if global.config.is_some() && matches!(main.try_exists(), Ok(false)) {
             error.hint = Some(format!(
                 "check the path; without -c and WAXWING_CONFIG the file is {}",
                 config::usual_config().display()
