@@ -210,6 +210,11 @@ pub struct ServedReport {
     pub took: Duration,
 }
 
+impl ServedReport {
+    /// What to do about a server that does not serve what was installed for it.
+    pub const HINT: &str = "the next run looks again; grants.exec.reload of the installer makes a server read its files";
+}
+
 /// A version that is to be revoked behind the one that takes its place, and what became of that.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReplacedReport {

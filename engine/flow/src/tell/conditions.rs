@@ -29,7 +29,7 @@ use crate::failure::{Failure, plain};
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::ports::UnseenError;
-use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, by_hand};
+use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, ServedReport, by_hand};
 use crate::terms::NewTerms;
 
 /// Why nobody looks at something any more.
@@ -438,6 +438,7 @@ fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Co
         .collect();
     event.what = bad.into_iter().map(|(place, _)| place).collect();
     event.needs_person = true;
+    event.hint = Some(ServedReport::HINT.to_owned());
     let step = u32::try_from(event.what.len()).unwrap_or(u32::MAX);
     Some(Condition { step, event })
 }

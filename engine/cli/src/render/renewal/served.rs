@@ -48,10 +48,7 @@ pub(super) fn others(view: &RunView<'_>, context: &Context, page: &mut Page<'_>)
         page.line(&line);
     }
     if view.report.served.iter().any(|one| !one.current) {
-        page.hint(
-            0,
-            "the next run looks again; grants.exec.reload of the installer makes a server read its files",
-        );
+        page.hint(0, ServedReport::HINT);
     }
 }
 

@@ -9,6 +9,7 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
 use waxwing_flow::failure::without_times;
 use waxwing_flow::report;
+use waxwing_flow::report::ServedReport;
 
 use super::{Health, StatusView, has_debts, is_in_use, served, stranded};
 use crate::render::page::{Context, Ink, Line, Page, list};
@@ -205,8 +206,13 @@ fn say(name: &CertificateName, ink: Ink, text: &str, page: &mut Page<'_>) {
 /// What is left to be done besides the certificate, and what is served that should not be.
 fn owed<'v>(view: &StatusView<'_>, item: &Item, context: &Context) -> Vec<Trouble<'v>> {
     let seen = served::all(view, item).filter(|seen| !seen.is_current());
-    let seen = seen.map(|seen| Trouble::said(Ink::Bad, seen.to_text(context), None));
-    let mut found: Vec<Trouble<'v>> = seen.collect();
+    let mut seen = seen.peekable();
+    let mut found: Vec<Trouble<'v>> = Vec::new();
+    while let Some(one) = seen.next() {
+        // Once for all places.
+        let hint = seen.peek().is_none().then(|| ServedReport::HINT.to_owned());
+        found.push(Trouble::said(Ink::Bad, one.to_text(context), hint));
+    }
     let entry = view.inventory.get(&item.name);
     let older = view.certificates.get(&item.name).zip(entry);
     if let Some(older) = older.and_then(|(certificate, entry)| entry.in_use(certificate)) {
