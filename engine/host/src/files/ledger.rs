@@ -123,6 +123,8 @@ impl Ledger {
             Ok(()) => {}
             // Somebody is in the middle of a batch.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Vec::new(),
+            // Nobody was cut off: what is wrong with the folder the first write will tell.
+            Err(_) if numbers(&self.open()).is_ok_and(|open| open.is_empty()) => return Vec::new(),
             Err(error) => return vec![(self.dir.clone(), failed(&error))],
         }
         let all = self.recover_held();
