@@ -182,6 +182,11 @@ pub struct Part {
     pub median: Option<Duration>,
 }
 
+/// True if it may have been the same all the time between two looks, which an attempt once a day makes.
+fn follows(look: Timestamp, next: Timestamp) -> bool {
+    next.since(look) <= outage::HOLDS
+}
+
 /// Sums up looks at one CA, oldest first, over a time that is cut into `parts`.
 pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
     let within: Vec<&Sighting> = sightings
@@ -198,12 +203,17 @@ pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
         match &one.result {
             Ok(_) => {
                 answered += time;
-                if let (Some(_), Some((window, _))) = (down_since.take(), &mut trouble) {
+                if let (Some(_), Some((window, _))) = (down_since.take(), &mut trouble)
+                    && follows(window.end, one.at)
+                {
                     window.end = one.at;
                 }
             }
             Err(cause) => {
-                let start = *down_since.get_or_insert(one.at);
+                let before = trouble.as_ref().map(|(window, _)| window.end);
+                let goes_on = before.is_some_and(|last| follows(last, one.at));
+                let start = *down_since.filter(|_| goes_on).get_or_insert(one.at);
+                down_since = Some(start);
                 let window = Window { start, end: one.at };
                 trouble = Some((window, cause.clone()));
             }
@@ -322,6 +332,24 @@ mod tests {
             });
             assert_eq!(window, want, "{looks:?}");
         }
+    }
+
+    #[test]
+    fn what_nobody_has_looked_at_for_days_is_no_outage_of_days() {
+        let day = |days: u32| days * 24;
+        let trouble = |looks: &[(u32, Result<u64, &'static str>)]| {
+            let found = health(&seen(looks), over(day(30)), 30);
+            let window = found.trouble.map(|(window, _)| window).expect("one failed");
+            let hours = |at: Timestamp| at.since(FROM).as_secs() / 3_600;
+            let down = found.down_since.map(hours);
+            (hours(window.start), hours(window.end), down)
+        };
+        let (no, good) = (Err("no"), Ok(7));
+        assert_eq!(trouble(&[(0, no), (5, no), (day(8), good)]), (0, 5, None));
+        assert_eq!(trouble(&[(0, no), (5, no), (40, good)]), (0, 40, None));
+        let again = u64::from(day(20));
+        let two = [(0, no), (5, no), (day(20), no)];
+        assert_eq!(trouble(&two), (again, again, Some(again)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use prometheus::{Encoder as _, GaugeVec, IntCounterVec, Opts, Registry, TextEnco
 use serde_json::{Map, Value, json as value};
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::outage;
 use waxwing_core::plan::{Action, Item};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget::Left;
@@ -116,7 +117,7 @@ fn figures(view: &MetricsView<'_>) -> Result<Vec<MetricFamily>, prometheus::Erro
     certificates(view, &board)?;
     let up = board.gauge(
         "ca_up",
-        "1 if the CA answered the last time it was talked to; 0 also if it answers and every attempt to get a certificate there fails.",
+        "1 if the CA answered the last time it was talked to; 0 also if it answers and every attempt to get a certificate there fails. None where it did not answer and nobody has looked for two days.",
         &["ca"],
     )?;
     let seen = board.gauge(
@@ -133,8 +134,12 @@ fn figures(view: &MetricsView<'_>) -> Result<Vec<MetricFamily>, prometheus::Erro
         let Some(sighting) = sighting else { continue };
         let label = [ca.as_str()];
         let issues = !view.fruitless.contains(ca);
-        up.with_label_values(&label)
-            .set(flag(sighting.result.is_ok() && issues));
+        // Of an outage at which nobody has looked lately nobody knows whether it is over.
+        let known = sighting.result.is_ok() || view.now.since(sighting.at) <= outage::HOLDS;
+        if known {
+            up.with_label_values(&label)
+                .set(flag(sighting.result.is_ok() && issues));
+        }
         seen.with_label_values(&label).set(seconds(sighting.at));
     }
     for (ca, took) in view.took {
