@@ -76,6 +76,15 @@ impl Calendar {
         days.any(|day| day.start <= at && at < day.end)
     }
 
+    /// Only its days without work.
+    #[must_use]
+    pub fn without_windows(&self) -> Self {
+        Self {
+            windows: Vec::new(),
+            blackout: self.blackout.clone(),
+        }
+    }
+
     /// The stretches between `from` and `until` in which work may start, in order and apart.
     pub fn open_between(&self, from: Timestamp, until: Timestamp) -> Vec<Window> {
         if until < from {

@@ -202,8 +202,14 @@ pub(super) fn held_back(
     if circumstances.asker.by_hand() || at_once || *urgency >= Urgency::Emergency {
         return None;
     }
+    let version = current.map_or(0, |current| current.version);
+    let chance = schedule::chance(&certificate.name, version);
     if stored.is_some_and(|stored| is_in_trouble(stored, now)) {
-        return None;
+        // Days without work are a promise to somebody, as long as there is time behind them.
+        let run = (now, circumstances.asker.next_run());
+        let days = certificate.calendar.without_windows();
+        let until = schedule::held(due, *urgency, &days, run, chance);
+        return until.map(|until| Hold::Window { until });
     }
     let last = |moment: &Moment| {
         schedule::last_run(
@@ -215,8 +221,6 @@ pub(super) fn held_back(
     };
     let later = moment.filter(|moment| moment.at > now && !last(moment));
     let later = later.map(|moment| moment.at);
-    let version = current.map_or(0, |current| current.version);
-    let chance = schedule::chance(&certificate.name, version);
     let now = (now, circumstances.asker.next_run());
     let until = later.or_else(|| schedule::held(due, *urgency, &certificate.calendar, now, chance));
     until.map(|until| Hold::Window { until })

@@ -550,7 +550,24 @@ fn what_is_due_may_be_held_and_says_by_what() {
         let stored = aged(57, vec![at_noon(hours)]);
         assert_eq!(held(&shop, &stored, Asker::Timer, noon), want, "{hours} h");
     }
-    // Nor does what the CA is about to revoke: the window had passed when it was told. One that was only
+    // Days without work count for it, if there is time behind them.
+    let in_trouble = aged(57, vec![at_noon(30)]);
+    for (days, want) in [
+        ("2026-11-17..2026-11-19", "first: window 36 h"),
+        ("2026-11-17..2026-12-30", "first: now"),
+        ("2026-11-19", "first: now"),
+    ] {
+        let off = crate::calendar::parse_blackout(days, &zones, &jiff::tz::TimeZone::UTC);
+        let mut frozen = shop.clone();
+        let calendar = std::sync::Arc::make_mut(&mut frozen.calendar);
+        calendar.blackout = vec![off.expect("literal days")];
+        assert_eq!(
+            held(&frozen, &in_trouble, Asker::Timer, noon),
+            want,
+            "{days}"
+        );
+    }
+    // Nor does a window what the CA is about to revoke: it had passed when it was told. One that was only
     // missed is nothing of the kind.
     let mut revoked = aged(20, Vec::new());
     let window = crate::time::Window {
