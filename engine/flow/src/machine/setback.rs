@@ -337,7 +337,8 @@ impl<'a> Refusal<'a> {
 
     /// True if the CA speaks of a limit and not of when to come again.
     fn is_of_a_limit(&self, now: Timestamp) -> bool {
-        self.is_for(&ProblemKind::RateLimited) && self.retry_after(now).is_none()
+        let a_page = self.status() == Some(429) && self.kind().is_none();
+        (a_page || self.is_for(&ProblemKind::RateLimited)) && self.retry_after(now).is_none()
     }
 
     fn is_for(&self, kind: &ProblemKind) -> bool {

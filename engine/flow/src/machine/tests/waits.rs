@@ -147,6 +147,17 @@ fn a_denial_that_is_not_in_the_words_of_acme_is_not_believed_for_a_day() {
     }
 }
 
+/// 429 is a limit, in whatever words.
+#[test]
+fn a_page_that_speaks_of_a_limit_is_not_asked_again_in_the_same_run() {
+    let limits = [page(429), refused(429, "rateLimited", None)];
+    for limit in limits {
+        let (machine, effect) = after(resumed(), vec![Event::Begin, Event::Failed(limit)]);
+        assert!(!matches!(effect, Effect::ReadOrder { .. }), "{effect:?}");
+        assert!(machine.run().order_url.is_some());
+    }
+}
+
 /// An order whose certificate could not be had for a day is given up, and there may be a certificate of it.
 #[test]
 fn a_certificate_that_is_not_to_be_had_is_told_to_be_lost() {
