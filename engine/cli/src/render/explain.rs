@@ -463,6 +463,11 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         return vec![format!("not tried: {}", but(view, hold, context))];
     }
     let failing = !status::failures(view.status, view.item).is_empty();
+    if failing && status::was_stopped(view.status, view.item) {
+        return vec![format!(
+            "the next run goes on with it; `waxwing renew {name}` does now"
+        )];
+    }
     if failing && view.failed.is_empty() && view.item.hold.is_none() {
         return vec![format!(
             "tried again at every run: no CA was asked yet; `waxwing renew {name}` tries now"

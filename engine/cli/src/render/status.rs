@@ -26,7 +26,7 @@ pub(super) use around::terms as new_terms;
 pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::{Failing, StoodIn};
-pub(super) use trouble::{What, failures, of as troubles};
+pub(super) use trouble::{What, failures, of as troubles, was_stopped};
 
 /// The column that is folded where a name is long.
 const NAME: usize = 1;

@@ -1,5 +1,6 @@
 mod alike;
 mod figures;
+mod hints;
 mod last_line;
 mod often;
 

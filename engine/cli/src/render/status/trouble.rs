@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
+use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, IssueReason, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::AttemptResult;
 use waxwing_flow::failure::without_times;
-use waxwing_flow::report;
-use waxwing_flow::report::ServedReport;
+use waxwing_flow::report::{self, ServedReport};
 
 use super::{Health, StatusView, has_debts, is_in_use, served, stranded};
 use crate::render::page::{Context, Ink, Line, Page, list};
@@ -17,6 +17,9 @@ use crate::render::plan::withheld;
 
 /// Most names of certificates that failed alike.
 const ALSO: usize = 20;
+
+/// Most names in a command.
+const NAMED: usize = 4;
 
 /// An installer whose last try failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,9 +146,38 @@ pub(in crate::render) fn of<'v>(
     found
 }
 
+/// What tries again all that have failed alike. A wait that a CA has asked for holds who does not insist.
+fn again_all(item: &Item, also: &[&CertificateName]) -> String {
+    if !matches!(item.hold, Some(Hold::Asked { .. })) {
+        return "when that is mended: waxwing renew".to_owned();
+    }
+    let names: Vec<&str> = std::iter::once(&item.name)
+        .chain(also.iter().copied())
+        .map(CertificateName::as_str)
+        .collect();
+    let names = match names.len() <= NAMED {
+        true => names.join(" "),
+        false => format!("{} ...", item.name),
+    };
+    format!("when that is mended: waxwing renew {names} --force --yes")
+}
+
+/// True if somebody stopped the last run before it was done: there is nothing to be mended.
+pub(in crate::render) fn was_stopped(view: &StatusView<'_>, item: &Item) -> bool {
+    let last = view.inventory.get(&item.name);
+    let last = last.and_then(|entry| entry.last.as_ref());
+    last.is_some_and(|last| match &last.result {
+        AttemptResult::Failed { class, .. } => class == FailureClass::Cancelled.as_str(),
+        _ => false,
+    })
+}
+
 /// What tries again what has failed.
 fn again(view: &StatusView<'_>, item: &Item) -> String {
     let name = &item.name;
+    if was_stopped(view, item) && by_hand(view, item).is_none() {
+        return format!("the next run goes on with it; `waxwing renew {name}` does now");
+    }
     match (by_hand(view, item), &item.hold) {
         (Some(command), _) => {
             format!("nothing tries this by itself; when that is mended: {command}")
@@ -191,7 +223,7 @@ pub(super) fn one(
                 failed(&item.name, who, causes, page);
                 if hint.is_some() && !also.is_empty() {
                     page.plain(2, format!("for the same reason: {}", list(also, ALSO)));
-                    hint = Some("when that is mended: waxwing renew".to_owned());
+                    hint = Some(again_all(item, also));
                 }
             }
         }
