@@ -150,6 +150,25 @@ fn failed(class: &str) -> AttemptResult {
     }
 }
 
+/// What status shows where nothing but this is known.
+fn bare<'a>(
+    plan: &'a Plan,
+    inventory: &'a BTreeMap<CertificateName, InventoryEntry>,
+) -> StatusView<'a> {
+    StatusView {
+        pasts: &crate::render::fixture::NO_PASTS,
+        now: at(0),
+        plan,
+        inventory,
+        certificates: CertificatesByName::new(&[]),
+        failing: BTreeMap::new(),
+        stood_in: BTreeMap::new(),
+        broken: &[],
+        version: "0.0.0",
+        around: Around::default(),
+    }
+}
+
 #[test]
 fn health_is_about_whether_a_person_is_needed() {
     let not_installed = || AttemptResult::NotInstalled {

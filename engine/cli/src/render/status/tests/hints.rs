@@ -25,25 +25,13 @@ fn what_to_do_is_what_helps() {
         let plan = Plan {
             items: names.iter().map(of).collect(),
         };
-        let view = StatusView {
-            now: at(0),
-            plan: &plan,
-            inventory: &inventory,
-            pasts: &BTreeMap::new(),
-            certificates: CertificatesByName::new(&[]),
-            failing: BTreeMap::new(),
-            stood_in: BTreeMap::new(),
-            broken: &[],
-            version: "0.0.0",
-            around: Around::default(),
-        };
         let context = Context {
             now: at(0),
             zone: jiff::tz::TimeZone::UTC,
             width: 200,
             colour: false,
         };
-        render(&view, &context)
+        render(&bare(&plan, &inventory), &context)
     };
     let asked = Some(Hold::Asked {
         ca: ca("first"),

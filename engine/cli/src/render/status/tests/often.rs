@@ -26,19 +26,12 @@ fn what_has_failed_often_needs_a_person_as_the_mails_say() {
     owing.notes = vec![Note::ToRevoke { version: 6 }];
     let inventory = BTreeMap::new();
     let check = |item: &Item, past: waxwing_flow::history::Past, want| {
+        let plan = Plan {
+            items: vec![item.clone()],
+        };
         let view = StatusView {
             pasts: &BTreeMap::from([(item.name.clone(), past)]),
-            now: at(0),
-            plan: &Plan {
-                items: vec![item.clone()],
-            },
-            inventory: &inventory,
-            certificates: CertificatesByName::new(&[]),
-            failing: BTreeMap::new(),
-            stood_in: BTreeMap::new(),
-            broken: &[],
-            version: "0.0.0",
-            around: Around::default(),
+            ..bare(&plan, &inventory)
         };
         assert_eq!(view.health(item) == Health::NeedsPerson, want, "{item:?}");
     };
