@@ -125,6 +125,11 @@ impl Away {
 /// nobody knows how the CA is doing.
 pub const HOLDS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// True if what a look has found still says at `now` how the CA is doing.
+pub fn holds(look: Timestamp, now: Timestamp) -> bool {
+    now.since(look) <= HOLDS
+}
+
 /// A CA that has not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Down {
@@ -151,7 +156,7 @@ impl Down {
 
     /// With one more look that failed. What failed long before it may have been well in between.
     pub fn again(&mut self, at: Timestamp) {
-        if at.since(self.last) > HOLDS || at < self.since {
+        if !holds(self.last, at) || at < self.since {
             self.since = at;
         }
         self.last = at;
@@ -159,7 +164,7 @@ impl Down {
 
     /// True if the last look still says how it is.
     pub fn is_current(&self, now: Timestamp) -> bool {
-        now.since(self.last) <= HOLDS
+        holds(self.last, now)
     }
 
     /// How long it has been seen to be down.

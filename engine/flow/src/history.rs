@@ -11,6 +11,7 @@ use waxwing_core::ca::choose::Because;
 use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
+use waxwing_core::outage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::Failed;
 use waxwing_core::settings::Settings;
@@ -347,7 +348,7 @@ impl Fruitless {
     pub const A_STATE: Duration = Duration::from_secs(60 * 60);
 
     /// For so long the last attempt says how it is: whoever still needs a certificate tries once a day.
-    pub const HOLDS: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+    pub const HOLDS: Duration = outage::HOLDS;
 
     /// True if it may still be so at `now`; else nobody has asked since.
     pub fn is_current(&self, now: Timestamp) -> bool {

@@ -182,11 +182,6 @@ pub struct Part {
     pub median: Option<Duration>,
 }
 
-/// True if it may have been the same all the time between two looks, which an attempt once a day makes.
-fn follows(look: Timestamp, next: Timestamp) -> bool {
-    next.since(look) <= outage::HOLDS
-}
-
 /// Sums up looks at one CA, oldest first, over a time that is cut into `parts`.
 pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
     let within: Vec<&Sighting> = sightings
@@ -204,14 +199,14 @@ pub fn health(sightings: &[Sighting], over: Window, parts: u32) -> Health {
             Ok(_) => {
                 answered += time;
                 if let (Some(_), Some((window, _))) = (down_since.take(), &mut trouble)
-                    && follows(window.end, one.at)
+                    && outage::holds(window.end, one.at)
                 {
                     window.end = one.at;
                 }
             }
             Err(cause) => {
                 let before = trouble.as_ref().map(|(window, _)| window.end);
-                let goes_on = before.is_some_and(|last| follows(last, one.at));
+                let goes_on = before.is_some_and(|last| outage::holds(last, one.at));
                 let start = *down_since.filter(|_| goes_on).get_or_insert(one.at);
                 down_since = Some(start);
                 let window = Window { start, end: one.at };

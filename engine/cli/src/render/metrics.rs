@@ -135,7 +135,7 @@ fn figures(view: &MetricsView<'_>) -> Result<Vec<MetricFamily>, prometheus::Erro
         let label = [ca.as_str()];
         let issues = !view.fruitless.contains(ca);
         // Of an outage at which nobody has looked lately nobody knows whether it is over.
-        let known = sighting.result.is_ok() || view.now.since(sighting.at) <= outage::HOLDS;
+        let known = sighting.result.is_ok() || outage::holds(sighting.at, view.now);
         if known {
             up.with_label_values(&label)
                 .set(flag(sighting.result.is_ok() && issues));
