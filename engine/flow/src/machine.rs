@@ -39,7 +39,7 @@ const MOST_RECOVERIES: u32 = 4;
 const LOOKS_BEFORE_DOUBT: u32 = 8;
 
 /// A certificate that is there and cannot be fetched is waited for so long, from the order on. Until
-/// then another order would give a second certificate.
+/// then another order would give a second certificate. It is waited for longer where no other may be ordered.
 const FETCHING: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An order that was finalized and is denied is looked for so long: it may be a part of the CA that does
@@ -60,6 +60,9 @@ pub struct Patience {
     pub retry_after_cap: Duration,
     /// What an error at a challenge means that the CA still shows as open.
     pub challenge_retry: ChallengeRetry,
+    /// Whether another order could be placed for one that is given up. Where limits forbid it, the order is
+    /// all there is.
+    pub another_order: bool,
 }
 
 /// A run and what it knows only while the process lives.

@@ -188,15 +188,13 @@ impl Machine {
 
     /// True if the order was finalized so lately that a denial of it is not believed. One that is not in the words
     /// of ACME may come from whatever stands between us and the CA, and is believed as late as a certificate is given
-    /// up that cannot be fetched.
+    /// up that cannot be fetched; where no other may be ordered, it is not believed at all.
     fn may_be_denied(&self, refusal: &Refusal<'_>, now: Timestamp) -> bool {
+        let in_its_words = refusal.kind().is_some();
+        let long = if in_its_words { DENIED } else { FETCHING };
+        let all_there_is = !in_its_words && !self.patience.another_order;
         let finalized = self.run.finalized;
-        let long = if refusal.kind().is_some() {
-            DENIED
-        } else {
-            FETCHING
-        };
-        finalized.is_some_and(|at| at <= now && now.since(at) < long)
+        finalized.is_some_and(|at| at <= now && (all_there_is || now.since(at) < long))
     }
 
     /// The certificate is there and was not to be had. The order says whether that is still so.
@@ -204,7 +202,7 @@ impl Machine {
         if self.recoveries < MOST_RECOVERIES {
             return self.look_again(failure, now);
         }
-        if now.since(self.run.began) >= FETCHING {
+        if now.since(self.run.began) >= FETCHING && self.patience.another_order {
             self.run.order_url = None;
             // Another one is ordered, and this one was made.
             self.lost = true;

@@ -65,6 +65,7 @@ impl Shift<'_> {
             current,
             names_predecessor,
             insists,
+            another_order,
             ..
         } = wanted;
         let name = &certificate.name;
@@ -137,6 +138,7 @@ impl Shift<'_> {
             order: profile.poll.order,
             retry_after_cap: profile.poll.retry_after_cap,
             challenge_retry: profile.quirks.challenge_retry,
+            another_order,
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
         driven.ending.notes.splice(0..0, notes);

@@ -403,6 +403,7 @@ impl Shift<'_> {
                 started,
             ),
             insists: case.insists(),
+            another_order: self.allows_another(case, profile),
         };
         self.desk.obtain(self, wanted).await
     }

@@ -4,6 +4,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::Identifier;
+use waxwing_core::plan::hold::too_many;
 use waxwing_core::time::Timestamp;
 
 use super::Shift;
@@ -34,6 +35,22 @@ impl Shift<'_> {
             // What is taken was counted when it was stored.
             Ok(_) | Err(_) => {}
         }
+    }
+
+    /// Whether limits allow another order if one is given up that may have given a certificate.
+    pub(super) fn allows_another(&self, case: &Case<'_>, profile: &CaProfile) -> bool {
+        let now = self.now();
+        let mut after = case.stored.clone();
+        after.issued.push(now);
+        let names = &case.job.certificate.domains;
+        let left = budget::left(self.ports.history.as_ref(), profile, names, now);
+        // A budget that cannot be read holds nobody.
+        let enough = left.unwrap_or_default().iter().all(|one| match one.kind {
+            // The one that is given up is counted then, see [`Shift::count_lost`].
+            LimitKind::Duplicates => one.left > 1,
+            _ => one.left > 0,
+        });
+        enough && too_many(&after, &case.action, now).is_none()
     }
 
     /// Counts a certificate that may have been issued for an order which was given up: it is one of those that a

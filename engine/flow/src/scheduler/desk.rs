@@ -32,6 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) names_predecessor: bool,
     /// True if the CA is asked although it asks to be left alone: a person wants that.
     pub(crate) insists: bool,
+    /// Whether another order could follow one that is given up.
+    pub(crate) another_order: bool,
 }
 
 /// Where CAs are talked to.

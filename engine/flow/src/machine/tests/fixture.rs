@@ -19,6 +19,7 @@ pub(super) const PATIENCE: Patience = Patience {
     order: Duration::from_secs(900),
     retry_after_cap: Duration::from_secs(60),
     challenge_retry: ChallengeRetry::Server,
+    another_order: true,
 };
 
 pub(super) fn ca() -> CaName {

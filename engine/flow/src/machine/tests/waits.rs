@@ -161,12 +161,18 @@ fn a_page_that_speaks_of_a_limit_is_not_asked_again_in_the_same_run() {
 /// An order whose certificate could not be had for a day is given up, and there may be a certificate of it.
 #[test]
 fn a_certificate_that_is_not_to_be_had_is_told_to_be_lost() {
-    for (hours, lost) in [(1, false), (25, true)] {
+    // Where limits allow no other order it is all there is, and kept.
+    for (hours, another_order, lost) in [(1, true, false), (25, true, true), (25, false, false)] {
         let run = Run {
             began: Timestamp::from_unix(START.unix() - hours * 3_600),
             ..resumed()
         };
-        let (mut machine, mut effect) = after(run, vec![Event::Begin]);
+        let patience = Patience {
+            another_order,
+            ..PATIENCE
+        };
+        let (mut machine, mut effect) =
+            Machine::new(run, patience, START).step(Event::Begin, START);
         let ending = loop {
             let event = match effect {
                 Effect::ReadOrder { .. } => seen(OrderStatus::Valid),
@@ -178,5 +184,6 @@ fn a_certificate_that_is_not_to_be_had_is_told_to_be_lost() {
             (machine, effect) = machine.step(event, START);
         };
         assert_eq!(ending.lost, lost, "after {hours} h");
+        assert_eq!(machine.run().order_url.is_none(), lost);
     }
 }
