@@ -29,6 +29,9 @@ fn a_ca_that_caa_forbids_is_told_with_the_record_to_add_and_not_asked() {
         run.says("first: the CAA records of example.com let only theirs.example issue")
             .says("example.com. CAA 0 issue \"ours.example\"");
         assert_eq!(orders(judge), 0);
+        // Without a look of its own, a plan goes by what the run has found.
+        let plan = rig.waxwing(&["plan"]).expect(0);
+        plan.says("first: CAA did not let it issue when a run last looked, ");
         dns.set_caa("www.example.com", "issue", "ours.example")
             .expect("in a zone");
         rig.waxwing(&["renew"]).expect(0);

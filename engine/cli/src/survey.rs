@@ -43,6 +43,8 @@ pub(crate) struct Survey {
     pub(crate) without_history: bool,
     /// Certificates whose place is taken by another one that ends soon.
     pub(crate) running_out: Vec<CertificateName>,
+    /// True if the plan takes it that CAA says what it said to the last run.
+    pub(crate) foresees: bool,
 }
 
 /// Reads the store and the history, and plans.
@@ -52,6 +54,28 @@ pub(crate) fn survey(
     history: &dyn History,
     asker: Asker,
     now: Timestamp,
+) -> Result<Survey, StoreError> {
+    planned(loaded, store, history, (asker, now), false)
+}
+
+/// The same for those who tell what the next run will do: it will look at CAA, and is taken to find what the
+/// last one found.
+pub(crate) fn foresee(
+    loaded: &Loaded,
+    store: &FileStore,
+    history: &dyn History,
+    asker: Asker,
+    now: Timestamp,
+) -> Result<Survey, StoreError> {
+    planned(loaded, store, history, (asker, now), true)
+}
+
+fn planned(
+    loaded: &Loaded,
+    store: &FileStore,
+    history: &dyn History,
+    (asker, now): (Asker, Timestamp),
+    foresees: bool,
 ) -> Result<Survey, StoreError> {
     let mut broken: Vec<StoreError> = history.missing().into_iter().collect();
     let without_history = !broken.is_empty();
@@ -98,17 +122,13 @@ pub(crate) fn survey(
         down_since: &down_since,
         reached: &reached,
         spent: &spent,
+        forbidden: &BTreeMap::new(),
         asker,
         now,
     };
     let mut plan = plan::plan(&loaded.settings, &stored, &circumstances);
-    limits_on_names(
-        &loaded.settings,
-        history,
-        &stored,
-        &circumstances,
-        &mut plan,
-    );
+    let looks = (history, foresees);
+    limits_on_names(&loaded.settings, looks, &stored, &circumstances, &mut plan);
     let ends = |one: &&CertificateSettings| {
         let entry = inventory.get(&one.name);
         entry.is_some_and(|entry| entry.in_use_ends(one, now).is_some())
@@ -124,13 +144,14 @@ pub(crate) fn survey(
         reached,
         broken,
         without_history,
+        foresees,
     })
 }
 
 /// Plans anew what would be asked for now, with what its names leave of the limits as well: as a run does.
 fn limits_on_names(
     settings: &Settings,
-    history: &dyn History,
+    (history, foresees): (&dyn History, bool),
     stored: &[Stored],
     circumstances: &Circumstances<'_>,
     plan: &mut Plan,
@@ -143,9 +164,16 @@ fn limits_on_names(
             continue;
         }
         let (cas, names) = (&certificate.cas, &certificate.domains);
-        let spent = budget::spent(history, &settings.cas, cas, names, circumstances.now);
+        let now = circumstances.now;
+        let spent = budget::spent(history, &settings.cas, cas, names, now);
+        let forbidden = if foresees {
+            budget::forbidden(history, cas, &certificate.name, now)
+        } else {
+            BTreeMap::new()
+        };
         let circumstances = Circumstances {
             spent: &spent,
+            forbidden: &forbidden,
             ..*circumstances
         };
         let stored = stored.get(&certificate.name).copied();
@@ -226,11 +254,17 @@ pub(crate) fn asking<'s>(
     let current = stored.and_then(|stored| stored.current.as_ref());
     let stood_in = current.and_then(plan::Current::stood_in);
     let list = choose::in_order(&certificate.cas, stood_in, settings.failover.fail_back);
+    let forbidden = if survey.foresees {
+        budget::forbidden(history, &list, &certificate.name, now)
+    } else {
+        BTreeMap::new()
+    };
     let circumstances = Circumstances {
         digests: &BTreeMap::new(),
         down_since: &survey.down_since,
         reached: &survey.reached,
         spent: &budget::spent(history, &settings.cas, &list, &certificate.domains, now),
+        forbidden: &forbidden,
         asker,
         now,
     };

@@ -120,6 +120,8 @@ pub struct Circumstances<'a> {
     pub reached: &'a [(Timestamp, bool)],
     /// CAs that may not be asked, and until when.
     pub spent: &'a BTreeMap<CaName, Shut>,
+    /// CAs that CAA did not let issue when last looked at, and what is to be said of it. A run looks itself.
+    pub forbidden: &'a BTreeMap<CaName, String>,
     /// Who asks for the run.
     pub asker: Asker,
     /// The time.

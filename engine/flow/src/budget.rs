@@ -12,7 +12,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::hold::Shut;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{self, Timestamp};
 
 use crate::failure::Failure;
 use crate::ports::{BudgetKey, History, StoreError};
@@ -167,13 +167,19 @@ const LONGEST_ASKED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Kinds of [`BudgetKey`] that are no limit but a wait that a CA has asked for: when it was asked for, and for
 /// how many seconds.
-pub const WAITS: [&str; 2] = [CLOSED, REHEARSAL];
+pub const WAITS: [&str; 3] = [CLOSED, REHEARSAL, FORBIDDEN];
 
 /// A CA that wants to be left alone altogether.
 const CLOSED: &str = "closed";
 
 /// A staging that wants to be left alone with a certificate.
 const REHEARSAL: &str = "rehearsal";
+
+/// A CA that CAA records do not let issue a certificate: when somebody looked, and for how long that is told.
+const FORBIDDEN: &str = "caa";
+
+/// What CAA was seen to forbid is told for so long by those who do not look themselves.
+const LOOKED: Duration = Duration::from_secs(26 * 60 * 60);
 
 /// What is kept of a wait that somebody asked for: when, and for how many seconds.
 fn asked_at(now: Timestamp, until: Timestamp) -> Bucket {
@@ -247,6 +253,60 @@ pub(crate) fn closed(history: &dyn History, ca: &CaName, now: Timestamp) -> Opti
         None
     });
     lasts_until(kept?, now)
+}
+
+/// Keeps what CAA was seen to forbid or to let, of the CAs of a certificate's list.
+pub(crate) fn keep_forbidden(
+    history: &dyn History,
+    certificate: &CertificateName,
+    looked_at: impl Iterator<Item = (CaName, bool)>,
+    now: Timestamp,
+) {
+    for (ca, forbidden) in looked_at {
+        let key = forbidden_key(&ca, certificate);
+        // What was never forbidden leaves no trace.
+        let known = history.budget(&key);
+        if !forbidden && matches!(known, Ok(None)) {
+            continue;
+        }
+        let level = if forbidden { LOOKED } else { Duration::ZERO };
+        let seen = Bucket {
+            level: level.as_secs_f64(),
+            at: now,
+        };
+        let kept = known.and_then(|_| history.change_budget(&key, &mut |_| Some(seen)));
+        if let Err(error) = kept {
+            tracing::warn!(ca = %ca, cause = %error, "what CAA says could not be kept");
+        }
+    }
+}
+
+/// CAs of the list that CAA did not let issue this certificate when a run last looked, and what is to be said
+/// of that: for those who foresee a run without a network.
+pub fn forbidden(
+    history: &dyn History,
+    list: &[CaName],
+    certificate: &CertificateName,
+    now: Timestamp,
+) -> BTreeMap<CaName, String> {
+    let seen = |ca: &CaName| {
+        let kept = history.budget(&forbidden_key(ca, certificate)).ok()??;
+        lasts_until(kept, now)?;
+        let ago = time::about(now.since(kept.at));
+        Some((
+            ca.clone(),
+            format!("CAA did not let it issue when a run last looked, {ago} ago"),
+        ))
+    };
+    list.iter().filter_map(seen).collect()
+}
+
+fn forbidden_key(ca: &CaName, certificate: &CertificateName) -> BudgetKey {
+    BudgetKey {
+        owner: ca.to_string(),
+        kind: FORBIDDEN.to_owned(),
+        what: certificate.to_string(),
+    }
 }
 
 fn closed_key(ca: &CaName) -> BudgetKey {

@@ -239,6 +239,9 @@ pub(crate) struct Shift<'a> {
     rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
 }
 
+/// A run looks at CAA itself.
+static NOT_LOOKED: BTreeMap<CaName, String> = BTreeMap::new();
+
 /// Planning a certificate here is not about installers.
 pub(crate) static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
 
@@ -404,6 +407,7 @@ impl Shift<'_> {
             down_since,
             reached: self.heard.reached(),
             spent,
+            forbidden: &NOT_LOOKED,
             asker: self.asker,
             now: self.now(),
         }

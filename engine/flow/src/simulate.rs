@@ -331,6 +331,7 @@ impl<'a> Play<'a> {
             down_since: &down_since,
             reached: &reached,
             spent: &spent,
+            forbidden: &BTreeMap::new(),
             asker: Asker::Timer,
             now: at,
         };

@@ -16,7 +16,7 @@ use crate::render::explain::{AccountState, CaView, ExplainView, json, render};
 use crate::render::json::Document;
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
-use crate::survey::{self, survey};
+use crate::survey::{self, foresee};
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -28,7 +28,7 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     start::say_if_missing(&store, terminal);
     let now = start::now();
-    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     let known = survey.inventory.keys().cloned().collect();
     let written = std::slice::from_ref(&arguments.name);

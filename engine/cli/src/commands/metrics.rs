@@ -21,14 +21,14 @@ use crate::render::json::Document;
 use crate::render::metrics::{FAILED_LATELY, MetricsView, json, text};
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
-use crate::survey::{Survey, survey};
+use crate::survey::{Survey, foresee};
 
 /// Runs the verb.
 pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit> {
     let (loaded, store) = start::look(global, terminal)?;
     let history = start::look_at_history(&store, terminal)?;
     let now = start::now();
-    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     let made = if terminal.json {
         let figures = with_view(&loaded, &history, &survey, None, now, json);

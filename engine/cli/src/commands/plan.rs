@@ -13,7 +13,7 @@ use crate::render::plan::{PlanView, render};
 use crate::render::status::Failing;
 use crate::render::terminal::Terminal;
 use crate::rights;
-use crate::survey::survey;
+use crate::survey::foresee;
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -25,7 +25,7 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     start::say_if_missing(&store, terminal);
     let now = start::now();
-    let mut survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let mut survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     // What is noted of a certificate is its last failure; the history knows that of each installer.
     let failing = failing(&history, &loaded.settings.certificates, &survey.inventory);

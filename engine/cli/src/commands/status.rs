@@ -9,7 +9,7 @@ use crate::render::status::{
     Around, Failing, Health, SeenCa, StatusView, StoodIn, render, render_one,
 };
 use crate::render::terminal::Terminal;
-use crate::survey::survey;
+use crate::survey::foresee;
 use crate::wire;
 use std::collections::BTreeMap;
 use waxwing_core::alert;
@@ -38,7 +38,7 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     start::say_if_missing(&store, terminal);
     let now = start::now();
-    let survey = survey(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();

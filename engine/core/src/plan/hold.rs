@@ -339,6 +339,7 @@ pub fn standings(
         let version = current.map_or(0, |current| current.version);
         let mut standing = Standing {
             down_since: circumstances.down_since.get(ca).copied(),
+            forbidden: circumstances.forbidden.get(ca).cloned(),
             ..Standing::default()
         };
         if let Some((all, theirs)) = troubles {

@@ -153,6 +153,7 @@ fn planned_with(
         down_since: &BTreeMap::new(),
         reached,
         spent: &BTreeMap::new(),
+        forbidden: &BTreeMap::new(),
         asker,
         now,
     };

@@ -103,6 +103,7 @@ impl Shift<'_> {
                     () = self.stop.requested() => continue,
                     found = self.preflight(certificate, &list) => found,
                 };
+                self.keep_forbidden(&case, &preflight);
                 report.notes.append(&mut preflight.notes);
                 case.preflight = Some(preflight);
                 continue;

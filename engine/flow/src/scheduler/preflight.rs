@@ -13,7 +13,9 @@ use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation};
 
 use super::Shift;
+use super::cas::Case;
 use super::rehearsal::stage;
+use crate::budget;
 use crate::ports::LookupError;
 
 /// What was found.
@@ -28,6 +30,17 @@ pub(super) struct Preflight {
 }
 
 impl Shift<'_> {
+    /// Keeps what CAA forbids for those who foresee a run. What could not be looked up says nothing.
+    pub(super) fn keep_forbidden(&self, case: &Case<'_>, found: &Preflight) {
+        if self.rehearsal || !found.notes.is_empty() || found.bogus.is_some() {
+            return;
+        }
+        let certificate = &case.job.certificate;
+        let cas = certificate.cas.iter();
+        let looked_at = cas.map(|ca| (ca.clone(), found.forbidden.contains_key(ca)));
+        budget::keep_forbidden(self.history(), &certificate.name, looked_at, self.now());
+    }
+
     /// Looks, once for each domain. In a closed network, where the operator waits blindly, what is to
     /// be seen of the DNS is not what a CA sees: nothing is looked at.
     pub(super) async fn preflight(

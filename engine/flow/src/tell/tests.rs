@@ -200,6 +200,7 @@ impl Machine {
                 down_since: &self.down_since,
                 reached: &[],
                 spent: &BTreeMap::new(),
+                forbidden: &BTreeMap::new(),
                 asker: Asker::Timer,
                 now,
             },

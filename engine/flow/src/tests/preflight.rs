@@ -1,10 +1,12 @@
 //! What the DNS says decides before a CA is asked.
 
+use waxwing_core::name::CaName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::settings::{Propagation, Settings};
 
-use super::policy::timer;
+use super::policy::{HOUR, timer};
 use super::world::{Fault, World, certificate, profile, settings};
+use crate::budget;
 use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::ports::Clock;
@@ -95,6 +97,50 @@ async fn where_no_other_ca_may_stand_in_a_failed_one_is_tried_again_by_its_ladde
     };
     assert_eq!((ca.as_str(), *failures), ("first", 4));
     assert_eq!(orders(&world, "second"), 0);
+}
+
+/// Who foresees a run asks no DNS, and knows what the last one found.
+#[tokio::test(start_paused = true)]
+async fn what_caa_forbade_is_kept_for_those_who_do_not_look_until_it_is_let() {
+    let world = World::new(&["first", "second"]);
+    let settings = shop();
+    let kept = |world: &World, hours: u64| {
+        let shop = &settings.certificates[0];
+        let now = world.now() + HOUR * u32::try_from(hours).expect("few");
+        budget::forbidden(world, &shop.cas, &shop.name, now)
+    };
+    assert!(kept(&world, 0).is_empty());
+    world.state().dns.caa = Some("old.example".to_owned());
+    // What a rehearsal finds is about other CAs.
+    let job = Job {
+        certificate: settings.certificates[0].clone(),
+        seen: None,
+        force: Force::No,
+    };
+    let rehearsal = world.run_with(&settings, vec![job], true, Stop::new().1);
+    rehearsal.await.expect("nothing crashes here");
+    assert!(kept(&world, 0).is_empty());
+    run(&world, &settings).await;
+    let told = kept(&world, 3);
+    let told: Vec<_> = told
+        .iter()
+        .map(|(ca, why)| (ca.as_str(), why.as_str()))
+        .collect();
+    let why = "CAA did not let it issue when a run last looked, 3h ago";
+    assert_eq!(told, [("first", why)]);
+    assert!(kept(&world, 27).is_empty(), "nobody knows any more");
+    // A look that failed says nothing new; one that finds the CA named does.
+    world.state().always = Some(("caa", Fault::Fail));
+    timer(&world, &settings, Force::Anyway).await;
+    assert_eq!(kept(&world, 0).len(), 1);
+    world.state().always = None;
+    world.state().dns.caa = Some("first.example".to_owned());
+    timer(&world, &settings, Force::Anyway).await;
+    let left = kept(&world, 0);
+    assert_eq!(
+        left.keys().map(CaName::as_str).collect::<Vec<_>>(),
+        ["second"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,16 +10,18 @@ use super::{SqliteHistory, failed};
 const FOUND: &str = "
 SELECT EXISTS (SELECT 1 FROM attempt WHERE ended > ?1 AND astray IS NULL)
     OR EXISTS (SELECT 1 FROM cut_off WHERE at > ?1)
-    OR EXISTS (SELECT 1 FROM budget WHERE at > ?1 AND kind IN (?2, ?3))";
+    OR EXISTS (SELECT 1 FROM budget WHERE at > ?1 AND kind IN (?2, ?3, ?4))";
 
 /// Lets nothing count that is noted behind `now`.
 pub(super) fn forget(history: &SqliteHistory, now: Timestamp) -> Result<(), StoreError> {
     let latest = (now + SKEW).unix_ms();
-    let [closed, rehearsal] = WAITS;
+    let [closed, rehearsal, forbidden] = WAITS;
     let mut connection = history.connection();
     let found = || -> rusqlite::Result<bool> {
         let mut statement = connection.prepare(FOUND)?;
-        statement.query_row(params![latest, closed, rehearsal], |row| row.get(0))
+        statement.query_row(params![latest, closed, rehearsal, forbidden], |row| {
+            row.get(0)
+        })
     };
     if !found().map_err(|cause| failed("read", &history.path, &cause))? {
         return Ok(());
@@ -32,8 +34,8 @@ pub(super) fn forget(history: &SqliteHistory, now: Timestamp) -> Result<(), Stor
         )?;
         work.execute("DELETE FROM cut_off WHERE at > ?1", [latest])?;
         work.execute(
-            "DELETE FROM budget WHERE at > ?1 AND kind IN (?2, ?3)",
-            params![latest, closed, rehearsal],
+            "DELETE FROM budget WHERE at > ?1 AND kind IN (?2, ?3, ?4)",
+            params![latest, closed, rehearsal, forbidden],
         )?;
         work.commit()
     };

@@ -150,6 +150,7 @@ impl Keeper<'_> {
             broken,
             without_history: true,
             running_out: Vec::new(),
+            foresees: false,
         };
         let report = renew::nothing(start::now());
         let asker = Asker::Daemon;
