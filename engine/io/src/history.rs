@@ -15,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use waxwing_core::budget::Bucket;
 use waxwing_core::failure::FailureClass;
@@ -34,6 +33,7 @@ use crate::permission;
 
 mod ahead;
 mod budgets;
+mod copied;
 mod deploys;
 mod failures;
 mod fruitless;
@@ -78,6 +78,13 @@ ORDER BY id";
 const ADVICE: &str = "
 SELECT certificate, about, starts, ends, chosen, explanation, next, failures, cause
 FROM advice WHERE ?1 IS NULL OR certificate = ?1";
+
+/// What keeps a history from being used, and is no fault of the file.
+const MAY_PASS: [StoreErrorKind; 3] = [
+    StoreErrorKind::Locked,
+    StoreErrorKind::Io,
+    StoreErrorKind::NoSpace,
+];
 
 /// The history of one state folder.
 #[derive(Debug)]
@@ -145,9 +152,8 @@ impl SqliteHistory {
     /// When it was written by a newer version.
     pub fn open_or_nothing(state: &Path) -> Result<Self, StoreError> {
         let error = match Self::open_or_copy(state) {
-            Err(error) if matches!(error.kind, StoreErrorKind::Locked | StoreErrorKind::Io) => {
-                error
-            }
+            // Without room, not even a copy could be made.
+            Err(error) if MAY_PASS.contains(&error.kind) => error,
             other => return other,
         };
         tracing::error!(cause = %error, "the history cannot be used; this run goes on without it");
@@ -169,7 +175,7 @@ impl SqliteHistory {
     /// and the log says so.
     pub fn look(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(FILE);
-        let connection = match copy(&path) {
+        let connection = match copied::copy(&path) {
             Err(error) if place::is_of_no_use(&error) => {
                 tracing::error!(cause = %error, "the history is of no use; the next run begins it anew");
                 empty(&path)?
@@ -498,40 +504,6 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     let version = prepare(&mut connection).map_err(|cause| error(&cause))?;
     refuse_newer(path, version)?;
     Ok(connection)
-}
-
-/// Copies the file into memory; where there is none, an empty history.
-///
-/// It is opened for writing, though nothing is written: where a process was killed in the middle of a
-/// change, SQLite has to undo that before anybody can read. Without the right to write it reads.
-fn copy(path: &Path) -> Result<Connection, StoreError> {
-    let error = |cause: &rusqlite::Error| failed("read", path, cause);
-    place::must_be_a_file("read", path)?;
-    if !path.exists() {
-        return empty(path);
-    }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let copy = || -> rusqlite::Result<(Connection, StepResult)> {
-        let file = Connection::open_with_flags(path, flags)?;
-        file.busy_timeout(PATIENCE)?;
-        let mut memory = Connection::open_in_memory()?;
-        sound(&file)?;
-        let whole = Backup::new(&file, &mut memory)?.step(-1)?;
-        Ok((memory, whole))
-    };
-    let (mut memory, whole) = copy().map_err(|cause| error(&cause))?;
-    if !matches!(whole, StepResult::Done) {
-        return Err(StoreError {
-            kind: StoreErrorKind::Locked,
-            act: "read",
-            path: path.to_owned(),
-            causes: vec!["another process is writing".to_owned()],
-            hint: Some("another Waxwing is writing; try again".to_owned()),
-        });
-    }
-    let version = bring_forward(&mut memory).map_err(|cause| error(&cause))?;
-    refuse_newer(path, version)?;
-    Ok(memory)
 }
 
 /// Looks through the whole file: damage behind its first page would otherwise be met by a question in

@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
@@ -37,6 +37,13 @@ pub(super) fn must_be_a_file(act: &'static str, path: &Path) -> Result<(), Store
         causes: vec![cause.to_owned()],
         hint: Some("move it away: the next run begins a new history".to_owned()),
     })
+}
+
+/// Where SQLite keeps how the file was before a change, until that is whole.
+pub(super) fn journal(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-journal");
+    name.into()
 }
 
 /// True for a file that is damaged, or somebody else's.
