@@ -13,7 +13,7 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
-use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::settings::Settings;
 use waxwing_core::settings::served_at::ServedAt;
 use waxwing_core::time::Timestamp;
@@ -275,6 +275,8 @@ pub struct RecordedFailure {
 pub struct Past {
     /// Failed attempts since it was last issued, oldest first.
     pub failed: Vec<Failed>,
+    /// How often it came to nothing since then before a CA was asked, in a row that reaches until now.
+    pub unasked: u32,
     /// When it was issued, oldest first, as far back as [`plan::hold::MOST_ISSUED`] counts.
     pub issued: Vec<Timestamp>,
     /// The same by a clock that was ahead: when it was by that clock, and when it was found to be wrong.
@@ -283,6 +285,13 @@ pub struct Past {
     pub advice: Option<Advice>,
     /// The last revocation that was tried, if it has failed.
     pub unrevoked: Option<Unrevoked>,
+}
+
+impl Past {
+    /// How often it was tried in vain for the need of now, at a CA or before one was asked.
+    pub fn failures(&self, now: Timestamp) -> u32 {
+        ladder::count(&self.failed, now).saturating_add(self.unasked)
+    }
 }
 
 /// A version that was to be revoked and is not.

@@ -21,9 +21,9 @@ use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::outage::Down;
 use waxwing_core::plan::hold;
-use waxwing_core::retry::ladder::Failed;
+use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::retry::rehearsal;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{SKEW, Timestamp};
 use waxwing_flow::history::{
     Advice, ClosedAttempt, ClosedDeploy, ClosedResult, ClosedRevocation, Past, Sighting, Unasked,
 };
@@ -74,6 +74,14 @@ SELECT certificate, ended, astray FROM attempt
 WHERE (version IS NOT NULL OR firm AND class IN ('bug', 'misconfigured', 'transient'))
   AND (ended > ?2 OR astray > ?2) AND (?1 IS NULL OR certificate = ?1)
 ORDER BY id";
+
+/// What came to nothing before a CA was asked, since the last attempt that gave a certificate.
+const UNASKED: &str = "
+SELECT certificate, sum(times) FROM unasked AS one
+WHERE ended > ?2 AND ended <= ?3 AND (?1 IS NULL OR certificate = ?1)
+  AND ended > (SELECT coalesce(max(ended), 0) FROM attempt
+               WHERE certificate = one.certificate AND version IS NOT NULL AND astray IS NULL)
+GROUP BY certificate";
 
 const ADVICE: &str = "
 SELECT certificate, about, starts, ends, chosen, explanation, next, failures, cause
@@ -271,6 +279,12 @@ impl SqliteHistory {
                 None => past.issued.push(at),
                 Some(found) => past.doubtful.push((at, found)),
             }
+        }
+        let row = (now - ladder::GAP, now + SKEW);
+        let row = params![name, row.0.unix_ms(), row.1.unix_ms()];
+        let unasked = self.rows(UNASKED, row, |row| Ok((certificate(row, 0)?, row.get(1)?)))?;
+        for (name, times) in unasked {
+            pasts.entry(name).or_default().unasked = times;
         }
         for (name, advice) in self.rows(ADVICE, [name], advice)? {
             pasts.entry(name).or_default().advice = Some(advice);

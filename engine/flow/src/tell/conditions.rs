@@ -292,10 +292,10 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     let last = entry.and_then(|entry| entry.last.as_ref());
     let recent = last.is_some_and(|last| ladder::is_of_now(last.at, scene.now));
     let report = report_of(&certificate.name, scene);
-    let at_cas = past.map_or(0, |past| ladder::count(&past.failed, scene.now));
-    // What failed before a CA was asked is in the store alone; on a full disk not even there.
+    let known = past.map_or(0, |past| past.failures(scene.now));
+    // On a full disk nothing is known of it.
     let here = report.is_some_and(|report| matches!(report.outcome, Outcome::Failed(_)));
-    let failures = at_cas.max(u32::from(here || stored.is_some() && recent));
+    let failures = known.max(u32::from(here || stored.is_some() && recent));
     let looped = patience::looped(&certificate.name, scene);
     // What it was is not known any more: a clock that was ahead has noted something else. The next try tells.
     if !here && stored.is_none() && looped.is_none() {

@@ -68,6 +68,8 @@ struct Machine {
     last_seen: Vec<Sighting>,
     replacing: Option<Replacing>,
     unrevoked: Option<history::Unrevoked>,
+    /// Failures before a CA was asked.
+    unasked: u32,
     /// When others were issued.
     also_issued: Vec<Timestamp>,
     /// What cannot be read, or cannot be right.
@@ -98,6 +100,7 @@ impl Machine {
             last_seen: Vec::new(),
             replacing: None,
             unrevoked: None,
+            unasked: 0,
             also_issued: Vec::new(),
             unreadable: Vec::new(),
             its_hour: false,
@@ -189,6 +192,7 @@ impl Machine {
             failed: failed.collect(),
             unrevoked: self.unrevoked.clone(),
             issued: self.also_issued.clone(),
+            unasked: self.unasked,
             ..Past::default()
         };
         let stored = [history::stored(&entry, &past)];

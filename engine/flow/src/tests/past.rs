@@ -9,7 +9,7 @@ use waxwing_core::name::{CaName, CertificateName};
 use waxwing_core::outage::{Away, Down};
 use waxwing_core::plan::hold;
 use waxwing_core::retry::ladder::Failed;
-use waxwing_core::retry::rehearsal;
+use waxwing_core::retry::{ladder, rehearsal};
 use waxwing_core::time::Timestamp;
 
 use super::world::World;
@@ -68,6 +68,12 @@ impl Memory {
                 RevocationResult::Revoked | RevocationResult::Over { .. } => None,
             };
         }
+        let issued = self.attempts.iter().filter(|a| a.certificate == *name);
+        let issued = issued.filter(|a| matches!(a.result, ClosedResult::Issued { .. }));
+        let issued = issued.map(|a| a.ended).max();
+        let unasked = self.unasked.iter().filter(|u| u.certificate == *name);
+        let since = unasked.filter(|u| ladder::is_of_now(u.ended, now) && Some(u.ended) > issued);
+        past.unasked = u32::try_from(since.count()).expect("few");
         for attempt in self.attempts.iter().filter(|a| a.certificate == *name) {
             if attempt.result.has_issued() && now.since(attempt.ended) < hold::MOST_ISSUED.per {
                 past.issued.push(attempt.ended);

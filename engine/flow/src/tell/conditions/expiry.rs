@@ -4,7 +4,6 @@ use waxwing_core::alert::{self, InPlace, Step};
 use waxwing_core::due;
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::Item;
-use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 
 use super::{Condition, Scene, about, item_of, not_installed, not_served, patience, why};
@@ -16,7 +15,7 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     let past = scene.pasts.get(&certificate.name).unwrap_or(&nothing);
     let current = history::stored(entry, past).current?;
     // What failed for a need of long ago says nothing about why it ends now.
-    let failures = ladder::count(&past.failed, scene.now);
+    let failures = past.failures(scene.now);
     // Where no CA may be asked nothing fails, and it comes as near its end.
     let lasting = if patience::is_shut_out(&certificate.name, scene) {
         failures.max(alert::AGAIN)

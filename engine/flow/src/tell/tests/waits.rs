@@ -206,3 +206,26 @@ fn what_may_not_be_asked_for_is_told_at_each_threshold() {
     assert_eq!(machine.run(62.0, &idle()), told);
     assert_eq!(machine.run(63.0, &idle()), [""; 0]);
 }
+
+/// A key that cannot be read ends each run before a CA is asked, and the certificate comes as near its end.
+#[test]
+fn what_fails_before_a_ca_is_asked_is_told_by_the_same_steps() {
+    let mut machine = Machine::new();
+    // Day, failures so far, what is told.
+    let table: &[(f64, u32, &[&str])] = &[
+        (55.5, 1, &["failed began"]),
+        (55.55, 2, &[]),
+        (55.6, 3, &["failed worse"]),
+        (61.0, 100, &["expiry-near began"]),
+        (70.0, 200, &[]),
+        (76.5, 300, &["expiry-near worse"]),
+    ];
+    for (day, unasked, want) in table {
+        machine.unasked = *unasked;
+        let failed = || run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+        machine.failed_at = Some(start() + DAY.mul_f64(*day));
+        machine.fail(0, "");
+        assert_eq!(machine.run(*day, &failed()), *want, "day {day}");
+    }
+    assert_eq!(machine.events[0].count, Some(300));
+}

@@ -22,6 +22,8 @@ fn what_ended_before_a_ca_was_asked_is_one_line_until_it_ends_otherwise() {
         .record_unasked(&unasked(15, "another sha256"))
         .expect("written");
     unloadable(16).expect("written");
+    let past = history.past(&name("shop"), NOW + HOUR * 16).expect("read");
+    assert_eq!(past.unasked, 16);
     history
         .record(&attempt(
             "shop",
@@ -54,8 +56,15 @@ fn what_ended_before_a_ca_was_asked_is_one_line_until_it_ends_otherwise() {
     let first = records.last().expect("five");
     assert_eq!((first.started, first.ended), (NOW + HOUR, NOW + HOUR * 14));
     // No ladder is climbed: nobody was asked.
-    let past = history.past(&name("shop"), NOW + HOUR * 19).expect("read");
-    assert_eq!(past.failed, []);
+    let past = |hours| {
+        history
+            .past(&name("shop"), NOW + HOUR * hours)
+            .expect("read")
+    };
+    assert_eq!(past(19).failed, []);
+    // But it is known how often it came to nothing since the last certificate.
+    assert_eq!(past(19).unasked, 1);
+    assert_eq!(past(19 + 9 * 24).unasked, 0, "that was about another need");
     history.prune(NOW + HOUR * 17).expect("pruned");
     let left = history.records(&Wanted {
         certificate: None,
