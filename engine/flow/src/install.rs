@@ -43,6 +43,8 @@ struct Batch<'a> {
     plugin: &'a PluginName,
     configured: Option<&'a ConfiguredInstaller>,
     items: Vec<InstallItem>,
+    /// True if this installer has failed with one of them.
+    tried: bool,
     /// Held until the batch is done, so that no other run changes the certificates meanwhile.
     _locks: Vec<Box<dyn LockGuard>>,
 }
@@ -136,7 +138,7 @@ pub(crate) async fn install(
         let attempt = Attempt {
             run: run.to_owned(),
             // Files that were put back come from a try that was cut off.
-            number: if put_back.iter().any(|one| one.plugin == *plugin) {
+            number: if batch.tried || put_back.iter().any(|one| one.plugin == *plugin) {
                 2
             } else {
                 1
@@ -194,6 +196,7 @@ fn gather<'a>(
         plugin,
         configured,
         items: Vec::new(),
+        tried: false,
         _locks: Vec::new(),
     };
     let mut failed = Vec::new();
@@ -205,6 +208,7 @@ fn gather<'a>(
         match found {
             Ok(None) => {}
             Ok(Some(locked)) => {
+                batch.tried |= locked.tried;
                 batch.items.push(locked.item);
                 batch._locks.push(locked.lock);
             }
@@ -217,6 +221,8 @@ fn gather<'a>(
 /// A certificate of a batch, locked.
 struct Locked {
     item: InstallItem,
+    /// True if this installer has failed with it.
+    tried: bool,
     lock: Box<dyn LockGuard>,
 }
 
@@ -252,6 +258,9 @@ fn item(
     };
     Ok(Some(Locked {
         item: install_item(version, Some(&entry), plugin, settings),
+        tried: entry.last.is_some_and(|last| {
+            matches!(last.result, AttemptResult::NotInstalled { plugin: failed, .. } if failed == *plugin)
+        }),
         lock,
     }))
 }
@@ -278,6 +287,7 @@ fn rehearsed(
     };
     Ok(Some(Locked {
         item: install_item(version, entry.as_ref(), plugin, settings),
+        tried: false,
         lock,
     }))
 }

@@ -105,7 +105,8 @@ impl Backups {
         }
     }
 
-    /// Remembers what is at a spot that is about to be written; answers the backup's name.
+    /// Remembers what is at a spot that is about to be written; answers the backup's name, and the number of the
+    /// write.
     pub(crate) fn keep(
         &mut self,
         spot: Spot,
@@ -113,7 +114,7 @@ impl Backups {
         prior: Option<Prior>,
         written: &str,
         private: bool,
-    ) -> io::Result<String> {
+    ) -> io::Result<(String, u32)> {
         let size = prior
             .as_ref()
             .map_or(0, |prior| prior.content.expose().len());
@@ -140,7 +141,7 @@ impl Backups {
             prior,
             entry: Some(entry),
         });
-        Ok(id)
+        Ok((id, entry))
     }
 
     pub(crate) fn grant(&self, id: &str) -> Option<&str> {
@@ -158,6 +159,13 @@ impl Backups {
         open.map(|backup| backup.id.clone()).collect()
     }
 
+    /// What the batch has replaced, by the numbers of the writes.
+    fn replaced(&self) -> Vec<(Spot, u32)> {
+        let all = self.entries.iter();
+        all.filter_map(|backup| Some((backup.spot.clone(), backup.entry?)))
+            .collect()
+    }
+
     /// See [`Ledger::is_busy`].
     pub(crate) fn is_busy(&mut self) -> bool {
         self.ledger.is_busy()
@@ -172,7 +180,7 @@ impl Backups {
     }
 
     /// The batch has ended well, so nothing will be put back any more.
-    pub(crate) fn forget(&mut self) -> io::Result<()> {
+    fn forget(&mut self) -> io::Result<()> {
         self.ledger.close()?;
         self.entries.clear();
         Ok(())
@@ -271,8 +279,15 @@ pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
     let result = Folder::open(grant).and_then(|folder| match &entry.prior {
         // A write that did not happen leaves nothing to be undone, and the file may be held by whoever
         // was in its way.
-        Some(prior) if is_as_it_was(&folder, name, grant, prior) => Ok(()),
-        Some(prior) => folder.put(name, prior.content.expose(), &prior.attributes),
+        Some(prior) if is_as_it_was(&folder, name, grant, prior) => {
+            folder.let_go(name, number);
+            Ok(())
+        }
+        Some(Prior {
+            content,
+            attributes,
+            ..
+        }) => put_back(&folder, (name, number), grant, (content, attributes)),
         None => folder.remove(name),
     });
     let path = entry.spot.path(grant);
@@ -292,6 +307,36 @@ pub(crate) fn restore(instance: &Instance, backup: &str) -> Result<(), String> {
         tracing::warn!(plugin = %instance.name, "a backup could not be erased: {error}");
     }
     Ok(())
+}
+
+/// Puts a file back as it was before a write. What was kept of it is the file itself and needs no room; else it
+/// is written anew.
+fn put_back(
+    folder: &Folder,
+    (name, number): (&FileName, u32),
+    grant: &GrantFiles,
+    (content, attributes): (&Secret<Vec<u8>>, &Attributes),
+) -> io::Result<()> {
+    // Others may write into the folder, too.
+    let kept = folder.find(&name.kept(number), grant);
+    if kept.is_ok_and(|kept| ledger::is_same(&kept, content, attributes)) {
+        return folder.take_back(name, number);
+    }
+    folder.put(name, content.expose(), attributes)?;
+    folder.let_go(name, number);
+    Ok(())
+}
+
+/// The batch has ended well: what its files were goes.
+pub(crate) fn accept(instance: &Instance) -> io::Result<()> {
+    let mut backups = instance.backups();
+    for (spot, number) in backups.replaced() {
+        let grant = instance.powers.files.get(&spot.grant);
+        if let Some(folder) = grant.and_then(|grant| Folder::open(grant).ok()) {
+            folder.let_go(&spot.name, number);
+        }
+    }
+    backups.forget()
 }
 
 fn is_as_it_was(folder: &Folder, name: &FileName, grant: &GrantFiles, prior: &Prior) -> bool {
@@ -388,5 +433,63 @@ mod tests {
         assert!(!is_as_it_was(&folder, &name, &grant, &prior));
         folder.remove(&name).expect("removed");
         assert!(!is_as_it_was(&folder, &name, &grant, &prior));
+    }
+
+    /// On a full disk there is no room to write it anew.
+    #[test]
+    fn what_was_kept_comes_back_as_the_same_file() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let grant = GrantFiles {
+            dir: dir.path().to_owned(),
+            owner: None,
+            group: None,
+            mode: None,
+            key_mode: None,
+            acl: Vec::new(),
+        };
+        let folder = Folder::open(&grant).expect("it is there");
+        let name = FileName::parse("shop.key").expect("a name");
+        let attributes = Attributes::wanted(&grant, true, None).expect("rights");
+        let names = || {
+            let all = std::fs::read_dir(dir.path()).expect("readable");
+            let mut all: Vec<_> = all.map(|one| one.expect("an entry").file_name()).collect();
+            all.sort();
+            all
+        };
+        let modified = || {
+            let facts = dir.path().join("shop.key").metadata().expect("it is there");
+            facts.modified().expect("a time")
+        };
+        let begin = || {
+            folder.put(&name, b"old", &attributes).expect("written");
+            let file = std::fs::File::options()
+                .write(true)
+                .open(dir.path().join("shop.key"));
+            let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(86_400);
+            file.expect("opened").set_modified(long_ago).expect("set");
+            let Ok(Found::File(prior)) = folder.find(&name, &grant) else {
+                panic!("it was written");
+            };
+            folder.keep(&name, 7);
+            assert_eq!(names().len(), 2);
+            let at = modified();
+            folder.put(&name, b"new", &attributes).expect("written");
+            (prior, at)
+        };
+        let back = |prior: &Prior| {
+            let before = (&prior.content, &prior.attributes);
+            put_back(&folder, (&name, 7), &grant, before).expect("put back");
+            assert!(is_as_it_was(&folder, &name, &grant, prior));
+            assert_eq!(names(), ["shop.key"], "and nothing beside it");
+        };
+        let (prior, at) = begin();
+        back(&prior);
+        assert_eq!(modified(), at, "not written anew");
+
+        // Somebody else has changed what was kept.
+        let (prior, at) = begin();
+        std::fs::write(dir.path().join(name.kept(7).as_str()), b"other").expect("written");
+        back(&prior);
+        assert_ne!(modified(), at);
     }
 }

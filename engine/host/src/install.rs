@@ -15,7 +15,7 @@ use crate::bindings::installer::InstallerPluginPre;
 use crate::bindings::installer::exports::waxwing::plugin::installer as wit;
 use crate::call::{Call, call};
 use crate::dns::wit_attempt;
-use crate::files::undo_all;
+use crate::files::{accept, undo_all};
 use crate::instance::Instance;
 use crate::judge::Judge;
 use crate::limits::{INSTALL_RECEIPT, ITEMS, SENTENCE, WORD};
@@ -105,6 +105,10 @@ impl Installer for InstallerPlugin {
             // The guest had no chance to undo what is not a file, such as a reload.
             Err(mut failure) if did_not_return(&failure) => {
                 if let Err(also) = self.call_rollback(attempt, items, None).await {
+                    let also: Vec<_> = std::iter::once(also.to_string())
+                        .chain(also.causes)
+                        .collect();
+                    let also = also.join(": ");
                     failure
                         .causes
                         .push(format!("then rolling back failed: {also}"));
@@ -169,8 +173,7 @@ impl Installer for InstallerPlugin {
     }
 
     async fn accept(&self) -> Result<(), PluginFailure> {
-        let forgotten = self.instance.backups().forget();
-        forgotten.map_err(|error| {
+        accept(&self.instance).map_err(|error| {
             let cause = format!("the files from before could not be given up: {error}");
             self.trouble("plugin.backups", vec![cause])
         })
@@ -254,14 +257,10 @@ impl InstallerPlugin {
     }
 }
 
+/// True if the guest came to no end, or to one that nobody can make use of: then it has undone nothing itself.
 fn did_not_return(failure: &PluginFailure) -> bool {
-    matches!(
-        failure.kind,
-        PluginFailureKind::Crashed | PluginFailureKind::Limit { .. }
-    ) && failure
-        .details
-        .iter()
-        .any(|(name, value)| name == "outcome" && value == "unknown")
+    let mut details = failure.details.iter();
+    details.any(|(name, value)| name == "outcome" && value == "unknown")
 }
 
 fn certificate(item: &InstallItem) -> wit::Certificate {

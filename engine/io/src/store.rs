@@ -129,8 +129,9 @@ impl FileStore {
         format::read_facts(&text).map_err(|cause| failure::unreadable(&path, cause))
     }
 
-    fn installed(&self, name: &CertificateName) -> Result<Vec<InstalledMark>, StoreError> {
-        let paths = read::children(&self.layout.installed(name))?;
+    /// What installers have put in place. Without the note of it, it is installed once more.
+    fn installed(&self, name: &CertificateName) -> Vec<InstalledMark> {
+        let paths = read::ignored(name, read::children(&self.layout.installed(name)));
         // There are many certificates and few installers.
         let mut marks = Vec::with_capacity(paths.len());
         for path in paths {
@@ -138,40 +139,17 @@ impl FileStore {
                 .extension()
                 .is_some_and(|extension| extension == "toml")
             {
-                // A damaged note must not keep a certificate from being renewed: without the note
-                // it is installed once more.
-                let text = read::required(&path)?;
-                match format::read_installed(&text) {
-                    Ok(mark) => marks.push(mark),
-                    Err(cause) => {
-                        let error = failure::unreadable(&path, cause);
-                        tracing::error!(certificate = %name, cause = %error, "a note was ignored");
-                    }
-                }
+                marks.extend(read::note(name, &path, format::read_installed));
             }
         }
         marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        Ok(marks)
+        marks
     }
 
     /// The note that this version is revoked. A damaged one must not hide the version.
-    fn revoked(
-        &self,
-        name: &CertificateName,
-        version: u32,
-    ) -> Result<Option<RevokedMark>, StoreError> {
-        let path = self.layout.revoked(name);
-        let Some(text) = read::text(&path)? else {
-            return Ok(None);
-        };
-        match format::read_revoked(&text) {
-            Ok(mark) => Ok(Some(mark).filter(|mark| mark.version == version)),
-            Err(cause) => {
-                let error = failure::unreadable(&path, cause);
-                tracing::error!(certificate = %name, cause = %error, "a note was ignored");
-                Ok(None)
-            }
-        }
+    fn revoked(&self, name: &CertificateName, version: u32) -> Option<RevokedMark> {
+        let mark = read::note(name, &self.layout.revoked(name), format::read_revoked);
+        mark.filter(|mark| mark.version == version)
     }
 
     /// One version whole.
@@ -197,11 +175,11 @@ impl FileStore {
             pem,
             facts,
             origin,
-            revoked: self.revoked(name, version)?,
+            revoked: self.revoked(name, version),
         })
     }
 
-    fn replacing(&self, name: &CertificateName) -> Result<Option<Replacing>, StoreError> {
+    fn replacing(&self, name: &CertificateName) -> Option<Replacing> {
         read::note(name, &self.layout.replacing(name), format::read_replacing)
     }
 
@@ -233,7 +211,7 @@ impl FileStore {
             let keep = usize::try_from(self.keep_versions).unwrap_or(usize::MAX);
             old.truncate(old.len().saturating_sub(keep));
             // What is still to be revoked has to be shown to its CA.
-            let replacing = self.replacing(name)?.map(|wish| wish.version);
+            let replacing = self.replacing(name).map(|wish| wish.version);
             old.retain(|number| Some(*number) != replacing);
             let unfinished = read::children(&self.layout.versions(name))?
                 .into_iter()
@@ -282,9 +260,9 @@ impl CertificateStore for FileStore {
             Ok(current) => (current, None),
             Err(damage) => (None, Some(damage)),
         };
-        let last = read::note(name, &self.layout.last(name), format::read_last)?;
-        let served = read::note(name, &self.layout.served(name), format::read_served)?;
-        let installed = self.installed(name)?;
+        let last = read::note(name, &self.layout.last(name), format::read_last);
+        let served = read::note(name, &self.layout.served(name), format::read_served);
+        let installed = self.installed(name);
         let journal = unfinished.then(|| read::text(&self.layout.journal(name)));
         let (owes, finalized) = match journal.transpose().map(Option::flatten) {
             Ok(None) => (false, None),
@@ -299,7 +277,7 @@ impl CertificateStore for FileStore {
             last,
             served: served.unwrap_or_default(),
             unfinished,
-            replacing: self.replacing(name)?,
+            replacing: self.replacing(name),
             owes,
             finalized,
         }))

@@ -151,7 +151,7 @@ impl Ledger {
                 }
             };
             let target = left.dir.join(left.name.as_str());
-            let result = left.put_back().and_then(|result| {
+            let result = left.put_back(number).and_then(|result| {
                 self.strike(number)?;
                 Ok(result)
             });
@@ -259,7 +259,7 @@ impl Left {
     }
 
     /// None if there is nothing to put back: the write never happened, or was undone.
-    fn put_back(&self) -> io::Result<Option<PutBackResult>> {
+    fn put_back(&self, number: u32) -> io::Result<Option<PutBackResult>> {
         let grant = GrantFiles {
             dir: self.dir.clone(),
             owner: None,
@@ -281,14 +281,21 @@ impl Left {
         let is = |found: &Found, sha256: &str| matches!(found, Found::File(file) if super::digest(file) == sha256);
         match &self.before {
             None if matches!(found, Found::Absent) => Ok(None),
-            Some((content, attributes)) if is_same(&found, content, attributes) => Ok(None),
-            _ if !is(&found, &self.written) => Ok(Some(PutBackResult::LeftAlone)),
+            Some((content, attributes)) if is_same(&found, content, attributes) => {
+                folder.let_go(&self.name, number);
+                Ok(None)
+            }
+            _ if !is(&found, &self.written) => {
+                folder.let_go(&self.name, number);
+                Ok(Some(PutBackResult::LeftAlone))
+            }
             None => {
                 folder.remove(&self.name)?;
                 Ok(Some(PutBackResult::Restored))
             }
             Some((content, attributes)) => {
-                folder.put(&self.name, content.expose(), attributes)?;
+                let before = (content, attributes);
+                super::put_back(&folder, (&self.name, number), &grant, before)?;
                 Ok(Some(PutBackResult::Restored))
             }
         }

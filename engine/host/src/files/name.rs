@@ -41,6 +41,12 @@ impl FileName {
         let digest = crate::section::sha256_hex(self.0.as_bytes());
         format!("{TEMPORARY}{}", &digest[..16])
     }
+
+    /// Where the file stays that this one replaces, until it is certain that it need not come back. The number
+    /// is that of the write in its batch.
+    pub(crate) fn kept(&self, number: u32) -> Self {
+        Self(format!("{}-{number}", self.temporary()))
+    }
 }
 
 fn is_device(text: &str) -> bool {

@@ -164,6 +164,42 @@ impl Folder {
         }
     }
 
+    /// Gives what is at a name another one besides: to come back it then needs no room on the disk. Where that
+    /// cannot be, as without links, it is written anew.
+    pub(crate) fn keep(&self, name: &FileName, number: u32) {
+        self.let_go(name, number);
+        let kept = name.kept(number);
+        let linked = rustix::fs::linkat(
+            &self.0,
+            name.as_str(),
+            &self.0,
+            kept.as_str(),
+            AtFlags::empty(),
+        );
+        if let Err(error) = linked {
+            tracing::debug!(
+                "{} is not kept beside its successor: {error}",
+                name.as_str()
+            );
+        }
+    }
+
+    /// Gives the name back to what was kept.
+    pub(crate) fn take_back(&self, name: &FileName, number: u32) -> io::Result<()> {
+        let kept = name.kept(number);
+        rustix::fs::renameat(&self.0, kept.as_str(), &self.0, name.as_str())?;
+        Ok(rustix::fs::fsync(&self.0)?)
+    }
+
+    /// What was kept need not come back.
+    pub(crate) fn let_go(&self, name: &FileName, number: u32) {
+        let kept = name.kept(number);
+        match rustix::fs::unlinkat(&self.0, kept.as_str(), AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => {}
+            Err(error) => tracing::warn!("{} could not be erased: {error}", kept.as_str()),
+        }
+    }
+
     fn put_temporary(
         &self,
         temporary: &str,

@@ -127,6 +127,36 @@ impl Folder {
         }
     }
 
+    /// Gives what is at a name another one besides: to come back it then needs no room on the disk. Where that
+    /// cannot be, as without links, it is written anew.
+    pub(crate) fn keep(&self, name: &FileName, number: u32) {
+        self.let_go(name, number);
+        let kept = self.0.join(name.kept(number).as_str());
+        if let Err(error) = fs::hard_link(self.0.join(name.as_str()), kept) {
+            tracing::debug!(
+                "{} is not kept beside its successor: {error}",
+                name.as_str()
+            );
+        }
+    }
+
+    /// Gives the name back to what was kept.
+    pub(crate) fn take_back(&self, name: &FileName, number: u32) -> io::Result<()> {
+        let kept = self.0.join(name.kept(number).as_str());
+        put_in_place(&kept, &self.0.join(name.as_str()))
+    }
+
+    /// What was kept need not come back.
+    pub(crate) fn let_go(&self, name: &FileName, number: u32) {
+        let kept = self.0.join(name.kept(number).as_str());
+        match fs::remove_file(&kept) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!("{} could not be erased: {error}", kept.display());
+            }
+            _gone => {}
+        }
+    }
+
     pub(crate) fn remove(&self, name: &FileName) -> io::Result<()> {
         match fs::remove_file(self.0.join(name.as_str())) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -300,14 +300,18 @@ fn write(call: &mut Call, grant: &str, name: &str, content: &[Part]) -> Result<W
         Err(FileError::Io(format!("{}: {error}", path.display())))
     };
     let spot = place.spot.clone();
+    let replaces = prior.is_some();
     let kept = instance
         .backups()
         .keep(spot, &place.grant, prior, &sha256, filled.private);
-    let backup = match kept {
-        Ok(backup) => backup,
+    let (backup, number) = match kept {
+        Ok(kept) => kept,
         Err(error) => return failed(call, &error),
     };
     call.writes.begin(&backup);
+    if replaces {
+        place.folder.keep(&place.spot.name, number);
+    }
     match place.folder.put(&place.spot.name, &filled.bytes, &wanted) {
         Ok(()) => {
             record(call, "written".to_owned());

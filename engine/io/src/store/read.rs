@@ -91,19 +91,27 @@ pub(super) fn check_fits(
     Ok(())
 }
 
-/// A note about how things went. Nothing is decided by it, so one that cannot be read is ignored,
-/// aloud.
+/// A note about how things went. Nothing is decided by it that another run could not decide anew, so one that
+/// cannot be read, for whatever reason, is ignored, aloud: it must not keep a certificate from being renewed.
 pub(super) fn note<T>(
     certificate: &CertificateName,
     path: &Path,
     read: impl FnOnce(&str) -> Result<T, Unreadable>,
-) -> Result<Option<T>, StoreError> {
-    let Some(text) = text(path)? else {
-        return Ok(None);
-    };
-    let noted = read(&text).map_err(|cause| {
-        let error = failure::unreadable(path, cause);
-        tracing::error!(certificate = %certificate, cause = %error, "a note was ignored");
+) -> Option<T> {
+    let noted = text(path).and_then(|text| {
+        let noted = text.map(|text| read(&text)).transpose();
+        noted.map_err(|cause| failure::unreadable(path, cause))
     });
-    Ok(noted.ok())
+    ignored(certificate, noted)
+}
+
+/// Nothing in the place of what cannot be read of a note.
+pub(super) fn ignored<T: Default>(
+    certificate: &CertificateName,
+    noted: Result<T, StoreError>,
+) -> T {
+    noted.unwrap_or_else(|error| {
+        tracing::error!(certificate = %certificate, cause = %error, "a note was ignored");
+        T::default()
+    })
 }

@@ -166,6 +166,7 @@ fn commit(certificates: &[Certificate]) -> Result<Option<String>, PluginError> {
     match &*setting("/misdeed") {
         "panic" => panic!("half done"),
         "fail" => return Err(other("half done")),
+        "long-receipt" => return Ok(Some("x".repeat(70_000))),
         "spin" => loop {
             std::hint::black_box(0);
         },

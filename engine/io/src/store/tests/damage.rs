@@ -58,6 +58,38 @@ fn one_broken_certificate_is_an_error_of_its_own() {
     }
 }
 
+/// Whatever is in the place of a note keeps no certificate from being renewed.
+#[test]
+fn a_note_that_cannot_be_read_is_as_one_that_is_not_there() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    let folder = disk.root().join("certificates/shop");
+    let notes = [
+        "last.toml",
+        "served.toml",
+        "revoked.toml",
+        "replacing.toml",
+        "installed/files.toml",
+    ];
+    for note in notes {
+        let path = folder.join(note);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, b"format = 1\n\xff").expect("written");
+        let entry = store.entry(&name()).expect(note).expect("it is there");
+        assert!(
+            entry.current.is_some() && entry.installed.is_empty(),
+            "{note}"
+        );
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("made");
+        let entry = store.entry(&name()).expect(note).expect("it is there");
+        assert!(entry.last.is_none() && entry.served.is_empty(), "{note}");
+        fs::remove_dir(&path).expect("removed");
+    }
+}
+
 #[test]
 fn a_damaged_current_is_worked_out_again_and_kept() {
     let disk = Disk::new();
