@@ -208,6 +208,15 @@ fn a_cloudflare_account_over_its_limit_is_left_alone_and_its_words_are_told() {
 }
 
 /// A configuration with one CA, the DNS Made Easy plugin and one certificate.
+/// The operator says how many requests the provider takes.
+fn own_rate(rig: &Rig, rate: &str) {
+    let section = "[plugin.dns-made-easy]\n";
+    rig.edit(
+        section,
+        &format!("{section}grants.limits.rate = \"{rate}\"\n"),
+    );
+}
+
 fn write_one(rig: &Rig, judge: &Judge, domain: &str) {
     rig.write_config(&format!(
         "{}{}",
@@ -260,6 +269,7 @@ fn a_rate_limit_that_comes_as_a_bad_request_is_no_success_and_no_end() {
             },
         ));
         write_one(rig, judge, "www.example.com");
+        own_rate(rig, "150 per 2s");
         let run = rig.waxwing(&["renew"]).expect(5);
         run.says("Rate limit exceeded").says("150");
         assert_eq!(rig.provider.traffic().count(Class::Create), 1);
@@ -289,6 +299,7 @@ fn a_spent_budget_leaves_a_debt_that_the_next_run_settles() {
     };
     plain_in(test, world, |rig, judge| {
         write_one(rig, judge, "www.example.com");
+        own_rate(rig, "150 per 2s");
         let run = rig.waxwing(&["renew"]).expect(0);
         rig.verify("one", &judge.root_pem(0));
         run.says("Rate limit exceeded");
@@ -428,10 +439,13 @@ fn what_a_run_has_used_of_a_providers_rate_the_next_one_does_not_use_again() {
     let many: Vec<String> = (0..74).map(|nth| format!("n{nth}.example.com")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     rig.write_config(&format!("{config}{}", certificate("many", &many)));
+    own_rate(&rig, "150 per 1h");
     rig.waxwing(&["renew"]).expect(0);
     assert_eq!(rig.provider.traffic().total(), 149);
     let two = certificate("two", &["two.example.com"]);
     rig.write_config(&format!("{config}{}{two}", certificate("many", &many)));
+    // So long no run waits.
+    own_rate(&rig, "150 per 1h");
     let run = rig.waxwing(&["renew"]).expect(5);
     run.says("two.example.com").says("rate");
     assert!(

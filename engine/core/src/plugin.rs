@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::budget::Limit;
 use crate::http::Method;
 use crate::import::Client;
 use crate::settings::AddressRange;
@@ -142,6 +143,9 @@ pub struct Limits {
     pub http_calls: Option<u32>,
     /// Bytes of one HTTP answer.
     pub body: Option<u64>,
+    /// How many requests the provider takes, where that is not what the manifest says: another tariff, or an
+    /// account that others use as well. A wish has none.
+    pub rate: Option<Limit>,
 }
 
 /// Facts about a DNS provider.
@@ -151,8 +155,19 @@ pub struct DnsFacts {
     pub batch: Option<u32>,
     /// True: one call of this instance at a time.
     pub serial: bool,
-    /// Requests allowed, and the stretch of time they count for.
-    pub rate: Option<(u32, Duration)>,
+    /// How many requests it takes.
+    pub rate: Option<ProviderRate>,
+}
+
+/// How many requests a provider takes for an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderRate {
+    /// So many.
+    pub requests: u32,
+    /// In any stretch of so much time.
+    pub per: Duration,
+    /// The header of an answer that says how many are left, whoever has used the others.
+    pub remaining: Option<String>,
 }
 
 /// What the operator lets a plugin instance touch.

@@ -33,7 +33,9 @@ pub(crate) struct DnsPlugin {
 impl DnsProvider for DnsPlugin {
     fn longest(&self, records: usize) -> Option<Duration> {
         let calls = u32::try_from(records.div_ceil(self.batch.max(1))).ok()?;
-        self.instance.powers.bounds.call.checked_mul(calls)
+        let wait = self.instance.wait_for_room(records.min(self.batch));
+        let calls = self.instance.powers.bounds.call.checked_mul(calls)?;
+        calls.checked_add(wait)
     }
 
     async fn validate(&self, online: bool) -> Result<Vec<Finding>, PluginFailure> {
@@ -90,6 +92,7 @@ impl DnsProvider for DnsPlugin {
         let mut report = PresentReport::default();
         let mut batches = records.chunks(self.batch);
         while let Some(batch) = batches.next() {
+            let _room = self.instance.room(batch.len()).await;
             match self.present_batch(attempt, batch).await {
                 Ok(some) => {
                     report.placed.extend(some.placed);
@@ -119,6 +122,7 @@ impl DnsProvider for DnsPlugin {
         let mut batches = removals.chunks(self.batch);
         let mut first = true;
         while let Some(batch) = batches.next() {
+            let _room = self.instance.room(batch.len()).await;
             match self.cleanup_batch(attempt, batch).await {
                 Ok(some) => left.extend(some),
                 // What an earlier batch removed is settled, so only the rest is left.

@@ -223,10 +223,13 @@ impl PluginHost {
             redactor,
             state: Mutex::new(State::default()),
             backups: Mutex::new(Backups::new(self.backups_dir.join(settings.name.as_str()))),
-            rate: manifest
-                .dns
-                .rate
-                .map(|(requests, per)| Mutex::new(self.shared.rate(&settings.name, requests, per))),
+            rate: manifest.dns.rate.as_ref().map(|rate| {
+                let mut rate = rate.clone();
+                if let Some(limit) = settings.grants.limits.rate {
+                    (rate.requests, rate.per) = (limit.count, limit.per);
+                }
+                Mutex::new(self.shared.rate(&settings.name, &rate))
+            }),
             host: Arc::clone(&self.shared),
             turns: one_at_a_time.then(Arc::default),
         }

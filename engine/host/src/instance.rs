@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use waxwing_core::name::PluginName;
+use waxwing_core::plugin::ProviderRate;
 use waxwing_core::secret::Secret;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::plugin::{PluginFailure, PluginFailureKind};
@@ -49,6 +50,25 @@ pub(crate) struct Instance {
     pub(crate) turns: Option<Arc<tokio::sync::Mutex<()>>>,
 }
 
+/// Requests of a call besides those about its records: to find the zone.
+const AROUND: usize = 1;
+
+/// How long a call waits for its provider's rate at most, before it is made all the same and told so.
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// Requests that are kept free for a call.
+pub(crate) struct Room<'i> {
+    rate: &'i Mutex<Rate>,
+    requests: usize,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.release(self.requests);
+    }
+}
+
 /// Where the rate of a plugin's provider is kept.
 fn rate_key(plugin: &PluginName) -> BudgetKey {
     BudgetKey {
@@ -60,7 +80,7 @@ fn rate_key(plugin: &PluginName) -> BudgetKey {
 
 impl Shared {
     /// The rate of a plugin's provider, as far as earlier processes have used it.
-    pub(crate) fn rate(&self, plugin: &PluginName, requests: u32, per: Duration) -> Rate {
+    pub(crate) fn rate(&self, plugin: &PluginName, rate: &ProviderRate) -> Rate {
         let kept = self.history.as_ref().and_then(|history| {
             let read = history.budget(&rate_key(plugin));
             read.unwrap_or_else(|error| {
@@ -68,7 +88,7 @@ impl Shared {
                 None
             })
         });
-        Rate::resume(requests, per, kept, self.clock.now())
+        Rate::resume(rate, kept, self.clock.now())
     }
 }
 
@@ -92,6 +112,47 @@ impl Instance {
             let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
             rate.turn(now, most)
         })
+    }
+
+    /// Waits until the provider has room for calls about so many records, at most so long as nobody would wonder
+    /// whether the run hangs. The room is theirs until the answer is dropped.
+    pub(crate) async fn room(&self, records: usize) -> Option<Room<'_>> {
+        let rate = self.rate.as_ref()?;
+        let lock = || rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waited = Duration::ZERO;
+        loop {
+            let now = self.host.clock.now();
+            let wait = match lock().reserve(records + AROUND, now) {
+                Ok(requests) => return Some(Room { rate, requests }),
+                Err(wait) => wait,
+            };
+            if waited.is_zero() {
+                tracing::info!(plugin = %self.name, wait_s = wait.as_secs(),
+                    "waiting until the provider takes requests again");
+            }
+            if waited + wait > LONGEST_WAIT {
+                return None;
+            }
+            self.host.clock.sleep(wait).await;
+            waited += wait;
+        }
+    }
+
+    /// How long the next call about so many records has to wait for the provider.
+    pub(crate) fn wait_for_room(&self, records: usize) -> Duration {
+        let now = self.host.clock.now();
+        self.rate.as_ref().map_or(Duration::ZERO, |rate| {
+            let rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.free_in(records + AROUND, now)
+        })
+    }
+
+    /// Takes note of how many requests the provider says are left.
+    pub(crate) fn heard(&self, headers: &[(String, String)]) {
+        let Some(rate) = &self.rate else { return };
+        let now = self.host.clock.now();
+        let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+        rate.heard(headers, now);
     }
 
     /// Lets the next process know what this one has used of the provider's rate.

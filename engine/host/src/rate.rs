@@ -5,10 +5,14 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use waxwing_core::budget::Bucket;
+use waxwing_core::plugin::ProviderRate;
 use waxwing_core::time::Timestamp;
 
 /// Longest wait inside a call. Whoever needs longer is told so, and the engine decides.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two looks at whether there is room.
+const POLL: Duration = Duration::from_secs(1);
 
 /// The requests of the last stretch of time.
 #[derive(Debug)]
@@ -19,6 +23,10 @@ pub(crate) struct Rate {
     sent: VecDeque<Timestamp>,
     /// What was read or kept last; what differs from it was used by another process.
     base: Option<Bucket>,
+    /// Requests of calls that are being made, sent or not.
+    reserved: usize,
+    /// The header that says how many are left.
+    remaining: Option<String>,
 }
 
 /// What a request has to do first.
@@ -31,23 +39,21 @@ pub(crate) enum Turn {
 }
 
 impl Rate {
-    pub(crate) fn new(requests: u32, per: Duration) -> Self {
+    fn new(requests: u32, per: Duration) -> Self {
         Self {
             requests: usize::try_from(requests).unwrap_or(usize::MAX).max(1),
             per,
             sent: VecDeque::new(),
             base: None,
+            reserved: 0,
+            remaining: None,
         }
     }
 
     /// Goes on where another process has stopped: what it had used counts as used at its last request.
-    pub(crate) fn resume(
-        requests: u32,
-        per: Duration,
-        kept: Option<Bucket>,
-        now: Timestamp,
-    ) -> Self {
-        let mut rate = Self::new(requests, per);
+    pub(crate) fn resume(known: &ProviderRate, kept: Option<Bucket>, now: Timestamp) -> Self {
+        let mut rate = Self::new(known.requests, known.per);
+        rate.remaining.clone_from(&known.remaining);
         let used = rate.used(kept, now);
         rate.count(used, kept, now);
         rate.base = kept;
@@ -93,6 +99,61 @@ impl Rate {
         let place = self.sent.partition_point(|sent| *sent <= at);
         for _ in 0..number {
             self.sent.insert(place, at);
+        }
+        while self.sent.len() > self.requests {
+            self.sent.pop_front();
+        }
+    }
+
+    /// Keeps so many requests free for a call, or answers how long to wait until that is tried again. A call may
+    /// need more than there ever are: then it gets all.
+    pub(crate) fn reserve(&mut self, requests: usize, now: Timestamp) -> Result<usize, Duration> {
+        let requests = requests.min(self.requests);
+        match self.free_in(requests, now) {
+            Duration::ZERO => {
+                self.reserved += requests;
+                Ok(requests)
+            }
+            wait => Err(wait),
+        }
+    }
+
+    /// What a call was given is free again, but for what it has sent.
+    pub(crate) fn release(&mut self, requests: usize) {
+        self.reserved = self.reserved.saturating_sub(requests);
+    }
+
+    /// How long to wait before so many requests may be free.
+    pub(crate) fn free_in(&self, requests: usize, now: Timestamp) -> Duration {
+        let taken: Vec<Timestamp> = self
+            .sent
+            .iter()
+            .map(|at| (*at).min(now + PATIENCE) + self.per)
+            .filter(|free| *free > now)
+            .collect();
+        let wanted = requests.min(self.requests) + self.reserved;
+        match (wanted + taken.len()).checked_sub(self.requests) {
+            None | Some(0) => Duration::ZERO,
+            Some(short) => match taken.get(short - 1) {
+                Some(free) => free.since(now).max(POLL),
+                // Others have to end their calls first.
+                None => POLL,
+            },
+        }
+    }
+
+    /// What the provider says is left counts, if it is less than is known here: others use the account, too.
+    pub(crate) fn heard(&mut self, headers: &[(String, String)], now: Timestamp) {
+        let Some(name) = &self.remaining else { return };
+        let mut all = headers.iter();
+        let said = all.find(|(header, _)| header.eq_ignore_ascii_case(name));
+        let Some(left) = said.and_then(|(_, value)| value.trim().parse::<usize>().ok()) else {
+            return;
+        };
+        let known = self.sent.iter().filter(|at| **at + self.per > now).count();
+        let used = self.requests.saturating_sub(left);
+        for _ in known..used {
+            self.sent.push_back(now);
         }
         while self.sent.len() > self.requests {
             self.sent.pop_front();
@@ -176,18 +237,23 @@ mod tests {
             assert_eq!(first.turn(second(at), LONG), Turn::In(Duration::ZERO));
         }
         let kept = first.keep(None, second(2));
-        let mut next = Rate::resume(5, per, kept, second(10));
+        let five = ProviderRate {
+            requests: 5,
+            per,
+            remaining: None,
+        };
+        let mut next = Rate::resume(&five, kept, second(10));
         assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));
         assert_eq!(next.turn(second(10), LONG), Turn::In(Duration::ZERO));
         let wait = Duration::from_secs(292);
         assert_eq!(next.turn(second(10), LONG), Turn::TooFar(wait));
         // After the stretch all of it is there again.
-        let mut later = Rate::resume(5, per, kept, second(302));
+        let mut later = Rate::resume(&five, kept, second(302));
         for _ in 0..5 {
             assert_eq!(later.turn(second(302), LONG), Turn::In(Duration::ZERO));
         }
         // A clock that was set back by a day holds nobody up for a day.
-        let mut back = Rate::resume(5, per, kept, second(-86_400));
+        let mut back = Rate::resume(&five, kept, second(-86_400));
         for _ in 0..2 {
             assert!(matches!(back.turn(second(-86_400), LONG), Turn::In(_)));
         }
@@ -214,6 +280,55 @@ mod tests {
             assert!(within.count() <= 3, "from {from}: {sent:?}");
         }
         assert_eq!(sent.len(), 21, "and not fewer than it may: {sent:?}");
+    }
+
+    #[test]
+    fn a_call_waits_until_there_is_room_for_all_of_it() {
+        let mut rate = Rate::new(10, seconds(300));
+        assert_eq!(rate.reserve(4, second(0)), Ok(4));
+        assert_eq!(rate.reserve(4, second(0)), Ok(4));
+        // Two are left, and those of the others are not sent yet.
+        assert_eq!(rate.reserve(4, second(0)), Err(POLL));
+        for at in 0..4 {
+            rate.turn(second(at), LONG);
+        }
+        rate.release(4);
+        assert_eq!(
+            rate.reserve(4, second(4)),
+            Err(seconds(297)),
+            "two of the first are over"
+        );
+        assert_eq!(rate.reserve(2, second(4)), Ok(2));
+        rate.release(2);
+        rate.release(4);
+        assert_eq!(rate.reserve(6, second(4)), Ok(6));
+        rate.release(6);
+        // More than there ever are: all, when all are there.
+        assert_eq!(rate.reserve(60, second(4)), Err(seconds(299)));
+        assert_eq!(rate.reserve(60, second(303)), Ok(10));
+    }
+
+    #[test]
+    fn what_others_have_used_of_the_account_counts() {
+        let known = ProviderRate {
+            requests: 10,
+            per: seconds(300),
+            remaining: Some("x-left".to_owned()),
+        };
+        let mut rate = Rate::resume(&known, None, second(0));
+        let says = |value: &str| vec![("X-Left".to_owned(), value.to_owned())];
+        rate.turn(second(0), LONG);
+        // More than is known here, or nonsense: nothing to learn.
+        for said in ["9", "500", "-1", "many"] {
+            rate.heard(&says(said), second(1));
+        }
+        assert_eq!(rate.free_in(9, second(1)), Duration::ZERO);
+        rate.heard(&says("2"), second(1));
+        assert_eq!(rate.free_in(2, second(1)), Duration::ZERO);
+        assert_eq!(rate.free_in(3, second(1)), seconds(299));
+        rate.heard(&says("0"), second(2));
+        assert!(matches!(rate.turn(second(2), LONG), Turn::TooFar(_)));
+        assert_eq!(rate.free_in(10, second(302)), Duration::ZERO);
     }
 
     #[test]

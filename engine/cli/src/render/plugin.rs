@@ -400,11 +400,11 @@ fn limits(plugin: &Inspected) -> String {
         count(bounds.http_calls as usize, "request"),
         bytes(bounds.body),
     );
-    if let Some((requests, per)) = dns.rate {
+    if let Some(rate) = &dns.rate {
         text.push_str(&format!(
             "; {} in {} for the account",
-            count(requests as usize, "request"),
-            time::stretch(per)
+            count(rate.requests as usize, "request"),
+            time::stretch(rate.per)
         ));
     }
     if dns.serial {

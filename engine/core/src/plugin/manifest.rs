@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{DnsFacts, Manifest, World};
+use super::{DnsFacts, Manifest, ProviderRate, World};
 use crate::document::problem::{Problem, Problems};
 use crate::document::section::{KeyPath, Section};
 use crate::document::{self, Place, Value};
@@ -197,9 +197,13 @@ fn dns(section: Section<'_>) -> DnsFacts {
         let per = rate.parsed("per", "\"5m\"", units::duration);
         needed(&rate, "requests", "150");
         needed(&rate, "per", "\"5m\"");
-        rate.text("header-remaining", "\"x-requests-remaining\"");
+        let remaining = rate.text("header-remaining", "\"x-requests-remaining\"");
         rate.finish(&[]);
-        Some((requests?.value, per?.value))
+        Some(ProviderRate {
+            requests: requests?.value,
+            per: per?.value,
+            remaining: remaining.map(|at| at.value.to_ascii_lowercase()),
+        })
     });
     section.finish(&[]);
     DnsFacts {
@@ -294,7 +298,7 @@ min-ttl = 30
 [dns.rate]
 requests = 150
 per = "5m"
-
+header-remaining = "X-Left"
 [[known-as]]
 client = "lego"
 names = ["example"]
@@ -322,7 +326,12 @@ default = false
         );
         assert!(manifest.secrets["token"].required);
         assert_eq!(manifest.limits.memory, Some(32 << 20));
-        assert_eq!(manifest.dns.rate, Some((150, Duration::from_secs(300))));
+        let rate = ProviderRate {
+            requests: 150,
+            per: Duration::from_secs(300),
+            remaining: Some("x-left".to_owned()),
+        };
+        assert_eq!(manifest.dns.rate, Some(rate));
         assert_eq!(manifest.known_as[0].names, ["example"]);
         assert_eq!(manifest.known_as[0].secrets["token"], ["EXAMPLE_TOKEN"]);
         assert_eq!(

@@ -284,6 +284,7 @@ async fn exchange(
     let result = match answer {
         Ok(Ok(response)) => {
             call.seen.answered();
+            call.instance.heard(&response.headers);
             response_for(call, response, asked)
         }
         Ok(Err(error)) => {

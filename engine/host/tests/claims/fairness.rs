@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use serde_json::json;
+use waxwing_core::budget::Limit;
 use waxwing_core::plugin::Limits;
 use waxwing_flow::plugin::PluginFailureKind;
 
+use crate::guest;
 use crate::stage::{Stage, attempt, records};
 
 #[tokio::test]
@@ -73,4 +75,50 @@ async fn a_dropped_call_stops_its_guest() {
         before = now;
     }
     panic!("still hammering");
+}
+
+/// The provider's rate is waited for before a call, not met in the middle of one.
+#[tokio::test]
+async fn calls_wait_until_the_provider_has_room_for_them() {
+    let rate = "[dns]\nrate = { requests = 4, per = \"5m\", header-remaining = \"x-left\" }";
+    let manifest = guest::DNS.replace("[dns]", rate);
+    let settings = json!({ "misdeed": "send", "url": "https://api.example.net/v1/zones" });
+    let stage = |limit| {
+        let bytes = guest::dns(&manifest);
+        let mut stage = Stage::new("room", bytes, &manifest, settings.clone());
+        stage.settings.grants.limits.rate = limit;
+        stage.grant_hosts(&["https://api.example.net"])
+    };
+    let show = stage(None).show();
+    // A call about one record is given room for two requests and sends one.
+    for _ in 0..3 {
+        show.present().await.expect("success");
+    }
+    assert_eq!(show.clock.passed(), Duration::ZERO);
+    show.present().await.expect("success");
+    assert_eq!(show.clock.passed(), Duration::from_secs(300));
+    assert_eq!(show.sent().len(), 4);
+
+    // The operator knows better.
+    let limit = Limit {
+        count: 2,
+        per: Duration::from_secs(60),
+    };
+    let show = stage(Some(limit)).show();
+    for _ in 0..3 {
+        show.present().await.expect("success");
+    }
+    assert_eq!(show.clock.passed(), Duration::from_secs(120));
+
+    // So long nobody waits: the call is made, and told that it is too early.
+    let limit = Limit {
+        count: 1,
+        per: Duration::from_secs(3_600),
+    };
+    let show = stage(Some(limit)).show();
+    show.present().await.expect("success");
+    let failure = show.present().await.expect_err("nothing is left");
+    assert!(failure.to_string().contains("Throttled"), "{failure}");
+    assert_eq!(show.clock.passed(), Duration::ZERO);
+    assert_eq!(show.sent().len(), 1);
 }

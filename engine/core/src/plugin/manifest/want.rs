@@ -75,6 +75,7 @@ pub(super) fn read(section: Section<'_>) -> Wants {
             body: limits
                 .parsed("body", "\"1MiB\"", units::size)
                 .map(|at| at.value),
+            rate: None,
         };
         limits.finish(&[]);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
+use crate::budget::Limit;
 use crate::document::problem::Problem;
 use crate::document::section::{At, Section, one_of};
 use crate::nearest::nearest;
@@ -449,6 +450,9 @@ fn limits_grant(section: Section<'_>) -> Limits {
             .map(|at| at.value),
         body: section
             .parsed("body", "\"1MiB\"", units::size)
+            .map(|at| at.value),
+        rate: section
+            .parsed("rate", "\"150 per 5m\"", Limit::parse)
             .map(|at| at.value),
     };
     section.finish(&[]);
