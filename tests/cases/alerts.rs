@@ -364,3 +364,31 @@ fn requests_to_a_ca_are_a_figure_that_only_grows() {
     let text = scene.rig.waxwing(&["metrics"]).expect(0).stdout;
     says(&text, &["# TYPE waxwing_ca_requests_total counter"]);
 }
+
+/// Whom a timer works for sees no exit code. The state cannot remember what was told, either.
+#[test]
+fn a_run_that_cannot_even_look_is_told_once_and_when_it_can() {
+    let scene = Scene::new();
+    scene.configure("failed", "", &certificate("shop", &["www.example.com"]));
+    scene.run(&["renew"], 0, &[]);
+    let format = scene.rig.path("state/format");
+    let before = std::fs::read(&format).expect("there");
+    std::fs::write(&format, "99\n").expect("written");
+    let run = scene.rig.waxwing(&["renew"]).expect(5);
+    run.says("newer");
+    let [blind] = &*scene.subjects() else {
+        panic!("{:?}", scene.subjects());
+    };
+    says(blind, &["state", "needs you"]);
+    says(&scene.last_text(), &["newer"]);
+    let blind = blind.as_str();
+    scene.run(&["renew"], 5, &[blind]);
+    // A person sees it.
+    scene.run(&["renew", "--now"], 5, &[blind]);
+    std::fs::write(&format, before).expect("written");
+    scene.rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(scene.subjects().len(), 2, "{:?}", scene.subjects());
+    says(&scene.subjects()[1], &["nothing to do"]);
+    scene.rig.waxwing(&["renew"]).expect(0);
+    assert_eq!(scene.subjects().len(), 2);
+}

@@ -44,7 +44,7 @@ pub(crate) struct Survey {
     /// Certificates whose place is taken by another one that ends soon.
     pub(crate) running_out: Vec<CertificateName>,
     /// True if the plan takes it that CAA says what it said to the last run.
-    pub(crate) foresees: bool,
+    foresees: bool,
 }
 
 /// Reads the store and the history, and plans.
@@ -211,6 +211,21 @@ pub(crate) fn behind(
 }
 
 impl Survey {
+    /// That of somebody who could read nothing, for these reasons.
+    pub(crate) const fn of_nothing(broken: Vec<StoreError>) -> Self {
+        Self {
+            plan: Plan { items: Vec::new() },
+            inventory: BTreeMap::new(),
+            pasts: BTreeMap::new(),
+            down_since: BTreeMap::new(),
+            reached: Vec::new(),
+            broken,
+            without_history: true,
+            running_out: Vec::new(),
+            foresees: false,
+        }
+    }
+
     /// True if something ends soon in the place of what was renewed.
     pub(crate) const fn runs_out(&self) -> bool {
         !self.running_out.is_empty()

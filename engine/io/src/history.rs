@@ -165,13 +165,7 @@ impl SqliteHistory {
             other => return other,
         };
         tracing::error!(cause = %error, "the history cannot be used; this run goes on without it");
-        let path = state.join(FILE);
-        Ok(Self {
-            connection: Mutex::new(empty(&path)?),
-            path,
-            unwritable: Some(error.clone()),
-            missing: Some(error),
-        })
+        Self::instead(state, error)
     }
 
     /// Looks at the history of a state folder: a private copy of it, brought to the version of today,

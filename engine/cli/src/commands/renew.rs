@@ -15,7 +15,7 @@ use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::driver::{Ports, Stop};
 
 use waxwing_flow::notify::Sent;
-use waxwing_flow::ports::{CertificateStore as _, History};
+use waxwing_flow::ports::{CertificateStore as _, History, StoreError};
 use waxwing_flow::report::{self, CertificateReport, Outcome, RunReport};
 use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
@@ -59,11 +59,18 @@ pub(crate) fn run(
     arguments: &Renew,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let (loaded, seen) = start::look_to_run(global, terminal)?;
-    let known = start::stored(&seen, terminal)?;
+    let loaded = start::load_to_run(global, terminal)?;
+    let asker = asker(arguments);
+    let blind = |error: StoreError, terminal: &mut Terminal| {
+        tell::blind(&loaded, &error, asker, terminal);
+        start::store_failed(&error, terminal)
+    };
+    let known = wire::look(&loaded).and_then(|seen| start::known(&seen));
+    let known = known.map_err(|error| blind(error, terminal))?;
     let names = start::names(&arguments.names, &loaded.settings, &known, terminal)?;
-    let store = start::open(&loaded, terminal)?;
-    let history = start::history_or_nothing(&store, terminal)?;
+    let store = wire::store(&loaded).map_err(|error| blind(error, terminal))?;
+    let history = SqliteHistory::open_or_nothing(store.root());
+    let history = Arc::new(history.map_err(|error| blind(error, terminal))?);
     let pass = Pass {
         loaded: &loaded,
         store: &store,
@@ -71,7 +78,7 @@ pub(crate) fn run(
         names: &names,
         force: force(arguments),
         rehearsal: arguments.dry_run,
-        asker: asker(arguments),
+        asker,
     };
     let passed = pass.run(terminal, |before, orders, terminal| {
         let asked = limit::Asked {
@@ -252,7 +259,13 @@ impl Pass<'_> {
                 let (loaded, history) = (self.loaded, self.history);
                 let report = &passed.report;
                 tell::tell(
-                    loaded, self.store, history, report, after, self.asker, terminal,
+                    loaded,
+                    Some(self.store),
+                    history,
+                    report,
+                    after,
+                    self.asker,
+                    terminal,
                 )
             }
             _ => Vec::new(),
@@ -412,8 +425,11 @@ fn survey_or_say(
     now: Timestamp,
     terminal: &mut Terminal,
 ) -> Result<Survey, Exit> {
-    let survey = survey::survey(loaded, store, history, asker, now)
-        .map_err(|error| start::store_failed(&error, terminal))?;
+    let survey = survey::survey(loaded, store, history, asker, now);
+    let survey = survey.map_err(|error| {
+        tell::blind(loaded, &error, asker, terminal);
+        start::store_failed(&error, terminal)
+    })?;
     for error in &survey.broken {
         terminal.fail(&error.to_string(), error.hint.as_deref());
     }

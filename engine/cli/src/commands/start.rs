@@ -110,16 +110,22 @@ pub(crate) fn look_at_history(
         .map_err(|error| store_failed(&error, terminal))
 }
 
+/// Reads the configuration for verbs that run what it names: refused if others can change that.
+pub(crate) fn load_to_run(global: &Global, terminal: &mut Terminal) -> Result<Loaded, Exit> {
+    let loaded = load(global, terminal)?;
+    match load::refuse_foreign_programs(&loaded.settings) {
+        Ok(()) => Ok(loaded),
+        Err(refused) => Err(Refusal::from(refused).show(terminal)),
+    }
+}
+
 /// The same as [`look`] for verbs that run what the configuration names: refused if others can
 /// change it.
 pub(crate) fn look_to_run(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(Loaded, Arc<FileStore>), Exit> {
-    let loaded = load(global, terminal)?;
-    if let Err(refused) = load::refuse_foreign_programs(&loaded.settings) {
-        return Err(Refusal::from(refused).show(terminal));
-    }
+    let loaded = load_to_run(global, terminal)?;
     let store = wire::look(&loaded).map_err(|error| store_failed(&error, terminal))?;
     Ok((loaded, store))
 }
@@ -152,9 +158,12 @@ pub(crate) fn stored(
     store: &FileStore,
     terminal: &mut Terminal,
 ) -> Result<BTreeSet<CertificateName>, Exit> {
-    let entries = store
-        .inventory()
-        .map_err(|error| store_failed(&error, terminal))?;
+    known(store).map_err(|error| store_failed(&error, terminal))
+}
+
+/// The same for who says himself what is wrong.
+pub(crate) fn known(store: &FileStore) -> Result<BTreeSet<CertificateName>, StoreError> {
+    let entries = store.inventory()?;
     // The journal of a rehearsal is no certificate.
     let is_one = |entry: &InventoryEntry| {
         entry.current.is_some() || !scheduler::is_rehearsal(&entry.certificate)

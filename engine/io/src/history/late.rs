@@ -27,6 +27,18 @@ impl SqliteHistory {
         })
     }
 
+    /// The same for a run that cannot use what is there.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn instead(state: &Path, error: StoreError) -> Result<Self, StoreError> {
+        Ok(Self {
+            unwritable: Some(error.clone()),
+            missing: Some(error),
+            ..Self::in_memory(state)?
+        })
+    }
+
     /// Why nothing that is written here stays; none for one that is in its file.
     pub fn unwritable(&self) -> Option<&StoreError> {
         self.unwritable.as_ref()

@@ -1,10 +1,9 @@
 //! What a daemon does whose state folder is gone, or another one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use waxwing_core::notify::event::EventKind;
-use waxwing_core::plan::{Asker, Plan};
+use waxwing_core::plan::Asker;
 use waxwing_flow::notify::{Posting, Told};
 use waxwing_flow::ports::{CertificateStore as _, Outbox as _, StoreError, StoreErrorKind};
 use waxwing_io::history::SqliteHistory;
@@ -141,22 +140,12 @@ impl Keeper<'_> {
     }
 
     fn tell_of_it(&self, memory: &SqliteHistory, broken: Vec<StoreError>, terminal: &mut Terminal) {
-        let seen = Survey {
-            plan: Plan { items: Vec::new() },
-            inventory: BTreeMap::new(),
-            pasts: BTreeMap::new(),
-            down_since: BTreeMap::new(),
-            reached: Vec::new(),
-            broken,
-            without_history: true,
-            running_out: Vec::new(),
-            foresees: false,
-        };
+        let seen = Survey::of_nothing(broken);
         let report = renew::nothing(start::now());
         let asker = Asker::Daemon;
         renew::tell(
             &self.loaded,
-            &self.store,
+            Some(&self.store),
             memory,
             &report,
             &seen,

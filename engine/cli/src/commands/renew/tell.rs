@@ -6,7 +6,7 @@ use std::time::Duration;
 use waxwing_core::plan::Asker;
 use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
-use waxwing_flow::ports::{Clock as _, History, Outbox as _};
+use waxwing_flow::ports::{Clock as _, History, Outbox as _, StoreError, StoreErrorKind};
 use waxwing_flow::report::RunReport;
 use waxwing_flow::tell::{self, Scene};
 use waxwing_flow::terms;
@@ -32,11 +32,32 @@ const MOST: Duration = Duration::from_secs(75);
 /// The same for a run that somebody has stopped.
 const MOST_IF_STOPPED: Duration = Duration::from_secs(2);
 
+/// Tells that a run could not even look at what is stored, which nobody sees whom a timer works for. Where it is
+/// remembered that somebody was told, it is told once.
+pub(in crate::commands) fn blind(
+    loaded: &Loaded,
+    error: &StoreError,
+    asker: Asker,
+    terminal: &mut Terminal,
+) {
+    if asker == Asker::Person || error.kind == StoreErrorKind::Locked {
+        return;
+    }
+    match SqliteHistory::instead(&loaded.state, error.clone()) {
+        Ok(memory) => {
+            let seen = Survey::of_nothing(vec![error.clone()]);
+            let report = super::nothing(start::now());
+            tell(loaded, None, &memory, &report, &seen, asker, terminal);
+        }
+        Err(error) => tracing::error!(cause = %error, "nobody can be told"),
+    }
+}
+
 /// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how
 /// the run ends: what was to be done is done.
 pub(in crate::commands) fn tell(
     loaded: &Loaded,
-    store: &FileStore,
+    store: Option<&FileStore>,
     history: &SqliteHistory,
     report: &RunReport,
     after: &Survey,
@@ -58,7 +79,8 @@ pub(in crate::commands) fn tell(
     let keeper: &dyn History = history;
     let budgets = tell::budgets(keeper, &loaded.settings, report, &told, now);
     // What cannot be read is told of by whoever needs it.
-    let terms = terms::all(store, &loaded.settings).unwrap_or_default();
+    let terms = store.and_then(|store| terms::all(store, &loaded.settings).ok());
+    let terms = terms.unwrap_or_default();
     // Of a CA that answers it need not be known when it last did.
     let last_seen: Vec<Sighting> = after
         .down_since
