@@ -7,6 +7,7 @@ pub(crate) mod draft;
 mod install;
 mod provider;
 mod stored;
+mod wishes;
 pub(crate) mod write;
 
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub(crate) struct Draft {
     pub(crate) accounts: Vec<AccountDraft>,
     /// Certificates to store.
     pub(crate) versions: Vec<VersionDraft>,
+    /// What certificates want of their CAs, until that is decided.
+    pub(crate) wishes: Vec<wishes::Wish>,
     /// What is not taken over.
     pub(crate) remarks: Vec<Remark>,
     /// What cannot be read.
@@ -75,6 +78,8 @@ pub(crate) struct CaDraft {
     pub(crate) repaired: Option<String>,
     /// Key id, and the file with the MAC key.
     pub(crate) eab: Option<(String, String)>,
+    /// True if an account is there, so that its credentials are not needed, and they are not known.
+    pub(crate) without_eab: bool,
     /// `preferred-chain`.
     pub(crate) preferred_chain: Option<String>,
     /// `profile`.
@@ -87,6 +92,7 @@ impl CaDraft {
         self.directory.is_some()
             || self.repaired.is_some()
             || self.eab.is_some()
+            || self.without_eab
             || self.preferred_chain.is_some()
             || self.profile.is_some()
     }

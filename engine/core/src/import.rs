@@ -175,6 +175,8 @@ pub struct Certificate {
     pub profile: Option<String>,
     /// Renewed so many days after it was issued, if that was chosen.
     pub days_after_issue: Option<u32>,
+    /// Renewed so many days before its end, likewise.
+    pub days_before_end: Option<u32>,
     /// How control of the names is proved.
     pub validation: Validation,
     /// The certificate and its key, best guess last.
@@ -197,6 +199,7 @@ impl Certificate {
             preferred_chain: None,
             profile: None,
             days_after_issue: None,
+            days_before_end: None,
             validation: Validation::Unsaid,
             stored: Vec::new(),
             installs: Vec::new(),
@@ -381,6 +384,14 @@ pub fn outside(client: Client, tree: &Tree) -> Vec<String> {
     paths.sort();
     paths.dedup();
     paths
+}
+
+/// Another folder of the client, by its whole path, with certificates as they lie in the first.
+pub fn also(client: Client, tree: &Tree) -> Option<String> {
+    match client {
+        Client::AcmeSh => acme_sh::also(tree),
+        Client::Certbot | Client::Lego | Client::SimpleAcme | Client::WinAcme => None,
+    }
 }
 
 /// What the files say.

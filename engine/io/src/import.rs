@@ -67,7 +67,39 @@ pub fn folder(client: Client, root: &Path) -> Result<(Tree, Vec<Unread>), Folder
     let mut tree = Tree::of(&name);
     let mut unread = Vec::new();
     let mut left = MOST_ENTRIES;
-    let mut folders = vec![(whole.clone(), String::new(), 0)];
+    walk(client, &whole, &mut tree, &mut unread, &mut left)?;
+    if let Some(more) = import::also(client, &tree) {
+        let there = Path::new(&more);
+        if there.is_absolute() && there.is_dir() {
+            if there != whole {
+                walk(client, there, &mut tree, &mut unread, &mut left)?;
+            }
+        } else {
+            unread.push(Unread {
+                file: more,
+                cause: "the certificates are to be there, and it is no folder here".to_owned(),
+            });
+        }
+    }
+    for path in import::outside(client, &tree) {
+        let file = Path::new(&path);
+        if file.is_absolute() && file.exists() {
+            tree.add(&path, content(file));
+        }
+    }
+    unread.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok((tree, unread))
+}
+
+/// Reads a folder and those in it, as far as their files say something.
+fn walk(
+    client: Client,
+    root: &Path,
+    tree: &mut Tree,
+    unread: &mut Vec<Unread>,
+    left: &mut usize,
+) -> Result<(), FolderError> {
+    let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, below, depth)) = folders.pop() {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
@@ -80,8 +112,8 @@ pub fn folder(client: Client, root: &Path) -> Result<(Tree, Vec<Unread>), Folder
             }
         };
         for entry in entries.flatten() {
-            left = left.saturating_sub(1);
-            if left == 0 {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
                 return Err(FolderError {
                     path: root.to_owned(),
                     cause: format!("it holds more than {MOST_ENTRIES} files"),
@@ -97,19 +129,15 @@ pub fn folder(client: Client, root: &Path) -> Result<(Tree, Vec<Unread>), Folder
                     let inside = (path, format!("{below}/"), depth + 1);
                     folders.extend(Some(inside).filter(|(.., depth)| *depth <= DEEPEST));
                 }
-                _ if import::is_wanted(client, &below) => tree.add(&below, content(&path)),
+                // What lies in the first folder counts.
+                _ if import::is_wanted(client, &below) && !tree.has(&below) => {
+                    tree.add(&below, content(&path));
+                }
                 _ => {}
             }
         }
     }
-    for path in import::outside(client, &tree) {
-        let file = Path::new(&path);
-        if file.is_absolute() && file.exists() {
-            tree.add(&path, content(file));
-        }
-    }
-    unread.sort_by(|a, b| a.file.cmp(&b.file));
-    Ok((tree, unread))
+    Ok(())
 }
 
 /// What is in a file; a pipe or a device is none.

@@ -1,6 +1,7 @@
 //! The decision: which section, which account and which stored certificate comes of what was read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::import::server::{self, Found, Server};
@@ -15,8 +16,10 @@ use waxwing_flow::ports::AccountRecord;
 use waxwing_io::keys::foreign;
 
 use super::stored::{self, Whole};
+use super::wishes::Wish;
 use super::{
     AccountDraft, CaDraft, CertificateDraft, Draft, Surroundings, VersionDraft, install, provider,
+    wishes,
 };
 
 /// What a draft is made with.
@@ -59,6 +62,7 @@ pub(crate) fn draft(
             &mut names,
         );
     }
+    wishes::grant(&mut draft);
     draft.certificates.sort_by(|a, b| a.name.cmp(&b.name));
     // With one DNS plugin nothing has to be named.
     if draft.providers.len() == 1 {
@@ -226,6 +230,13 @@ fn accounts(draft: &mut Draft, client: Client, imported: &Imported, catalog: &Ca
             let file = format!("{ca}-hmac-key");
             draft.secrets.insert(file.clone(), key.clone());
             draft.cas.entry(ca.clone()).or_default().eab = Some((id.clone(), file));
+        } else if catalog
+            .profiles
+            .get(&ca)
+            .is_some_and(|it| it.eab.required && it.eab.offers.is_empty())
+        {
+            // The account is there, so nobody asks for them.
+            draft.cas.entry(ca.clone()).or_default().without_eab = true;
         }
         draft.accounts.push(AccountDraft {
             ca,
@@ -303,7 +314,12 @@ fn one(
         }
     };
     if let Some(ca) = &ca {
-        wishes(draft, certificate, ca);
+        draft.wishes.push(Wish {
+            about: about.to_owned(),
+            ca: ca.clone(),
+            chain: certificate.preferred_chain.clone(),
+            profile: certificate.profile.clone(),
+        });
     }
     let (validate, off) = match provider::provider(draft, client, certificate, catalog, around) {
         Ok(plugin) => (Some(plugin), None),
@@ -337,6 +353,7 @@ fn one(
             KeyType::EcdsaP256
         }
     };
+    let lifetime = whole.as_ref().map(|whole| whole.facts.life());
     if off.is_none()
         && let Some(whole) = whole
     {
@@ -351,48 +368,45 @@ fn one(
             catalog,
         );
     }
+    let days_after_issue = days_after_issue(draft, certificate, lifetime);
     draft.certificates.push(CertificateDraft {
         name,
         domains,
         ca,
         key,
         reuse_key: certificate.reuse_key,
-        days_after_issue: certificate
-            .days_after_issue
-            .filter(|days| (1..=365).contains(days)),
+        days_after_issue,
         validate,
         install,
         off,
     });
 }
 
-/// Chain and profile are matters of a CA here.
-fn wishes(draft: &mut Draft, certificate: &Certificate, ca: &CaName) {
-    let mut other = Vec::new();
-    let section = draft.cas.entry(ca.clone()).or_default();
-    for (wish, place, key) in [
-        (
-            &certificate.preferred_chain,
-            &mut section.preferred_chain,
-            "preferred-chain",
-        ),
-        (&certificate.profile, &mut section.profile, "profile"),
-    ] {
-        match (wish, &*place) {
-            (Some(wish), None) => *place = Some(wish.clone()),
-            (Some(wish), Some(there)) if wish != there => other.push((key, wish.clone())),
-            _ => {}
+/// When it is renewed, if the client says that: counted from its issue, or from its end.
+fn days_after_issue(
+    draft: &mut Draft,
+    certificate: &Certificate,
+    lifetime: Option<Duration>,
+) -> Option<u32> {
+    let after = match (certificate.days_before_end, lifetime) {
+        (None, _) => certificate.days_after_issue,
+        (Some(before), Some(lifetime)) => {
+            // CAs count a second less than a whole day.
+            let life = (lifetime.as_secs() + 60) / 86_400;
+            u32::try_from(life).ok()?.checked_sub(before)
         }
-    }
-    for (key, wish) in other {
-        draft.remark(
-            &certificate.name,
-            format!("it wants {key} \"{wish}\" of {ca}, another certificate wants another one"),
-            format!(
-                "a second [ca.NAME] with the same directories and its own {key} keeps them apart"
-            ),
-        );
-    }
+        (Some(before), None) => {
+            draft.remark(
+                &certificate.name,
+                format!(
+                    "it is renewed {before} days before its end, and its certificate is not known"
+                ),
+                "renewal = { days-after-issue = DAYS } in its [[certificate]] says when",
+            );
+            None
+        }
+    };
+    after.filter(|days| (1..=365).contains(days))
 }
 
 /// The CA of a certificate: its own word, or that of its account.

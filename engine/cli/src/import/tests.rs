@@ -377,3 +377,144 @@ fn a_certificate_whose_parts_do_not_fit_is_said_and_its_names_are_kept() {
         ]
     );
 }
+
+/// A copy of a folder that may be changed.
+fn copy_of(name: &str) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("made");
+        for entry in std::fs::read_dir(from).expect("readable") {
+            let entry = entry.expect("an entry");
+            let to = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                std::fs::copy(entry.path(), to).expect("copied");
+            }
+        }
+    }
+    let here = tempfile::tempdir().expect("a folder");
+    copy(&folder(name), here.path());
+    here
+}
+
+fn drafted_at(client: Client, path: &Path) -> Draft {
+    let (tree, unread) = waxwing_io::import::folder(client, path).expect("a folder");
+    let manifests = load::embedded_manifests().into_values();
+    let catalog = Catalog {
+        profiles: profiles::shipped(),
+        manifests: manifests.filter_map(Result::ok).collect(),
+        dns: None,
+    };
+    let around = Surroundings {
+        rights: &|_| None,
+        program: &|_| None,
+        variable: &|_| None,
+        windows: false,
+    };
+    let mut imported = import::read(client, &tree);
+    imported.unread.extend(unread);
+    draft::draft(client, &imported, &catalog, &around)
+}
+
+fn edit(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).expect("there");
+    assert!(text.contains(from), "{text}");
+    std::fs::write(path, text.replacen(from, to, 1)).expect("written");
+}
+
+fn remarks(draft: &Draft) -> String {
+    let all = draft.remarks.iter();
+    let all: Vec<_> = all
+        .map(|one| format!("{}: {} / {}", one.about, one.what, one.next))
+        .collect();
+    all.join("\n")
+}
+
+/// Six days of life are for whoever wants them.
+#[test]
+fn a_profile_that_only_some_certificates_want_is_given_to_none_and_told() {
+    let here = copy_of("certbot");
+    let wish = "[renewalparams]\npreferred_profile = shortlived\n";
+    let all = ["blog", "mail", "shop"].map(|name| {
+        let file = format!("renewal/{name}.example.com.conf");
+        here.path().join(file)
+    });
+    edit(&all[0], "[renewalparams]\n", wish);
+    let profiles = |draft: &Draft| -> Vec<String> {
+        let all = draft.cas.values();
+        all.filter_map(|one| one.profile.clone()).collect()
+    };
+    let draft = drafted_at(Client::Certbot, here.path());
+    assert_eq!(profiles(&draft), [""; 0]);
+    let said = remarks(&draft);
+    assert!(
+        said.contains(
+            "blog.example.com: it wants profile \"shortlived\", and others of letsencrypt do not"
+        ),
+        "{said}"
+    );
+    for other in &all[1..] {
+        edit(other, "[renewalparams]\n", wish);
+    }
+    let draft = drafted_at(Client::Certbot, here.path());
+    assert_eq!(profiles(&draft), ["shortlived"]);
+    assert!(!remarks(&draft).contains("wants profile"));
+}
+
+#[test]
+fn days_before_the_end_become_days_after_the_issue() {
+    let here = copy_of("certbot");
+    let shop = here.path().join("renewal/shop.example.com.conf");
+    let days = |draft: &Draft| {
+        let mut all = draft.certificates.iter();
+        let shop = all.find(|one| one.name.as_str() == "shop.example.com");
+        shop.expect("it is there").days_after_issue
+    };
+    let draft = drafted_at(Client::Certbot, here.path());
+    assert_eq!(days(&draft), None);
+    let mut versions = draft.versions.iter();
+    let stored = versions.find(|one| one.name.as_str() == "shop.example.com");
+    let life = stored.expect("it is taken over").facts.life();
+    let before = life.as_secs().div_ceil(86_400) - 20;
+    let wish = format!("renew_before_expiry = {before} days\n");
+    edit(&shop, "version = ", &format!("{wish}version = "));
+    let draft = drafted_at(Client::Certbot, here.path());
+    assert_eq!(days(&draft), Some(20));
+    edit(&shop, &format!("{before} days"), "a month");
+    let draft = drafted_at(Client::Certbot, here.path());
+    assert_eq!(days(&draft), None);
+    assert!(remarks(&draft).contains("renew_before_expiry = a month is not understood"));
+}
+
+#[test]
+fn certificates_in_a_place_of_their_own_come_over() {
+    let here = copy_of("acme.sh");
+    let names = |draft: &Draft| -> Vec<String> {
+        let all = draft.certificates.iter();
+        all.map(|one| one.name.to_string()).collect()
+    };
+    let before = names(&drafted_at(Client::AcmeSh, here.path()));
+    let certs = tempfile::tempdir().expect("a folder");
+    for name in [
+        "api.example.com",
+        "mail.example.com",
+        "shop.example.com_ecc",
+    ] {
+        std::fs::rename(here.path().join(name), certs.path().join(name)).expect("moved");
+    }
+    let conf = here.path().join("account.conf");
+    let mut text = std::fs::read_to_string(&conf).expect("there");
+    text.push_str(&format!("\nCERT_HOME='{}'\n", certs.path().display()));
+    std::fs::write(&conf, text).expect("written");
+    assert_eq!(names(&drafted_at(Client::AcmeSh, here.path())), before);
+    // A copy without it is said to be one.
+    let place = certs.path().display().to_string();
+    drop(certs);
+    let draft = drafted_at(Client::AcmeSh, here.path());
+    assert_eq!(names(&draft), [""; 0]);
+    assert!(
+        draft.unread.iter().any(|one| one.file == place),
+        "{:?}",
+        draft.unread
+    );
+}

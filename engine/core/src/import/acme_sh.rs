@@ -38,6 +38,12 @@ pub(super) fn is_wanted(path: &str) -> bool {
     }
 }
 
+/// Where certificates are, if not beside `account.conf`.
+pub(super) fn also(tree: &Tree) -> Option<String> {
+    let global = ini::assignments(tree.text("account.conf")?.ok()?).ok()?;
+    some(&global, "CERT_HOME")
+}
+
 pub(super) fn read(tree: &Tree) -> Imported {
     let mut imported = Imported::default();
     let values = |path: &str, imported: &mut Imported| -> Option<Values> {

@@ -115,6 +115,19 @@ fn certificate(tree: &Tree, path: &str, name: &str, sections: &Sections, importe
     found.profile = option("preferred_profile")
         .or(option("required_profile"))
         .map(str::to_owned);
+    // Beside the paths, above the options.
+    let before = sections
+        .get("")
+        .and_then(|top| top.get("renew_before_expiry"));
+    if let Some(before) = before.filter(|text| !text.is_empty() && *text != "None") {
+        match days(before) {
+            Some(days) => found.days_before_end = Some(days),
+            None => remark(
+                format!("renew_before_expiry = {before} is not understood"),
+                "renewal = { days-after-issue = DAYS } in its [[certificate]] says when",
+            ),
+        }
+    }
     found.validation = validation(tree, options);
     found.stored.extend(stored(tree, name));
     let deploy = option("renew_hook").or(option("deploy_hook"));
@@ -181,6 +194,18 @@ fn certificate(tree: &Tree, path: &str, name: &str, sections: &Sections, importe
         );
     }
     imported.certificates.push(found);
+}
+
+/// A stretch of time in words, in days: `30 days`, `2 weeks`.
+fn days(text: &str) -> Option<u32> {
+    let (number, unit) = text.trim().split_once(char::is_whitespace)?;
+    let number: u32 = number.parse().ok()?;
+    match unit.trim() {
+        "day" | "days" => Some(number),
+        "week" | "weeks" => number.checked_mul(7),
+        "hour" | "hours" => Some(number.div_ceil(24)),
+        _ => None,
+    }
 }
 
 /// What a command behind a renewal is for, as far as its words tell.

@@ -72,6 +72,7 @@ fn ca(text: &mut Text, name: &CaName, section: &CaDraft) {
     // Nothing but a comment needs no section, which would be an empty one.
     let has_keys = section.directory.is_some()
         || section.eab.is_some()
+        || section.without_eab
         || section.preferred_chain.is_some()
         || section.profile.is_some();
     text.line("");
@@ -96,6 +97,10 @@ fn ca(text: &mut Text, name: &CaName, section: &CaDraft) {
             quoted(id),
             quoted(&format!("file:{file}"))
         ));
+    }
+    if section.without_eab {
+        text.comment("The account came over. A new one needs credentials: eab = { key-id = ..., hmac-key = ... }");
+        text.line("eab = { required = false }");
     }
     if let Some(chain) = &section.preferred_chain {
         text.line(&format!("preferred-chain = {}", quoted(chain)));
