@@ -94,6 +94,28 @@ fn a_damaged_journal_is_set_aside_aloud() {
     });
 }
 
+/// What the CA has signed for it is of no use to anybody.
+#[test]
+fn an_order_whose_key_is_damaged_is_given_up() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let Judge::World(world) = &judge else {
+        panic!("the world's CA");
+    };
+    issued(&rig, &judge);
+    let force = ["renew", "shop", "--force", "--yes"];
+    for content in [&b""[..], b"\0\0\xff", b"torn"] {
+        world.fault(Fault::always(Class::Certificate, What::CloseBefore));
+        rig.waxwing(&force).expect(5);
+        world.faults().clear();
+        fs::write(rig.path("state/journal/shop.key"), content).expect("written");
+        let run = rig.waxwing(&force).expect(0);
+        run.says("the key of the order")
+            .says("another one is ordered");
+        rig.verify("shop", &judge.root_pem(0));
+    }
+}
+
 #[test]
 fn a_damaged_account_is_found_again_by_its_key_or_made_anew() {
     let rig = Rig::new();

@@ -224,8 +224,7 @@ impl SqliteHistory {
         let connection = self.connection();
         let rows = || {
             let mut statement = connection.prepare(sql)?;
-            let rows = statement.query_map(values, read)?;
-            rows.collect::<rusqlite::Result<Vec<T>>>()
+            rows::sound(statement.query_map(values, read)?, &self.path)
         };
         rows().map_err(|cause| failed("read", &self.path, &cause))
     }

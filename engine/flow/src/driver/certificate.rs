@@ -26,10 +26,11 @@ impl Work<'_> {
     ) -> Result<Event, Failure> {
         let ports = &self.ports.session;
         let kind = self.settings.key;
-        let pending = ports
-            .store
-            .pending_key(&self.journal)
-            .map_err(Failure::Store)?;
+        let pending = match ports.store.pending_key(&self.journal) {
+            // Nothing was ordered with it, or its order is given up.
+            Err(error) if error.kind == StoreErrorKind::Corrupt => None,
+            pending => pending.map_err(Failure::Store)?,
+        };
         let usable = |candidate: &Secret<String>| matches!(ports.keys.kind(candidate), Ok(Some(found)) if found == kind);
         let pending = pending.filter(usable);
         let current = if self.settings.reuse_key || pending.is_some() {

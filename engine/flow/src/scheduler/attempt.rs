@@ -19,6 +19,7 @@ use crate::driver::{Driven, Work};
 use crate::failure::Failure;
 use crate::heard::Answer;
 use crate::machine::{Machine, Patience};
+use crate::ports::StoreErrorKind;
 use crate::run::{OrderTerms, Run, Stage};
 use crate::session::CaSession;
 
@@ -89,9 +90,17 @@ impl Shift<'_> {
             attempts: 0,
             obligations: Vec::new(),
         };
+        let mut keyless = false;
         if let Some(old) = old {
             let young = self.now().since(old.began) < OLDEST_ORDER;
-            let fits = young && run.terms.accept_order_of(&old.terms);
+            keyless = old.finalized.is_some() && self.pending_key(&journal)?.is_none();
+            if keyless {
+                notes.push(format!(
+                    "the key of the order that was sent to {} cannot be read, so another one is ordered",
+                    old.terms.ca
+                ));
+            }
+            let fits = young && !keyless && run.terms.accept_order_of(&old.terms);
             if let Some(url) = old.order_url.as_deref().filter(|_| !fits) {
                 self.leave(session, &old, url).await;
             }
@@ -142,6 +151,8 @@ impl Shift<'_> {
         };
         let mut driven = work.drive(Machine::new(run, patience, self.now())).await;
         driven.ending.notes.splice(0..0, notes);
+        // What the CA has signed with it is of no use to anybody.
+        driven.ending.lost |= keyless;
         if let Some(received) = driven.rehearsed.take() {
             let mut all = self
                 .rehearsed
@@ -187,17 +198,12 @@ impl Shift<'_> {
         journal: &CertificateName,
         current: Option<&StoredVersion>,
     ) -> Result<bool, Failure> {
-        let ports = &self.ports.session;
         let Some(current) = current.filter(|current| current.origin.ca == old.terms.ca) else {
             return Ok(false);
         };
-        let Some(key) = ports.store.pending_key(journal).map_err(Failure::Store)? else {
+        let Some(key) = self.pending_key(journal)? else {
             return Ok(false);
         };
-        let key = ports
-            .keys
-            .public_key_sha256(&key)
-            .map_err(Failure::Crypto)?;
         // A key that is kept over renewals says nothing about which of them it was.
         Ok(current.facts.public_key_sha256 == key
             && (!old.terms.reuse_key || current.origin.issued_at >= old.began))
@@ -216,11 +222,19 @@ impl Shift<'_> {
         else {
             return Ok(false);
         };
-        let ports = &self.ports.session;
-        let pending = ports.store.pending_key(journal).map_err(Failure::Store)?;
-        let public = pending.map(|key| ports.keys.public_key_sha256(&key));
-        let public = public.transpose().map_err(Failure::Crypto)?;
+        let public = self.pending_key(journal)?;
         Ok(public.as_ref() == Some(&current.facts.public_key_sha256))
+    }
+
+    /// SHA-256 of the public key of an interrupted run; none if it has none that can be used.
+    fn pending_key(&self, journal: &CertificateName) -> Result<Option<String>, Failure> {
+        let ports = &self.ports.session;
+        match ports.store.pending_key(journal) {
+            Ok(Some(key)) => Ok(ports.keys.public_key_sha256(&key).ok()),
+            Ok(None) => Ok(None),
+            Err(error) if error.kind == StoreErrorKind::Corrupt => Ok(None),
+            Err(error) => Err(Failure::Store(error)),
+        }
     }
 
     fn terms(

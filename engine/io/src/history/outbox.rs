@@ -7,7 +7,7 @@ use waxwing_core::time::Timestamp;
 use waxwing_flow::notify::{Letter, Posting, Told, Waiting};
 use waxwing_flow::ports::{Outbox, StoreError};
 
-use super::{SqliteHistory, failed, time};
+use super::{SqliteHistory, failed, rows, time};
 
 const TOLD: &str =
     "SELECT subject, kind, step, at, coalesce(began, at) FROM told ORDER BY subject, kind";
@@ -25,8 +25,7 @@ impl Outbox for SqliteHistory {
             let work = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let now: Vec<Told> = {
                 let mut statement = work.prepare(TOLD)?;
-                let rows = statement.query_map([], told)?;
-                let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+                let rows = rows::sound(statement.query_map([], told)?, &self.path)?;
                 rows.into_iter().flatten().collect()
             };
             if now != seen {

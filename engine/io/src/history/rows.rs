@@ -1,5 +1,7 @@
 //! What stands in a row.
 
+use std::path::Path;
+
 use rusqlite::Row;
 use rusqlite::types::Type;
 use waxwing_core::due::Suggestion;
@@ -9,6 +11,34 @@ use waxwing_flow::history::Advice;
 
 fn broken(column: usize, cause: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(cause))
+}
+
+/// What can be read of it. A bit that has turned in a value leaves the file as a whole sound, and one line must not
+/// hide all others.
+pub(super) fn sound<T>(
+    rows: impl Iterator<Item = rusqlite::Result<T>>,
+    path: &Path,
+) -> rusqlite::Result<Vec<T>> {
+    let passed = |row: rusqlite::Result<T>| match row {
+        Err(cause) if is_damage(&cause) => {
+            tracing::error!(file = %path.display(), cause = %cause,
+                "a line of the history cannot be read and is passed over");
+            None
+        }
+        row => Some(row),
+    };
+    rows.filter_map(passed).collect()
+}
+
+/// True for a value that is not what was written.
+pub(super) const fn is_damage(cause: &rusqlite::Error) -> bool {
+    matches!(
+        cause,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
 }
 
 pub(super) fn certificate(row: &Row<'_>, column: usize) -> rusqlite::Result<CertificateName> {

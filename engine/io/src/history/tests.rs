@@ -17,6 +17,7 @@ mod fruitless;
 mod late;
 mod older;
 mod revocations;
+mod turned;
 mod unasked;
 
 const NOW: Timestamp = Timestamp::from_unix(1_795_000_000);
