@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use waxwing_world::ca;
+
 use crate::cases::cli::rig;
-use crate::cases::rig::{finish, until};
+use crate::cases::rig::{Rig, certificate, finish, until};
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
@@ -136,4 +138,41 @@ fn a_credential_is_looked_for_where_the_unit_has_it_from() {
         .expect(0)
         .says("2 of 2 found; systemd hands over credential:dme to certs.service")
         .says("was not asked about its settings");
+}
+
+/// The provider is asked about the place where a record goes, and the name servers have a word in it.
+#[test]
+fn zones_are_looked_for_where_the_records_go() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let dns = rig.world.dns();
+    dns.add_zone("example.org").expect("a zone elsewhere");
+    let check = |domain: &str| {
+        let config = rig.config_at(&judge, "");
+        rig.write_config(&format!("{config}{}", certificate("one", &[domain])));
+        rig.waxwing(&["check"])
+    };
+    // Delegated to a zone that the account has.
+    let alias = "_acme-challenge.www.example.org";
+    check("www.example.org")
+        .expect(1)
+        .says("dns-made-easy cannot take www.example.org");
+    dns.set_cname(alias, "www.proof.example.com")
+        .expect("in a zone");
+    let run = check("www.example.org");
+    let run = run.says("dns-made-easy holds example.com (1 name)");
+    assert!(!run.stdout.contains("cannot take"), "{}", run.stdout);
+    // And to one that it does not have.
+    let alias = "_acme-challenge.mail.example.com";
+    dns.set_cname(alias, "mail.proof.example.org")
+        .expect("in a zone");
+    check("mail.example.com").expect(1).says(
+        "dns-made-easy cannot take mail.proof.example.org, where the record of mail.example.com goes",
+    );
+    // Cut off from the zone that it has.
+    dns.add_zone("sub.example.com").expect("a zone");
+    check("sub.example.com")
+        .expect(1)
+        .says("would place _acme-challenge.sub.example.com into example.com")
+        .says("have it in the zone sub.example.com");
 }

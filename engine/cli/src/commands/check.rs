@@ -7,7 +7,7 @@ use std::time::Duration;
 use waxwing_core::ca::EabSource;
 use waxwing_core::due;
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::{CaName, CertificateName, DomainName, NotifierName};
+use waxwing_core::name::{CaName, CertificateName, NotifierName};
 use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::settings::Settings;
@@ -47,6 +47,7 @@ mod state;
 mod version;
 mod view;
 mod ways;
+mod zones;
 
 pub(super) use state::unwritable;
 
@@ -144,8 +145,9 @@ fn outside(
         found.extend(secrets::unasked(&wired));
         if !offline {
             let settings = &loaded.settings;
-            found.extend(zones(settings, &wired, live).await);
-            let (view, silent) = view::findings(settings, live).await;
+            let looked = view::look_up(settings, live).await;
+            found.extend(zones::findings(settings, &wired, &looked, live).await);
+            let (view, silent) = view::findings(settings, looked, live).await;
             found.extend(view);
             found.extend(ways::findings(settings, live).await);
             found.extend(cas(settings, &wired, store, live).await);
@@ -368,71 +370,6 @@ fn failed(topic: &'static str, failure: &PluginFailure) -> Found {
     Found::new(Verdict::Error, topic, failure.to_string())
         .causes(failure.causes.iter().cloned())
         .hint(failure.hint.clone())
-}
-
-/// Whether each provider holds the zones of the names it has to prove.
-async fn zones(settings: &Settings, wired: &Wired, live: &Live) -> Vec<Found> {
-    let mut names: BTreeMap<_, Vec<DomainName>> = BTreeMap::new();
-    for domain in settings.certificates.iter().flat_map(|certificate| {
-        let domains = certificate.domains.iter();
-        domains.map(move |identifier| (certificate, &identifier.domain))
-    }) {
-        let (certificate, domain) = domain;
-        if let Some(plugin) = certificate.validator(domain) {
-            let names = names.entry(plugin.clone()).or_default();
-            if !names.contains(domain) {
-                names.push(domain.clone());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    for (plugin, names) in names {
-        let Some(provider) = wired.plugins.get(&plugin).and_then(|loaded| loaded.dns()) else {
-            continue;
-        };
-        let what = format!(
-            "{plugin}: looking for the zones of {}",
-            count(names.len(), "name")
-        );
-        let (most, looked) = (provider.longest(names.len()), provider.preflight(&names));
-        let answers = match live.during(WHO, &what, most, looked).await {
-            Ok(answers) => answers,
-            Err(failure) => {
-                found.push(failed("zones", &failure));
-                continue;
-            }
-        };
-        let mut zones: BTreeMap<String, usize> = BTreeMap::new();
-        for answer in answers {
-            match (answer.zone, answer.problem) {
-                (Some(zone), None) => *zones.entry(zone).or_default() += 1,
-                (_, Some(problem)) => {
-                    let text = format!("{plugin} cannot take {}", answer.name);
-                    found.push(
-                        Found::new(Verdict::Error, "zones", text)
-                            .causes([problem.message])
-                            .hint(problem.hint),
-                    );
-                }
-                (None, None) => {
-                    let text = format!("{plugin} holds no zone for {}", answer.name);
-                    let hint = "the zone has to be in the account at the provider whose credentials \
-                                the plugin has; else name another plugin in `validate`";
-                    let found_one = Found::new(Verdict::Error, "zones", text);
-                    found.push(found_one.hint(Some(hint.to_owned())));
-                }
-            }
-        }
-        if !zones.is_empty() {
-            let zones: Vec<String> = zones
-                .iter()
-                .map(|(zone, names)| format!("{zone} ({})", count(*names, "name")))
-                .collect();
-            let text = format!("{plugin} holds {}", zones.join(", "));
-            found.push(Found::new(Verdict::Ok, "zones", text));
-        }
-    }
-    found
 }
 
 /// Whether each CA answers, what its clock shows, and whether there is an account.

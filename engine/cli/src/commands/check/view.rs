@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation, Settings};
-use waxwing_flow::ports::{LookupError, PropagationProbe as _};
+use waxwing_flow::ports::{Location, LookupError, PropagationProbe as _};
 use waxwing_io::propagation::DnsProbe;
 use waxwing_io::propagation::view::AskedServer;
 
@@ -20,31 +20,36 @@ const TOPIC: &str = "DNS view";
 /// Most names that are looked up together.
 const WIDTH: usize = 16;
 
-/// What can be said of each zone, and the names that cannot be looked up at all.
-pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, Vec<DomainName>) {
-    match settings.network.propagation {
-        Propagation::Wait(_) => {
-            return (vec![unasked("nobody is asked, a time is waited")], vec![]);
-        }
-        Propagation::Resolvers => return (vec![unasked("the resolvers are asked")], vec![]),
-        Propagation::Authoritative => {}
+/// Where the records of all names go, as far as that was looked up.
+pub(super) struct Looked {
+    /// Each name, and a CA that looks at it from outside.
+    pub(super) names: Vec<(DomainName, Option<CaName>, Result<Location, LookupError>)>,
+    /// Names that nobody was asked about, since nothing was answered before.
+    unasked: Vec<DomainName>,
+}
+
+impl Looked {
+    /// Where the record of a name goes, if that is known.
+    pub(super) fn location(&self, domain: &DomainName) -> Option<&Location> {
+        let mut names = self.names.iter();
+        let (.., location) = names.find(|(known, ..)| known == domain)?;
+        location.as_ref().ok()
     }
+}
+
+/// Looks up where the record of each name goes.
+pub(super) async fn look_up(settings: &Settings, live: &Live) -> Looked {
     let probe = DnsProbe::new(&settings.network);
-    let mut found = Vec::new();
-    let mut silent: Vec<DomainName> = Vec::new();
-    // Each name with a CA that looks from outside.
-    let mut names: Vec<(&DomainName, Option<CaName>)> = Vec::new();
+    let mut names: Vec<(DomainName, Option<CaName>)> = Vec::new();
     for certificate in &settings.certificates {
         let outside = outside(settings, certificate);
         for domain in certificate.domains.iter().map(|one| &one.domain) {
-            match names.iter_mut().find(|(known, _)| *known == domain) {
+            match names.iter_mut().find(|(known, _)| known == domain) {
                 Some((_, by)) => *by = by.take().or_else(|| outside.clone()),
-                None => names.push((domain, outside.clone())),
+                None => names.push((domain.clone(), outside.clone())),
             }
         }
     }
-    // Each zone with a name to ask about, and a CA that looks from outside.
-    let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
     let all = names.len();
     let mut looked = Vec::new();
     let mut rest = names.into_iter();
@@ -59,20 +64,43 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
             probe.asked(),
             looked.len()
         );
-        let looks = some
-            .into_iter()
-            .map(async |(domain, outside)| (domain, outside, probe.locate(domain).await));
+        let looks = some.into_iter().map(async |(domain, outside)| {
+            let location = probe.locate(&domain).await;
+            (domain, outside, location)
+        });
         looked.extend(live.during(WHO, &what, None, join_all(looks)).await);
         // Of a resolver that answers nothing more need not be asked.
         if nothing_came(looked.iter().map(|(.., looked)| looked)) {
             break;
         }
     }
-    let unasked: Vec<&DomainName> = rest.map(|(domain, _)| domain).collect();
-    silent.extend(unasked.iter().map(|domain| (*domain).clone()));
+    Looked {
+        names: looked,
+        unasked: rest.map(|(domain, _)| domain).collect(),
+    }
+}
+
+/// What can be said of each zone, and the names that cannot be looked up at all.
+pub(super) async fn findings(
+    settings: &Settings,
+    looked: Looked,
+    live: &Live,
+) -> (Vec<Found>, Vec<DomainName>) {
+    match settings.network.propagation {
+        Propagation::Wait(_) => {
+            return (vec![unasked("nobody is asked, a time is waited")], vec![]);
+        }
+        Propagation::Resolvers => return (vec![unasked("the resolvers are asked")], vec![]),
+        Propagation::Authoritative => {}
+    }
+    let probe = DnsProbe::new(&settings.network);
+    let mut found = Vec::new();
+    let mut silent: Vec<DomainName> = looked.unasked.clone();
+    // Each zone with a name to ask about, and a CA that looks from outside.
+    let mut zones: BTreeMap<DomainName, (DomainName, Option<CaName>)> = BTreeMap::new();
     // What many names have in common is said once.
-    let mut failed: Vec<(LookupError, Vec<&DomainName>)> = Vec::new();
-    for (domain, outside, looked) in looked {
+    let mut failed: Vec<(LookupError, Vec<DomainName>)> = Vec::new();
+    for (domain, outside, looked) in looked.names {
         match looked {
             Ok(location) => {
                 if let Some(zone) = location.zone {
@@ -91,7 +119,7 @@ pub(super) async fn findings(settings: &Settings, live: &Live) -> (Vec<Found>, V
         }
     }
     if let Some((_, names)) = failed.first_mut() {
-        names.extend(unasked);
+        names.extend(looked.unasked);
     }
     for (error, names) in failed {
         let text = format!("{} cannot be looked up", list(&names, 3));

@@ -17,18 +17,6 @@ fn a_value_that_is_damaged_hides_no_other() {
         assert_eq!(connection.execute(sql, []).expect("written"), 1, "{sql}");
     };
     turn("UPDATE attempt SET certificate = CAST(x'73ff6f70' AS TEXT) WHERE certificate = 'shop'");
-    let key = BudgetKey {
-        owner: "one".to_owned(),
-        kind: "orders".to_owned(),
-        what: "account".to_owned(),
-    };
-    let full = waxwing_core::budget::Bucket {
-        level: 3.0,
-        at: NOW,
-    };
-    let kept = history.change_budget(&key, &mut |_| Some(full));
-    kept.expect("written");
-    turn("UPDATE budget SET at = 'soon'");
     let pasts = history.pasts(NOW + HOUR).expect("read");
     assert_eq!(
         pasts
@@ -38,7 +26,6 @@ fn a_value_that_is_damaged_hides_no_other() {
         ["mail"]
     );
     assert_eq!(pasts[&name("mail")].failed.len(), 1);
-    assert_eq!(history.budget(&key).expect("read"), None);
     drop(history);
     let again = SqliteHistory::open(folder.path()).expect("sound as a whole");
     assert_eq!(again.pasts(NOW + HOUR).expect("read").len(), 1);
