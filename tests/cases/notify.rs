@@ -95,9 +95,15 @@ fn taken(got: &Arc<Mutex<Vec<Hook>>>) -> Vec<Hook> {
 #[test]
 fn a_test_mail_arrives_by_starttls_and_by_tls_with_both_parts() {
     let scene = Scene::new();
-    for (scheme, tls) in [("submission", Tls::Asked), ("smtps", Tls::AtOnce)] {
+    // The last one has the mail and does not say goodbye.
+    for (scheme, tls, lingers) in [
+        ("submission", Tls::Asked, false),
+        ("smtps", Tls::AtOnce, false),
+        ("submission", Tls::Asked, true),
+    ] {
         let server = scene.smtp(smtp::Options {
             tls,
+            lingers,
             login: login(),
             ..smtp::Options::default()
         });

@@ -427,7 +427,14 @@ pub fn offline_because(hosts: &[(String, CaError)]) -> String {
             "no resolver answers".to_owned()
         }
         [(host, CaError::Transport(error))] if error.stage == TransportStage::Route => {
-            format!("it knows no way to {host}")
+            match error
+                .causes
+                .first()
+                .filter(|cause| cause.contains("the proxy"))
+            {
+                Some(through) => format!("it reaches nobody {through}"),
+                None => format!("it knows no way to {host}"),
+            }
         }
         _ => format!("{} unrelated hosts failed in the same way", hosts.len()),
     }

@@ -135,6 +135,7 @@ impl HttpSender {
             *tried = Some(host.to_owned());
             check_address(&policy.addresses, literal).map_err(Failed::address)?;
         }
+        let proxy = route.url().map(str::to_owned);
         let pool = self.pool(policy, route)?;
         let origin = format!("{host}:{}", url.port_or_known_default().unwrap_or_default());
         let mut outgoing = pool.client.request(method(request.method), url.clone());
@@ -151,7 +152,11 @@ impl HttpSender {
                 if tried.is_none() {
                     *tried = pool.lookup.last(host);
                 }
-                let mut failed = Failed::from_reqwest(error, url.scheme() == "https");
+                let encrypted = url.scheme() == "https";
+                let mut failed = Failed::from_reqwest(error, encrypted, proxy.as_deref());
+                if proxy.is_some() {
+                    return Err(failed);
+                }
                 failed.stage = way::judge(&failed, &pool.lookup.found(host)).await;
                 return Err(failed);
             }

@@ -46,6 +46,8 @@ pub struct Options {
     pub unknown: Vec<String>,
     /// Answers to a wrong password with what it was sent, as some servers do.
     pub echoes: bool,
+    /// Never says goodbye.
+    pub lingers: bool,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             login: None,
             unknown: Vec::new(),
             echoes: false,
+            lingers: false,
         }
     }
 }
@@ -308,6 +311,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
                     self.say("250 2.0.0 ok").await?;
                 }
                 "NOOP" => self.say("250 2.0.0 ok").await?,
+                "QUIT" if self.office.options.lingers => std::future::pending::<()>().await,
                 "QUIT" => {
                     self.say("221 2.0.0 bye").await?;
                     return Ok(None);

@@ -18,7 +18,7 @@ pub(super) async fn read(answer: &mut Response, cap: u64) -> Result<Vec<u8>, Fai
         let chunk = answer
             .chunk()
             .await
-            .map_err(|error| Failed::from_reqwest(error, true))?;
+            .map_err(|error| Failed::from_reqwest(error, true, None))?;
         let Some(chunk) = chunk else { return Ok(body) };
         body.extend_from_slice(&chunk);
         if body.len() as u64 > cap {

@@ -43,11 +43,26 @@ impl Failed {
         }
     }
 
-    /// A failure while sending, or while reading the answer.
-    pub(super) fn from_reqwest(error: reqwest::Error, encrypted: bool) -> Self {
+    /// A failure while sending, or while reading the answer, be it through this proxy.
+    pub(super) fn from_reqwest(
+        error: reqwest::Error,
+        encrypted: bool,
+        proxy: Option<&str>,
+    ) -> Self {
         // The URL may hold a credential in its query; whoever reports this knows it anyway.
         let error = error.without_url();
-        Self::chain(stage(&error, encrypted), &error)
+        let mut failed = Self::chain(stage(&error, encrypted), &error);
+        if let Some(proxy) = proxy.filter(|_| error.is_connect()) {
+            // Without the proxy there is no way to anybody; what it answers may be about one host.
+            let unreached = links(&error).any(|link| link.is::<io::Error>());
+            if failed.stage == TransportStage::Connect && unreached {
+                failed.stage = TransportStage::Route;
+            }
+            failed
+                .causes
+                .insert(0, format!("through the proxy {proxy}"));
+        }
+        failed
     }
 }
 

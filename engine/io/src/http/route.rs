@@ -115,6 +115,14 @@ impl Routes {
 }
 
 impl Route {
+    /// The URL of the proxy, without its login.
+    pub(super) fn url(&self) -> Option<&str> {
+        match self {
+            Self::Direct => None,
+            Self::Proxy { url, .. } => Some(url),
+        }
+    }
+
     /// The proxy in the library's form.
     pub(super) fn proxy(&self) -> Result<Option<reqwest::Proxy>, Failed> {
         let Self::Proxy { url, login } = self else {

@@ -517,6 +517,10 @@ async fn a_proxy_gets_the_tunnel_request_and_its_refusal_is_no_connection() {
         .expect_err("refused");
     assert_eq!(error.stage, TransportStage::Connect);
     assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert!(
+        error.causes[0].starts_with("through the proxy http://127.0.0.1:"),
+        "{error}"
+    );
     let head = hears.recv().expect("a request");
     assert!(
         head.starts_with("CONNECT ca.example:443 HTTP/1.1\r\n"),
@@ -527,4 +531,21 @@ async fn a_proxy_gets_the_tunnel_request_and_its_refusal_is_no_connection() {
             .contains("proxy-authorization: basic "),
         "{head}"
     );
+}
+
+/// It is the way to everybody.
+#[tokio::test]
+async fn a_proxy_that_is_not_there_is_no_way_out() {
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = gone.local_addr().expect("its address");
+    drop(gone);
+    let routes = Routes::through(&format!("http://{address}")).expect("a proxy");
+    let error = HttpSender::with(routes, None)
+        .send(get("https://ca.example/"), &policy(&[]))
+        .await
+        .expect_err("nobody is there");
+    assert_eq!(error.stage, TransportStage::Route);
+    let through = format!("through the proxy http://{address}/");
+    assert_eq!(error.causes[0], through);
+    assert!(error.causes.len() > 1, "{error}");
 }

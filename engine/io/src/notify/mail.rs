@@ -4,6 +4,7 @@
 //! and a recipient that the server refuses does not keep the others from hearing.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
@@ -112,17 +113,17 @@ impl Mail {
         tls.build_rustls().map_err(|cause| wrong(&cause))
     }
 
-    async fn converse(&self, message: &Message, veil: &mut Veil) -> Result<Delivered, Failed> {
+    async fn converse(
+        &self,
+        message: &Message,
+        veil: &mut Veil,
+    ) -> Result<(Delivered, AsyncSmtpConnection), Failed> {
         let letter = self.letter(message)?;
         let mut connection = self.connect(veil).await?;
         self.log_in(&mut connection, veil).await?;
         let delivered = self.hand_over(&mut connection, &letter, veil).await;
         match delivered {
-            Ok(delivered) => {
-                // It has the mail; how it says goodbye changes nothing.
-                let _farewell = connection.quit().await;
-                Ok(delivered)
-            }
+            Ok(delivered) => Ok((delivered, connection)),
             Err(failed) => {
                 connection.abort().await;
                 Err(failed)
@@ -256,6 +257,9 @@ impl Mail {
     }
 }
 
+/// How long a server that has the mail is waited for.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 #[async_trait]
 impl Notifier for Mail {
     fn to(&self) -> String {
@@ -266,11 +270,15 @@ impl Notifier for Mail {
         let mut veil = Veil::default();
         let what = format!("send mail by {}", self.server());
         let sent = tokio::time::timeout(SEND, self.converse(message, &mut veil)).await;
-        let sent = sent.unwrap_or_else(|_elapsed| {
+        let mut sent = sent.unwrap_or_else(|_elapsed| {
             let cause = format!("it was not done within {} s", SEND.as_secs());
             Err(Failed::new("end the conversation", cause))
         });
-        sent.map_err(|failed| {
+        if let Ok((_, connection)) = &mut sent {
+            // It has the mail (RFC 5321 section 6.1); how it says goodbye, or whether, changes nothing.
+            let _farewell = tokio::time::timeout(FAREWELL, connection.quit()).await;
+        }
+        sent.map(|(delivered, _)| delivered).map_err(|failed| {
             let mut causes = vec![format!("failed to {}", failed.step)];
             causes.extend(failed.causes);
             NotifyError {
