@@ -27,7 +27,7 @@ pub struct CaaSet {
 
 /// Records that keep a CA from signing a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the CAA records of {at} let {} issue, so it would refuse {name}", self.whom())]
+#[error("{}, so it would refuse {name}", self.what())]
 pub struct Forbidden {
     /// The name that is to be signed.
     pub name: Identifier,
@@ -37,9 +37,22 @@ pub struct Forbidden {
     pub issuers: Vec<String>,
     /// The tag of the records that decide: a first `issuewild` would shut everybody else out of wildcards.
     pub tag: &'static str,
+    /// The tag of a critical record that no CA has to know, if that is what keeps them all.
+    pub unknown: Option<String>,
 }
 
 impl Forbidden {
+    /// What the records say: `the CAA records of example.com let nobody issue`.
+    pub fn what(&self) -> String {
+        let at = &self.at;
+        match &self.unknown {
+            Some(tag) => format!(
+                "{at} has the critical CAA record `{tag}`, which a CA must know to issue (RFC 8659 section 4.5)"
+            ),
+            None => format!("the CAA records of {at} let {} issue", self.whom()),
+        }
+    }
+
     /// Who may issue, for people: `only a.example, b.example` or `nobody`.
     pub fn whom(&self) -> String {
         if self.issuers.is_empty() {
@@ -51,7 +64,13 @@ impl Forbidden {
 
     /// The record that would let a CA issue which goes by `identity`, as it stands in a zone file.
     pub fn remedy(&self, identity: &str) -> String {
-        format!("{}. CAA 0 {} \"{identity}\"", self.at, self.tag)
+        match &self.unknown {
+            Some(tag) => format!(
+                "{} without the record `{tag}`, or with the flag 0 in it",
+                self.at
+            ),
+            None => format!("{}. CAA 0 {} \"{identity}\"", self.at, self.tag),
+        }
     }
 }
 
@@ -68,6 +87,7 @@ pub fn forbids(set: &CaaSet, name: &Identifier, identities: &[String]) -> Option
         at: set.at.clone(),
         issuers: issuers(&deciding),
         tag: deciding_tag(set, name),
+        unknown: unknown(&set.records).map(|record| record.tag.clone()),
     })
 }
 
@@ -85,6 +105,15 @@ pub fn deciding_tag(set: &CaaSet, name: &Identifier) -> &'static str {
 ///
 /// Parameters behind the CA's name, as `accounturi`, are not judged: only the CA knows them all.
 pub fn allows(records: &[CaaRecord], wildcard: bool, identities: &[String]) -> bool {
+    if unknown(records).is_some() {
+        return false;
+    }
+    let counting = counting(records, wildcard);
+    counting.is_empty() || counting.iter().any(|record| names_one(record, identities))
+}
+
+/// A critical record that is not understood: nobody issues then (RFC 8659 section 4.5).
+fn unknown(records: &[CaaRecord]) -> Option<&CaaRecord> {
     const KNOWN: [&str; 6] = [
         "issue",
         "issuewild",
@@ -94,14 +123,9 @@ pub fn allows(records: &[CaaRecord], wildcard: bool, identities: &[String]) -> b
         "contactphone",
     ];
     let known = |record: &CaaRecord| KNOWN.iter().any(|tag| record.tag.eq_ignore_ascii_case(tag));
-    if records
+    records
         .iter()
-        .any(|record| record.critical && !known(record))
-    {
-        return false;
-    }
-    let counting = counting(records, wildcard);
-    counting.is_empty() || counting.iter().any(|record| names_one(record, identities))
+        .find(|record| record.critical && !known(record))
 }
 
 /// The records that decide who may issue.

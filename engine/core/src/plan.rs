@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use self::hold::{Hold, Shut};
+use crate::ca::choose::FailBack;
 use crate::due::{self, Due, Suggestion, Urgency};
 use crate::key::KeyType;
 use crate::name::{CaName, CertificateName, Identifier, PluginName};
@@ -277,7 +278,7 @@ pub enum Note {
         /// Configured.
         to: CaName,
     },
-    /// A fallback issued it; the renewal asks the first CA again.
+    /// A fallback issued it; the renewal asks the first CA again, unless that is not wanted.
     Fallback {
         /// The first CA of the list.
         first: CaName,
@@ -312,9 +313,10 @@ impl Plan {
 }
 
 impl Item {
-    /// True if a run does something about it now.
-    pub const fn is_work(&self) -> bool {
-        self.action.is_change() && self.hold.is_none()
+    /// True if a run does something about it now, or about what an earlier one has left of it.
+    pub fn is_work(&self) -> bool {
+        let left = self.notes.contains(&Note::Unfinished);
+        self.hold.is_none() && (self.action.is_change() || left)
     }
 
     /// True if a run orders a certificate now.
@@ -383,7 +385,7 @@ pub fn item(
             let to_revoke = stored.and_then(|stored| stored.to_revoke);
             let older = to_revoke.filter(|version| *version < current.version);
             notes.extend(older.map(|version| Note::ToRevoke { version }));
-            notes.extend(changes(certificate, current));
+            notes.extend(changes(settings, certificate, current));
             let due = due::due(
                 current.not_before,
                 current.not_after,
@@ -514,25 +516,21 @@ fn issue_reason(
 }
 
 /// What the configuration says otherwise and the next renewal takes up.
-fn changes(certificate: &CertificateSettings, current: &Current) -> Vec<Note> {
+fn changes(settings: &Settings, certificate: &CertificateSettings, current: &Current) -> Vec<Note> {
+    let stays = settings.failover.fail_back == FailBack::Never;
     let mut notes = Vec::new();
     if let Some(first) = certificate
         .cas
         .first()
         .filter(|first| **first != current.ca)
     {
-        notes.push(
-            if current.fallback && certificate.cas.contains(&current.ca) {
-                Note::Fallback {
-                    first: first.clone(),
-                }
-            } else {
-                Note::Ca {
-                    from: current.ca.clone(),
-                    to: first.clone(),
-                }
-            },
-        );
+        let first = first.clone();
+        if !current.fallback || !certificate.cas.contains(&current.ca) {
+            let from = current.ca.clone();
+            notes.push(Note::Ca { from, to: first });
+        } else if !stays {
+            notes.push(Note::Fallback { first });
+        }
     }
     if let Some(from) = current.key.filter(|key| *key != certificate.key) {
         notes.push(Note::Key {

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use waxwing_acme::account::{Account, NewAccount};
 use waxwing_acme::ari::{self, RenewalInfo};
 use waxwing_acme::directory::Directory;
-use waxwing_acme::error::{AcmeError, AcmeErrorKind};
+use waxwing_acme::error::AcmeErrorKind;
 use waxwing_acme::jws::{Jwk, Signer};
 use waxwing_acme::problem::ProblemKind;
 use waxwing_acme::session::{Call, Credentials, Outcome, Prepared, Session};
@@ -398,7 +398,7 @@ impl Conversation {
                 return Err(error);
             }
             let asked = error.retry_after(self.ports.clock.now());
-            // Who says 429 and not for how long does not speak of a second.
+            // A limit that the CA speaks of is none of requests in a second, which a page in front of it would say.
             if asked.is_none() && is_of_a_limit(&error) {
                 return Err(error);
             }
@@ -573,9 +573,7 @@ fn passes(error: &CaError) -> bool {
 }
 
 fn is_of_a_limit(error: &CaError) -> bool {
-    let said =
-        |answer: &AcmeError| answer.is(&ProblemKind::RateLimited) || answer.status == Some(429);
-    matches!(error, CaError::Answer(answer) if said(answer))
+    matches!(error, CaError::Answer(answer) if answer.is(&ProblemKind::RateLimited))
 }
 
 #[cfg(test)]

@@ -404,6 +404,8 @@ impl Keeper<'_> {
         let profiles = cas.iter().filter_map(|ca| self.loaded.settings.cas.get(ca));
         let profiles: Vec<&CaProfile> = profiles.collect();
         let looks = match wire::session(&self.loaded, Arc::clone(&self.store)) {
+            // In the place of a state folder that is gone nothing is made.
+            _ if self.store.identity().is_none() => Vec::new(),
             Ok(ports) => {
                 let looks = monitor::look_at_all(&ports, self.history.as_ref(), &profiles);
                 self.runtime.block_on(looks)

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use waxwing_core::ca::choose::FailBack;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker};
@@ -311,6 +312,7 @@ impl Pass<'_> {
                 .settings
                 .certificates
                 .iter()
+                .filter(|_| self.loaded.settings.failover.fail_back == FailBack::NextRenewal)
                 .filter_map(|one| Some((one.name.clone(), one.cas.first()?.clone())))
                 .collect(),
             by_hand: passed

@@ -46,6 +46,7 @@ pub(crate) struct RunView<'a> {
     /// The end of validity of what each certificate had before, if it had something.
     pub(crate) before: BTreeMap<CertificateName, Timestamp>,
     /// The first CA of each certificate's list.
+    /// Empty if one that stood in stays first.
     pub(crate) first_ca: BTreeMap<CertificateName, CaName>,
     /// For what has failed and no run tries again by itself: the command that does.
     pub(crate) by_hand: BTreeMap<CertificateName, String>,

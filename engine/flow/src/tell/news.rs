@@ -1,6 +1,6 @@
 //! What happened once: renewals, fail-overs, and the digest of a week.
 
-use waxwing_core::ca::choose::Because;
+use waxwing_core::ca::choose::{Because, FailBack};
 use waxwing_core::notify::event::{Change, Event, EventKind, Nearest};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time;
@@ -67,6 +67,10 @@ fn renewed(
             ));
         }
         event.hint = stood_in.map(|(_, because)| rule(because));
+        if scene.settings.failover.fail_back == FailBack::Never {
+            // Nothing is to come: it is the first from now on.
+            event.instead_of = None;
+        }
     }
     Some(event)
 }

@@ -108,12 +108,20 @@ fn judged(
                     continue;
                 };
                 clear = false;
-                let text = format!(
-                    "{} lets {} issue: {ca} would refuse {identifier}",
-                    forbidden.at,
-                    forbidden.whom()
-                );
-                let hint = format!("add  {}", forbidden.remedy(ours));
+                let text = match forbidden.unknown {
+                    Some(_) => format!("{}: {ca} would refuse {identifier}", forbidden.what()),
+                    None => format!(
+                        "{} lets {} issue: {ca} would refuse {identifier}",
+                        forbidden.at,
+                        forbidden.whom()
+                    ),
+                };
+                let add = if forbidden.unknown.is_some() {
+                    ""
+                } else {
+                    "add  "
+                };
+                let hint = format!("{add}{}", forbidden.remedy(ours));
                 found.push(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint)));
             }
             allowed += usize::from(clear);

@@ -58,7 +58,15 @@ pub(in super::super) fn last_of_one(
                 one.kind.as_str()
             );
             if rest <= 1 && !yes {
-                terminal.fail(&text, Some(&command(&certificate.name)));
+                let hint = match one.until.filter(|_| rest == 0) {
+                    // No word of a person gives more.
+                    Some(until) => {
+                        let until = terminal.context(start::now()).moment(until);
+                        format!("the next one may be ordered {until}")
+                    }
+                    None => command(&certificate.name),
+                };
+                terminal.fail(&text, Some(&hint));
                 refused = Some(Exit::Usage);
             } else {
                 terminal.note(&text);

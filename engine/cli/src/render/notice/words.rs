@@ -329,6 +329,9 @@ fn next(event: &Event, context: &Context) -> String {
     let at = event.next_try.filter(|at| *at > context.now);
     match (event.kind, at) {
         (EventKind::Renewed, Some(at)) => format!("renewed again {}", context.moment(at)),
+        (EventKind::FailedOver, Some(at)) if event.instead_of.is_none() => {
+            format!("renewed again {}, by the same CA first ([failover] fail-back)", context.moment(at))
+        }
         (EventKind::FailedOver, at) => {
             let first = event.instead_of.as_deref().unwrap_or("the first CA");
             match at {

@@ -22,7 +22,7 @@ pub(super) fn sum(view: &RunView<'_>, context: &Context, page: &mut Page<'_>) {
             "; {} may be left at the DNS provider",
             count(tally.owed, "record")
         ));
-    } else if tally.failed > 0 {
+    } else if tally.failed > 0 && view.report.left_over.is_empty() {
         text.push_str("; no record left behind at the DNS provider");
     }
     text.push('.');

@@ -146,20 +146,27 @@ pub(in crate::render) fn of<'v>(
     found
 }
 
-/// What tries again all that have failed alike. A wait that a CA has asked for holds who does not insist.
-fn again_all(item: &Item, also: &[&CertificateName]) -> String {
-    if !matches!(item.hold, Some(Hold::Asked { .. })) {
-        return "when that is mended: waxwing renew".to_owned();
+/// What tries again all that have failed alike. A wait that a CA has asked for holds who does not insist, and our own
+/// one who does not name them.
+fn again_all(view: &StatusView<'_>, item: &Item, also: &[&CertificateName]) -> String {
+    if was_stopped(view, item) {
+        return "the next run goes on with them; `waxwing renew` does now".to_owned();
     }
+    let insisting = match item.hold {
+        Some(Hold::Asked { .. }) => " --force --yes",
+        Some(Hold::Ladder { .. }) => "",
+        _ => return "when that is mended: waxwing renew".to_owned(),
+    };
     let names: Vec<&str> = std::iter::once(&item.name)
         .chain(also.iter().copied())
         .map(CertificateName::as_str)
         .collect();
     let names = match names.len() <= NAMED {
         true => names.join(" "),
+        false if insisting.is_empty() => "--now".to_owned(),
         false => format!("{} ...", item.name),
     };
-    format!("when that is mended: waxwing renew {names} --force --yes")
+    format!("when that is mended: waxwing renew {names}{insisting}")
 }
 
 /// True if somebody stopped the last run before it was done: there is nothing to be mended.
@@ -223,7 +230,7 @@ pub(super) fn one(
                 failed(&item.name, who, causes, page);
                 if hint.is_some() && !also.is_empty() {
                     page.plain(2, format!("for the same reason: {}", list(also, ALSO)));
-                    hint = Some(again_all(item, also));
+                    hint = Some(again_all(view, item, also));
                 }
             }
         }

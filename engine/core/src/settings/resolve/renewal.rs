@@ -47,7 +47,7 @@ impl Renewal {
         }) {
             warnings.push(format!(
                 "the window \"{}\" is shorter than the hour between two runs of the timer, which \
-                 may never fall into it; renewals then wait until little time is left",
+                 may never fall into it; the last run before it renews then, outside of it",
                 window.text
             ));
         }
