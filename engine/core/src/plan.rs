@@ -5,6 +5,7 @@
 //! the configuration is listed until somebody forgets it.
 
 pub mod hold;
+pub mod later;
 pub mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -359,12 +360,26 @@ pub fn plan(settings: &Settings, stored: &[Stored], circumstances: &Circumstance
     });
     let gone = by_name.values().filter(|one| !wanted.contains(&one.name));
     Plan {
-        items: configured.chain(gone.map(|one| gone_item(one))).collect(),
+        items: configured.chain(gone.map(|one| later::gone(one))).collect(),
     }
 }
 
 /// Plans one certificate; `stored` is what is there under its name.
 pub fn item(
+    settings: &Settings,
+    certificate: &CertificateSettings,
+    stored: Option<&Stored>,
+    circumstances: &Circumstances<'_>,
+) -> Item {
+    let mut item = alone(settings, certificate, stored, circumstances);
+    if let Some(Hold::Ladder { until, .. }) = &mut item.hold {
+        *until = later::open_from(settings, certificate, stored, circumstances, *until);
+    }
+    item
+}
+
+/// The same, where a next try is not looked up in the calendar.
+fn alone(
     settings: &Settings,
     certificate: &CertificateSettings,
     stored: Option<&Stored>,
@@ -572,26 +587,6 @@ fn missing(
         })
     })
     .collect()
-}
-
-fn gone_item(stored: &Stored) -> Item {
-    let current = stored.current.as_ref();
-    Item {
-        name: stored.name.clone(),
-        ca: current.map(|current| current.ca.clone()),
-        moment: None,
-        hold: None,
-        action: Action::Gone {
-            not_after: current.map(|current| current.not_after),
-        },
-        install: Vec::new(),
-        notes: {
-            let owes = stored.owes.then_some(Note::Unfinished);
-            let to_revoke = stored.to_revoke;
-            let to_revoke = to_revoke.map(|version| Note::ToRevoke { version });
-            owes.into_iter().chain(to_revoke).collect()
-        },
-    }
 }
 
 #[cfg(test)]

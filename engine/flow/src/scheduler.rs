@@ -371,6 +371,23 @@ impl Shift<'_> {
         self.rehearsal
     }
 
+    /// When the runs that come by themselves try a certificate that may be tried from then on.
+    fn open_from(&self, case: &Case<'_>, at: Timestamp) -> Timestamp {
+        if self.rehearsal {
+            return at;
+        }
+        let (spent, down) = (BTreeMap::new(), BTreeMap::new());
+        let circumstances = self.circumstances(&spent, &down);
+        let certificate = &case.job.certificate;
+        plan::later::open_from(
+            self.settings,
+            certificate,
+            Some(&case.stored),
+            &circumstances,
+            at,
+        )
+    }
+
     /// Whether what holds a certificate holds this job.
     const fn holds(&self, job: &Job, hold: &Hold) -> bool {
         if self.rehearsal {

@@ -79,7 +79,7 @@ impl Shift<'_> {
             let (profile, instead_of) = match choice.next {
                 Next::Ask { ca, instead_of } => (ca, instead_of),
                 Next::Wait { until, ca } => {
-                    report.next_try = Some((until, ca));
+                    report.next_try = Some((self.open_from(&case, until), ca));
                     let over = choice.passed_over;
                     return (
                         self.given_up(&list, &case, &tried, over, report),
@@ -220,15 +220,14 @@ impl Shift<'_> {
         if self.rehearsal {
             return None;
         }
-        match self
-            .choose_as((Asker::Timer, false), list, case, &BTreeSet::new())
-            .next
-        {
-            Next::Wait { until, ca } => Some((until, ca)),
+        let choice = self.choose_as((Asker::Timer, false), list, case, &BTreeSet::new());
+        let (at, ca) = match choice.next {
+            Next::Wait { until, ca } => (until, ca),
             // Nothing holds it: the next one does.
-            Next::Ask { ca, .. } => Some((self.now() + schedule::TIMER, ca.name.clone())),
-            Next::Nobody => None,
-        }
+            Next::Ask { ca, .. } => (self.now() + schedule::TIMER, ca.name.clone()),
+            Next::Nobody => return None,
+        };
+        Some((self.open_from(case, at), ca))
     }
 
     fn choose<'s>(

@@ -60,3 +60,50 @@ fn the_only_run_of_a_timer_in_a_window_takes_it() {
         }
     }
 }
+
+/// Who reads on its eve when it is tried again must not believe that this is before a freeze.
+#[test]
+fn a_next_try_that_falls_into_days_without_work_is_told_for_their_end() {
+    let zones = jiff::tz::TimeZoneDatabase::bundled();
+    let noon = Timestamp::parse("2026-11-18T12:00:00Z").expect("a literal time");
+    let failed = |hours: u32| Failed {
+        ca: ca("first"),
+        at: noon - HOUR * hours,
+        theirs: true,
+        rejected: false,
+        firm: false,
+        local: false,
+        until: None,
+        limited: false,
+        rehearsed: false,
+    };
+    let mut stored = good("shop");
+    let current = stored.current.as_mut().expect("issued");
+    current.not_before = noon - DAY * 57;
+    current.not_after = noon + DAY * 33;
+    stored.failed = [30, 29, 27, 1].map(failed).to_vec();
+    let mut shop = wanted("shop");
+    shop.cas = vec![ca("first")];
+    let hours = |shop: &CertificateSettings| -> u32 {
+        let held = held(shop, &stored, Asker::Timer, noon);
+        let hours = held.strip_prefix("first: ladder 4 ");
+        let hours = hours.map(|hours| hours.trim_end_matches(" h").parse());
+        hours.expect("a ladder").expect("a number")
+    };
+    let alone = hours(&shop);
+    assert!((12..36).contains(&alone), "{alone}");
+    for (days, want) in [
+        ("2026-11-19..2026-11-22", 108),
+        // It ends before, or begins behind it, or leaves no time.
+        ("2026-11-17", alone),
+        ("2026-11-25..2026-11-26", alone),
+        ("2026-11-19..2026-12-30", alone),
+    ] {
+        let off = crate::calendar::parse_blackout(days, &zones, &jiff::tz::TimeZone::UTC);
+        shop.calendar = std::sync::Arc::new(crate::calendar::Calendar {
+            windows: Vec::new(),
+            blackout: vec![off.expect("literal days")],
+        });
+        assert_eq!(hours(&shop), want, "{days}");
+    }
+}
