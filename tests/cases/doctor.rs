@@ -176,3 +176,28 @@ fn zones_are_looked_for_where_the_records_go() {
         .says("would place _acme-challenge.sub.example.com into example.com")
         .says("have it in the zone sub.example.com");
 }
+
+#[test]
+fn a_notifier_whose_program_is_not_there_tells_nobody() {
+    let (rig, _judge) = rig();
+    let config = fs::read_to_string(rig.path("waxwing.toml")).expect("a configuration");
+    let program = rig.path("tell");
+    let section = format!(
+        "{config}\n[notify.pager]\ncommand = [\"{}\"]\n",
+        program.display()
+    );
+    rig.write_config(&section);
+    let check = || rig.waxwing(&["check", "--offline"]);
+    let named = format!("[notify.pager] command names {}", program.display());
+    check()
+        .expect(1)
+        .says(&format!("{named}, which is not there"));
+    fs::write(&program, "#!/bin/sh\n").expect("written");
+    chmod(&program, 0o644);
+    check()
+        .expect(1)
+        .says(&format!("{named}, which may not be run"));
+    chmod(&program, 0o755);
+    let good = check().expect(0);
+    assert!(!good.stdout.contains(&named), "{}", good.stdout);
+}

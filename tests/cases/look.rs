@@ -212,7 +212,7 @@ fn the_health_of_a_ca_is_that_of_all_looks() {
     };
     rig.waxwing(&["ca", "health"])
         .expect(0)
-        .says("1 CA in use, nobody has looked yet")
+        .says("1 CA in use, nobody has looked within 30 days")
         .says("hint: waxwing ca health --now");
     rig.waxwing(&["ca", "health", "--now"])
         .expect(0)

@@ -8,8 +8,8 @@ use waxwing_core::ca::EabSource;
 use waxwing_core::due;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, NotifierName};
-use waxwing_core::notify::NotifySettings;
 use waxwing_core::notify::event::EventKind;
+use waxwing_core::notify::{NotifySettings, Way};
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
@@ -105,6 +105,7 @@ pub(crate) fn run(
     found.extend(scheduled::findings(&loaded));
     found.extend(neighbours::findings(&loaded.settings));
     found.push(told(&loaded.settings));
+    found.extend(deaf(&loaded.settings));
     found.extend(undelivered(&store));
     let today = terminal.context(now).local_date();
     found.extend(version::findings(&loaded.settings, &store, today));
@@ -197,6 +198,27 @@ fn lifetimes(settings: &Settings, now: Timestamp) -> Vec<Found> {
         }
     }
     found
+}
+
+/// Programs of notifiers that nobody can run.
+fn deaf(settings: &Settings) -> Vec<Found> {
+    let program = |one: &NotifySettings| {
+        let Way::Command(argv) = &one.way else {
+            return None;
+        };
+        let named = format!("[notify.{}] command", one.name);
+        let hint = format!(
+            "command = [\"/PATH/TO/PROGRAM\", ...] under [notify.{}]",
+            one.name
+        );
+        install::cannot_run(
+            "notify",
+            &named,
+            argv.first().map_or("", String::as_str),
+            hint,
+        )
+    };
+    settings.notify.values().filter_map(program).collect()
 }
 
 /// Who hears of it when something goes wrong.

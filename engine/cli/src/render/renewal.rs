@@ -180,7 +180,10 @@ fn head(view: &RunView<'_>, report: &CertificateReport, context: &Context) -> Ve
         Outcome::Held(hold) => vec![
             name,
             Cell::of(Ink::Quiet, "waiting"),
-            plain(held(&report.certificate, hold, context)),
+            plain(by_its_verb(
+                report,
+                held(&report.certificate, hold, context),
+            )),
         ],
         Outcome::Failed(_) => {
             let verdict = match last_failure(report) {
@@ -289,6 +292,16 @@ fn below<'r>(
     {
         page.plain(2, format!("The next renewal asks {first} first again."));
     }
+}
+
+/// The same with the verb that was called: what is to be replaced is not done with a renewal.
+fn by_its_verb(report: &CertificateReport, text: String) -> String {
+    if !report.replaces {
+        return text;
+    }
+    let name = &report.certificate;
+    let renew = format!("`waxwing renew {name} --force --yes`");
+    text.replace(&renew, &format!("`waxwing revoke {name} --replace --yes`"))
 }
 
 /// What earlier runs still owe for certificates that this one has not worked on.

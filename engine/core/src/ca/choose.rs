@@ -167,6 +167,8 @@ pub enum Because {
     Late(Timestamp),
     /// There is no time to wait for it.
     Haste,
+    /// CAA records do not let it issue.
+    Forbidden,
 }
 
 /// For the history; what a person reads is put into sentences elsewhere.
@@ -182,6 +184,7 @@ impl fmt::Display for Because {
                 write!(f, "not to be asked before {minute} UTC")
             }
             Self::Haste => f.write_str("no time to wait"),
+            Self::Forbidden => f.write_str("CAA did not let it issue"),
         }
     }
 }

@@ -16,7 +16,7 @@ use waxwing_core::schedule;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
-use super::preflight::Preflight;
+use super::preflight::{Preflight, forbidden};
 use super::rehearsal::stage;
 use super::{Force, Job, Shift, Wanted};
 use crate::budget;
@@ -130,7 +130,7 @@ impl Shift<'_> {
             };
             self.ports.observer.progress(name, &doing);
             let fallback = certificate.cas.first() != Some(&profile.name) && !self.rehearsal;
-            report.stands_in = instead_of;
+            report.stands_in = instead_of.or_else(|| forbidden(&choice.passed_over, certificate));
             report.asked = true;
             let started = self.now();
             let span = tracing::info_span!("renewal", certificate = %name, ca = %profile.name,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use waxwing_core::ca::CaProfile;
+use waxwing_core::ca::choose::{Because, PassedOver};
 use waxwing_core::caa::{self, CaaSet};
 use waxwing_core::name::{CaName, DomainName};
 use waxwing_core::settings::{CertificateSettings, Propagation};
@@ -27,6 +28,18 @@ pub(super) struct Preflight {
     pub(super) bogus: Option<LookupError>,
     /// Look-ups that failed otherwise. The CA's may do better, so that nothing hangs on them.
     pub(super) notes: Vec<String>,
+}
+
+/// The first CA of a certificate, if it is passed over for what CAA says: then the next one stands in for it.
+pub(super) fn forbidden(
+    passed_over: &[(CaName, PassedOver)],
+    certificate: &CertificateSettings,
+) -> Option<(CaName, Because)> {
+    let mut passed_over = passed_over.iter();
+    let (first, _) = passed_over.find(|(ca, why)| {
+        certificate.cas.first() == Some(ca) && matches!(why, PassedOver::Forbidden(_))
+    })?;
+    Some((first.clone(), Because::Forbidden))
 }
 
 impl Shift<'_> {

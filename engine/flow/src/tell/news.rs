@@ -67,6 +67,11 @@ fn renewed(
             ));
         }
         event.hint = stood_in.map(|(_, because)| rule(because));
+        if stood_in.is_some_and(|(_, because)| *because == Because::Forbidden) {
+            // It was not asked, so it has not failed.
+            event.count = Some(0);
+            event.causes.extend(report.notes.iter().cloned());
+        }
         if scene.settings.failover.fail_back == FailBack::Never {
             // Nothing is to come: it is the first from now on.
             event.instead_of = None;
@@ -88,6 +93,7 @@ fn rule(because: &Because) -> String {
             "it is not to be asked in the time that this certificate has".to_owned()
         }
         Because::Haste => "there was no time to wait for it".to_owned(),
+        Because::Forbidden => "what CAA does not let issue is passed over".to_owned(),
     }
 }
 

@@ -55,6 +55,8 @@ async fn a_ca_that_caa_forbids_is_not_asked_and_the_next_one_is() {
         ]
     );
     assert!(report.failures.is_empty(), "it did not fail");
+    let stood_in = report.stands_in.map(|(ca, why)| format!("{ca}: {why}"));
+    assert_eq!(stood_in.as_deref(), Some("first: CAA did not let it issue"));
     assert_eq!(orders(&world, "first"), 0);
 }
 

@@ -116,16 +116,27 @@ fn keys(settings: &Settings) -> Vec<Found> {
 
 fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
     let program = grant.argv.first().map_or("", String::as_str);
+    let named = format!("{plugin}: grants.exec.{purpose}");
+    let hint =
+        format!("grants.exec.{purpose}.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.{plugin}]");
+    cannot_run("install", &named, program, hint)
+}
+
+/// What is wrong with a program that something names; `hint` is the line that names another one.
+pub(super) fn cannot_run(
+    topic: &'static str,
+    named: &str,
+    program: &str,
+    hint: String,
+) -> Option<Found> {
     if Path::new(program).is_file() {
-        let text = format!("{plugin}: grants.exec.{purpose} names {program}, which may not be run");
-        let found = Found::new(Verdict::Error, "install", text);
+        let text = format!("{named} names {program}, which may not be run");
+        let found = Found::new(Verdict::Error, topic, text);
         let hint = Some(format!("chmod +x {program}"));
         return (!permission::may_be_run(Path::new(program))).then(|| found.hint(hint));
     }
-    let text = format!("{plugin}: grants.exec.{purpose} names {program}, which is not there");
-    let hint =
-        format!("grants.exec.{purpose}.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.{plugin}]");
-    Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)))
+    let text = format!("{named} names {program}, which is not there");
+    Some(Found::new(Verdict::Error, topic, text).hint(Some(hint)))
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ fn verdict(watched: &[Watched], context: &Context) -> Line {
     match (watched.len(), unknown.len()) {
         (all_of_them, unknown) if unknown == all_of_them => {
             Line::indented(0).text(match last_look {
-                None => format!("{all} in use, nobody has looked yet"),
+                None => format!("{all} in use, nobody has looked within 30 days"),
                 Some(at) => format!(
                     "{all} in use, nobody has looked since {}",
                     context.moment(at)

@@ -30,9 +30,13 @@ fn what_it_is(event: &Event, context: &Context) -> String {
     match event.kind {
         EventKind::Renewed => format!("{subject} {} by {ca}", step(event, "renewed")),
         EventKind::FailedOver => format!(
-            "{subject} {} by {ca}, because {} failed",
+            "{subject} {} by {ca}, because {} {}",
             step(event, "renewed"),
-            event.instead_of.as_deref().unwrap_or("the first CA")
+            event.instead_of.as_deref().unwrap_or("the first CA"),
+            match event.count {
+                Some(0) => "may not issue it",
+                _ => "failed",
+            }
         ),
         EventKind::Failed if over && subject == CLOCK => format!("{subject} is right again"),
         EventKind::Failed if subject == CLOCK => format!("{subject} is behind"),

@@ -41,6 +41,9 @@ pub(super) fn stood_in(report: &CertificateReport) -> Option<String> {
         choose::Because::Haste => {
             format!("There is no time to wait for {ca}, so the next CA of the list was asked.")
         }
+        choose::Because::Forbidden => {
+            format!("CAA does not let {ca} issue, so the next CA of the list was asked.")
+        }
     });
     let said: Vec<String> = [network, rule].into_iter().flatten().collect();
     (!said.is_empty()).then(|| said.join(" "))

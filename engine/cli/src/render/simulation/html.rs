@@ -367,6 +367,7 @@ fn why(because: &Because) -> String {
         Because::Down(long) => format!("it had been down for {}", stretch(*long)),
         Because::Late(_) => "it asked for more time than there was".to_owned(),
         Because::Haste => "there was no time to wait for it".to_owned(),
+        Because::Forbidden => "CAA did not let it issue".to_owned(),
     }
 }
 
