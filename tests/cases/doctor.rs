@@ -175,6 +175,11 @@ fn zones_are_looked_for_where_the_records_go() {
         .expect(1)
         .says("would place _acme-challenge.sub.example.com into example.com")
         .says("have it in the zone sub.example.com");
+    // Where the view from here is not the world's, it has no word in it.
+    rig.edit("[network]\n", "[network]\npropagation = \"resolvers\"\n");
+    let run = rig.waxwing(&["check"]);
+    let run = run.says("dns-made-easy holds example.com (1 name)");
+    assert!(!run.stdout.contains("would place"), "{}", run.stdout);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use waxwing_core::name::DomainName;
-use waxwing_core::settings::Settings;
+use waxwing_core::settings::{Propagation, Settings};
 use waxwing_flow::plugin::ZoneAnswer;
 
 use super::view::Looked;
@@ -58,14 +58,26 @@ pub(super) async fn findings(
         );
         let (most, looking) = (provider.longest(asked.len()), provider.preflight(&asked));
         match live.during(WHO, &what, most, looking).await {
-            Ok(answers) => found.extend(judge(plugin.as_str(), &answers, &places, looked)),
+            Ok(answers) => {
+                // Elsewhere the view from here is not the world's, and no renewal goes by it.
+                let seen = match settings.network.propagation {
+                    Propagation::Authoritative => Some(looked),
+                    Propagation::Resolvers | Propagation::Wait(_) => None,
+                };
+                found.extend(judge(plugin.as_str(), &answers, &places, seen));
+            }
             Err(failure) => found.push(failed(TOPIC, &failure)),
         }
     }
     found
 }
 
-fn judge(plugin: &str, answers: &[ZoneAnswer], places: &Places<'_>, looked: &Looked) -> Vec<Found> {
+fn judge(
+    plugin: &str,
+    answers: &[ZoneAnswer],
+    places: &Places<'_>,
+    looked: Option<&Looked>,
+) -> Vec<Found> {
     let mut found = Vec::new();
     let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
     for answer in answers {
@@ -78,7 +90,7 @@ fn judge(plugin: &str, answers: &[ZoneAnswer], places: &Places<'_>, looked: &Loo
             true => list(names, 3),
             false => format!("{place}, where the record of {} goes", list(names, 3)),
         };
-        let zone_there = names.first().and_then(|name| looked.location(name));
+        let zone_there = names.first().and_then(|name| looked?.location(name));
         let zone_there = zone_there.and_then(|there| there.zone.as_ref());
         match (&answer.zone, &answer.problem) {
             (Some(zone), None) => match zone_there.filter(|there| there.as_str() != zone) {
