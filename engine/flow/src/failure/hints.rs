@@ -14,7 +14,13 @@ impl CaError {
         match self {
             Self::Answer(error) => error.hint(),
             Self::Transport(error) => {
+                let first = error.causes.first();
+                let through = first.is_some_and(|cause| cause.starts_with("through the proxy"));
                 let hint = match error.stage {
+                    TransportStage::Connect | TransportStage::Route if through => {
+                        "see whether that proxy lets this machine out: [network] proxy, or what the \
+                         environment says of one"
+                    }
                     TransportStage::Resolver => {
                         "see which resolvers this machine is told to ask, and whether they can be \
                          reached from here"

@@ -53,11 +53,21 @@ impl Failed {
         let error = error.without_url();
         let mut failed = Self::chain(stage(&error, encrypted), &error);
         if let Some(proxy) = proxy.filter(|_| error.is_connect()) {
-            // Without the proxy there is no way to anybody; what it answers may be about one host.
+            // Without the proxy there is no way to anybody; what it does with one request may be about its host.
+            let of_the_tunnel = failed
+                .causes
+                .iter()
+                .any(|cause| cause.contains("tunnel error"));
             let unreached = links(&error).any(|link| link.is::<io::Error>());
-            if failed.stage == TransportStage::Connect && unreached {
-                failed.stage = TransportStage::Route;
-            }
+            let says = |words: &str| failed.causes.iter().any(|cause| cause.contains(words));
+            failed.stage = match failed.stage {
+                // It wants to know who we are, and has heard of no host yet.
+                _ if says("authorization required") => TransportStage::Route,
+                TransportStage::Connect if unreached => TransportStage::Route,
+                // No TLS has begun before the tunnel stands.
+                TransportStage::Tls if of_the_tunnel => TransportStage::Connect,
+                stage => stage,
+            };
             failed
                 .causes
                 .insert(0, format!("through the proxy {proxy}"));

@@ -549,3 +549,29 @@ async fn a_proxy_that_is_not_there_is_no_way_out() {
     assert_eq!(error.causes[0], through);
     assert!(error.causes.len() > 1, "{error}");
 }
+
+/// What it does before the tunnel stands is not the host's TLS, and who we are it wants to know of everybody.
+#[tokio::test]
+async fn a_proxy_that_breaks_off_or_wants_a_login_is_told_as_that() {
+    for (answer, stage) in [
+        (&b""[..], TransportStage::Connect),
+        (
+            b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            TransportStage::Route,
+        ),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", TransportStage::Connect),
+    ] {
+        let proxy = Server::plain(move |mut connection| {
+            let mut head = vec![0; 1024];
+            let _read = connection.read(&mut head);
+            let _sent = connection.write_all(answer);
+        });
+        let proxy = format!("http://{}", proxy.address);
+        let error = HttpSender::with(Routes::through(&proxy).expect("a proxy"), None)
+            .send(get("https://ca.example/"), &policy(&[]))
+            .await
+            .expect_err("no tunnel");
+        assert_eq!(error.stage, stage, "{error}");
+        assert!(error.causes[0].starts_with("through the proxy"), "{error}");
+    }
+}
