@@ -167,7 +167,7 @@ fn limits_on_names(
         let now = circumstances.now;
         let spent = budget::spent(history, &settings.cas, cas, names, now);
         let forbidden = if foresees {
-            budget::forbidden(history, cas, &certificate.name, now)
+            budget::forbidden(history, cas, certificate, now)
         } else {
             BTreeMap::new()
         };
@@ -270,7 +270,7 @@ pub(crate) fn asking<'s>(
     let stood_in = current.and_then(plan::Current::stood_in);
     let list = choose::in_order(&certificate.cas, stood_in, settings.failover.fail_back);
     let forbidden = if survey.foresees {
-        budget::forbidden(history, &list, &certificate.name, now)
+        budget::forbidden(history, &list, certificate, now)
     } else {
         BTreeMap::new()
     };

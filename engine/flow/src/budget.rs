@@ -12,6 +12,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::limits::LimitKind;
 use waxwing_core::name::{CaName, CertificateName, Identifier};
 use waxwing_core::plan::hold::Shut;
+use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::{self, Timestamp};
 
 use crate::failure::Failure;
@@ -258,7 +259,7 @@ pub(crate) fn closed(history: &dyn History, ca: &CaName, now: Timestamp) -> Opti
 /// Keeps what CAA was seen to forbid or to let, of the CAs of a certificate's list.
 pub(crate) fn keep_forbidden(
     history: &dyn History,
-    certificate: &CertificateName,
+    certificate: &CertificateSettings,
     looked_at: impl Iterator<Item = (CaName, bool)>,
     now: Timestamp,
 ) {
@@ -286,7 +287,7 @@ pub(crate) fn keep_forbidden(
 pub fn forbidden(
     history: &dyn History,
     list: &[CaName],
-    certificate: &CertificateName,
+    certificate: &CertificateSettings,
     now: Timestamp,
 ) -> BTreeMap<CaName, String> {
     let seen = |ca: &CaName| {
@@ -301,11 +302,18 @@ pub fn forbidden(
     list.iter().filter_map(seen).collect()
 }
 
-fn forbidden_key(ca: &CaName, certificate: &CertificateName) -> BudgetKey {
+/// Other names have other records.
+fn forbidden_key(ca: &CaName, certificate: &CertificateSettings) -> BudgetKey {
+    let mut names: Vec<String> = certificate
+        .domains
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    names.sort();
     BudgetKey {
         owner: ca.to_string(),
         kind: FORBIDDEN.to_owned(),
-        what: certificate.to_string(),
+        what: format!("{} {}", certificate.name, names.join(" ")),
     }
 }
 

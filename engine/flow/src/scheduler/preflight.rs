@@ -51,7 +51,7 @@ impl Shift<'_> {
         let certificate = &case.job.certificate;
         let cas = certificate.cas.iter();
         let looked_at = cas.map(|ca| (ca.clone(), found.forbidden.contains_key(ca)));
-        budget::keep_forbidden(self.history(), &certificate.name, looked_at, self.now());
+        budget::keep_forbidden(self.history(), certificate, looked_at, self.now());
     }
 
     /// Looks, once for each domain. In a closed network, where the operator waits blindly, what is to

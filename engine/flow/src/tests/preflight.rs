@@ -109,7 +109,7 @@ async fn what_caa_forbade_is_kept_for_those_who_do_not_look_until_it_is_let() {
     let kept = |world: &World, hours: u64| {
         let shop = &settings.certificates[0];
         let now = world.now() + HOUR * u32::try_from(hours).expect("few");
-        budget::forbidden(world, &shop.cas, &shop.name, now)
+        budget::forbidden(world, &shop.cas, shop, now)
     };
     assert!(kept(&world, 0).is_empty());
     world.state().dns.caa = Some("old.example".to_owned());
@@ -131,6 +131,9 @@ async fn what_caa_forbade_is_kept_for_those_who_do_not_look_until_it_is_let() {
     let why = "CAA did not let it issue when a run last looked, 3h ago";
     assert_eq!(told, [("first", why)]);
     assert!(kept(&world, 27).is_empty(), "nobody knows any more");
+    // Other names have other records.
+    let other = certificate("shop", &["other.example"], &["first", "second"]);
+    assert!(budget::forbidden(&world, &other.cas, &other, world.now()).is_empty());
     // A look that failed says nothing new; one that finds the CA named does.
     world.state().always = Some(("caa", Fault::Fail));
     timer(&world, &settings, Force::Anyway).await;
