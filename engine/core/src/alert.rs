@@ -88,6 +88,21 @@ pub fn step(failures: u32, in_place: Option<InPlace<'_>>, now: Timestamp) -> Opt
     by_failures.max(by_time)
 }
 
+/// Ages at which it is told again that nobody can look: it may be nearer to an end than anybody sees.
+const UNSEEN: [Duration; 2] = [
+    Duration::from_secs(3 * 24 * 60 * 60),
+    Duration::from_secs(7 * 24 * 60 * 60),
+];
+
+/// The step of what cannot even be looked at, so that only its age counts: from 1 on, the second after
+/// three days, the third after a week, and one more for each week behind that.
+pub fn unseen_step(age: Duration) -> u32 {
+    let [second, week] = UNSEEN;
+    let weeks = age.as_secs() / week.as_secs();
+    let later = u32::try_from(weeks).unwrap_or(u32::MAX);
+    (1 + u32::from(age >= second)).saturating_add(later)
+}
+
 /// What is to be told now, if `told` is the furthest step that was told since the last renewal.
 pub fn next(step: Option<Step>, told: Option<Step>) -> Option<Step> {
     step.filter(|step| told.is_none_or(|told| *step > told))
@@ -120,6 +135,24 @@ mod tests {
             due: &due,
         };
         step(failures, Some(in_place), from + DAY.mul_f64(day))
+    }
+
+    #[test]
+    fn what_nobody_can_look_at_is_told_by_its_age() {
+        let days = [
+            (0.0, 1),
+            (2.9, 1),
+            (3.0, 2),
+            (6.9, 2),
+            (7.0, 3),
+            (13.9, 3),
+            (14.0, 4),
+            (91.0, 15),
+        ];
+        for (age, step) in days {
+            assert_eq!(unseen_step(DAY.mul_f64(age)), step, "after {age} days");
+        }
+        assert_eq!(unseen_step(Duration::MAX), u32::MAX);
     }
 
     #[test]

@@ -133,7 +133,7 @@ enum Standing {
 
 /// Decides what is told of this scene, if `told` was told before.
 pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
-    let conditions = conditions::all(scene);
+    let conditions = conditions::all(told, scene);
     let failing = Failing::of(&conditions, scene.settings);
     let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
     let mut tale = compare(told, conditions, (scene.now, behind), |told| match behind {

@@ -1,6 +1,7 @@
 //! What was told while the database could not be written, and when: a small file in the state folder, and the time
-//! stamp of it where not even that can be written. On a disk that is mounted read-only it lies among the temporary
-//! files.
+//! stamp of it where not even that can be written. On a disk that is mounted read-only it lies in the folder for
+//! run time that a service manager gives (`RuntimeDirectory=` of `systemd.exec(5)`, for there the temporary files
+//! of one run are gone in the next one), or among the temporary files.
 //!
 //! What a newcomer gets wrong: a full disk still takes it. A name in a folder and the time of a file
 //! need no new room nearly everywhere, and once the file is there only its time changes. Only a disk that
@@ -79,9 +80,18 @@ impl FileReminder {
         let name = sha256_hex(state.to_string_lossy().as_bytes());
         let name = format!("waxwing-{FILE}-{}", name.get(..16).unwrap_or_default());
         Self {
-            paths: [state.join(FILE), std::env::temp_dir().join(name)],
+            paths: [state.join(FILE), elsewhere().join(name)],
         }
     }
+}
+
+/// Where else it may lie: in the folder for run time, or among the temporary files.
+fn elsewhere() -> PathBuf {
+    let given = std::env::var_os("RUNTIME_DIRECTORY").unwrap_or_default();
+    let first = std::env::split_paths(&given).next();
+    first
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(std::env::temp_dir)
 }
 
 /// Opens it to be written. What lies there and is no file of ours, as among temporary files, is refused.

@@ -29,6 +29,7 @@ use waxwing_io::permission::Identity;
 use waxwing_io::service::{self, Pulse, State};
 use waxwing_io::store::FileStore;
 
+use super::alone;
 use super::interrupt::{Signal, Signals};
 use super::renew::{Pass, Passed};
 use super::start;
@@ -65,8 +66,9 @@ pub(crate) fn run(
     let loaded = start::load(global, terminal)?;
     load::refuse_foreign_programs(&loaded.settings)
         .map_err(|refused| Refusal::from(refused).show(terminal))?;
-    let store = start::open(&loaded, terminal)?;
-    let history = start::history_or_nothing(&store, terminal)?;
+    let store = wire::store(&loaded).map_err(|error| alone::refuse(&loaded, &error, terminal))?;
+    let history = SqliteHistory::open_or_nothing(store.root());
+    let history = Arc::new(history.map_err(|error| alone::refuse(&loaded, &error, terminal))?);
     let runtime = start::runtime().map_err(|refused| refused.show(terminal))?;
     let signals = runtime
         .block_on(async { Signals::for_a_daemon() })

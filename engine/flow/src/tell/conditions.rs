@@ -42,7 +42,7 @@ const NEEDLESS: &str = "nothing has to be renewed now, so nobody tries it again"
 const MOST_CAUSES: usize = 24;
 
 /// Every state that is worth telling.
-pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
+pub(super) fn all(told: &[Told], scene: &Scene<'_>) -> Vec<Condition> {
     let mut found = Vec::new();
     for certificate in &scene.settings.certificates {
         found.extend(failed(certificate, scene));
@@ -55,7 +55,7 @@ pub(super) fn all(scene: &Scene<'_>) -> Vec<Condition> {
         found.extend(not_installed);
         found.extend(revocations::not_revoked(certificate, scene));
     }
-    found.extend(store::conditions(scene));
+    found.extend(store::conditions(told, scene));
     found.extend(cas::outages(scene));
     found.extend(scene.terms.iter().map(terms));
     found.extend(denied(scene));

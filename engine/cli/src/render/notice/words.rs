@@ -39,10 +39,14 @@ fn what_it_is(event: &Event, context: &Context) -> String {
             }
         ),
         EventKind::Failed if over && subject == CLOCK => format!("{subject} is right again"),
-        EventKind::Failed if subject == CLOCK => format!("{subject} is behind"),
+        EventKind::Failed if subject == CLOCK => {
+            format!("{subject} {}", lasting("is behind", event, context))
+        }
         EventKind::Failed if over => format!("{subject} does not fail any more"),
         // What cannot be read has a path.
-        EventKind::Failed if is_path(subject) => format!("{subject} cannot be read"),
+        EventKind::Failed if is_path(subject) => {
+            format!("{subject} {}", lasting("cannot be used", event, context))
+        }
         EventKind::Failed => {
             let what = if event.not_after.is_some() {
                 "renewed"
@@ -220,7 +224,8 @@ fn says(event: &Event, context: &Context) -> String {
                 "The clock of this machine is behind, so that nothing is due in time.".to_owned()
             }
             _ if is_path(&event.subject) => {
-                format!("{named} cannot be read, so nobody renews what is in it.")
+                let what = lasting("cannot be used", event, context);
+                format!("{named} {what}, so nobody renews what is in it.")
             }
             Some(_) if event.not_after.is_some_and(|end| end <= context.now) => {
                 format!("{named} was not renewed, and the old certificate has expired.")
@@ -377,6 +382,14 @@ fn next(event: &Event, context: &Context) -> String {
 /// `issued` or what the event says.
 fn step<'e>(event: &'e Event, usual: &'e str) -> &'e str {
     event.step.as_deref().unwrap_or(usual)
+}
+
+/// What is so, and for how long where that has been told before.
+fn lasting(what: &str, event: &Event, context: &Context) -> String {
+    match event.since {
+        Some(since) => format!("{what} for {}", stretch(context.now.since(since))),
+        None => what.to_owned(),
+    }
 }
 
 /// True if that is no name but where something is that cannot be read.

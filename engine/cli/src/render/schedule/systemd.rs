@@ -234,6 +234,10 @@ fn sandbox(unit: &mut Unit, job: &Job) {
             unit.line(format!("LogsDirectory={}", logs.join(" ")));
             unit.line("LogsDirectoryMode=0700");
         }
+        unit.line("# What was told of a state folder that cannot be written is remembered there.");
+        unit.line("RuntimeDirectory=waxwing");
+        unit.line("RuntimeDirectoryMode=0700");
+        unit.line("RuntimeDirectoryPreserve=yes");
         for path in &needs.writable {
             unit.line(format!("ReadWritePaths=-{}", path_word(path)));
         }

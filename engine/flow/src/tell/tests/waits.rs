@@ -176,6 +176,32 @@ fn a_clock_that_is_wrong_is_told_as_such_and_so_is_its_end() {
     assert_eq!(machine.run(1.1, &idle()), ["failed over"]);
 }
 
+/// Nobody sees how near the end is, so its age counts.
+#[test]
+fn what_cannot_be_read_is_told_again_as_it_goes_on() {
+    let mut machine = Machine::new();
+    machine.unreadable = vec![StoreError {
+        kind: StoreErrorKind::Permission,
+        act: "read",
+        path: "/var/lib/waxwing/certificates".into(),
+        causes: vec!["permission denied".to_owned()],
+        hint: None,
+    }];
+    assert_eq!(machine.run(1.0, &idle()), ["failed began"]);
+    assert_eq!(machine.events[0].since, None);
+    assert_eq!(machine.run(3.9, &idle()), [""; 0]);
+    assert_eq!(machine.run(4.0, &idle()), ["failed worse"]);
+    assert_eq!(machine.events[0].since, Some(start() + DAY));
+    assert_eq!(machine.events[0].step.as_deref(), Some("failed-again"));
+    assert_eq!(machine.run(4.1, &idle()), [""; 0]);
+    for day in [8.0, 15.0, 22.0, 29.0, 36.0] {
+        assert_eq!(machine.run(day, &idle()), ["failed worse"], "day {day}");
+        assert_eq!(machine.run(day + 6.9, &idle()), [""; 0], "day {day}");
+    }
+    machine.unreadable.clear();
+    assert_eq!(machine.run(50.0, &idle()), ["failed over"]);
+}
+
 /// Whom CAA forbids to sign is asked nothing, so nothing fails at a CA.
 #[test]
 fn what_no_ca_may_sign_is_told_at_each_threshold() {
