@@ -530,7 +530,7 @@ async fn what_cannot_be_kept_is_told_once_a_day_and_anew_when_it_can() {
         assert_eq!(got, ["failed Began"; 5], "read only: {read_only}");
         // There is room again: it is kept, and told once more at most.
         town.outbox.0.lock().expect("a lock").broken = false;
-        for _hour in 0..5 * 24 {
+        for _hour in 0..2 * 24 {
             town.run().await;
             town.wait(60);
         }
