@@ -193,6 +193,13 @@ fn what_a_mail_server_does_not_let_pass_is_named_with_its_step() {
         .says("boss@example.com: ")
         .says("550");
     assert_eq!(server.mails()[0].to, ["ops@example.com"]);
+    // Whom nobody reaches any more stays to be seen.
+    scene.break_provider();
+    scene.rig.waxwing(&["renew", "--now"]).expect(5);
+    let run = scene.rig.waxwing(&["status"]).expect(1);
+    run.says("notifier mail does not reach everybody since ");
+    let run = scene.rig.waxwing(&["check", "--offline"]).expect(0);
+    run.says("mail does not reach everybody");
     // A certificate that nobody here trusts.
     let server = scene.smtp(smtp::Options::default());
     scene.tell(&mail("submission", server.port(), "").replace("trust = \"root.pem\"\n", ""));
@@ -402,6 +409,33 @@ fn a_fail_over_says_who_stood_in_and_that_there_is_nothing_to_do() {
     // The next run has nothing new to say.
     scene.rig.waxwing(&["renew", "--now"]).expect(0);
     assert_eq!(server.mails().len(), 1);
+}
+
+#[test]
+fn a_recipient_that_is_refused_for_now_gets_the_message_later_and_alone() {
+    let scene = Scene::new();
+    let boss = "boss@example.com".to_owned();
+    let server = scene.smtp(smtp::Options {
+        login: login(),
+        greylisted: vec![boss.clone()],
+        ..smtp::Options::default()
+    });
+    scene.tell(&mail("submission", server.port(), LOGIN));
+    scene.break_provider();
+    let run = scene.rig.waxwing(&["renew", "--now"]).expect(5);
+    run.says("not yet, later runs try again: boss@example.com: ")
+        .says("451");
+    assert_eq!(server.mails()[0].to, ["ops@example.com"]);
+    let run = scene.rig.waxwing(&["status"]);
+    run.says("1 for mail (boss@example.com: ");
+    // The same message, for whoever lacks it; what comes behind it is for both.
+    scene.rig.waxwing(&["renew", "--now"]).expect(0);
+    let mails = server.mails();
+    assert_eq!(mails[1].to, [boss]);
+    assert_eq!(mails[0].header("message-id"), mails[1].header("message-id"));
+    assert!(mails.len() > 2 && mails.iter().skip(2).all(|mail| mail.to.len() == 2));
+    scene.rig.waxwing(&["renew", "--now"]).expect(0);
+    assert_eq!(server.mails().len(), mails.len());
 }
 
 #[test]

@@ -4,6 +4,8 @@
 //! notifier, which is in the outbox before it is sent and stays there until it is delivered. What a
 //! newcomer gets wrong: a notifier that does not work is news itself, for the others.
 
+mod letter;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +19,10 @@ use waxwing_core::time::Timestamp;
 use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError};
 use crate::tell::{self, Scene, Tale, unkept};
 
+pub use self::letter::{Deferred, Delivered, Letter, Message, Waiting};
+
 /// A letter is nobody else's for so long while it is being delivered.
 const DELIVERY: Duration = Duration::from_secs(120);
-
-/// A letter that could not be delivered for so long is given up: nobody wants to read it any more.
-const GIVEN_UP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How often it is decided anew because another process was faster.
 const ROUNDS: u32 = 5;
@@ -95,74 +96,6 @@ fn known(told: &[Told], reminded: &[Reminded]) -> Vec<Told> {
     let kept = reminded.iter().filter(|one| !one.over);
     known.extend(kept.map(|one| one.told.clone()));
     known
-}
-
-/// A notice on its way to one notifier.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Letter {
-    /// To whom.
-    pub notifier: NotifierName,
-    /// What.
-    pub notice: Notice,
-}
-
-/// A letter that was not delivered yet.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Waiting {
-    /// Its number in the outbox.
-    pub id: i64,
-    /// The letter.
-    pub letter: Letter,
-    /// How often it was tried in vain.
-    pub attempts: u32,
-    /// When it is tried next.
-    pub next: Timestamp,
-    /// Why it could not be delivered the last time.
-    pub cause: Option<String>,
-}
-
-impl Waiting {
-    /// When it is tried next, seen from `now`. A moment further ahead than any wait was written by a
-    /// wrong clock and means now.
-    pub fn next_try(&self, now: Timestamp) -> Timestamp {
-        if self.next.since(now) > retry::LONGEST_RESEND {
-            return now;
-        }
-        self.next
-    }
-
-    /// True if nobody wants to read it any more. The age of one that was written by a clock that was
-    /// ahead is not known, so its tries are counted.
-    fn is_given_up(&self, now: Timestamp) -> bool {
-        let written = self.letter.notice.at;
-        let tries = GIVEN_UP.as_secs() / retry::LONGEST_RESEND.as_secs();
-        let often = u64::from(self.attempts) > tries;
-        now.since(written) > GIVEN_UP || written > now && often
-    }
-}
-
-/// A notice as it is sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Message {
-    /// The same for every try, so that a receiver can drop a double; letters, digits and `-`.
-    pub id: String,
-    /// What it says.
-    pub notice: Notice,
-    /// One line.
-    pub subject: String,
-    /// For people.
-    pub text: String,
-    /// The same with markup.
-    pub html: String,
-}
-
-/// A message that was delivered.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Delivered {
-    /// What the receiver answered, a line each.
-    pub answers: Vec<String>,
-    /// Recipients that the receiver refused, and why, while it took others.
-    pub refused: Vec<String>,
 }
 
 /// Somebody who can be told.
@@ -463,16 +396,27 @@ impl Office<'_> {
                 }
             }
             let id = format!("{:x}-{}", one.letter.notice.at.unix_ms(), one.id);
-            let message = self.message(id, &one.letter);
+            let message = Message {
+                only: one.only.clone(),
+                ..self.message(id, &one.letter)
+            };
             let outcome = listener.notifier.send(&message).await;
-            match outcome.as_ref().err() {
+            let again = match &outcome {
+                Ok(delivered) if delivered.deferred.is_empty() => None,
+                Ok(delivered) => {
+                    let lack = delivered.deferred.iter();
+                    let only = lack.clone().map(|one| one.recipient.clone()).collect();
+                    let why: Vec<String> = lack.map(ToString::to_string).collect();
+                    Some((why.join("; "), None, only))
+                }
+                Err(error) => Some((error.to_string(), error.retry_after, one.only)),
+            };
+            match again {
                 None => self.noted(self.outbox.forget(one.id)),
-                Some(error) => {
-                    let cause = &error.to_string();
-                    let tries = one.attempts.saturating_add(1);
-                    let wait = retry::resend(tries, error.retry_after);
+                Some((cause, asked, only)) => {
+                    let wait = retry::resend(one.attempts.saturating_add(1), asked);
                     let next = self.clock.now() + wait;
-                    self.noted(self.outbox.keep(one.id, next, cause));
+                    self.noted(self.outbox.keep(one.id, next, &cause, &only));
                 }
             }
             sent.push(Sent {
@@ -510,6 +454,7 @@ impl Office<'_> {
         let (subject, text, html) = (self.words)(&letter.notice);
         Message {
             id,
+            only: Vec::new(),
             notice: letter.notice.clone(),
             subject,
             text,
@@ -539,7 +484,7 @@ impl Office<'_> {
                 delivered: of_it().any(|one| one.outcome.is_ok()),
                 refused: of_it()
                     .filter_map(|one| one.outcome.as_ref().ok())
-                    .flat_map(|delivered| delivered.refused.clone())
+                    .flat_map(Delivered::lacking)
                     .collect(),
                 waiting: of_name(name).count(),
                 tries: of_name(name).map(|one| one.attempts).max().unwrap_or(0),
@@ -556,8 +501,9 @@ impl Office<'_> {
     }
 }
 
-/// Those that could not be reached.
+/// Those that could not be reached, or not all of whom.
 fn failed(sent: &[Sent]) -> impl Iterator<Item = &NotifierName> {
-    let all = sent.iter().filter(|one| one.outcome.is_err());
+    let whole = |one: &&Sent| one.outcome.as_ref().is_ok_and(|it| it.deferred.is_empty());
+    let all = sent.iter().filter(move |one| !whole(one));
     all.map(|one| &one.notifier)
 }

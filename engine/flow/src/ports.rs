@@ -487,8 +487,15 @@ pub trait Outbox: Send + Sync {
     fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
     /// Forgets a letter.
     fn forget(&self, id: i64) -> Result<(), StoreError>;
-    /// Keeps a letter that could not be delivered: one try more, when it is tried again, and why.
-    fn keep(&self, id: i64, next: Timestamp, cause: &str) -> Result<(), StoreError>;
+    /// Keeps a letter that could not be delivered: one try more, when it is tried again, why, and to whom alone it
+    /// goes then; nobody named is everybody.
+    fn keep(
+        &self,
+        id: i64,
+        next: Timestamp,
+        cause: &str,
+        only: &[String],
+    ) -> Result<(), StoreError>;
 }
 
 /// Remembers when something was told of which the [`Outbox`] cannot keep that it was told: a moment,
@@ -517,7 +524,8 @@ pub trait Reminder: Send + Sync {
 ///
 /// A call MUST end within a minute, MUST NOT try again by itself, and MUST NOT change anything here.
 /// Neither its answer nor its error may hold a secret; the path of a webhook's URL is one. A receiver
-/// that takes the message for some recipients only has taken it. Dropping the future stops it; the
+/// that takes the message for some recipients only has taken it; those that it refuses for now MUST be named as
+/// such, and the message comes again for these alone. Dropping the future stops it; the
 /// outcome is then unknown. The same message MAY come twice, with the same id.
 #[async_trait]
 pub trait Notifier: Send + Sync {

@@ -216,6 +216,13 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
     })
 }
 
+/// Notifiers of which it was told that they do not reach everybody, and since when.
+pub fn notifiers_in_trouble(told: Vec<Told>) -> impl Iterator<Item = (String, Timestamp)> {
+    let of_it = |told: &Told| told.kind == EventKind::NotifierFailed;
+    let of_them = told.into_iter().filter(of_it);
+    of_them.map(|told| (told.subject, told.began))
+}
+
 /// True if it was told by a clock that was wrong: how bad it was then says nothing about now, and must not
 /// keep anybody from being told.
 fn is_ahead(told: &Told, now: Timestamp) -> bool {

@@ -44,6 +44,8 @@ pub struct Options {
     pub login: Option<(String, String)>,
     /// Recipients that it does not know.
     pub unknown: Vec<String>,
+    /// Recipients that it refuses for now when it hears of them for the first time.
+    pub greylisted: Vec<String>,
     /// Answers to a wrong password with what it was sent, as some servers do.
     pub echoes: bool,
     /// Never says goodbye.
@@ -56,6 +58,7 @@ impl Default for Options {
             tls: Tls::Asked,
             login: None,
             unknown: Vec::new(),
+            greylisted: Vec::new(),
             echoes: false,
             lingers: false,
         }
@@ -160,6 +163,8 @@ struct Office {
     tls: Arc<ServerConfig>,
     mails: Guarded<Vec<Mail>>,
     commands: Guarded<Vec<String>>,
+    /// Greylisted recipients that it has heard of.
+    heard: Guarded<Vec<String>>,
 }
 
 impl Smtp {
@@ -184,6 +189,7 @@ impl Smtp {
             tls: Arc::new(tls),
             mails: Guarded::new(Vec::new()),
             commands: Guarded::new(Vec::new()),
+            heard: Guarded::new(Vec::new()),
         });
         let listener = {
             let _entered = runtime.handle().enter();
@@ -402,6 +408,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         }
         if self.office.options.unknown.contains(&to) {
             return self.say("550 5.1.1 no such user here").await;
+        }
+        if self.office.options.greylisted.contains(&to) {
+            let known = self.office.heard.with(|heard| {
+                let known = heard.contains(&to);
+                heard.push(to.clone());
+                known
+            });
+            if !known {
+                return self.say("451 4.7.1 greylisted, come again").await;
+            }
         }
         self.to.push(to);
         self.say("250 2.1.5 ok").await

@@ -16,6 +16,7 @@ use waxwing_flow::plugin::{Finding, PluginFailure, Severity};
 use waxwing_flow::ports::{CertificateStore, Outbox as _};
 use waxwing_flow::report::{Observer, Progress};
 use waxwing_flow::session::greeting;
+use waxwing_flow::tell;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
@@ -246,6 +247,7 @@ fn told(settings: &Settings) -> Found {
 fn undelivered(store: &FileStore) -> Vec<Found> {
     // A history that cannot be read is told of elsewhere.
     let history = SqliteHistory::look(store.root()).ok();
+    let told = history.as_ref().and_then(|history| history.told().ok());
     let waiting = history.and_then(|history| history.waiting().ok());
     let mut by_notifier: BTreeMap<NotifierName, (usize, Option<String>)> = BTreeMap::new();
     for one in waiting.unwrap_or_default() {
@@ -255,6 +257,15 @@ fn undelivered(store: &FileStore) -> Vec<Found> {
             *cause = one.cause;
         }
     }
+    // Whom the server refuses for good, nothing waits for.
+    let in_part = tell::notifiers_in_trouble(told.unwrap_or_default())
+        .filter(|(name, _)| !by_notifier.keys().any(|known| known.as_str() == name))
+        .map(|(name, _since)| {
+            let text = format!("{name} does not reach everybody");
+            Found::new(Verdict::Warn, "notify", text)
+                .hint(Some(format!("waxwing notify test {name} shows whom")))
+        });
+    let in_part: Vec<Found> = in_part.collect();
     let found = by_notifier.into_iter().map(|(name, (messages, cause))| {
         let text = format!(
             "{} for {name} could not be delivered",
@@ -264,7 +275,7 @@ fn undelivered(store: &FileStore) -> Vec<Found> {
             .causes(cause)
             .hint(Some(format!("waxwing notify test {name}")))
     });
-    found.collect()
+    found.chain(in_part).collect()
 }
 
 /// Programs that others can change. What they would answer or do is not to be trusted, so nothing

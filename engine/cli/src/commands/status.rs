@@ -22,7 +22,7 @@ use waxwing_flow::failure::Failure;
 use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
 use waxwing_flow::ports::Outbox as _;
-use waxwing_flow::terms;
+use waxwing_flow::{tell, terms};
 use waxwing_io::history::{SqliteHistory, Wanted};
 
 /// Lines of the history in which the last try of each installer is looked for.
@@ -109,6 +109,18 @@ pub(crate) fn run(
         }
         Some(text) => terminal.note(&text),
         None => {}
+    }
+    let unreached =
+        tell::notifiers_in_trouble(history.told().unwrap_or_default()).filter(|(name, _)| {
+            waiting
+                .iter()
+                .all(|one| one.letter.notifier.as_str() != name)
+        });
+    for (name, since) in unreached {
+        terminal.note(&format!(
+            "notifier {name} does not reach everybody since {}: `waxwing notify test {name}` shows whom",
+            context.moment(since)
+        ));
     }
     let needs_person = unwritable.is_some()
         || unheard && one.is_none()
@@ -243,6 +255,7 @@ mod tests {
                 },
             },
             attempts: 0,
+            only: Vec::new(),
             next: start::now(),
             cause: cause.map(str::to_owned),
         };

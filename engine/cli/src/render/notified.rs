@@ -1,7 +1,7 @@
 //! Who was told, and who could not be: behind the report of a run, and for `notify test`.
 
 use serde::Serialize;
-use waxwing_flow::notify::Sent;
+use waxwing_flow::notify::{Delivered, Sent};
 
 use super::page::{Context, Ink, Line, Page};
 use super::table::{Align, Cell, Table};
@@ -19,7 +19,7 @@ pub(crate) fn after_run(sent: &[Sent], context: &Context) -> String {
         };
         match &one.outcome {
             // That all is well is said once, by the run.
-            Ok(delivered) if one.heartbeat && delivered.refused.is_empty() => {}
+            Ok(delivered) if one.heartbeat && delivered.is_whole() => {}
             Ok(delivered) => {
                 page.plain(0, format!("{name}: {what} sent to {}.", one.to));
                 for refused in &delivered.refused {
@@ -29,6 +29,15 @@ pub(crate) fn after_run(sent: &[Sent], context: &Context) -> String {
                             .text(" ")
                             .hang_here()
                             .text(refused),
+                    );
+                }
+                for deferred in &delivered.deferred {
+                    page.line(
+                        &Line::indented(2)
+                            .ink(Ink::Bad, "not yet, later runs try again:")
+                            .text(" ")
+                            .hang_here()
+                            .text(deferred.to_string()),
                     );
                 }
             }
@@ -66,7 +75,7 @@ pub(crate) fn test(sent: &[Sent], context: &Context) -> String {
     let mut table = Table::new(0, &[Align::Left, Align::Left, Align::Left]).gap(3);
     for one in sent {
         let (ink, verdict) = match &one.outcome {
-            Ok(delivered) if delivered.refused.is_empty() => (Ink::Good, "sent"),
+            Ok(delivered) if delivered.is_whole() => (Ink::Good, "sent"),
             Ok(_) => (Ink::Bad, "refused in part"),
             Err(_) => (Ink::Bad, "not sent"),
         };
@@ -80,8 +89,8 @@ pub(crate) fn test(sent: &[Sent], context: &Context) -> String {
         page.line(line);
         match &one.outcome {
             Ok(delivered) => {
-                for line in delivered.answers.iter().chain(&delivered.refused) {
-                    page.line(&Line::indented(2).hang_here().text(line));
+                for line in delivered.answers.iter().cloned().chain(delivered.lacking()) {
+                    page.line(&Line::indented(2).hang_here().text(&line));
                 }
             }
             Err(error) => {
@@ -121,7 +130,7 @@ pub(crate) fn exit_of(sent: &[Sent]) -> Exit {
 
 fn is_good(sent: &Sent) -> bool {
     let outcome = sent.outcome.as_ref();
-    outcome.is_ok_and(|delivered| delivered.refused.is_empty())
+    outcome.is_ok_and(Delivered::is_whole)
 }
 
 /// One notifier that was to tell somebody.
@@ -138,6 +147,8 @@ pub(crate) struct SentJson {
     answers: Vec<String>,
     /// Recipients that the receiver refused, and why.
     refused: Vec<String>,
+    /// Recipients that the receiver did not take it for now, and why; it is sent to them again.
+    deferred: Vec<String>,
     /// Why it was not delivered: the whole chain, outermost first.
     causes: Vec<String>,
     hint: Option<String>,
@@ -161,6 +172,9 @@ pub(crate) fn json(sent: &[Sent]) -> Vec<SentJson> {
             heartbeat: sent.heartbeat,
             answers: delivered.map_or_else(Vec::new, |one| one.answers.clone()),
             refused: delivered.map_or_else(Vec::new, |one| one.refused.clone()),
+            deferred: delivered.map_or_else(Vec::new, |one| {
+                one.deferred.iter().map(ToString::to_string).collect()
+            }),
             causes,
             hint: error.and_then(|error| error.hint.clone()),
         }
@@ -171,7 +185,7 @@ pub(crate) fn json(sent: &[Sent]) -> Vec<SentJson> {
 #[cfg(test)]
 mod tests {
     use waxwing_core::name::NotifierName;
-    use waxwing_flow::notify::Delivered;
+    use waxwing_flow::notify::Deferred;
     use waxwing_flow::ports::NotifyError;
 
     use super::super::fixture::{golden, golden_json};
@@ -190,7 +204,7 @@ mod tests {
     fn all() -> Vec<Sent> {
         let good = Delivered {
             answers: vec!["HTTP 200".to_owned(), "ok".to_owned()],
-            refused: Vec::new(),
+            ..Delivered::default()
         };
         let partly = Delivered {
             answers: vec![
@@ -198,6 +212,10 @@ mod tests {
                 "250 2.0.0 queued as 4711".to_owned(),
             ],
             refused: vec!["boss@example.com: permanent error (550): no such user".to_owned()],
+            deferred: vec![Deferred {
+                recipient: "night@example.com".to_owned(),
+                why: "transient error (451): greylisted".to_owned(),
+            }],
         };
         let error = NotifyError {
             retry_after: None,
@@ -214,7 +232,11 @@ mod tests {
                 "hooks.example.com (Slack incoming webhook)",
                 Ok(good),
             ),
-            sent("mail", "ops@example.com, boss@example.com", Ok(partly)),
+            sent(
+                "mail",
+                "ops@example.com, boss@example.com, night@example.com",
+                Ok(partly),
+            ),
             sent("old", "root@example.com", Err(error)),
         ]
     }

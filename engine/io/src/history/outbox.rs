@@ -66,7 +66,7 @@ impl Outbox for SqliteHistory {
     }
 
     fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        let sql = "SELECT id, notifier, event, attempts, next, cause FROM outbox ORDER BY id";
+        let sql = "SELECT id, notifier, event, attempts, next, cause, only FROM outbox ORDER BY id";
         let rows = self.rows(sql, [], waiting)?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -87,10 +87,16 @@ impl Outbox for SqliteHistory {
         self.write("DELETE FROM outbox WHERE id = ?", [id])
     }
 
-    fn keep(&self, id: i64, next: Timestamp, cause: &str) -> Result<(), StoreError> {
+    fn keep(
+        &self,
+        id: i64,
+        next: Timestamp,
+        cause: &str,
+        only: &[String],
+    ) -> Result<(), StoreError> {
         self.write(
-            "UPDATE outbox SET attempts = attempts + 1, next = ?2, cause = ?3 WHERE id = ?1",
-            params![id, next.unix_ms(), cause],
+            "UPDATE outbox SET attempts = attempts + 1, next = ?2, cause = ?3, only = ?4 WHERE id = ?1",
+            params![id, next.unix_ms(), cause, serde_json::json!(only).to_string()],
         )
     }
 }
@@ -137,6 +143,8 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Option<Waiting>> {
         attempts: row.get(3)?,
         next: time(row, 4)?,
         cause: row.get(5)?,
+        // Who cannot be read is everybody: twice is better than not at all.
+        only: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
     }))
 }
 

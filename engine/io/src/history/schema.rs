@@ -62,7 +62,7 @@ CREATE TABLE budget (
 
 /// What leads from each version to the next one, beginning with the first. Never changed, only added
 /// to; `fixtures` has a database of each version.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     // What is pruned and what is counted is asked for by its time.
     "CREATE INDEX attempt_by_end ON attempt (ended);",
     // For which CA another one stood in, how installations ended, what people were told of, and what
@@ -153,10 +153,12 @@ ALTER TABLE told ADD COLUMN began INTEGER;
 ",
     // How often an installation or a look failed in the same way, one after the other.
     "ALTER TABLE deploy ADD COLUMN times INTEGER NOT NULL DEFAULT 1;",
+    // Which recipients still lack a message that others have.
+    "ALTER TABLE outbox ADD COLUMN only TEXT NOT NULL DEFAULT '[]';",
 ];
 
 /// The version of the tables, kept in `user_version`.
-pub(super) const SCHEMA: i64 = 8;
+pub(super) const SCHEMA: i64 = 9;
 
 /// Makes the tables, or changes those of an older version. Answers the version, which may be newer
 /// than today's.

@@ -99,6 +99,7 @@ impl Command {
             return Ok(Delivered {
                 answers,
                 refused: Vec::new(),
+                deferred: Vec::new(),
             });
         }
         let mut causes = vec![format!("it ended with {status}")];

@@ -39,6 +39,7 @@ impl Notifier for Log {
         Ok(Delivered {
             answers: vec!["written".to_owned()],
             refused: Vec::new(),
+            deferred: Vec::new(),
         })
     }
 }

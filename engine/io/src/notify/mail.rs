@@ -19,7 +19,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
 use lettre::{Address, Message as Letter};
 use waxwing_core::notify::{MailSecurity, MailSettings};
-use waxwing_flow::notify::{Delivered, Message};
+use waxwing_flow::notify::{Deferred, Delivered, Message};
 use waxwing_flow::ports::{Notifier, NotifyError};
 
 use super::{Means, SEND, Veil};
@@ -121,7 +121,9 @@ impl Mail {
         let letter = self.letter(message)?;
         let mut connection = self.connect(veil).await?;
         self.log_in(&mut connection, veil).await?;
-        let delivered = self.hand_over(&mut connection, &letter, veil).await;
+        let delivered = self
+            .hand_over(&mut connection, &letter, &message.only, veil)
+            .await;
         match delivered {
             Ok(delivered) => Ok((delivered, connection)),
             Err(failed) => {
@@ -214,8 +216,12 @@ impl Mail {
         &self,
         connection: &mut AsyncSmtpConnection,
         letter: &[u8],
+        only: &[String],
         veil: &Veil,
     ) -> Result<Delivered, Failed> {
+        let all = only.is_empty();
+        let to = self.settings.to.iter();
+        let recipients: Vec<&String> = to.filter(|to| all || only.contains(to)).collect();
         let address = |text: &str| -> Result<Address, Failed> {
             text.parse()
                 .map_err(|cause| Failed::new(format!("use the address {text}"), cause))
@@ -228,7 +234,8 @@ impl Mail {
         accepted.map_err(|error| failed(&step, &error, veil))?;
         let mut answers = Vec::new();
         let mut refused = Vec::new();
-        for to in &self.settings.to {
+        let mut deferred = Vec::new();
+        for to in recipients {
             let answer = connection
                 .command(Rcpt::new(address(to)?, Vec::new()))
                 .await;
@@ -238,13 +245,32 @@ impl Mail {
                 Err(error) if error.status().is_none() => {
                     return Err(failed(&format!("send to {to}"), &error, veil));
                 }
-                Err(error) => refused.push(format!("{to}: {}", veil.chain(&error).join(": "))),
+                Err(error) => {
+                    let why = veil.chain(&error).join(": ");
+                    match error.is_transient() {
+                        true => deferred.push(Deferred {
+                            recipient: to.clone(),
+                            why,
+                        }),
+                        false => refused.push(format!("{to}: {why}")),
+                    }
+                }
             }
         }
-        if answers.is_empty() {
+        let delivered = Delivered {
+            answers,
+            refused,
+            deferred,
+        };
+        // Nothing was said yet that a server would keep. Others have it, and whom it refuses for good stays so.
+        let settled = !all && delivered.deferred.is_empty();
+        if delivered.answers.is_empty() && settled {
+            return Ok(delivered);
+        }
+        if delivered.answers.is_empty() {
             return Err(Failed {
                 step: "send to anybody".to_owned(),
-                causes: refused,
+                causes: delivered.lacking().collect(),
                 hint: None,
             });
         }
@@ -252,8 +278,9 @@ impl Mail {
         ready.map_err(|error| failed("hand the mail over", &error, veil))?;
         let taken = connection.message(letter).await;
         let taken = taken.map_err(|error| failed("hand the mail over", &error, veil))?;
-        answers.push(said(&taken, veil));
-        Ok(Delivered { answers, refused })
+        let mut delivered = delivered;
+        delivered.answers.push(said(&taken, veil));
+        Ok(delivered)
     }
 }
 

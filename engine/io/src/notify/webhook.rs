@@ -139,6 +139,7 @@ impl Notifier for Webhook {
             return Ok(Delivered {
                 answers,
                 refused: Vec::new(),
+                deferred: Vec::new(),
             });
         }
         let hint = match answer.status {

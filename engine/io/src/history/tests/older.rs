@@ -12,7 +12,7 @@ fn a_history_of_each_older_version_is_read_and_a_copy_is_kept() {
 }
 
 /// A database of each older version.
-pub(super) const FIXTURES: [(i64, &str); 7] = [
+pub(super) const FIXTURES: [(i64, &str); 8] = [
     (1, include_str!("../../../fixtures/history-1.sql")),
     (2, include_str!("../../../fixtures/history-2.sql")),
     (3, include_str!("../../../fixtures/history-3.sql")),
@@ -20,6 +20,7 @@ pub(super) const FIXTURES: [(i64, &str); 7] = [
     (5, include_str!("../../../fixtures/history-5.sql")),
     (6, include_str!("../../../fixtures/history-6.sql")),
     (7, include_str!("../../../fixtures/history-7.sql")),
+    (8, include_str!("../../../fixtures/history-8.sql")),
 ];
 
 fn bring_one_forward(version: i64, fixture: &str) {
