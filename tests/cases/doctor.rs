@@ -8,7 +8,7 @@ use std::process::Command;
 use waxwing_world::ca;
 
 use crate::cases::cli::rig;
-use crate::cases::rig::{Rig, certificate, finish, until};
+use crate::cases::rig::{Rig, Run, certificate, finish, until};
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
@@ -205,4 +205,52 @@ fn a_notifier_whose_program_is_not_there_tells_nobody() {
     chmod(&program, 0o755);
     let good = check().expect(0);
     assert!(!good.stdout.contains(&named), "{}", good.stdout);
+}
+
+#[test]
+fn a_granted_test_of_a_server_is_run_as_an_installation_runs_it() {
+    let (rig, judge) = rig();
+    let program = rig.path("test-server");
+    let says = |text: &str| {
+        fs::write(&program, format!("#!/bin/sh\n{text}\n")).expect("written");
+        chmod(&program, 0o755);
+    };
+    rig.write_config(&format!(
+        "{}{}{}",
+        rig.config_at(&judge, ""),
+        rig.installer(&format!(
+            "grants.exec.test.argv = [{:?}, \"-t\"]\n",
+            program.display().to_string()
+        )),
+        certificate("one", &["www.example.com"])
+    ));
+    let words = |run: &Run| run.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    says("echo \"no file one.crt\" >&2; exit 3");
+    let run = rig.waxwing(&["check"]);
+    let text = words(&run);
+    for part in [
+        "its test does not pass",
+        "it ended with exit code 3",
+        "no file one.crt",
+        "nothing was installed there yet",
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let run = rig.waxwing(&["check", "--offline"]);
+    assert!(!words(&run).contains("does not pass"), "{}", run.stdout);
+    says("exit 0");
+    let run = rig.waxwing(&["check"]);
+    assert!(
+        words(&run).contains("install tests pass: "),
+        "{}",
+        run.stdout
+    );
+    rig.waxwing(&["renew"]).expect(0);
+    says("exit 1");
+    let run = rig.waxwing(&["check"]).expect(1);
+    assert!(
+        words(&run).contains("until it passes, nothing new is installed"),
+        "{}",
+        run.stdout
+    );
 }

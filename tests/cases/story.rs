@@ -292,3 +292,30 @@ fn an_outage_that_only_the_monitor_sees_is_told_by_all_of_them_and_so_is_its_end
     dismiss(child);
     assert_eq!(subjects(), [told, back]);
 }
+
+/// Whoever asks for the page after a person has renewed something by hand has not to wait for the daemon's next pass.
+#[test]
+fn what_another_process_has_done_is_shown_to_whoever_asks() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    rig.write_config(&format!(
+        "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n{}",
+        rig.config_at(&judge, ""),
+        rig.installer(""),
+        certificate("shop", &["www.example.com"]),
+    ));
+    let (child, address) = daemon(&rig);
+    let number = || {
+        let figures = get(&address, "/metrics").1;
+        let mut lines = figures.lines();
+        let line = lines.find(|line| line.starts_with("waxwing_certificate_last_success"));
+        line.expect("a certificate").to_owned()
+    };
+    let before = number();
+    rig.waxwing(&["renew", "shop", "--force", "--yes"])
+        .expect(0);
+    until("the figures to follow", || number() != before);
+    let page = get(&address, "/").1;
+    assert!(page.contains("shop"), "{page}");
+    dismiss(child);
+}

@@ -43,4 +43,5 @@ pub mod rights;
 pub mod section;
 mod state;
 mod target;
+pub mod trial;
 mod wasi;

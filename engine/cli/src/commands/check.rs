@@ -93,15 +93,21 @@ pub(crate) fn run(
     found.extend(state::findings(&loaded, &store, now));
     found.extend(state::exposed(&store));
     found.extend(state::clock(&loaded, &store, now));
+    let mut installs: Vec<Found> = Vec::new();
     if trusted {
         found.extend(account_findings(&loaded, &store));
         found.extend(rehearsals(&loaded.settings));
-        found.extend(outside(&loaded, &store, arguments.offline, terminal)?);
+        let (of_installs, others) = outside(&loaded, &store, arguments.offline, terminal)?
+            .into_iter()
+            .partition(|one| one.topic == install::TOPIC);
+        installs = of_installs;
+        found.extend::<Vec<Found>>(others);
     }
     found.extend(disk::findings(&loaded.settings, store.root()));
     found.extend(proxy::findings(&loaded.settings));
     found.extend(reach::findings(&loaded.settings));
     found.extend(install::findings(&loaded.settings));
+    found.extend(installs);
     found.extend(log::findings(&loaded));
     found.extend(scheduled::findings(&loaded));
     found.extend(neighbours::findings(&loaded.settings));
@@ -154,6 +160,7 @@ fn outside(
             found.extend(ways::findings(settings, live).await);
             found.extend(cas(settings, &wired, store, live).await);
             found.extend(caa::findings(settings, store, silent, live).await);
+            found.extend(install::tests(settings, store, live).await);
         }
         found
     }))

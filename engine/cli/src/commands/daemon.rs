@@ -54,6 +54,9 @@ const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
 /// often.
 const NAP: Duration = Duration::from_secs(60 * 60);
 
+/// For so long behind a pass nobody who asks for the page has it look at the state again.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// A pass that takes longer hangs: every wait in it has an end.
 const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
 
@@ -385,11 +388,23 @@ impl Keeper<'_> {
             let first = self.looks.values().min().copied().unwrap_or(until);
             let nap = first.min(until).since(now).min(NAP);
             let (runtime, signals) = (&self.runtime, &mut self.signals);
+            let face = self.face.clone();
+            let quiet = QUIET.saturating_sub(bed.watch.elapsed());
+            let asked = async {
+                match face {
+                    Some(face) => {
+                        SystemClock.sleep(quiet).await;
+                        face.asked().await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
             let signal = runtime.block_on(async {
                 tokio::select! {
                     biased;
                     signal = signals.next() => Some(signal),
                     () = SystemClock.sleep(nap) => None,
+                    () = asked => None,
                 }
             });
             if let Some(signal) = signal {

@@ -1,14 +1,22 @@
-//! Whether what installers are granted is there and can be used. Nothing is written and nothing is
-//! run to find out.
+//! Whether what installers are granted is there and can be used. Nothing is written to find out, and nothing is
+//! run but the tests of servers that the operator has granted as such.
 
 use std::path::Path;
 
+use waxwing_core::name::PluginName;
 use waxwing_core::plugin::{GrantExec, GrantFiles};
 use waxwing_core::settings::Settings;
+use waxwing_flow::ports::CertificateStore as _;
+use waxwing_host::trial;
 use waxwing_io::permission;
+use waxwing_io::store::FileStore;
 
+use super::WHO;
 use crate::render::check::{Found, Verdict};
+use crate::render::progress::Live;
 use crate::rights;
+
+pub(super) const TOPIC: &str = "install";
 
 /// Granted folders and commands.
 pub(super) fn findings(settings: &Settings) -> Vec<Found> {
@@ -34,14 +42,60 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
     found.extend(
         unknown
             .into_iter()
-            .map(|one| Found::new(Verdict::Error, "install", one.text).hint(Some(one.hint))),
+            .map(|one| Found::new(Verdict::Error, TOPIC, one.text).hint(Some(one.hint))),
     );
     if !good.is_empty() {
         let text = format!(
             "{}: granted folders can be written, granted commands are there",
             good.join(", ")
         );
-        found.insert(0, Found::new(Verdict::Ok, "install", text));
+        found.insert(0, Found::new(Verdict::Ok, TOPIC, text));
+    }
+    found
+}
+
+/// What the granted tests say, run as installations run them.
+pub(super) async fn tests(settings: &Settings, store: &FileStore, live: &Live) -> Vec<Found> {
+    let inventory = store.inventory().unwrap_or_default();
+    let installed = |name: &PluginName| {
+        let mut entries = inventory.iter().flatten();
+        entries.any(|entry| entry.installed.iter().any(|mark| mark.plugin == *name))
+    };
+    let (mut found, mut good) = (Vec::new(), Vec::new());
+    for (name, plugin) in &settings.plugins {
+        let granted = plugin.grants.exec.get(trial::PURPOSE);
+        let Some(grant) = granted.filter(|grant| trial::stands_alone(grant)) else {
+            continue;
+        };
+        // That it is not there is said already.
+        if command(name.as_str(), trial::PURPOSE, grant).is_some() {
+            continue;
+        }
+        let argv = grant.argv.join(" ");
+        let what = format!("{name}: {argv}");
+        let ran = live.during(WHO, &what, Some(grant.timeout), trial::run(grant));
+        let Err(causes) = ran.await else {
+            good.push(format!("{name} ({argv})"));
+            continue;
+        };
+        let text = format!("{name}: its test does not pass: {argv}");
+        // A server that is to serve files of which there are none yet says so.
+        let (verdict, hint) = match installed(name) {
+            true => (
+                Verdict::Error,
+                "until it passes, nothing new is installed: mend what it says",
+            ),
+            false => (
+                Verdict::Warn,
+                "nothing was installed there yet; if it is for want of the files, the first installation mends it",
+            ),
+        };
+        let failed = Found::new(verdict, TOPIC, text).causes(causes);
+        found.push(failed.hint(Some(hint.to_owned())));
+    }
+    if !good.is_empty() {
+        let text = format!("tests pass: {}", good.join(", "));
+        found.insert(0, Found::new(Verdict::Ok, TOPIC, text));
     }
     found
 }
@@ -54,13 +108,13 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
             true => format!("a file is in the way: name another folder, or move {dir}"),
             false => format!("mkdir -p {dir}"),
         };
-        return Some(Found::new(Verdict::Error, "install", text).hint(Some(hint)));
+        return Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint)));
     }
     if let Err(cause) = permission::may_write_within(&grant.dir) {
         let text = format!("{plugin}: {dir} cannot be written by the user that runs this");
         let hint = "run this as the user that renews, and let that user write there";
         return Some(
-            Found::new(Verdict::Error, "install", text)
+            Found::new(Verdict::Error, TOPIC, text)
                 .causes([cause.to_string()])
                 .hint(Some(hint.to_owned())),
         );
@@ -73,7 +127,7 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
         let text =
             format!("{plugin}: everybody on this machine will be able to read keys in {dir}");
         let hint = format!("grants.files.{purpose}.key-mode = \"0640\" under [plugin.{plugin}]");
-        return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
+        return Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
     }
     if permission::others_can_write(&grant.dir).unwrap_or(false) {
         let itself = permission::others_can_write_within(&grant.dir).unwrap_or(true);
@@ -83,7 +137,7 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
         };
         let text = format!("{plugin}: others can write {open}, and so change what is in {dir}");
         let hint = format!("chmod go-w {open}");
-        return Some(Found::new(Verdict::Warn, "install", text).hint(Some(hint)));
+        return Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)));
     }
     None
 }
@@ -107,7 +161,7 @@ fn keys(settings: &Settings) -> Vec<Found> {
                 let hint = Some(format!(
                     "chmod o= {key}; the next installation does it as well"
                 ));
-                found.push(Found::new(Verdict::Error, "install", text).hint(hint));
+                found.push(Found::new(Verdict::Error, TOPIC, text).hint(hint));
             }
         }
     }
@@ -119,7 +173,7 @@ fn command(plugin: &str, purpose: &str, grant: &GrantExec) -> Option<Found> {
     let named = format!("{plugin}: grants.exec.{purpose}");
     let hint =
         format!("grants.exec.{purpose}.argv = [\"/PATH/TO/PROGRAM\", ...] under [plugin.{plugin}]");
-    cannot_run("install", &named, program, hint)
+    cannot_run(TOPIC, &named, program, hint)
 }
 
 /// What is wrong with a program that something names; `hint` is the line that names another one.

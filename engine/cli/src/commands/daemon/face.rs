@@ -1,12 +1,14 @@
 //! What the daemon shows at `[metrics] listen`: figures, whether it is well, and a page.
 //!
 //! All of it is made when something has changed, behind a pass or a look at the CAs, so that whoever
-//! asks often costs nothing.
+//! asks often costs nothing. That somebody asks lets the daemon look whether another process has changed
+//! something; whoever asks next sees it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use waxwing_core::secret::Secret;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::Clock as _;
@@ -47,6 +49,7 @@ pub(super) struct Rules {
 pub(super) struct Face {
     rules: Rules,
     shown: RwLock<Shown>,
+    asked: Notify,
 }
 
 impl Face {
@@ -54,7 +57,13 @@ impl Face {
         Arc::new(Self {
             rules,
             shown: RwLock::default(),
+            asked: Notify::new(),
         })
+    }
+
+    /// Until somebody asks for the figures or the page; at once, if somebody has since the last time.
+    pub(super) async fn asked(&self) {
+        self.asked.notified().await;
     }
 
     /// Changes what is shown.
@@ -66,7 +75,11 @@ impl Face {
 impl Desk for Face {
     fn answer(&self, asked: &Asked<'_>) -> Answer {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        answer(asked, &self.rules, &shown, SystemClock.now())
+        let answer = answer(asked, &self.rules, &shown, SystemClock.now());
+        if answer.status == 200 && matches!(asked.path, "/" | "/metrics") {
+            self.asked.notify_one();
+        }
+        answer
     }
 }
 
