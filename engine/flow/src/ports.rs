@@ -382,6 +382,11 @@ pub trait CertificateStore: Send + Sync {
         name: &CertificateName,
         version: u32,
     ) -> Result<Option<StoredVersion>, StoreError>;
+    /// Whether a version could be stored under this name now. Asked before anything is ordered: what a CA has signed and
+    /// nobody can keep is lost. MUST change nothing.
+    fn may_save(&self, _name: &CertificateName) -> Result<(), StoreError> {
+        Ok(())
+    }
     /// Stores a new version whole, then makes it current. Answers its number. Older versions
     /// beyond what is kept are erased, keys too, but for the one of [`Replacing`].
     fn save(

@@ -289,6 +289,11 @@ impl Shift<'_> {
         if damage.is_none() && current.as_ref().map(|version| version.version) != job.seen {
             return Outcome::Overtaken;
         }
+        if !self.rehearsal
+            && let Err(error) = store.may_save(name)
+        {
+            return Outcome::Failed(Some(Failure::Store(error)));
+        }
         let journal = self.journal_name(name);
         match self.mend_journal(&journal) {
             Ok(told) => report.notes.extend(told),

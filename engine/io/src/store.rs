@@ -41,6 +41,8 @@ use waxwing_flow::ports::{AccountRecord, CertificateStore, LockGuard, StoreError
 
 use layout::{Layout, version_name, version_number};
 
+use crate::permission;
+
 /// The file names of a version.
 const KEY: &str = "privkey.pem";
 const CERT: &str = "cert.pem";
@@ -301,6 +303,15 @@ impl CertificateStore for FileStore {
         self.read_version(name, version).map(Some)
     }
 
+    fn may_save(&self, name: &CertificateName) -> Result<(), StoreError> {
+        let folders = [self.layout.certificate(name), self.layout.versions(name)];
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            permission::may_write_within(folder)
+                .map_err(|cause| failure::io("write", folder, &cause))?;
+        }
+        Ok(())
+    }
+
     fn save(
         &self,
         name: &CertificateName,
@@ -526,6 +537,8 @@ impl CertificateStore for FileStore {
         let held = lock::take(&self.layout.lock("certificates", name.as_str()))?;
         sweep::journals(&self.layout.journals(), name.as_str());
         sweep::versions(&self.layout.versions(name));
+        sweep::notes(&self.layout.certificate(name));
+        sweep::notes(&self.layout.installed(name));
         self.mend_current(name)?;
         Ok(Box::new(held))
     }

@@ -419,7 +419,19 @@ fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
         }
         Note::Failure(failure) => failed(failure, context),
         Note::Unfinished if orders => {
-            vec!["an interrupted run is taken up where it stopped".to_owned()]
+            // What that run was for, only the next one looks at.
+            let other = matches!(
+                item.action,
+                Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced)
+            );
+            let changed = |note: &Note| matches!(note, Note::Key { .. } | Note::Ca { .. });
+            let only = match other || item.notes.iter().any(changed) {
+                true => ", if it was for the same names, CA and key",
+                false => "",
+            };
+            vec![format!(
+                "an interrupted run is taken up where it stopped{only}"
+            )]
         }
         Note::Unfetched => {
             vec![format!(

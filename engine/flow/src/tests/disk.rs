@@ -28,6 +28,8 @@ pub(crate) struct Disk {
     pub(crate) accounts: BTreeMap<(CaName, String), AccountRecord>,
     pub(crate) directories: BTreeMap<CaName, DirectoryCopy>,
     pub(crate) locks: BTreeSet<String>,
+    /// Nothing can be stored.
+    pub(crate) shut: bool,
 }
 
 impl Disk {
@@ -144,6 +146,13 @@ impl CertificateStore for World {
             let mut versions = state.disk.versions.get(name)?.iter();
             versions.find(|one| one.version == version).cloned()
         })
+    }
+
+    fn may_save(&self, name: &CertificateName) -> Result<(), StoreError> {
+        match self.state().disk.shut {
+            true => Err(error(StoreErrorKind::Permission, "write", name.as_str())),
+            false => Ok(()),
+        }
     }
 
     fn save(

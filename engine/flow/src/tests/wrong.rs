@@ -135,3 +135,29 @@ async fn after_a_wrong_certificate_the_next_ca_is_asked() {
     assert_eq!(stored.origin.ca.as_str(), "second");
     assert_eq!(stored.facts.names.len(), 2);
 }
+
+/// What a CA has signed and nobody can keep is lost.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_kept_is_not_ordered() {
+    let world = World::new(&["first"]);
+    let shop = certificate("shop", &["shop.example"], &["first"]);
+    let settings = settings(vec![profile("first")], vec![shop]);
+    world.state().disk.shut = true;
+    for _run in 0..3 {
+        let report = world.run(&settings).await.expect("a run");
+        let of_it = &report.certificates[0];
+        assert!(
+            matches!(&of_it.outcome, Outcome::Failed(Some(Failure::Store(_)))),
+            "{:?}",
+            of_it.outcome
+        );
+        assert!(!of_it.asked && of_it.next_try.is_none());
+        assert_eq!(world.state().cas["first"].orders.len(), 0);
+    }
+    world.state().disk.shut = false;
+    let report = world.run(&settings).await.expect("a run");
+    assert!(!matches!(
+        report.certificates[0].outcome,
+        Outcome::Failed(_)
+    ));
+}

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use waxwing_core::name::REHEARSAL;
 
@@ -36,6 +37,28 @@ pub(super) fn versions(folder: &Path) {
             && let Err(cause) = fs::remove_dir_all(&path)
         {
             tracing::warn!(path = %path.display(), %cause, "half a version could not be removed");
+        }
+    }
+}
+
+/// No write takes so long: what is older was left by a process that died.
+const DEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Takes away notes of one certificate that a process which died has left unfinished.
+pub(super) fn notes(folder: &Path) {
+    let Ok(children) = read::children(folder) else {
+        return;
+    };
+    for path in children.iter().filter(|path| read::is_unfinished(path)) {
+        let Ok(found) = fs::symlink_metadata(path) else {
+            continue;
+        };
+        let age = found.modified().ok().and_then(|at| at.elapsed().ok());
+        if found.is_file()
+            && age.is_some_and(|age| age > DEAD)
+            && let Err(cause) = fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %cause, "an unfinished note could not be removed");
         }
     }
 }
