@@ -19,7 +19,7 @@ use waxwing_core::time::Timestamp;
 use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError};
 use crate::tell::{self, Scene, Tale, unkept};
 
-pub use self::letter::{Deferred, Delivered, Letter, Message, Waiting};
+pub use self::letter::{Deferred, Delivered, Letter, Message, Rest, Waiting};
 
 /// A letter is nobody else's for so long while it is being delivered.
 const DELIVERY: Duration = Duration::from_secs(120);
@@ -152,6 +152,8 @@ pub struct Sent {
     pub late: bool,
     /// True for a heartbeat, of which nobody wants to read.
     pub heartbeat: bool,
+    /// True if everybody whom the notifier tells has it now.
+    pub whole: bool,
     /// What the receiver said.
     pub outcome: Result<Delivered, NotifyError>,
 }
@@ -187,7 +189,7 @@ impl Office<'_> {
         let old: BTreeSet<i64> = old.iter().map(|one| one.id).collect();
         let written = self.write_down(|told| tell::tell(told, scene));
         let mut sent = match written {
-            Ok(()) => self.deliver(&old, &[]).await,
+            Ok(()) => self.deliver(&old, None).await,
             Err((error, told)) => {
                 tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
                 let letters = self.letters(now, &self.beside_the_outbox(&told, scene));
@@ -203,7 +205,7 @@ impl Office<'_> {
         match about {
             Ok(()) => {
                 // One that has failed a moment ago is not tried again in the same run.
-                sent.extend(self.deliver(&old, &silent).await);
+                sent.extend(self.deliver(&old, Some(&silent)).await);
             }
             Err((error, _told)) => {
                 tracing::error!(cause = %error, "that a notifier fails cannot be written down");
@@ -336,8 +338,8 @@ impl Office<'_> {
     }
 
     /// Delivers what waits and whose time has come, each notifier by itself, letter by letter: the first
-    /// one that fails keeps those behind it.
-    async fn deliver(&self, old: &BTreeSet<i64>, but: &[NotifierName]) -> Vec<Sent> {
+    /// one that fails keeps those behind it. `silent` are those that have failed in this run, when it delivers again.
+    async fn deliver(&self, old: &BTreeSet<i64>, silent: Option<&[NotifierName]>) -> Vec<Sent> {
         // Later than what was just written down.
         let now = self.clock.now();
         let waiting = self.outbox.waiting().unwrap_or_else(|error| {
@@ -346,6 +348,9 @@ impl Office<'_> {
         });
         let mut by_notifier: BTreeMap<NotifierName, Vec<Waiting>> = BTreeMap::new();
         for one in waiting {
+            if one.is_rest() && silent.is_some() {
+                continue;
+            }
             let known = self.listeners.contains_key(&one.letter.notifier);
             let old = one.is_given_up(now);
             if known && !old {
@@ -361,7 +366,7 @@ impl Office<'_> {
         }
         let all = by_notifier
             .into_iter()
-            .filter(|(name, _)| !but.contains(name))
+            .filter(|(name, _)| !silent.is_some_and(|silent| silent.contains(name)))
             .map(|(name, letters)| self.deliver_to(name, letters, old, now));
         future::join_all(all).await.into_iter().flatten().collect()
     }
@@ -381,9 +386,14 @@ impl Office<'_> {
         let tries = self.by_hand || letters.iter().any(|one| !old.contains(&one.id));
         for one in letters {
             // The first letter that has to wait keeps those behind it, so that they come in order.
-            // A person does not wait, but what is about to be free may be on its way just now.
+            // A person does not wait, but what is about to be free may be on its way just now. What most have
+            // keeps nothing.
             let waits = one.next_try(now).since(now);
-            if !waits.is_zero() && (!tries || waits <= DELIVERY) {
+            let rest = one.is_rest();
+            if rest && !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
+                continue;
+            }
+            if !rest && !waits.is_zero() && (!tries || waits <= DELIVERY) {
                 break;
             }
             let until = self.clock.now() + DELIVERY;
@@ -397,7 +407,7 @@ impl Office<'_> {
             }
             let id = format!("{:x}-{}", one.letter.notice.at.unix_ms(), one.id);
             let message = Message {
-                only: one.only.clone(),
+                only: one.rest.to.clone(),
                 ..self.message(id, &one.letter)
             };
             let outcome = listener.notifier.send(&message).await;
@@ -405,28 +415,36 @@ impl Office<'_> {
                 Ok(delivered) if delivered.deferred.is_empty() => None,
                 Ok(delivered) => {
                     let lack = delivered.deferred.iter();
-                    let only = lack.clone().map(|one| one.recipient.clone()).collect();
-                    let why: Vec<String> = lack.map(ToString::to_string).collect();
-                    Some((why.join("; "), None, only))
+                    let why: Vec<String> = lack.clone().map(ToString::to_string).collect();
+                    let rest = Rest {
+                        to: lack.map(|one| one.recipient.clone()).collect(),
+                        refused: one.rest.refused || !delivered.refused.is_empty(),
+                    };
+                    Some((why.join("; "), None, rest))
                 }
-                Err(error) => Some((error.to_string(), error.retry_after, one.only)),
+                Err(error) => Some((error.to_string(), error.retry_after, one.rest.clone())),
             };
             match again {
                 None => self.noted(self.outbox.forget(one.id)),
-                Some((cause, asked, only)) => {
+                Some((cause, asked, rest)) => {
                     let wait = retry::resend(one.attempts.saturating_add(1), asked);
                     let next = self.clock.now() + wait;
-                    self.noted(self.outbox.keep(one.id, next, &cause, &only));
+                    self.noted(self.outbox.keep(one.id, next, &cause, &rest));
                 }
             }
+            let failed = outcome.is_err();
             sent.push(Sent {
                 notifier: name.clone(),
-                to: listener.notifier.to(),
+                to: match rest {
+                    true => one.rest.to.join(", "),
+                    false => listener.notifier.to(),
+                },
                 late: old.contains(&one.id),
                 heartbeat: false,
+                whole: outcome.as_ref().is_ok_and(Delivered::is_whole) && !one.rest.refused,
                 outcome,
             });
-            if sent.last().is_some_and(|one| one.outcome.is_err()) {
+            if failed {
                 break;
             }
         }
@@ -439,12 +457,14 @@ impl Office<'_> {
             let listener = self.listeners.get(&letter.notifier)?;
             let id = format!("{:x}-n{nth}", letter.notice.at.unix_ms());
             let message = self.message(id, letter);
+            let outcome = listener.notifier.send(&message).await;
             Some(Sent {
                 notifier: letter.notifier.clone(),
                 to: listener.notifier.to(),
                 late: false,
                 heartbeat,
-                outcome: listener.notifier.send(&message).await,
+                whole: outcome.as_ref().is_ok_and(Delivered::is_whole),
+                outcome,
             })
         });
         future::join_all(send).await.into_iter().flatten().collect()
@@ -473,6 +493,7 @@ impl Office<'_> {
         let names = self.listeners.keys();
         let states = names.map(|name| {
             let of_it = || sent.iter().filter(|one| one.notifier == *name);
+            let answers = || of_it().filter_map(|one| one.outcome.as_ref().ok());
             let error = of_it().find_map(|one| one.outcome.as_ref().err());
             tell::NotifierState {
                 name,
@@ -481,10 +502,10 @@ impl Office<'_> {
                     causes.extend(error.causes.iter().cloned());
                     (causes, error.hint.clone())
                 }),
-                delivered: of_it().any(|one| one.outcome.is_ok()),
-                refused: of_it()
-                    .filter_map(|one| one.outcome.as_ref().ok())
-                    .flat_map(Delivered::lacking)
+                delivered: of_it().any(|one| one.whole),
+                refused: answers().flat_map(|it| it.refused.clone()).collect(),
+                deferred: answers()
+                    .flat_map(|it| it.deferred.iter().map(ToString::to_string))
                     .collect(),
                 waiting: of_name(name).count(),
                 tries: of_name(name).map(|one| one.attempts).max().unwrap_or(0),
@@ -501,9 +522,8 @@ impl Office<'_> {
     }
 }
 
-/// Those that could not be reached, or not all of whom.
+/// Those that could not be reached.
 fn failed(sent: &[Sent]) -> impl Iterator<Item = &NotifierName> {
-    let whole = |one: &&Sent| one.outcome.as_ref().is_ok_and(|it| it.deferred.is_empty());
-    let all = sent.iter().filter(move |one| !whole(one));
+    let all = sent.iter().filter(|one| one.outcome.is_err());
     all.map(|one| &one.notifier)
 }

@@ -22,7 +22,7 @@ use crate::certificate::{
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
 use crate::directory::DirectoryCopy;
-use crate::notify::{Delivered, Message, Posting, Reminded, Told, Waiting};
+use crate::notify::{Delivered, Message, Posting, Reminded, Rest, Told, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
@@ -492,15 +492,8 @@ pub trait Outbox: Send + Sync {
     fn take(&self, id: i64, seen: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
     /// Forgets a letter.
     fn forget(&self, id: i64) -> Result<(), StoreError>;
-    /// Keeps a letter that could not be delivered: one try more, when it is tried again, why, and to whom alone it
-    /// goes then; nobody named is everybody.
-    fn keep(
-        &self,
-        id: i64,
-        next: Timestamp,
-        cause: &str,
-        only: &[String],
-    ) -> Result<(), StoreError>;
+    /// Keeps a letter that could not be delivered: one try more, when it is tried again, why, and who still lacks it.
+    fn keep(&self, id: i64, next: Timestamp, cause: &str, rest: &Rest) -> Result<(), StoreError>;
 }
 
 /// Remembers when something was told of which the [`Outbox`] cannot keep that it was told: a moment,

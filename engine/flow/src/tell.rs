@@ -168,10 +168,13 @@ pub struct NotifierState<'a> {
     pub name: &'a NotifierName,
     /// Why it could not be reached, and what to do.
     pub causes: Option<(Vec<String>, Option<String>)>,
-    /// True if it took something.
+    /// True if everybody has something of it.
     pub delivered: bool,
     /// Recipients that it did not take.
     pub refused: Vec<String>,
+    /// Recipients that it does not take for now. Some servers let everybody wait who is new to them, so it is
+    /// no failure until it has happened again and again.
+    pub deferred: Vec<String>,
     /// Letters that wait for it.
     pub waiting: usize,
     /// How often one of them was tried in vain.
@@ -195,7 +198,10 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
                 event.causes.clone_from(causes);
                 event.hint.clone_from(hint);
             }
-            None if !state.refused.is_empty() => event.causes.clone_from(&state.refused),
+            None if !state.refused.is_empty() || often && !state.deferred.is_empty() => {
+                event.causes.clone_from(&state.refused);
+                event.causes.extend(state.deferred.iter().cloned());
+            }
             None => return None,
         }
         let step = if often { 2 } else { 1 };

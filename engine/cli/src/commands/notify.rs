@@ -4,10 +4,14 @@ use std::collections::BTreeSet;
 
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Change, Event, EventKind};
-use waxwing_flow::notify::{Frame, Office};
+use waxwing_flow::notify::{Frame, Office, Posting, Sent};
+use waxwing_flow::ports::Outbox as _;
+use waxwing_flow::tell;
 use waxwing_io::clock::SystemClock;
+use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
 use waxwing_io::reminder::FileReminder;
+use waxwing_io::store::FileStore;
 
 use super::start;
 use crate::args::{Global, NotifyVerb};
@@ -72,6 +76,7 @@ pub(crate) fn run(
     let test = Event::new(EventKind::Test, Change::Once, "");
     // Each notifier ends by itself, and they are asked side by side.
     let sent = runtime.block_on(office.send_now(&test, &to));
+    mended(&store, &sent);
     if terminal.json {
         let result = notified::json(&sent);
         terminal.print(&Document::new("notify-test", start::now(), result).to_text());
@@ -80,4 +85,32 @@ pub(crate) fn run(
         terminal.print(&text);
     }
     Ok(notified::exit_of(&sent))
+}
+
+/// Forgets that a notifier does not reach everybody, if the test has just done so. Where that cannot be written, the next
+/// message does.
+fn mended(store: &FileStore, sent: &[Sent]) {
+    let whole = |name: &str| {
+        let mut sent = sent.iter();
+        sent.any(|one| one.whole && one.notifier.as_str() == name)
+    };
+    let forget = || {
+        let history = SqliteHistory::look(store.root())?;
+        let told = history.told()?;
+        let over: Vec<_> = tell::notifiers_in_trouble(told.clone())
+            .filter(|(name, _)| whole(name))
+            .map(|(name, _)| (name, EventKind::NotifierFailed))
+            .collect();
+        if over.is_empty() {
+            return Ok(true);
+        }
+        let change = Posting {
+            over,
+            ..Posting::default()
+        };
+        SqliteHistory::open(store.root())?.post(&told, &change)
+    };
+    if let Err(cause) = forget() {
+        tracing::debug!(%cause, "that a notifier works again was not noted");
+    }
 }

@@ -233,7 +233,7 @@ fn waiting_for(waiting: &[Waiting]) -> Option<String> {
 mod tests {
     use waxwing_core::name::NotifierName;
     use waxwing_core::notify::event::{Notice, SCHEMA};
-    use waxwing_flow::notify::Letter;
+    use waxwing_flow::notify::{Letter, Rest};
 
     use super::*;
 
@@ -255,7 +255,7 @@ mod tests {
                 },
             },
             attempts: 0,
-            only: Vec::new(),
+            rest: Rest::default(),
             next: start::now(),
             cause: cause.map(str::to_owned),
         };

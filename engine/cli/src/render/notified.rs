@@ -197,6 +197,7 @@ mod tests {
             to: to.to_owned(),
             late: false,
             heartbeat: false,
+            whole: outcome.as_ref().is_ok_and(Delivered::is_whole),
             outcome,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::Notice;
 use waxwing_core::retry;
@@ -33,11 +34,26 @@ pub struct Waiting {
     pub next: Timestamp,
     /// Why it could not be delivered the last time.
     pub cause: Option<String>,
-    /// The recipients that still lack it, if others have it.
-    pub only: Vec<String>,
+    /// Who still lacks it, if others have it.
+    pub rest: Rest,
+}
+
+/// The recipients that still lack a letter which others have.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rest {
+    /// Those that are tried again. Nobody named: the letter is for everybody.
+    pub to: Vec<String>,
+    /// True if others were refused for good, so that not everybody has it when these do.
+    pub refused: bool,
 }
 
 impl Waiting {
+    /// True if others have it already. Such a letter keeps nobody from what comes behind it.
+    pub const fn is_rest(&self) -> bool {
+        !self.rest.to.is_empty()
+    }
+
     /// When it is tried next, seen from `now`. A moment further ahead than any wait was written by a
     /// wrong clock and means now.
     pub fn next_try(&self, now: Timestamp) -> Timestamp {

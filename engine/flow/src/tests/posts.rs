@@ -17,7 +17,9 @@ use waxwing_core::time::Timestamp;
 
 use self::shelf::Memory;
 use super::world::{certificate, profile, settings};
-use crate::notify::{Delivered, Frame, Listener, Message, Office, Posting, Sent, Waiting};
+use crate::notify::{
+    Deferred, Delivered, Frame, Listener, Message, Office, Posting, Sent, Waiting,
+};
 use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError, StoreErrorKind};
 use crate::report::RunReport;
 use crate::tell::Scene;
@@ -56,6 +58,8 @@ struct Receiver {
     got: Mutex<Vec<String>>,
     tries: Mutex<u32>,
     ids: Mutex<BTreeSet<String>>,
+    /// What a mail server answers to each recipient; nobody: there is but one.
+    people: Mutex<BTreeMap<&'static str, u16>>,
 }
 
 #[async_trait]
@@ -74,6 +78,10 @@ impl Notifier for Receiver {
                 hint: None,
             });
         }
+        let people = self.people.lock().expect("a lock").clone();
+        if !people.is_empty() {
+            return self.send_to(&people, message);
+        }
         let mut got = self.got.lock().expect("a lock");
         got.push(format!("{}{}", message.subject, self.ids(&message.id)));
         Ok(Delivered::default())
@@ -81,6 +89,31 @@ impl Notifier for Receiver {
 }
 
 impl Receiver {
+    fn send_to(
+        &self,
+        people: &BTreeMap<&'static str, u16>,
+        message: &Message,
+    ) -> Result<Delivered, NotifyError> {
+        let mut delivered = Delivered::default();
+        let all = message.only.is_empty();
+        let is_for = |who: &str| all || message.only.iter().any(|one| one == who);
+        for (who, code) in people.iter().filter(|(who, _)| is_for(who)) {
+            let recipient = (*who).to_owned();
+            match code {
+                250 => delivered.answers.push(recipient),
+                451 => delivered.deferred.push(Deferred {
+                    recipient,
+                    why: "451".to_owned(),
+                }),
+                _ => delivered.refused.push(recipient),
+            }
+        }
+        let mut got = self.got.lock().expect("a lock");
+        let heard = delivered.answers.iter();
+        got.extend(heard.map(|who| format!("{who}: {}", message.subject)));
+        Ok(delivered)
+    }
+
     /// Nothing for a message that is new, else a mark.
     fn ids(&self, id: &str) -> &'static str {
         let mut ids = self.ids.lock().expect("a lock");

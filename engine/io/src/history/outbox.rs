@@ -4,7 +4,7 @@ use rusqlite::{Row, TransactionBehavior, params};
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{EventKind, Notice};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::notify::{Letter, Posting, Told, Waiting};
+use waxwing_flow::notify::{Letter, Posting, Rest, Told, Waiting};
 use waxwing_flow::ports::{Outbox, StoreError};
 
 use super::{SqliteHistory, failed, rows, time};
@@ -66,7 +66,7 @@ impl Outbox for SqliteHistory {
     }
 
     fn waiting(&self) -> Result<Vec<Waiting>, StoreError> {
-        let sql = "SELECT id, notifier, event, attempts, next, cause, only FROM outbox ORDER BY id";
+        let sql = "SELECT id, notifier, event, attempts, next, cause, rest FROM outbox ORDER BY id";
         let rows = self.rows(sql, [], waiting)?;
         Ok(rows.into_iter().flatten().collect())
     }
@@ -87,16 +87,10 @@ impl Outbox for SqliteHistory {
         self.write("DELETE FROM outbox WHERE id = ?", [id])
     }
 
-    fn keep(
-        &self,
-        id: i64,
-        next: Timestamp,
-        cause: &str,
-        only: &[String],
-    ) -> Result<(), StoreError> {
+    fn keep(&self, id: i64, next: Timestamp, cause: &str, rest: &Rest) -> Result<(), StoreError> {
         self.write(
-            "UPDATE outbox SET attempts = attempts + 1, next = ?2, cause = ?3, only = ?4 WHERE id = ?1",
-            params![id, next.unix_ms(), cause, serde_json::json!(only).to_string()],
+            "UPDATE outbox SET attempts = attempts + 1, next = ?2, cause = ?3, rest = ?4 WHERE id = ?1",
+            params![id, next.unix_ms(), cause, serde_json::json!(rest).to_string()],
         )
     }
 }
@@ -144,7 +138,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Option<Waiting>> {
         next: time(row, 4)?,
         cause: row.get(5)?,
         // Who cannot be read is everybody: twice is better than not at all.
-        only: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
+        rest: serde_json::from_str(&row.get::<_, String>(6)?).unwrap_or_default(),
     }))
 }
 

@@ -154,7 +154,7 @@ ALTER TABLE told ADD COLUMN began INTEGER;
     // How often an installation or a look failed in the same way, one after the other.
     "ALTER TABLE deploy ADD COLUMN times INTEGER NOT NULL DEFAULT 1;",
     // Which recipients still lack a message that others have.
-    "ALTER TABLE outbox ADD COLUMN only TEXT NOT NULL DEFAULT '[]';",
+    "ALTER TABLE outbox ADD COLUMN rest TEXT NOT NULL DEFAULT '{}';",
 ];
 
 /// The version of the tables, kept in `user_version`.

@@ -262,9 +262,8 @@ impl Mail {
             refused,
             deferred,
         };
-        // Nothing was said yet that a server would keep. Others have it, and whom it refuses for good stays so.
-        let settled = !all && delivered.deferred.is_empty();
-        if delivered.answers.is_empty() && settled {
+        // Nothing was said yet that a server would keep. Where others have it, that one lacks it still is no failure.
+        if delivered.answers.is_empty() && !all {
             return Ok(delivered);
         }
         if delivered.answers.is_empty() {

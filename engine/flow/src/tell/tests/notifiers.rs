@@ -10,6 +10,7 @@ fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
         causes: failed.then(|| (vec!["refused".to_owned()], None)),
         delivered,
         refused: Vec::new(),
+        deferred: Vec::new(),
         waiting: 1,
         tries: 1,
     };

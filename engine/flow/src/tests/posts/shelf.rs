@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use waxwing_core::time::Timestamp;
 
-use crate::notify::{Posting, Told, Waiting};
+use crate::notify::{Posting, Rest, Told, Waiting};
 use crate::ports::{Outbox, StoreError, StoreErrorKind};
 
 #[derive(Default)]
@@ -73,7 +73,7 @@ impl Outbox for Memory {
                     attempts: 0,
                     next: letter.notice.at,
                     cause: None,
-                    only: Vec::new(),
+                    rest: Rest::default(),
                 });
             }
             true
@@ -102,16 +102,10 @@ impl Outbox for Memory {
         self.with(|shelf| shelf.letters.retain(|one| one.id != id))
     }
 
-    fn keep(
-        &self,
-        id: i64,
-        next: Timestamp,
-        cause: &str,
-        only: &[String],
-    ) -> Result<(), StoreError> {
+    fn keep(&self, id: i64, next: Timestamp, cause: &str, rest: &Rest) -> Result<(), StoreError> {
         self.with(|shelf| {
             if let Some(one) = shelf.letters.iter_mut().find(|one| one.id == id) {
-                one.only = only.to_vec();
+                one.rest = rest.clone();
                 one.attempts += 1;
                 one.next = next;
                 one.cause = Some(cause.to_owned());

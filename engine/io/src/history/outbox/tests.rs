@@ -81,13 +81,16 @@ fn a_letter_is_taken_by_one_process_and_stays_until_it_is_delivered() {
         (&letter("mail"), 0, at(0))
     );
     let until = at(0) + Duration::from_secs(120);
-    assert!(waiting.only.is_empty());
-    let only = ["boss@example.com".to_owned()];
+    assert!(!waiting.is_rest());
+    let rest = Rest {
+        to: vec!["boss@example.com".to_owned()],
+        refused: true,
+    };
     assert_eq!(one.take(waiting.id, waiting.next, until), Ok(true));
     assert_eq!(other.take(waiting.id, waiting.next, until), Ok(false));
-    assert_eq!(one.keep(waiting.id, at(300), "refused", &only), Ok(()));
+    assert_eq!(one.keep(waiting.id, at(300), "refused", &rest), Ok(()));
     let kept = other.waiting().expect("letters").remove(0);
-    assert_eq!(kept.only, only);
+    assert_eq!(kept.rest, rest);
     assert_eq!(
         (kept.attempts, kept.next, kept.cause.as_deref()),
         (1, at(300), Some("refused"))
@@ -103,7 +106,7 @@ fn what_a_newer_version_has_written_is_left_alone() {
     let history = SqliteHistory::open(folder.path()).expect("a history");
     let write = |sql: &str| history.write(sql, []).expect("written");
     write("INSERT INTO told VALUES ('shop', 'a-new-kind', '1', 0, 0)");
-    write("INSERT INTO outbox VALUES (7, 'mail', '{\"schema\":9}', 0, 0, 0, NULL, '[]')");
+    write("INSERT INTO outbox VALUES (7, 'mail', '{\"schema\":9}', 0, 0, 0, NULL, '{}')");
     assert_eq!(history.told(), Ok(Vec::new()));
     assert_eq!(history.waiting(), Ok(Vec::new()));
     let posting = Posting {
