@@ -298,23 +298,34 @@ fn an_outage_that_only_the_monitor_sees_is_told_by_all_of_them_and_so_is_its_end
 fn what_another_process_has_done_is_shown_to_whoever_asks() {
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
-    rig.write_config(&format!(
-        "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n{}",
-        rig.config_at(&judge, ""),
-        rig.installer(""),
-        certificate("shop", &["www.example.com"]),
-    ));
+    let configure = |name: &str| {
+        rig.write_config(&format!(
+            "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n{}",
+            rig.config_at(&judge, ""),
+            rig.installer(""),
+            certificate(name, &["www.example.com"]),
+        ));
+    };
+    configure("gone-by");
+    rig.waxwing(&["renew"]).expect(0);
+    configure("shop");
     let (child, address) = daemon(&rig);
     let number = || {
         let figures = get(&address, "/metrics").1;
         let mut lines = figures.lines();
-        let line = lines.find(|line| line.starts_with("waxwing_certificate_last_success"));
+        let line = lines.find(|line| {
+            line.starts_with("waxwing_certificate_last_success") && line.contains("\"shop\"")
+        });
         line.expect("a certificate").to_owned()
     };
     let before = number();
     rig.waxwing(&["renew", "shop", "--force", "--yes"])
         .expect(0);
     until("the figures to follow", || number() != before);
+    let told = |name: &str| get(&address, "/metrics").1.contains(name);
+    assert!(told("\"gone-by\""));
+    rig.waxwing(&["forget", "gone-by", "--yes"]).expect(0);
+    until("what is forgotten to be gone", || !told("\"gone-by\""));
     let page = get(&address, "/").1;
     assert!(page.contains("shop"), "{page}");
     dismiss(child);

@@ -372,8 +372,14 @@ pub fn item(
     circumstances: &Circumstances<'_>,
 ) -> Item {
     let mut item = alone(settings, certificate, stored, circumstances);
-    if let Some(Hold::Ladder { until, .. }) = &mut item.hold {
-        *until = later::open_from(settings, certificate, stored, circumstances, *until);
+    let open_from = |at| later::open_from(settings, certificate, stored, circumstances, at);
+    match &mut item.hold {
+        Some(Hold::Ladder { until, .. }) => *until = open_from(*until),
+        // Its windows count less and less for what has failed.
+        Some(Hold::Window { until }) if stored.is_some_and(|stored| !stored.failed.is_empty()) => {
+            *until = open_from(circumstances.now);
+        }
+        _ => {}
     }
     item
 }

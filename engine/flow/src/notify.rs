@@ -441,7 +441,10 @@ impl Office<'_> {
                 },
                 late: old.contains(&one.id),
                 heartbeat: false,
-                whole: outcome.as_ref().is_ok_and(Delivered::is_whole) && !one.rest.refused,
+                // Nobody may be left of those who lacked it: nothing was sent then.
+                whole: outcome.as_ref().is_ok_and(|delivered| {
+                    delivered.is_whole() && !(rest && delivered.answers.is_empty())
+                }) && !one.rest.refused,
                 outcome,
             });
             if failed {

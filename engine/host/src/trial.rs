@@ -11,6 +11,9 @@ pub const PURPOSE: &str = "test";
 /// Lines of a command's output that are worth reading.
 const LINES: usize = 6;
 
+/// Characters of a line that are.
+const COLUMNS: usize = 300;
+
 /// True if it can be run without a certificate: nothing in its command line has to be filled in.
 pub fn stands_alone(grant: &GrantExec) -> bool {
     placeholder::names(&grant.argv).is_empty()
@@ -43,6 +46,6 @@ pub async fn run(grant: &GrantExec) -> Result<(), Vec<String>> {
     let said = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = said.trim().lines().collect();
     let last = lines.iter().skip(lines.len().saturating_sub(LINES));
-    causes.extend(last.map(|line| (*line).to_owned()));
+    causes.extend(last.map(|line| line.chars().take(COLUMNS).collect()));
     Err(causes)
 }

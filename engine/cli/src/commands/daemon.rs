@@ -180,6 +180,8 @@ struct Bed {
     written: Option<i64>,
     /// Where the state was.
     place: Option<Identity>,
+    /// When a certificate came or went.
+    listed: Option<Timestamp>,
 }
 
 /// Why it woke.
@@ -335,6 +337,7 @@ impl Keeper<'_> {
             watch: Stopwatch::start(),
             written: self.history.written_elsewhere().ok(),
             place: self.store.identity(),
+            listed: self.store.listed_at(),
         };
         self.plan_looks();
         loop {
@@ -375,8 +378,10 @@ impl Keeper<'_> {
             if self.store.identity() != bed.place {
                 return Woken::Work;
             }
-            // By a revocation, or a run that a person has started.
-            if self.history.written_elsewhere().ok() != bed.written {
+            // By a revocation, or a run that a person has started, or by `forget`.
+            if self.history.written_elsewhere().ok() != bed.written
+                || self.store.listed_at() != bed.listed
+            {
                 tracing::info!("another process has changed the state");
                 return Woken::Work;
             }

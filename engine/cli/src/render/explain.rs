@@ -348,6 +348,15 @@ fn by_whom(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             } else {
                 "may be asked"
             };
+            // When it is tried is told once, and the same everywhere.
+            let until = match &view.item.hold {
+                Some(Hold::Ladder {
+                    until: tried,
+                    ca: of,
+                    ..
+                }) if standing.own_wait && *of == ca.name => *tried,
+                _ => until,
+            };
             said.push(format!("{who} again {}", context.moment(until)));
         }
         if ca.passed_over.is_none() {

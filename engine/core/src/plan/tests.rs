@@ -547,7 +547,7 @@ fn what_is_due_may_be_held_and_says_by_what() {
         at: noon - HOUR * hours,
         ..failed("first", 0, true, None)
     };
-    for (hours, want) in [(20, "first: window 13 h"), (30, "first: now")] {
+    for (hours, want) in [(20, "first: window 4 h"), (30, "first: now")] {
         let stored = aged(57, vec![at_noon(hours)]);
         assert_eq!(held(&shop, &stored, Asker::Timer, noon), want, "{hours} h");
     }

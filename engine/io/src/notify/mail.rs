@@ -127,7 +127,7 @@ impl Mail {
         match delivered {
             Ok(delivered) => Ok((delivered, connection)),
             Err(failed) => {
-                connection.abort().await;
+                hang_up(&mut connection).await;
                 Err(failed)
             }
         }
@@ -154,7 +154,7 @@ impl Mail {
         })?;
         if server.security == MailSecurity::StartTls {
             if !connection.can_starttls() {
-                connection.abort().await;
+                hang_up(&mut connection).await;
                 return Err(Failed {
                     step: "begin TLS".to_owned(),
                     causes: vec![
@@ -200,7 +200,7 @@ impl Mail {
         match result {
             Ok(_welcome) => Ok(()),
             Err(error) => {
-                connection.abort().await;
+                hang_up(connection).await;
                 let hint = error
                     .is_permanent()
                     .then(|| "[notify.NAME] login has the user and names the password".to_owned());
@@ -283,8 +283,13 @@ impl Mail {
     }
 }
 
-/// How long a server that has the mail is waited for.
+/// How long a server is waited for that is told goodbye.
 const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Ends a conversation that came to nothing. Why it did must not be lost for a server that keeps silent.
+async fn hang_up(connection: &mut AsyncSmtpConnection) {
+    let _farewell = tokio::time::timeout(FAREWELL, connection.abort()).await;
+}
 
 #[async_trait]
 impl Notifier for Mail {

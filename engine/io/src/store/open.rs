@@ -4,8 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use waxwing_core::access::Object;
+use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::AuditTrail;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
@@ -78,6 +80,15 @@ impl FileStore {
     pub fn identity(&self) -> Option<Identity> {
         let there = self.is_there();
         there.then(|| permission::identity(self.root())).flatten()
+    }
+
+    /// When a certificate was put into this folder or taken out of it for the last time; none if that cannot be seen.
+    pub fn listed_at(&self) -> Option<Timestamp> {
+        let found = fs::metadata(self.layout.certificates()).ok()?;
+        let since = found.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_millis())
+            .ok()
+            .map(Timestamp::from_unix_ms)
     }
 
     /// A folder for things that can be made again, private to the owner.
