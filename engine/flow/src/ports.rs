@@ -253,7 +253,8 @@ pub struct UnseenError {
 /// Looks at what a server really serves.
 #[async_trait]
 pub trait DeploymentProbe: Send + Sync {
-    /// One look. It MUST ask for the host by name (SNI), MUST begin TLS as the place says, and MUST
+    /// One look, at every address of the place that can be reached; where they serve several leaves, it answers the one
+    /// that ends first. It MUST ask for the host by name (SNI), MUST begin TLS as the place says, and MUST
     /// take whatever chain is shown, since which leaf it is is the question. It SHOULD make the
     /// server prove that it has the leaf's key. It MUST NOT look again by itself, and MUST end
     /// within 10 s. Cancel-safe.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
@@ -23,8 +24,12 @@ use crate::x509;
 
 /// Time for one look, from the look-up of the name to the end of the handshake.
 const LOOK: Duration = Duration::from_secs(10);
-/// Time for one of several addresses.
+/// Of it, what is left for a name that is looked up slowly: the address that does not answer is named then.
+const LOOK_UP: Duration = Duration::from_secs(1);
+/// Time for a connection to one of its addresses.
 const ADDRESS: Duration = Duration::from_secs(4);
+/// Addresses of one name that are looked at.
+const ADDRESSES: usize = 16;
 /// Bytes of what a server says before TLS begins.
 const TALK: usize = 16 * 1024;
 
@@ -56,10 +61,63 @@ impl TlsProbe {
         })
     }
 
-    async fn shake(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
-        let (mut stream, address) = connect(place).await?;
+    /// What all of these addresses serve: visitors come to each of them. Those to which nothing leads from here, as
+    /// often by IPv6, are left out if others answer. Where they serve several leaves, the one that ends first counts.
+    async fn shake_all(
+        &self,
+        place: &ServedAt,
+        addresses: Vec<SocketAddr>,
+    ) -> Result<ServedLeaf, UnseenError> {
+        let looks = addresses.into_iter().take(ADDRESSES).map(async |address| {
+            let late = |_elapsed| {
+                let cause = format!(
+                    "{address}: no answer within {} s",
+                    (LOOK - LOOK_UP).as_secs()
+                );
+                Shown::Nothing(unseen(vec![cause]))
+            };
+            let shown = tokio::time::timeout(LOOK - LOOK_UP, self.shake(place, address)).await;
+            shown.unwrap_or_else(late)
+        });
+        let mut first: Option<ServedLeaf> = None;
+        let mut unreachable = Vec::new();
+        for shown in join_all(looks).await {
+            match shown {
+                Shown::Leaf(leaf) => {
+                    let end = |leaf: &ServedLeaf| leaf.not_after;
+                    if first.as_ref().is_none_or(|first| end(&leaf) < end(first)) {
+                        first = Some(leaf);
+                    }
+                }
+                Shown::Nothing(why) => return Err(why),
+                Shown::Unreachable(cause) => unreachable.push(cause),
+            }
+        }
+        if unreachable.is_empty() {
+            unreachable.push(format!("{} has no address", place.host));
+        }
+        first.ok_or_else(|| unseen(unreachable))
+    }
+
+    async fn shake(&self, place: &ServedAt, address: SocketAddr) -> Shown {
+        let mut stream = match connect(address).await {
+            Ok(stream) => stream,
+            Err(cause) => return Shown::Unreachable(cause),
+        };
+        match self.see(place, &mut stream, address).await {
+            Ok(leaf) => Shown::Leaf(leaf),
+            Err(why) => Shown::Nothing(why),
+        }
+    }
+
+    async fn see(
+        &self,
+        place: &ServedAt,
+        mut stream: &mut TcpStream,
+        address: SocketAddr,
+    ) -> Result<ServedLeaf, UnseenError> {
         let failed = |what: &str, cause: String| unseen(vec![format!("{address}: {what}"), cause]);
-        begin_tls(&mut stream, place.start)
+        begin_tls(stream, place.start)
             .await
             .map_err(|cause| failed("asking for TLS", cause))?;
         let name = match &place.host {
@@ -69,7 +127,7 @@ impl TlsProbe {
         };
         let mut stream = self
             .connector
-            .connect(name, stream)
+            .connect(name, &mut stream)
             .await
             .map_err(|error| failed("TLS", error.to_string()))?;
         let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
@@ -87,7 +145,9 @@ impl TlsProbe {
 #[async_trait]
 impl DeploymentProbe for TlsProbe {
     async fn look(&self, place: &ServedAt) -> Result<ServedLeaf, UnseenError> {
-        match tokio::time::timeout(LOOK, self.shake(place)).await {
+        let looked = async { self.shake_all(place, addresses(place).await?).await };
+        // The look-up of the name counts, too.
+        match tokio::time::timeout(LOOK, looked).await {
             Ok(seen) => seen,
             Err(_elapsed) => Err(unseen(vec![format!(
                 "no answer within {} s",
@@ -97,34 +157,38 @@ impl DeploymentProbe for TlsProbe {
     }
 }
 
+/// What one address shows.
+enum Shown {
+    Leaf(ServedLeaf),
+    /// It answers, and no leaf was seen.
+    Nothing(UnseenError),
+    /// No connection.
+    Unreachable(String),
+}
+
 fn unseen(causes: Vec<String>) -> UnseenError {
     UnseenError { causes }
 }
 
-/// Connects to the first address that answers.
-async fn connect(place: &ServedAt) -> Result<(TcpStream, SocketAddr), UnseenError> {
-    let addresses: Vec<SocketAddr> = match &place.host {
-        ServedHost::Address(address) => vec![SocketAddr::new(*address, place.port)],
+async fn addresses(place: &ServedAt) -> Result<Vec<SocketAddr>, UnseenError> {
+    match &place.host {
+        ServedHost::Address(address) => Ok(vec![SocketAddr::new(*address, place.port)]),
         ServedHost::Name(name) => tokio::net::lookup_host((name.as_str(), place.port))
             .await
-            .map_err(|error| unseen(vec![format!("look-up of {name}: {error}")]))?
-            .collect(),
-    };
-    let mut causes = Vec::new();
-    for address in addresses {
-        match tokio::time::timeout(ADDRESS, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok((stream, address)),
-            Ok(Err(error)) => causes.push(format!("connect to {address}: {error}")),
-            Err(_elapsed) => {
-                let waited = ADDRESS.as_secs();
-                causes.push(format!("connect to {address}: no answer within {waited} s"));
-            }
+            .map(Iterator::collect)
+            .map_err(|error| unseen(vec![format!("look-up of {name}: {error}")])),
+    }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
+    match tokio::time::timeout(ADDRESS, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(format!("connect to {address}: {error}")),
+        Err(_elapsed) => {
+            let waited = ADDRESS.as_secs();
+            Err(format!("connect to {address}: no answer within {waited} s"))
         }
     }
-    if causes.is_empty() {
-        causes.push(format!("{} has no address", place.host));
-    }
-    Err(unseen(causes))
 }
 
 /// Leads the conversation to the point where TLS begins.

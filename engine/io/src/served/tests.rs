@@ -104,8 +104,53 @@ async fn a_silent_server_does_not_hold_the_look_up() {
     let folder = folder.expect("a folder");
     let (chain, key, _) = identity(&folder, "one");
     let shop = Shop::start(&world, Greeting::Silence, &chain, &key).expect("a server");
-    let error = look(&at(&shop, "starttls=smtp"))
-        .await
-        .expect_err("silence");
-    assert_eq!(error.causes, ["no answer within 10 s"]);
+    let place = at(&shop, "starttls=smtp");
+    let error = look(&place).await.expect_err("silence");
+    let address = format!("127.0.0.1:{}: no answer within 9 s", place.port);
+    assert_eq!(error.causes, [address]);
+}
+
+/// Half of the visitors come to the other address.
+#[tokio::test]
+async fn of_several_addresses_the_one_that_is_behind_counts() {
+    let (world, folder) = (World::start(&[]).expect("a world"), TempDir::new());
+    let folder = folder.expect("a folder");
+    let soon = |name: &str, year: i32| {
+        let mut params =
+            rcgen::CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = params.self_signed(&key).expect("a certificate");
+        let files = ["crt", "key"].map(|kind| folder.path().join(format!("{name}.{kind}")));
+        fs::write(&files[0], cert.pem()).expect("a file");
+        fs::write(&files[1], key.serialize_pem()).expect("a file");
+        let shop = Shop::start(&world, Greeting::Tls, &files[0], &files[1]).expect("a server");
+        (shop, x509::sha256_hex(cert.der()))
+    };
+    let (new, of_new) = soon("new", 2040);
+    let (old, of_old) = soon("old", 2039);
+    let (_, key, _) = identity(&folder, "none");
+    let nothing = folder.path().join("nothing");
+    let mute = Shop::start(&world, Greeting::Tls, &nothing, &key).expect("a server");
+    let gone = Shop::start(&world, Greeting::Tls, &nothing, &key).expect("a server");
+    let nobody = gone.address();
+    drop(gone);
+    let place = at(&new, "");
+    let probe = TlsProbe::new().expect("a configuration");
+    for (addresses, want) in [
+        (vec![new.address(), nobody], Ok(&of_new)),
+        (vec![new.address(), old.address()], Ok(&of_old)),
+        (vec![old.address(), new.address()], Ok(&of_old)),
+        (vec![new.address(), mute.address()], Err(mute.address())),
+        (vec![nobody], Err(nobody)),
+    ] {
+        let seen = probe.shake_all(&place, addresses).await;
+        match want {
+            Ok(sha256) => assert_eq!(&seen.expect("a leaf").sha256, sha256),
+            Err(at) => {
+                let error = seen.expect_err("no leaf").to_string();
+                assert!(error.contains(&at.to_string()), "{error}");
+            }
+        }
+    }
 }
