@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_core::ca::CaProfile;
-use waxwing_core::ca::choose::{self, Choice, Next, Question, Standing};
+use waxwing_core::ca::choose::{self, Choice, Next, PassedOver, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
 use waxwing_core::plan::order::{Place, place};
@@ -251,6 +251,8 @@ pub(crate) struct Asking<'s> {
     pub(crate) standings: BTreeMap<CaName, Standing>,
     /// Who would be asked, and who is passed over.
     pub(crate) choice: Choice<'s>,
+    /// Those that are never asked, however the others stand.
+    pub(crate) never: BTreeMap<CaName, PassedOver>,
 }
 
 /// Asks the policy about one certificate. None if it is not planned.
@@ -284,7 +286,7 @@ pub(crate) fn asking<'s>(
         now,
     };
     let standings = hold::standings(&list, stored, action, &circumstances);
-    let choice = choose::next(&Question {
+    let question = Question {
         list: &list,
         first: certificate.cas.first(),
         profiles: &settings.cas,
@@ -295,9 +297,14 @@ pub(crate) fn asking<'s>(
         haste: hold::haste(action),
         by_hand: asker.by_hand(),
         now,
+    };
+    let never = list.iter().filter_map(|name| {
+        let why = choose::hinders(&question, settings.cas.get(name)?)?;
+        Some((name.clone(), why))
     });
     Some(Asking {
-        choice,
+        never: never.collect(),
+        choice: choose::next(&question),
         standings,
         list,
     })

@@ -3,8 +3,8 @@
 //! Advice never delays a renewal and is never worth a retry inside a run: what was not answered is
 //! asked for again later, and until then the other rules decide.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -24,6 +24,7 @@ use crate::certificate::{CertificateFacts, InventoryEntry};
 use crate::directory;
 use crate::failure::CaError;
 use crate::history::{Advice, Past};
+use crate::monitor;
 use crate::ports::History;
 use crate::session::{self, SessionPorts, greeting};
 
@@ -93,15 +94,10 @@ pub async fn ask(
     settings: &Settings,
     questions: Vec<Question>,
 ) {
-    let mut offices: BTreeMap<CaName, Arc<Result<String, String>>> = BTreeMap::new();
-    for question in &questions {
-        if !offices.contains_key(&question.ca)
-            && let Some(profile) = settings.cas.get(&question.ca)
-        {
-            let office = office(ports, profile).await;
-            offices.insert(question.ca.clone(), Arc::new(office));
-        }
-    }
+    let cas: BTreeSet<&CaName> = questions.iter().map(|question| &question.ca).collect();
+    let profiles = cas.into_iter().filter_map(|ca| settings.cas.get(ca));
+    let profiles: Vec<&CaProfile> = profiles.collect();
+    let offices = offices(ports, history, &profiles).await;
     let answered = |question: Question, answer: Result<RenewalInfo, Trouble>| {
         let Some(id) = question.facts.ari_id() else {
             return;
@@ -113,7 +109,7 @@ pub async fn ask(
     let ask = async |question: &Question, base: Option<&str>| {
         let profile = settings.cas.get(&question.ca)?;
         let id = question.facts.ari_id()?;
-        Some(match (base, offices.get(&question.ca)?.as_ref()) {
+        Some(match (base, offices.get(&question.ca)?) {
             (Some(base), _) => fetch(ports, profile, base, &id).await,
             (None, Ok(base)) => fetch(ports, profile, base, &id).await,
             (None, Err(cause)) => Err(Trouble::unasked(cause.clone())),
@@ -138,9 +134,7 @@ pub async fn ask(
         if !moved.contains_key(ca)
             && let Some(profile) = settings.cas.get(ca)
         {
-            let old = offices
-                .get(ca)
-                .and_then(|office| office.as_ref().as_ref().ok());
+            let old = offices.get(ca).and_then(|office| office.as_ref().ok());
             let new = read_anew(ports, profile).await;
             let new = new.and_then(|directory| base_of(profile, directory));
             let new = new.ok().filter(|new| Some(new) != old);
@@ -291,20 +285,46 @@ fn draw(window: Window, chance: u64, now: Timestamp) -> Suggestion {
     Suggestion { window, chosen }
 }
 
-/// Where a CA answers such questions: from its directory, as it was stored not long ago or as it is now.
-async fn office(ports: &SessionPorts, profile: &CaProfile) -> Result<String, String> {
-    let stored = directory::stored(ports, profile, &profile.directories);
+/// Where each CA answers such questions: from its directory, as it was stored not long ago or as it is now. That it was
+/// looked at is noted, as of every look.
+async fn offices(
+    ports: &SessionPorts,
+    history: &dyn History,
+    profiles: &[&CaProfile],
+) -> BTreeMap<CaName, Result<String, String>> {
     let now = ports.clock.now();
     let fresh = |at: Timestamp| at <= now && now.since(at) < session::FRESH;
-    match stored {
-        Some(stored) if fresh(stored.at) => base_of(profile, stored.directory),
-        // One that is old is better than none.
-        Some(stored) => match read_anew(ports, profile).await {
-            Ok(directory) => base_of(profile, directory),
-            Err(_silent) => base_of(profile, stored.directory),
-        },
-        None => base_of(profile, read_anew(ports, profile).await?),
-    }
+    let (known, unknown): (Vec<_>, Vec<_>) = profiles
+        .iter()
+        .map(|profile| {
+            (
+                *profile,
+                directory::stored(ports, profile, &profile.directories),
+            )
+        })
+        .partition(|(_, stored)| stored.as_ref().is_some_and(|stored| fresh(stored.at)));
+    let asked: Vec<&CaProfile> = unknown.iter().map(|(profile, _)| *profile).collect();
+    let looks = match asked.is_empty() {
+        true => Vec::new(),
+        false => monitor::look_at_all(ports, history, &asked).await,
+    };
+    let anew = unknown
+        .into_iter()
+        .zip(looks)
+        .map(|((profile, stored), look)| {
+            // One that is old is better than none.
+            let directory = look.directory.or(stored.map(|stored| stored.directory));
+            let base = match (directory, look.result) {
+                (Some(directory), _) => base_of(profile, directory),
+                (None, Err(failure)) => Err(failure.lines().join(": ")),
+                (None, Ok(_)) => Err(format!("{} shows no directory", profile.name)),
+            };
+            (profile.name.clone(), base)
+        });
+    let known = known.into_iter().filter_map(|(profile, stored)| {
+        Some((profile.name.clone(), base_of(profile, stored?.directory)))
+    });
+    known.chain(anew).collect()
 }
 
 /// Reads the directory and keeps it.

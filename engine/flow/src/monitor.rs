@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
@@ -33,6 +34,8 @@ pub struct Look {
     pub result: Result<Duration, Failure>,
     /// What is not as it was at the last look.
     pub changes: Vec<Change>,
+    /// What it answered.
+    pub directory: Option<Directory>,
 }
 
 /// Looks at the directory of a CA, notes what came of it and keeps a copy. Nothing else is asked.
@@ -84,6 +87,7 @@ async fn peek(ports: &SessionPorts, profile: &CaProfile) -> (Look, Timestamp) {
     );
     let look = Look {
         ca: profile.name.clone(),
+        directory: seen.as_ref().ok().map(|it| it.directory.clone()),
         result: seen.map(|greeting| greeting.took),
         changes,
     };

@@ -73,12 +73,7 @@ pub(crate) fn run(
             CaView {
                 name: name.clone(),
                 standing: asking.standings.get(name).cloned().unwrap_or_default(),
-                passed_over: asking
-                    .choice
-                    .passed_over
-                    .iter()
-                    .find(|(other, _)| other == name)
-                    .map(|(_, why)| why.to_string()),
+                passed_over: asking.never.get(name).map(ToString::to_string),
                 left: left.and_then(Result::ok).unwrap_or_default(),
                 uncounted: profile
                     .and_then(|profile| profile.limits.get(&LimitKind::Certificates))

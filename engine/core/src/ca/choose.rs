@@ -224,26 +224,13 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
     let mut passed_over = Vec::new();
     let mut given_up: Option<(CaName, Because)> = None;
     let mut soonest: Option<(Timestamp, CaName)> = None;
-    let first_is_real = question
-        .first
-        .or_else(|| question.list.first())
-        .and_then(|name| question.profiles.get(name))
-        .is_some_and(|profile| !profile.staging);
     let clean = Standing::default();
     for name in question.list {
         let Some(profile) = question.profiles.get(name) else {
             continue;
         };
         let standing = question.standings.get(name).unwrap_or(&clean);
-        let fallback = question.first != Some(name);
-        let hindrance = if fallback && profile.staging && first_is_real {
-            Some(PassedOver::Staging)
-        } else if let Some(records) = &standing.forbidden {
-            Some(PassedOver::Forbidden(records.clone()))
-        } else {
-            hindrance(profile, question.names, question.key, fallback)
-        };
-        if let Some(reason) = hindrance {
+        if let Some(reason) = hinders(question, profile) {
             passed_over.push((name.clone(), reason));
             continue;
         }
@@ -277,6 +264,24 @@ pub fn next<'p>(question: &Question<'p, '_>) -> Choice<'p> {
         None => Next::Nobody,
     };
     Choice { next, passed_over }
+}
+
+/// Why a CA is never asked, however the others stand; none if it may be.
+pub fn hinders(question: &Question<'_, '_>, profile: &CaProfile) -> Option<PassedOver> {
+    let first_is_real = question
+        .first
+        .or_else(|| question.list.first())
+        .and_then(|name| question.profiles.get(name))
+        .is_some_and(|profile| !profile.staging);
+    let fallback = question.first != Some(&profile.name);
+    if fallback && profile.staging && first_is_real {
+        return Some(PassedOver::Staging);
+    }
+    let standing = question.standings.get(&profile.name);
+    if let Some(records) = standing.and_then(|standing| standing.forbidden.as_ref()) {
+        return Some(PassedOver::Forbidden(records.clone()));
+    }
+    hindrance(profile, question.names, question.key, fallback)
 }
 
 /// Whether the policy lets the next CA of the list stand in for one that is not asked now.

@@ -188,10 +188,14 @@ async fn the_directory_says_where_advice_is_given_now() {
         let settings = settings(vec![profile("first")], vec![]);
         let ports = world.ports();
         let (session, history) = (&ports.session, ports.history.as_ref());
+        let before = world.state().memory.sightings.len();
         advice::ask(session, history, &settings, vec![question]).await;
         let state = world.state();
         let known = state.memory.advice.get(&name).expect("advice");
         assert!(known.suggestion.is_some(), "{was}: {known:?}");
+        // Whoever looks at a directory has seen how the CA is.
+        let seen = state.memory.sightings.len() - before;
+        assert_eq!(seen, usize::from(hours > 24), "{was}");
     }
 }
 

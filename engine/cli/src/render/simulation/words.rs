@@ -20,11 +20,12 @@ const NAMES: usize = 4;
 const RUNS_IN_A_LIFE: u32 = 12;
 
 /// What a simulation leaves out.
-pub(super) const LEFT_OUT: [&str; 5] = [
+pub(super) const LEFT_OUT: [&str; 6] = [
     "installers and what servers serve",
     "advice of a CA that changes after it has issued (ARI)",
     "failures, advice and used up limits from before the beginning",
     "other machines with the same account",
+    "how many requests a DNS provider allows",
     "messages about fail-overs, outages and the end of a trouble, which are sent besides those told here",
 ];
 

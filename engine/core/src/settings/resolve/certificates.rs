@@ -449,9 +449,14 @@ fn warn(certificates: &[ReadCertificate], cas: &Cas, warnings: &mut Vec<String>)
             let Some(profile) = cas.profiles.get(name) else {
                 continue;
             };
-            if (profile.may_charge || !profile.fallback) && told.insert(name) {
+            let first = certificate.settings.cas.first();
+            let first = first.and_then(|first| cas.profiles.get(first));
+            let untrusted = profile.staging && first.is_some_and(|first| !first.staging);
+            if (profile.may_charge || !profile.fallback || untrusted) && told.insert(name) {
                 let why = if profile.may_charge {
                     "an order there may cost money"
+                } else if untrusted {
+                    "nobody trusts its certificates"
                 } else {
                     "its profile says so"
                 };
