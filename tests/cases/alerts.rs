@@ -392,3 +392,41 @@ fn a_run_that_cannot_even_look_is_told_once_and_when_it_can() {
     scene.rig.waxwing(&["renew"]).expect(0);
     assert_eq!(scene.subjects().len(), 2);
 }
+
+/// A plugin's file that an update has changed, or a slip of the pen, stops every run; a timer's are read by nobody.
+#[test]
+fn a_configuration_that_cannot_be_used_is_told_once_and_when_it_can() {
+    let scene = Scene::new();
+    let good = certificate("shop", &["www.example.com"]);
+    scene.configure("failed", "", &good);
+    scene.run(&["renew"], 0, &[]);
+    let main = scene.rig.path("waxwing.toml").display().to_string();
+    let begins = format!("{main} cannot be used; needs you");
+    let over = format!("{main} does not fail any more; nothing to do");
+    let mut told: Vec<String> = Vec::new();
+    let run = |words: &[&str], code: i32, told: &[String]| {
+        let told: Vec<&str> = told.iter().map(String::as_str).collect();
+        scene.run(words, code, &told);
+    };
+    let gone = "[plugin.push]\nuses = \"gone.wasm\"\nsha256 = \
+                \"0000000000000000000000000000000000000000000000000000000000000000\"\n\n";
+    for broken in [
+        format!("{gone}{good}"),
+        format!("{good}\nrenewal = {{ windows = \n"),
+        good.replace("domains", "domians"),
+        format!("[notify.other]\nwebhok = \"https://example.com\"\n\n{good}"),
+    ] {
+        scene.configure("failed", "", &broken);
+        told.push(begins.clone());
+        run(&["renew"], 3, &told);
+        let text = scene.last_text();
+        says(&text, &["so nobody renews what is in it", "waxwing check"]);
+        run(&["renew"], 3, &told);
+        run(&["daemon"], 3, &told);
+        // Who sees it is not told of it by mail.
+        run(&["renew", "shop"], 3, &told);
+        scene.configure("failed", "", &good);
+        told.push(over.clone());
+        run(&["renew"], 0, &told);
+    }
+}

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waxwing_core::ca::EabSource;
+use waxwing_core::document::problem::Problem;
 use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
@@ -326,11 +327,7 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         ..catalog(manifests)
     };
     let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
-    let state = global
-        .state_dir
-        .clone()
-        .or_else(|| settings.state.dir.clone())
-        .unwrap_or_else(config::usual_state);
+    let state = state_of(global, &settings);
     let trail = settings.log.audit.as_ref().map(|file| {
         let place = Place {
             file: file.clone(),
@@ -357,6 +354,50 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         trail,
         log: global.process.log.clone(),
     })
+}
+
+/// As much of a configuration that cannot be used as is needed to tell somebody so; none if that cannot be used either,
+/// or others can change it.
+pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
+    let main = global.config.clone().unwrap_or_else(config::usual_config);
+    let sources = config::read_sources(&main).ok()?;
+    let raw = raw::parse(&sources.files);
+    let catalog = Catalog {
+        may_be_empty: true,
+        ..catalog(embedded_manifests())
+    };
+    let of_notifier = |problem: &Problem| {
+        let rest = problem.key.strip_prefix("notify.")?;
+        rest.split('.').next().map(str::to_owned)
+    };
+    let settings = resolve(&raw.to_tell(&[]), &catalog).or_else(|errors| {
+        let bad: Vec<String> = errors.0.iter().filter_map(of_notifier).collect();
+        resolve(&raw.to_tell(&bad), &catalog)
+    });
+    let settings = settings.ok()?;
+    let open = |file: &PathBuf| permission::open_to_others(file).ok().flatten();
+    if settings.files.iter().any(|file| open(file).is_some()) {
+        return None;
+    }
+    refuse_foreign_programs(&settings).ok()?;
+    let audit = AuditTrail::default();
+    audit.begin(run_id());
+    Some(Loaded {
+        state: state_of(global, &settings),
+        settings,
+        components: BTreeMap::new(),
+        config: std::path::absolute(&main).unwrap_or(main),
+        audit: Arc::new(audit),
+        trail: None,
+        log: global.process.log.clone(),
+    })
+}
+
+fn state_of(global: &Global, settings: &Settings) -> PathBuf {
+    let named = global.state_dir.clone();
+    named
+        .or_else(|| settings.state.dir.clone())
+        .unwrap_or_else(config::usual_state)
 }
 
 /// The name of a run that begins now.

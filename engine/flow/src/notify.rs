@@ -4,6 +4,7 @@
 //! notifier, which is in the outbox before it is sent and stays there until it is delivered. What a
 //! newcomer gets wrong: a notifier that does not work is news itself, for the others.
 
+mod beside;
 mod letter;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,18 +12,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future;
+use waxwing_core::alert;
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Event, EventKind, Nearest, Notice, SCHEMA};
 use waxwing_core::retry;
 use waxwing_core::time::Timestamp;
 
 use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError};
-use crate::tell::{self, Scene, Tale, unkept};
+use crate::tell::{self, Scene, Tale};
 
+pub use self::beside::Unsent;
 pub use self::letter::{Deferred, Delivered, Letter, Message, Rest, Waiting};
 
 /// A letter is nobody else's for so long while it is being delivered.
 const DELIVERY: Duration = Duration::from_secs(120);
+
+/// So many letters are tried in vain in one run; behind that it is not the letters.
+const FAILURES: u32 = 2;
 
 /// How often it is decided anew because another process was faster.
 const ROUNDS: u32 = 5;
@@ -180,8 +186,8 @@ impl Office<'_> {
     /// Tells what there is to tell of this scene, and delivers what waits from earlier runs.
     ///
     /// An outbox that cannot be used does not keep anybody from hearing: what would be written into it
-    /// is sent at once and, if that fails, lost, with an error in the log. States, which would seem new
-    /// to every run, are then told once a day.
+    /// is sent at once, and what is not taken is kept where the [`Reminder`] keeps what was told. Where it keeps
+    /// nothing, states, which would seem new to every run, are told once a day.
     pub async fn tell(&self, scene: &Scene<'_>) -> Vec<Sent> {
         let now = self.clock.now();
         let heartbeat = tell::heartbeat(scene);
@@ -191,14 +197,16 @@ impl Office<'_> {
         let mut sent = match written {
             Ok(()) => self.deliver(&old, None).await,
             Err((error, told)) => {
-                tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
-                let letters = self.letters(now, &self.beside_the_outbox(&told, scene));
-                self.send_all(&letters, false).await
+                // Whoever cannot look has said why.
+                if !scene.blind {
+                    tracing::error!(cause = %error, "what is told cannot be written down; it is sent all the same");
+                }
+                self.tell_beside(&told, scene).await
             }
         };
         if let Some(event) = heartbeat {
             let letters = self.letters(now, &[event]);
-            sent.extend(self.send_all(&letters, true).await);
+            sent.extend(self.send_all(&letters, &[], true).await);
         }
         let silent: Vec<NotifierName> = failed(&sent).cloned().collect();
         let about = self.write_down(|told| self.about_notifiers(told, &sent, now));
@@ -207,6 +215,7 @@ impl Office<'_> {
                 // One that has failed a moment ago is not tried again in the same run.
                 sent.extend(self.deliver(&old, Some(&silent)).await);
             }
+            Err(_) if scene.blind => {}
             Err((error, _told)) => {
                 tracing::error!(cause = %error, "that a notifier fails cannot be written down");
             }
@@ -226,7 +235,7 @@ impl Office<'_> {
                 notice: self.frame.notice(now, vec![event.clone()]),
             })
             .collect();
-        self.send_all(&letters, false).await
+        self.send_all(&letters, &[], false).await
     }
 
     /// Decides and writes down, and decides again if another process came between.
@@ -242,8 +251,9 @@ impl Office<'_> {
             };
             let reminded = self.reminder.kept();
             let tale = decide(&known(&told, &reminded));
+            let unsent = self.unsent(now).into_iter().map(|one| one.letter);
             let mut posting = Posting {
-                letters: self.letters(now, &tale.events),
+                letters: unsent.chain(self.letters(now, &tale.events)).collect(),
                 told: tale.told,
                 over: tale.over,
             };
@@ -262,58 +272,6 @@ impl Office<'_> {
         }
         tracing::warn!("other runs tell at the same time; the next run tells what is left");
         Ok(())
-    }
-
-    /// What is told although the outbox cannot be written: what is new, as long as somebody can keep that it was told,
-    /// and else what [`unkept`](Self::unkept) says.
-    fn beside_the_outbox(&self, told: &[Told], scene: &Scene<'_>) -> Vec<Event> {
-        let mut reminded = self.reminder.kept();
-        let tale = tell::tell(&known(told, &reminded), scene);
-        if tale.told.is_empty() && tale.over.is_empty() {
-            return tale.events;
-        }
-        for (subject, kind) in &tale.over {
-            let was = told
-                .iter()
-                .find(|one| one.subject == *subject && one.kind == *kind)
-                .cloned();
-            let was = was.or_else(|| {
-                let mut reminded = reminded.iter();
-                let one = reminded.find(|one| one.is_of(subject, *kind));
-                one.map(|one| one.told.clone())
-            });
-            reminded.retain(|one| !one.is_of(subject, *kind));
-            reminded.extend(was.map(|told| Reminded { told, over: true }));
-        }
-        for told in &tale.told {
-            reminded.retain(|one| !one.is_of(&told.subject, told.kind));
-            let told = told.clone();
-            reminded.push(Reminded { told, over: false });
-        }
-        if self.reminder.keep(&reminded) {
-            return tale.events;
-        }
-        self.unkept(tell::tell(told, scene).events, scene)
-    }
-
-    /// Of what cannot be written down what is told all the same: what comes once, and the rest if none of
-    /// it was told today.
-    fn unkept(&self, mut events: Vec<Event>, scene: &Scene<'_>) -> Vec<Event> {
-        let now = scene.now;
-        let states: Vec<Event> = events
-            .iter()
-            .filter(|event| !unkept::comes_once(event))
-            .cloned()
-            .collect();
-        let told_today = match self.reminder.last() {
-            _ if states.is_empty() => return events,
-            Some(last) if !unkept::is_over(last, now) => true,
-            _ => !self.reminder.set(now) && !unkept::is_its_hour(&states, scene),
-        };
-        if told_today {
-            events.retain(unkept::comes_once);
-        }
-        events
     }
 
     /// One letter for each listener that wants to hear of some of it.
@@ -384,17 +342,20 @@ impl Office<'_> {
         };
         // What is new is worth a try, however long the last one of the others is to wait: the way may be free again.
         let tries = self.by_hand || letters.iter().any(|one| !old.contains(&one.id));
+        let mut failures = 0;
         for one in letters {
-            // The first letter that has to wait keeps those behind it, so that they come in order.
-            // A person does not wait, but what is about to be free may be on its way just now. What most have
-            // keeps nothing.
+            // The first letter that has to wait keeps those behind it, so that they come in order. What most have,
+            // or what has failed so often that it may be this very message that nobody takes, keeps nothing.
+            // A person does not wait, but what is about to be free may be on its way just now.
             let waits = one.next_try(now).since(now);
             let rest = one.is_rest();
-            if rest && !waits.is_zero() && (!self.by_hand || waits <= DELIVERY) {
-                continue;
-            }
-            if !rest && !waits.is_zero() && (!tries || waits <= DELIVERY) {
-                break;
+            let keeps = !rest && one.attempts < alert::AGAIN;
+            let tries = if rest { self.by_hand } else { tries };
+            if !waits.is_zero() && (!tries || waits <= DELIVERY) {
+                match keeps {
+                    true => break,
+                    false => continue,
+                }
             }
             let until = self.clock.now() + DELIVERY;
             match self.outbox.take(one.id, one.next, until) {
@@ -447,26 +408,31 @@ impl Office<'_> {
                 }) && !one.rest.refused,
                 outcome,
             });
-            if failed {
+            failures += u32::from(failed);
+            if failed && (keeps || failures >= FAILURES) {
                 break;
             }
         }
         sent
     }
 
-    /// Sends letters that are in no outbox.
-    async fn send_all(&self, letters: &[Letter], heartbeat: bool) -> Vec<Sent> {
+    /// Sends letters that are in no outbox; `late` is who still lacks the first of them.
+    async fn send_all(&self, letters: &[Letter], late: &[Rest], heartbeat: bool) -> Vec<Sent> {
         let send = letters.iter().enumerate().map(async |(nth, letter)| {
             let listener = self.listeners.get(&letter.notifier)?;
-            let id = format!("{:x}-n{nth}", letter.notice.at.unix_ms());
-            let message = self.message(id, letter);
+            let id = format!("{:x}-n{}", letter.notice.at.unix_ms(), u8::from(heartbeat));
+            let rest = late.get(nth).cloned().unwrap_or_default();
+            let message = Message {
+                only: rest.to,
+                ..self.message(id, letter)
+            };
             let outcome = listener.notifier.send(&message).await;
             Some(Sent {
                 notifier: letter.notifier.clone(),
                 to: listener.notifier.to(),
-                late: false,
+                late: nth < late.len(),
                 heartbeat,
-                whole: outcome.as_ref().is_ok_and(Delivered::is_whole),
+                whole: outcome.as_ref().is_ok_and(Delivered::is_whole) && !rest.refused,
                 outcome,
             })
         });
@@ -505,7 +471,8 @@ impl Office<'_> {
                     causes.extend(error.causes.iter().cloned());
                     (causes, error.hint.clone())
                 }),
-                delivered: of_it().any(|one| one.whole),
+                delivered: of_it().any(|one| one.whole)
+                    && of_name(name).all(|one| one.attempts == 0),
                 refused: answers().flat_map(|it| it.refused.clone()).collect(),
                 deferred: answers()
                     .flat_map(|it| it.deferred.iter().map(ToString::to_string))

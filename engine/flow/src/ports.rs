@@ -22,7 +22,7 @@ use crate::certificate::{
     RevokedMark, ServedLeaf, ServedMark, StoredVersion,
 };
 use crate::directory::DirectoryCopy;
-use crate::notify::{Delivered, Message, Posting, Reminded, Rest, Told, Waiting};
+use crate::notify::{Delivered, Message, Posting, Reminded, Rest, Told, Unsent, Waiting};
 use crate::plugin::{
     Attempt, ChallengeRecord, DeployPlan, Finding, InstallItem, Installed, PluginFailure,
     PresentReport, PropagationHint, PutBack, Removal, Verdict, ZoneAnswer,
@@ -512,9 +512,13 @@ pub trait Reminder: Send + Sync {
     fn kept(&self) -> Vec<Reminded> {
         Vec::new()
     }
-    /// Keeps what was told since the outbox could be written, in place of what was kept before. MUST answer false if a
-    /// later run would not read it again.
-    fn keep(&self, _all: &[Reminded]) -> bool {
+    /// Letters that were kept; none where that cannot be read.
+    fn unsent(&self) -> Vec<Unsent> {
+        Vec::new()
+    }
+    /// Keeps what was told since the outbox could be written, and what was not delivered of it, in place of what was
+    /// kept before. MUST answer false if a later run would not read it again.
+    fn keep(&self, _all: &[Reminded], _unsent: &[Unsent]) -> bool {
         false
     }
 }

@@ -62,6 +62,8 @@ pub struct Scene<'a> {
     pub budgets: &'a [Budget],
     /// Certificates that cannot be read.
     pub unreadable: &'a [StoreError],
+    /// True if nobody could look at what is stored: nothing is known to be over then.
+    pub blind: bool,
     /// True if the run ended well.
     pub well: bool,
     /// The time.
@@ -138,6 +140,7 @@ pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
     let mut tale = compare(told, conditions, (scene.now, behind), |told| match behind {
         true => Standing::Unknowable,
+        false if scene.blind => Standing::Unknown,
         false => conditions::standing(told, scene),
     });
     tale.events.extend(news::of_run(scene));
@@ -264,7 +267,10 @@ fn compare(
             kind: event.kind,
             step,
             at: now,
-            began: before.map_or_else(|| event.since.unwrap_or(now), |before| before.began),
+            began: before
+                .map(|before| before.began)
+                .filter(|began| behind || !began.is_ahead_of(now))
+                .unwrap_or_else(|| event.since.filter(|at| *at <= now).unwrap_or(now)),
         });
         tale.events.push(event);
     }

@@ -19,7 +19,7 @@ use waxwing_flow::ports::{HttpClient, Notifier, SecretSource};
 use veil::Veil;
 
 /// Time for one message, from the look-up of the name to the last answer.
-pub const SEND: Duration = Duration::from_secs(30);
+pub const SEND: Duration = Duration::from_secs(55);
 
 /// What notifiers act through.
 #[derive(Clone)]

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use waxwing_core::notify::event::EventKind;
+use waxwing_core::name::NotifierName;
+use waxwing_core::notify::event::{EventKind, Notice};
 use waxwing_core::time::Timestamp;
-use waxwing_flow::notify::{Reminded, Told};
+use waxwing_flow::notify::{Letter, Reminded, Rest, Told, Unsent};
 use waxwing_flow::ports::Reminder;
 
 use crate::permission::{belongs_to_others, open_private};
@@ -27,6 +28,9 @@ const FILE: &str = "told-at";
 
 /// More than this is not read: nobody is told of so much.
 const MOST: u64 = 1024 * 1024;
+
+/// Bytes of it for letters.
+const MOST_LETTERS: usize = 512 * 1024;
 
 /// Something that was told, as a line of the file.
 #[derive(Serialize, Deserialize)]
@@ -74,6 +78,36 @@ pub struct FileReminder {
     paths: [PathBuf; 2],
 }
 
+/// A letter that was not delivered, as a line of the file.
+#[derive(Serialize, Deserialize)]
+struct LetterLine {
+    notifier: String,
+    notice: Notice,
+    #[serde(default)]
+    rest: Rest,
+}
+
+impl LetterLine {
+    fn of(one: &Unsent) -> Self {
+        Self {
+            notifier: one.letter.notifier.to_string(),
+            notice: one.letter.notice.clone(),
+            rest: one.rest.clone(),
+        }
+    }
+
+    fn read(text: &str) -> Option<Unsent> {
+        let line: Self = serde_json::from_str(text).ok()?;
+        Some(Unsent {
+            letter: Letter {
+                notifier: NotifierName::parse(&line.notifier).ok()?,
+                notice: line.notice,
+            },
+            rest: line.rest,
+        })
+    }
+}
+
 impl FileReminder {
     /// The one of this state folder. Nothing is read or made yet.
     pub fn new(state: &Path) -> Self {
@@ -82,6 +116,17 @@ impl FileReminder {
         Self {
             paths: [state.join(FILE), elsewhere().join(name)],
         }
+    }
+
+    /// What was kept last. A disk that is full makes a file and has no room for its text, or leaves the text of
+    /// before.
+    fn text(&self) -> String {
+        let texts = self.paths.iter().filter_map(|path| {
+            let text = read(path).filter(|text| !text.trim().is_empty())?;
+            Some((last(path), text))
+        });
+        let newest = texts.max_by_key(|(at, _)| *at);
+        newest.map(|(_, text)| text).unwrap_or_default()
     }
 }
 
@@ -94,8 +139,13 @@ fn elsewhere() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
 }
 
-/// Opens it to be written. What lies there and is no file of ours, as among temporary files, is refused.
+/// Opens it to be written, if the state folder is ours: its owner could not change what another user has put there.
+/// What lies there and is no file of ours, as among temporary files, is refused.
 fn open(path: &Path) -> io::Result<File> {
+    let folder = path.parent().unwrap_or(path);
+    if path.ends_with(FILE) && belongs_to_others(folder)? {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
     match open_private(path) {
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
             let found = fs::symlink_metadata(path)?;
@@ -157,21 +207,28 @@ impl Reminder for FileReminder {
     }
 
     fn kept(&self) -> Vec<Reminded> {
-        // A disk that is full makes a file and has no room for its text, or leaves the text of before.
-        let texts = self.paths.iter().filter_map(|path| {
-            let text = read(path).filter(|text| !text.trim().is_empty())?;
-            Some((last(path), text))
-        });
-        let newest = texts.max_by_key(|(at, _)| *at);
-        let text = newest.map(|(_, text)| text).unwrap_or_default();
-        text.lines().filter_map(Line::read).collect()
+        self.text().lines().filter_map(Line::read).collect()
     }
 
-    fn keep(&self, all: &[Reminded]) -> bool {
-        let lines: Vec<String> = all
+    fn unsent(&self) -> Vec<Unsent> {
+        self.text().lines().filter_map(LetterLine::read).collect()
+    }
+
+    fn keep(&self, all: &[Reminded], unsent: &[Unsent]) -> bool {
+        let mut lines: Vec<String> = all
             .iter()
             .filter_map(|one| serde_json::to_string(&Line::of(one)).ok())
             .collect();
+        // The newest letters say how it is now.
+        let mut room = MOST_LETTERS;
+        let letters = unsent.iter().rev().filter_map(|one| {
+            let line = serde_json::to_string(&LetterLine::of(one)).ok()?;
+            room = room.checked_sub(line.len())?;
+            Some(line)
+        });
+        let mut letters: Vec<String> = letters.collect();
+        letters.reverse();
+        lines.append(&mut letters);
         let text = lines.join("\n") + "\n";
         let kept = |path: &PathBuf| {
             write(path, &text).is_ok() && read(path).is_some_and(|found| found == text)
@@ -224,13 +281,34 @@ mod tests {
             over,
         };
         let all = [one("shop", false), one("a \"name\"\nof two lines", true)];
+        let at = Timestamp::from_unix(1_795_000_000);
+        let letters = [Unsent {
+            letter: Letter {
+                notifier: NotifierName::parse("mail").expect("a literal name"),
+                notice: Notice {
+                    schema: 1,
+                    host: "web01".to_owned(),
+                    version: "0".to_owned(),
+                    run: None,
+                    at,
+                    events: Vec::new(),
+                    certificates: 1,
+                    nearest: None,
+                },
+            },
+            rest: Rest {
+                to: vec!["boss@example.com".to_owned()],
+                refused: true,
+            },
+        }];
         for folder in [state.path().to_owned(), state.path().join("missing")] {
             let reminder = FileReminder::new(&folder);
             assert_eq!(reminder.kept(), []);
-            assert!(reminder.keep(&all) && reminder.keep(&all[..1]));
+            assert!(reminder.keep(&all, &letters) && reminder.keep(&all[..1], &[]));
             assert_eq!(FileReminder::new(&folder).kept(), all[..1]);
-            assert!(reminder.keep(&all));
+            assert!(reminder.keep(&all, &letters));
             assert_eq!(reminder.kept(), all);
+            assert_eq!(reminder.unsent(), letters);
             reminder.clear();
             assert_eq!(reminder.kept(), []);
         }
@@ -275,7 +353,7 @@ mod tests {
         let victim = home.path().join("victim");
         fs::write(&victim, "precious").expect("written");
         std::os::unix::fs::symlink(&victim, &reminder.paths[1]).expect("a link");
-        assert!(!reminder.keep(&[]) && !reminder.set(Timestamp::from_unix(1_795_000_000)));
+        assert!(!reminder.keep(&[], &[]) && !reminder.set(Timestamp::from_unix(1_795_000_000)));
         assert_eq!(reminder.kept(), []);
         assert_eq!(fs::read_to_string(&victim).expect("read"), "precious");
         reminder.clear();

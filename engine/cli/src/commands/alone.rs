@@ -8,7 +8,7 @@ use waxwing_flow::ports::{LockGuard, StoreError, StoreErrorKind};
 use super::{renew, start};
 use crate::args::Global;
 use crate::exit::Exit;
-use crate::load::{self, Loaded};
+use crate::load::Loaded;
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 use crate::wire;
@@ -16,9 +16,7 @@ use crate::wire;
 /// Takes the place of the daemon of this configuration, for as long as the answer lives. The system gives
 /// it back when the process ends, however it ends.
 pub(crate) fn hold(global: &Global, terminal: &mut Terminal) -> Result<Box<dyn LockGuard>, Exit> {
-    let loaded = start::load(global, terminal)?;
-    load::refuse_foreign_programs(&loaded.settings)
-        .map_err(|refused| Refusal::from(refused).show(terminal))?;
+    let loaded = start::load_for(Some(asker()), global, terminal)?;
     let store = wire::store(&loaded).map_err(|error| refuse(&loaded, &error, terminal))?;
     store.lock_daemon().map_err(|error| match error.kind {
         StoreErrorKind::Locked => {
@@ -37,10 +35,14 @@ pub(crate) fn hold(global: &Global, terminal: &mut Terminal) -> Result<Box<dyn L
 
 /// Says why there is no daemon, also to those who are not there: nobody sees what is said at the start of a machine.
 pub(super) fn refuse(loaded: &Loaded, error: &StoreError, terminal: &mut Terminal) -> Exit {
-    let asker = match std::io::stdin().is_terminal() {
+    renew::blind(loaded, error, asker(), terminal);
+    start::store_failed(error, terminal)
+}
+
+/// Whoever sits at a terminal sees what is said.
+fn asker() -> Asker {
+    match std::io::stdin().is_terminal() {
         true => Asker::Person,
         false => Asker::Daemon,
-    };
-    renew::blind(loaded, error, asker, terminal);
-    start::store_failed(error, terminal)
+    }
 }

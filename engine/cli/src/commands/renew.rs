@@ -45,7 +45,7 @@ mod unusable;
 mod withhold;
 
 use advise::ask_for_advice;
-pub(super) use tell::{blind, tell};
+pub(super) use tell::{blind, misconfigured, tell};
 use unusable::{is_reported, say_unusable};
 
 /// Attempts and sightings of CAs are kept for so long.
@@ -60,8 +60,8 @@ pub(crate) fn run(
     arguments: &Renew,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
-    let loaded = start::load_to_run(global, terminal)?;
     let asker = asker(arguments);
+    let loaded = start::load_for(Some(asker), global, terminal)?;
     let blind = |error: StoreError, terminal: &mut Terminal| {
         tell::blind(&loaded, &error, asker, terminal);
         start::store_failed(&error, terminal)

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use waxwing_core::name::{CertificateName, Identifier};
+use waxwing_core::plan::Asker;
 use waxwing_core::settings::Settings;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
@@ -13,6 +14,7 @@ use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
+use super::renew;
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::{self, LoadError, Loaded};
@@ -112,10 +114,26 @@ pub(crate) fn look_at_history(
 
 /// Reads the configuration for verbs that run what it names: refused if others can change that.
 pub(crate) fn load_to_run(global: &Global, terminal: &mut Terminal) -> Result<Loaded, Exit> {
-    let loaded = load(global, terminal)?;
-    match load::refuse_foreign_programs(&loaded.settings) {
-        Ok(()) => Ok(loaded),
-        Err(refused) => Err(Refusal::from(refused).show(terminal)),
+    load_for(None, global, terminal)
+}
+
+/// The same for runs that nobody may be looking at: whoever wants to hear of failures is told of a configuration that
+/// cannot be used.
+pub(crate) fn load_for(
+    asker: Option<Asker>,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<Loaded, Exit> {
+    let loaded = load::load(global).and_then(|loaded| {
+        load::refuse_foreign_programs(&loaded.settings)?;
+        Ok(loaded)
+    });
+    if let (Err(error), Some(asker)) = (&loaded, asker) {
+        renew::misconfigured(global, error, asker, terminal);
+    }
+    match loaded {
+        Err(refused @ LoadError::Programs(_)) => Err(Refusal::from(refused).show(terminal)),
+        loaded => or_say(loaded, terminal),
     }
 }
 

@@ -101,6 +101,43 @@ pub fn parse(files: &[SourceFile]) -> Raw {
 }
 
 impl Raw {
+    /// What is needed to tell somebody that the rest cannot be used: who is told, how the network is reached and where
+    /// the state is. Mistakes are left out with what they are in; `but` are notifiers to be left out as well.
+    pub fn to_tell(&self, but: &[String]) -> Self {
+        const KEPT: [&str; 3] = ["notify", "network", "state"];
+        let kept = self.table.entries.iter();
+        let kept = kept.filter(|entry| KEPT.contains(&entry.key.as_str()));
+        let mut entries: Vec<Entry> = kept.cloned().collect();
+        for entry in entries.iter_mut().filter(|entry| entry.key == "notify") {
+            if let Value::Table(notifiers) = &mut entry.node.value {
+                notifiers.entries.retain(|one| !but.contains(&one.key));
+            }
+        }
+        // Nobody is asked for a certificate, so it matters not in whose name.
+        let at = self.main.clone();
+        let entry = |key: &str, value| Entry {
+            key: key.to_owned(),
+            at: at.clone(),
+            node: Node {
+                at: at.clone(),
+                value,
+            },
+        };
+        let account = Table {
+            entries: vec![
+                entry("email", Value::String("nobody@example.com".to_owned())),
+                entry("agree-terms", Value::Boolean(true)),
+            ],
+        };
+        entries.push(entry("account", Value::Table(account)));
+        Self {
+            table: Table { entries },
+            problems: Vec::new(),
+            broken: false,
+            ..self.clone()
+        }
+    }
+
     /// The components that the configuration names, so that the caller can read their manifests.
     ///
     /// A file without a well-formed pin is left out; resolving says so.

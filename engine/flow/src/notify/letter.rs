@@ -10,7 +10,7 @@ use waxwing_core::retry;
 use waxwing_core::time::Timestamp;
 
 /// A letter that could not be delivered for so long is given up: nobody wants to read it any more.
-const GIVEN_UP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(super) const GIVEN_UP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A notice on its way to one notifier.
 #[derive(Debug, Clone, PartialEq)]

@@ -221,6 +221,7 @@ impl Machine {
             last_seen: &self.last_seen,
             budgets: &[],
             unreadable: &self.unreadable,
+            blind: false,
             well: true,
             now,
         };

@@ -18,7 +18,7 @@ use waxwing_core::time::Timestamp;
 use self::shelf::Memory;
 use super::world::{certificate, profile, settings};
 use crate::notify::{
-    Deferred, Delivered, Frame, Listener, Message, Office, Posting, Sent, Waiting,
+    Deferred, Delivered, Frame, Listener, Message, Office, Posting, Reminded, Sent, Unsent, Waiting,
 };
 use crate::ports::{Clock, Notifier, NotifyError, Outbox, Reminder, StoreError, StoreErrorKind};
 use crate::report::RunReport;
@@ -33,6 +33,9 @@ fn name(text: &str) -> NotifierName {
 struct Knot {
     at: Mutex<Option<Timestamp>>,
     read_only: bool,
+    /// True if it keeps more than a moment.
+    keeps: bool,
+    kept: Mutex<(Vec<Reminded>, Vec<Unsent>)>,
 }
 
 impl Reminder for Knot {
@@ -49,6 +52,22 @@ impl Reminder for Knot {
 
     fn clear(&self) {
         *self.at.lock().expect("a lock") = None;
+        *self.kept.lock().expect("a lock") = Default::default();
+    }
+
+    fn kept(&self) -> Vec<Reminded> {
+        self.kept.lock().expect("a lock").0.clone()
+    }
+
+    fn unsent(&self) -> Vec<Unsent> {
+        self.kept.lock().expect("a lock").1.clone()
+    }
+
+    fn keep(&self, all: &[Reminded], unsent: &[Unsent]) -> bool {
+        if self.keeps {
+            *self.kept.lock().expect("a lock") = (all.to_vec(), unsent.to_vec());
+        }
+        self.keeps
     }
 }
 
@@ -58,6 +77,8 @@ struct Receiver {
     got: Mutex<Vec<String>>,
     tries: Mutex<u32>,
     ids: Mutex<BTreeSet<String>>,
+    /// What it never takes.
+    poison: Mutex<Option<&'static str>>,
     /// What a mail server answers to each recipient; nobody: there is but one.
     people: Mutex<BTreeMap<&'static str, u16>>,
 }
@@ -70,7 +91,9 @@ impl Notifier for Receiver {
 
     async fn send(&self, message: &Message) -> Result<Delivered, NotifyError> {
         *self.tries.lock().expect("a lock") += 1;
-        if *self.down.lock().expect("a lock") {
+        let poison = *self.poison.lock().expect("a lock");
+        let poisoned = |text: &str| message.subject.starts_with(text);
+        if *self.down.lock().expect("a lock") || poison.is_some_and(poisoned) {
             return Err(NotifyError {
                 retry_after: None,
                 what: "send".to_owned(),
@@ -248,6 +271,7 @@ impl Town {
             last_seen: &[],
             budgets: &[],
             unreadable,
+            blind: false,
             well: !self.broken,
             now,
         };
@@ -354,7 +378,8 @@ async fn a_clock_that_was_ahead_silences_no_notifier() {
     }
     town.set_down("mail", false);
     town.run().await;
-    assert_eq!(town.got("mail"), ["failed Began"]);
+    // Since when it is so is not known any more, so it begins anew.
+    assert_eq!(town.got("mail"), ["failed Began", "failed Worse"]);
     assert_eq!(town.outbox.waiting().expect("letters"), []);
     // One that nobody takes is given up all the same.
     let notice = town.frame().notice(

@@ -4,6 +4,7 @@
 //! and a recipient that the server refuses does not keep the others from hearing.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -116,13 +117,14 @@ impl Mail {
     async fn converse(
         &self,
         message: &Message,
+        handed: &AtomicBool,
         veil: &mut Veil,
     ) -> Result<(Delivered, AsyncSmtpConnection), Failed> {
         let letter = self.letter(message)?;
         let mut connection = self.connect(veil).await?;
         self.log_in(&mut connection, veil).await?;
         let delivered = self
-            .hand_over(&mut connection, &letter, &message.only, veil)
+            .hand_over(&mut connection, (&letter, handed), &message.only, veil)
             .await;
         match delivered {
             Ok(delivered) => Ok((delivered, connection)),
@@ -215,7 +217,7 @@ impl Mail {
     async fn hand_over(
         &self,
         connection: &mut AsyncSmtpConnection,
-        letter: &[u8],
+        (letter, handed): (&[u8], &AtomicBool),
         only: &[String],
         veil: &Veil,
     ) -> Result<Delivered, Failed> {
@@ -275,6 +277,7 @@ impl Mail {
         }
         let ready = connection.command(Data).await;
         ready.map_err(|error| failed("hand the mail over", &error, veil))?;
+        handed.store(true, Ordering::Relaxed);
         let taken = connection.message(letter).await;
         let taken = taken.map_err(|error| failed("hand the mail over", &error, veil))?;
         let mut delivered = delivered;
@@ -300,10 +303,26 @@ impl Notifier for Mail {
     async fn send(&self, message: &Message) -> Result<Delivered, NotifyError> {
         let mut veil = Veil::default();
         let what = format!("send mail by {}", self.server());
-        let sent = tokio::time::timeout(SEND, self.converse(message, &mut veil)).await;
+        let handed = AtomicBool::new(false);
+        let sent = tokio::time::timeout(SEND, self.converse(message, &handed, &mut veil)).await;
         let mut sent = sent.unwrap_or_else(|_elapsed| {
-            let cause = format!("it was not done within {} s", SEND.as_secs());
-            Err(Failed::new("end the conversation", cause))
+            let seconds = SEND.as_secs();
+            match handed.load(Ordering::Relaxed) {
+                true => {
+                    let cause = format!(
+                        "the server has it, and has not said within {seconds} s whether it takes it"
+                    );
+                    let hint = "it is sent again and may come more than once: see what keeps the server, such as a filter";
+                    Err(Failed {
+                        hint: Some(hint.to_owned()),
+                        ..Failed::new("hand the mail over", cause)
+                    })
+                }
+                false => {
+                    let cause = format!("it was not done within {seconds} s");
+                    Err(Failed::new("end the conversation", cause))
+                }
+            }
         });
         if let Ok((_, connection)) = &mut sent {
             // It has the mail (RFC 5321 section 6.1); how it says goodbye, or whether, changes nothing.

@@ -17,8 +17,9 @@ use waxwing_io::reminder::FileReminder;
 use waxwing_io::store::FileStore;
 
 use super::super::{interrupt, start};
+use crate::args::Global;
 use crate::exit::Exit;
-use crate::load::Loaded;
+use crate::load::{self, LoadError, Loaded};
 use crate::render::notice;
 use crate::render::outcome::exit_of;
 use crate::render::page::Context;
@@ -27,7 +28,7 @@ use crate::survey::Survey;
 use crate::wire;
 
 /// All messages together are waited for so long; what was not sent by then waits for the next run.
-const MOST: Duration = Duration::from_secs(75);
+const MOST: Duration = Duration::from_secs(130);
 
 /// The same for a run that somebody has stopped.
 const MOST_IF_STOPPED: Duration = Duration::from_secs(2);
@@ -47,10 +48,52 @@ pub(in crate::commands) fn blind(
         Ok(memory) => {
             let seen = Survey::of_nothing(vec![error.clone()]);
             let report = super::nothing(start::now());
-            tell(loaded, None, &memory, &report, &seen, asker, terminal);
+            let sent = tell(loaded, None, &memory, &report, &seen, asker, terminal);
+            for one in &sent {
+                if let Err(error) = &one.outcome {
+                    terminal.fail(&format!("{}: {error}", one.notifier), error.hint.as_deref());
+                }
+            }
         }
         Err(error) => tracing::error!(cause = %error, "nobody can be told"),
     }
+}
+
+/// Tells that a configuration cannot be used, so that a timer renews nothing with it: as far as those who are told can be
+/// read from it.
+pub(in crate::commands) fn misconfigured(
+    global: &Global,
+    error: &LoadError,
+    asker: Asker,
+    terminal: &mut Terminal,
+) {
+    if asker == Asker::Person {
+        return;
+    }
+    let causes = match error {
+        // Whoever can change it must not choose who is told, and how.
+        LoadError::File(_) | LoadError::Writable(_) => return,
+        LoadError::Config(errors) => errors
+            .0
+            .iter()
+            .map(|problem| format!("{}: {}: {}", problem.at, problem.key, problem.message))
+            .collect(),
+        LoadError::Programs(_) | LoadError::Rights(_) => {
+            error.to_string().lines().map(str::to_owned).collect()
+        }
+    };
+    let Some(loaded) = load::load_to_tell(global) else {
+        tracing::error!("nobody can be told that the configuration cannot be used");
+        return;
+    };
+    let error = StoreError {
+        kind: StoreErrorKind::Io,
+        act: "use",
+        path: loaded.config.clone(),
+        causes,
+        hint: Some("waxwing check".to_owned()),
+    };
+    blind(&loaded, &error, asker, terminal);
 }
 
 /// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how
@@ -105,6 +148,7 @@ pub(in crate::commands) fn tell(
         last_seen: &last_seen,
         budgets: &budgets,
         unreadable: &after.broken,
+        blind: store.is_none(),
         well: exit_of(report) == Exit::Done && after.broken.is_empty() && !after.runs_out(),
         now,
     };

@@ -18,7 +18,12 @@ pub(super) fn conditions<'s>(
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject);
         let began = before.map(|before| before.began);
-        let step = began.map_or(1, |began| alert::unseen_step(scene.now.since(began)));
+        let step = match before {
+            // Told by a clock that was wrong: its age is not known, so it begins anew, once more.
+            Some(before) if before.began.is_ahead_of(scene.now) => before.step.saturating_add(1),
+            _ => began.map_or(1, |began| alert::unseen_step(scene.now.since(began))),
+        };
+        let began = began.filter(|began| !began.is_ahead_of(scene.now));
         event.needs_person = true;
         event.causes = match error.kind {
             StoreErrorKind::Clock => error.causes.clone(),

@@ -104,3 +104,93 @@ async fn nobody_is_tried_twice_in_one_run_by_hand() {
     town.run().await;
     assert_eq!(town.tries("mail"), 2);
 }
+
+/// A message that a mail server takes for spam, or a webhook cannot read, is not the last word.
+#[tokio::test]
+async fn a_message_that_nobody_takes_keeps_the_others_for_a_while_only() {
+    let mut town = Town::new();
+    *town.receivers[&name("mail")].poison.lock().expect("a lock") = Some("failed Began");
+    town.broken = true;
+    town.run().await;
+    town.broken = false;
+    for _hour in 0..24 {
+        town.wait(60);
+        town.run().await;
+    }
+    assert_eq!(town.got("mail"), ["failed Over"]);
+    // That one still waits is told, and is not over.
+    let of_mail = |got: Vec<String>| {
+        let of_it = got
+            .into_iter()
+            .filter(|one| one.starts_with("notifier-failed"));
+        of_it.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of_mail(town.got("chat")),
+        ["notifier-failed Began", "notifier-failed Worse"]
+    );
+    // A server that is down is not asked for each of many letters in each run.
+    town.set_down("mail", true);
+    for nth in 0..12 {
+        town.broken = nth % 2 == 0;
+        town.wait(24 * 60);
+        let before = town.tries("mail");
+        town.run().await;
+        assert!(town.tries("mail") - before <= 2);
+    }
+}
+
+/// Where the outbox cannot be written a receiver that is down for an hour swallows nothing.
+#[tokio::test]
+async fn what_is_not_taken_beside_the_outbox_is_sent_by_the_next_run() {
+    let mut town = Town::new();
+    town.reminder.keeps = true;
+    town.outbox.0.lock().expect("a lock").broken = true;
+    town.broken = true;
+    town.set_down("mail", true);
+    for _hour in 0..3 {
+        town.run().await;
+        town.wait(60);
+    }
+    assert_eq!(town.got("chat"), ["failed Began"]);
+    town.people(&[("boss", 451), ("ops", 250)]);
+    town.set_down("mail", false);
+    for _hour in 0..3 {
+        town.run().await;
+        town.wait(60);
+    }
+    assert_eq!(town.got("mail"), ["ops: failed Began"]);
+    town.people(&[("boss", 250), ("ops", 250)]);
+    for _hour in 0..3 {
+        town.run().await;
+        town.wait(60);
+    }
+    assert_eq!(
+        town.got("mail"),
+        ["ops: failed Began", "boss: failed Began"]
+    );
+    // What waits then goes into the outbox as soon as that can be written.
+    let mut town = Town::new();
+    town.reminder.keeps = true;
+    town.outbox.0.lock().expect("a lock").broken = true;
+    town.broken = true;
+    town.set_down("mail", true);
+    town.run().await;
+    town.outbox.0.lock().expect("a lock").broken = false;
+    town.run().await;
+    assert_eq!(town.reminder.unsent(), []);
+    assert_eq!(town.outbox.waiting().expect("letters").len(), 1);
+    town.set_down("mail", false);
+    town.by_hand = true;
+    town.wait(60);
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began"]);
+    assert_eq!(
+        town.got("chat"),
+        [
+            "failed Began",
+            "notifier-failed Began",
+            "notifier-failed Over"
+        ]
+    );
+}
