@@ -187,8 +187,8 @@ impl Backups {
     }
 
     /// See [`Ledger::recover`].
-    pub(crate) fn recover(&mut self) -> Vec<(PathBuf, PutBackResult)> {
-        self.ledger.recover()
+    pub(crate) fn recover(&mut self, granted: &[PathBuf]) -> Vec<(PathBuf, PutBackResult)> {
+        self.ledger.recover(granted)
     }
 }
 

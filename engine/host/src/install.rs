@@ -1,5 +1,6 @@
 //! The port `Installer` over a component of the world `installer-plugin`.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +182,9 @@ impl Installer for InstallerPlugin {
 
     async fn recover(&self) -> Vec<PutBack> {
         let _turn = self.instance.turn().await;
-        let all = self.instance.backups().recover();
+        let granted = self.instance.powers.files.values();
+        let granted: Vec<PathBuf> = granted.map(|grant| grant.dir.clone()).collect();
+        let all = self.instance.backups().recover(&granted);
         all.into_iter()
             .map(|(path, result)| PutBack {
                 plugin: self.instance.name.clone(),

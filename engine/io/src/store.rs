@@ -150,7 +150,7 @@ impl FileStore {
 
     /// The note that this version is revoked. A damaged one must not hide the version.
     fn revoked(&self, name: &CertificateName, version: u32) -> Option<RevokedMark> {
-        let mark = read::note(name, &self.layout.revoked(name), format::read_revoked);
+        let mark = read::duty(name, &self.layout.revoked(name), format::read_revoked);
         mark.filter(|mark| mark.version == version)
     }
 
@@ -182,7 +182,7 @@ impl FileStore {
     }
 
     fn replacing(&self, name: &CertificateName) -> Option<Replacing> {
-        read::note(name, &self.layout.replacing(name), format::read_replacing)
+        read::duty(name, &self.layout.replacing(name), format::read_replacing)
     }
 
     /// Numbers of complete versions, oldest first.
@@ -395,11 +395,10 @@ impl CertificateStore for FileStore {
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
         let path = self.layout.revoked(name);
         // That a later version is revoked must not be forgotten over the end of an older one.
-        let later = read::text(&path)?
-            .and_then(|text| format::read_revoked(&text).ok())
+        let later = read::duty(name, &path, format::read_revoked)
             .is_some_and(|known| known.version > mark.version);
         if !later {
-            atomic::replace(&path, format::write_revoked(mark).as_bytes())?;
+            acts::note_duty(&path, &format::write_revoked(mark))?;
         }
         let facts = self.facts(name, mark.version).ok();
         self.audit.enter(&Act::Revoked {
@@ -412,14 +411,13 @@ impl CertificateStore for FileStore {
     }
 
     fn record_replacing(&self, name: &CertificateName, wish: &Replacing) -> Result<(), StoreError> {
-        atomic::replace(
-            &self.layout.replacing(name),
-            format::write_replacing(wish).as_bytes(),
-        )
+        acts::note_duty(&self.layout.replacing(name), &format::write_replacing(wish))
     }
 
     fn end_replacing(&self, name: &CertificateName) -> Result<(), StoreError> {
-        atomic::remove(&self.layout.replacing(name))
+        let path = self.layout.replacing(name);
+        atomic::remove(&read::twin(&path))?;
+        atomic::remove(&path)
     }
 
     fn record_attempt(&self, name: &CertificateName, last: &LastAttempt) -> Result<(), StoreError> {

@@ -14,7 +14,6 @@ use crate::name::CaName;
 use crate::time::Timestamp;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The rungs; the last one is repeated. With what it is spread by and an hourly timer it stays below a
 /// day, so that nobody who could be asked for a day is missed.
@@ -221,6 +220,12 @@ pub fn next_try(trouble: &Trouble, deadline: Option<Deadline>, chance: u64) -> T
     trouble.until.map_or(own, |until| own.max(until))
 }
 
+/// For so long behind the end it is tried as often as just before it.
+const DAY_OVER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// From then on so often.
+const NEARLY_AN_HOUR: Duration = Duration::from_secs(50 * 60);
+
 /// Shortens a wait that begins or ends behind the safe floor.
 fn hurried(last: Timestamp, wait: Duration, deadline: Deadline) -> Timestamp {
     let planned = last + wait;
@@ -231,7 +236,13 @@ fn hurried(last: Timestamp, wait: Duration, deadline: Deadline) -> Timestamp {
     let from = last.max(deadline.safe_until);
     let left = deadline.not_after.since(from);
     let most = if left.is_zero() {
-        HOUR
+        // Each minute of the first day somebody waits for it; and a timer of an hour passes over no run.
+        let over = from.since(deadline.not_after);
+        if over < DAY_OVER {
+            SHORTEST
+        } else {
+            NEARLY_AN_HOUR
+        }
     } else {
         (left / PART_OF_THE_REST).max(SHORTEST)
     };
@@ -249,6 +260,7 @@ mod tests {
     use super::*;
 
     const START: Timestamp = Timestamp::from_unix(1_795_000_000);
+    const HOUR: Duration = Duration::from_secs(60 * 60);
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
     /// Moves nothing.
     const MIDDLE: u64 = 250;
@@ -314,13 +326,13 @@ mod tests {
         // Failures, days of safety and of validity left, asked wait -> wait.
         let check =
             |failures, left: Option<(f64, f64)>, asked: Option<Duration>, want: Duration| {
+                let day = |days: f64| match days < 0.0 {
+                    true => START - DAY.mul_f64(-days),
+                    false => START + DAY.mul_f64(days),
+                };
                 let deadline = left.map(|(safe, valid)| Deadline {
-                    safe_until: if safe < 0.0 {
-                        START - DAY.mul_f64(-safe)
-                    } else {
-                        START + DAY.mul_f64(safe)
-                    },
-                    not_after: START + DAY.mul_f64(valid),
+                    safe_until: day(safe),
+                    not_after: day(valid),
                 });
                 let found = next_try(&trouble(failures, asked), deadline, MIDDLE).since(START);
                 assert_eq!(found, want, "{failures} {left:?} {asked:?}");
@@ -339,7 +351,9 @@ mod tests {
         check(9, Some((-13.0, 2.0)), None, HOUR * 2);
         check(9, Some((-15.0, 0.1)), None, SHORTEST);
         check(2, Some((-15.0, 0.1)), None, MINUTE * 10);
-        check(9, Some((-16.0, 0.0)), None, HOUR);
+        check(9, Some((-16.0, 0.0)), None, SHORTEST);
+        check(9, Some((-17.0, -0.9)), None, SHORTEST);
+        check(9, Some((-18.0, -1.1)), None, NEARLY_AN_HOUR);
         // What the CA asks for is kept, however urgent it is.
         check(1, calm, Some(HOUR), HOUR);
         check(9, Some((-15.0, 0.1)), Some(DAY), DAY);

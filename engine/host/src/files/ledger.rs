@@ -114,8 +114,9 @@ impl Ledger {
     }
 
     /// Puts back what a process that is gone has overwritten, newest first. Answers each file's path
-    /// and what became of it.
-    pub(crate) fn recover(&mut self) -> Vec<(PathBuf, PutBackResult)> {
+    /// and what became of it. A folder that is `granted` and not there may come back, as one that is mounted late: what
+    /// belongs there is kept for it.
+    pub(crate) fn recover(&mut self, granted: &[PathBuf]) -> Vec<(PathBuf, PutBackResult)> {
         if self.lock.is_some() || !self.dir.is_dir() {
             return Vec::new();
         }
@@ -127,12 +128,12 @@ impl Ledger {
             Err(_) if numbers(&self.open()).is_ok_and(|open| open.is_empty()) => return Vec::new(),
             Err(error) => return vec![(self.dir.clone(), failed(&error))],
         }
-        let all = self.recover_held();
+        let all = self.recover_held(granted);
         self.lock = None;
         all
     }
 
-    fn recover_held(&self) -> Vec<(PathBuf, PutBackResult)> {
+    fn recover_held(&self, granted: &[PathBuf]) -> Vec<(PathBuf, PutBackResult)> {
         if let Err(error) = remove_all(&self.ended()) {
             tracing::warn!(dir = %self.dir.display(), "backups could not be erased: {error}");
         }
@@ -151,7 +152,8 @@ impl Ledger {
                 }
             };
             let target = left.dir.join(left.name.as_str());
-            let result = left.put_back(number).and_then(|result| {
+            let comes_back = granted.contains(&left.dir);
+            let result = left.put_back(number, comes_back).and_then(|result| {
                 self.strike(number)?;
                 Ok(result)
             });
@@ -259,7 +261,7 @@ impl Left {
     }
 
     /// None if there is nothing to put back: the write never happened, or was undone.
-    fn put_back(&self, number: u32) -> io::Result<Option<PutBackResult>> {
+    fn put_back(&self, number: u32, comes_back: bool) -> io::Result<Option<PutBackResult>> {
         let grant = GrantFiles {
             dir: self.dir.clone(),
             owner: None,
@@ -271,7 +273,7 @@ impl Left {
         let folder = match Folder::open(&grant) {
             Ok(folder) => folder,
             // Whoever took the folder away took the file with it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !comes_back => {
                 return Ok(Some(PutBackResult::LeftAlone));
             }
             Err(error) => return Err(error),

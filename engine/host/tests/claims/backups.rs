@@ -74,6 +74,35 @@ async fn what_a_dead_process_has_overwritten_is_put_back_by_the_next_one() {
     assert_eq!(text(&dir, "shop.crt"), "leaf\nissuer\n");
 }
 
+/// As one that is mounted late, behind the very power cut.
+#[tokio::test]
+async fn what_belongs_into_a_folder_that_is_not_there_is_kept_for_it() {
+    let dir = dir();
+    fs::write(dir.path().join("shop.crt"), "old").expect("a file");
+    let stage = || Stage::installer("late", dir.path(), json!({}));
+    let first = stage().show();
+    let kept = first.backups_of();
+    first.install().await.expect("success");
+    drop(first);
+    let away = dir.path().with_extension("away");
+    fs::rename(dir.path(), &away).expect("taken away");
+    let next = stage().coming_back_to(&kept).show();
+    let put_back = next.installer().recover().await;
+    assert_eq!(put_back.len(), 2);
+    for file in put_back {
+        assert!(matches!(file.result, PutBackResult::Failed(_)), "{file:?}");
+    }
+    fs::rename(&away, dir.path()).expect("back");
+    let put_back = next.installer().recover().await;
+    let restored = |file: &PutBack| file.result == PutBackResult::Restored;
+    assert!(
+        put_back.len() == 2 && put_back.iter().all(restored),
+        "{put_back:?}"
+    );
+    assert_eq!(text(&dir, "shop.crt"), "old");
+    assert_eq!(next.installer().recover().await, []);
+}
+
 #[tokio::test]
 async fn a_file_that_somebody_has_changed_since_is_not_put_back() {
     let dir = dir();

@@ -16,6 +16,7 @@ mod failures;
 mod fruitless;
 mod late;
 mod older;
+mod ours;
 mod revocations;
 mod turned;
 mod unasked;
@@ -561,22 +562,4 @@ fn sightings_of_a_ca_are_read_oldest_first() {
     assert_eq!(seen, Ok(all[2..].to_vec()));
     let seen = history.sightings(&ca_name("three"), NOW);
     assert_eq!(seen, Ok(Vec::new()));
-}
-
-#[cfg(unix)]
-#[test]
-fn a_file_of_another_user_is_set_aside() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("waxwing.db");
-    drop(SqliteHistory::open(folder.path()).expect("a new one"));
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).expect("a mode");
-    if fs::File::open(&path).is_ok() {
-        // Root may read every file.
-        return;
-    }
-    let look = SqliteHistory::look(folder.path()).expect("as if there were none");
-    assert_eq!(look.pasts(NOW), Ok(BTreeMap::new()));
-    drop(SqliteHistory::open(folder.path()).expect("begun anew"));
-    assert!(folder.path().join("waxwing.db.damaged-1").exists());
 }

@@ -129,3 +129,9 @@ pub(super) fn leaf(facts: &CertificateFacts, origin: &Origin) -> Leaf {
         names: facts.names.iter().map(ToString::to_string).collect(),
     }
 }
+
+/// Writes a note that must not be lost, twice: the second one first, so that the newer of two counts.
+pub(super) fn note_duty(path: &Path, text: &str) -> Result<(), StoreError> {
+    atomic::replace(&read::twin(path), text.as_bytes())?;
+    atomic::replace(path, text.as_bytes())
+}

@@ -105,6 +105,24 @@ pub(super) fn note<T>(
     ignored(certificate, noted)
 }
 
+/// A note that somebody owes something by, so that it must not be lost: that a version is revoked, or is to be. It is
+/// there twice, and one of the two is enough.
+pub(super) fn duty<T>(
+    certificate: &CertificateName,
+    path: &Path,
+    read: impl Fn(&str) -> Result<T, Unreadable>,
+) -> Option<T> {
+    let quietly = |path: &Path| text(path).ok().flatten().and_then(|text| read(&text).ok());
+    quietly(path)
+        .or_else(|| quietly(&twin(path)))
+        .or_else(|| note(certificate, path, read))
+}
+
+/// Where such a note is a second time.
+pub(super) fn twin(path: &Path) -> PathBuf {
+    path.with_extension("copy.toml")
+}
+
 /// Nothing in the place of what cannot be read of a note.
 pub(super) fn ignored<T: Default>(
     certificate: &CertificateName,

@@ -249,3 +249,54 @@ fn a_version_that_cannot_be_read_whole_is_mended_or_given_up() {
     let entry = store.entry(&name()).expect("read").expect("there");
     assert!(entry.damage.is_some());
 }
+
+/// What somebody owes is not lost with one sector of a disk.
+#[test]
+fn a_note_that_a_duty_hangs_on_is_there_twice() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    let name = CertificateName::parse("shop").expect("a name");
+    let at = Timestamp::from_unix(1_795_000_000);
+    let mark = RevokedMark {
+        version: 1,
+        at,
+        reason: None,
+    };
+    let wish = Replacing {
+        version: 1,
+        reason: None,
+        since: at,
+    };
+    store.record_revoked(&name, &mark).expect("noted");
+    store.record_replacing(&name, &wish).expect("noted");
+    let folder = disk.root().join("certificates/shop");
+    let seen = || {
+        let entry = store.entry(&name).expect("read").expect("there");
+        let revoked = entry.current.and_then(|current| current.revoked);
+        (revoked, entry.replacing)
+    };
+    let both = (Some(mark), Some(wish));
+    for (file, content) in [
+        ("revoked.toml", Some(b"\xff".as_slice())),
+        ("revoked.toml", Some(b"")),
+        ("revoked.toml", None),
+        ("revoked.copy.toml", Some(b"x")),
+        ("replacing.toml", Some(b"\0\0\0")),
+        ("replacing.toml", None),
+        ("replacing.copy.toml", None),
+    ] {
+        let path = folder.join(file);
+        let before = fs::read(&path).expect("there");
+        match content {
+            Some(content) => fs::write(&path, content).expect("written"),
+            None => fs::remove_file(&path).expect("removed"),
+        }
+        assert_eq!(seen(), both, "{file} {content:?}");
+        fs::write(&path, before).expect("written");
+    }
+    // What is settled stays so.
+    store.end_replacing(&name).expect("ended");
+    assert_eq!(seen().1, None);
+}
