@@ -414,9 +414,14 @@ fn a_configuration_that_cannot_be_used_is_told_once_and_when_it_can() {
         format!("{gone}{good}"),
         format!("{good}\nrenewal = {{ windows = \n"),
         good.replace("domains", "domians"),
+        String::new(),
         format!("[notify.other]\nwebhok = \"https://example.com\"\n\n{good}"),
     ] {
         scene.configure("failed", "", &broken);
+        if broken.is_empty() {
+            scene.configure("failed", "", &good);
+            scene.rig.edit("[network]\n", "[network]\nfoo = 1\n");
+        }
         told.push(begins.clone());
         run(&["renew"], 3, &told);
         let text = scene.last_text();

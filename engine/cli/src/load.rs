@@ -366,15 +366,18 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
         may_be_empty: true,
         ..catalog(embedded_manifests())
     };
-    let of_notifier = |problem: &Problem| {
-        let rest = problem.key.strip_prefix("notify.")?;
-        rest.split('.').next().map(str::to_owned)
+    // A notifier, or a section.
+    let whose = |problem: &Problem| {
+        let key = problem.key.as_str();
+        let rest = key.strip_prefix("notify.").unwrap_or(key);
+        let name = rest.split('.').next().unwrap_or(rest);
+        name.trim_matches('"').to_owned()
     };
     let settings = resolve(&raw.to_tell(&[]), &catalog).or_else(|errors| {
-        let bad: Vec<String> = errors.0.iter().filter_map(of_notifier).collect();
+        let bad: Vec<String> = errors.0.iter().map(whose).collect();
         resolve(&raw.to_tell(&bad), &catalog)
     });
-    let settings = settings.ok()?;
+    let settings = settings.ok().filter(|found| !found.notify.is_empty())?;
     let open = |file: &PathBuf| permission::open_to_others(file).ok().flatten();
     if settings.files.iter().any(|file| open(file).is_some()) {
         return None;

@@ -158,6 +158,8 @@ pub struct Sent {
     pub late: bool,
     /// True for a heartbeat, of which nobody wants to read.
     pub heartbeat: bool,
+    /// When it was written.
+    pub written: Timestamp,
     /// True if everybody whom the notifier tells has it now.
     pub whole: bool,
     /// What the receiver said.
@@ -343,7 +345,13 @@ impl Office<'_> {
         // What is new is worth a try, however long the last one of the others is to wait: the way may be free again.
         let tries = self.by_hand || letters.iter().any(|one| !old.contains(&one.id));
         let mut failures = 0;
-        for one in letters {
+        // What was tried in vain again and again comes behind what was not.
+        let (fresh, mut stale): (Vec<Waiting>, Vec<Waiting>) = letters
+            .into_iter()
+            .partition(|one| one.is_rest() || one.attempts < alert::AGAIN);
+        // Each of them has its turn.
+        stale.sort_by_key(|one| one.next);
+        for one in fresh.into_iter().chain(stale) {
             // The first letter that has to wait keeps those behind it, so that they come in order. What most have,
             // or what has failed so often that it may be this very message that nobody takes, keeps nothing.
             // A person does not wait, but what is about to be free may be on its way just now.
@@ -402,6 +410,7 @@ impl Office<'_> {
                 },
                 late: old.contains(&one.id),
                 heartbeat: false,
+                written: one.letter.notice.at,
                 // Nobody may be left of those who lacked it: nothing was sent then.
                 whole: outcome.as_ref().is_ok_and(|delivered| {
                     delivered.is_whole() && !(rest && delivered.answers.is_empty())
@@ -432,6 +441,7 @@ impl Office<'_> {
                 to: listener.notifier.to(),
                 late: nth < late.len(),
                 heartbeat,
+                written: letter.notice.at,
                 whole: outcome.as_ref().is_ok_and(Delivered::is_whole) && !rest.refused,
                 outcome,
             })
@@ -471,7 +481,11 @@ impl Office<'_> {
                     causes.extend(error.causes.iter().cloned());
                     (causes, error.hint.clone())
                 }),
-                delivered: of_it().any(|one| one.whole)
+                // The newest of them says how it is now.
+                delivered: of_it()
+                    .filter(|one| one.outcome.is_ok())
+                    .max_by_key(|one| one.written)
+                    .is_some_and(|one| one.whole)
                     && of_name(name).all(|one| one.attempts == 0),
                 refused: answers().flat_map(|it| it.refused.clone()).collect(),
                 deferred: answers()

@@ -194,7 +194,9 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
         );
         // What passes is tried again and again.
         let often = state.tries >= alert::AGAIN;
-        event.needs_person = often;
+        // Who is refused for good stays so until somebody sees to it.
+        let refused = state.causes.is_none() && !state.refused.is_empty();
+        event.needs_person = often || refused;
         event.count = u32::try_from(state.waiting).ok();
         match &state.causes {
             Some((causes, hint)) => {
@@ -207,7 +209,11 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
             }
             None => return None,
         }
-        let step = if often { 2 } else { 1 };
+        let step = match (refused, often) {
+            (true, _) => REFUSED,
+            (false, true) => 2,
+            (false, false) => 1,
+        };
         Some(Condition { step, event })
     });
     let of_notifiers: Vec<Told> = told
@@ -225,12 +231,30 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
     })
 }
 
-/// Notifiers of which it was told that they do not reach everybody, and since when.
-pub fn notifiers_in_trouble(told: Vec<Told>) -> impl Iterator<Item = (String, Timestamp)> {
+/// A notifier of which it was told that it does not reach everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTrouble {
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// True if a recipient was refused for good, so that nothing waits for that one.
+    pub refused: bool,
+}
+
+/// Notifiers of which it was told that they do not reach everybody.
+pub fn notifiers_in_trouble(told: Vec<Told>) -> impl Iterator<Item = InTrouble> {
     let of_it = |told: &Told| told.kind == EventKind::NotifierFailed;
     let of_them = told.into_iter().filter(of_it);
-    of_them.map(|told| (told.subject, told.began))
+    of_them.map(|told| InTrouble {
+        name: told.subject,
+        since: told.began,
+        refused: told.step >= REFUSED,
+    })
 }
+
+/// The step of a notifier of which a recipient is refused for good.
+const REFUSED: u32 = 3;
 
 /// True if it was told by a clock that was wrong: how bad it was then says nothing about now, and must not
 /// keep anybody from being told.

@@ -115,18 +115,18 @@ impl SqliteHistory {
         let path = state.join(FILE);
         let connection = match connect(&path) {
             // One that another user has left there, as from a backup, counts as damaged: the folder is ours.
-            Err(error)
-                if error.kind == StoreErrorKind::Permission && place::take_over(&path).is_ok() =>
-            {
-                tracing::warn!(cause = %error, "the history could not be written and was taken over: the folder is ours");
-                connect(&path)?
-            }
-            Err(error) if place::is_of_no_use(&error) => match place::set_aside(&path) {
-                Ok(()) => {
+            Err(error) if place::is_of_no_use(&error) => match copied::take_over(&path, &error) {
+                Ok(true) => {
+                    tracing::warn!(cause = %error, "the history could not be written and was taken over: the folder is ours");
+                    connect(&path)?
+                }
+                Ok(false) if place::set_aside(&path).is_ok() => {
                     tracing::error!(cause = %error, "the history was set aside and is begun anew");
                     connect(&path)?
                 }
-                Err(_kept) => return Err(error),
+                Ok(false) => return Err(error),
+                // It is whole, and only cannot be put in its place now.
+                Err(kept) => return Err(kept),
             },
             other => other?,
         };

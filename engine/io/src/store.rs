@@ -150,7 +150,12 @@ impl FileStore {
 
     /// The note that this version is revoked. A damaged one must not hide the version.
     fn revoked(&self, name: &CertificateName, version: u32) -> Option<RevokedMark> {
-        let mark = read::duty(name, &self.layout.revoked(name), format::read_revoked);
+        let mark = read::duty(
+            name,
+            &self.layout.revoked(name),
+            format::read_revoked,
+            |mark| mark.version,
+        );
         mark.filter(|mark| mark.version == version)
     }
 
@@ -182,7 +187,12 @@ impl FileStore {
     }
 
     fn replacing(&self, name: &CertificateName) -> Option<Replacing> {
-        read::duty(name, &self.layout.replacing(name), format::read_replacing)
+        read::duty(
+            name,
+            &self.layout.replacing(name),
+            format::read_replacing,
+            |wish| wish.version,
+        )
     }
 
     /// Numbers of complete versions, oldest first.
@@ -395,7 +405,7 @@ impl CertificateStore for FileStore {
     fn record_revoked(&self, name: &CertificateName, mark: &RevokedMark) -> Result<(), StoreError> {
         let path = self.layout.revoked(name);
         // That a later version is revoked must not be forgotten over the end of an older one.
-        let later = read::duty(name, &path, format::read_revoked)
+        let later = read::duty(name, &path, format::read_revoked, |mark| mark.version)
             .is_some_and(|known| known.version > mark.version);
         if !later {
             acts::note_duty(&path, &format::write_revoked(mark))?;

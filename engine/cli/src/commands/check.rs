@@ -266,8 +266,9 @@ fn undelivered(store: &FileStore) -> Vec<Found> {
     }
     // Whom the server refuses for good, nothing waits for.
     let in_part = tell::notifiers_in_trouble(told.unwrap_or_default())
-        .filter(|(name, _)| !by_notifier.keys().any(|known| known.as_str() == name))
-        .map(|(name, _since)| {
+        .filter(|one| one.refused || !by_notifier.keys().any(|known| known.as_str() == one.name))
+        .map(|one| {
+            let name = one.name;
             let text = format!("{name} does not reach everybody");
             Found::new(Verdict::Warn, "notify", text)
                 .hint(Some(format!("waxwing notify test {name} shows whom")))

@@ -98,8 +98,8 @@ fn mended(store: &FileStore, sent: &[Sent]) {
         let history = SqliteHistory::look(store.root())?;
         let told = history.told()?;
         let over: Vec<_> = tell::notifiers_in_trouble(told.clone())
-            .filter(|(name, _)| whole(name))
-            .map(|(name, _)| (name, EventKind::NotifierFailed))
+            .filter(|one| whole(&one.name))
+            .map(|one| (one.name, EventKind::NotifierFailed))
             .collect();
         if over.is_empty() {
             return Ok(true);

@@ -61,7 +61,9 @@ pub(crate) fn run(
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
     let asker = asker(arguments);
-    let loaded = start::load_for(Some(asker), global, terminal)?;
+    // Whoever rehearses tries something out.
+    let told = Some(asker).filter(|_| !arguments.dry_run);
+    let loaded = start::load_for(told, global, terminal)?;
     let blind = |error: StoreError, terminal: &mut Terminal| {
         tell::blind(&loaded, &error, asker, terminal);
         start::store_failed(&error, terminal)

@@ -110,13 +110,13 @@ pub(crate) fn run(
         Some(text) => terminal.note(&text),
         None => {}
     }
-    let unreached =
-        tell::notifiers_in_trouble(history.told().unwrap_or_default()).filter(|(name, _)| {
-            waiting
-                .iter()
-                .all(|one| one.letter.notifier.as_str() != name)
-        });
-    for (name, since) in unreached {
+    let unreached = tell::notifiers_in_trouble(history.told().unwrap_or_default());
+    let unreached = unreached.filter(|one| {
+        let mut waiting = waiting.iter();
+        one.refused || waiting.all(|letter| letter.letter.notifier.as_str() != one.name)
+    });
+    for one in unreached {
+        let (name, since) = (one.name, one.since);
         terminal.note(&format!(
             "notifier {name} does not reach everybody since {}: `waxwing notify test {name}` shows whom",
             context.moment(since)

@@ -21,7 +21,12 @@ pub(crate) fn after_run(sent: &[Sent], context: &Context) -> String {
             // That all is well is said once, by the run.
             Ok(delivered) if one.heartbeat && delivered.is_whole() => {}
             Ok(delivered) => {
-                page.plain(0, format!("{name}: {what} sent to {}.", one.to));
+                // Of those who lacked it nobody may have taken it this time.
+                if delivered.deferred.is_empty() || !delivered.answers.is_empty() {
+                    page.plain(0, format!("{name}: {what} sent to {}.", one.to));
+                } else {
+                    page.plain(0, format!("{name}: {what}"));
+                }
                 for refused in &delivered.refused {
                     page.line(
                         &Line::indented(2)
@@ -185,6 +190,7 @@ pub(crate) fn json(sent: &[Sent]) -> Vec<SentJson> {
 #[cfg(test)]
 mod tests {
     use waxwing_core::name::NotifierName;
+    use waxwing_core::time::Timestamp;
     use waxwing_flow::notify::Deferred;
     use waxwing_flow::ports::NotifyError;
 
@@ -197,6 +203,7 @@ mod tests {
             to: to.to_owned(),
             late: false,
             heartbeat: false,
+            written: Timestamp::from_unix(1_795_470_000),
             whole: outcome.as_ref().is_ok_and(Delivered::is_whole),
             outcome,
         }

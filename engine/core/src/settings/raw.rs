@@ -102,11 +102,12 @@ pub fn parse(files: &[SourceFile]) -> Raw {
 
 impl Raw {
     /// What is needed to tell somebody that the rest cannot be used: who is told, how the network is reached and where
-    /// the state is. Mistakes are left out with what they are in; `but` are notifiers to be left out as well.
+    /// the state is. Mistakes are left out with what they are in; `but` are notifiers and sections to be left out as well.
     pub fn to_tell(&self, but: &[String]) -> Self {
         const KEPT: [&str; 3] = ["notify", "network", "state"];
         let kept = self.table.entries.iter();
         let kept = kept.filter(|entry| KEPT.contains(&entry.key.as_str()));
+        let kept = kept.filter(|entry| entry.key == "notify" || !but.contains(&entry.key));
         let mut entries: Vec<Entry> = kept.cloned().collect();
         for entry in entries.iter_mut().filter(|entry| entry.key == "notify") {
             if let Value::Table(notifiers) = &mut entry.node.value {

@@ -9,6 +9,7 @@ use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use super::schema::{bring_forward, refuse_newer};
 use super::{FILE, PATIENCE, empty, failed, place, sound};
+use crate::permission;
 
 /// Copies the file into memory; where there is none, an empty history.
 ///
@@ -66,6 +67,56 @@ fn undone(path: &Path) -> Option<(Connection, StepResult)> {
     };
     let elsewhere = attempt().ok()?;
     into_memory(&elsewhere.path().join(FILE)).ok()
+}
+
+/// Puts a copy that is ours in the place of a file that can be read and not written: another user has left it there, as
+/// from a backup, or has taken the right to write it away. False where it cannot be read either, or is damaged.
+pub(super) fn take_over(path: &Path, why: &StoreError) -> Result<bool, StoreError> {
+    if why.kind != StoreErrorKind::Permission || fs::File::open(path).is_err() {
+        return Ok(false);
+    }
+    // A change that was cut off is undone in the copy.
+    let journal = place::journal(path);
+    let copied = || -> std::io::Result<tempfile::TempDir> {
+        let elsewhere = tempfile::tempdir()?;
+        let copy = elsewhere.path().join(FILE);
+        // The rights of the file must not come with it.
+        if journal.exists() {
+            fs::write(place::journal(&copy), fs::read(&journal)?)?;
+        }
+        fs::write(copy, fs::read(path)?)?;
+        Ok(elsewhere)
+    };
+    let beside = path.with_extension(format!("db.new-{}", std::process::id()));
+    let kept = |cause: String| StoreError {
+        kind: StoreErrorKind::NoSpace,
+        causes: vec![cause],
+        hint: Some("make room, or let this user write it".to_owned()),
+        ..why.clone()
+    };
+    let elsewhere = copied().map_err(|cause| kept(cause.to_string()))?;
+    let put = || -> rusqlite::Result<()> {
+        let whole = Connection::open(elsewhere.path().join(FILE))?;
+        sound(&whole)?;
+        let _older = fs::remove_file(&beside);
+        // SQLite writes into an empty file; made here, only the owner can read it.
+        let _new = permission::open_private(&beside);
+        whole.execute("VACUUM INTO ?1", [beside.display().to_string()])?;
+        Ok(())
+    };
+    if let Err(cause) = put() {
+        let _leftover = fs::remove_file(&beside);
+        let failed = failed("open", path, &cause);
+        return match failed.kind {
+            StoreErrorKind::Corrupt => Ok(false),
+            _ => Err(kept(cause.to_string())),
+        };
+    }
+    let placed = permission::put_in_place(&beside, path);
+    placed.map_err(|cause| kept(cause.to_string()))?;
+    // It was that of the file before.
+    let _none = fs::remove_file(&journal);
+    Ok(true)
 }
 
 #[cfg(test)]

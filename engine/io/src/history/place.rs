@@ -1,12 +1,10 @@
 //! What lies where the file of the history is to be.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
-
-use crate::permission;
 
 /// Refuses a folder, a pipe or a device in the place of the file, and one that is somebody else's: SQLite would
 /// not say that.
@@ -65,26 +63,6 @@ pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
         return fs::remove_file(path).map_err(|cause| failure(path, &cause));
     };
     fs::rename(path, to).map_err(|cause| failure(path, &cause))
-}
-
-/// Puts a copy that is ours in the place of a file that can be read and not written: another user has left it there, as
-/// from a backup, or has taken the right to write it away. One in the middle of a change is none that could be copied.
-pub(super) fn take_over(path: &Path) -> std::io::Result<()> {
-    if journal(path).exists() {
-        return Err(ErrorKind::ResourceBusy.into());
-    }
-    let content = fs::read(path)?;
-    let beside = path.with_extension(format!("db.new-{}", std::process::id()));
-    let _older = fs::remove_file(&beside);
-    let written = permission::open_private(&beside).and_then(|mut file| {
-        file.write_all(&content)?;
-        file.sync_all()?;
-        permission::put_in_place(&beside, path)
-    });
-    if written.is_err() {
-        let _leftover = fs::remove_file(&beside);
-    }
-    written
 }
 
 pub(super) fn failure(path: &Path, cause: &std::io::Error) -> StoreError {

@@ -111,11 +111,15 @@ pub(super) fn duty<T>(
     certificate: &CertificateName,
     path: &Path,
     read: impl Fn(&str) -> Result<T, Unreadable>,
+    version: impl Fn(&T) -> u32,
 ) -> Option<T> {
     let quietly = |path: &Path| text(path).ok().flatten().and_then(|text| read(&text).ok());
-    quietly(path)
-        .or_else(|| quietly(&twin(path)))
-        .or_else(|| note(certificate, path, read))
+    match (quietly(path), quietly(&twin(path))) {
+        // The second one is written first: a process may have died in between.
+        (Some(one), Some(other)) if version(&other) > version(&one) => Some(other),
+        (Some(one), _) | (None, Some(one)) => Some(one),
+        (None, None) => note(certificate, path, read),
+    }
 }
 
 /// Where such a note is a second time.

@@ -72,7 +72,10 @@ pub(in crate::commands) fn misconfigured(
     }
     let causes = match error {
         // Whoever can change it must not choose who is told, and how.
-        LoadError::File(_) | LoadError::Writable(_) => return,
+        LoadError::File(_) | LoadError::Writable(_) => {
+            tracing::error!("nobody is told that the configuration cannot be used");
+            return;
+        }
         LoadError::Config(errors) => errors
             .0
             .iter()

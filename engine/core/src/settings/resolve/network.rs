@@ -99,6 +99,8 @@ fn proxy(text: &str) -> Result<String, String> {
         Some(rest) if !rest.is_empty() && !rest.contains(char::is_whitespace) => {
             Ok(text.to_owned())
         }
+        // It may have a password in it.
+        _ if text.contains('@') => Err("this is not the URL of a proxy".to_owned()),
         _ => Err(format!("`{text}` is not the URL of a proxy")),
     }
 }

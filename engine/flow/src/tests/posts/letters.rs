@@ -194,3 +194,54 @@ async fn what_is_not_taken_beside_the_outbox_is_sent_by_the_next_run() {
         ]
     );
 }
+
+/// Two of them do no more than one.
+#[tokio::test]
+async fn several_messages_that_nobody_takes_keep_no_others() {
+    let mut town = Town::new();
+    *town.receivers[&name("mail")].poison.lock().expect("a lock") = Some("failed Began");
+    for _again in 0..3 {
+        town.broken = true;
+        town.run().await;
+        town.wait(24 * 60);
+        town.broken = false;
+        town.run().await;
+        town.wait(24 * 60);
+    }
+    for _day in 0..6 {
+        town.wait(24 * 60);
+        town.run().await;
+    }
+    let over = town.got("mail");
+    assert_eq!(over, ["failed Over", "failed Over", "failed Over"]);
+    // The next one comes on its day.
+    *town.receivers[&name("mail")].poison.lock().expect("a lock") = None;
+    town.broken = true;
+    town.run().await;
+    assert_eq!(
+        town.got("mail").last().map(String::as_str),
+        Some("failed Began")
+    );
+}
+
+/// What is delivered late says how it was then.
+#[tokio::test]
+async fn a_letter_of_before_does_not_end_what_came_since() {
+    let mut town = Town::new();
+    town.people(&[("boss", 250), ("late", 451), ("ops", 250)]);
+    town.broken = true;
+    town.run().await;
+    town.wait(24 * 60);
+    town.people(&[("boss", 550), ("late", 451), ("ops", 250)]);
+    town.broken = false;
+    town.run().await;
+    assert_eq!(
+        town.got("chat"),
+        ["failed Began", "failed Over", "notifier-failed Began"]
+    );
+    town.wait(3 * 24 * 60);
+    town.people(&[("boss", 550), ("late", 250), ("ops", 250)]);
+    town.run().await;
+    assert_eq!(town.outbox.waiting().expect("letters"), []);
+    assert_eq!(town.got("chat").len(), 3, "boss is still refused");
+}

@@ -32,16 +32,23 @@ fn what_can_be_read_and_not_written_is_taken_over() {
     };
     history.sight(&sighting).expect("noted");
     drop(history);
-    place::take_over(&path).expect("taken over");
+    let denied = StoreError {
+        kind: StoreErrorKind::Permission,
+        act: "open",
+        path: path.clone(),
+        causes: Vec::new(),
+        hint: None,
+    };
+    assert_eq!(copied::take_over(&path, &denied), Ok(true));
     let others = permission::others_can_read(&path);
     assert_eq!(others.ok(), Some(false));
     let history = SqliteHistory::open(folder.path()).expect("the same");
     let seen = history.sightings(&ca_name("one"), NOW).expect("read");
     assert_eq!(seen.len(), 1);
     drop(history);
-    // In the middle of a change it is not whole.
-    fs::write(place::journal(&path), "x").expect("written");
-    assert!(place::take_over(&path).is_err());
+    // What is damaged is not.
+    fs::write(&path, "damaged, damaged, damaged").expect("written");
+    assert_eq!(copied::take_over(&path, &denied), Ok(false));
     let files = fs::read_dir(folder.path()).expect("a folder").count();
-    assert_eq!(files, 2);
+    assert_eq!(files, 1);
 }

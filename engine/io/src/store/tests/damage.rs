@@ -296,6 +296,18 @@ fn a_note_that_a_duty_hangs_on_is_there_twice() {
         assert_eq!(seen(), both, "{file} {content:?}");
         fs::write(&path, before).expect("written");
     }
+    // A process that dies between the two has noted the newer one.
+    let copy = folder.join("revoked.copy.toml");
+    let newer = RevokedMark {
+        version: 2,
+        at,
+        reason: None,
+    };
+    save(&store, &sample).expect("saved");
+    fs::write(&copy, format::write_revoked(&newer)).expect("written");
+    let current = store.entry(&name).expect("read").expect("there").current;
+    let current = current.expect("a version");
+    assert_eq!((current.version, current.revoked), (2, Some(newer)));
     // What is settled stays so.
     store.end_replacing(&name).expect("ended");
     assert_eq!(seen().1, None);
