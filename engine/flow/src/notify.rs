@@ -374,7 +374,10 @@ impl Office<'_> {
                     break;
                 }
             }
-            let id = format!("{:x}-{}", one.letter.notice.at.unix_ms(), one.id);
+            // A number of the outbox comes again when its letter has gone.
+            let first = one.letter.notice.events.first();
+            let kind = first.map_or("none", |event| event.kind.as_str());
+            let id = format!("{:x}-{}-{kind}", one.letter.notice.at.unix_ms(), one.id);
             let message = Message {
                 only: one.rest.to.clone(),
                 ..self.message(id, &one.letter)

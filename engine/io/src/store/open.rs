@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use waxwing_core::access::Object;
+use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::AuditTrail;
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
 
 use super::layout::Layout;
 use super::{FileStore, atomic, failure, format, read};
@@ -89,6 +90,16 @@ impl FileStore {
         i64::try_from(since.as_millis())
             .ok()
             .map(Timestamp::from_unix_ms)
+    }
+
+    /// Why nothing could be stored of a certificate, of each that it is so of. Nothing is written to find out.
+    pub fn shut(&self) -> Vec<StoreError> {
+        let names = read::children(&self.layout.certificates()).unwrap_or_default();
+        let names = names.iter().filter_map(|path| path.file_name()?.to_str());
+        let names = names.filter_map(|name| CertificateName::parse(name).ok());
+        names
+            .filter_map(|name| self.may_save(&name).err())
+            .collect()
     }
 
     /// A folder for things that can be made again, private to the owner.

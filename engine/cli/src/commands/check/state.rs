@@ -24,6 +24,9 @@ const TOPIC: &str = "state";
 /// What is to be said of the state folder.
 pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Vec<Found> {
     let found = finding(store);
+    if let Some(shut) = shut(store) {
+        return vec![found, shut];
+    }
     if let Some(damaged) = damaged(store) {
         return vec![found, damaged];
     }
@@ -40,6 +43,26 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     all.extend(unfinished(&open, &planned));
     all
 }
+
+/// Certificates of which nothing could be stored, so that nothing is ordered for them.
+fn shut(store: &FileStore) -> Option<Found> {
+    // Who is not the owner writes nothing there.
+    if wire::by_owner(store.root()).is_some() {
+        return None;
+    }
+    let shut = store.shut();
+    let hint = shut.first()?.hint.clone();
+    let text = "nothing can be stored of some certificates, so they are not renewed";
+    let causes = shut.iter().take(MOST_SHUT).map(ToString::to_string);
+    Some(
+        Found::new(Verdict::Error, TOPIC, text)
+            .causes(causes)
+            .hint(hint),
+    )
+}
+
+/// So many of them are named.
+const MOST_SHUT: usize = 20;
 
 /// So many certificates are read whole; of more it would take too long.
 const READ_WHOLE: usize = 1_000;
@@ -295,6 +318,11 @@ pub(crate) fn unwritable(store: &FileStore) -> Option<(String, String)> {
         );
         let hint =
             wire::by_owner(root).unwrap_or_else(|| "`waxwing check` says what is wrong".to_owned());
+        return Some((text, hint));
+    }
+    if let Some(error) = store.shut().first() {
+        let text = format!("nothing is renewed there: {error}");
+        let hint = error.hint.clone().unwrap_or_default();
         return Some((text, hint));
     }
     let text = full(root, room::left(root).ok().flatten()?)?;

@@ -11,7 +11,6 @@ use crate::ports::{Outbox, StoreError, StoreErrorKind};
 pub(super) struct Shelf {
     pub(super) told: Vec<Told>,
     pub(super) letters: Vec<Waiting>,
-    pub(super) next_id: i64,
     pub(super) broken: bool,
     /// Another process is faster so many times.
     pub(super) overtaken: u32,
@@ -66,9 +65,11 @@ impl Outbox for Memory {
             });
             shelf.told.extend(change.told.clone());
             for letter in &change.letters {
-                shelf.next_id += 1;
+                // As SQLite has it: a number comes again.
+                let used = shelf.letters.iter().map(|one| one.id).max();
+                let id = used.unwrap_or(0) + 1;
                 shelf.letters.push(Waiting {
-                    id: shelf.next_id,
+                    id,
                     letter: letter.clone(),
                     attempts: 0,
                     next: letter.notice.at,
