@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::future;
 use waxwing_core::alert;
 use waxwing_core::name::NotifierName;
-use waxwing_core::notify::event::{Event, EventKind, Nearest, Notice, SCHEMA};
+use waxwing_core::notify::event::{Change, Event, EventKind, Nearest, Notice, SCHEMA};
 use waxwing_core::retry;
 use waxwing_core::time::Timestamp;
 
@@ -238,6 +238,30 @@ impl Office<'_> {
             })
             .collect();
         self.send_all(&letters, &[], false).await
+    }
+
+    /// What ends the trouble of notifiers that have just reached everybody, as by a test: it is over, and the others hear
+    /// so from the next run.
+    pub fn mended(&self, told: &[Told], sent: &[Sent]) -> Posting {
+        let whole = |name: &str| {
+            let mut sent = sent.iter();
+            sent.any(|one| one.whole && one.notifier.as_str() == name)
+        };
+        let of_it = |told: &&Told| told.kind == EventKind::NotifierFailed && whole(&told.subject);
+        let over = |told: &Told| {
+            let mut event = Event::new(told.kind, Change::Over, told.subject.clone());
+            event.since = Some(told.began);
+            event
+        };
+        let events: Vec<Event> = told.iter().filter(of_it).map(over).collect();
+        Posting {
+            letters: self.letters(self.clock.now(), &events),
+            over: events
+                .into_iter()
+                .map(|event| (event.subject, event.kind))
+                .collect(),
+            told: Vec::new(),
+        }
     }
 
     /// Decides and writes down, and decides again if another process came between.

@@ -6,7 +6,6 @@ use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_flow::notify::{Frame, Office, Posting, Sent};
 use waxwing_flow::ports::Outbox as _;
-use waxwing_flow::tell;
 use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::notify::host_name;
@@ -76,7 +75,7 @@ pub(crate) fn run(
     let test = Event::new(EventKind::Test, Change::Once, "");
     // Each notifier ends by itself, and they are asked side by side.
     let sent = runtime.block_on(office.send_now(&test, &to));
-    mended(&store, &sent);
+    mended(&office, &store, &sent);
     if terminal.json {
         let result = notified::json(&sent);
         terminal.print(&Document::new("notify-test", start::now(), result).to_text());
@@ -89,25 +88,13 @@ pub(crate) fn run(
 
 /// Forgets that a notifier does not reach everybody, if the test has just done so. Where that cannot be written, the next
 /// message does.
-fn mended(store: &FileStore, sent: &[Sent]) {
-    let whole = |name: &str| {
-        let mut sent = sent.iter();
-        sent.any(|one| one.whole && one.notifier.as_str() == name)
-    };
+fn mended(office: &Office<'_>, store: &FileStore, sent: &[Sent]) {
     let forget = || {
-        let history = SqliteHistory::look(store.root())?;
-        let told = history.told()?;
-        let over: Vec<_> = tell::notifiers_in_trouble(told.clone())
-            .filter(|one| whole(&one.name))
-            .map(|one| (one.name, EventKind::NotifierFailed))
-            .collect();
-        if over.is_empty() {
+        let told = SqliteHistory::look(store.root())?.told()?;
+        let change = office.mended(&told, sent);
+        if change == Posting::default() {
             return Ok(true);
         }
-        let change = Posting {
-            over,
-            ..Posting::default()
-        };
         SqliteHistory::open(store.root())?.post(&told, &change)
     };
     if let Err(cause) = forget() {

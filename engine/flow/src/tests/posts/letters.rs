@@ -1,5 +1,7 @@
 //! Letters behind one that waits.
 
+use waxwing_core::notify::event::Notice;
+
 use super::*;
 
 /// The way may be free again long before the last one that failed is tried again.
@@ -244,4 +246,40 @@ async fn a_letter_of_before_does_not_end_what_came_since() {
     town.run().await;
     assert_eq!(town.outbox.waiting().expect("letters"), []);
     assert_eq!(town.got("chat").len(), 3, "boss is still refused");
+}
+
+#[tokio::test]
+async fn a_test_that_reaches_everybody_ends_it_for_the_others_too() {
+    let mut town = Town::new();
+    town.people(&[("boss", 550), ("ops", 250)]);
+    town.broken = true;
+    town.run().await;
+    let told = town.outbox.told().expect("what was told");
+    let sent = |whole| Sent {
+        notifier: name("mail"),
+        to: String::new(),
+        late: false,
+        heartbeat: false,
+        written: town.clock.now(),
+        whole,
+        outcome: Ok(Delivered::default()),
+    };
+    let words = |notice: &Notice| (format!("{:?}", notice.at), String::new(), String::new());
+    let office = Office {
+        outbox: &town.outbox,
+        reminder: &town.reminder,
+        listeners: &town.listeners,
+        clock: &town.clock,
+        words: &words,
+        frame: town.frame(),
+        by_hand: true,
+    };
+    assert_eq!(office.mended(&told, &[sent(false)]), Posting::default());
+    let change = office.mended(&told, &[sent(true)]);
+    assert_eq!(town.outbox.post(&told, &change), Ok(true));
+    town.run().await;
+    assert_eq!(
+        town.got("chat").last().map(String::as_str),
+        Some("notifier-failed Over")
+    );
 }
