@@ -148,6 +148,20 @@ impl FileStore {
         marks
     }
 
+    /// The folders that a new version of this certificate is written into, of those that are there.
+    fn folders_of(&self, name: &CertificateName) -> Vec<PathBuf> {
+        let own = self.layout.certificate(name);
+        let folders = match own.is_dir() {
+            true => vec![own, self.layout.versions(name)],
+            // The first version makes its own.
+            false => vec![self.layout.certificates()],
+        };
+        folders
+            .into_iter()
+            .filter(|folder| folder.is_dir())
+            .collect()
+    }
+
     /// The note that this version is revoked. A damaged one must not hide the version.
     fn revoked(&self, name: &CertificateName, version: u32) -> Option<RevokedMark> {
         let mark = read::duty(
@@ -314,10 +328,9 @@ impl CertificateStore for FileStore {
     }
 
     fn may_save(&self, name: &CertificateName) -> Result<(), StoreError> {
-        let folders = [self.layout.certificate(name), self.layout.versions(name)];
-        for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            permission::may_write_within(folder)
-                .map_err(|cause| failure::io("write", folder, &cause))?;
+        for folder in self.folders_of(name) {
+            permission::may_write_within(&folder)
+                .map_err(|cause| failure::io("write", &folder, &cause))?;
         }
         Ok(())
     }

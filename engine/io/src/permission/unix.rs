@@ -159,6 +159,11 @@ pub fn may_write_within(directory: &Path) -> io::Result<()> {
     )?)
 }
 
+/// Why this process may not make files in a directory, as far as that is seen without making one.
+pub fn shut(directory: &Path) -> Option<io::Error> {
+    may_write_within(directory).err()
+}
+
 /// True if anyone but the owner can make or remove files in a directory.
 ///
 /// # Errors

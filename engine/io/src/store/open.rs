@@ -10,7 +10,7 @@ use waxwing_core::access::Object;
 use waxwing_core::name::CertificateName;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::audit::AuditTrail;
-use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
 use super::layout::Layout;
 use super::{FileStore, atomic, failure, format, read};
@@ -92,14 +92,18 @@ impl FileStore {
             .map(Timestamp::from_unix_ms)
     }
 
-    /// Why nothing could be stored of a certificate, of each that it is so of. Nothing is written to find out.
+    /// Why nothing could be stored of a certificate, of each that it is so of, as far as that is seen without writing.
     pub fn shut(&self) -> Vec<StoreError> {
         let names = read::children(&self.layout.certificates()).unwrap_or_default();
-        let names = names.iter().filter_map(|path| path.file_name()?.to_str());
-        let names = names.filter_map(|name| CertificateName::parse(name).ok());
-        names
-            .filter_map(|name| self.may_save(&name).err())
-            .collect()
+        let names = names
+            .iter()
+            .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok());
+        let folders = names.flat_map(|name| self.folders_of(&name));
+        let shut = folders.filter_map(|folder| {
+            let cause = permission::shut(&folder)?;
+            Some(failure::io("write", &folder, &cause))
+        });
+        shut.collect()
     }
 
     /// A folder for things that can be made again, private to the owner.
