@@ -349,6 +349,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) rehearsal: bool,
     /// Who asks.
     pub(crate) asker: Asker,
+    /// When.
+    pub(crate) now: Timestamp,
 }
 
 /// What a run does about a plan.
@@ -374,6 +376,10 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         .filter(ordered)
         .map(|item| (&item.name, place(item)))
         .collect();
+    let pressing = places
+        .iter()
+        .filter(|(_, place)| place.is_pressing(wish.now));
+    let pressing = pressing.map(|(name, _)| (*name).clone()).collect();
     let mut jobs: Vec<Job> = settings
         .certificates
         .iter()
@@ -397,6 +403,7 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         .collect();
     Orders {
         jobs,
+        pressing,
         install,
         rehearsal: wish.rehearsal,
         asker: wish.asker,

@@ -161,6 +161,8 @@ pub(crate) struct Work<'a> {
     pub(crate) fallback: bool,
     /// True if what the first order needs is taken from the CA's budgets already.
     pub(crate) paid: bool,
+    /// True if records are left for later whose removal has to wait once the certificate is there.
+    pub(crate) removes_late: bool,
     /// Called as soon as a version is stored; false if that could not be noted.
     pub(crate) stored: &'a (dyn Fn(u32) -> bool + Sync),
 }

@@ -495,6 +495,11 @@ impl Machine {
         self.end()
     }
 
+    /// True if it has come to its end with a certificate.
+    pub(crate) const fn has_issued(&self) -> bool {
+        matches!(self.ending, Some((Ok(_), _)))
+    }
+
     /// True if a record may be there that has to go away again.
     fn owes(&self) -> bool {
         self.run.obligations.iter().any(|o| o.removal().is_some())

@@ -140,6 +140,10 @@ pub trait DnsProvider: Send + Sync {
         attempt: &Attempt,
         removals: &[Removal],
     ) -> Result<Vec<(String, PluginFailure)>, PluginFailure>;
+    /// How long placing or removing so many records has to wait before it can begin, if it is asked for now.
+    fn waits(&self, _records: usize) -> Duration {
+        Duration::ZERO
+    }
     /// How long placing or removing so many records takes at most, if that is bounded and nobody else
     /// has the plugin at work.
     fn longest(&self, _records: usize) -> Option<Duration> {

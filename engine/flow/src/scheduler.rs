@@ -1,7 +1,7 @@
 //! A run over many certificates: bounded concurrency, one session for each CA, fail-over along the
 //! `ca` list, then one batch for each installer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
 use futures_util::StreamExt;
@@ -37,6 +37,7 @@ mod desk;
 mod issued;
 mod leftover;
 mod preflight;
+mod pressing;
 mod rehearsal;
 mod replacing;
 mod unasked;
@@ -91,6 +92,9 @@ pub enum Force {
 pub struct Orders {
     /// Certificates to issue or renew.
     pub jobs: Vec<Job>,
+    /// Those of them whose users are refused already, or will be within a day: they are installed as soon as they are
+    /// there, and not when the others are.
+    pub pressing: BTreeSet<CertificateName>,
     /// Certificates whose installation is looked after.
     pub install: Vec<CertificateName>,
     /// True: at staging CAs, nothing is stored, installers only plan.
@@ -147,20 +151,29 @@ async fn work(
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
-    let mut certificates: Vec<(usize, CertificateReport)> = Vec::new();
-    for wave in shift.waves(&orders.jobs) {
-        let reports = stream::iter(wave)
-            .map(async |(index, job)| (index, shift.certificate(job).await))
-            .buffer_unordered(WIDTH);
-        let reports: Vec<_> = reports.collect().await;
-        certificates.extend(reports);
-    }
-    certificates.sort_by_key(|(index, _)| *index);
     let wanted: Vec<&CertificateSettings> = settings
         .certificates
         .iter()
         .filter(|certificate| orders.install.contains(&certificate.name))
         .collect();
+    let [mut first, then] = shift.waves(&orders.jobs);
+    let pressing: Vec<_> = first
+        .extract_if(.., |(_, job)| {
+            !rehearsal && orders.pressing.contains(&job.certificate.name)
+        })
+        .collect();
+    let alone = first.is_empty() && then.is_empty();
+    let (early, others) = futures_util::join!(
+        shift.pressing(pressing, (&wanted, &put_back), alone),
+        async {
+            let mut reports = shift.all(first, false).await;
+            reports.extend(shift.all(then, false).await);
+            reports
+        }
+    );
+    let (mut certificates, mut installs) = early;
+    certificates.extend(others);
+    certificates.sort_by_key(|(index, _)| *index);
     let mode = if rehearsal {
         let mut received = shift
             .rehearsed
@@ -170,7 +183,7 @@ async fn work(
     } else {
         install::Mode::Real
     };
-    let installs = install::install(ports, &id, &wanted, &mode, &put_back, stop).await;
+    installs.extend(install::install(ports, &id, &wanted, &mode, &put_back, stop).await);
     let served = if rehearsal {
         Vec::new()
     } else {
@@ -246,7 +259,19 @@ static NOT_LOOKED: BTreeMap<CaName, String> = BTreeMap::new();
 pub(crate) static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
 
 impl Shift<'_> {
-    async fn certificate(&self, job: &Job) -> CertificateReport {
+    /// All of these at the same time, within bounds.
+    async fn all(
+        &self,
+        jobs: Vec<(usize, &Job)>,
+        pressing: bool,
+    ) -> Vec<(usize, CertificateReport)> {
+        let reports = stream::iter(jobs)
+            .map(async |(index, job)| (index, self.certificate(job, pressing).await))
+            .buffer_unordered(WIDTH);
+        reports.collect().await
+    }
+
+    async fn certificate(&self, job: &Job, pressing: bool) -> CertificateReport {
         let started = self.now();
         let name = &job.certificate.name;
         let mut report = CertificateReport {
@@ -263,7 +288,7 @@ impl Shift<'_> {
             owed: Vec::new(),
             notes: Vec::new(),
         };
-        let work = tally::counted(self.work(job, &mut report));
+        let work = tally::counted(self.work(job, pressing, &mut report));
         report.outcome = tally::seen(&self.ports.observer, name, work).await;
         report.ended = self.now();
         self.ports.observer.progress(name, &Progress::Done);
@@ -272,7 +297,7 @@ impl Shift<'_> {
         report
     }
 
-    async fn work(&self, job: &Job, report: &mut CertificateReport) -> Outcome {
+    async fn work(&self, job: &Job, pressing: bool, report: &mut CertificateReport) -> Outcome {
         let store = &self.ports.session.store;
         let name = &job.certificate.name;
         let _lock = match store.lock_certificate(name) {
@@ -353,6 +378,7 @@ impl Shift<'_> {
         }
         let case = Case {
             job,
+            pressing,
             current: current.as_ref(),
             stored,
             action: item.action,

@@ -199,6 +199,8 @@ impl<'a> Play<'a> {
     async fn run(&mut self, at: Timestamp, jobs: Vec<Job>) {
         let orders = Orders {
             jobs,
+            // Nothing waits for a provider in the simulation.
+            pressing: BTreeSet::new(),
             install: Vec::new(),
             rehearsal: false,
             asker: Asker::Timer,

@@ -31,9 +31,13 @@ pub(crate) struct DnsPlugin {
 
 #[async_trait]
 impl DnsProvider for DnsPlugin {
+    fn waits(&self, records: usize) -> Duration {
+        self.instance.wait_for_room(records.min(self.batch))
+    }
+
     fn longest(&self, records: usize) -> Option<Duration> {
         let calls = u32::try_from(records.div_ceil(self.batch.max(1))).ok()?;
-        let wait = self.instance.wait_for_room(records.min(self.batch));
+        let wait = self.waits(records);
         let calls = self.instance.powers.bounds.call.checked_mul(calls)?;
         calls.checked_add(wait)
     }

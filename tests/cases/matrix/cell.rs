@@ -391,6 +391,7 @@ impl Play {
             force: Force::No,
         };
         let orders = Orders {
+            pressing: std::collections::BTreeSet::new(),
             jobs: vec![job],
             install: Vec::new(),
             rehearsal: false,

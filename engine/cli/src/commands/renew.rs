@@ -175,6 +175,7 @@ impl Pass<'_> {
             force: self.force,
             rehearsal: self.rehearsal,
             asker,
+            now,
         };
         let mut orders = survey::orders(&before, &loaded.settings, wish);
         // Advice may make something due; what is due already does not wait for it.

@@ -1,6 +1,8 @@
 //! In which order certificates are renewed in one run: where what a CA allows is short, those behind
 //! have to wait.
 
+use std::time::Duration;
+
 use super::{Action, IssueReason};
 use crate::due::{Suggestion, Urgency};
 use crate::time::Timestamp;
@@ -24,6 +26,17 @@ enum Need {
     New,
     /// There is time.
     Due,
+}
+
+/// Whoever is refused within so short a time does not wait for others.
+const PRESSING: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Place {
+    /// True if the one in place is refused by those who look at it, or will be within a day of `now`.
+    pub fn is_pressing(self, now: Timestamp) -> bool {
+        let Self(need, _, ends) = self;
+        need == Need::Revoked || ends.is_some_and(|ends| ends <= now + PRESSING)
+    }
 }
 
 /// The place of a certificate with which that is done, if the one in place ends at `ends`, its CA has
@@ -98,6 +111,10 @@ mod tests {
         };
         assert!(told(day(2)) < places[1] && told(day(0)) > places[7]);
         assert!(places.is_sorted(), "{places:?}");
+        let pressing = places.map(|place| place.is_pressing(day(4)));
+        let first = [true, true, true, false, false, true];
+        assert_eq!(pressing[..6], first);
+        assert!(!pressing[6..].contains(&true));
         assert!(places.windows(2).all(|pair| pair[0] != pair[1]));
     }
 }

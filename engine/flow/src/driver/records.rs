@@ -150,6 +150,13 @@ impl Work<'_> {
         pen: &mut Pen,
     ) -> Event {
         let run = machine.run();
+        if self.removes_late && machine.has_issued() && self.has_to_wait(&obligations) {
+            let left = obligations.into_iter().filter(|o| o.removal().is_some());
+            return Event::CleanedUp {
+                left: left.collect(),
+                failed: Vec::new(),
+            };
+        }
         let attempt = Attempt {
             run: run.id.clone(),
             number: run.attempts,
@@ -166,6 +173,16 @@ impl Work<'_> {
             left: settled.left,
             failed: settled.failed,
         }
+    }
+}
+
+impl Work<'_> {
+    /// True if a provider has no room now for what has to be done there.
+    fn has_to_wait(&self, obligations: &[Obligation]) -> bool {
+        by_plugin(obligations).into_iter().any(|(plugin, records)| {
+            let provider = self.ports.dns.get(plugin);
+            provider.is_some_and(|provider| !provider.waits(records.len()).is_zero())
+        })
     }
 }
 

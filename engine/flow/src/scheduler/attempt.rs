@@ -67,6 +67,7 @@ impl Shift<'_> {
             names_predecessor,
             insists,
             another_order,
+            removes_late,
             ..
         } = wanted;
         let name = &certificate.name;
@@ -141,6 +142,7 @@ impl Shift<'_> {
             stop: self.stop,
             fallback,
             paid,
+            removes_late,
             stored: &stored,
         };
         let patience = Patience {

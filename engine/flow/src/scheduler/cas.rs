@@ -41,6 +41,8 @@ const SILENCE_COUNTS: Duration = Duration::from_secs(60);
 /// What is known of a certificate before a CA is chosen.
 pub(super) struct Case<'a> {
     pub(super) job: &'a Job,
+    /// True if its installation does not wait for others.
+    pub(super) pressing: bool,
     pub(super) current: Option<&'a StoredVersion>,
     /// Its past, to which attempts of this run are added.
     pub(super) stored: Stored,
@@ -403,6 +405,7 @@ impl Shift<'_> {
                 started,
             ),
             insists: case.insists(),
+            removes_late: case.pressing,
             another_order: self.allows_another(case, profile),
         };
         self.desk.obtain(self, wanted).await

@@ -32,6 +32,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) names_predecessor: bool,
     /// True if the CA is asked although it asks to be left alone: a person wants that.
     pub(crate) insists: bool,
+    /// True if records for whose removal the provider has no room now are left for later: others wait for what comes
+    /// behind it.
+    pub(crate) removes_late: bool,
     /// Whether another order could follow one that is given up.
     pub(crate) another_order: bool,
 }

@@ -50,6 +50,7 @@ impl Shift<'_> {
             stands_in: None,
             names_predecessor: false,
             insists: false,
+            removes_late: false,
             another_order: true,
         };
         let obtained = match self.left_alone(case, staging) {

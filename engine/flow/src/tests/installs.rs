@@ -10,7 +10,8 @@ use super::world::{Fault, World, certificate, profile, settings};
 use crate::driver::Stop;
 use crate::failure::Failure;
 use crate::history::ClosedDeploy;
-use crate::report::{InstallOutcome, RunReport, ServedReport, StageReport};
+use crate::ports::Clock;
+use crate::report::{InstallOutcome, Reached, RunReport, ServedReport, StageReport};
 
 fn stages(report: &RunReport) -> Vec<(&'static str, bool)> {
     let [install] = report.installs.as_slice() else {
@@ -282,4 +283,47 @@ async fn an_installation_that_fails_is_in_the_history_of_each_certificate() {
     let rehearsal = world.run_with(&settings, jobs, true, Stop::new().1);
     rehearsal.await.expect("no crash");
     assert_eq!(rows().len(), 4);
+}
+
+/// The provider takes nothing for a while, and another certificate waits for its name server.
+#[tokio::test(start_paused = true)]
+async fn what_users_are_refused_for_is_installed_before_the_others_are_there() {
+    for (alone, full) in [(false, 0), (false, 900), (true, 900), (true, 0)] {
+        let world = World::new(&["first"]);
+        let number = if alone { 1 } else { 2 };
+        let settings = settings(vec![profile("first")], many(number, &["first"]));
+        let expired = settings.certificates[0].name.clone();
+        {
+            let mut state = world.state();
+            state.pressing.insert(expired.clone());
+            state.dns.full = Duration::from_secs(full);
+            state.dns.slow = Some("c1.example".to_owned());
+        }
+        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
+        let began = world.now();
+        let run = world.run_with(&settings, jobs, false, Stop::new().1);
+        let looks = async {
+            Clock::sleep(&world, Duration::from_secs(12)).await;
+            world.state().installed.leaves.contains_key(&expired)
+        };
+        let (report, there) = tokio::join!(run, looks);
+        let report = report.expect("no crash");
+        assert!(there, "alone {alone}, full {full}: {report:?}");
+        assert_eq!(world.state().installed.leaves.len(), number);
+        let batches = if alone { 1 } else { 2 };
+        assert_eq!(report.installs.len(), batches);
+        let took = world.now().since(began).as_secs();
+        assert!(took >= full, "{took}");
+        // Nothing is left of it at the provider, and nothing is owed.
+        let state = world.state();
+        assert!(state.dns.records.is_empty() && state.disk.journals.is_empty());
+        for one in &report.certificates {
+            let last = one.milestones.last().map(|last| &last.what);
+            assert!(
+                matches!(last, Some(Reached::Removed { left: 0, .. })),
+                "{one:?}"
+            );
+            assert!(one.owed.is_empty() && one.notes.is_empty(), "{one:?}");
+        }
+    }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Dns {
     pub(crate) cleanup_fails: bool,
     /// The provider places nothing and asks to come back after this.
     pub(crate) busy: Option<Duration>,
+    /// The provider has no room for so long.
+    pub(crate) full: Duration,
     /// Nobody sees anything.
     pub(crate) blind: bool,
     /// The signatures of the zone do not hold.
@@ -92,6 +94,10 @@ pub(crate) fn failure(plugin: &str, call: &str) -> PluginFailure {
 
 #[async_trait]
 impl DnsProvider for Provider {
+    fn waits(&self, _records: usize) -> Duration {
+        self.0.state().dns.full
+    }
+
     async fn validate(&self, _online: bool) -> Result<Vec<Finding>, PluginFailure> {
         Ok(Vec::new())
     }
@@ -153,6 +159,8 @@ impl DnsProvider for Provider {
         if hangs {
             std::future::pending::<()>().await;
         }
+        let full = self.0.state().dns.full;
+        Clock::sleep(&self.0, full).await;
         if fails || gate == Gate::Fail {
             return Err(failure("dns", "cleanup"));
         }

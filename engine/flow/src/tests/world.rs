@@ -92,6 +92,8 @@ pub(crate) struct State {
     /// Plugins that are configured and could not be loaded.
     pub(crate) unusable: BTreeMap<PluginName, Vec<PluginFailure>>,
     pub(crate) keys_made: u32,
+    /// Certificates whose installation does not wait for others.
+    pub(crate) pressing: BTreeSet<CertificateName>,
     /// Secrets in the environment.
     pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) progress: Vec<Progress>,
@@ -139,6 +141,7 @@ impl World {
             installed: Installed::default(),
             unusable: BTreeMap::new(),
             keys_made: 0,
+            pressing: BTreeSet::new(),
             secrets: BTreeMap::new(),
             progress: Vec::new(),
         };
@@ -274,8 +277,10 @@ impl World {
             state.calls = 0;
             state.trace.clear();
         }
+        let pressing = self.state().pressing.clone();
         let orders = Orders {
             jobs,
+            pressing,
             install: settings
                 .certificates
                 .iter()
