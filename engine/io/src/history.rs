@@ -113,21 +113,24 @@ impl SqliteHistory {
     /// error: it is set aside beside the new one, and the log says so.
     pub fn open(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(FILE);
+        copied::go_on(&path)?;
         let connection = match connect(&path) {
             // One that another user has left there, as from a backup, counts as damaged: the folder is ours.
-            Err(error) if place::is_of_no_use(&error) => match copied::take_over(&path, &error) {
-                Ok(true) => {
-                    tracing::warn!(cause = %error, "the history could not be written and was taken over: the folder is ours");
-                    connect(&path)?
+            Err(error) if place::is_of_no_use(&error) || place::is_shut(&path) => {
+                match copied::take_over(&path, &error) {
+                    Ok(true) => {
+                        tracing::warn!(cause = %error, "the history could not be written and was taken over: the folder is ours");
+                        connect(&path)?
+                    }
+                    Ok(false) if place::is_of_no_use(&error) && place::set_aside(&path).is_ok() => {
+                        tracing::error!(cause = %error, "the history was set aside and is begun anew");
+                        connect(&path)?
+                    }
+                    Ok(false) => return Err(error),
+                    // It is whole, and only cannot be put in its place now.
+                    Err(kept) => return Err(kept),
                 }
-                Ok(false) if place::set_aside(&path).is_ok() => {
-                    tracing::error!(cause = %error, "the history was set aside and is begun anew");
-                    connect(&path)?
-                }
-                Ok(false) => return Err(error),
-                // It is whole, and only cannot be put in its place now.
-                Err(kept) => return Err(kept),
-            },
+            }
             other => other?,
         };
         Ok(Self {

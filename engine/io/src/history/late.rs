@@ -39,6 +39,21 @@ impl SqliteHistory {
         })
     }
 
+    /// The same with what can be read of the file: for somebody who does not work with it, and whose words do not
+    /// belong into it.
+    ///
+    /// # Errors
+    /// As for [`SqliteHistory::instead`].
+    pub fn apart(state: &Path, error: StoreError) -> Result<Self, StoreError> {
+        match Self::look(state) {
+            Ok(copy) => Ok(Self {
+                unwritable: Some(error),
+                ..copy
+            }),
+            Err(_unreadable) => Self::instead(state, error),
+        }
+    }
+
     /// Why nothing that is written here stays; none for one that is in its file.
     pub fn unwritable(&self) -> Option<&StoreError> {
         self.unwritable.as_ref()

@@ -39,11 +39,27 @@ pub(super) fn must_be_a_file(act: &'static str, path: &Path) -> Result<(), Store
     })
 }
 
-/// Where SQLite keeps how the file was before a change, until that is whole.
-pub(super) fn journal(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-journal");
-    name.into()
+/// What SQLite keeps beside a file until a change is whole: how it was before, or, where somebody has set it so, what
+/// is new.
+pub(super) fn companions(path: &Path) -> [PathBuf; 3] {
+    ["-journal", "-wal", "-shm"].map(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        name.into()
+    })
+}
+
+/// A whole copy of the file that is to be put in its place.
+pub(super) fn taken(path: &Path) -> PathBuf {
+    path.with_extension("db.taken")
+}
+
+/// True if what SQLite keeps beside the file is there and cannot be written: then nobody can use the file.
+pub(super) fn is_shut(path: &Path) -> bool {
+    companions(path).iter().any(|file| {
+        let opened = OpenOptions::new().read(true).write(true).open(file);
+        opened.is_err_and(|cause| cause.kind() == ErrorKind::PermissionDenied)
+    })
 }
 
 /// True for a file that is damaged, or somebody else's.
@@ -54,7 +70,7 @@ pub(super) fn is_of_no_use(error: &StoreError) -> bool {
     )
 }
 
-/// Moves a damaged file away, under the next free name.
+/// Moves a damaged file away, under the next free name, with what belongs to it.
 pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
     let free = (1..10_000)
         .map(|number| path.with_extension(format!("db.damaged-{number}")))
@@ -62,6 +78,13 @@ pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
     let Some(to) = free else {
         return fs::remove_file(path).map_err(|cause| failure(path, &cause));
     };
+    // Left behind, it would be taken for what belongs to the next one.
+    for (from, to) in companions(path).iter().zip(companions(&to)) {
+        match fs::rename(from, to) {
+            Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failure(from, &cause)),
+            _ => {}
+        }
+    }
     fs::rename(path, to).map_err(|cause| failure(path, &cause))
 }
 
