@@ -151,15 +151,16 @@ impl FileStore {
     /// The folders that a new version of this certificate is written into, of those that are there.
     fn folders_of(&self, name: &CertificateName) -> Vec<PathBuf> {
         let own = self.layout.certificate(name);
-        let folders = match own.is_dir() {
+        // What is a link that leads nowhere is there, and nothing can be stored in it.
+        let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+        let folders = match is_there(&own) {
             true => vec![own, self.layout.versions(name)],
             // The first version makes its own.
             false => vec![self.layout.certificates()],
         };
+        let mut folders = folders;
+        folders.retain(|folder| is_there(folder));
         folders
-            .into_iter()
-            .filter(|folder| folder.is_dir())
-            .collect()
     }
 
     /// The note that this version is revoked. A damaged one must not hide the version.
@@ -279,8 +280,12 @@ impl CertificateStore for FileStore {
 
     fn entry(&self, name: &CertificateName) -> Result<Option<InventoryEntry>, StoreError> {
         let unfinished = self.layout.journal(name).exists();
-        if !unfinished && !self.layout.certificate(name).is_dir() {
-            return Ok(None);
+        let own = self.layout.certificate(name);
+        if !own.is_dir() {
+            read::leads_somewhere(&own)?;
+            if !unfinished {
+                return Ok(None);
+            }
         }
         let (current, damage) = match self.current_facts(name)? {
             Ok(current) => (current, None),
@@ -329,10 +334,11 @@ impl CertificateStore for FileStore {
 
     fn may_save(&self, name: &CertificateName) -> Result<(), StoreError> {
         for folder in self.folders_of(name) {
+            read::leads_somewhere(&folder)?;
             permission::may_write_within(&folder)
                 .map_err(|cause| failure::io("write", &folder, &cause))?;
         }
-        Ok(())
+        atomic::room(&self.layout.journal(name))
     }
 
     fn save(
@@ -347,7 +353,7 @@ impl CertificateStore for FileStore {
         atomic::create_dir(&versions)?;
         let (last, current) = (
             self.versions(name)?.last().copied(),
-            self.current_number(name)?,
+            self.named_number(name).unwrap_or_default(),
         );
         // Stored whole by a process that died before it was made current.
         if let Some(number) = last.filter(|last| Some(*last) > current)

@@ -73,6 +73,29 @@ pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
     flush(above)
 }
 
+/// Files that a certificate needs until it is there: its journal twice, its key, a version with all that is in it.
+const FILES: usize = 9;
+
+/// Bytes of each, at least: a block of most file systems.
+const BLOCK: usize = 4096;
+
+/// Whether there is room for what is to be written in the course of an order beside this journal: one whose address
+/// cannot be noted is lost. What a process leaves that dies meanwhile counts as an unfinished journal.
+pub(super) fn room(journal: &Path) -> Result<(), StoreError> {
+    let directory = parent(journal);
+    create_dir(directory)?;
+    let paths: Vec<PathBuf> = (0..FILES).map(|_| unused(journal)).collect();
+    let fill = |path: &PathBuf| {
+        let filled = open_private(path).and_then(|mut file| file.write_all(&[b'.'; BLOCK]));
+        filled.map_err(|cause| failure::io("write", journal, &cause))
+    };
+    let filled = paths.iter().try_for_each(fill);
+    for path in &paths {
+        let _mostly_there = fs::remove_file(path);
+    }
+    filled
+}
+
 /// Moves a file or directory within the state folder.
 pub(super) fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
     let act = || -> io::Result<()> {

@@ -19,8 +19,9 @@ use crate::x509;
 pub(super) const KEPT: &str = "damaged";
 
 impl FileStore {
-    /// The number of the version in use. A damaged `current` counts as the newest version that there
-    /// is: numbers only grow, and a version is complete before it has one.
+    /// The number of the version in use. A `current` that is damaged, or gone while versions are there, as behind a
+    /// restore that leaves files out, counts as the newest of them: numbers only grow, and a version is complete before
+    /// it has one.
     pub(super) fn current_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
         match self.named_number(name) {
             Err(error) if error.kind == StoreErrorKind::Corrupt => {
@@ -28,12 +29,13 @@ impl FileStore {
                     "which version is in use was worked out again");
                 Ok(self.versions(name)?.last().copied())
             }
+            Ok(None) => Ok(self.versions(name)?.last().copied()),
             number => number,
         }
     }
 
     /// The number in `current`.
-    fn named_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
+    pub(super) fn named_number(&self, name: &CertificateName) -> Result<Option<u32>, StoreError> {
         let path = self.layout.current(name);
         let Some(text) = read::text(&path)? else {
             return Ok(None);
@@ -47,11 +49,16 @@ impl FileStore {
     /// Puts a `current` that can be read in the place of a damaged one, which is kept. The
     /// certificate is locked.
     pub(super) fn mend_current(&self, name: &CertificateName) -> Result<(), StoreError> {
+        let newest = self.versions(name)?.last().copied();
         match self.named_number(name) {
             Err(error) if error.kind == StoreErrorKind::Corrupt => {}
+            Ok(None) if let Some(number) = newest => {
+                tracing::error!(certificate = %name, version = number, "`current` was gone and is written anew");
+                let current = format!("{}\n", version_name(number));
+                return atomic::replace(&self.layout.current(name), current.as_bytes());
+            }
             _ => return Ok(()),
         }
-        let newest = self.versions(name)?.last().copied();
         let kept = self.set_aside(&self.layout.current(name), KEPT, name.as_str())?;
         tracing::error!(certificate = %name, kept = %kept.display(), version = newest,
             "`current` was damaged and is written anew");

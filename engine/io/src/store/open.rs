@@ -99,7 +99,12 @@ impl FileStore {
             .iter()
             .filter_map(|path| CertificateName::parse(path.file_name()?.to_str()?).ok());
         let folders = names.flat_map(|name| self.folders_of(&name));
+        let journals = self.layout.journals();
+        let folders = folders.chain(journals.exists().then_some(journals));
         let shut = folders.filter_map(|folder| {
+            if let Err(error) = read::leads_somewhere(&folder) {
+                return Some(error);
+            }
             let cause = permission::shut(&folder)?;
             Some(failure::io("write", &folder, &cause))
         });

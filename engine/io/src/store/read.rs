@@ -51,9 +51,30 @@ pub(super) fn children(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
     };
     match list() {
         Ok(paths) => Ok(paths),
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+            leads_somewhere(path)?;
+            Ok(Vec::new())
+        }
         Err(cause) => Err(failure::io("list", path, &cause)),
     }
+}
+
+/// Refuses a link that leads nowhere: what it is to lead to is on a disk that is not mounted, and not gone.
+pub(super) fn leads_somewhere(path: &Path) -> Result<(), StoreError> {
+    let lost = path.is_symlink() && matches!(path.try_exists(), Ok(false));
+    let Some(to) = lost.then(|| fs::read_link(path).ok()).flatten() else {
+        return Ok(());
+    };
+    Err(StoreError {
+        kind: waxwing_flow::ports::StoreErrorKind::Io,
+        act: "use",
+        path: path.to_owned(),
+        causes: vec![format!("it leads to {}, which is not there", to.display())],
+        hint: Some(
+            "mount the disk that it is on, or put the folder back; nothing is ordered before that"
+                .to_owned(),
+        ),
+    })
 }
 
 pub(super) fn is_unfinished(path: &Path) -> bool {
