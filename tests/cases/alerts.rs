@@ -425,7 +425,9 @@ fn a_configuration_that_cannot_be_used_is_told_once_and_when_it_can() {
         told.push(begins.clone());
         run(&["renew"], 3, &told);
         let text = scene.last_text();
-        says(&text, &["so nobody renews what is in it", "waxwing check"]);
+        let ends = "Ends first shop, ";
+        let look = "Look closer waxwing check";
+        says(&text, &["so nobody renews what is in it", ends, look]);
         run(&["renew"], 3, &told);
         run(&["daemon"], 3, &told);
         // Who sees it is not told of it by mail.

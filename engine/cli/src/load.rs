@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waxwing_core::ca::EabSource;
-use waxwing_core::document::problem::Problem;
+use waxwing_core::name::CertificateName;
 use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
@@ -358,7 +358,9 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
 
 /// As much of a configuration that cannot be used as is needed to tell somebody so; none if that cannot be used either,
 /// or others can change it.
-pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
+///
+/// Also answers which certificates it names; none if that is not known.
+pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<CertificateName>>)> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
     let sources = config::read_sources(&main).ok()?;
     let raw = raw::parse(&sources.files);
@@ -366,17 +368,8 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
         may_be_empty: true,
         ..catalog(embedded_manifests())
     };
-    // A notifier, or a section.
-    let whose = |problem: &Problem| {
-        let key = problem.key.as_str();
-        let rest = key.strip_prefix("notify.").unwrap_or(key);
-        let name = rest.split('.').next().unwrap_or(rest);
-        name.trim_matches('"').to_owned()
-    };
-    let settings = resolve(&raw.to_tell(&[]), &catalog).or_else(|errors| {
-        let bad: Vec<String> = errors.0.iter().map(whose).collect();
-        resolve(&raw.to_tell(&bad), &catalog)
-    });
+    let settings = resolve(&raw.to_tell(&[]), &catalog)
+        .or_else(|errors| resolve(&raw.to_tell(&errors.0), &catalog));
     let settings = settings.ok().filter(|found| !found.notify.is_empty())?;
     let open = |file: &PathBuf| permission::open_to_others(file).ok().flatten();
     if settings.files.iter().any(|file| open(file).is_some()) {
@@ -385,7 +378,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
     refuse_foreign_programs(&settings).ok()?;
     let audit = AuditTrail::default();
     audit.begin(run_id());
-    Some(Loaded {
+    let loaded = Loaded {
         state: state_of(global, &settings),
         settings,
         components: BTreeMap::new(),
@@ -393,7 +386,8 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<Loaded> {
         audit: Arc::new(audit),
         trail: None,
         log: global.process.log.clone(),
-    })
+    };
+    Some((loaded, raw.certificates()))
 }
 
 fn state_of(global: &Global, settings: &Settings) -> PathBuf {

@@ -330,6 +330,16 @@ pub struct DaysAfterIssue {
     pub written: bool,
 }
 
+impl Default for DaysAfterIssue {
+    /// What holds where nothing is written (design: 55 days).
+    fn default() -> Self {
+        Self {
+            days: 55,
+            written: false,
+        }
+    }
+}
+
 /// A range of addresses in CIDR form.
 pub type AddressRange = ipnet::IpNet;
 

@@ -7,7 +7,7 @@
 mod beside;
 mod letter;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +72,8 @@ pub struct Posting {
     pub over: Vec<(String, EventKind)>,
     /// Letters to be delivered.
     pub letters: Vec<Letter>,
+    /// Letters that were tried before, without an outbox.
+    pub late: Vec<Unsent>,
 }
 
 impl Posting {
@@ -162,6 +164,8 @@ pub struct Sent {
     pub written: Timestamp,
     /// True if everybody whom the notifier tells has it now.
     pub whole: bool,
+    /// True if it was only for those who had lacked it.
+    pub rest: bool,
     /// What the receiver said.
     pub outcome: Result<Delivered, NotifyError>,
 }
@@ -260,7 +264,7 @@ impl Office<'_> {
                 .into_iter()
                 .map(|event| (event.subject, event.kind))
                 .collect(),
-            told: Vec::new(),
+            ..Posting::default()
         }
     }
 
@@ -277,9 +281,9 @@ impl Office<'_> {
             };
             let reminded = self.reminder.kept();
             let tale = decide(&known(&told, &reminded));
-            let unsent = self.unsent(now).into_iter().map(|one| one.letter);
             let mut posting = Posting {
-                letters: unsent.chain(self.letters(now, &tale.events)).collect(),
+                letters: self.letters(now, &tale.events),
+                late: self.unsent(now),
                 told: tale.told,
                 over: tale.over,
             };
@@ -367,15 +371,14 @@ impl Office<'_> {
             return sent;
         };
         // What is new is worth a try, however long the last one of the others is to wait: the way may be free again.
-        let tries = self.by_hand || letters.iter().any(|one| !old.contains(&one.id));
+        let is_due = |one: &Waiting| !one.is_rest() && one.next_try(now) <= now;
+        let tries = self.by_hand
+            || letters
+                .iter()
+                .any(|one| !old.contains(&one.id) || is_due(one));
         let mut failures = 0;
-        // What was tried in vain again and again comes behind what was not.
-        let (fresh, mut stale): (Vec<Waiting>, Vec<Waiting>) = letters
-            .into_iter()
-            .partition(|one| one.is_rest() || one.attempts < alert::AGAIN);
-        // Each of them has its turn.
-        stale.sort_by_key(|one| one.next);
-        for one in fresh.into_iter().chain(stale) {
+        let mut queue = VecDeque::from(letters);
+        while let Some(one) = queue.pop_front() {
             // The first letter that has to wait keeps those behind it, so that they come in order. What most have,
             // or what has failed so often that it may be this very message that nobody takes, keeps nothing.
             // A person does not wait, but what is about to be free may be on its way just now.
@@ -399,8 +402,7 @@ impl Office<'_> {
                 }
             }
             // A number of the outbox comes again when its letter has gone.
-            let first = one.letter.notice.events.first();
-            let kind = first.map_or("none", |event| event.kind.as_str());
+            let kind = kind_of(&one.letter);
             let id = format!("{:x}-{}-{kind}", one.letter.notice.at.unix_ms(), one.id);
             let message = Message {
                 only: one.rest.to.clone(),
@@ -442,11 +444,21 @@ impl Office<'_> {
                 whole: outcome.as_ref().is_ok_and(|delivered| {
                     delivered.is_whole() && !(rest && delivered.answers.is_empty())
                 }) && !one.rest.refused,
+                rest,
                 outcome,
             });
             failures += u32::from(failed);
             if failed && (keeps || failures >= FAILURES) {
                 break;
+            }
+            // It may be this very message that nobody takes. What was tried in vain again and again like it comes behind
+            // what was not, and each of them has its turn.
+            if failed && !rest {
+                let all = queue.drain(..);
+                let (fresh, mut stale): (Vec<Waiting>, Vec<Waiting>) =
+                    all.partition(|one| one.is_rest() || one.attempts < alert::AGAIN);
+                stale.sort_by_key(|one| one.next);
+                queue = fresh.into_iter().chain(stale).collect();
             }
         }
         sent
@@ -456,10 +468,15 @@ impl Office<'_> {
     async fn send_all(&self, letters: &[Letter], late: &[Rest], heartbeat: bool) -> Vec<Sent> {
         let send = letters.iter().enumerate().map(async |(nth, letter)| {
             let listener = self.listeners.get(&letter.notifier)?;
-            let id = format!("{:x}-n{}", letter.notice.at.unix_ms(), u8::from(heartbeat));
+            // Of one moment there is one letter of a kind to each of them.
+            let to = letter
+                .notifier
+                .as_str()
+                .replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+            let id = format!("{:x}-{to}-{}", letter.notice.at.unix_ms(), kind_of(letter));
             let rest = late.get(nth).cloned().unwrap_or_default();
             let message = Message {
-                only: rest.to,
+                only: rest.to.clone(),
                 ..self.message(id, letter)
             };
             let outcome = listener.notifier.send(&message).await;
@@ -470,6 +487,7 @@ impl Office<'_> {
                 heartbeat,
                 written: letter.notice.at,
                 whole: outcome.as_ref().is_ok_and(Delivered::is_whole) && !rest.refused,
+                rest: !message.only.is_empty(),
                 outcome,
             })
         });
@@ -514,6 +532,10 @@ impl Office<'_> {
                     .max_by_key(|one| one.written)
                     .is_some_and(|one| one.whole)
                     && of_name(name).all(|one| one.attempts == 0),
+                proved: of_it()
+                    .filter(|one| one.whole && !one.rest)
+                    .map(|one| one.written)
+                    .max(),
                 refused: answers().flat_map(|it| it.refused.clone()).collect(),
                 deferred: answers()
                     .flat_map(|it| it.deferred.iter().map(ToString::to_string))
@@ -531,6 +553,12 @@ impl Office<'_> {
             tracing::error!(cause = %error, "what became of a message cannot be written down");
         }
     }
+}
+
+/// The kind of what a letter tells first.
+fn kind_of(letter: &Letter) -> &'static str {
+    let first = letter.notice.events.first();
+    first.map_or("none", |event| event.kind.as_str())
 }
 
 /// Those that could not be reached.

@@ -173,6 +173,8 @@ pub struct NotifierState<'a> {
     pub causes: Option<(Vec<String>, Option<String>)>,
     /// True if everybody has something of it.
     pub delivered: bool,
+    /// When the newest letter was written that has just reached everybody at once.
+    pub proved: Option<Timestamp>,
     /// Recipients that it did not take.
     pub refused: Vec<String>,
     /// Recipients that it does not take for now. Some servers let everybody wait who is new to them, so it is
@@ -225,6 +227,13 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
         let state = states.iter().find(|one| one.name.as_str() == told.subject);
         match state {
             None => Standing::Gone,
+            // Who was refused for good has none of the letters that come to others later.
+            Some(state) if state.delivered && told.step >= REFUSED => {
+                match state.proved.is_some_and(|at| at > told.at) {
+                    true => Standing::Good,
+                    false => Standing::Unknown,
+                }
+            }
             Some(state) if state.delivered => Standing::Good,
             Some(_) => Standing::Unknown,
         }

@@ -233,9 +233,8 @@ fn closing(notice: &Notice, context: &Context) -> Vec<(&'static str, String)> {
         )
     });
     let look = match certificate {
-        Some(event) if !words::is_path(&event.subject) && event.subject != CLOCK => {
-            format!("waxwing status {}", event.subject)
-        }
+        Some(event) if words::is_path(&event.subject) => "waxwing check".to_owned(),
+        Some(event) if event.subject != CLOCK => format!("waxwing status {}", event.subject),
         _ => "waxwing status".to_owned(),
     };
     rows.push(("Look closer", look));

@@ -205,6 +205,7 @@ mod tests {
             heartbeat: false,
             written: Timestamp::from_unix(1_795_470_000),
             whole: outcome.as_ref().is_ok_and(Delivered::is_whole),
+            rest: false,
             outcome,
         }
     }

@@ -12,6 +12,7 @@ use super::PluginSource;
 use super::path::from_folder;
 use crate::document::problem::{Problem, Problems};
 use crate::document::{self, Entry, Node, Place, Table, Value};
+use crate::name::CertificateName;
 
 /// One file of a configuration.
 #[derive(Debug, Clone)]
@@ -102,16 +103,29 @@ pub fn parse(files: &[SourceFile]) -> Raw {
 
 impl Raw {
     /// What is needed to tell somebody that the rest cannot be used: who is told, how the network is reached and where
-    /// the state is. Mistakes are left out with what they are in; `but` are notifiers and sections to be left out as well.
-    pub fn to_tell(&self, but: &[String]) -> Self {
+    /// the state is. Mistakes are left out; `but` are the keys of those that were found in these, and of a notifier that has
+    /// one nothing is left.
+    pub fn to_tell(&self, but: &[Problem]) -> Self {
         const KEPT: [&str; 3] = ["notify", "network", "state"];
+        let bad = |path: &str| {
+            let mut keys = but.iter().map(|problem| problem.key.as_str());
+            keys.any(|key| {
+                key.strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        let whole = |entry: &&Entry| but.iter().all(|problem| problem.key != entry.key);
         let kept = self.table.entries.iter();
         let kept = kept.filter(|entry| KEPT.contains(&entry.key.as_str()));
-        let kept = kept.filter(|entry| entry.key == "notify" || !but.contains(&entry.key));
+        let kept = kept.filter(|entry| entry.key == "notify" || whole(entry));
         let mut entries: Vec<Entry> = kept.cloned().collect();
-        for entry in entries.iter_mut().filter(|entry| entry.key == "notify") {
-            if let Value::Table(notifiers) = &mut entry.node.value {
-                notifiers.entries.retain(|one| !but.contains(&one.key));
+        for entry in &mut entries {
+            let section = &entry.key;
+            if let Value::Table(table) = &mut entry.node.value {
+                table.entries.retain(|one| {
+                    let names = [one.key.clone(), format!("\"{}\"", one.key)];
+                    !names.iter().any(|name| bad(&format!("{section}.{name}")))
+                });
             }
         }
         // Nobody is asked for a certificate, so it matters not in whose name.
@@ -137,6 +151,31 @@ impl Raw {
             broken: false,
             ..self.clone()
         }
+    }
+
+    /// The names of the certificates, as far as they can be read; none if what is written is no TOML, for then some may be
+    /// missing.
+    pub fn certificates(&self) -> Option<Vec<CertificateName>> {
+        let written = self.table.get("certificate").map(|entry| &entry.node.value);
+        let Some(Value::Array(all)) = written.filter(|_| !self.broken) else {
+            return None;
+        };
+        let named = all.iter().filter_map(|one| {
+            let Value::Table(table) = &one.value else {
+                return None;
+            };
+            let text = |key: &str| match table.get(key).map(|entry| &entry.node.value)? {
+                Value::String(text) => Some(text.clone()),
+                Value::Array(items) => match &items.first()?.value {
+                    Value::String(first) => Some(first.trim_start_matches("*.").to_owned()),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let name = text("name").or_else(|| text("domains"))?;
+            CertificateName::parse(&name).ok()
+        });
+        Some(named.collect())
     }
 
     /// The components that the configuration names, so that the caller can read their manifests.

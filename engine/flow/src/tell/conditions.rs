@@ -44,9 +44,16 @@ const MOST_CAUSES: usize = 24;
 /// Every state that is worth telling.
 pub(super) fn all(told: &[Told], scene: &Scene<'_>) -> Vec<Condition> {
     let mut found = Vec::new();
+    if scene.blind {
+        // Of certificates nothing is known then but, in some cases, when they end.
+        let certificates = scene.settings.certificates.iter();
+        found.extend(certificates.filter_map(|one| expiry(told, one, scene)));
+        found.extend(store::conditions(told, scene));
+        return found;
+    }
     for certificate in &scene.settings.certificates {
-        found.extend(failed(certificate, scene));
-        found.extend(expiry(certificate, scene));
+        found.extend(failed(told, certificate, scene));
+        found.extend(expiry(told, certificate, scene));
         let not_installed = not_installed(certificate, scene);
         // What is not installed cannot be served.
         if not_installed.is_none() {
@@ -87,10 +94,13 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             {
                 Standing::Unknown
             }
-            // What is still to be renewed is as near its end as before, whoever counts from when it failed.
+            // What is still to be renewed is as near its end as before, whoever counts from when it failed; and so is what
+            // cannot be read any more.
             Some(certificate)
                 if told.kind == EventKind::ExpiryNear
-                    && (is_awaited(&told.subject, scene) || is_unseen(certificate, scene)) =>
+                    && (is_out_of_sight(certificate, scene)
+                        || is_awaited(&told.subject, scene)
+                        || is_unseen(certificate, scene)) =>
             {
                 Standing::Unknown
             }
@@ -285,7 +295,11 @@ fn why(certificate: &CertificateSettings, scene: &Scene<'_>, event: &mut Event) 
     }
 }
 
-fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+fn failed(
+    told: &[Told],
+    certificate: &CertificateSettings,
+    scene: &Scene<'_>,
+) -> Option<Condition> {
     let entry = scene.inventory.get(&certificate.name);
     let past = scene.pasts.get(&certificate.name);
     let stored = entry.and_then(|entry| stored_failure(entry, scene.now));
@@ -301,6 +315,7 @@ fn failed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condit
     if !here && stored.is_none() && looped.is_none() {
         return None;
     }
+    let failures = failures.max(patience::uncounted(told, certificate, scene));
     // Nothing has failed of what is held because too many were issued, and it is not renewed all the same.
     let failures = failures.max(u32::from(looped.is_some()));
     if is_needless(certificate, scene) {
@@ -407,6 +422,12 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
 }
 
 /// True if it is not seen at each place where it is to be served: what ends there may still be in use.
+/// True if nobody can see when what is in use ends.
+fn is_out_of_sight(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let entry = scene.inventory.get(&certificate.name);
+    entry.is_none_or(|entry| entry.current.is_none())
+}
+
 fn is_unseen(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let seen = served(certificate, scene);
     !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())

@@ -1,3 +1,4 @@
+mod blind;
 mod budgets;
 mod by_hand;
 mod cas;
@@ -76,6 +77,8 @@ struct Machine {
     unreadable: Vec<StoreError>,
     /// Whether the last run would tell what nobody can remember.
     its_hour: bool,
+    /// True if nobody can look at more than what is stored.
+    blind: bool,
 }
 
 impl Machine {
@@ -104,6 +107,7 @@ impl Machine {
             also_issued: Vec::new(),
             unreadable: Vec::new(),
             its_hour: false,
+            blind: false,
         }
     }
 
@@ -140,7 +144,7 @@ impl Machine {
     /// What is told at the end of a run on that day, as `kind change`, and with it counts as told.
     fn run(&mut self, day: f64, report: &RunReport) -> Vec<String> {
         let now = start() + DAY.mul_f64(day);
-        let entry = InventoryEntry {
+        let mut entry = InventoryEntry {
             damage: None,
             certificate: name("shop"),
             current: Some(InventoryVersion {
@@ -174,6 +178,7 @@ impl Machine {
             owes: false,
             finalized: None,
         };
+        entry.current = entry.current.filter(|current| current.version > 0);
         let failed_at = (0..self.failed_long_ago)
             .map(|_| self.issued + DAY)
             .chain((0..self.failures).map(|_| self.failed_at.unwrap_or(now)));
@@ -209,10 +214,11 @@ impl Machine {
                 now,
             },
         );
+        let nothing_planned = Plan { items: Vec::new() };
         let scene = Scene {
             settings: &self.settings,
             report,
-            plan: &plan,
+            plan: if self.blind { &nothing_planned } else { &plan },
             inventory: &BTreeMap::from([(name("shop"), entry)]),
             pasts: &BTreeMap::from([(name("shop"), past)]),
             down_since: &self.down_since,
@@ -221,7 +227,7 @@ impl Machine {
             last_seen: &self.last_seen,
             budgets: &[],
             unreadable: &self.unreadable,
-            blind: false,
+            blind: self.blind,
             well: true,
             now,
         };
@@ -353,9 +359,13 @@ fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
     });
     assert_eq!(machine.run(55.1, &failed()), ["failed began"]);
     assert_eq!(machine.run(55.2, &failed()), [""; 0]);
-    let renewed = machine.renew(56.0);
-    let told = machine.run(56.0, &run_of(vec![renewed]));
-    assert_eq!(told, ["renewed once", "failed over"]);
+    // Nobody counts, and it lasts: at the third failure of a machine that does, and at each threshold.
+    assert_eq!(machine.run(57.2, &failed()), ["failed worse"]);
+    assert_eq!(machine.run(59.0, &failed()), [""; 0]);
+    assert_eq!(machine.run(60.1, &failed()), ["expiry-near began"]);
+    let renewed = machine.renew(61.0);
+    let told = machine.run(61.0, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
 }
 
 #[test]

@@ -49,14 +49,22 @@ impl Outbox for SqliteHistory {
                     ],
                 )?;
             }
-            for letter in &change.letters {
+            let nobody = Rest::default();
+            let late = change.late.iter().map(|one| (&one.letter, &one.rest));
+            let new = change.letters.iter().map(|letter| (letter, &nobody));
+            for (letter, rest) in late.chain(new) {
                 let notice = serde_json::to_string(&letter.notice)
                     .map_err(|cause| rusqlite::Error::ToSqlConversionFailure(Box::new(cause)))?;
                 let at = letter.notice.at.unix_ms();
                 work.execute(
-                    "INSERT INTO outbox (notifier, event, created, attempts, next)
-                     VALUES (?1, ?2, ?3, 0, ?3)",
-                    params![letter.notifier.as_str(), notice, at],
+                    "INSERT INTO outbox (notifier, event, created, attempts, next, rest)
+                     VALUES (?1, ?2, ?3, 0, ?3, ?4)",
+                    params![
+                        letter.notifier.as_str(),
+                        notice,
+                        at,
+                        serde_json::json!(rest).to_string()
+                    ],
                 )?;
             }
             work.commit()?;

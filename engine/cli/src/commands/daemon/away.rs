@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::Asker;
-use waxwing_flow::notify::{Posting, Told};
+use waxwing_flow::notify::{Posting, Told, Unsent};
 use waxwing_flow::ports::{CertificateStore as _, Outbox as _, StoreError, StoreErrorKind};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::daemon_of;
@@ -122,9 +122,15 @@ impl Keeper<'_> {
         let told = memory.told().unwrap_or_default();
         let notifiers = |told: &Told| told.kind == EventKind::NotifierFailed;
         let posting = Posting {
-            letters: letters.into_iter().map(|one| one.letter).collect(),
+            late: letters
+                .into_iter()
+                .map(|one| Unsent {
+                    letter: one.letter,
+                    rest: one.rest,
+                })
+                .collect(),
             told: told.into_iter().filter(notifiers).collect(),
-            over: Vec::new(),
+            ..Posting::default()
         };
         if posting == Posting::default() {
             return;

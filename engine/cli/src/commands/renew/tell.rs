@@ -1,12 +1,19 @@
 //! Behind a run: whoever wants to hear of it is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use waxwing_core::key::KeyType;
+use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Asker;
+use waxwing_core::settings::{CertificateSettings, DaysAfterIssue};
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
-use waxwing_flow::ports::{Clock as _, History, Outbox as _, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{
+    CertificateStore as _, Clock as _, History, Outbox as _, StoreError, StoreErrorKind,
+};
 use waxwing_flow::report::RunReport;
 use waxwing_flow::tell::{self, Scene};
 use waxwing_flow::terms;
@@ -27,6 +34,9 @@ use crate::render::terminal::Terminal;
 use crate::survey::Survey;
 use crate::wire;
 
+/// What ended before that is not of use to anybody.
+const LONG_AGO: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// All messages together are waited for so long; what was not sent by then waits for the next run.
 const MOST: Duration = Duration::from_secs(130);
 
@@ -44,9 +54,23 @@ pub(in crate::commands) fn blind(
     if asker == Asker::Person || error.kind == StoreErrorKind::Locked {
         return;
     }
-    match SqliteHistory::instead(&loaded.state, error.clone()) {
+    let memory = SqliteHistory::instead(&loaded.state, error.clone());
+    in_the_dark(loaded, memory, error, BTreeMap::new(), asker, terminal);
+}
+
+/// Tells it with what is known all the same.
+fn in_the_dark(
+    loaded: &Loaded,
+    memory: Result<SqliteHistory, StoreError>,
+    error: &StoreError,
+    inventory: BTreeMap<CertificateName, InventoryEntry>,
+    asker: Asker,
+    terminal: &mut Terminal,
+) {
+    match memory {
         Ok(memory) => {
-            let seen = Survey::of_nothing(vec![error.clone()]);
+            let mut seen = Survey::of_nothing(vec![error.clone()]);
+            seen.inventory = inventory;
             let report = super::nothing(start::now());
             let sent = tell(loaded, None, &memory, &report, &seen, asker, terminal);
             for one in &sent {
@@ -85,7 +109,7 @@ pub(in crate::commands) fn misconfigured(
             error.to_string().lines().map(str::to_owned).collect()
         }
     };
-    let Some(loaded) = load::load_to_tell(global) else {
+    let Some((mut loaded, names)) = load::load_to_tell(global) else {
         tracing::error!("nobody can be told that the configuration cannot be used");
         return;
     };
@@ -96,7 +120,48 @@ pub(in crate::commands) fn misconfigured(
         causes,
         hint: Some("waxwing check".to_owned()),
     };
-    blind(&loaded, &error, asker, terminal);
+    let inventory = ending(&loaded, names.as_deref());
+    loaded.settings.certificates = inventory.values().map(unplanned).collect();
+    let memory = SqliteHistory::apart(&loaded.state, error.clone());
+    in_the_dark(&loaded, memory, &error, inventory, asker, terminal);
+}
+
+/// What is stored, as far as it can be read: of these names, or if they are not known of what has not run out long ago.
+fn ending(
+    loaded: &Loaded,
+    names: Option<&[CertificateName]>,
+) -> BTreeMap<CertificateName, InventoryEntry> {
+    let store = wire::look(loaded);
+    let all = store.and_then(|store| store.inventory());
+    let entries = all.unwrap_or_default().into_iter().flatten();
+    let entries = entries.filter(|entry| {
+        let current = entry.current.as_ref();
+        let ends = current.map(|current| current.facts.not_after);
+        match names {
+            Some(names) => names.contains(&entry.certificate),
+            None => ends.is_some_and(|ends| start::now().since(ends) < LONG_AGO),
+        }
+    });
+    entries
+        .map(|entry| (entry.certificate.clone(), entry))
+        .collect()
+}
+
+/// As much of a certificate as is needed to tell when it ends, where nobody knows what is wanted of it.
+fn unplanned(entry: &InventoryEntry) -> CertificateSettings {
+    let current = entry.current.as_ref();
+    CertificateSettings {
+        name: entry.certificate.clone(),
+        domains: current.map_or_else(Vec::new, |current| current.facts.names.clone()),
+        cas: Vec::new(),
+        key: KeyType::EcdsaP256,
+        reuse_key: false,
+        validate: Vec::new(),
+        install: Vec::new(),
+        served_at: Vec::new(),
+        days_after_issue: DaysAfterIssue::default(),
+        calendar: Arc::default(),
+    }
 }
 
 /// Tells what there is to tell, and delivers what waits from earlier runs. Nothing here changes how

@@ -10,9 +10,6 @@ use crate::document::section::{At, Section};
 use crate::schedule;
 use crate::settings::{DaysAfterIssue, units};
 
-/// Days after issue at which a certificate is renewed when nothing else is known.
-const DAYS_AFTER_ISSUE: u32 = 55;
-
 /// What was written; none for what was not.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Renewal {
@@ -77,7 +74,7 @@ impl Renewal {
         let written = self.days.or(defaults.days);
         Chosen {
             days: DaysAfterIssue {
-                days: written.unwrap_or(DAYS_AFTER_ISSUE),
+                days: written.unwrap_or(DaysAfterIssue::default().days),
                 written: written.is_some(),
             },
             calendar: Arc::new(Calendar {

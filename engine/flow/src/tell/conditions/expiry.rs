@@ -6,10 +6,15 @@ use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::Item;
 use waxwing_core::settings::CertificateSettings;
 
-use super::{Condition, Scene, about, item_of, not_installed, not_served, patience, why};
+use super::{Condition, Scene, about, chain, item_of, not_installed, not_served, patience, why};
 use crate::history;
+use crate::notify::Told;
 
-pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Condition> {
+pub(super) fn expiry(
+    told: &[Told],
+    certificate: &CertificateSettings,
+    scene: &Scene<'_>,
+) -> Option<Condition> {
     let entry = scene.inventory.get(&certificate.name)?;
     let nothing = history::Past::default();
     let past = scene.pasts.get(&certificate.name).unwrap_or(&nothing);
@@ -17,10 +22,10 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     // What failed for a need of long ago says nothing about why it ends now.
     let failures = past.failures(scene.now);
     // Where no CA may be asked nothing fails, and it comes as near its end.
-    let lasting = if patience::is_shut_out(&certificate.name, scene) {
-        failures.max(alert::AGAIN)
-    } else {
-        failures
+    let shut_out = scene.blind || patience::is_shut_out(&certificate.name, scene);
+    let lasting = match shut_out {
+        true => failures.max(alert::AGAIN),
+        false => failures.max(patience::uncounted(told, certificate, scene)),
     };
     let step_of = |failures, (not_before, not_after), suggestion| {
         let days = certificate.days_after_issue;
@@ -63,7 +68,12 @@ pub(super) fn expiry(certificate: &CertificateSettings, scene: &Scene<'_>) -> Op
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
     let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
-    event.needs_person = older == Some(step) || failures >= alert::AGAIN || late;
+    event.needs_person = older == Some(step) || failures >= alert::AGAIN || late || scene.blind;
+    // Nothing is tried as long as that is so.
+    if scene.blind {
+        event.causes = chain(scene.unreadable.iter().map(ToString::to_string).collect());
+        event.hint = scene.unreadable.iter().find_map(|error| error.hint.clone());
+    }
     Some(Condition {
         step: step.0,
         event,

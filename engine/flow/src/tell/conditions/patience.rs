@@ -1,7 +1,11 @@
 //! Whether a certificate waits for its CA: it has neither failed nor gone well.
 
+use std::time::Duration;
+
+use waxwing_core::alert;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::CertificateName;
+use waxwing_core::notify::event::EventKind;
 use waxwing_core::plan::Action;
 use waxwing_core::plan::hold::{Hold, MOST_ISSUED, most_issued};
 use waxwing_core::retry::ladder;
@@ -77,6 +81,38 @@ pub(super) fn is_awaited(subject: &str, scene: &Scene<'_>) -> bool {
     let mut items = scene.plan.items.iter();
     let item = items.find(|item| item.name.as_str() == subject);
     item.is_some_and(|item| matches!(item.action, Action::Renew { .. }))
+}
+
+/// So long a certificate fails before it is said to fail again and again where nobody counts.
+const UNCOUNTED: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
+/// Failures in a row of which only the last is known, because no run before could note its own: many if the first of them
+/// was told so long ago.
+pub(super) fn uncounted(
+    told: &[Told],
+    certificate: &CertificateSettings,
+    scene: &Scene<'_>,
+) -> u32 {
+    let name = &certificate.name;
+    let counted = scene
+        .pasts
+        .get(name)
+        .is_some_and(|past| past.failures(scene.now) > 0);
+    // Where no CA was asked because none may be, nothing is counted anywhere.
+    let report = report_of(name, scene);
+    let fails = report.is_some_and(|report| match last_failure(report) {
+        Some(Failure::Store(_)) => true,
+        Some(_) => report.asked,
+        None => false,
+    });
+    let mut told = told.iter();
+    let first = told.find(|one| one.kind == EventKind::Failed && one.subject == name.as_str());
+    let lasts = first
+        .is_some_and(|first| first.began <= scene.now && scene.now.since(first.began) >= UNCOUNTED);
+    match !counted && fails && lasts {
+        true => alert::AGAIN,
+        false => 0,
+    }
 }
 
 /// True if it is still to be issued, and was not since that was told, or so often that it looks like a loop.

@@ -2,6 +2,8 @@
 
 use super::*;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 #[test]
 fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
     let mail = NotifierName::parse("mail").expect("a literal name");
@@ -9,6 +11,7 @@ fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
         name: &mail,
         causes: failed.then(|| (vec!["refused".to_owned()], None)),
         delivered,
+        proved: None,
         refused: Vec::new(),
         deferred: Vec::new(),
         waiting: 1,
@@ -36,6 +39,24 @@ fn a_notifier_that_fails_is_told_once_until_it_takes_something() {
         about_notifiers(&told, &[state(false, false)], now),
         Tale::default()
     );
+    // Who is refused for good is not reached by what others get later, nor by what was written before.
+    let refused = NotifierState {
+        refused: vec!["boss".to_owned()],
+        ..state(false, false)
+    };
+    let worst = about_notifiers(&told, &[refused], now).told;
+    for (proved, over) in [
+        (None, false),
+        (Some(now), false),
+        (Some(now + MINUTE), true),
+    ] {
+        let state = NotifierState {
+            proved,
+            ..state(false, true)
+        };
+        let tale = about_notifiers(&worst, &[state], now + MINUTE);
+        assert_eq!(!tale.over.is_empty(), over, "{proved:?}");
+    }
     let over = about_notifiers(&told, &[state(false, true)], now);
     assert_eq!(over.events[0].change, Change::Over);
     assert_eq!(over.over, [("mail".to_owned(), EventKind::NotifierFailed)]);

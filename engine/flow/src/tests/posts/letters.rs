@@ -107,6 +107,36 @@ async fn nobody_is_tried_twice_in_one_run_by_hand() {
     assert_eq!(town.tries("mail"), 2);
 }
 
+/// A receiver that was away for so long that its letters were tried again and again hears the story from its beginning.
+#[tokio::test]
+async fn what_waits_for_a_receiver_that_was_away_comes_in_order() {
+    let mut town = Town::new();
+    town.set_down("mail", true);
+    town.broken = true;
+    for _hour in 0..12 {
+        town.run().await;
+        town.wait(60);
+    }
+    town.broken = false;
+    town.run().await;
+    town.set_down("mail", false);
+    town.wait(25 * 60);
+    town.run().await;
+    assert_eq!(town.got("mail"), ["failed Began", "failed Over"]);
+    // The same for one that comes back just when there is news.
+    town.set_down("mail", true);
+    town.broken = true;
+    for _hour in 0..12 {
+        town.wait(60);
+        town.run().await;
+    }
+    town.set_down("mail", false);
+    town.wait(1);
+    town.broken = false;
+    town.run().await;
+    assert_eq!(town.got("mail")[2..], ["failed Began", "failed Over"]);
+}
+
 /// A message that a mail server takes for spam, or a webhook cannot read, is not the last word.
 #[tokio::test]
 async fn a_message_that_nobody_takes_keeps_the_others_for_a_while_only() {
@@ -170,6 +200,21 @@ async fn what_is_not_taken_beside_the_outbox_is_sent_by_the_next_run() {
     assert_eq!(
         town.got("mail"),
         ["ops: failed Began", "boss: failed Began"]
+    );
+    // Whoever has it already does not get it again when the outbox can be written.
+    town.wait(24 * 60 * 9);
+    town.people(&[("boss", 451), ("ops", 250)]);
+    let before = town.got("mail").len();
+    town.run().await;
+    assert_eq!(town.got("mail").len(), before + 1, "{:?}", town.got("mail"));
+    town.outbox.0.lock().expect("a lock").broken = false;
+    town.people(&[("boss", 250), ("ops", 250)]);
+    town.run().await;
+    let got = town.got("mail");
+    assert_eq!(got.len(), before + 2, "{got:?}");
+    assert!(
+        got.last().is_some_and(|last| last.starts_with("boss: ")),
+        "{got:?}"
     );
     // What waits then goes into the outbox as soon as that can be written.
     let mut town = Town::new();
@@ -262,6 +307,7 @@ async fn a_test_that_reaches_everybody_ends_it_for_the_others_too() {
         heartbeat: false,
         written: town.clock.now(),
         whole,
+        rest: false,
         outcome: Ok(Delivered::default()),
     };
     let words = |notice: &Notice| (format!("{:?}", notice.at), String::new(), String::new());

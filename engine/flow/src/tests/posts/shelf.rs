@@ -64,7 +64,15 @@ impl Outbox for Memory {
                     && change.told.iter().all(|new| key(new) != key(told))
             });
             shelf.told.extend(change.told.clone());
-            for letter in &change.letters {
+            let late = change
+                .late
+                .iter()
+                .map(|one| (&one.letter, one.rest.clone()));
+            let new = change
+                .letters
+                .iter()
+                .map(|letter| (letter, Rest::default()));
+            for (letter, rest) in late.chain(new) {
                 // As SQLite has it: a number comes again.
                 let used = shelf.letters.iter().map(|one| one.id).max();
                 let id = used.unwrap_or(0) + 1;
@@ -74,7 +82,7 @@ impl Outbox for Memory {
                     attempts: 0,
                     next: letter.notice.at,
                     cause: None,
-                    rest: Rest::default(),
+                    rest,
                 });
             }
             true

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use waxwing_core::notify::event::{Change, Event, SCHEMA};
 
+use waxwing_flow::notify::Unsent;
+
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -41,13 +43,22 @@ fn what_is_told_and_its_letters_are_written_together_or_not_at_all() {
     let (one, other) = (open(), open());
     let first = Posting {
         told: vec![told("shop", 1)],
-        over: Vec::new(),
-        letters: vec![letter("mail"), letter("chat")],
+        letters: vec![letter("mail")],
+        late: vec![Unsent {
+            letter: letter("chat"),
+            rest: Rest {
+                to: vec!["boss@example.com".to_owned()],
+                refused: true,
+            },
+        }],
+        ..Posting::default()
     };
     assert_eq!(one.post(&[], &first), Ok(true));
     // The other process has decided from what was there before.
     assert_eq!(other.post(&[], &first), Ok(false));
-    assert_eq!(other.waiting().expect("letters").len(), 2);
+    let waiting = other.waiting().expect("letters");
+    let rests: Vec<&Rest> = waiting.iter().map(|one| &one.rest).collect();
+    assert_eq!(rests, [&first.late[0].rest, &Rest::default()]);
     let seen = other.told().expect("told");
     assert_eq!(seen, [told("shop", 1)]);
     let worse = Posting {

@@ -1,0 +1,57 @@
+//! What nobody can look at, and what is known all the same.
+
+use super::*;
+
+#[test]
+fn what_cannot_be_read_any_more_does_not_end_later_for_that() {
+    let mut machine = Machine::new();
+    machine.fail(3, "transient");
+    assert_eq!(
+        machine.run(84.0, &run_of(Vec::new())),
+        ["failed began", "expiry-near began"]
+    );
+    machine.version = 0;
+    let told = machine.run(84.1, &run_of(Vec::new()));
+    assert!(!told.contains(&"expiry-near over".to_owned()), "{told:?}");
+    machine.version = 1;
+    assert_eq!(machine.run(84.2, &run_of(Vec::new())), [""; 0]);
+}
+
+/// A configuration that cannot be used, and a state that can be read.
+#[test]
+fn who_cannot_look_at_more_tells_when_what_is_stored_ends() {
+    let mut machine = Machine::new();
+    machine.blind = true;
+    machine.unreadable = vec![StoreError {
+        kind: StoreErrorKind::Io,
+        act: "use",
+        path: "/etc/waxwing/waxwing.toml".into(),
+        causes: vec!["unknown key".to_owned()],
+        hint: Some("waxwing check".to_owned()),
+    }];
+    assert_eq!(machine.run(40.0, &run_of(Vec::new())), ["failed began"]);
+    assert_eq!(
+        machine.run(60.1, &run_of(Vec::new())),
+        ["failed worse", "expiry-near began"]
+    );
+    let [_, ends] = machine.events.as_slice() else {
+        panic!("{:?}", machine.events);
+    };
+    assert!(
+        ends.needs_person && ends.causes[0].contains("unknown key"),
+        "{ends:?}"
+    );
+    assert_eq!(ends.hint.as_deref(), Some("waxwing check"));
+    assert_eq!(machine.run(60.2, &run_of(Vec::new())), [""; 0]);
+    assert!(
+        machine
+            .run(90.2, &run_of(Vec::new()))
+            .contains(&"expiry-near worse".to_owned())
+    );
+    // What is well again is told by those who look.
+    machine.blind = false;
+    machine.unreadable.clear();
+    let renewed = machine.renew(90.3);
+    let told = machine.run(90.3, &run_of(vec![renewed]));
+    assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
+}
