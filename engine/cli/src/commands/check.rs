@@ -21,6 +21,7 @@ use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
 use super::start;
+use super::status::waiting;
 use crate::args::{Check, Global};
 use crate::drift;
 use crate::exit::Exit;
@@ -255,9 +256,13 @@ fn undelivered(store: &FileStore) -> Vec<Found> {
     // A history that cannot be read is told of elsewhere.
     let history = SqliteHistory::look(store.root()).ok();
     let told = history.as_ref().and_then(|history| history.told().ok());
-    let waiting = history.and_then(|history| history.waiting().ok());
+    let waiting = history.map(|history| waiting(&history, store.root(), start::now()));
     let mut by_notifier: BTreeMap<NotifierName, (usize, Option<String>)> = BTreeMap::new();
     for one in waiting.unwrap_or_default() {
+        // What was never tried is on its way.
+        if one.attempts == 0 {
+            continue;
+        }
         let (messages, cause) = by_notifier.entry(one.letter.notifier).or_default();
         *messages += 1;
         if cause.is_none() {

@@ -12,21 +12,28 @@ use crate::render::terminal::Terminal;
 use crate::survey::foresee;
 use crate::wire;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 use waxwing_core::alert;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plan::Asker;
 use waxwing_core::settings::{CertificateSettings, CertificatesByName};
+use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::failure::Failure;
 use waxwing_flow::history::Recorded;
 use waxwing_flow::notify::Waiting;
-use waxwing_flow::ports::Outbox as _;
+use waxwing_flow::ports::{Outbox as _, Reminder as _};
 use waxwing_flow::{tell, terms};
 use waxwing_io::history::{SqliteHistory, Wanted};
+use waxwing_io::reminder::FileReminder;
 
 /// Lines of the history in which the last try of each installer is looked for.
 const TRIES: u32 = 200;
+
+/// A letter that every run has tried for so long was tried again and again.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -101,7 +108,7 @@ pub(crate) fn run(
     if let Some((text, hint)) = &unwritable {
         terminal.fail(text, Some(hint));
     }
-    let waiting = history.waiting().unwrap_or_default();
+    let waiting = waiting(history.as_ref(), store.root(), now);
     let unheard = waiting.iter().any(|one| one.attempts >= alert::AGAIN);
     match waiting_for(&waiting) {
         Some(text) if unheard => {
@@ -213,6 +220,25 @@ pub(super) fn stood_in(
 }
 
 /// How many messages were not delivered yet, and why; nothing if none waits.
+/// Every letter that waits: in the outbox, and beside it from the time in which that could not be written.
+pub(super) fn waiting(history: &SqliteHistory, state: &Path, now: Timestamp) -> Vec<Waiting> {
+    let mut all = history.waiting().unwrap_or_default();
+    let beside = FileReminder::new(state).unsent();
+    all.extend(beside.into_iter().map(|one| Waiting {
+        id: 0,
+        // Each run tries it, and nobody counts.
+        attempts: match now.since(one.letter.notice.at) > LONG {
+            true => alert::AGAIN,
+            false => 1,
+        },
+        letter: one.letter,
+        next: now,
+        cause: None,
+        rest: one.rest,
+    }));
+    all
+}
+
 fn waiting_for(waiting: &[Waiting]) -> Option<String> {
     let mut by_notifier: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
     for one in waiting {

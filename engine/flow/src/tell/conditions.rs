@@ -26,6 +26,7 @@ use super::revocations;
 use super::{Condition, Scene, Standing};
 use crate::certificate::{AttemptResult, InventoryEntry, InventoryVersion};
 use crate::failure::{Failure, plain};
+use crate::history;
 use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::ports::UnseenError;
@@ -326,7 +327,12 @@ fn failed(
     // To wait for a CA is no failure, until it has become many.
     let asked = past.and_then(|past| past.failed.last());
     let asked = asked.is_none_or(|last| last.until.is_some() || !last.limited);
-    if step == Step::Failed && waits(certificate, scene) && asked {
+    // What is refused already wherever somebody looks does not wait in silence.
+    let nothing = history::Past::default();
+    let current = entry.and_then(|entry| history::stored(entry, past.unwrap_or(&nothing)).current);
+    let suggestion = current.and_then(|current| current.suggestion);
+    let revoked = suggestion.is_some_and(|suggestion| suggestion.is_a_revocation());
+    if step == Step::Failed && waits(certificate, scene) && asked && !revoked {
         return None;
     }
     let passes = class == Some(FailureClass::Transient.as_str());

@@ -75,10 +75,9 @@ struct Machine {
     also_issued: Vec<Timestamp>,
     /// What cannot be read, or cannot be right.
     unreadable: Vec<StoreError>,
-    /// Whether the last run would tell what nobody can remember.
     its_hour: bool,
-    /// True if nobody can look at more than what is stored.
     blind: bool,
+    suggestion: Option<waxwing_core::due::Suggestion>,
 }
 
 impl Machine {
@@ -108,6 +107,7 @@ impl Machine {
             unreadable: Vec::new(),
             its_hour: false,
             blind: false,
+            suggestion: None,
         }
     }
 
@@ -152,7 +152,7 @@ impl Machine {
                 facts: CertificateFacts {
                     names: vec![Identifier::parse("example.com").expect("a literal name")],
                     serial: vec![1],
-                    authority_key_id: None,
+                    authority_key_id: self.suggestion.map(|_| vec![1]),
                     not_before: self.issued,
                     not_after: self.issued + DAY * LIFE,
                     leaf_sha256: "00".to_owned(),
@@ -193,7 +193,16 @@ impl Machine {
             local: false,
             until: None,
         });
+        let about = entry.current.as_ref().and_then(|it| it.facts.ari_id());
         let past = Past {
+            advice: about.map(|about| history::Advice {
+                about: about.to_string(),
+                suggestion: self.suggestion,
+                explanation: None,
+                next: now,
+                failures: 0,
+                cause: None,
+            }),
             failed: failed.collect(),
             unrevoked: self.unrevoked.clone(),
             issued: self.also_issued.clone(),
@@ -359,7 +368,7 @@ fn what_fails_is_told_though_the_disk_keeps_nothing_of_it() {
     });
     assert_eq!(machine.run(55.1, &failed()), ["failed began"]);
     assert_eq!(machine.run(55.2, &failed()), [""; 0]);
-    // Nobody counts, and it lasts: at the third failure of a machine that does, and at each threshold.
+    // It lasts, and nobody counts.
     assert_eq!(machine.run(57.2, &failed()), ["failed worse"]);
     assert_eq!(machine.run(59.0, &failed()), [""; 0]);
     assert_eq!(machine.run(60.1, &failed()), ["expiry-near began"]);

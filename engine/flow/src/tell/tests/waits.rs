@@ -17,6 +17,32 @@ fn a_wait_for_the_ca_ends_no_failure() {
     assert_eq!(at(3, "transient", 57.0), ["failed worse"]);
 }
 
+/// Clients may refuse it already, so that nobody waits for days in silence.
+#[test]
+fn a_revoked_certificate_that_waits_for_its_ca_is_told() {
+    for (revoked, told) in [(false, &[][..]), (true, &["failed began"])] {
+        let mut machine = Machine::new();
+        machine.failed_at = Some(start() + DAY * 4);
+        machine.fail(1, "rate-limited");
+        let window = waxwing_core::time::Window {
+            start: start() + DAY,
+            end: start() + DAY * 2,
+        };
+        // A window that had passed when it was told says that it is revoked.
+        let chosen = start() + DAY * if revoked { 3 } else { 1 };
+        machine.suggestion = Some(waxwing_core::due::Suggestion { window, chosen });
+        let limit = waxwing_core::budget::Limit { count: 1, per: DAY };
+        let waits = Failure::Spent {
+            ca: ca("first"),
+            kind: waxwing_core::ca::limits::LimitKind::Orders,
+            limit,
+            until: start() + DAY * 6,
+        };
+        let report = report(Outcome::Failed(Some(waits)), Vec::new());
+        assert_eq!(machine.run(4.0, &run_of(vec![report])), told, "{revoked}");
+    }
+}
+
 /// What failed, and then waited, was needed for a name that was taken out again: that is over, and what fails at the
 /// next renewal is told anew.
 #[test]
