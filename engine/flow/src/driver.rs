@@ -34,6 +34,7 @@ use crate::ports::{
 use crate::propagation;
 use crate::report::{Milestone, Observer, Progress, Reached};
 use crate::run::Stage;
+use crate::scheduler::Ahead;
 use crate::session::{CaSession, SessionPorts};
 use crate::settle::by_plugin;
 
@@ -163,6 +164,8 @@ pub(crate) struct Work<'a> {
     pub(crate) paid: bool,
     /// True if records are left for later whose removal has to wait once the certificate is there.
     pub(crate) removes_late: bool,
+    /// Whom it lets pass at the provider.
+    pub(crate) ahead: &'a Ahead,
     /// Called as soon as a version is stored; false if that could not be noted.
     pub(crate) stored: &'a (dyn Fn(u32) -> bool + Sync),
 }

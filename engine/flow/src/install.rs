@@ -57,20 +57,31 @@ pub(crate) enum Mode {
     Rehearsal(Vec<StoredVersion>),
 }
 
-/// Installs what is stored and not installed among `certificates`, or only plans it.
+/// Installs what is stored and not installed among `certificates`, or only plans it; `earlier` is what was installed
+/// before in this run.
 pub(crate) async fn install(
     ports: &Ports,
     run: &str,
     certificates: &[&CertificateSettings],
     mode: &Mode,
-    put_back: &[PutBack],
+    (put_back, earlier): (&[PutBack], &[InstallReport]),
     stop: &Stop,
 ) -> Vec<InstallReport> {
+    // What has failed in this run is left to the next one.
+    let has_failed = |plugin: &PluginName, name: &CertificateName| {
+        earlier.iter().any(|install| {
+            let failed = !matches!(install.outcome, InstallOutcome::Done { .. });
+            failed && install.plugin == *plugin && install.certificates.contains(name)
+        })
+    };
     let rehearsal = matches!(mode, Mode::Rehearsal(_));
     let mut wanted: BTreeMap<&PluginName, Vec<&CertificateName>> = BTreeMap::new();
     let mut order: Vec<&PluginName> = Vec::new();
     for certificate in certificates {
         for plugin in &certificate.install {
+            if has_failed(plugin, &certificate.name) {
+                continue;
+            }
             if !order.contains(&plugin) {
                 order.push(plugin);
             }

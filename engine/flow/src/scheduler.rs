@@ -45,6 +45,7 @@ mod waves;
 
 use cas::Case;
 use desk::Acme;
+pub(crate) use pressing::Ahead;
 
 pub use accounts::owes_accounts;
 pub(crate) use desk::{Desk, Wanted};
@@ -148,6 +149,7 @@ async fn work(
         sessions: Arc::default(),
         fresh: Arc::default(),
         rehearsed: Arc::default(),
+        ahead: Arc::default(),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
@@ -166,8 +168,8 @@ async fn work(
     let (early, others) = futures_util::join!(
         shift.pressing(pressing, (&wanted, &put_back), alone),
         async {
-            let mut reports = shift.all(first, false).await;
-            reports.extend(shift.all(then, false).await);
+            let mut reports = shift.all(first).await;
+            reports.extend(shift.all(then).await);
             reports
         }
     );
@@ -183,7 +185,9 @@ async fn work(
     } else {
         install::Mode::Real
     };
-    installs.extend(install::install(ports, &id, &wanted, &mode, &put_back, stop).await);
+    let before = (put_back.as_slice(), installs.as_slice());
+    let rest = install::install(ports, &id, &wanted, &mode, before, stop).await;
+    installs.extend(rest);
     let served = if rehearsal {
         Vec::new()
     } else {
@@ -248,6 +252,8 @@ pub(crate) struct Shift<'a> {
     sessions: Arc<Mutex<BTreeMap<CaName, Arc<Counter>>>>,
     /// Certificates that were issued in this run, and by whom.
     fresh: Arc<std::sync::Mutex<Vec<(CertificateName, CaName, CertificateFacts)>>>,
+    /// Whom others let pass at the provider.
+    ahead: Arc<Ahead>,
     /// What a rehearsal has received.
     rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
 }
@@ -260,13 +266,9 @@ pub(crate) static NO_DIGESTS: BTreeMap<PluginName, String> = BTreeMap::new();
 
 impl Shift<'_> {
     /// All of these at the same time, within bounds.
-    async fn all(
-        &self,
-        jobs: Vec<(usize, &Job)>,
-        pressing: bool,
-    ) -> Vec<(usize, CertificateReport)> {
+    async fn all(&self, jobs: Vec<(usize, &Job)>) -> Vec<(usize, CertificateReport)> {
         let reports = stream::iter(jobs)
-            .map(async |(index, job)| (index, self.certificate(job, pressing).await))
+            .map(async |(index, job)| (index, self.certificate(job, false).await))
             .buffer_unordered(WIDTH);
         reports.collect().await
     }
@@ -290,6 +292,7 @@ impl Shift<'_> {
         };
         let work = tally::counted(self.work(job, pressing, &mut report));
         report.outcome = tally::seen(&self.ports.observer, name, work).await;
+        self.ahead.done(name);
         report.ended = self.now();
         self.ports.observer.progress(name, &Progress::Done);
         self.note(name, &report);
@@ -467,6 +470,7 @@ impl Shift<'_> {
             rehearsal: true,
             heard: Arc::clone(&self.heard),
             sessions: Arc::clone(&self.sessions),
+            ahead: Arc::clone(&self.ahead),
             fresh: Arc::default(),
             rehearsed: Arc::default(),
             ..*self

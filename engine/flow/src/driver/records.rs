@@ -1,6 +1,7 @@
 //! The effects on the DNS: where the records go, placing them, removing them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use waxwing_acme::jws::dns01_value;
@@ -15,6 +16,12 @@ use crate::obligation::{Obligation, ObligationState};
 use crate::plugin::{Attempt, ChallengeRecord, PluginFailure, PluginFailureKind, PropagationHint};
 use crate::report::Reached;
 use crate::settle::{by_plugin, settle, unavailable};
+
+/// Longest time for which others are let pass.
+const COURTESY: Duration = Duration::from_secs(30);
+
+/// From one look at whether they have passed to the next.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Work<'_> {
     /// Finds the name to write for each challenge, each domain looked up once.
@@ -71,6 +78,7 @@ impl Work<'_> {
         mut obligations: Vec<Obligation>,
         pen: &mut Pen,
     ) -> Event {
+        self.let_pass(&obligations).await;
         let attempt = Attempt {
             run: machine.run().id.clone(),
             number: machine.run().attempts,
@@ -92,6 +100,7 @@ impl Work<'_> {
                 (plugin.clone(), answer)
             });
         let answers = join_all(calls).await;
+        self.ahead.done(&self.certificate);
         let mut failed = Vec::new();
         let mut hint = PropagationHint::default();
         let mut doubles = Vec::new();
@@ -177,6 +186,28 @@ impl Work<'_> {
 }
 
 impl Work<'_> {
+    /// Waits for those of this run that are in a hurry where a provider has no room for all, but not for long: they may
+    /// be held up elsewhere.
+    async fn let_pass(&self, obligations: &[Obligation]) {
+        if self.removes_late {
+            return;
+        }
+        let until = self.now() + COURTESY;
+        let full = |ahead: usize| {
+            by_plugin(obligations).into_iter().any(|(plugin, records)| {
+                let provider = self.ports.dns.get(plugin);
+                provider.is_some_and(|it| !it.waits(records.len() + ahead).is_zero())
+            })
+        };
+        loop {
+            let ahead = self.ahead.records();
+            if ahead == 0 || self.now() >= until || !full(ahead) {
+                return;
+            }
+            self.ports.session.clock.sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// True if a provider has no room now for what has to be done there.
     fn has_to_wait(&self, obligations: &[Obligation]) -> bool {
         by_plugin(obligations).into_iter().any(|(plugin, records)| {

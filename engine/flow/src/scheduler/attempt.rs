@@ -143,6 +143,7 @@ impl Shift<'_> {
             fallback,
             paid,
             removes_late,
+            ahead: &self.ahead,
             stored: &stored,
         };
         let patience = Patience {

@@ -4,14 +4,49 @@
 //! gets wrong: one of them may wait for its DNS provider or its CA, and an expired one that has long been renewed
 //! would wait for it.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
+use waxwing_core::name::CertificateName;
 use waxwing_core::settings::CertificateSettings;
 
-use super::{Job, Shift};
-use crate::driver::Stop;
+use super::{Job, Shift, WIDTH};
 use crate::failure::Failure;
 use crate::install::{self, Mode};
 use crate::plugin::PutBack;
 use crate::report::{CertificateReport, InstallReport, Milestone, Outcome, Reached};
+
+/// What is there is installed when nothing has been added to it for so long: several that come at the same time are
+/// one batch.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// Records that pressing certificates of this run are still to place, so that others do not take the room that the
+/// provider has for them.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(Mutex<BTreeMap<CertificateName, usize>>);
+
+impl Ahead {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<CertificateName, usize>) -> T) -> T {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn expect(&self, name: &CertificateName, records: usize) {
+        self.with(|all| all.insert(name.clone(), records));
+    }
+
+    /// It has placed its records, or will not.
+    pub(crate) fn done(&self, name: &CertificateName) {
+        self.with(|all| all.remove(name));
+    }
+
+    /// How many there are.
+    pub(crate) fn records(&self) -> usize {
+        self.with(|all| all.values().sum())
+    }
+}
 
 impl Shift<'_> {
     /// Orders these, installs what has come of it, and then removes the records for which the provider had no room
@@ -25,24 +60,79 @@ impl Shift<'_> {
         if jobs.is_empty() {
             return (Vec::new(), Vec::new());
         }
-        let mut reports = self.all(jobs, true).await;
-        let issued = |one: &&CertificateSettings| {
-            let mut reports = reports.iter().map(|(_, report)| report);
-            reports.any(|report| {
-                report.certificate == one.name && matches!(report.outcome, Outcome::Issued { .. })
-            })
-        };
-        let owing = reports.iter().any(|(_, report)| self.owes_records(report));
-        let mut installs = Vec::new();
-        if !alone || owing {
-            let issued: Vec<&CertificateSettings> = wanted.iter().copied().filter(issued).collect();
-            let (ports, stop): (_, &Stop) = (self.ports, self.stop);
-            installs = install::install(ports, self.id, &issued, &Mode::Real, put_back, stop).await;
+        for (_, job) in &jobs {
+            let certificate = &job.certificate;
+            self.ahead
+                .expect(&certificate.name, certificate.domains.len());
         }
+        let (sender, mut there) = mpsc::unbounded_channel();
+        let ordering = async move {
+            let mut reports = stream::iter(jobs)
+                .map(async |(index, job)| (index, self.certificate(job, true).await))
+                .buffer_unordered(WIDTH);
+            while let Some(report) = reports.next().await {
+                // Somebody listens until the last of them.
+                let _heard = sender.send(report);
+            }
+        };
+        let clock = self.ports.session.clock.as_ref();
+        let installing = async {
+            let (mut reports, mut installs) = (Vec::new(), Vec::new());
+            let mut fresh: Vec<CertificateName> = Vec::new();
+            loop {
+                let next = tokio::select! {
+                    biased;
+                    next = there.recv() => Some(next),
+                    () = clock.sleep(QUIET), if !fresh.is_empty() => None,
+                };
+                match next {
+                    Some(Some((index, report))) => {
+                        if matches!(report.outcome, Outcome::Issued { .. }) {
+                            fresh.push(report.certificate.clone());
+                        }
+                        reports.push((index, report));
+                    }
+                    // All that comes has come.
+                    Some(None) => break,
+                    None => {
+                        let fresh = std::mem::take(&mut fresh);
+                        let done = self
+                            .install_early(&fresh, wanted, put_back, &installs)
+                            .await;
+                        installs.extend(done);
+                    }
+                }
+            }
+            let owing = reports.iter().any(|(_, report)| self.owes_records(report));
+            if !alone || owing {
+                let done = self
+                    .install_early(&fresh, wanted, put_back, &installs)
+                    .await;
+                installs.extend(done);
+            }
+            (reports, installs)
+        };
+        let ((), (mut reports, installs)) = futures_util::join!(ordering, installing);
         for (_, report) in &mut reports {
             self.remove_late(report).await;
         }
         (reports, installs)
+    }
+
+    async fn install_early(
+        &self,
+        fresh: &[CertificateName],
+        wanted: &[&CertificateSettings],
+        put_back: &[PutBack],
+        earlier: &[InstallReport],
+    ) -> Vec<InstallReport> {
+        let fresh = wanted
+            .iter()
+            .copied()
+            .filter(|one| fresh.contains(&one.name));
+        let fresh: Vec<&CertificateSettings> = fresh.collect();
+        let before = (put_back, earlier);
+        install::install(self.ports, self.id, &fresh, &Mode::Real, before, self.stop).await
     }
 
     /// True if a certificate is there whose records are still to be removed although nothing went wrong with them.

@@ -327,3 +327,45 @@ async fn what_users_are_refused_for_is_installed_before_the_others_are_there() {
         }
     }
 }
+
+/// Two that are in a hurry do not wait for one another for long, and what an installer failed at is left to the next run.
+#[tokio::test(start_paused = true)]
+async fn those_in_a_hurry_are_installed_as_they_come() {
+    for fades in [false, true] {
+        let world = World::new(&["first"]);
+        let settings = settings(vec![profile("first")], many(3, &["first"]));
+        let names: Vec<_> = settings
+            .certificates
+            .iter()
+            .map(|one| one.name.clone())
+            .collect();
+        {
+            let mut state = world.state();
+            state.pressing.extend(names[..2].iter().cloned());
+            state.installed.fades = fades;
+            state.dns.slow = Some("c1.example".to_owned());
+        }
+        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
+        let run = world.run_with(&settings, jobs, false, Stop::new().1);
+        let well_again = async {
+            Clock::sleep(&world, Duration::from_secs(15)).await;
+            let mut state = world.state();
+            state.installed.fades = false;
+            state.installed.leaves.contains_key(&names[0])
+        };
+        let (report, there) = tokio::join!(run, well_again);
+        let report = report.expect("no crash");
+        assert_eq!(there, !fades, "{report:?}");
+        let of = |name: &CertificateName| {
+            let all = report.installs.iter();
+            let of_it = all.filter(|one| one.certificates.contains(name));
+            of_it.count()
+        };
+        // One of each, whatever came of it.
+        assert_eq!(names.iter().map(of).collect::<Vec<_>>(), [1, 1, 1]);
+        let there = world.state().installed.leaves.len();
+        assert_eq!(there, if fades { 2 } else { 3 });
+        world.run(&settings).await.expect("no crash");
+        assert_eq!(world.state().installed.leaves.len(), 3);
+    }
+}

@@ -203,7 +203,7 @@ impl PropagationProbe for Probe {
     async fn caa(&self, name: &DomainName) -> Result<Option<CaaSet>, LookupError> {
         let slow = self.0.state().dns.slow.as_deref() == Some(name.as_str());
         if slow {
-            crate::ports::Clock::sleep(&self.0, Duration::from_secs(3)).await;
+            crate::ports::Clock::sleep(&self.0, Duration::from_secs(20)).await;
         }
         if self.0.gate("caa") != Gate::Open {
             return Err(lookup_failed(name));
