@@ -114,6 +114,7 @@ impl SqliteHistory {
     pub fn open(state: &Path) -> Result<Self, StoreError> {
         let path = state.join(FILE);
         copied::go_on(&path)?;
+        copied::tidy(&path);
         let connection = match connect(&path) {
             // One that another user has left there, as from a backup, counts as damaged: the folder is ours.
             Err(error) if place::is_of_no_use(&error) || place::is_shut(&path) => {

@@ -49,11 +49,11 @@ pub(crate) use windows::system_program;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    belongs_to_us, create_open_dirs, create_private_dir, open_private, put_in_place, shield,
-    sync_dir,
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, private_tempdir,
+    put_in_place, shield, sync_dir,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    belongs_to_us, create_open_dirs, create_private_dir, open_private, put_in_place, shield,
-    sync_dir,
+    belongs_to_us, create_open_dirs, create_private_dir, open_private, private_tempdir,
+    put_in_place, shield, sync_dir,
 };

@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 
-use super::schema::{bring_forward, refuse_newer};
+use super::schema::{bring_forward, refuse_newer, version_of};
 use super::{FILE, PATIENCE, empty, failed, place, sound};
 use crate::permission;
 
@@ -21,7 +21,7 @@ use crate::permission;
 pub(super) fn copy(path: &Path) -> Result<Connection, StoreError> {
     let error = |cause: &rusqlite::Error| failed("read", path, cause);
     let taken = place::taken(path);
-    let path = match taken.exists() {
+    let path = match counts(path) {
         true => &taken,
         false => path,
     };
@@ -77,8 +77,8 @@ fn unfinished(path: &Path) -> String {
     format!("{name}.new-")
 }
 
-/// A folder for a copy: in the state folder, for among the temporary files there may be no room, or none may be made.
-fn beside(path: &Path) -> std::io::Result<tempfile::TempDir> {
+/// Takes away what was left of copies.
+pub(super) fn tidy(path: &Path) {
     let folder = path.parent().unwrap_or(path);
     let name = unfinished(path);
     for one in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -92,7 +92,12 @@ fn beside(path: &Path) -> std::io::Result<tempfile::TempDir> {
             let _gone = fs::remove_dir_all(&path).or_else(|_a_file| fs::remove_file(&path));
         }
     }
-    tempfile::Builder::new().prefix(&name).tempdir_in(folder)
+}
+
+/// A folder for a copy: in the state folder, for among the temporary files there may be no room, or none may be made.
+fn beside(path: &Path) -> std::io::Result<tempfile::TempDir> {
+    let folder = path.parent().unwrap_or(path);
+    permission::private_tempdir(&unfinished(path), folder)
 }
 
 /// A copy of the file and of what SQLite keeps beside it. An error names what failed.
@@ -163,13 +168,38 @@ pub(super) fn take_over(path: &Path, why: &StoreError) -> Result<bool, StoreErro
     Ok(true)
 }
 
+/// True if the copy of [`take_over`] is there, can be used, and nobody has put another file there since.
+fn counts(path: &Path) -> bool {
+    let taken = place::taken(path);
+    let is_sound = |file: &Path| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let opened = Connection::open_with_flags(file, flags);
+        let whole =
+            |file: Connection| version_of(&file).is_ok_and(|it| it > 0) && sound(&file).is_ok();
+        opened.is_ok_and(whole)
+    };
+    let written = |file: &Path| fs::metadata(file).and_then(|found| found.modified()).ok();
+    if !taken.is_file() || !is_sound(&taken) {
+        return false;
+    }
+    let newer = written(path) > written(&taken);
+    !(newer && place::may_be_written(path) && is_sound(path))
+}
+
 /// Puts the copy of [`take_over`] in place, if there is one that is not yet: what SQLite keeps beside the file belongs to
 /// the one before, and would destroy the new one.
 pub(super) fn go_on(path: &Path) -> Result<(), StoreError> {
     let taken = place::taken(path);
-    if !taken.exists() {
+    if fs::symlink_metadata(&taken).is_err() {
         return Ok(());
     }
+    if !counts(path) {
+        let aside = path.with_extension("db.taken-unused");
+        tracing::warn!(kept = %aside.display(), "a copy of the history that was made before is not used");
+        let _moved = fs::rename(&taken, aside);
+        return Ok(());
+    }
+    tracing::warn!("the history could not be written, and a whole copy takes its place");
     let failed = |file: &Path, cause: &std::io::Error| StoreError {
         kind: StoreErrorKind::NoSpace,
         act: "put a copy in the place of",
@@ -225,6 +255,26 @@ mod tests {
         assert!(!journal.exists() && !wal.exists() && !place::taken(&path).exists());
         assert_eq!(count(&Connection::open(&path).expect("the new one")), 2);
         go_on(&path).expect("nothing to do");
+        // What somebody has put there since, and is whole, stays; and what is no history is none.
+        for text in [None, Some("garbage")] {
+            let taken = place::taken(&path);
+            match text {
+                None => drop(fs::copy(&path, &taken)),
+                Some(text) => fs::write(&taken, text).expect("written"),
+            }
+            let file = fs::File::options().write(true).open(&taken);
+            let old = std::time::SystemTime::now() - STALE;
+            file.and_then(|file| file.set_modified(old)).expect("set");
+            let before = fs::metadata(&path)
+                .and_then(|found| found.modified())
+                .expect("a time");
+            go_on(&path).expect("set aside");
+            let after = fs::metadata(&path)
+                .and_then(|found| found.modified())
+                .expect("a time");
+            assert_eq!(before, after, "{text:?}");
+            assert!(!taken.exists() && path.with_extension("db.taken-unused").exists());
+        }
     }
 
     /// What a power cut leaves in the middle of a change: the file half written, and how it was.

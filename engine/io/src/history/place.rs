@@ -54,6 +54,12 @@ pub(super) fn taken(path: &Path) -> PathBuf {
     path.with_extension("db.taken")
 }
 
+/// True if this user can write the file, and what SQLite keeps beside it.
+pub(super) fn may_be_written(path: &Path) -> bool {
+    let opened = OpenOptions::new().read(true).write(true).open(path);
+    opened.is_ok() && !is_shut(path)
+}
+
 /// True if what SQLite keeps beside the file is there and cannot be written: then nobody can use the file.
 pub(super) fn is_shut(path: &Path) -> bool {
     companions(path).iter().any(|file| {

@@ -221,6 +221,15 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// A new directory that its owner alone can enter, with a name of its own, for as long as the answer lives.
+pub(crate) fn private_tempdir(prefix: &str, within: &Path) -> io::Result<tempfile::TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700));
+    builder.tempdir_in(within)
+}
+
 /// A directory that its owner alone can enter. One that exists is left as it is.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {

@@ -99,6 +99,11 @@ pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
+/// A new directory with a name of its own, for as long as the answer lives; whoever can enter the one above can enter it.
+pub(crate) fn private_tempdir(prefix: &str, within: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(prefix).tempdir_in(within)
+}
+
 /// A directory with the access list of its parent. One that exists is left as it is.
 pub(crate) fn create_private_dir(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
