@@ -44,7 +44,7 @@ pub(crate) struct Survey {
     /// Certificates whose place is taken by another one that ends soon.
     pub(crate) running_out: Vec<CertificateName>,
     /// True if the plan takes it that CAA says what it said to the last run.
-    foresees: bool,
+    pub(crate) foresees: bool,
 }
 
 /// Reads the store and the history, and plans.

@@ -13,6 +13,7 @@ mod revocations;
 pub(crate) mod unkept;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use waxwing_core::alert;
@@ -62,6 +63,8 @@ pub struct Scene<'a> {
     pub budgets: &'a [Budget],
     /// Certificates that cannot be read.
     pub unreadable: &'a [StoreError],
+    /// The state folder and the main file of the configuration, whole paths.
+    pub places: [&'a Path; 2],
     /// True if nobody could look at what is stored: nothing is known to be over then.
     pub blind: bool,
     /// True if the run ended well.

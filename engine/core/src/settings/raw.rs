@@ -12,7 +12,8 @@ use super::PluginSource;
 use super::path::from_folder;
 use crate::document::problem::{Problem, Problems};
 use crate::document::{self, Entry, Node, Place, Table, Value};
-use crate::name::CertificateName;
+use crate::name::{CertificateName, Identifier};
+use crate::nearest::nearest;
 
 /// One file of a configuration.
 #[derive(Debug, Clone)]
@@ -153,29 +154,37 @@ impl Raw {
         }
     }
 
-    /// The names of the certificates, as far as they can be read; none if what is written is no TOML, for then some may be
-    /// missing.
+    /// The names of the certificates; none if one of them cannot be read, or what is written is no TOML, for then some may
+    /// be missing.
     pub fn certificates(&self) -> Option<Vec<CertificateName>> {
         let written = self.table.get("certificate").map(|entry| &entry.node.value);
         let Some(Value::Array(all)) = written.filter(|_| !self.broken) else {
             return None;
         };
-        let named = all.iter().filter_map(|one| {
+        let name = |one: &Node| {
             let Value::Table(table) = &one.value else {
                 return None;
             };
-            let text = |key: &str| match table.get(key).map(|entry| &entry.node.value)? {
+            let text = |value: &Value| match value {
                 Value::String(text) => Some(text.clone()),
-                Value::Array(items) => match &items.first()?.value {
-                    Value::String(first) => Some(first.trim_start_matches("*.").to_owned()),
-                    _ => None,
-                },
                 _ => None,
             };
-            let name = text("name").or_else(|| text("domains"))?;
-            CertificateName::parse(&name).ok()
-        });
-        Some(named.collect())
+            if let Some(name) = table.get("name") {
+                return CertificateName::parse(&text(&name.node.value)?).ok();
+            }
+            // `nam = "shop"`
+            let mut keys = table.entries.iter().map(|entry| entry.key.as_str());
+            if keys.any(|key| nearest(key, ["name"]).is_some()) {
+                return None;
+            }
+            let first = match &table.get("domains")?.node.value {
+                Value::Array(items) => text(&items.first()?.value)?,
+                one => text(one)?,
+            };
+            let first = Identifier::parse(&first).ok()?;
+            CertificateName::parse(first.domain.as_str()).ok()
+        };
+        all.iter().map(name).collect()
     }
 
     /// The components that the configuration names, so that the caller can read their manifests.

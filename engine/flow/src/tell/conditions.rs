@@ -6,6 +6,8 @@ mod patience;
 mod store;
 
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
 
 use waxwing_core::alert::{self, Step};
 use waxwing_core::failure::FailureClass;
@@ -38,6 +40,9 @@ const UNCONFIGURED: &str = "it is not configured any more";
 
 /// What failed was forced, or for names that are not configured any more.
 const NEEDLESS: &str = "nothing has to be renewed now, so nobody tries it again";
+
+/// What another configuration was said to lack is forgotten if nothing was heard of it for so long.
+const UNHEARD: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// Lines of a chain of causes that a message has room for.
 const MOST_CAUSES: usize = 24;
@@ -78,7 +83,16 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
     match told.kind {
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             None if told.subject == CLOCK => Standing::Good,
-            None if told.subject.contains(['/', '\\']) => Standing::Good,
+            None if told.subject.contains(['/', '\\']) => {
+                let [state, config] = scene.places;
+                let path = Path::new(&told.subject);
+                match path.starts_with(state) || path == config {
+                    true => Standing::Good,
+                    // Another configuration with the same state folder. Its runs say each week that it is so.
+                    false if scene.now.since(told.at) < UNHEARD => Standing::Unknown,
+                    false => Standing::Gone,
+                }
+            }
             None => Standing::Left(UNCONFIGURED),
             Some(_) if told.kind == EventKind::Failed && worked_on(&told.subject, scene) => {
                 Standing::Unknown

@@ -236,6 +236,7 @@ impl Machine {
             last_seen: &self.last_seen,
             budgets: &[],
             unreadable: &self.unreadable,
+            places: [Path::new("/state"), Path::new("/etc/waxwing/waxwing.toml")],
             blind: self.blind,
             well: true,
             now,

@@ -6,6 +6,7 @@ mod shelf;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -271,6 +272,7 @@ impl Town {
             last_seen: &[],
             budgets: &[],
             unreadable,
+            places: [Path::new("/state"), Path::new("/etc/waxwing.toml")],
             blind: false,
             well: !self.broken,
             now,

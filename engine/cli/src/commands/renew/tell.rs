@@ -55,24 +55,22 @@ pub(in crate::commands) fn blind(
         return;
     }
     let memory = SqliteHistory::instead(&loaded.state, error.clone());
-    in_the_dark(loaded, memory, error, BTreeMap::new(), asker, terminal);
+    let seen = Survey::of_nothing(vec![error.clone()]);
+    in_the_dark(loaded, memory, &seen, asker, terminal);
 }
 
 /// Tells it with what is known all the same.
 fn in_the_dark(
     loaded: &Loaded,
     memory: Result<SqliteHistory, StoreError>,
-    error: &StoreError,
-    inventory: BTreeMap<CertificateName, InventoryEntry>,
+    seen: &Survey,
     asker: Asker,
     terminal: &mut Terminal,
 ) {
     match memory {
         Ok(memory) => {
-            let mut seen = Survey::of_nothing(vec![error.clone()]);
-            seen.inventory = inventory;
             let report = super::nothing(start::now());
-            let sent = tell(loaded, None, &memory, &report, &seen, asker, terminal);
+            let sent = tell(loaded, None, &memory, &report, seen, asker, terminal);
             for one in &sent {
                 if let Err(error) = &one.outcome {
                     terminal.fail(&format!("{}: {error}", one.notifier), error.hint.as_deref());
@@ -120,31 +118,48 @@ pub(in crate::commands) fn misconfigured(
         causes,
         hint: Some("waxwing check".to_owned()),
     };
-    let inventory = ending(&loaded, names.as_deref());
+    let (inventory, unreadable) = ending(&loaded, names.as_deref());
     loaded.settings.certificates = inventory.values().map(unplanned).collect();
     let memory = SqliteHistory::apart(&loaded.state, error.clone());
-    in_the_dark(&loaded, memory, &error, inventory, asker, terminal);
+    let broken = std::iter::once(error).chain(unreadable).collect();
+    let seen = Survey {
+        inventory,
+        ..Survey::of_nothing(broken)
+    };
+    in_the_dark(&loaded, memory, &seen, asker, terminal);
 }
 
-/// What is stored, as far as it can be read: of these names, or if they are not known of what has not run out long ago.
+/// What is stored, as far as it can be read, and why the rest cannot: of these names, or if they are not known of what has not run out long ago.
 fn ending(
     loaded: &Loaded,
     names: Option<&[CertificateName]>,
-) -> BTreeMap<CertificateName, InventoryEntry> {
+) -> (BTreeMap<CertificateName, InventoryEntry>, Vec<StoreError>) {
     let store = wire::look(loaded);
-    let all = store.and_then(|store| store.inventory());
-    let entries = all.unwrap_or_default().into_iter().flatten();
-    let entries = entries.filter(|entry| {
+    let all = match store.and_then(|store| store.inventory()) {
+        Ok(all) => all,
+        Err(error) => vec![Err(error)],
+    };
+    let mut unreadable = Vec::new();
+    let wanted = |entry: &InventoryEntry| {
         let current = entry.current.as_ref();
         let ends = current.map(|current| current.facts.not_after);
         match names {
             Some(names) => names.contains(&entry.certificate),
-            None => ends.is_some_and(|ends| start::now().since(ends) < LONG_AGO),
+            None => ends.is_none_or(|ends| start::now().since(ends) < LONG_AGO),
         }
-    });
-    entries
-        .map(|entry| (entry.certificate.clone(), entry))
-        .collect()
+    };
+    let mut inventory = BTreeMap::new();
+    for entry in all {
+        match entry {
+            Ok(entry) if wanted(&entry) => {
+                unreadable.extend(entry.damage.clone());
+                inventory.insert(entry.certificate.clone(), entry);
+            }
+            Ok(_unwanted) => {}
+            Err(error) => unreadable.push(error),
+        }
+    }
+    (inventory, unreadable)
 }
 
 /// As much of a certificate as is needed to tell when it ends, where nobody knows what is wanted of it.
@@ -204,6 +219,7 @@ pub(in crate::commands) fn tell(
             tracing::warn!(cause = %error, "what became of attempts could not be read");
             BTreeMap::new()
         });
+    let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
     let scene = Scene {
         settings: &loaded.settings,
         report,
@@ -216,6 +232,7 @@ pub(in crate::commands) fn tell(
         last_seen: &last_seen,
         budgets: &budgets,
         unreadable: &after.broken,
+        places: [&loaded.state, &config],
         blind: store.is_none(),
         well: exit_of(report) == Exit::Done && after.broken.is_empty() && !after.runs_out(),
         now,

@@ -22,10 +22,11 @@ pub(super) fn expiry(
     // What failed for a need of long ago says nothing about why it ends now.
     let failures = past.failures(scene.now);
     // Where no CA may be asked nothing fails, and it comes as near its end.
+    let counted = failures.max(patience::uncounted(told, certificate, scene));
     let shut_out = scene.blind || patience::is_shut_out(&certificate.name, scene);
     let lasting = match shut_out {
         true => failures.max(alert::AGAIN),
-        false => failures.max(patience::uncounted(told, certificate, scene)),
+        false => counted,
     };
     let step_of = |failures, (not_before, not_after), suggestion| {
         let days = certificate.days_after_issue;
@@ -68,7 +69,7 @@ pub(super) fn expiry(
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
     let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
-    event.needs_person = older == Some(step) || failures >= alert::AGAIN || late || scene.blind;
+    event.needs_person = older == Some(step) || counted >= alert::AGAIN || late || scene.blind;
     // Nothing is tried as long as that is so.
     if scene.blind {
         event.causes = chain(scene.unreadable.iter().map(ToString::to_string).collect());

@@ -55,3 +55,28 @@ fn who_cannot_look_at_more_tells_when_what_is_stored_ends() {
     let told = machine.run(90.3, &run_of(vec![renewed]));
     assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
 }
+
+/// One with the same state folder says nothing about it, and whoever mends it says so.
+#[test]
+fn a_configuration_that_cannot_be_used_is_not_well_because_another_one_is() {
+    let path = |path: &str| StoreError {
+        kind: StoreErrorKind::Io,
+        act: "use",
+        path: path.into(),
+        causes: Vec::new(),
+        hint: None,
+    };
+    for (subject, told) in [
+        ("/etc/waxwing/other.toml", &[][..]),
+        ("/etc/waxwing/waxwing.toml", &["failed over"]),
+        ("/state/certificates/blog", &["failed over"]),
+    ] {
+        let mut machine = Machine::new();
+        machine.unreadable = vec![path(subject)];
+        assert_eq!(machine.run(1.0, &run_of(Vec::new())), ["failed began"]);
+        machine.unreadable.clear();
+        assert_eq!(machine.run(1.1, &run_of(Vec::new())), told, "{subject}");
+        machine.run(12.0, &run_of(Vec::new()));
+        assert_eq!(machine.told, [], "{subject}");
+    }
+}

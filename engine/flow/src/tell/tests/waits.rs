@@ -209,7 +209,7 @@ fn what_cannot_be_read_is_told_again_as_it_goes_on() {
     machine.unreadable = vec![StoreError {
         kind: StoreErrorKind::Permission,
         act: "read",
-        path: "/var/lib/waxwing/certificates".into(),
+        path: "/state/certificates".into(),
         causes: vec!["permission denied".to_owned()],
         hint: None,
     }];
