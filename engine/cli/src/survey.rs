@@ -7,7 +7,7 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Choice, Next, PassedOver, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
-use waxwing_core::plan::order::{Place, place};
+use waxwing_core::plan::order::{self, Place, place};
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
@@ -379,7 +379,15 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
     let pressing = places
         .iter()
         .filter(|(_, place)| place.is_pressing(wish.now));
-    let pressing = pressing.map(|(name, _)| (*name).clone()).collect();
+    let mut pressing: BTreeSet<CertificateName> =
+        pressing.map(|(name, _)| (*name).clone()).collect();
+    // Renewed before, and not installed.
+    let behind = settings.certificates.iter().filter(|certificate| {
+        let entry = survey.inventory.get(&certificate.name);
+        let in_use = entry.and_then(|entry| entry.in_use(certificate));
+        in_use.is_some_and(|it| order::is_pressing(it.not_after, wish.now))
+    });
+    pressing.extend(behind.map(|certificate| certificate.name.clone()));
     let mut jobs: Vec<Job> = settings
         .certificates
         .iter()

@@ -67,7 +67,7 @@ pub(crate) async fn install(
     (put_back, earlier): (&[PutBack], &[InstallReport]),
     stop: &Stop,
 ) -> Vec<InstallReport> {
-    // What has failed in this run is left to the next one.
+    // What has failed in this run does not disturb the others.
     let has_failed = |plugin: &PluginName, name: &CertificateName| {
         earlier.iter().any(|install| {
             let failed = !matches!(install.outcome, InstallOutcome::Done { .. });

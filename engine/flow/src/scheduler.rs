@@ -93,7 +93,7 @@ pub enum Force {
 pub struct Orders {
     /// Certificates to issue or renew.
     pub jobs: Vec<Job>,
-    /// Those of them whose users are refused already, or will be within a day: they are installed as soon as they are
+    /// Certificates whose users are refused already, or will be within a day: they are installed as soon as they are
     /// there, and not when the others are.
     pub pressing: BTreeSet<CertificateName>,
     /// Certificates whose installation is looked after.
@@ -164,6 +164,12 @@ async fn work(
             !rehearsal && orders.pressing.contains(&job.certificate.name)
         })
         .collect();
+    let of_a_job = |name: &CertificateName| {
+        let mut jobs = orders.jobs.iter();
+        rehearsal || jobs.any(|job| job.certificate.name == *name)
+    };
+    let stored = orders.pressing.iter().filter(|name| !of_a_job(name));
+    let pressing = (pressing, stored.cloned().collect());
     let alone = first.is_empty() && then.is_empty();
     let (early, others) = futures_util::join!(
         shift.pressing(pressing, (&wanted, &put_back), alone),
@@ -173,7 +179,7 @@ async fn work(
             reports
         }
     );
-    let (mut certificates, mut installs) = early;
+    let (mut certificates, early) = early;
     certificates.extend(others);
     certificates.sort_by_key(|(index, _)| *index);
     let mode = if rehearsal {
@@ -185,9 +191,9 @@ async fn work(
     } else {
         install::Mode::Real
     };
-    let before = (put_back.as_slice(), installs.as_slice());
+    let before = (put_back.as_slice(), early.as_slice());
     let rest = install::install(ports, &id, &wanted, &mode, before, stop).await;
-    installs.extend(rest);
+    let installs = shift.install_again((early, rest), &wanted, &put_back).await;
     let served = if rehearsal {
         Vec::new()
     } else {

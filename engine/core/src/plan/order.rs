@@ -31,11 +31,16 @@ enum Need {
 /// Whoever is refused within so short a time does not wait for others.
 const PRESSING: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// True if whoever looks at what ends then refuses it, or will within a day of `now`.
+pub fn is_pressing(ends: Timestamp, now: Timestamp) -> bool {
+    ends <= now + PRESSING
+}
+
 impl Place {
     /// True if the one in place is refused by those who look at it, or will be within a day of `now`.
     pub fn is_pressing(self, now: Timestamp) -> bool {
         let Self(need, _, ends) = self;
-        need == Need::Revoked || ends.is_some_and(|ends| ends <= now + PRESSING)
+        need == Need::Revoked || ends.is_some_and(|ends| is_pressing(ends, now))
     }
 }
 

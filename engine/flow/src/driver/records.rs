@@ -196,7 +196,7 @@ impl Work<'_> {
         let full = |ahead: usize| {
             by_plugin(obligations).into_iter().any(|(plugin, records)| {
                 let provider = self.ports.dns.get(plugin);
-                provider.is_some_and(|it| !it.waits(records.len() + ahead).is_zero())
+                provider.is_some_and(|it| !it.waits(2 * (records.len() + ahead)).is_zero())
             })
         };
         loop {

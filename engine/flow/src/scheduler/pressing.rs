@@ -17,11 +17,16 @@ use super::{Job, Shift, WIDTH};
 use crate::failure::Failure;
 use crate::install::{self, Mode};
 use crate::plugin::PutBack;
-use crate::report::{CertificateReport, InstallReport, Milestone, Outcome, Reached};
+use crate::report::{
+    CertificateReport, InstallOutcome, InstallReport, Milestone, Outcome, Reached,
+};
 
 /// What is there is installed when nothing has been added to it for so long: several that come at the same time are
 /// one batch.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// What is there waits for so long at most for others that keep coming.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Records that pressing certificates of this run are still to place, so that others do not take the room that the
 /// provider has for them.
@@ -50,14 +55,15 @@ impl Ahead {
 
 impl Shift<'_> {
     /// Orders these, installs what has come of it, and then removes the records for which the provider had no room
-    /// before. `alone`: nothing else is ordered in this run, so that nobody is waited for.
+    /// before. What is `stored` already is installed at once. `alone`: nothing else is ordered in this run, so that
+    /// nobody is waited for.
     pub(super) async fn pressing(
         &self,
-        jobs: Vec<(usize, &Job)>,
+        (jobs, stored): (Vec<(usize, &Job)>, Vec<CertificateName>),
         (wanted, put_back): (&[&CertificateSettings], &[PutBack]),
         alone: bool,
     ) -> (Vec<(usize, CertificateReport)>, Vec<InstallReport>) {
-        if jobs.is_empty() {
+        if jobs.is_empty() && (alone || stored.is_empty()) {
             return (Vec::new(), Vec::new());
         }
         for (_, job) in &jobs {
@@ -77,17 +83,23 @@ impl Shift<'_> {
         };
         let clock = self.ports.session.clock.as_ref();
         let installing = async {
-            let (mut reports, mut installs) = (Vec::new(), Vec::new());
+            let mut reports = Vec::new();
+            let mut installs = self.install_early(&stored, wanted, put_back, &[]).await;
             let mut fresh: Vec<CertificateName> = Vec::new();
+            let mut latest = self.now();
             loop {
+                let quiet = QUIET.min(latest.since(self.now()));
                 let next = tokio::select! {
                     biased;
                     next = there.recv() => Some(next),
-                    () = clock.sleep(QUIET), if !fresh.is_empty() => None,
+                    () = clock.sleep(quiet), if !fresh.is_empty() => None,
                 };
                 match next {
                     Some(Some((index, report))) => {
                         if matches!(report.outcome, Outcome::Issued { .. }) {
+                            if fresh.is_empty() {
+                                latest = self.now() + LONGEST;
+                            }
                             fresh.push(report.certificate.clone());
                         }
                         reports.push((index, report));
@@ -117,6 +129,35 @@ impl Shift<'_> {
             self.remove_late(report).await;
         }
         (reports, installs)
+    }
+
+    /// Tries once more what an installer failed at before it worked for others. Of two reports the later one counts.
+    pub(super) async fn install_again(
+        &self,
+        (early, rest): (Vec<InstallReport>, Vec<InstallReport>),
+        wanted: &[&CertificateSettings],
+        put_back: &[PutBack],
+    ) -> Vec<InstallReport> {
+        let done = |report: &&InstallReport| matches!(report.outcome, InstallOutcome::Done { .. });
+        let works = |failed: &&InstallReport| {
+            let mut done = rest.iter().filter(done);
+            done.any(|report| report.plugin == failed.plugin)
+        };
+        let failed = early.iter().filter(|report| !done(report)).filter(works);
+        let failed: Vec<CertificateName> = failed
+            .flat_map(|report| report.certificates.clone())
+            .collect();
+        let again = self.install_early(&failed, wanted, put_back, &[]).await;
+        let mut all: Vec<InstallReport> = early.into_iter().chain(rest).collect();
+        for report in all.iter_mut().filter(|report| !done(&&**report)) {
+            report.certificates.retain(|name| {
+                let mut later = again.iter();
+                !later.any(|one| one.plugin == report.plugin && one.certificates.contains(name))
+            });
+        }
+        all.retain(|report| !report.certificates.is_empty());
+        all.extend(again);
+        all
     }
 
     async fn install_early(
