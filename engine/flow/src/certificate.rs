@@ -9,7 +9,7 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::CertificateSettings;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, Window};
 
 use crate::ports::StoreError;
 
@@ -135,6 +135,8 @@ pub struct Origin {
 pub struct InventoryEntry {
     /// Why the current version cannot be used, if there is one that is damaged. Then `current` is none.
     pub damage: Option<StoreError>,
+    /// Validity of the current version, if that cannot be used and its certificate can be read.
+    pub damaged_life: Option<Window>,
     /// Its name.
     pub certificate: CertificateName,
     /// The current version, if one was ever issued.

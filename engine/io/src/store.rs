@@ -291,6 +291,7 @@ impl CertificateStore for FileStore {
             Ok(current) => (current, None),
             Err(damage) => (None, Some(damage)),
         };
+        let damaged_life = damage.as_ref().and_then(|_| self.damaged_life(name));
         let last = read::note(name, &self.layout.last(name), format::read_last);
         let served = read::note(name, &self.layout.served(name), format::read_served);
         let installed = self.installed(name);
@@ -301,6 +302,7 @@ impl CertificateStore for FileStore {
             Err(_unreadable) => (true, None),
         };
         Ok(Some(InventoryEntry {
+            damaged_life,
             damage,
             certificate: name.clone(),
             current,

@@ -325,6 +325,7 @@ impl World {
 
 fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
     InventoryEntry {
+        damaged_life: None,
         damage: None,
         certificate: name.clone(),
         current: kept.current.clone(),

@@ -441,13 +441,13 @@ fn served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Vec<(S
     Some(bad)
 }
 
-/// True if it is not seen at each place where it is to be served: what ends there may still be in use.
 /// True if nobody can see when what is in use ends.
 fn is_out_of_sight(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let entry = scene.inventory.get(&certificate.name);
     entry.is_none_or(|entry| entry.current.is_none())
 }
 
+/// True if it is not seen at each place where it is to be served: what ends there may still be in use.
 fn is_unseen(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let seen = served(certificate, scene);
     !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())

@@ -94,6 +94,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         return None;
     }
     Some(InventoryEntry {
+        damaged_life: None,
         damage: None,
         certificate: name.clone(),
         current: current.map(|version| InventoryVersion {

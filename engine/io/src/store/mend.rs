@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use waxwing_core::name::CertificateName;
+use waxwing_core::time::Window;
 use waxwing_flow::audit::Act;
 use waxwing_flow::certificate::{ChainPem, InventoryVersion};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
@@ -111,6 +112,21 @@ impl FileStore {
             })),
             Err(error) => Err(error),
         }
+    }
+
+    /// Validity of the current version by its certificate alone, whatever of the rest cannot be read.
+    pub(super) fn damaged_life(&self, name: &CertificateName) -> Option<Window> {
+        let version = self.current_number(name).ok().flatten()?;
+        let directory = self.layout.version(name, version);
+        let read = |file| {
+            let text = read::text(&directory.join(file)).ok().flatten()?;
+            let (_, facts) = x509::read_chain(&text).ok()?;
+            Some(Window {
+                start: facts.not_before,
+                end: facts.not_after,
+            })
+        };
+        read(CERT).or_else(|| read(FULLCHAIN))
     }
 
     /// Mends the current version if it cannot be read whole: chain and full chain from one another, and what cannot be

@@ -18,7 +18,15 @@ pub(super) fn expiry(
     let entry = scene.inventory.get(&certificate.name)?;
     let nothing = history::Past::default();
     let past = scene.pasts.get(&certificate.name).unwrap_or(&nothing);
-    let current = history::stored(entry, past).current?;
+    let current = history::stored(entry, past).current;
+    // What cannot be used any more still ends.
+    let (validity, suggestion) = match &current {
+        Some(current) => (
+            (current.not_before, current.not_after),
+            current.suggestion.as_ref(),
+        ),
+        None => (entry.damaged_life.map(|life| (life.start, life.end))?, None),
+    };
     // What failed for a need of long ago says nothing about why it ends now.
     let failures = past.failures(scene.now);
     // Where no CA may be asked nothing fails, and it comes as near its end.
@@ -38,8 +46,7 @@ pub(super) fn expiry(
         };
         alert::step(failures, Some(in_place), scene.now)
     };
-    let validity = (current.not_before, current.not_after);
-    let stored = number(step_of(lasting, validity, current.suggestion.as_ref()));
+    let stored = number(step_of(lasting, validity, suggestion));
     // What is renewed and not in its place runs out where it is used.
     let in_use = entry.in_use(certificate);
     let older = number(entry.in_use_ends(certificate, scene.now));
@@ -50,6 +57,7 @@ pub(super) fn expiry(
         certificate.name.as_str(),
     );
     about(certificate, scene, &mut event);
+    event.not_after = Some(validity.1);
     match in_use.filter(|_| older == Some(step)) {
         Some(it) => {
             let trouble =
@@ -69,7 +77,8 @@ pub(super) fn expiry(
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
     let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
-    event.needs_person = older == Some(step) || counted >= alert::AGAIN || late || scene.blind;
+    event.needs_person =
+        older == Some(step) || counted >= alert::AGAIN || late || scene.blind || current.is_none();
     // Nothing is tried as long as that is so.
     if scene.blind {
         event.causes = chain(scene.unreadable.iter().map(ToString::to_string).collect());

@@ -15,6 +15,17 @@ fn what_cannot_be_read_any_more_does_not_end_later_for_that() {
     assert!(!told.contains(&"expiry-near over".to_owned()), "{told:?}");
     machine.version = 1;
     assert_eq!(machine.run(84.2, &run_of(Vec::new())), [""; 0]);
+    // Where its certificate can be read, it comes as near its end.
+    machine.version = 0;
+    machine.damaged = true;
+    for day in [87.1, 89.1, 90.1] {
+        let told = machine.run(day, &run_of(Vec::new()));
+        assert!(
+            told.contains(&"expiry-near worse".to_owned()),
+            "{day}: {told:?}"
+        );
+        assert!(machine.events[0].not_after.is_some() && machine.events[0].needs_person);
+    }
 }
 
 /// A configuration that cannot be used, and a state that can be read.
@@ -79,4 +90,20 @@ fn a_configuration_that_cannot_be_used_is_not_well_because_another_one_is() {
         machine.run(12.0, &run_of(Vec::new()));
         assert_eq!(machine.told, [], "{subject}");
     }
+}
+
+#[test]
+fn where_nothing_can_be_remembered_days_begin_when_the_certificate_was_due() {
+    let failed = || run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+    let mut machine = Machine::new();
+    let mut spoken = Vec::new();
+    // The timer comes in the middle of the hour; the certificate is due after 55 days.
+    for hour in 55 * 24..58 * 24 {
+        machine.told.clear();
+        machine.run((f64::from(hour) + 0.5) / 24.0, &failed());
+        if machine.its_hour {
+            spoken.push(hour);
+        }
+    }
+    assert_eq!(spoken, [55 * 24, 56 * 24, 57 * 24]);
 }
