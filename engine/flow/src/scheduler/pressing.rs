@@ -131,7 +131,8 @@ impl Shift<'_> {
         (reports, installs)
     }
 
-    /// Tries once more what an installer failed at before it worked for others. Of two reports the later one counts.
+    /// Tries once more, together, what an installer failed at before it worked for others, or in several parts: its test may
+    /// have needed what came later. Of two reports the later one counts.
     pub(super) async fn install_again(
         &self,
         (early, rest): (Vec<InstallReport>, Vec<InstallReport>),
@@ -140,8 +141,9 @@ impl Shift<'_> {
     ) -> Vec<InstallReport> {
         let done = |report: &&InstallReport| matches!(report.outcome, InstallOutcome::Done { .. });
         let works = |failed: &&InstallReport| {
-            let mut done = rest.iter().filter(done);
-            done.any(|report| report.plugin == failed.plugin)
+            let of_it = |report: &&InstallReport| report.plugin == failed.plugin;
+            let parts = early.iter().filter(of_it).filter(|report| !done(report));
+            rest.iter().filter(of_it).any(|report| done(&report)) || parts.count() > 1
         };
         let failed = early.iter().filter(|report| !done(report)).filter(works);
         let failed: Vec<CertificateName> = failed
