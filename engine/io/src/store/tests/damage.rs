@@ -312,3 +312,64 @@ fn a_note_that_a_duty_hangs_on_is_there_twice() {
     store.end_replacing(&name).expect("ended");
     assert_eq!(seen().1, None);
 }
+
+/// As behind a restore that leaves files out: numbers only grow.
+#[test]
+fn a_current_that_is_gone_is_the_newest_version() {
+    let disk = Disk::new();
+    let store = disk.open();
+    for kind in [KeyType::EcdsaP256, KeyType::EcdsaP384] {
+        save(&store, &sample(kind)).expect("saved");
+    }
+    let current = disk.root().join("certificates/shop/current");
+    fs::remove_file(&current).expect("removed");
+    let entry = store.entry(&name()).expect("read").expect("there");
+    assert_eq!(entry.current.map(|current| current.version), Some(2));
+    assert!(!current.exists(), "whoever looks writes nothing");
+    drop(store.lock_certificate(&name()).expect("a lock"));
+    assert_eq!(fs::read_to_string(&current).expect("written"), "0002\n");
+}
+
+#[test]
+fn a_certificate_whose_facts_are_damaged_ends_all_the_same() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let sample = sample(KeyType::EcdsaP256);
+    save(&store, &sample).expect("saved");
+    let entry = || store.entry(&name()).expect("read").expect("there");
+    assert_eq!(entry().damaged_life, None);
+    let version = disk.root().join("certificates/shop/versions/0001");
+    fs::write(version.join("facts.toml"), "garbage").expect("written");
+    let life = entry().damaged_life.expect("in the certificate");
+    assert_eq!(
+        (life.start, life.end),
+        (sample.facts.not_before, sample.facts.not_after)
+    );
+    for file in ["cert.pem", "fullchain.pem"] {
+        fs::write(version.join(file), "garbage").expect("written");
+    }
+    assert_eq!(entry().damaged_life, None);
+}
+
+/// A disk that is not mounted: what is there is not new.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_leads_nowhere_is_no_empty_one() {
+    for place in ["certificates", "certificates/shop"] {
+        let disk = Disk::new();
+        let store = disk.open();
+        save(&store, &sample(KeyType::EcdsaP256)).expect("saved");
+        let folder = disk.root().join(place);
+        let away = disk.0.path().join("away");
+        fs::rename(&folder, &away).expect("moved");
+        std::os::unix::fs::symlink(&away, &folder).expect("a link");
+        assert_eq!(store.may_save(&name()), Ok(()), "{place}: it leads there");
+        fs::rename(&away, disk.0.path().join("not mounted")).expect("moved");
+        let refused = store.may_save(&name()).expect_err(place);
+        assert!(refused.to_string().contains("it leads to "), "{refused}");
+        let listed = store.inventory();
+        let seen = listed.map(|all| all.into_iter().filter(Result::is_ok).count());
+        assert!(!matches!(seen, Ok(1..)), "{place}: {seen:?}");
+        assert_eq!(store.shut().len(), usize::from(place != "certificates"));
+    }
+}
