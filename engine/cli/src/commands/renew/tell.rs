@@ -129,7 +129,8 @@ pub(in crate::commands) fn misconfigured(
     in_the_dark(&loaded, memory, &seen, asker, terminal);
 }
 
-/// What is stored, as far as it can be read, and why the rest cannot: of these names, or if they are not known of what has not run out long ago.
+/// What is stored, as far as it can be read, and why the rest cannot: of these names, or if they are not known of what
+/// has not run out long ago.
 fn ending(
     loaded: &Loaded,
     names: Option<&[CertificateName]>,
