@@ -55,6 +55,7 @@ pub(crate) fn rows(fleet: &Fleet) -> Vec<Row> {
     let after = daemon.glance();
     rows.extend([
         Row::new("idle, memory", mib(after.resident)).target("30 MB"),
+        Row::new("- of that its own, not pages of files", mib(after.own)),
         Row::new(
             format!("- wake-ups in {} s", idle.as_secs()),
             (after.wakes - before.wakes).to_string(),
@@ -173,6 +174,7 @@ impl Daemon {
         }
         Glance {
             resident: field(pid, "VmRSS:"),
+            own: field(pid, "RssAnon:"),
             peak: resident(pid),
             cpu: spent(pid),
             awake: Duration::from_nanos(awake),
@@ -192,6 +194,8 @@ impl Drop for Daemon {
 struct Glance {
     /// Bytes that are in memory now.
     resident: u64,
+    /// Those of them that are no pages of the program's file, which the kernel could read again.
+    own: u64,
     /// The most that have been.
     peak: u64,
     /// Of all threads, those that have ended included; in ticks.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::settings::CertificateSettings;
 
 use super::{Job, Shift, WIDTH};
@@ -131,27 +131,21 @@ impl Shift<'_> {
         (reports, installs)
     }
 
-    /// Tries once more, together, what an installer failed at before it worked for others, or in several parts: its test may
-    /// have needed what came later. Of two reports the later one counts.
+    /// Tries once more, together, what an installer failed at where more of this run came behind that: its test may have
+    /// needed what was not there yet. Of two reports the later one counts.
     pub(super) async fn install_again(
         &self,
         (early, rest): (Vec<InstallReport>, Vec<InstallReport>),
         wanted: &[&CertificateSettings],
         put_back: &[PutBack],
     ) -> Vec<InstallReport> {
-        let done = |report: &&InstallReport| matches!(report.outcome, InstallOutcome::Done { .. });
-        let works = |failed: &&InstallReport| {
-            let of_it = |report: &&InstallReport| report.plugin == failed.plugin;
-            let parts = early.iter().filter(of_it).filter(|report| !done(report));
-            rest.iter().filter(of_it).any(|report| done(&report)) || parts.count() > 1
-        };
-        let failed = early.iter().filter(|report| !done(report)).filter(works);
-        let failed: Vec<CertificateName> = failed
+        let mut all: Vec<InstallReport> = early.into_iter().chain(rest).collect();
+        let failed: Vec<CertificateName> = failed_before_others(&all)
             .flat_map(|report| report.certificates.clone())
             .collect();
         let again = self.install_early(&failed, wanted, put_back, &[]).await;
-        let mut all: Vec<InstallReport> = early.into_iter().chain(rest).collect();
-        for report in all.iter_mut().filter(|report| !done(&&**report)) {
+        let done = |report: &InstallReport| matches!(report.outcome, InstallOutcome::Done { .. });
+        for report in all.iter_mut().filter(|report| !done(report)) {
             report.certificates.retain(|name| {
                 let mut later = again.iter();
                 !later.any(|one| one.plugin == report.plugin && one.certificates.contains(name))
@@ -220,4 +214,21 @@ impl Shift<'_> {
         }
         report.ended = self.now();
     }
+}
+
+/// What installers have failed at, for those installers that had something to do behind a failure: what they failed at
+/// last may have needed what came first.
+fn failed_before_others(all: &[InstallReport]) -> impl Iterator<Item = &InstallReport> {
+    let at_it = |report: &InstallReport| {
+        let InstallOutcome::Failed(failure) = &report.outcome else {
+            return false;
+        };
+        !matches!(failure, Failure::Store(_) | Failure::Stopped)
+    };
+    let had_more = move |plugin: &PluginName| {
+        let mut of_it = all.iter().filter(|report| report.plugin == *plugin);
+        of_it.any(at_it) && of_it.next().is_some()
+    };
+    let failed = all.iter().filter(move |report| at_it(report));
+    failed.filter(move |report| had_more(&report.plugin))
 }

@@ -408,32 +408,34 @@ async fn what_is_stored_and_in_a_hurry_waits_for_nobody() {
     assert_eq!(world.state().installed.leaves.len(), 2);
 }
 
-/// The test of the server wants all of them.
+/// The test of the server wants all of them, also those that are in no hurry.
 #[tokio::test(start_paused = true)]
 async fn what_failed_in_parts_is_tried_together() {
-    let world = World::new(&["first"]);
-    let settings = settings(vec![profile("first")], many(2, &["first"]));
-    {
-        let mut state = world.state();
-        let names = settings.certificates.iter().map(|one| one.name.clone());
-        state.pressing.extend(names);
-        state.installed.fades = true;
-        state.dns.slow = Some("c1.example".to_owned());
-        // So that the second of them is not left to the end.
-        state.dns.full = Duration::from_secs(5);
+    for in_a_hurry in [1, 2] {
+        let world = World::new(&["first"]);
+        let settings = settings(vec![profile("first")], many(2, &["first"]));
+        {
+            let mut state = world.state();
+            let names = settings.certificates.iter().map(|one| one.name.clone());
+            state.pressing.extend(names.take(in_a_hurry));
+            state.installed.fades = true;
+            state.dns.slow = Some("c1.example".to_owned());
+            // So that the second of them is not left to the end.
+            state.dns.full = Duration::from_secs(5);
+        }
+        let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
+        let report = world.run_with(&settings, jobs, false, Stop::new().1).await;
+        let report = report.expect("no crash");
+        let of: Vec<usize> = report
+            .installs
+            .iter()
+            .map(|one| one.certificates.len())
+            .collect();
+        assert_eq!(of, [2], "{in_a_hurry}: {:?}", report.installs);
+        assert!(matches!(
+            report.installs[0].outcome,
+            InstallOutcome::Failed(_)
+        ));
+        assert!(world.state().disk.marks.is_empty());
     }
-    let jobs = settings.certificates.iter().map(|c| job(c, None)).collect();
-    let report = world.run_with(&settings, jobs, false, Stop::new().1).await;
-    let report = report.expect("no crash");
-    let of: Vec<usize> = report
-        .installs
-        .iter()
-        .map(|one| one.certificates.len())
-        .collect();
-    assert_eq!(of, [2], "{:?}", report.installs);
-    assert!(matches!(
-        report.installs[0].outcome,
-        InstallOutcome::Failed(_)
-    ));
-    assert!(world.state().disk.marks.is_empty());
 }
