@@ -362,8 +362,9 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         asked || item.is_ordered() && (!survey.without_history || item.is_urgent())
     };
     let place = |item: &Item| {
-        let current = survey.stored(&item.name).and_then(|stored| stored.current);
-        let ends = current.as_ref().map(|current| current.not_after);
+        let stored = survey.stored(&item.name);
+        let ends = stored.as_ref().and_then(Stored::ends);
+        let current = stored.and_then(|stored| stored.current);
         let suggestion = current.and_then(|current| current.suggestion);
         let past = survey.pasts.get(&item.name);
         let failures = past.map_or(0, |past| past.failed.len());

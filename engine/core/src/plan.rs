@@ -4,6 +4,7 @@
 //! Changed names take effect now; a changed CA or key at the next renewal; a certificate that left
 //! the configuration is listed until somebody forgets it.
 
+pub mod damage;
 pub mod hold;
 pub mod later;
 pub mod order;
@@ -32,8 +33,8 @@ pub struct Stored {
     pub name: CertificateName,
     /// The current version; none if none was ever issued.
     pub current: Option<Current>,
-    /// True if there is a version that is damaged, so that it counts as not there.
-    pub damaged: bool,
+    /// What is known of a version that is damaged, so that it counts as not there.
+    pub damaged: Option<damage::Damage>,
     /// What installers have put in place.
     pub installed: Vec<Installed>,
     /// The last failure, if nothing has succeeded since.
@@ -400,7 +401,9 @@ fn alone(
     }
     let current = stored.and_then(|stored| stored.current.as_ref());
     let action = match current {
-        None if stored.is_some_and(|stored| stored.damaged) => Action::Issue(IssueReason::Damaged),
+        None if stored.is_some_and(|it| it.damaged.is_some()) => {
+            Action::Issue(IssueReason::Damaged)
+        }
         None => Action::Issue(IssueReason::Never),
         Some(current) => {
             let to_revoke = stored.and_then(|stored| stored.to_revoke);

@@ -203,6 +203,12 @@ pub struct InUse {
 }
 
 impl InventoryEntry {
+    /// When the current version ends, also one that cannot be used, as far as that can be read.
+    pub fn ends(&self) -> Option<Timestamp> {
+        let current = self.current.as_ref().map(|current| current.facts.not_after);
+        current.or_else(|| self.damaged_life.map(|life| life.end))
+    }
+
     /// Of what is in use in the place of the current version, as far as its end is known, that which ends first:
     /// a certificate that is renewed and not in its place runs out all the same.
     pub fn in_use(&self, certificate: &CertificateSettings) -> Option<InUse> {

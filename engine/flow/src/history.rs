@@ -12,6 +12,7 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage;
+use waxwing_core::plan::damage::Damage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::settings::Settings;
@@ -462,7 +463,9 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
     Stored {
         name: entry.certificate.clone(),
         current,
-        damaged: entry.damage.is_some(),
+        damaged: entry.damage.as_ref().map(|_| Damage {
+            life: entry.damaged_life,
+        }),
         installed: installed.collect(),
         failure,
         unfinished: entry.unfinished,
@@ -483,7 +486,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
     Stored {
         name: name.clone(),
         current: None,
-        damaged: false,
+        damaged: None,
         installed: Vec::new(),
         failure: None,
         unfinished: false,

@@ -550,8 +550,8 @@ fn kept(
 fn valid_until(survey: &Survey, orders: &Orders) -> BTreeMap<CertificateName, Timestamp> {
     let jobs = orders.jobs.iter().map(|job| &job.certificate.name);
     jobs.filter_map(|name| {
-        let current = survey.inventory.get(name)?.current.as_ref()?;
-        Some((name.clone(), current.facts.not_after))
+        let ends = survey.inventory.get(name)?.ends()?;
+        Some((name.clone(), ends))
     })
     .collect()
 }

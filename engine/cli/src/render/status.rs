@@ -330,7 +330,7 @@ fn table(
         let current = entry.and_then(|entry| entry.current.as_ref());
         let (ink, sign) = health.sign();
         let ca = current.map_or("-", |current| current.origin.ca.as_str());
-        let until = current.map(|current| current.facts.not_after);
+        let until = entry.and_then(InventoryEntry::ends);
         let last = entry.and_then(|entry| entry.last.as_ref());
         row(vec![
             Cell::of(ink, sign),

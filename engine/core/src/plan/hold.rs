@@ -320,11 +320,14 @@ pub fn standings(
             })
         }
         // Until the other one is had, the one in place has to last.
-        (Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced), Some(current)) => {
-            let life = current.not_after.since(current.not_before);
-            Some(Deadline {
-                safe_until: current.not_after - due::safe_floor(life),
-                not_after: current.not_after,
+        (
+            Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced | IssueReason::Damaged),
+            _,
+        ) => {
+            let life = stored.and_then(Stored::life);
+            life.map(|life| Deadline {
+                safe_until: life.end - due::safe_floor(life.end.since(life.start)),
+                not_after: life.end,
             })
         }
         _ => None,

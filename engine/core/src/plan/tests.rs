@@ -1,6 +1,7 @@
 //! One row for each thing that can be the matter with a certificate.
 
 mod away;
+mod damaged;
 mod gone;
 mod loops;
 mod network;
@@ -79,7 +80,7 @@ fn good(called: &str) -> Stored {
             revoked: false,
             suggestion: None,
         }),
-        damaged: false,
+        damaged: None,
         installed: vec![mark("web"), mark("mail")],
         failure: None,
         unfinished: false,

@@ -249,8 +249,7 @@ pub(super) fn about(certificate: &CertificateSettings, scene: &Scene<'_>, event:
         .map(ToString::to_string)
         .collect();
     let entry = scene.inventory.get(&certificate.name);
-    let current = entry.and_then(|entry| entry.current.as_ref());
-    event.not_after = current.map(|current| current.facts.not_after);
+    event.not_after = entry.and_then(InventoryEntry::ends);
 }
 
 /// The last failure as the store has it, if nothing has succeeded since.

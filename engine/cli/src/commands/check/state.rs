@@ -72,10 +72,16 @@ fn damaged(store: &FileStore) -> Option<Found> {
     let entries = store.inventory().ok()?;
     let mut names = Vec::new();
     let mut causes = Vec::new();
+    // Only who reads all of it sees what no run looks at before it is due.
+    let mut hidden = "";
     for (nth, entry) in entries.into_iter().flatten().enumerate() {
         let damage = match entry.damage {
             None if entry.current.is_some() && nth < READ_WHOLE => {
-                store.current(&entry.certificate).err()
+                let damage = store.current(&entry.certificate).err();
+                if damage.is_some() {
+                    hidden = " --force";
+                }
+                damage
             }
             damage => damage,
         };
@@ -86,7 +92,7 @@ fn damaged(store: &FileStore) -> Option<Found> {
     }
     let text = format!("what is stored cannot be used: {}", names.join(", "));
     let hint = format!(
-        "waxwing renew {} --force orders another one",
+        "`waxwing renew {}{hidden}` gets a new one; what is served stays as it is",
         names.join(" ")
     );
     let found = || {
