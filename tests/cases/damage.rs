@@ -29,7 +29,7 @@ fn a_damaged_version_is_told_and_issued_anew() {
             let version = format!("state/certificates/shop/versions/{before:04}");
             damage(rig, &format!("{version}/{file}"));
             let plan = rig.waxwing(&["plan"]).expect(1);
-            plan.says("what is stored is damaged").says(file);
+            plan.says("what is stored cannot be used").says(file);
             rig.waxwing(&["renew"]).expect(0);
             assert_eq!(rig.versions("shop"), before + 1);
             assert_eq!(rig.versions("mail"), 1);

@@ -88,7 +88,11 @@ fn planned(
                 None
             }
             Ok(entry) => {
-                broken.extend(entry.damage.clone());
+                // What nobody wants any more is kept, and needs nobody.
+                let mut wanted = loaded.settings.certificates.iter();
+                if entry.damage.is_some() && wanted.any(|one| one.name == entry.certificate) {
+                    broken.extend(entry.damage.clone());
+                }
                 Some((entry.certificate.clone(), entry))
             }
             Err(error) => {

@@ -133,7 +133,7 @@ pub struct Origin {
 /// What the store knows about one certificate, without its private key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventoryEntry {
-    /// Why the current version cannot be used, if there is one that is damaged. Then `current` is none.
+    /// Why the current version cannot be used, if it is damaged or cannot be read. Then `current` is none.
     pub damage: Option<StoreError>,
     /// Validity of the current version, if that cannot be used and its certificate can be read.
     pub damaged_life: Option<Window>,

@@ -287,9 +287,10 @@ impl CertificateStore for FileStore {
                 return Ok(None);
             }
         }
-        let (current, damage) = match self.current_facts(name)? {
-            Ok(current) => (current, None),
-            Err(damage) => (None, Some(damage)),
+        // What may not be read is no reason to know nothing of the rest.
+        let (current, damage) = match self.current_facts(name) {
+            Ok(Ok(current)) => (current, None),
+            Ok(Err(damage)) | Err(damage) => (None, Some(damage)),
         };
         let damaged_life = damage.as_ref().and_then(|_| self.damaged_life(name));
         let last = read::note(name, &self.layout.last(name), format::read_last);

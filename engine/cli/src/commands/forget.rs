@@ -37,12 +37,15 @@ pub(crate) fn run(
         terminal.fail(&text, Some(&hint));
         return Ok(Exit::Usage);
     }
-    let revoked = store
-        .current(name)
-        .map_err(|error| start::store_failed(&error, terminal))?
-        .is_some_and(|current| current.revoked.is_some());
     // What cannot be read can be set aside all the same.
     let entry = store.entry(name).ok().flatten();
+    let current = entry.as_ref().and_then(|entry| entry.current.as_ref());
+    let damaged = entry.as_ref().is_some_and(|entry| entry.damage.is_some());
+    let left = match current.map(|current| current.revoked.is_some()) {
+        None if damaged => "Whether it is revoked cannot be read, and f",
+        Some(false) => "It is not revoked, and f",
+        Some(true) | None => "F",
+    };
     let to_revoke = entry.and_then(|entry| Some(entry.replacing?.version));
     let kept = start::open(&loaded, terminal)?
         .forget(name, arguments.yes)
@@ -59,13 +62,8 @@ pub(crate) fn run(
             format!("\nVersion {version} was still to be revoked; nobody asks for that any more.")
         });
         terminal.print(&format!(
-            "{name}   set aside with its keys: {}\n{}iles that were installed stay where they are.{given_up}",
+            "{name}   set aside with its keys: {}\n{left}iles that were installed stay where they are.{given_up}",
             kept.display(),
-            if revoked {
-                "F"
-            } else {
-                "It is not revoked, and f"
-            }
         ));
     }
     Ok(Exit::Done)

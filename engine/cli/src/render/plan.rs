@@ -145,7 +145,7 @@ fn row(item: &Item, context: &Context) -> Vec<Cell> {
 fn why(item: &Item, context: &Context) -> String {
     match &item.action {
         Action::Issue(IssueReason::Never) => "never issued".to_owned(),
-        Action::Issue(IssueReason::Damaged) => "what is stored is damaged".to_owned(),
+        Action::Issue(IssueReason::Damaged) => "what is stored cannot be used".to_owned(),
         Action::Issue(IssueReason::Names { added, removed }) => {
             let said = |what: &str, names: &[_]| {
                 (!names.is_empty()).then(|| format!("{what} {}", list(names, NAMES_SHOWN)))

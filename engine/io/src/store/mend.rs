@@ -114,9 +114,11 @@ impl FileStore {
         }
     }
 
-    /// Validity of the current version by its certificate alone, whatever of the rest cannot be read.
+    /// Validity of the current version by its certificate alone, whatever of the rest cannot be read; of the newest
+    /// one if it cannot be read which that is.
     pub(super) fn damaged_life(&self, name: &CertificateName) -> Option<Window> {
-        let version = self.current_number(name).ok().flatten()?;
+        let named = self.current_number(name).ok().flatten();
+        let version = named.or_else(|| self.versions(name).ok()?.last().copied())?;
         let directory = self.layout.version(name, version);
         let read = |file| {
             let text = read::text(&directory.join(file)).ok().flatten()?;

@@ -1,6 +1,7 @@
 //! Whether the state folder is there and can be used. Nothing is made and nothing is written to find
 //! out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use waxwing_core::name::CertificateName;
@@ -27,7 +28,7 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     if let Some(shut) = shut(store) {
         return vec![found, shut];
     }
-    if let Some(damaged) = damaged(store) {
+    if let Some(damaged) = damaged(loaded, store) {
         return vec![found, damaged];
     }
     let open = store.open_journals().unwrap_or_default();
@@ -68,13 +69,18 @@ const MOST_SHUT: usize = 20;
 const READ_WHOLE: usize = 1_000;
 
 /// Certificates whose files do not belong together, which nobody notices before they are installed.
-fn damaged(store: &FileStore) -> Option<Found> {
+fn damaged(loaded: &Loaded, store: &FileStore) -> Option<Found> {
     let entries = store.inventory().ok()?;
+    let configured = loaded.settings.certificates.iter().map(|one| &one.name);
+    let configured: BTreeSet<&CertificateName> = configured.collect();
+    // What nobody wants any more is kept as it is, and needs nobody.
+    let entries = entries.into_iter().flatten();
+    let entries = entries.filter(|entry| configured.contains(&entry.certificate));
     let mut names = Vec::new();
     let mut causes = Vec::new();
     // Only who reads all of it sees what no run looks at before it is due.
     let mut hidden = "";
-    for (nth, entry) in entries.into_iter().flatten().enumerate() {
+    for (nth, entry) in entries.enumerate() {
         let damage = match entry.damage {
             None if entry.current.is_some() && nth < READ_WHOLE => {
                 let damage = store.current(&entry.certificate).err();

@@ -345,6 +345,16 @@ fn a_certificate_whose_facts_are_damaged_ends_all_the_same() {
         (life.start, life.end),
         (sample.facts.not_before, sample.facts.not_after)
     );
+    // What cannot be read is not what is damaged: nothing is ordered for it, and it ends as well.
+    let current = disk.root().join("certificates/shop/current");
+    for unreadable in [version.join("facts.toml"), current] {
+        fs::remove_file(&unreadable).expect("removed");
+        fs::create_dir(&unreadable).expect("a folder in its place");
+        let found = entry();
+        let damage = found.damage.expect("not read");
+        assert_eq!(damage.kind, StoreErrorKind::Io, "{damage}");
+        assert_eq!((found.current, found.damaged_life), (None, Some(life)));
+    }
     for file in ["cert.pem", "fullchain.pem"] {
         fs::write(version.join(file), "garbage").expect("written");
     }
