@@ -116,6 +116,14 @@ pub fn write(path: &Path, text: &str) -> Result<(), StoreError> {
     permission::let_all_read(path).map_err(|cause| store::io_error("publish", path, &cause))
 }
 
+/// Makes a folder for nobody but this user, with those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_folder(path: &Path) -> Result<(), StoreError> {
+    atomic::create_dir(path)
+}
+
 /// Takes a file away. True if there was one.
 ///
 /// # Errors

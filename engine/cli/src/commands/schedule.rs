@@ -5,26 +5,28 @@
 
 use std::path::{Path, PathBuf};
 
-use waxwing_core::settings::SecretRef;
-use waxwing_core::timer::{self, Job, Kind, Moment, Start, Whose};
-use waxwing_flow::ports::{Entropy as _, StoreError};
+use waxwing_core::timer::{Kind, Moment, Start, Whose};
+use waxwing_flow::ports::StoreError;
 use waxwing_io::config::usual_config;
-use waxwing_io::entropy::SystemEntropy;
-use waxwing_io::permission;
 use waxwing_io::store::daemon_of;
 use waxwing_io::timer as system;
 
 use super::start;
 use crate::args::Global;
-use crate::args::schedule::{Add, Remove, ScheduleVerb, Show, What};
+use crate::args::schedule::{Add, Remove, ScheduleVerb, Show};
 use crate::exit::Exit;
-use crate::load::{self, Loaded};
+use crate::load;
 use crate::refusal::Refusal;
 use crate::render::json::Document;
 use crate::render::schedule::told::{self, Act, Added, Became, Note};
 use crate::render::schedule::{self, File, Header, Step};
 use crate::render::terminal::Terminal;
 use crate::wire;
+
+mod planned;
+
+pub(super) use planned::lacks;
+use planned::{Planned, absolute, plan, user};
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -37,12 +39,6 @@ pub(crate) fn run(
         ScheduleVerb::Show(arguments) => show(global, arguments, terminal),
         ScheduleVerb::Remove(arguments) => remove(global, arguments, terminal),
     }
-}
-
-/// What is to be started, and by whom.
-struct Planned {
-    kind: Kind,
-    job: Job,
 }
 
 fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit, Refusal> {
@@ -108,6 +104,12 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
         // What runs later can make no folder beside those that it may write to.
         wire::store(&loaded)?;
     }
+    // Of another user's folders nothing is known but that they are missing.
+    if root.is_none() && job.whose == Whose::Machine {
+        for folder in schedule::to_make(*kind, job) {
+            system::make_folder(folder)?;
+        }
+    }
     let mut acts = Vec::new();
     for file in &files {
         acts.push(write(file, root).map_err(|error| not_written(error, &job.whose))?);
@@ -116,6 +118,9 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
     let mut notes = notes(&planned, root);
     if let Some(root) = root {
         notes.extend(begin_below(root, &planned, &mut acts));
+        let mut folders = schedule::to_make(*kind, job);
+        folders.retain(|folder| !below(Some(root), folder).is_dir());
+        notes.extend(told::folders(&folders));
     }
     let view = Added {
         kind: *kind,
@@ -183,6 +188,11 @@ fn show(global: &Global, arguments: &Show, terminal: &mut Terminal) -> Result<Ex
         told::files(&files)
     };
     terminal.print(&text);
+    let mut folders = schedule::to_make(kind, &job);
+    folders.retain(|folder| !folder.is_dir());
+    if let Some(note) = told::folders(&folders) {
+        terminal.note(&note.line());
+    }
     Ok(Exit::Done)
 }
 
@@ -302,111 +312,6 @@ fn remove_one(
     Ok(run_all(&behind, acts) && stopped)
 }
 
-/// Decides what is started and by whom.
-fn plan(
-    global: &Global,
-    loaded: &Loaded,
-    what: &What,
-    root: Option<&Path>,
-) -> Result<Planned, Refusal> {
-    // What this machine has says nothing of another one.
-    let here = root.is_none().then(system::means);
-    let (systemd, cron) = here.map_or((false, false), |here| (here.systemd, here.cron));
-    let usual = timer::usual(std::env::consts::OS, systemd, cron);
-    let kind = what.kind.map_or(usual, |name| name.kind());
-    if what.daemon && !kind.keeps_daemons() {
-        let text = format!("{kind} starts what ends, and the daemon stays");
-        return Err(Refusal::new(Exit::Usage, text)
-            .hint("leave --daemon out, or --kind systemd or --kind launchd"));
-    }
-    if what.user && kind == Kind::TaskScheduler {
-        return Err(
-            Refusal::new(Exit::Usage, "the task runs as SYSTEM, and not for a user")
-                .hint("leave --user out"),
-        );
-    }
-    let program = system::program().map_err(|cause| {
-        Refusal::new(Exit::Bug, "failed to find out where this program is").cause(cause)
-    })?;
-    let state = absolute(&loaded.state)?;
-    let whose = if what.user { user()? } else { machine(&state) };
-    let config = absolute(&loaded.config)?;
-    let start = if what.daemon {
-        Start::Daemon
-    } else {
-        let installed = || installed_moment(kind, &whose, root);
-        let moment = what.at.or_else(installed);
-        // One image becomes many machines, so its minute is drawn; a machine has one of its own.
-        Start::Hourly(moment.unwrap_or_else(|| {
-            Moment::drawn(match root {
-                Some(_) => SystemEntropy.number(),
-                None => system::lot(&config),
-            })
-        }))
-    };
-    let secrets: Vec<(String, &SecretRef)> = load::secrets(&loaded.settings);
-    let secrets: Vec<&SecretRef> = secrets.iter().map(|(_, reference)| *reference).collect();
-    let job = Job {
-        needs: timer::needs(&loaded.settings, &secrets, &state, &program),
-        config,
-        state_flag: global.state_dir.as_deref().map(absolute).transpose()?,
-        program,
-        start,
-        whose,
-    };
-    if let Some(path) = unwritable(kind, &job) {
-        let text = format!("no text for {kind} can hold the path {path:?}");
-        return Err(Refusal::new(Exit::Usage, text)
-            .hint("give it a name without quotes, backslashes and control characters"));
-    }
-    Ok(Planned { kind, job })
-}
-
-/// The first path that the texts of that system cannot hold. cron takes backslashes away in its own
-/// way, and systemd starts no program with a quote in its path.
-fn unwritable(kind: Kind, job: &Job) -> Option<&Path> {
-    let has = |path: &Path, bad: &[char]| path.to_string_lossy().contains(bad);
-    let all = [&job.program, &job.config];
-    let mut all = all.into_iter().chain(&job.state_flag);
-    let refused = match kind {
-        Kind::Systemd => Some(&job.program).filter(|path| has(path, &['"', '\'', '\\'])),
-        Kind::Cron => all.find(|path| has(path, &['\\'])),
-        Kind::Launchd | Kind::TaskScheduler => None,
-    };
-    job.unwritable_path().or(refused.map(PathBuf::as_path))
-}
-
-/// Whoever owns the state folder runs it: root, if it is not there yet.
-fn machine(state: &Path) -> Whose {
-    match permission::owner(state) {
-        Ok(Some(owner)) if !owner.is_root => Whose::MachineAs(owner.name),
-        _ => Whose::Machine,
-    }
-}
-
-fn user() -> Result<Whose, Refusal> {
-    let user = system::user().ok_or_else(|| {
-        Refusal::new(Exit::Usage, "whose home this is cannot be known").hint("set HOME")
-    })?;
-    Ok(Whose::User {
-        home: user.home,
-        config: user.config,
-        id: user.id,
-    })
-}
-
-/// The moment of what is there already, so that adding it again does not move it.
-fn installed_moment(kind: Kind, whose: &Whose, root: Option<&Path>) -> Option<Moment> {
-    let start = Start::Hourly(Moment::drawn(0));
-    let paths = schedule::paths(kind, start, whose);
-    let texts = paths
-        .iter()
-        .filter_map(|path| system::read(&below(root, path)).ok().flatten());
-    texts
-        .filter_map(|text| schedule::moment(kind, &text))
-        .next()
-}
-
 /// The other configuration whose runs a file of ours starts; none if it is this one's, or the other one is
 /// not there any more, so that nothing is lost with the file.
 fn of_another(kind: Kind, path: &Path, config: &Path, root: Option<&Path>) -> Option<PathBuf> {
@@ -420,12 +325,6 @@ fn of_another(kind: Kind, path: &Path, config: &Path, root: Option<&Path>) -> Op
 /// The program with that configuration, as it is typed.
 fn with_config(config: &Path) -> String {
     told::command(&["waxwing", "-c", &config.to_string_lossy()].map(str::to_owned))
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, Refusal> {
-    std::path::absolute(path).map_err(|cause| {
-        Refusal::new(Exit::Usage, format!("{} names no file", path.display())).cause(cause)
-    })
 }
 
 /// The path below another root.

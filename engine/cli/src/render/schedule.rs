@@ -76,6 +76,19 @@ pub(crate) fn files(kind: Kind, job: &Job, header: Header) -> Vec<File> {
     }
 }
 
+/// Folders that have to be there before the job is started for the first time: in its sandbox it can make none.
+pub(crate) fn to_make(kind: Kind, job: &Job) -> Vec<&Path> {
+    match kind {
+        Kind::Systemd => systemd::to_make(job),
+        Kind::Cron | Kind::Launchd | Kind::TaskScheduler => Vec::new(),
+    }
+}
+
+/// Lines of a unit of systemd for this job that an older text of it lacks: what they open is shut to its runs.
+pub(crate) fn lacks(job: &Job, text: &str) -> Vec<String> {
+    systemd::lacks(job, text)
+}
+
 /// A command of the system that makes files count, or stops what they have started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {

@@ -59,7 +59,7 @@ pub(super) fn create(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Makes a directory and what is missing above it, each durable.
-pub(super) fn create_dir(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn create_dir(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }

@@ -38,7 +38,9 @@ pub(super) fn room(kind: io::ErrorKind, path: &Path) -> String {
     match kind {
         io::ErrorKind::ReadOnlyFilesystem => {
             format!(
-                "the disk of {path} is mounted read-only: look at the log of the machine for why"
+                "the disk of {path} is mounted read-only (look at the log of the machine for why), or the unit that \
+                 started this may not write there: a folder has to be named in the unit and to be there when it \
+                 starts (`waxwing schedule add`)"
             )
         }
         _ => format!("make room on the disk of {path}"),

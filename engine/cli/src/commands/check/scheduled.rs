@@ -1,21 +1,38 @@
 //! Whether anything starts the runs by itself. A certificate that nobody renews ends.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
+use waxwing_core::name::CertificateName;
+use waxwing_core::plan::{Action, Asker, Item};
+use waxwing_core::time::Timestamp;
 use waxwing_core::timer::Start;
+use waxwing_flow::history::Past;
+use waxwing_io::history::SqliteHistory;
+use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use crate::commands::schedule::starters;
+use crate::commands::schedule::{lacks, starters};
 use crate::commands::started::{self, Life, Unit};
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
-use crate::render::page::list;
+use crate::render::page::{count, list};
 use crate::render::schedule::told;
+use crate::survey;
 
 const TOPIC: &str = "schedule";
 
-/// What starts the runs, or that nothing does.
-pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
+/// A run comes every hour, and may take one.
+const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many certificates are named.
+const NAMED: usize = 3;
+
+/// What starts the runs, or that nothing does, or that none comes all the same.
+pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Vec<Found> {
     let starters = starters(&loaded.config, Some(&loaded.state));
     let seen: Vec<Seen> = starters
         .iter()
@@ -27,7 +44,91 @@ pub(super) fn findings(loaded: &Loaded) -> Vec<Found> {
             },
         })
         .collect();
-    judge(&seen)
+    let mut found = judge(&seen);
+    if found.iter().any(|one| one.verdict == Verdict::Ok) {
+        let survey = SqliteHistory::look(store.root()).and_then(|history| {
+            let survey = survey::survey(loaded, store, &history, Asker::Timer, now)?;
+            Ok(left_alone(&survey.plan.items, &survey.pasts, now))
+        });
+        // What cannot be read is told elsewhere.
+        let left = survey.unwrap_or_default();
+        found.extend(nobody_came(&left, now));
+        let units = starters.iter().filter_map(|starter| match starter {
+            Starter::File(path) => older(path, &lacks(loaded, path)),
+            Starter::Daemon(_) => None,
+        });
+        found.extend(units);
+        let files = starters.iter().filter_map(|starter| match starter {
+            Starter::File(path) => Some((path.as_path(), system::last_start(path)?)),
+            Starter::Daemon(_) => None,
+        });
+        found.extend(files.filter_map(|(path, last)| has_stopped(path, last, now)));
+    }
+    found
+}
+
+/// What is due, is not held by anything, and was not tried: since when.
+fn left_alone(
+    items: &[Item],
+    pasts: &BTreeMap<CertificateName, Past>,
+    now: Timestamp,
+) -> Vec<(CertificateName, Timestamp)> {
+    let since = |item: &Item| {
+        let due = matches!(item.action, Action::Renew { .. }) && item.hold.is_none();
+        let at = item.moment.filter(|_| due)?.at;
+        let tried = pasts.get(&item.name).and_then(|past| past.failed.last());
+        let untried = tried.is_none_or(|failed| failed.at < at);
+        (untried && at + PATIENCE < now).then(|| (item.name.clone(), at))
+    };
+    items.iter().filter_map(since).collect()
+}
+
+/// That a unit is older than what the configuration needs.
+fn older(unit: &Path, lacking: &[String]) -> Option<Found> {
+    let text = format!(
+        "{} is older than the configuration: to what it starts it does not give {}",
+        unit.display(),
+        list(lacking, NAMED)
+    );
+    let hint = "`waxwing schedule add` writes it anew, `waxwing schedule show` prints it";
+    (!lacking.is_empty())
+        .then(|| Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
+}
+
+/// That a timer of every hour has started nothing for a day, by the system's own word.
+fn has_stopped(service: &Path, last: Timestamp, now: Timestamp) -> Option<Found> {
+    let days = now.since(last).as_secs() / DAY.as_secs();
+    let days = usize::try_from(days).ok().filter(|days| *days > 0)?;
+    let text = format!(
+        "the timer of {} has started it last {} ago",
+        service.display(),
+        count(days, "day")
+    );
+    let timer = service.with_extension("timer");
+    let timer = timer.file_name()?.to_string_lossy();
+    let hint = format!("if this machine was on: `systemctl status {timer}` says why");
+    Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)))
+}
+
+/// What there is to be said of them.
+fn nobody_came(left: &[(CertificateName, Timestamp)], now: Timestamp) -> Option<Found> {
+    let first = left.iter().map(|(_, at)| *at).min()?;
+    let names: Vec<String> = left.iter().map(|(name, _)| name.to_string()).collect();
+    let days = now.since(first).as_secs() / DAY.as_secs();
+    let since = match days {
+        0 => "for hours".to_owned(),
+        days => format!(
+            "for {}",
+            count(usize::try_from(days).unwrap_or(usize::MAX), "day")
+        ),
+    };
+    let text = format!(
+        "{} could have been renewed {since}, and no run has tried it",
+        list(&names, NAMED)
+    );
+    let hint = "if this machine was on and the configuration has not just changed, nothing starts the runs: look \
+                whether cron or the timer works, and at its log; `waxwing renew` makes up for it";
+    Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
 }
 
 /// Something that starts the runs, or could.
@@ -126,6 +227,10 @@ fn said(starter: &Starter) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use waxwing_core::due::{Because, Due, Urgency};
+    use waxwing_core::plan::hold::Hold;
+    use waxwing_core::schedule::{Moment, Placed};
+
     use super::*;
 
     fn unit(name: &str, daemon: bool, enabled: bool) -> Seen {
@@ -147,6 +252,55 @@ mod tests {
         found
             .map(|one| (one.verdict, one.hint.unwrap_or(one.text)))
             .collect()
+    }
+
+    #[test]
+    fn what_is_due_and_left_alone_has_no_timer() {
+        let now = Timestamp::from_unix(1_795_000_000);
+        let hour = Duration::from_secs(60 * 60);
+        let item = |hours: u32, held| Item {
+            name: CertificateName::parse("shop").expect("a literal name"),
+            action: Action::Renew {
+                due: Due {
+                    at: now - hour * hours,
+                    because: Because::DaysAfterIssue(55),
+                    safe_until: now + hour * 600,
+                    warning: None,
+                },
+                urgency: Urgency::Due,
+                not_after: now + hour * 900,
+            },
+            ca: None,
+            moment: Some(Moment {
+                at: now - hour * hours,
+                placed: Placed::Spread,
+            }),
+            hold: held,
+            install: Vec::new(),
+            notes: Vec::new(),
+        };
+        let window = Hold::Window { until: now + hour };
+        for (item, want) in [
+            (
+                item(50, None),
+                Some("shop could have been renewed for 2 days, and no run has tried it"),
+            ),
+            (
+                item(4, None),
+                Some("shop could have been renewed for hours, and no run has tried it"),
+            ),
+            (item(2, None), None),
+            (item(50, Some(window)), None),
+        ] {
+            let left = left_alone(&[item], &BTreeMap::new(), now);
+            let found = nobody_came(&left, now).map(|found| found.text);
+            assert_eq!(found.as_deref(), want);
+        }
+        let stopped =
+            |hours| has_stopped(Path::new("/etc/waxwing.service"), now - hour * hours, now);
+        assert!(stopped(20).is_none());
+        let text = "the timer of /etc/waxwing.service has started it last 1 day ago";
+        assert_eq!(stopped(25).map(|found| found.text).as_deref(), Some(text));
     }
 
     #[test]

@@ -306,6 +306,46 @@ fn sandbox(unit: &mut Unit, job: &Job) {
     }
 }
 
+/// What opens something to a run.
+const OPENS: [&str; 4] = [
+    "ReadWritePaths=",
+    "LoadCredential=",
+    "StateDirectory=",
+    "LogsDirectory=",
+];
+
+/// What a unit of this job opens and that text does not, if it is a service.
+pub(super) fn lacks(job: &Job, text: &str) -> Vec<String> {
+    let has = |line: &str| text.lines().any(|other| other == line);
+    // What somebody has written by hand may say the same in other words.
+    let is_ours = [Header::Ours, Header::Printed]
+        .iter()
+        .any(|header| text.starts_with(&header.hashed()));
+    if !is_ours || !has("[Service]") {
+        return Vec::new();
+    }
+    // Without a sandbox nothing is shut.
+    let shut = text.lines().any(|line| line.starts_with("ProtectSystem="));
+    let wanted = service(job, Header::Printed);
+    let opens = wanted.lines().filter(|line| {
+        let needed = OPENS.iter().any(|key| line.starts_with(key));
+        needed && (shut || line.starts_with("LoadCredential="))
+    });
+    opens.filter(|line| !has(line)).map(str::to_owned).collect()
+}
+
+/// Folders that a unit of the machine opens if they are there, and that systemd does not make.
+pub(super) fn to_make(job: &Job) -> Vec<&Path> {
+    if job.whose.is_user() {
+        return Vec::new();
+    }
+    let state = job.needs.state.as_path();
+    let state = own_folder(state, "/var/lib").is_none().then_some(state);
+    let logs = job.needs.logs.iter().map(PathBuf::as_path);
+    let logs = logs.filter(|path| own_folder(path, "/var/log").is_none());
+    state.into_iter().chain(logs).collect()
+}
+
 /// The name of a folder that systemd makes by itself: one directly below where such are.
 fn own_folder<'p>(path: &'p Path, below: &str) -> Option<&'p str> {
     let name = path.strip_prefix(below).ok()?.to_str()?;

@@ -207,6 +207,35 @@ fn what_enables_a_unit_is_what_it_says_of_itself() {
 }
 
 #[test]
+fn a_unit_that_is_older_lacks_what_was_added() {
+    for (start, whose) in [(hourly(), Whose::Machine), (Start::Daemon, own())] {
+        let mut wanted = job(start, whose);
+        let text = |job: &Job, header| {
+            let all = files(Kind::Systemd, job, header).into_iter();
+            let service = all.filter(|file| file.text.contains("[Service]"));
+            service.map(|file| file.text).collect::<String>()
+        };
+        for header in [Header::Ours, Header::Printed] {
+            assert!(lacks(&wanted, &text(&wanted, header)).is_empty());
+        }
+        let older = text(&wanted, Header::Ours);
+        wanted.needs.writable.push(PathBuf::from("/srv/new folder"));
+        wanted.needs.credentials.push("token".to_owned());
+        let lacking = lacks(&wanted, &older);
+        assert!(
+            lacking
+                .iter()
+                .any(|line| line.starts_with("LoadCredential=token:"))
+        );
+        let folder = "ReadWritePaths=-\"/srv/new folder\"";
+        let opened = lacking.iter().any(|line| line == folder);
+        assert_eq!(opened, !wanted.whose.is_user(), "{lacking:?}");
+        // Somebody's own may say it in other words.
+        assert!(lacks(&wanted, &older[2..]).is_empty());
+    }
+}
+
+#[test]
 fn only_what_add_has_written_is_ours() {
     for kind in Kind::ALL {
         let job = job(hourly(), Whose::Machine);

@@ -67,6 +67,27 @@ pub(crate) struct Note {
     pub(crate) hint: String,
 }
 
+impl Note {
+    /// In one line.
+    pub(crate) fn line(&self) -> String {
+        format!("{}; {}", self.text, self.hint)
+    }
+}
+
+/// Folders that somebody has to make on a machine, if there are some.
+pub(crate) fn folders(missing: &[&Path]) -> Option<Note> {
+    let missing = missing.iter().map(|folder| folder.display().to_string());
+    let missing: Vec<String> = missing.collect();
+    let make = ["mkdir", "-p", "-m", "0700"].map(str::to_owned);
+    (!missing.is_empty()).then(|| Note {
+        text: "the unit opens folders that are there, and can make none".to_owned(),
+        hint: format!(
+            "as the user that it runs as, before its first run: {}",
+            command(&[&make[..], &missing].concat())
+        ),
+    })
+}
+
 /// What was added.
 #[derive(Debug)]
 pub(crate) struct Added<'a> {

@@ -187,7 +187,9 @@ fn what_helps_fits_what_is_wrong() {
     check(
         std::io::ErrorKind::ReadOnlyFilesystem,
         StoreErrorKind::NoSpace,
-        "the disk of /state is mounted read-only: look at the log of the machine for why",
+        "the disk of /state is mounted read-only (look at the log of the machine for why), or the unit that started \
+         this may not write there: a folder has to be named in the unit and to be there when it starts (`waxwing \
+         schedule add`)",
     );
     check(
         std::io::ErrorKind::PermissionDenied,

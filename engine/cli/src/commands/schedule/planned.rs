@@ -1,0 +1,161 @@
+//! What is to be started and by whom, as it follows from the configuration and from this machine.
+
+use std::path::{Path, PathBuf};
+
+use waxwing_core::settings::SecretRef;
+use waxwing_core::timer::{self, Job, Kind, Moment, Start, Whose};
+use waxwing_flow::ports::Entropy as _;
+use waxwing_io::entropy::SystemEntropy;
+use waxwing_io::permission;
+use waxwing_io::timer::{self as system, units};
+
+use super::below;
+use crate::args::Global;
+use crate::args::schedule::What;
+use crate::exit::Exit;
+use crate::load::{self, Loaded};
+use crate::refusal::Refusal;
+use crate::render::schedule;
+
+/// What is to be started, and by whom.
+pub(super) struct Planned {
+    pub(super) kind: Kind,
+    pub(super) job: Job,
+}
+
+/// Decides what is started and by whom.
+pub(super) fn plan(
+    global: &Global,
+    loaded: &Loaded,
+    what: &What,
+    root: Option<&Path>,
+) -> Result<Planned, Refusal> {
+    // What this machine has says nothing of another one.
+    let here = root.is_none().then(system::means);
+    let (systemd, cron) = here.map_or((false, false), |here| (here.systemd, here.cron));
+    let usual = timer::usual(std::env::consts::OS, systemd, cron);
+    let kind = what.kind.map_or(usual, |name| name.kind());
+    if what.daemon && !kind.keeps_daemons() {
+        let text = format!("{kind} starts what ends, and the daemon stays");
+        return Err(Refusal::new(Exit::Usage, text)
+            .hint("leave --daemon out, or --kind systemd or --kind launchd"));
+    }
+    if what.user && kind == Kind::TaskScheduler {
+        return Err(
+            Refusal::new(Exit::Usage, "the task runs as SYSTEM, and not for a user")
+                .hint("leave --user out"),
+        );
+    }
+    let program = system::program().map_err(|cause| {
+        Refusal::new(Exit::Bug, "failed to find out where this program is").cause(cause)
+    })?;
+    let state = absolute(&loaded.state)?;
+    let whose = if what.user { user()? } else { machine(&state) };
+    let config = absolute(&loaded.config)?;
+    let start = if what.daemon {
+        Start::Daemon
+    } else {
+        let installed = || installed_moment(kind, &whose, root);
+        let moment = what.at.or_else(installed);
+        // One image becomes many machines, so its minute is drawn; a machine has one of its own.
+        Start::Hourly(moment.unwrap_or_else(|| {
+            Moment::drawn(match root {
+                Some(_) => SystemEntropy.number(),
+                None => system::lot(&config),
+            })
+        }))
+    };
+    let secrets: Vec<(String, &SecretRef)> = load::secrets(&loaded.settings);
+    let secrets: Vec<&SecretRef> = secrets.iter().map(|(_, reference)| *reference).collect();
+    let job = Job {
+        needs: timer::needs(&loaded.settings, &secrets, &state, &program),
+        config,
+        state_flag: global.state_dir.as_deref().map(absolute).transpose()?,
+        program,
+        start,
+        whose,
+    };
+    if let Some(path) = unwritable(kind, &job) {
+        let text = format!("no text for {kind} can hold the path {path:?}");
+        return Err(Refusal::new(Exit::Usage, text)
+            .hint("give it a name without quotes, backslashes and control characters"));
+    }
+    Ok(Planned { kind, job })
+}
+
+/// The first path that the texts of that system cannot hold. cron takes backslashes away in its own
+/// way, and systemd starts no program with a quote in its path.
+fn unwritable(kind: Kind, job: &Job) -> Option<&Path> {
+    let has = |path: &Path, bad: &[char]| path.to_string_lossy().contains(bad);
+    let all = [&job.program, &job.config];
+    let mut all = all.into_iter().chain(&job.state_flag);
+    let refused = match kind {
+        Kind::Systemd => Some(&job.program).filter(|path| has(path, &['"', '\'', '\\'])),
+        Kind::Cron => all.find(|path| has(path, &['\\'])),
+        Kind::Launchd | Kind::TaskScheduler => None,
+    };
+    job.unwritable_path().or(refused.map(PathBuf::as_path))
+}
+
+/// Whoever owns the state folder runs it: root, if it is not there yet.
+fn machine(state: &Path) -> Whose {
+    match permission::owner(state) {
+        Ok(Some(owner)) if !owner.is_root => Whose::MachineAs(owner.name),
+        _ => Whose::Machine,
+    }
+}
+
+pub(super) fn user() -> Result<Whose, Refusal> {
+    let user = system::user().ok_or_else(|| {
+        Refusal::new(Exit::Usage, "whose home this is cannot be known").hint("set HOME")
+    })?;
+    Ok(Whose::User {
+        home: user.home,
+        config: user.config,
+        id: user.id,
+    })
+}
+
+/// The moment of what is there already, so that adding it again does not move it.
+fn installed_moment(kind: Kind, whose: &Whose, root: Option<&Path>) -> Option<Moment> {
+    let start = Start::Hourly(Moment::drawn(0));
+    let paths = schedule::paths(kind, start, whose);
+    let texts = paths
+        .iter()
+        .filter_map(|path| system::read(&below(root, path)).ok().flatten());
+    texts
+        .filter_map(|text| schedule::moment(kind, &text))
+        .next()
+}
+
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, Refusal> {
+    std::path::absolute(path).map_err(|cause| {
+        Refusal::new(Exit::Usage, format!("{} names no file", path.display())).cause(cause)
+    })
+}
+
+/// What the text of a unit of systemd lacks of what the configuration needs by now: lines that open folders and hand
+/// over credentials. None of it if the file is not there or is something else.
+pub(in crate::commands) fn lacks(loaded: &Loaded, unit: &Path) -> Vec<String> {
+    let found = || {
+        let text = system::read(unit).ok().flatten()?;
+        let state = absolute(&loaded.state).ok()?;
+        let program = system::program().ok()?;
+        let whose = match units::is_of_machine(unit) {
+            true => machine(&state),
+            false => user().ok()?,
+        };
+        let secrets: Vec<(String, &SecretRef)> = load::secrets(&loaded.settings);
+        let secrets: Vec<&SecretRef> = secrets.iter().map(|(_, reference)| *reference).collect();
+        let job = Job {
+            needs: timer::needs(&loaded.settings, &secrets, &state, &program),
+            config: absolute(&loaded.config).ok()?,
+            state_flag: None,
+            program,
+            start: Start::Daemon,
+            whose,
+        };
+        Some(schedule::lacks(&job, &text))
+    };
+    found().unwrap_or_default()
+}
