@@ -174,7 +174,20 @@ impl StatusView<'_> {
 
     /// How a certificate is doing. One that is not served where it should be helps nobody.
     pub(crate) fn health(&self, item: &Item) -> Health {
-        let health = health(item, self.inventory.get(&item.name));
+        let entry = self.inventory.get(&item.name);
+        let health = match entry.filter(|entry| self.has_lost_its_installer(entry)) {
+            Some(entry) => {
+                let last = None;
+                health(
+                    item,
+                    Some(&InventoryEntry {
+                        last,
+                        ..entry.clone()
+                    }),
+                )
+            }
+            None => health(item, entry),
+        };
         let watched = matches!(health, Health::Good | Health::Watch);
         match served::worst(self, item) {
             Some(seen) if watched && !seen.is_current() => Health::NeedsPerson,
@@ -182,6 +195,16 @@ impl StatusView<'_> {
             _ if watched && self.has_failed_often(item) => Health::NeedsPerson,
             _ => health,
         }
+    }
+
+    /// True if the installer that failed with it was taken out of the configuration: it has nothing to do any more.
+    fn has_lost_its_installer(&self, entry: &InventoryEntry) -> bool {
+        let last = entry.last.as_ref().map(|last| &last.result);
+        let Some(AttemptResult::NotInstalled { plugin, .. }) = last else {
+            return false;
+        };
+        let configured = self.certificates.get(&entry.certificate);
+        configured.is_some_and(|one| !one.install.contains(plugin))
     }
 
     /// True if what is in use in the place of the current version ends soon.

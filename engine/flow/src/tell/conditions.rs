@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use waxwing_core::alert::{self, Step};
 use waxwing_core::failure::FailureClass;
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::notify::event::{CLOCK, Change, Event, EventKind};
 use waxwing_core::plan::{Action, InstallReason, Item};
 use waxwing_core::retry::ladder;
@@ -37,6 +37,10 @@ use crate::terms::NewTerms;
 
 /// Why nobody looks at something any more.
 const UNCONFIGURED: &str = "it is not configured any more";
+
+/// Where an installer failed and is not there any more.
+const INSTALLER_GONE: &str = "the installer that failed is not configured any more; what it has put in place is not \
+                              renewed there";
 
 /// What failed was forced, or for names that are not configured any more.
 const NEEDLESS: &str = "nothing has to be renewed now, so nobody tries it again";
@@ -134,6 +138,9 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::NotInstalled => match certificate {
             None => Standing::Left(UNCONFIGURED),
             Some(certificate) if waits_for_installer(certificate, scene) => Standing::Unknown,
+            Some(certificate) if lost_its_installer(certificate, scene) => {
+                Standing::Left(INSTALLER_GONE)
+            }
             Some(_) => Standing::Good,
         },
         EventKind::NotServed => match certificate {
@@ -403,6 +410,22 @@ fn waits_for_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> 
             .iter()
             .any(|install| install.because != InstallReason::NewVersion)
     })
+}
+
+/// True if an installer that is not configured any more has failed with the current version, or has left an older one
+/// in place.
+fn lost_its_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
+    let Some(entry) = scene.inventory.get(&certificate.name) else {
+        return false;
+    };
+    let is_gone = |plugin: &PluginName| !certificate.install.contains(plugin);
+    let failed = entry.last.as_ref().is_some_and(|last| match &last.result {
+        AttemptResult::NotInstalled { plugin, .. } => is_gone(plugin),
+        _ => false,
+    });
+    let current = entry.current.as_ref().map(|current| current.version);
+    let mut older = entry.installed.iter();
+    failed || older.any(|mark| Some(mark.version) != current && is_gone(&mark.plugin))
 }
 
 /// Places that serve something else than the current version, with what was seen there; none if that

@@ -353,7 +353,12 @@ pub(in crate::render) fn failures<'v>(
     let others = failing
         .filter(|one| told != Some(&one.plugin))
         .map(|one| (Some(&one.plugin), one.causes.as_slice()));
-    last.into_iter().chain(others).collect()
+    let all = last.into_iter().chain(others);
+    // What was taken out of the configuration has nothing to do any more.
+    let configured = view.certificates.get(&item.name);
+    let wanted = |plugin| configured.is_none_or(|one| one.install.contains(plugin));
+    all.filter(|(plugin, _)| plugin.is_none_or(wanted))
+        .collect()
 }
 
 /// A failure, without what differs from one time to the next.

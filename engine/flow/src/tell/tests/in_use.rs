@@ -88,6 +88,56 @@ fn what_an_installer_has_not_replaced_is_told_at_each_threshold() {
     }
 }
 
+/// It has failed and was taken out of the configuration: nothing is installed by that.
+#[test]
+fn an_installer_that_is_gone_has_installed_nothing() {
+    let web = PluginName::parse("web").expect("a literal name");
+    for gone in [false, true] {
+        let mut machine = renewed();
+        machine.shop().install = vec![web.clone()];
+        let mut failed = idle();
+        failed.installs.push(InstallReport {
+            plugin: web.clone(),
+            certificates: vec![name("shop")],
+            started: start(),
+            took: DAY,
+            steps: Vec::new(),
+            stages: Vec::new(),
+            outcome: InstallOutcome::Failed(Failure::Plugins(Vec::new())),
+        });
+        assert_eq!(machine.run(56.0, &failed), ["not-installed began"]);
+        if gone {
+            machine.shop().install.clear();
+        } else {
+            machine.installed = vec![InstalledMark {
+                plugin: web.clone(),
+                version: 2,
+                leaf_sha256: "01".to_owned(),
+                leaf_sha1: "01".to_owned(),
+                settings: String::new(),
+                at: start(),
+                receipt: String::new(),
+                staging: false,
+                not_after: None,
+            }];
+        }
+        machine.last = Some(LastAttempt {
+            replaces: false,
+            at: machine.issued,
+            ca: None,
+            result: match gone {
+                false => AttemptResult::Installed,
+                true => AttemptResult::NotInstalled {
+                    plugin: web.clone(),
+                    causes: Vec::new(),
+                },
+            },
+        });
+        assert_eq!(machine.run(57.0, &idle()), ["not-installed over"]);
+        assert_eq!(machine.events[0].causes.len(), usize::from(gone));
+    }
+}
+
 #[test]
 fn what_a_server_still_serves_is_told_at_each_threshold() {
     let mut machine = renewed();
