@@ -4,8 +4,8 @@
 //! Changed names take effect now; a changed CA or key at the next renewal; a certificate that left
 //! the configuration is listed until somebody forgets it.
 
-pub mod damage;
 pub mod hold;
+pub mod in_place;
 pub mod later;
 pub mod order;
 
@@ -34,7 +34,7 @@ pub struct Stored {
     /// The current version; none if none was ever issued.
     pub current: Option<Current>,
     /// What is known of a version that is damaged, so that it counts as not there.
-    pub damaged: Option<damage::Damage>,
+    pub damaged: Option<in_place::Damage>,
     /// What installers have put in place.
     pub installed: Vec<Installed>,
     /// The last failure, if nothing has succeeded since.
@@ -303,6 +303,11 @@ pub enum Note {
         /// The installer that has put the real one in place.
         by: PluginName,
     },
+    /// Another one is ordered, and the one in place ends before long.
+    Late {
+        /// When.
+        ends: Timestamp,
+    },
     /// A setting that cannot be kept.
     Warning(String),
 }
@@ -324,20 +329,6 @@ impl Item {
     /// True if a run orders a certificate now.
     pub const fn is_ordered(&self) -> bool {
         matches!(self.action, Action::Issue(_) | Action::Renew { .. }) && self.hold.is_none()
-    }
-}
-
-impl Item {
-    /// True if the time is over in which nobody has to do anything about it, or what holds it lasts until its end.
-    pub fn is_urgent(&self) -> bool {
-        let Action::Renew {
-            urgency, not_after, ..
-        } = &self.action
-        else {
-            return false;
-        };
-        let held = self.hold.as_ref().and_then(Hold::until);
-        *urgency >= Urgency::Emergency || held.is_some_and(|until| until >= *not_after)
     }
 }
 
@@ -481,6 +472,7 @@ fn alone(
         action => action,
     };
     // An order that is kept matters to whoever orders; debts matter to everybody.
+    notes.extend(in_place::late(&action, stored, now));
     let orders = matches!(action, Action::Issue(_) | Action::Renew { .. });
     if !orders {
         let signed = stored.and_then(|stored| stored.signed);

@@ -12,7 +12,7 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage;
-use waxwing_core::plan::damage::Damage;
+use waxwing_core::plan::in_place::Damage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::settings::Settings;

@@ -412,6 +412,11 @@ fn note_lines(note: &Note, item: &Item, context: &Context) -> Vec<String> {
         Note::Ca { from, to } => vec![format!(
             "the CA is now {to} instead of {from}: taken up at the renewal, or now by --force"
         )],
+        Note::Late { ends } if *ends > context.now => vec![format!(
+            "the one in place is valid for {} more",
+            context.left(*ends)
+        )],
+        Note::Late { ends } => vec![format!("the one in place {}", context.left(*ends))],
         Note::Fallback { first } => {
             vec![format!(
                 "issued by a fallback; the renewal asks {first} first again"
@@ -781,6 +786,8 @@ mod tests {
                         Note::Fallback {
                             first: ca("second"),
                         },
+                        Note::Late { ends: days(6) },
+                        Note::Late { ends: at(-90_000) },
                     ],
                     ..item(
                         "app",

@@ -122,7 +122,7 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         .is_some_and(|current| current.origin.fallback);
     match &item.action {
         Action::Gone { .. } => Health::Gone,
-        Action::Renew { .. } if item.is_urgent() => Health::NeedsPerson,
+        Action::Renew { .. } | Action::Issue(_) if item.is_urgent() => Health::NeedsPerson,
         // What failed was not needed: names that were taken out again, a forced try.
         Action::Keep { .. } if matches!(last, Some(AttemptResult::Failed { .. })) => Health::Watch,
         _ if stuck => Health::NeedsPerson,

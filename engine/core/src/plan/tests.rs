@@ -1,8 +1,8 @@
 //! One row for each thing that can be the matter with a certificate.
 
 mod away;
-mod damaged;
 mod gone;
+mod late;
 mod loops;
 mod network;
 mod stood_in;

@@ -162,6 +162,7 @@ fn note(note: &Note) -> NoteJson {
         Note::Fallback { first } => ("fallback", vec![first.to_string()]),
         Note::Failure(failure) => ("failure", plain(&failure.causes)),
         Note::Unfinished => ("unfinished", Vec::new()),
+        Note::Late { ends } => ("late", vec![ends.to_string()]),
         Note::Unfetched => ("unfetched", Vec::new()),
         Note::ToRevoke { version } => ("to-revoke", vec![version.to_string()]),
         Note::Withheld { by } => ("withheld", vec![by.to_string()]),
