@@ -229,7 +229,7 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
     compare(&of_notifiers, conditions.collect(), (now, false), |told| {
         let state = states.iter().find(|one| one.name.as_str() == told.subject);
         match state {
-            None => Standing::Gone,
+            None => Standing::Left(conditions::UNCONFIGURED),
             // Who was refused for good has none of the letters that come to others later.
             Some(state) if state.delivered && told.step >= REFUSED => {
                 match state.proved.is_some_and(|at| at > told.at) {

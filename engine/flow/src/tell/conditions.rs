@@ -36,7 +36,7 @@ use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, ServedR
 use crate::terms::NewTerms;
 
 /// Why nobody looks at something any more.
-const UNCONFIGURED: &str = "it is not configured any more";
+pub(super) const UNCONFIGURED: &str = "it is not configured any more";
 
 /// Where an installer failed and is not there any more.
 const INSTALLER_GONE: &str = "the installer that failed is not configured any more; what it has put in place is not \
@@ -145,7 +145,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         },
         EventKind::NotServed => match certificate {
             None => Standing::Left(UNCONFIGURED),
-            Some(certificate) if certificate.served_at.is_empty() => Standing::Gone,
+            Some(certificate) if certificate.served_at.is_empty() => Standing::Left(UNCONFIGURED),
             Some(certificate) => match served(certificate, scene) {
                 Some(bad) if bad.is_empty() => Standing::Good,
                 _ => Standing::Unknown,
@@ -159,7 +159,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::CaOutage => {
             let mut used = scene.settings.used_cas().into_iter();
             match used.find(|ca| ca.as_str() == told.subject) {
-                None => Standing::Gone,
+                None => Standing::Left(UNCONFIGURED),
                 Some(ca) => cas::standing(&ca, scene),
             }
         }
@@ -173,7 +173,7 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
         EventKind::PluginDenied => {
             let mut plugins = scene.settings.plugins.keys();
             if !plugins.any(|plugin| plugin.as_str() == told.subject) {
-                Standing::Gone
+                Standing::Left(UNCONFIGURED)
             } else if has_worked(&told.subject, scene) {
                 Standing::Good
             } else {
