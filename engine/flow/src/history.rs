@@ -395,6 +395,19 @@ impl Chronicle<'_> {
             tracing::warn!(certificate = %revocation.certificate, cause = %error,
                 "how the revocation ended could not be noted");
         }
+        // A CA that was down, and has answered this.
+        let revoked = revocation.result == RevocationResult::Revoked;
+        let down = self.history.down_since().unwrap_or_default();
+        if let Some(ca) = ca.as_ref().filter(|ca| revoked && down.contains_key(ca)) {
+            let sighting = Sighting {
+                ca: ca.clone(),
+                at: revocation.ended,
+                result: Ok(revocation.ended.since(revocation.started)),
+            };
+            if let Err(error) = self.history.sight(&sighting) {
+                tracing::warn!(%ca, cause = %error, "what a CA answered could not be noted");
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use waxwing_core::settings::Settings;
 
 use super::world::{Fault, World, certificate, profile, settings};
 use crate::account::deactivate;
-use crate::history::{Chronicle, RevocationResult};
+use crate::history::{Chronicle, RevocationResult, Sighting};
 use crate::ports::CertificateStore;
 use crate::revoke::{How, RevokeError, Revoked, Wish, revoke};
 use crate::scheduler::{Force, Job};
@@ -80,12 +80,21 @@ async fn an_installed_certificate_is_revoked_only_on_purpose() {
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_found_out_by_asking_again() {
     let (world, settings) = issued(false).await;
+    let down = || world.ports().history.down_since().expect("readable");
+    let silent = Sighting {
+        ca: first(&settings).name.clone(),
+        at: world.now(),
+        result: Err("it did not answer".to_owned()),
+    };
+    world.ports().history.sight(&silent).expect("noted");
+    assert_eq!(down().len(), 1);
     world.state().always = Some(("/revoke", Fault::Lose));
     let lost = asked(&world, &settings, None, true).await;
     assert!(matches!(lost, Err(RevokeError::Failed(_))), "{lost:?}");
     world.state().always = None;
     let again = asked(&world, &settings, None, true).await.expect("done");
     assert_eq!(again.how, How::Before);
+    assert_eq!(down().len(), 0, "it has answered");
     let name = &settings.certificates[0].name;
     let current = world.current(name).expect("a disk").expect("a version");
     assert!(current.revoked.is_some(), "noted");
