@@ -412,3 +412,55 @@ fn the_last_certificate_that_left_the_configuration_is_listed_and_can_be_forgott
         .expect(0)
         .says("no certificate is configured");
 }
+
+/// It is in use until another one has its names.
+#[test]
+fn a_renamed_certificate_ends_with_the_one_before_it() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    let Judge::World(world) = &judge else {
+        panic!("the world's CA");
+    };
+    let rest = rig.config_at(&judge, "");
+    let names = ["www.example.com"];
+    rig.write_config(&format!("{rest}{}", certificate("shop", &names)));
+    rig.waxwing(&["renew"]).expect(0);
+    rig.write_config(&format!("{rest}{}", certificate("store", &names)));
+    world.fault(Fault::always(Class::NewOrder, What::CloseBefore));
+    rig.waxwing(&["renew"])
+        .expect(5)
+        .says("the old certificate is valid for");
+    world.faults().clear();
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["forget", "shop"]).expect(0);
+    rig.waxwing(&["plan"]).expect(0);
+}
+
+/// A folder that is not mounted: what was in it is not taken for what nobody wants any more.
+#[test]
+fn an_include_that_has_lost_its_files_is_told() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    fs::create_dir(rig.path("certs.d")).expect("made");
+    let two = certificate("two", &["two.example.com"]);
+    rig.write_secret("certs.d/two.toml", &two);
+    let text = format!(
+        "include = [\"certs.d/*.toml\"]\n{}{}",
+        rig.config_at(&judge, ""),
+        certificate("one", &["www.example.com"])
+    );
+    rig.write_config(&text);
+    rig.waxwing(&["renew"]).expect(0);
+    let from = rig.path("certs.d/two.toml");
+    fs::rename(&from, rig.path("certs.d/two.conf")).expect("renamed");
+    let said =
+        "no file matches the pattern \"certs.d/*.toml\" of `include`, and nothing configures two";
+    for verb in ["renew", "plan", "status"] {
+        rig.waxwing(&[verb]).expect(1).says(said);
+    }
+    rig.waxwing(&["check"]).says("no file matches the pattern");
+    // Nobody wants it any more, and says so.
+    rig.waxwing(&["forget", "two"]).expect(0);
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["status"]).expect(0);
+}

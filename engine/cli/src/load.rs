@@ -39,6 +39,8 @@ pub(crate) struct Loaded {
     pub(crate) components: BTreeMap<PluginSource, Vec<u8>>,
     /// The main file.
     pub(crate) config: PathBuf,
+    /// Patterns of its `include` that no file matches.
+    pub(crate) unmatched: Vec<String>,
     /// The state folder.
     pub(crate) state: PathBuf,
     /// Everything that is done is entered here.
@@ -326,7 +328,11 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         may_be_empty,
         ..catalog(manifests)
     };
-    let settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
+    let mut settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
+    let unmatched = sources.unmatched.iter();
+    let unmatched =
+        unmatched.map(|pattern| format!("no file matches the pattern {pattern:?} of `include`"));
+    settings.warnings.extend(unmatched);
     let state = state_of(global, &settings);
     let trail = settings.log.audit.as_ref().map(|file| {
         let place = Place {
@@ -349,6 +355,7 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         settings,
         components,
         config: main,
+        unmatched: sources.unmatched,
         state,
         audit: Arc::new(audit),
         trail,
@@ -383,6 +390,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         settings,
         components: BTreeMap::new(),
         config: std::path::absolute(&main).unwrap_or(main),
+        unmatched: sources.unmatched,
         audit: Arc::new(audit),
         trail: None,
         log: global.process.log.clone(),

@@ -7,11 +7,12 @@ use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Choice, Next, PassedOver, Question, Standing};
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
+use waxwing_core::plan::in_place::{self, LONG_AGO};
 use waxwing_core::plan::order::{self, Place, place};
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::ahead;
 use waxwing_flow::budget;
 use waxwing_flow::certificate::InventoryEntry;
@@ -21,6 +22,7 @@ use waxwing_flow::scheduler::{self, Force, Job, Orders};
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
+use crate::render::page::list;
 use crate::wire;
 
 /// The plan and what it was made from.
@@ -101,8 +103,15 @@ fn planned(
             }
         });
     // At once: put in one by one, they would leave every second place in the map empty.
-    let inventory: BTreeMap<CertificateName, InventoryEntry> = readable.collect();
+    let mut inventory: BTreeMap<CertificateName, InventoryEntry> = readable.collect();
+    for (name, life) in inherited(&inventory, &loaded.settings.certificates, now) {
+        let entry = inventory.entry(name.clone());
+        entry
+            .or_insert_with(|| InventoryEntry::none(name, None))
+            .in_place = Some(life);
+    }
     broken.extend(behind(&inventory, loaded, store, now));
+    broken.extend(emptied(&inventory, loaded, now));
     let pasts = history.pasts(now)?;
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
@@ -210,6 +219,74 @@ pub(crate) fn behind(
         hint: Some(format!(
             "set the clock, and have it kept right (NTP); `waxwing check` compares it with those of the CAs. If it \
              was the CA's that was wrong: {command}"
+        )),
+    })
+}
+
+/// What is in place for certificates that were never issued.
+fn inherited(
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+    certificates: &[CertificateSettings],
+    now: Timestamp,
+) -> BTreeMap<CertificateName, Window> {
+    let nothing = |certificate: &&CertificateSettings| {
+        let entry = inventory.get(&certificate.name);
+        entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none())
+    };
+    let mut never = certificates.iter().filter(nothing).peekable();
+    if never.peek().is_none() {
+        return BTreeMap::new();
+    }
+    let configured: BTreeSet<&CertificateName> = certificates.iter().map(|one| &one.name).collect();
+    let left = inventory.values().filter_map(|entry| {
+        let facts = &entry.current.as_ref()?.facts;
+        let life = Window {
+            start: facts.not_before,
+            end: facts.not_after,
+        };
+        (!configured.contains(&entry.certificate)).then_some((facts.names.as_slice(), life))
+    });
+    in_place::inherited(never, &left.collect::<Vec<_>>(), now)
+}
+
+/// So many names are said.
+const NAMED: usize = 4;
+
+/// That a pattern of the configuration matches no file, while certificates are in the state that are valid and that
+/// nothing configures: they would run out without a word.
+fn emptied(
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+    loaded: &Loaded,
+    now: Timestamp,
+) -> Option<StoreError> {
+    let pattern = loaded.unmatched.first()?;
+    let configured: BTreeSet<&CertificateName> = loaded
+        .settings
+        .certificates
+        .iter()
+        .map(|one| &one.name)
+        .collect();
+    let valid = |entry: &&InventoryEntry| {
+        let ends = entry.ends().filter(|end| *end + LONG_AGO > now);
+        ends.is_some() && !configured.contains(&entry.certificate)
+    };
+    let lost: Vec<String> = inventory
+        .values()
+        .filter(valid)
+        .map(|entry| entry.certificate.to_string())
+        .collect();
+    let first = lost.first()?;
+    Some(StoreError {
+        kind: StoreErrorKind::Io,
+        act: "find what belongs to",
+        path: std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone()),
+        causes: vec![format!(
+            "no file matches the pattern {pattern:?} of `include`, and nothing configures {}, so that nobody renews \
+             what is stored of it",
+            list(&lost, NAMED)
+        )],
+        hint: Some(format!(
+            "put the files back; what is not wanted any more: `waxwing forget {first}`"
         )),
     })
 }
@@ -414,9 +491,14 @@ pub(crate) fn orders(survey: &Survey, settings: &Settings, wish: Wish<'_>) -> Or
         .map(|certificate| certificate.name.clone())
         .filter(|name| wanted(name))
         .collect();
+    let elsewhere = survey.inventory.values().filter_map(|entry| {
+        let life = entry.in_place.filter(|_| entry.damage.is_none())?;
+        Some((entry.certificate.clone(), life))
+    });
     Orders {
         jobs,
         pressing,
+        in_place: elsewhere.collect(),
         install,
         rehearsal: wish.rehearsal,
         asker: wish.asker,

@@ -21,7 +21,7 @@ use crate::outage::Down;
 use crate::retry::ladder::Failed;
 use crate::schedule::{self, Moment};
 use crate::settings::{CertificateSettings, Settings};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, Window};
 
 /// For so long what a CA has signed is told of although nothing is due: until its order may be gone.
 const FETCHED: Duration = Duration::from_secs(6 * 24 * 60 * 60);
@@ -33,8 +33,10 @@ pub struct Stored {
     pub name: CertificateName,
     /// The current version; none if none was ever issued.
     pub current: Option<Current>,
-    /// What is known of a version that is damaged, so that it counts as not there.
-    pub damaged: Option<in_place::Damage>,
+    /// True if there is a version that is damaged, so that it counts as not there.
+    pub damaged: bool,
+    /// Validity of what is in place although there is no current version, as far as it is known.
+    pub in_place: Option<Window>,
     /// What installers have put in place.
     pub installed: Vec<Installed>,
     /// The last failure, if nothing has succeeded since.
@@ -392,9 +394,7 @@ fn alone(
     }
     let current = stored.and_then(|stored| stored.current.as_ref());
     let action = match current {
-        None if stored.is_some_and(|it| it.damaged.is_some()) => {
-            Action::Issue(IssueReason::Damaged)
-        }
+        None if stored.is_some_and(|it| it.damaged) => Action::Issue(IssueReason::Damaged),
         None => Action::Issue(IssueReason::Never),
         Some(current) => {
             let to_revoke = stored.and_then(|stored| stored.to_revoke);

@@ -87,7 +87,7 @@ mod tests {
             let name = certificate(name, &["shop.example"], &["first"]).name;
             store.record_attempt(&name, &last).expect("noted");
             InventoryEntry {
-                damaged_life: None,
+                in_place: None,
                 damage: None,
                 certificate: name,
                 current: None,

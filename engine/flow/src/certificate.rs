@@ -135,8 +135,9 @@ pub struct Origin {
 pub struct InventoryEntry {
     /// Why the current version cannot be used, if it is damaged or cannot be read. Then `current` is none.
     pub damage: Option<StoreError>,
-    /// Validity of the current version, if that cannot be used and its certificate can be read.
-    pub damaged_life: Option<Window>,
+    /// Validity of what is in place although there is no current version: of one that cannot be used, or of another
+    /// certificate for the same names.
+    pub in_place: Option<Window>,
     /// Its name.
     pub certificate: CertificateName,
     /// The current version, if one was ever issued.
@@ -203,10 +204,27 @@ pub struct InUse {
 }
 
 impl InventoryEntry {
-    /// When the current version ends, also one that cannot be used, as far as that can be read.
+    /// Of a certificate that is configured and of which nothing is stored.
+    pub const fn none(certificate: CertificateName, in_place: Option<Window>) -> Self {
+        Self {
+            damage: None,
+            in_place,
+            certificate,
+            current: None,
+            installed: Vec::new(),
+            last: None,
+            served: Vec::new(),
+            unfinished: false,
+            replacing: None,
+            owes: false,
+            finalized: None,
+        }
+    }
+
+    /// When the current version ends, or what is in place without one, as far as that is known.
     pub fn ends(&self) -> Option<Timestamp> {
         let current = self.current.as_ref().map(|current| current.facts.not_after);
-        current.or_else(|| self.damaged_life.map(|life| life.end))
+        current.or_else(|| self.in_place.map(|life| life.end))
     }
 
     /// Of what is in use in the place of the current version, as far as its end is known, that which ends first:

@@ -12,7 +12,6 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage;
-use waxwing_core::plan::in_place::Damage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::settings::Settings;
@@ -476,9 +475,8 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
     Stored {
         name: entry.certificate.clone(),
         current,
-        damaged: entry.damage.as_ref().map(|_| Damage {
-            life: entry.damaged_life,
-        }),
+        damaged: entry.damage.is_some(),
+        in_place: entry.in_place,
         installed: installed.collect(),
         failure,
         unfinished: entry.unfinished,
@@ -499,7 +497,8 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
     Stored {
         name: name.clone(),
         current: None,
-        damaged: None,
+        damaged: false,
+        in_place: None,
         installed: Vec::new(),
         failure: None,
         unfinished: false,

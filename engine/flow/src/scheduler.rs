@@ -13,7 +13,7 @@ use waxwing_core::outage::Down;
 use waxwing_core::plan::hold::{self, Hold, Shut};
 use waxwing_core::plan::{self, Action, Asker, Circumstances};
 use waxwing_core::settings::{CertificateSettings, Settings};
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, Window};
 
 use crate::audit::Act;
 use crate::budget;
@@ -96,6 +96,8 @@ pub struct Orders {
     /// Certificates whose users are refused already, or will be within a day: they are installed as soon as they are
     /// there, and not when the others are.
     pub pressing: BTreeSet<CertificateName>,
+    /// Validity of what is in place for certificates of which nothing is stored.
+    pub in_place: BTreeMap<CertificateName, Window>,
     /// Certificates whose installation is looked after.
     pub install: Vec<CertificateName>,
     /// True: at staging CAs, nothing is stored, installers only plan.
@@ -150,6 +152,7 @@ async fn work(
         fresh: Arc::default(),
         rehearsed: Arc::default(),
         ahead: Arc::default(),
+        in_place: Arc::new(orders.in_place),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
@@ -260,6 +263,8 @@ pub(crate) struct Shift<'a> {
     fresh: Arc<std::sync::Mutex<Vec<(CertificateName, CaName, CertificateFacts)>>>,
     /// Whom others let pass at the provider.
     ahead: Arc<Ahead>,
+    /// What is in place for certificates of which nothing is stored.
+    in_place: Arc<BTreeMap<CertificateName, Window>>,
     /// What a rehearsal has received.
     rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
 }
@@ -349,7 +354,7 @@ impl Shift<'_> {
                 .push(format!("nothing is known of earlier runs: {error}"));
             history::Past::default()
         });
-        let stored = match store.entry(name) {
+        let mut stored = match store.entry(name) {
             Ok(Some(mut entry)) => {
                 if damage.is_some() {
                     entry.current = None;
@@ -360,6 +365,8 @@ impl Shift<'_> {
             Ok(None) => history::unstored(name, &past),
             Err(error) => return Outcome::Failed(Some(Failure::Store(error))),
         };
+        let elsewhere = self.in_place.get(name).copied();
+        stored.in_place = stored.in_place.or(elsewhere);
         let spent = self.spent(&job.certificate);
         // Who wants another certificate in its place wants another key, whatever the configuration keeps.
         let replaces = current.is_some() && stored.to_revoke == job.seen;
@@ -477,6 +484,7 @@ impl Shift<'_> {
             heard: Arc::clone(&self.heard),
             sessions: Arc::clone(&self.sessions),
             ahead: Arc::clone(&self.ahead),
+            in_place: Arc::clone(&self.in_place),
             fresh: Arc::default(),
             rehearsed: Arc::default(),
             ..*self

@@ -201,6 +201,7 @@ impl<'a> Play<'a> {
             jobs,
             // Nothing waits for a provider in the simulation.
             pressing: BTreeSet::new(),
+            in_place: BTreeMap::new(),
             install: Vec::new(),
             rehearsal: false,
             asker: Asker::Timer,

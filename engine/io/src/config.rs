@@ -105,6 +105,8 @@ pub struct Sources {
     pub files: Vec<SourceFile>,
     /// What `include` names and is not read.
     pub missing: Vec<MissingInclude>,
+    /// Patterns of `include` that no file matches.
+    pub unmatched: Vec<String>,
 }
 
 /// Reads a configuration and the files it includes. Only the main file has to be there: what is
@@ -141,7 +143,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
     let itself = real_path(&main);
-    let mut missing = Vec::new();
+    let (mut missing, mut unmatched) = (Vec::new(), Vec::new());
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
     for pattern in raw::includes(&first) {
@@ -177,8 +179,13 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
                 Err(error) => miss(format!("{error}"), hint(error.error())),
             }
         }
+        if seen > 0 || paths.len() > before {
+            continue;
+        }
         // A pattern may match nothing; a file that is named and missing is a mistake.
-        if seen == 0 && paths.len() == before && !pattern.contains(['*', '?', '[']) {
+        if pattern.contains(['*', '?', '[']) {
+            unmatched.push(pattern.clone());
+        } else {
             let all = Path::new(&pattern).with_file_name("*.toml");
             miss(
                 format!("{} is not there", folder.join(&pattern).display()),
@@ -200,7 +207,11 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
             }),
         }
     }
-    Ok(Sources { files, missing })
+    Ok(Sources {
+        files,
+        missing,
+        unmatched,
+    })
 }
 
 /// Where nothing else is known of whom it belongs to: what `init` writes is for its owner alone.

@@ -292,7 +292,7 @@ impl CertificateStore for FileStore {
             Ok(Ok(current)) => (current, None),
             Ok(Err(damage)) | Err(damage) => (None, Some(damage)),
         };
-        let damaged_life = damage.as_ref().and_then(|_| self.damaged_life(name));
+        let in_place = damage.as_ref().and_then(|_| self.life_of_damaged(name));
         let last = read::note(name, &self.layout.last(name), format::read_last);
         let served = read::note(name, &self.layout.served(name), format::read_served);
         let installed = self.installed(name);
@@ -303,7 +303,7 @@ impl CertificateStore for FileStore {
             Err(_unreadable) => (true, None),
         };
         Ok(Some(InventoryEntry {
-            damaged_life,
+            in_place,
             damage,
             certificate: name.clone(),
             current,

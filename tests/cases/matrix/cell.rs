@@ -392,6 +392,7 @@ impl Play {
         };
         let orders = Orders {
             pressing: std::collections::BTreeSet::new(),
+            in_place: BTreeMap::new(),
             jobs: vec![job],
             install: Vec::new(),
             rehearsal: false,

@@ -321,7 +321,12 @@ pub fn standings(
         }
         // Until the other one is had, the one in place has to last.
         (
-            Action::Issue(IssueReason::Names { .. } | IssueReason::Replaced | IssueReason::Damaged),
+            Action::Issue(
+                IssueReason::Names { .. }
+                | IssueReason::Replaced
+                | IssueReason::Damaged
+                | IssueReason::Never,
+            ),
             _,
         ) => {
             let life = stored.and_then(Stored::life);

@@ -325,7 +325,7 @@ impl World {
 
 fn entry(name: &CertificateName, kept: &Kept) -> InventoryEntry {
     InventoryEntry {
-        damaged_life: None,
+        in_place: None,
         damage: None,
         certificate: name.clone(),
         current: kept.current.clone(),

@@ -123,6 +123,12 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             {
                 Standing::Unknown
             }
+            // What is in use there still ends.
+            Some(certificate)
+                if told.kind == EventKind::ExpiryNear && lost_its_installer(certificate, scene) =>
+            {
+                Standing::Left(INSTALLER_GONE)
+            }
             // Nobody has tried again, so nobody knows whether it still fails.
             Some(_) if told.kind == EventKind::Failed && is_as_it_failed(&told.subject, scene) => {
                 Standing::Gone

@@ -152,7 +152,7 @@ impl Machine {
             end: self.issued + DAY * LIFE,
         };
         let mut entry = InventoryEntry {
-            damaged_life: self.damaged.then_some(life),
+            in_place: self.damaged.then_some(life),
             damage: None,
             certificate: name("shop"),
             current: Some(InventoryVersion {

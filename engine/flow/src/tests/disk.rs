@@ -94,7 +94,7 @@ fn entry(disk: &Disk, name: &CertificateName) -> Option<InventoryEntry> {
         return None;
     }
     Some(InventoryEntry {
-        damaged_life: None,
+        in_place: None,
         damage: None,
         certificate: name.clone(),
         current: current.map(|version| InventoryVersion {

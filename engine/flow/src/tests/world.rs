@@ -281,6 +281,7 @@ impl World {
         let orders = Orders {
             jobs,
             pressing,
+            in_place: BTreeMap::new(),
             install: settings
                 .certificates
                 .iter()

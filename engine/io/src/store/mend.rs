@@ -116,7 +116,7 @@ impl FileStore {
 
     /// Validity of the current version by its certificate alone, whatever of the rest cannot be read; of the newest
     /// one if it cannot be read which that is.
-    pub(super) fn damaged_life(&self, name: &CertificateName) -> Option<Window> {
+    pub(super) fn life_of_damaged(&self, name: &CertificateName) -> Option<Window> {
         let named = self.current_number(name).ok().flatten();
         let version = named.or_else(|| self.versions(name).ok()?.last().copied())?;
         let directory = self.layout.version(name, version);

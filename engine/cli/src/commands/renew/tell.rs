@@ -7,6 +7,7 @@ use std::time::Duration;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Asker;
+use waxwing_core::plan::in_place::LONG_AGO;
 use waxwing_core::settings::{CertificateSettings, DaysAfterIssue};
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Sighting;
@@ -33,9 +34,6 @@ use crate::render::page::Context;
 use crate::render::terminal::Terminal;
 use crate::survey::Survey;
 use crate::wire;
-
-/// What ended before that is not of use to anybody.
-const LONG_AGO: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// All messages together are waited for so long; what was not sent by then waits for the next run.
 const MOST: Duration = Duration::from_secs(130);

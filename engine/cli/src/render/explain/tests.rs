@@ -358,7 +358,7 @@ fn what_has_failed_without_a_ca_is_told_as_in_the_status() {
         ("explain-not-asked.txt", renew, not_loaded),
     ] {
         let entry = InventoryEntry {
-            damaged_life: None,
+            in_place: None,
             damage: None,
             certificate: name("shop"),
             current: Some(current.clone()),
@@ -416,7 +416,7 @@ fn for_machines_trouble_has_plain_causes_and_what_is_not_served() {
         None,
     );
     let entry = InventoryEntry {
-        damaged_life: None,
+        in_place: None,
         damage: None,
         certificate: name("shop"),
         current: Some(current.clone()),

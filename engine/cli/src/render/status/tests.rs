@@ -93,7 +93,7 @@ fn mark(by: PluginName, version: u32) -> InstalledMark {
 
 fn entry(certificate: &str, by: &str, left: i64, result: AttemptResult) -> InventoryEntry {
     InventoryEntry {
-        damaged_life: None,
+        in_place: None,
         damage: None,
         certificate: name(certificate),
         current: Some(InventoryVersion {

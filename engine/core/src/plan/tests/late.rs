@@ -19,11 +19,10 @@ fn what_is_damaged_is_tried_in_a_hurry_before_its_end() {
     let tried = |left: Option<Duration>| {
         let mut stored = good("shop");
         stored.current = None;
-        stored.damaged = Some(in_place::Damage {
-            life: left.map(|left| Window {
-                start: NOW + left - DAY * 90,
-                end: NOW + left,
-            }),
+        stored.damaged = true;
+        stored.in_place = left.map(|left| Window {
+            start: NOW + left - DAY * 90,
+            end: NOW + left,
         });
         stored.failed = (1..9).rev().map(failed).collect();
         let shop = settings(vec![wanted("shop")]);
@@ -53,14 +52,16 @@ fn what_ends_soon_is_urgent_whatever_another_one_is_wanted_for() {
         let mut replaced = stored.clone();
         replaced.to_revoke = Some(3);
         let mut damaged = stored.clone();
-        damaged.damaged = Some(in_place::Damage {
-            life: stored.life(),
-        });
+        damaged.damaged = true;
+        damaged.in_place = stored.life();
         damaged.current = None;
+        let mut renamed = damaged.clone();
+        renamed.damaged = false;
         for (wanted, stored) in [
             (other, &stored),
             (wanted("shop"), &replaced),
             (wanted("shop"), &damaged),
+            (wanted("shop"), &renamed),
         ] {
             let plan = planned(
                 &settings(vec![wanted]),
@@ -72,5 +73,37 @@ fn what_ends_soon_is_urgent_whatever_another_one_is_wanted_for() {
             assert!(matches!(item.action, Action::Issue(_)), "{item:?}");
             assert_eq!(item.is_urgent(), want, "{days} {item:?}");
         }
+    }
+}
+
+#[test]
+fn who_was_never_issued_has_what_has_left_with_the_same_names() {
+    let life = |days: i32| {
+        let end = NOW + DAY * 100 - DAY * u32::try_from(100 - days).expect("not so late");
+        Window {
+            start: end - DAY * 90,
+            end,
+        }
+    };
+    let (apex, wild, other) = (
+        ids(&["example.com"]),
+        ids(&["*.example.com"]),
+        ids(&["other.example"]),
+    );
+    let shop = wanted("shop");
+    for (left, want) in [
+        (vec![], None),
+        (vec![(&other[..], life(5))], None),
+        (vec![(&apex[..], life(5))], Some(5)),
+        (vec![(&apex[..], life(50)), (&wild[..], life(20))], Some(20)),
+        (vec![(&apex[..], life(-3))], Some(-3)),
+        (
+            vec![(&apex[..], life(-40)), (&wild[..], life(20))],
+            Some(20),
+        ),
+        (vec![(&apex[..], life(-40))], None),
+    ] {
+        let found = in_place::inherited(std::iter::once(&shop), &left, NOW);
+        assert_eq!(found.get(&shop.name).copied(), want.map(life), "{left:?}");
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn expiry(
             (current.not_before, current.not_after),
             current.suggestion.as_ref(),
         ),
-        None => (entry.damaged_life.map(|life| (life.start, life.end))?, None),
+        None => (entry.in_place.map(|life| (life.start, life.end))?, None),
     };
     // What failed for a need of long ago says nothing about why it ends now.
     let failures = past.failures(scene.now);

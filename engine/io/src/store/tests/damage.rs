@@ -339,10 +339,10 @@ fn a_certificate_whose_facts_are_damaged_ends_all_the_same() {
     let sample = sample(KeyType::EcdsaP256);
     save(&store, &sample).expect("saved");
     let entry = || store.entry(&name()).expect("read").expect("there");
-    assert_eq!(entry().damaged_life, None);
+    assert_eq!(entry().in_place, None);
     let version = disk.root().join("certificates/shop/versions/0001");
     fs::write(version.join("facts.toml"), "garbage").expect("written");
-    let life = entry().damaged_life.expect("in the certificate");
+    let life = entry().in_place.expect("in the certificate");
     assert_eq!(
         (life.start, life.end),
         (sample.facts.not_before, sample.facts.not_after)
@@ -355,12 +355,12 @@ fn a_certificate_whose_facts_are_damaged_ends_all_the_same() {
         let found = entry();
         let damage = found.damage.expect("not read");
         assert_eq!(damage.kind, StoreErrorKind::Io, "{damage}");
-        assert_eq!((found.current, found.damaged_life), (None, Some(life)));
+        assert_eq!((found.current, found.in_place), (None, Some(life)));
     }
     for file in ["cert.pem", "fullchain.pem"] {
         fs::write(version.join(file), "garbage").expect("written");
     }
-    assert_eq!(entry().damaged_life, None);
+    assert_eq!(entry().in_place, None);
 }
 
 /// A disk that is not mounted: what is there is not new.
