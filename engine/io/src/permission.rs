@@ -35,13 +35,13 @@ mod windows;
 pub use unix::{
     belongs_to_others, exposed_within, identity, keys_of_everybody, let_all_read, may_be_run,
     may_write_within, open_to_others, others_can_read, others_can_write, others_can_write_within,
-    owner, shut, user,
+    owner, shut, shut_to, user,
 };
 #[cfg(windows)]
 pub use windows::{
     belongs_to_others, exposed_within, identity, keys_of_everybody, let_all_read, may_be_run,
     may_write_within, open_to_others, others_can_read, others_can_write, others_can_write_within,
-    owner, shut, user,
+    owner, shut, shut_to, user,
 };
 
 #[cfg(windows)]

@@ -25,8 +25,8 @@ use crate::wire;
 
 mod planned;
 
-pub(super) use planned::lacks;
 use planned::{Planned, absolute, plan, user};
+pub(super) use planned::{lacks, shut_to_owner};
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -116,6 +116,8 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
     }
     let ran = run_all(&steps, &mut acts);
     let mut notes = notes(&planned, root);
+    let shut = root.is_none().then(|| shut_to_owner(&loaded)).flatten();
+    notes.extend(shut.map(|(user, paths)| told::shut(&user, &paths)));
     if let Some(root) = root {
         notes.extend(begin_below(root, &planned, &mut acts));
         let mut folders = schedule::to_make(*kind, job);

@@ -280,6 +280,32 @@ pub fn owner(path: &Path) -> io::Result<Option<Owner>> {
     }))
 }
 
+/// What keeps a user from reading a file by its mode: the file, or a folder on the way to it. None if nothing does, or
+/// nothing is known of that user or of the file. Lists of access beyond the mode are not looked at.
+pub fn shut_to(file: &Path, user: &str) -> Option<PathBuf> {
+    let user = uzers::get_user_by_name(user)?;
+    let groups = uzers::get_user_groups(user.name(), user.primary_group_id());
+    let groups: Vec<u32> = groups?.iter().map(uzers::Group::gid).collect();
+    let shut = |path: &Path, needed: u32| {
+        let found = fs::metadata(path).ok()?;
+        let bits = if found.uid() == user.uid() {
+            found.mode() >> 6
+        } else if groups.contains(&found.gid()) {
+            found.mode() >> 3
+        } else {
+            found.mode()
+        };
+        (bits & needed == 0).then(|| path.to_owned())
+    };
+    if user.uid() == 0 {
+        return None;
+    }
+    let folders: Vec<&Path> = file.ancestors().skip(1).collect();
+    let folders = folders.into_iter().rev();
+    let mut found = folders.filter_map(|folder| shut(folder, 0o1));
+    found.next().or_else(|| shut(file, 0o4))
+}
+
 /// The user of this process: the name, or the number where there is none, and the number.
 pub fn user() -> (String, Option<u32>) {
     let id = rustix::process::geteuid().as_raw();
@@ -291,4 +317,39 @@ pub fn user() -> (String, Option<u32>) {
 /// True if the directory belongs to the user of `probe`, a file that this process has made.
 pub(crate) fn belongs_to_us(directory: &Path, probe: &File) -> io::Result<bool> {
     Ok(fs::metadata(directory)?.uid() == probe.metadata()?.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_user_from_a_file_is_named() {
+        let other = uzers::get_user_by_name("nobody");
+        let Some(other) = other.filter(|other| other.uid() != rustix::process::geteuid().as_raw())
+        else {
+            return;
+        };
+        let name = other.name().to_string_lossy().into_owned();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = std::fs::canonicalize(folder.path()).expect("it is there");
+        let file = path.join("key");
+        fs::write(&file, "k").expect("written");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("changed");
+        };
+        mode(&path, 0o700);
+        mode(&file, 0o644);
+        // Whoever has put the folder for temporary files into a home sees that one first.
+        let found = shut_to(&file, &name).expect("shut");
+        assert!(path.starts_with(&found), "{found:?}");
+        if found == path {
+            mode(&path, 0o711);
+            assert_eq!(shut_to(&file, &name), None);
+            mode(&file, 0o600);
+            assert_eq!(shut_to(&file, &name), Some(file.clone()));
+        }
+        assert_eq!(shut_to(&file, "root"), None);
+        assert_eq!(shut_to(&file, "no such user"), None);
+    }
 }

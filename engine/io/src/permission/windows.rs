@@ -202,6 +202,11 @@ pub fn owner(_path: &Path) -> io::Result<Option<Owner>> {
     Ok(None)
 }
 
+/// None: what a user may do is not in the mode there.
+pub fn shut_to(_file: &Path, _user: &str) -> Option<PathBuf> {
+    None
+}
+
 /// The user of this process, as its environment has it. There are no numbers.
 pub fn user() -> (String, Option<u32>) {
     let name = std::env::var_os("USERNAME");

@@ -13,7 +13,7 @@ use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use crate::commands::schedule::{lacks, starters};
+use crate::commands::schedule::{lacks, shut_to_owner, starters};
 use crate::commands::started::{self, Life, Unit};
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
@@ -45,6 +45,11 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
         })
         .collect();
     let mut found = judge(&seen);
+    let shut = shut_to_owner(loaded).filter(|_| !seen.is_empty());
+    found.extend(shut.map(|(user, paths)| {
+        let note = told::shut(&user, &paths);
+        Found::new(Verdict::Error, TOPIC, note.text).hint(Some(note.hint))
+    }));
     if found.iter().any(|one| one.verdict == Verdict::Ok) {
         let survey = SqliteHistory::look(store.root()).and_then(|history| {
             let survey = survey::survey(loaded, store, &history, Asker::Timer, now)?;

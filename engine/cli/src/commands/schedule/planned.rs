@@ -159,3 +159,24 @@ pub(in crate::commands) fn lacks(loaded: &Loaded, unit: &Path) -> Vec<String> {
     };
     found().unwrap_or_default()
 }
+
+/// Who runs what is started, if that is somebody else than root, and what of the configuration, of its secrets and of
+/// the program that user may not read.
+pub(in crate::commands) fn shut_to_owner(loaded: &Loaded) -> Option<(String, Vec<PathBuf>)> {
+    let Whose::MachineAs(user) = machine(&absolute(&loaded.state).ok()?) else {
+        return None;
+    };
+    let secrets = load::secrets(&loaded.settings).into_iter();
+    let secrets = secrets.filter_map(|(_, reference)| match reference {
+        SecretRef::File(path) => Some(path.clone()),
+        SecretRef::Env(_) | SecretRef::Credential(_) | SecretRef::Command(_) => None,
+    });
+    let files = loaded.settings.files.iter().cloned().chain(secrets);
+    let files = files.chain(system::program());
+    let mut shut: Vec<PathBuf> = files
+        .filter_map(|file| permission::shut_to(&absolute(&file).ok()?, &user))
+        .collect();
+    shut.sort();
+    shut.dedup();
+    (!shut.is_empty()).then_some((user, shut))
+}

@@ -1,12 +1,12 @@
 //! What `schedule` has done, and what is left to do.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use waxwing_core::timer::{Job, Kind, Start, Whose};
 
 use super::{File, Step, quote};
-use crate::render::page::{Context, Ink, Line, Page};
+use crate::render::page::{Context, Ink, Line, Page, list};
 
 /// One act, with how it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,26 @@ pub(crate) fn folders(missing: &[&Path]) -> Option<Note> {
         ),
     })
 }
+
+/// That whoever runs it may not read what a run needs.
+pub(crate) fn shut(user: &str, paths: &[PathBuf]) -> Note {
+    let all: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    Note {
+        text: format!(
+            "{user}, who owns the state and runs it, may not read {}",
+            list(&all, PATHS)
+        ),
+        hint: format!(
+            "`chown {user}` for files, `chmod o+x` for folders on the way; `sudo -u {user} waxwing check` proves it"
+        ),
+    }
+}
+
+/// So many paths are said.
+const PATHS: usize = 4;
 
 /// What was added.
 #[derive(Debug)]
