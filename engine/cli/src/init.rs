@@ -83,6 +83,10 @@ pub(crate) fn from_flags(flags: &Init, facts: &Facts<'_>) -> Result<Answers, Vec
             }),
         }
     }
+    // Which files there are decides what a command may name.
+    for flag in &flags.settings {
+        taken.named("--set", flag, read::setting_of);
+    }
     for flag in &flags.commands {
         taken.named("--run", flag, |facts, answers, purpose| {
             let known = installer(facts, answers).map(|manifest| &manifest.exec);
@@ -97,9 +101,6 @@ pub(crate) fn from_flags(flags: &Init, facts: &Facts<'_>) -> Result<Answers, Vec
                 None => Err("there is no installer; --install names one".to_owned()),
             }
         });
-    }
-    for flag in &flags.settings {
-        taken.named("--set", flag, read::setting_of);
     }
     for flag in &flags.secrets {
         taken.named("--secret", flag, read::slot_of);

@@ -195,12 +195,12 @@ fn every_flag_that_cannot_be_is_told_at_once_and_no_secret_is_repeated() {
         let begins = [
             "--domain: `localhost` has a single label",
             "--ca-trust: /root/typo.pem cannot be read",
-            "--run restart: the installer runs reload and test",
-            "--run reload: there is no program \"nowhere\"",
-            "--run test: there is no program \"/opt/nowhere\"; put it there first, or answer none",
             "--set sandbox: true or false belongs here",
             "--set sandbx: there is no setting \"sandbx\"",
             "--set takes NAME=VALUE",
+            "--run restart: the installer runs reload and test",
+            "--run reload: there is no program \"nowhere\"",
+            "--run test: there is no program \"/opt/nowhere\"; put it there first, or answer none",
             "--secret api-key: only a reference may stand here",
             "--secret spare: there is no secret \"spare\"",
         ];
@@ -209,5 +209,25 @@ fn every_flag_that_cannot_be_is_told_at_once_and_no_secret_is_repeated() {
             assert!(wrong.starts_with(begin), "{wrong}");
             assert!(!wrong.contains("hunter2"), "{wrong}");
         }
+    });
+}
+
+#[test]
+fn a_command_may_name_the_files_that_another_flag_has() {
+    let several = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+    let flags = |file: &str| Init {
+        dns: Some("dns-made-easy".to_owned()),
+        install: Some("install-files".to_owned()),
+        commands: several(&["reload=nginx {path:pfx} {sha1}"]),
+        settings: vec![format!("files={{ \"{{name}}.{file}\" = \"bundle.p12\" }}")],
+        ..Init::default()
+    };
+    world(|facts| {
+        from_flags(&flags("pfx"), facts).expect("there is one");
+        let wrong = from_flags(&flags("p12"), facts).expect_err("there is none");
+        assert!(
+            wrong[0].starts_with("--run reload: {path:pfx}"),
+            "{wrong:?}"
+        );
     });
 }

@@ -3,6 +3,7 @@
 mod choice;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use self::choice::Choice;
 use super::Catalog;
@@ -10,6 +11,7 @@ use super::cas::Cas;
 use super::plugins::Plugins;
 use super::renewal::Renewal;
 use crate::ca::CaProfile;
+use crate::calendar::Calendar;
 use crate::document::problem::{Form, Problem};
 use crate::document::section::{At, KeyPath, Section};
 use crate::document::{Node, Place, Table, Value};
@@ -35,6 +37,7 @@ pub(super) fn read(
     warnings: &mut Vec<String>,
 ) -> Vec<ReadCertificate> {
     let renewal = Renewal::read(root, catalog, warnings);
+    let calendar = Arc::new(renewal.calendar());
     let defaults = match root.section("defaults") {
         Some(section) => {
             let choice = Choice::read(&section, cas, plugins);
@@ -84,6 +87,7 @@ pub(super) fn read(
             world: &world,
             defaults: &defaults,
             renewal: &renewal,
+            calendar: &calendar,
         };
         read.extend(one.certificate(item, table, &mut seen, warnings));
     }
@@ -110,6 +114,8 @@ struct Reading<'r, 'a> {
     world: &'r Worlds<'r>,
     defaults: &'r Choice,
     renewal: &'r Renewal,
+    /// That of certificates that have none of their own.
+    calendar: &'r Arc<Calendar>,
 }
 
 impl<'a> Reading<'_, 'a> {
@@ -144,11 +150,14 @@ impl<'a> Reading<'_, 'a> {
         let validate = self.validate(&section, &chosen, &domains);
         let install = self.install(&section, &chosen);
         section.finish(choice::MEANT);
-        let renewal = renewal.or(self.renewal);
+        let renewal = renewal.or(self.renewal, self.calendar);
+        // Collected in the place of what was read, they would keep all of its room.
+        let mut names = Vec::with_capacity(domains.len());
+        names.extend(domains.into_iter().map(|at| at.value));
         Some(ReadCertificate {
             settings: CertificateSettings {
                 name: name?,
-                domains: domains.into_iter().map(|at| at.value).collect(),
+                domains: names,
                 cas: match chosen.cas {
                     Some(list) => list.value,
                     None => self.world.default_cas.clone(),

@@ -69,24 +69,33 @@ impl Renewal {
         }
     }
 
-    /// These, and those of `defaults` where nothing was written.
-    pub(super) fn or(self, defaults: &Self) -> Chosen {
+    /// What was written of windows and of days without work.
+    pub(super) fn calendar(&self) -> Calendar {
+        Calendar {
+            windows: self.windows.clone().unwrap_or_default(),
+            blackout: self.blackout.clone().unwrap_or_default(),
+        }
+    }
+
+    /// These, and those of `defaults` where nothing was written; `calendar` is theirs.
+    pub(super) fn or(self, defaults: &Self, calendar: &Arc<Calendar>) -> Chosen {
         let written = self.days.or(defaults.days);
+        let own = self.windows.is_some() || self.blackout.is_some();
+        let own = own.then(|| Self {
+            days: None,
+            windows: self.windows.or_else(|| defaults.windows.clone()),
+            blackout: self.blackout.or_else(|| defaults.blackout.clone()),
+        });
         Chosen {
             days: DaysAfterIssue {
                 days: written.unwrap_or(DaysAfterIssue::default().days),
                 written: written.is_some(),
             },
-            calendar: Arc::new(Calendar {
-                windows: self
-                    .windows
-                    .or_else(|| defaults.windows.clone())
-                    .unwrap_or_default(),
-                blackout: self
-                    .blackout
-                    .or_else(|| defaults.blackout.clone())
-                    .unwrap_or_default(),
-            }),
+            // Most have none of their own, and there may be ten thousand.
+            calendar: match own {
+                Some(own) => Arc::new(own.calendar()),
+                None => Arc::clone(calendar),
+            },
         }
     }
 }
