@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use waxwing_core::ca::EabSource;
+use waxwing_core::document::problem::Problem;
 use waxwing_core::name::CertificateName;
 use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
 use waxwing_core::settings::raw::SourceFile;
-use waxwing_core::settings::resolve::{Catalog, ConfigErrors, resolve};
+use waxwing_core::settings::resolve::{Catalog, ConfigErrors, NO_CERTIFICATE, resolve};
 use waxwing_core::settings::{PluginSource, SecretRef, Settings, raw};
 use waxwing_flow::audit::{AuditLog, AuditTrail};
 use waxwing_flow::ports::{Clock as _, Entropy as _};
@@ -39,6 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) components: BTreeMap<PluginSource, Vec<u8>>,
     /// The main file.
     pub(crate) config: PathBuf,
+    /// Patterns of its `include` that match files.
+    pub(crate) matched: Vec<String>,
     /// Patterns of its `include` that no file matches.
     pub(crate) unmatched: Vec<String>,
     /// The state folder.
@@ -328,7 +331,18 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         may_be_empty,
         ..catalog(manifests)
     };
-    let mut settings = resolve(&raw, &catalog).map_err(LoadError::Config)?;
+    let mut settings = resolve(&raw, &catalog).map_err(|mut errors| {
+        // What may be the reason why there is none.
+        let none = |one: &&mut Problem| one.message == NO_CERTIFICATE;
+        if let (Some(pattern), Some(problem)) =
+            (sources.unmatched.first(), errors.0.iter_mut().find(none))
+        {
+            problem.message = format!(
+                "{NO_CERTIFICATE}, and no file matches the pattern {pattern:?} of `include`"
+            );
+        }
+        LoadError::Config(errors)
+    })?;
     let unmatched = sources.unmatched.iter();
     let unmatched =
         unmatched.map(|pattern| format!("no file matches the pattern {pattern:?} of `include`"));
@@ -355,6 +369,7 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         settings,
         components,
         config: main,
+        matched: sources.matched,
         unmatched: sources.unmatched,
         state,
         audit: Arc::new(audit),
@@ -390,6 +405,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         settings,
         components: BTreeMap::new(),
         config: std::path::absolute(&main).unwrap_or(main),
+        matched: sources.matched,
         unmatched: sources.unmatched,
         audit: Arc::new(audit),
         trail: None,

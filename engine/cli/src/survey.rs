@@ -111,7 +111,7 @@ fn planned(
             .in_place = Some(life);
     }
     broken.extend(behind(&inventory, loaded, store, now));
-    broken.extend(emptied(&inventory, loaded, now));
+    broken.extend(emptied(&inventory, loaded, store));
     let pasts = history.pasts(now)?;
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
@@ -223,72 +223,89 @@ pub(crate) fn behind(
     })
 }
 
-/// What is in place for certificates that were never issued.
+/// What is in place for certificates that were never issued, or were and no installer has put them anywhere: what has
+/// left the configuration for the same names.
 fn inherited(
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
     certificates: &[CertificateSettings],
     now: Timestamp,
 ) -> BTreeMap<CertificateName, Window> {
-    let nothing = |certificate: &&CertificateSettings| {
-        let entry = inventory.get(&certificate.name);
-        entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none())
-    };
-    let mut never = certificates.iter().filter(nothing).peekable();
-    if never.peek().is_none() {
+    let left = left(inventory, certificates);
+    if left.is_empty() {
         return BTreeMap::new();
     }
+    let of = |certificate: &CertificateSettings| {
+        let entry = inventory.get(&certificate.name);
+        let never = entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none());
+        let lacking = |plugin: &&PluginName| entry.is_some_and(|entry| entry.lacks(plugin));
+        let lacking: Vec<_> = certificate.install.iter().filter(lacking).collect();
+        if !never && lacking.is_empty() {
+            return None;
+        }
+        let left = left.iter().filter_map(|gone| {
+            let facts = &gone.current.as_ref()?.facts;
+            let counts = match never {
+                true => facts.not_after + LONG_AGO > now,
+                false => lacking.iter().any(|plugin| !gone.lacks(plugin)),
+            };
+            let life = Window {
+                start: facts.not_before,
+                end: facts.not_after,
+            };
+            counts.then_some((facts.names.as_slice(), life))
+        });
+        let life = in_place::inherited(&certificate.domains, left)?;
+        Some((certificate.name.clone(), life))
+    };
+    certificates.iter().filter_map(of).collect()
+}
+
+/// What is stored and not configured any more.
+pub(crate) fn left<'i>(
+    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
+    certificates: &[CertificateSettings],
+) -> Vec<&'i InventoryEntry> {
     let configured: BTreeSet<&CertificateName> = certificates.iter().map(|one| &one.name).collect();
-    let left = inventory.values().filter_map(|entry| {
-        let facts = &entry.current.as_ref()?.facts;
-        let life = Window {
-            start: facts.not_before,
-            end: facts.not_after,
-        };
-        (!configured.contains(&entry.certificate)).then_some((facts.names.as_slice(), life))
-    });
-    in_place::inherited(never, &left.collect::<Vec<_>>(), now)
+    let gone = |entry: &&InventoryEntry| !configured.contains(&entry.certificate);
+    inventory.values().filter(gone).collect()
 }
 
 /// So many names are said.
 const NAMED: usize = 4;
 
-/// That a pattern of the configuration matches no file, while certificates are in the state that are valid and that
-/// nothing configures: they would run out without a word.
-fn emptied(
+/// That patterns of `include` match no file any more: what was configured there would run out without a word.
+pub(crate) fn emptied(
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
     loaded: &Loaded,
-    now: Timestamp,
-) -> Option<StoreError> {
-    let pattern = loaded.unmatched.first()?;
-    let configured: BTreeSet<&CertificateName> = loaded
-        .settings
-        .certificates
-        .iter()
-        .map(|one| &one.name)
-        .collect();
-    let valid = |entry: &&InventoryEntry| {
-        let ends = entry.ends().filter(|end| *end + LONG_AGO > now);
-        ends.is_some() && !configured.contains(&entry.certificate)
+    store: &FileStore,
+) -> Vec<StoreError> {
+    let known = store.includes();
+    let lost = loaded.unmatched.iter().filter(|one| known.contains(*one));
+    let lost: Vec<&String> = lost.collect();
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let left = left(inventory, &loaded.settings.certificates).into_iter();
+    let names = left.filter(|entry| entry.ends().is_some());
+    let names: Vec<String> = names.map(|entry| entry.certificate.to_string()).collect();
+    // Who has taken everything away, and says so, has lost nothing.
+    let Some(first) = names.first() else {
+        return Vec::new();
     };
-    let lost: Vec<String> = inventory
-        .values()
-        .filter(valid)
-        .map(|entry| entry.certificate.to_string())
-        .collect();
-    let first = lost.first()?;
-    Some(StoreError {
+    let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
+    let told = lost.into_iter().map(|pattern| StoreError {
         kind: StoreErrorKind::Io,
-        act: "find what belongs to",
-        path: std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone()),
+        act: "find what `include` names:",
+        path: config.with_file_name(pattern),
         causes: vec![format!(
-            "no file matches the pattern {pattern:?} of `include`, and nothing configures {}, so that nobody renews \
-             what is stored of it",
-            list(&lost, NAMED)
+            "no file matches it any more, and nothing configures {}",
+            list(&names, NAMED)
         )],
         hint: Some(format!(
-            "put the files back; what is not wanted any more: `waxwing forget {first}`"
+            "put the files back; or `waxwing forget {first}` for what is not wanted any more"
         )),
-    })
+    });
+    told.collect()
 }
 
 impl Survey {

@@ -174,6 +174,13 @@ impl Identifier {
         labels.any(|label| label.starts_with("xn--"))
     }
 
+    /// True if a certificate with this name serves that one as well (RFC 6125 section 6.4.3).
+    pub fn covers(&self, other: &Self) -> bool {
+        let below = other.domain.as_str().split_once('.');
+        let below = below.is_some_and(|(_, rest)| rest == self.domain.as_str());
+        self == other || self.wildcard && !other.wildcard && below
+    }
+
     /// The value of the order's identifier and of the certificate's SAN.
     pub fn to_wire(&self) -> String {
         if self.wildcard {

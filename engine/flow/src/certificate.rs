@@ -135,8 +135,8 @@ pub struct Origin {
 pub struct InventoryEntry {
     /// Why the current version cannot be used, if it is damaged or cannot be read. Then `current` is none.
     pub damage: Option<StoreError>,
-    /// Validity of what is in place although there is no current version: of one that cannot be used, or of another
-    /// certificate for the same names.
+    /// Validity of what is in place although there is no current version, or no installer has put that anywhere: of one
+    /// that cannot be used, or of another certificate for the same names.
     pub in_place: Option<Window>,
     /// Its name.
     pub certificate: CertificateName,
@@ -256,9 +256,23 @@ impl InventoryEntry {
                 not_after: leaf.not_after.filter(|_| other)?,
             })
         });
-        let older = installed.chain(served);
+        // What has left, and was installed for the same names.
+        let mut lacking = certificate
+            .install
+            .iter()
+            .filter(|plugin| self.lacks(plugin));
+        let left = self.in_place.zip(lacking.next()).map(|(life, at)| InUse {
+            at: at.to_string(),
+            not_after: life.end,
+        });
+        let older = installed.chain(served).chain(left);
         let older = older.filter(|one| one.not_after < current.facts.not_after);
         older.min_by_key(|one| one.not_after)
+    }
+
+    /// True if that installer has put no version in place.
+    pub fn lacks(&self, installer: &PluginName) -> bool {
+        !self.installed.iter().any(|mark| mark.plugin == *installer)
     }
 
     /// How near its end is what is [in use](Self::in_use) in the place of the current version; none while it has time.

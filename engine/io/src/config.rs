@@ -105,6 +105,8 @@ pub struct Sources {
     pub files: Vec<SourceFile>,
     /// What `include` names and is not read.
     pub missing: Vec<MissingInclude>,
+    /// Patterns of `include` that match files.
+    pub matched: Vec<String>,
     /// Patterns of `include` that no file matches.
     pub unmatched: Vec<String>,
 }
@@ -143,7 +145,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
     let itself = real_path(&main);
-    let (mut missing, mut unmatched) = (Vec::new(), Vec::new());
+    let (mut missing, mut matched, mut unmatched) = (Vec::new(), Vec::new(), Vec::new());
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
     for pattern in raw::includes(&first) {
@@ -180,6 +182,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
             }
         }
         if seen > 0 || paths.len() > before {
+            matched.push(pattern.clone());
             continue;
         }
         // A pattern may match nothing; a file that is named and missing is a mistake.
@@ -210,6 +213,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     Ok(Sources {
         files,
         missing,
+        matched,
         unmatched,
     })
 }

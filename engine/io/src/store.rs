@@ -15,6 +15,7 @@ pub(crate) mod atomic;
 mod export;
 mod failure;
 pub mod format;
+mod includes;
 mod layout;
 mod lock;
 mod mend;

@@ -230,6 +230,15 @@ pub enum Starter {
     Daemon(u32),
 }
 
+/// The files that add to a unit of systemd, as `systemctl edit` makes them (`systemd.unit(5)`), beside it.
+pub fn added_to(unit: &Path) -> Vec<PathBuf> {
+    let mut folder = unit.as_os_str().to_owned();
+    folder.push(".d");
+    let mut found = files(Path::new(&folder));
+    found.retain(|path| path.extension().is_some_and(|kind| kind == "conf"));
+    found
+}
+
 /// When the timer of that service has started it last, by the stamp that systemd keeps. None: nobody
 /// keeps one, or it never did.
 pub fn last_start(service: &Path) -> Option<Timestamp> {

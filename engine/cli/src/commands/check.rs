@@ -91,6 +91,7 @@ pub(crate) fn run(
     if trusted {
         found.extend(secrets::findings(&loaded));
     }
+    found.extend(state::lost(&loaded, &store));
     found.extend(state::findings(&loaded, &store, now));
     found.extend(state::exposed(&store));
     found.extend(state::clock(&loaded, &store, now));

@@ -104,9 +104,11 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
         // What runs later can make no folder beside those that it may write to.
         wire::store(&loaded)?;
     }
+    let mut missing = schedule::to_make(*kind, job);
+    missing.retain(|folder| !below(root, folder).is_dir());
     // Of another user's folders nothing is known but that they are missing.
     if root.is_none() && job.whose == Whose::Machine {
-        for folder in schedule::to_make(*kind, job) {
+        for folder in missing.drain(..) {
             system::make_folder(folder)?;
         }
     }
@@ -120,10 +122,8 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
     notes.extend(shut.map(|(user, paths)| told::shut(&user, &paths)));
     if let Some(root) = root {
         notes.extend(begin_below(root, &planned, &mut acts));
-        let mut folders = schedule::to_make(*kind, job);
-        folders.retain(|folder| !below(Some(root), folder).is_dir());
-        notes.extend(told::folders(&folders));
     }
+    notes.extend(told::folders(&missing));
     let view = Added {
         kind: *kind,
         job,

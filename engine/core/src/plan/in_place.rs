@@ -1,37 +1,33 @@
 //! What is in place while another one is wanted. What is stored and cannot be used, or stored under another name,
 //! counts as not there, but while it is served its end counts.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hold::Hold;
 use super::{Action, Current, IssueReason, Item, Note, Stored};
 use crate::due::{self, Urgency};
-use crate::name::{CertificateName, Identifier};
-use crate::settings::CertificateSettings;
+use crate::name::Identifier;
 use crate::time::{Timestamp, Window};
 
 /// What ended before that is of no use to anybody.
 pub const LONG_AGO: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// Validity of what serves the names of certificates that were never issued: that of others for some of these names,
-/// which have left the configuration, as when a certificate is renamed or two of them are joined. Of several the one
-/// that ends first.
+/// Validity of what serves some of these names: of `left`, others that have left the configuration, as when a
+/// certificate is renamed or two of them are joined, that which ends first.
 pub fn inherited<'a>(
-    never_issued: impl Iterator<Item = &'a CertificateSettings>,
-    left: &[(&[Identifier], Window)],
-    now: Timestamp,
-) -> BTreeMap<CertificateName, Window> {
-    let left = left.iter().filter(|(_, life)| life.end + LONG_AGO > now);
-    let left: Vec<_> = left.collect();
-    let of = |certificate: &CertificateSettings| {
-        let same = left
-            .iter()
-            .filter(|(names, _)| certificate.domains.iter().any(|name| names.contains(name)));
-        let first = same.min_by_key(|(_, life)| life.end)?;
-        Some((certificate.name.clone(), first.1))
+    domains: &[Identifier],
+    left: impl Iterator<Item = (&'a [Identifier], Window)>,
+) -> Option<Window> {
+    let shares = |names: &[Identifier]| {
+        let mut wanted = domains.iter();
+        wanted.any(|one| {
+            names
+                .iter()
+                .any(|name| name.covers(one) || one.covers(name))
+        })
     };
-    never_issued.filter_map(of).collect()
+    let same = left.filter(|(names, _)| shares(names));
+    same.map(|(_, life)| life).min_by_key(|life| life.end)
 }
 
 impl Item {

@@ -14,6 +14,8 @@ mod notify;
 pub(crate) mod plugins;
 mod renewal;
 
+pub use self::certificates::NO_CERTIFICATE;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ mod cas;
 mod expiry;
 mod patience;
 mod store;
+mod terms;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -33,7 +34,6 @@ use crate::notify::Told;
 use crate::plugin::{PluginFailure, PluginFailureKind};
 use crate::ports::UnseenError;
 use crate::report::{CertificateReport, InstallOutcome, Outcome, Reached, ServedReport, by_hand};
-use crate::terms::NewTerms;
 
 /// Why nobody looks at something any more.
 pub(super) const UNCONFIGURED: &str = "it is not configured any more";
@@ -74,7 +74,7 @@ pub(super) fn all(told: &[Told], scene: &Scene<'_>) -> Vec<Condition> {
     }
     found.extend(store::conditions(told, scene));
     found.extend(cas::outages(scene));
-    found.extend(scene.terms.iter().map(terms));
+    found.extend(scene.terms.iter().map(|new| terms::changed(told, new)));
     found.extend(denied(scene));
     found.extend(budgets::conditions(scene.budgets));
     found
@@ -90,7 +90,8 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
             None if told.subject.contains(['/', '\\']) => {
                 let [state, config] = scene.places;
                 let path = Path::new(&told.subject);
-                match path.starts_with(state) || path == config {
+                let is_pattern = told.subject.contains(['*', '?', '[']);
+                match path.starts_with(state) || path == config || is_pattern {
                     true => Standing::Good,
                     // Another configuration with the same state folder. Its runs say each week that it is so.
                     false if scene.now.since(told.at) < UNHEARD => Standing::Unknown,
@@ -419,7 +420,7 @@ fn waits_for_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> 
 }
 
 /// True if an installer that is not configured any more has failed with the current version, or has left an older one
-/// in place.
+/// in place, and no other one has put the current one anywhere.
 fn lost_its_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let Some(entry) = scene.inventory.get(&certificate.name) else {
         return false;
@@ -430,8 +431,10 @@ fn lost_its_installer(certificate: &CertificateSettings, scene: &Scene<'_>) -> b
         _ => false,
     });
     let current = entry.current.as_ref().map(|current| current.version);
+    let mut marks = entry.installed.iter();
+    let installed = marks.any(|mark| Some(mark.version) == current && !is_gone(&mark.plugin));
     let mut older = entry.installed.iter();
-    failed || older.any(|mark| Some(mark.version) != current && is_gone(&mark.plugin))
+    failed || !installed && older.any(|mark| Some(mark.version) != current && is_gone(&mark.plugin))
 }
 
 /// Places that serve something else than the current version, with what was seen there; none if that
@@ -530,23 +533,6 @@ fn plugin_failures<'r>(scene: &'r Scene<'_>) -> Vec<&'r PluginFailure> {
     }
     all.extend(scene.report.certificates.iter().flat_map(|one| &one.owed));
     all
-}
-
-/// Told once, however often the CA changes them before somebody agrees.
-fn terms(new: &NewTerms) -> Condition {
-    let mut event = Event::new(EventKind::TermsChanged, Change::Began, new.ca.as_str());
-    let (url, at) = &new.agreed;
-    let at = at.to_string();
-    let day = at.split('T').next().unwrap_or_default();
-    event.causes = vec![
-        format!("agreed to on {day}: {url}"),
-        format!("now: {}", new.now),
-    ];
-    event.hint = Some(format!(
-        "read them, then `waxwing account agree {}`",
-        new.ca
-    ));
-    Condition { step: 1, event }
 }
 
 fn denied(scene: &Scene<'_>) -> Vec<Condition> {

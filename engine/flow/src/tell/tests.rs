@@ -79,6 +79,8 @@ struct Machine {
     its_hour: bool,
     blind: bool,
     damaged: bool,
+    /// What has left for the same names.
+    left: Option<Window>,
     suggestion: Option<waxwing_core::due::Suggestion>,
 }
 
@@ -110,6 +112,7 @@ impl Machine {
             its_hour: false,
             blind: false,
             damaged: false,
+            left: None,
             suggestion: None,
         }
     }
@@ -152,7 +155,7 @@ impl Machine {
             end: self.issued + DAY * LIFE,
         };
         let mut entry = InventoryEntry {
-            in_place: self.damaged.then_some(life),
+            in_place: self.left.or(self.damaged.then_some(life)),
             damage: None,
             certificate: name("shop"),
             current: Some(InventoryVersion {

@@ -31,6 +31,11 @@ impl Layout {
         self.root.join("format")
     }
 
+    /// Which patterns of `include` have had files.
+    pub(super) fn includes(&self) -> PathBuf {
+        self.root.join("includes.toml")
+    }
+
     pub(super) fn certificates(&self) -> PathBuf {
         self.root.join("certificates")
     }

@@ -54,18 +54,18 @@ fn origin() -> Origin {
     }
 }
 
-struct Disk(TempDir);
+pub(super) struct Disk(TempDir);
 
 impl Disk {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    fn root(&self) -> PathBuf {
+    pub(super) fn root(&self) -> PathBuf {
         self.0.path().join("state")
     }
 
-    fn open(&self) -> FileStore {
+    pub(super) fn open(&self) -> FileStore {
         FileStore::open(&self.root(), 2).expect("opened")
     }
 

@@ -1,14 +1,14 @@
 //! Whether anything starts the runs by itself. A certificate that nobody renews ends.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use waxwing_core::name::CertificateName;
+use waxwing_core::plan::hold::Hold;
 use waxwing_core::plan::{Action, Asker, Item};
+use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_core::timer::Start;
-use waxwing_flow::history::Past;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
@@ -19,12 +19,18 @@ use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::{count, list};
 use crate::render::schedule::told;
-use crate::survey;
+use crate::survey::{self, Survey};
 
 const TOPIC: &str = "schedule";
 
-/// A run comes every hour, and may take one.
-const PATIENCE: Duration = Duration::from_secs(3 * 60 * 60);
+/// A run comes every day at least, and may take its time.
+const PATIENCE: Duration = Duration::from_secs(26 * 60 * 60);
+
+/// What was tried in vain is tried again within a day and a half, or somebody has asked to wait, which holds it.
+const TRIED: Duration = Duration::from_secs(62 * 60 * 60);
+
+/// What waits for a window waits for a week at most.
+const IN_WINDOWS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -53,39 +59,64 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     if found.iter().any(|one| one.verdict == Verdict::Ok) {
         let survey = SqliteHistory::look(store.root()).and_then(|history| {
             let survey = survey::survey(loaded, store, &history, Asker::Timer, now)?;
-            Ok(left_alone(&survey.plan.items, &survey.pasts, now))
+            Ok(left_alone(loaded, &survey, now))
         });
-        // What cannot be read is told elsewhere.
-        let left = survey.unwrap_or_default();
+        // What has just been started is no dead timer; what cannot be read is told elsewhere.
+        let starts = seen.iter().filter_map(Seen::last_start);
+        let alive = starts.max().is_some_and(|last| now.since(last) < PATIENCE);
+        let left = survey.ok().filter(|_| !alive).unwrap_or_default();
         found.extend(nobody_came(&left, now));
-        let units = starters.iter().filter_map(|starter| match starter {
-            Starter::File(path) => older(path, &lacks(loaded, path)),
-            Starter::Daemon(_) => None,
-        });
-        found.extend(units);
-        let files = starters.iter().filter_map(|starter| match starter {
-            Starter::File(path) => Some((path.as_path(), system::last_start(path)?)),
-            Starter::Daemon(_) => None,
-        });
-        found.extend(files.filter_map(|(path, last)| has_stopped(path, last, now)));
+        for one in &seen {
+            let Some(unit) = one.unit.as_ref().filter(|unit| unit.enabled) else {
+                continue;
+            };
+            found.extend(older(&unit.path, &lacks(loaded, &unit.path)));
+            let last = one.last_start();
+            found.extend(last.and_then(|last| has_stopped(&unit.path, last, now)));
+        }
     }
     found
 }
 
-/// What is due, is not held by anything, and was not tried: since when.
+/// What is due, waits for nothing, and is not tried: since when.
 fn left_alone(
-    items: &[Item],
-    pasts: &BTreeMap<CertificateName, Past>,
+    loaded: &Loaded,
+    survey: &Survey,
     now: Timestamp,
 ) -> Vec<(CertificateName, Timestamp)> {
+    let configured = CertificatesByName::new(&loaded.settings.certificates);
     let since = |item: &Item| {
-        let due = matches!(item.action, Action::Renew { .. }) && item.hold.is_none();
-        let at = item.moment.filter(|_| due)?.at;
-        let tried = pasts.get(&item.name).and_then(|past| past.failed.last());
-        let untried = tried.is_none_or(|failed| failed.at < at);
-        (untried && at + PATIENCE < now).then(|| (item.name.clone(), at))
+        let past = survey.pasts.get(&item.name);
+        let failed = past.and_then(|past| past.failed.last());
+        let entry = survey.inventory.get(&item.name);
+        let last = entry.and_then(|entry| entry.last.as_ref());
+        let tried = failed.map(|failed| failed.at).max(last.map(|last| last.at));
+        let calendar = configured.get(&item.name).map(|one| one.calendar.as_ref());
+        let always = calendar.is_none_or(|it| it.windows.is_empty() && it.blackout.is_empty());
+        let since = is_left_alone(item, tried, always, now)?;
+        Some((item.name.clone(), since))
     };
-    items.iter().filter_map(since).collect()
+    survey.plan.items.iter().filter_map(since).collect()
+}
+
+/// Since when nobody has come to one that was tried last at `tried`, and may be renewed `always` or in windows.
+fn is_left_alone(
+    item: &Item,
+    tried: Option<Timestamp>,
+    always: bool,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let waits = !matches!(item.hold, None | Some(Hold::Window { .. }));
+    let due = matches!(item.action, Action::Renew { .. }) && !waits;
+    let at = item.moment.filter(|_| due)?.at;
+    let tried = tried.filter(|tried| *tried >= at);
+    let patience = match tried {
+        _ if !always && !item.is_urgent() => IN_WINDOWS,
+        Some(_) => TRIED,
+        None => PATIENCE,
+    };
+    let since = tried.unwrap_or(at);
+    (since + patience < now).then_some(since)
 }
 
 /// That a unit is older than what the configuration needs.
@@ -120,15 +151,12 @@ fn nobody_came(left: &[(CertificateName, Timestamp)], now: Timestamp) -> Option<
     let first = left.iter().map(|(_, at)| *at).min()?;
     let names: Vec<String> = left.iter().map(|(name, _)| name.to_string()).collect();
     let days = now.since(first).as_secs() / DAY.as_secs();
-    let since = match days {
-        0 => "for hours".to_owned(),
-        days => format!(
-            "for {}",
-            count(usize::try_from(days).unwrap_or(usize::MAX), "day")
-        ),
-    };
+    let since = format!(
+        "for {}",
+        count(usize::try_from(days).unwrap_or(usize::MAX), "day")
+    );
     let text = format!(
-        "{} could have been renewed {since}, and no run has tried it",
+        "{} could have been tried {since}, and no run has done so",
         list(&names, NAMED)
     );
     let hint = "if this machine was on and the configuration has not just changed, nothing starts the runs: look \
@@ -143,6 +171,15 @@ struct Seen {
     said: String,
     /// What is known of it, if it is a unit of systemd. What is none starts them.
     unit: Option<Unit>,
+}
+
+impl Seen {
+    /// When its timer has started it last, by the system's own word.
+    fn last_start(&self) -> Option<Timestamp> {
+        let unit = self.unit.as_ref();
+        let unit = unit.filter(|unit| unit.enabled && !unit.daemon)?;
+        system::last_start(&unit.path)
+    }
 }
 
 /// What is to be said of them. What could start the runs and does not is an error where nothing else
@@ -233,7 +270,7 @@ mod tests {
     use std::path::PathBuf;
 
     use waxwing_core::due::{Because, Due, Urgency};
-    use waxwing_core::plan::hold::Hold;
+    use waxwing_core::name::CaName;
     use waxwing_core::schedule::{Moment, Placed};
 
     use super::*;
@@ -284,23 +321,32 @@ mod tests {
             install: Vec::new(),
             notes: Vec::new(),
         };
-        let window = Hold::Window { until: now + hour };
-        for (item, want) in [
-            (
-                item(50, None),
-                Some("shop could have been renewed for 2 days, and no run has tried it"),
-            ),
-            (
-                item(4, None),
-                Some("shop could have been renewed for hours, and no run has tried it"),
-            ),
-            (item(2, None), None),
-            (item(50, Some(window)), None),
+        let window = || Some(Hold::Window { until: now + hour });
+        let asked = Some(Hold::Asked {
+            until: now + hour,
+            ca: CaName::parse("first").expect("a literal name"),
+        });
+        for (item, tried, always, want) in [
+            (item(50, None), None, true, Some(50)),
+            (item(20, None), None, true, None),
+            // Tried, and then nobody came any more.
+            (item(50, None), Some(40), true, None),
+            (item(90, None), Some(70), true, Some(70)),
+            (item(50, None), Some(90), true, Some(50)),
+            (item(90, asked), Some(70), true, None),
+            // In windows.
+            (item(50, window()), None, false, None),
+            (item(50, None), None, false, None),
+            (item(200, window()), None, false, Some(200)),
         ] {
-            let left = left_alone(&[item], &BTreeMap::new(), now);
-            let found = nobody_came(&left, now).map(|found| found.text);
-            assert_eq!(found.as_deref(), want);
+            let tried = tried.map(|hours| now - hour * hours);
+            let found = is_left_alone(&item, tried, always, now);
+            assert_eq!(found, want.map(|hours| now - hour * hours), "{item:?}");
         }
+        let shop = CertificateName::parse("shop").expect("a literal name");
+        let found = nobody_came(&[(shop, now - hour * 50)], now).map(|found| found.text);
+        let text = "shop could have been tried for 2 days, and no run has done so";
+        assert_eq!(found.as_deref(), Some(text));
         let stopped =
             |hours| has_stopped(Path::new("/etc/waxwing.service"), now - hour * hours, now);
         assert!(stopped(20).is_none());

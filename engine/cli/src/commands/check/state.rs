@@ -45,6 +45,18 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     all
 }
 
+/// Files of the configuration that were there and are not any more.
+pub(super) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<Found> {
+    let entries = store.inventory().unwrap_or_default().into_iter().flatten();
+    let inventory = entries.map(|entry| (entry.certificate.clone(), entry));
+    let lost = survey::emptied(&inventory.collect(), loaded, store).into_iter();
+    let said = lost.map(|error| {
+        let found = Found::new(Verdict::Error, "config", error.to_string());
+        found.hint(error.hint)
+    });
+    said.collect()
+}
+
 /// Certificates of which nothing could be stored, so that nothing is ordered for them.
 fn shut(store: &FileStore) -> Option<Found> {
     // Who is not the owner writes nothing there.

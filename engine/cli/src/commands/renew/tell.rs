@@ -8,7 +8,7 @@ use waxwing_core::key::KeyType;
 use waxwing_core::name::CertificateName;
 use waxwing_core::plan::Asker;
 use waxwing_core::plan::in_place::LONG_AGO;
-use waxwing_core::settings::{CertificateSettings, DaysAfterIssue};
+use waxwing_core::settings::{CertificateSettings, DaysAfterIssue, Settings};
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Sighting;
 use waxwing_flow::notify::{Frame, Office, Sent};
@@ -32,7 +32,7 @@ use crate::render::notice;
 use crate::render::outcome::exit_of;
 use crate::render::page::Context;
 use crate::render::terminal::Terminal;
-use crate::survey::Survey;
+use crate::survey::{self, Survey};
 use crate::wire;
 
 /// All messages together are waited for so long; what was not sent by then waits for the next run.
@@ -161,6 +161,26 @@ fn ending(
     (inventory, unreadable)
 }
 
+/// The settings with those certificates whose files the configuration has lost, so that somebody hears when they end;
+/// none if it has lost none.
+fn with_the_lost(loaded: &Loaded, store: Option<&FileStore>, after: &Survey) -> Option<Settings> {
+    let known = store?.includes();
+    if !loaded
+        .unmatched
+        .iter()
+        .any(|pattern| known.contains(pattern))
+    {
+        return None;
+    }
+    let mut settings = loaded.settings.clone();
+    let now = start::now();
+    let left = survey::left(&after.inventory, &settings.certificates).into_iter();
+    let left = left.filter(|entry| entry.ends().is_some_and(|end| end + LONG_AGO > now));
+    let left: Vec<CertificateSettings> = left.map(unplanned).collect();
+    settings.certificates.extend(left);
+    Some(settings)
+}
+
 /// As much of a certificate as is needed to tell when it ends, where nobody knows what is wanted of it.
 fn unplanned(entry: &InventoryEntry) -> CertificateSettings {
     let current = entry.current.as_ref();
@@ -219,8 +239,9 @@ pub(in crate::commands) fn tell(
             BTreeMap::new()
         });
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
+    let with_the_lost = with_the_lost(loaded, store, after);
     let scene = Scene {
-        settings: &loaded.settings,
+        settings: with_the_lost.as_ref().unwrap_or(&loaded.settings),
         report,
         plan: &after.plan,
         inventory: &after.inventory,

@@ -138,7 +138,11 @@ pub(super) fn absolute(path: &Path) -> Result<PathBuf, Refusal> {
 /// over credentials. None of it if the file is not there or is something else.
 pub(in crate::commands) fn lacks(loaded: &Loaded, unit: &Path) -> Vec<String> {
     let found = || {
-        let text = system::read(unit).ok().flatten()?;
+        let mut text = system::read(unit).ok().flatten()?;
+        // What `systemctl edit` has added counts.
+        for more in system::added_to(unit) {
+            text += &system::read(&more).ok().flatten().unwrap_or_default();
+        }
         let state = absolute(&loaded.state).ok()?;
         let program = system::program().ok()?;
         let whose = match units::is_of_machine(unit) {

@@ -331,7 +331,19 @@ pub(super) fn lacks(job: &Job, text: &str) -> Vec<String> {
         let needed = OPENS.iter().any(|key| line.starts_with(key));
         needed && (shut || line.starts_with("LoadCredential="))
     });
+    // A folder is open as well below one that is.
+    let open: Vec<&Path> = text.lines().filter_map(opened).collect();
+    let has = |line: &str| {
+        let path = opened(line);
+        has(line) || path.is_some_and(|path| open.iter().any(|one| path.starts_with(one)))
+    };
     opens.filter(|line| !has(line)).map(str::to_owned).collect()
+}
+
+/// The folder that a line opens, where it needs no quotes.
+fn opened(line: &str) -> Option<&Path> {
+    let path = line.strip_prefix("ReadWritePaths=")?;
+    Some(Path::new(path.strip_prefix('-').unwrap_or(path)))
 }
 
 /// Folders that a unit of the machine opens if they are there, and that systemd does not make.

@@ -77,33 +77,32 @@ fn what_ends_soon_is_urgent_whatever_another_one_is_wanted_for() {
 }
 
 #[test]
-fn who_was_never_issued_has_what_has_left_with_the_same_names() {
-    let life = |days: i32| {
-        let end = NOW + DAY * 100 - DAY * u32::try_from(100 - days).expect("not so late");
-        Window {
-            start: end - DAY * 90,
-            end,
-        }
+fn what_has_left_serves_the_same_names() {
+    let life = |days: u32| Window {
+        start: NOW,
+        end: NOW + DAY * days,
     };
-    let (apex, wild, other) = (
+    let (apex, wild, other, below) = (
         ids(&["example.com"]),
         ids(&["*.example.com"]),
         ids(&["other.example"]),
+        ids(&["a.example.com", "b.a.example.com"]),
     );
-    let shop = wanted("shop");
-    for (left, want) in [
-        (vec![], None),
-        (vec![(&other[..], life(5))], None),
-        (vec![(&apex[..], life(5))], Some(5)),
-        (vec![(&apex[..], life(50)), (&wild[..], life(20))], Some(20)),
-        (vec![(&apex[..], life(-3))], Some(-3)),
+    let both = ids(&["example.com", "*.example.com"]);
+    for (wanted, left, want) in [
+        (&both, vec![], None),
+        (&both, vec![(&other[..], life(5))], None),
+        (&both, vec![(&apex[..], life(5))], Some(5)),
         (
-            vec![(&apex[..], life(-40)), (&wild[..], life(20))],
+            &both,
+            vec![(&apex[..], life(50)), (&wild[..], life(20))],
             Some(20),
         ),
-        (vec![(&apex[..], life(-40))], None),
+        (&wild, vec![(&apex[..], life(5))], None),
+        (&wild, vec![(&below[..], life(7))], Some(7)),
+        (&below, vec![(&wild[..], life(7))], Some(7)),
     ] {
-        let found = in_place::inherited(std::iter::once(&shop), &left, NOW);
-        assert_eq!(found.get(&shop.name).copied(), want.map(life), "{left:?}");
+        let found = in_place::inherited(wanted, left.clone().into_iter());
+        assert_eq!(found, want.map(life), "{left:?}");
     }
 }

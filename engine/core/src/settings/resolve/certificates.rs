@@ -21,6 +21,9 @@ use crate::plugin::World;
 use crate::settings::CertificateSettings;
 use crate::settings::served_at::ServedAt;
 
+/// What is said of a configuration that asks for nothing.
+pub const NO_CERTIFICATE: &str = "no certificate is asked for";
+
 /// A certificate, and where the values stand that later checks blame.
 pub(super) struct ReadCertificate {
     pub(super) settings: CertificateSettings,
@@ -48,12 +51,10 @@ pub(super) fn read(
     };
     let Some(entry) = root.take_as("certificate", &[Form::Sections]) else {
         if !root.is_misspelled("certificate") && !catalog.may_be_empty {
-            root.problems().add(
-                root.problem(&root.at, "certificate", "no certificate is asked for")
-                    .hint(
-                        "[[certificate]], and below it domains = [\"example.com\", \"*.example.com\"]",
-                    ),
-            );
+            root.problems()
+                .add(root.problem(&root.at, "certificate", NO_CERTIFICATE).hint(
+                    "[[certificate]], and below it domains = [\"example.com\", \"*.example.com\"]",
+                ));
         }
         return Vec::new();
     };

@@ -30,7 +30,7 @@ fn a_ca_is_told_of_when_it_was_seen_to_be_down_for_long() {
 }
 
 #[test]
-fn other_terms_are_told_once_and_again_when_somebody_has_agreed() {
+fn other_terms_are_told_once_each_and_again_when_somebody_has_agreed() {
     let mut machine = Machine::new();
     let new = |version| NewTerms {
         ca: ca("first"),
@@ -41,9 +41,10 @@ fn other_terms_are_told_once_and_again_when_somebody_has_agreed() {
     machine.terms = vec![new(2)];
     assert_eq!(machine.run(0.1, &idle()), ["terms-changed began"]);
     assert_eq!(machine.run(0.2, &idle()), [""; 0]);
-    // Nobody has agreed to those before, so this is the same trouble.
+    // Others again: whoever read those before has not read these.
     machine.terms = vec![new(3)];
-    assert_eq!(machine.run(0.3, &idle()), [""; 0]);
+    assert_eq!(machine.run(0.3, &idle()), ["terms-changed worse"]);
+    assert_eq!(machine.run(0.35, &idle()), [""; 0]);
     machine.terms.clear();
     assert_eq!(machine.run(0.4, &idle()), ["terms-changed over"]);
     machine.terms = vec![new(4)];

@@ -138,6 +138,35 @@ fn an_installer_that_is_gone_has_installed_nothing() {
     }
 }
 
+/// It was issued under another name, and no installer has put it anywhere.
+#[test]
+fn what_was_renamed_and_is_not_installed_ends_with_the_one_before_it() {
+    for installed in [false, true] {
+        let mut machine = renewed();
+        let web = PluginName::parse("web").expect("a literal name");
+        machine.shop().install = vec![web.clone()];
+        machine.left = Some(Window {
+            start: start(),
+            end: start() + DAY * LIFE,
+        });
+        if installed {
+            machine.installed = vec![InstalledMark {
+                plugin: web,
+                version: 2,
+                leaf_sha256: "01".to_owned(),
+                leaf_sha1: "01".to_owned(),
+                settings: String::new(),
+                at: start(),
+                receipt: String::new(),
+                staging: false,
+                not_after: None,
+            }];
+        }
+        let told = told(machine, |_, _| {});
+        assert_eq!(told, if installed { &[][..] } else { &STEPS[..] });
+    }
+}
+
 #[test]
 fn what_a_server_still_serves_is_told_at_each_threshold() {
     let mut machine = renewed();
