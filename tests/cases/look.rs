@@ -430,8 +430,11 @@ fn a_renamed_certificate_ends_with_the_one_before_it() {
     rig.waxwing(&["renew"])
         .expect(5)
         .says("the old certificate is valid for");
+    rig.waxwing(&["forget", "shop"])
+        .expect(2)
+        .says("store, which has names of shop, is not issued yet");
     world.faults().clear();
-    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["renew", "store", "--force"]).expect(0);
     rig.waxwing(&["forget", "shop"]).expect(0);
     rig.waxwing(&["plan"]).expect(0);
 }

@@ -231,8 +231,15 @@ impl InventoryEntry {
     /// a certificate that is renewed and not in its place runs out all the same.
     pub fn in_use(&self, certificate: &CertificateSettings) -> Option<InUse> {
         let current = self.current.as_ref()?;
+        // Where one of them has not put it in place, what an installer that was exchanged has left there counts.
+        let has_it = |plugin: &PluginName| {
+            let mut marks = self.installed.iter();
+            marks.any(|mark| mark.plugin == *plugin && mark.version == current.version)
+        };
+        let wanting = !certificate.install.iter().all(has_it);
         let installed = self.installed.iter().filter(|mark| {
-            certificate.install.contains(&mark.plugin) && mark.version != current.version
+            let counts = wanting || certificate.install.contains(&mark.plugin);
+            counts && mark.version != current.version
         });
         let installed = installed.filter_map(|mark| {
             Some(InUse {

@@ -1,10 +1,15 @@
 //! `waxwing forget`: sets a certificate aside that is not in the configuration any more.
 
+use waxwing_core::name::CertificateName;
+use waxwing_core::settings::CertificateSettings;
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::ports::CertificateStore as _;
+use waxwing_io::store::FileStore;
 
 use super::start;
 use crate::args::{Forget, Global};
 use crate::exit::Exit;
+use crate::load::Loaded;
 use crate::render::json::Document;
 use crate::render::terminal::Terminal;
 
@@ -39,6 +44,16 @@ pub(crate) fn run(
     }
     // What cannot be read can be set aside all the same.
     let entry = store.entry(name).ok().flatten();
+    if let Some(heir) = heir(&loaded, &store, entry.as_ref()).filter(|_| !arguments.yes) {
+        let text =
+            format!("{heir}, which has names of {name}, is not issued yet; nothing was done");
+        let hint = format!(
+            "until it is there {name} is what may be in use, and its end is told; `waxwing forget {name} --yes` \
+             sets it aside all the same"
+        );
+        terminal.fail(&text, Some(&hint));
+        return Ok(Exit::Usage);
+    }
     let current = entry.as_ref().and_then(|entry| entry.current.as_ref());
     let damaged = entry.as_ref().is_some_and(|entry| entry.damage.is_some());
     let left = match current.map(|current| current.revoked.is_some()) {
@@ -67,4 +82,27 @@ pub(crate) fn run(
         ));
     }
     Ok(Exit::Done)
+}
+
+/// A certificate of the configuration for some of the same names that was never issued.
+fn heir<'l>(
+    loaded: &'l Loaded,
+    store: &FileStore,
+    entry: Option<&InventoryEntry>,
+) -> Option<&'l CertificateName> {
+    let names = &entry?.current.as_ref()?.facts.names;
+    let shares = |one: &&CertificateSettings| {
+        let mut domains = one.domains.iter();
+        domains.any(|domain| {
+            names
+                .iter()
+                .any(|name| name.covers(domain) || domain.covers(name))
+        })
+    };
+    let issued = |name: &CertificateName| {
+        let there = store.entry(name).ok().flatten();
+        there.is_some_and(|entry| entry.current.is_some() || entry.damage.is_some())
+    };
+    let mut wanted = loaded.settings.certificates.iter().filter(shares);
+    wanted.find(|one| !issued(&one.name)).map(|one| &one.name)
 }

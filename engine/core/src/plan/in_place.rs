@@ -13,21 +13,31 @@ use crate::time::{Timestamp, Window};
 pub const LONG_AGO: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Validity of what serves some of these names: of `left`, others that have left the configuration, as when a
-/// certificate is renamed or two of them are joined, that which ends first.
+/// certificate is renamed or two of them are joined, that which ends first. What a later one of them has taken the place
+/// of does not count.
 pub fn inherited<'a>(
     domains: &[Identifier],
     left: impl Iterator<Item = (&'a [Identifier], Window)>,
 ) -> Option<Window> {
-    let shares = |names: &[Identifier]| {
-        let mut wanted = domains.iter();
-        wanted.any(|one| {
+    let shares = |(names, life): (&'a [Identifier], Window)| {
+        let some = |one: &Identifier| {
             names
                 .iter()
                 .any(|name| name.covers(one) || one.covers(name))
+        };
+        let shared: Vec<&Identifier> = domains.iter().filter(|one| some(one)).collect();
+        (!shared.is_empty()).then_some((shared, names, life))
+    };
+    let same: Vec<_> = left.filter_map(shares).collect();
+    let replaced = |(shared, _, life): &(Vec<&Identifier>, &[Identifier], Window)| {
+        same.iter().any(|(_, names, other)| {
+            let mut shared = shared.iter();
+            let all = shared.all(|one| names.iter().any(|name| name.covers(one)));
+            all && other.end > life.end
         })
     };
-    let same = left.filter(|(names, _)| shares(names));
-    same.map(|(_, life)| life).min_by_key(|life| life.end)
+    let counts = same.iter().filter(|one| !replaced(one));
+    counts.map(|(_, _, life)| *life).min_by_key(|life| life.end)
 }
 
 impl Item {

@@ -85,6 +85,12 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
     let mut certificates = scene.settings.certificates.iter();
     let certificate = certificates.find(|one| one.name.as_str() == told.subject);
     match told.kind {
+        // The configuration has lost it, and nobody works on it.
+        EventKind::Failed | EventKind::NotInstalled | EventKind::NotServed
+            if certificate.is_some_and(|one| one.cas.is_empty()) =>
+        {
+            Standing::Unknown
+        }
         EventKind::Failed | EventKind::ExpiryNear => match certificate {
             None if told.subject == CLOCK => Standing::Good,
             None if told.subject.contains(['/', '\\']) => {

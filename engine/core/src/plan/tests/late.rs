@@ -98,6 +98,22 @@ fn what_has_left_serves_the_same_names() {
             vec![(&apex[..], life(50)), (&wild[..], life(20))],
             Some(20),
         ),
+        // Renamed twice: the older one is in use no more.
+        (
+            &both,
+            vec![(&apex[..], life(5)), (&both[..], life(20))],
+            Some(20),
+        ),
+        (
+            &both,
+            vec![(&both[..], life(5)), (&apex[..], life(20))],
+            Some(5),
+        ),
+        (
+            &wild,
+            vec![(&below[..1], life(5)), (&below[..], life(7))],
+            Some(5),
+        ),
         (&wild, vec![(&apex[..], life(5))], None),
         (&wild, vec![(&below[..], life(7))], Some(7)),
         (&below, vec![(&wild[..], life(7))], Some(7)),
