@@ -97,7 +97,7 @@ pub async fn ask(
     let cas: BTreeSet<&CaName> = questions.iter().map(|question| &question.ca).collect();
     let profiles = cas.into_iter().filter_map(|ca| settings.cas.get(ca));
     let profiles: Vec<&CaProfile> = profiles.collect();
-    let offices = offices(ports, history, &profiles).await;
+    let offices = offices(ports, history, settings, &profiles).await;
     let answered = |question: Question, answer: Result<RenewalInfo, Trouble>| {
         let Some(id) = question.facts.ari_id() else {
             return;
@@ -290,6 +290,7 @@ fn draw(window: Window, chance: u64, now: Timestamp) -> Suggestion {
 async fn offices(
     ports: &SessionPorts,
     history: &dyn History,
+    settings: &Settings,
     profiles: &[&CaProfile],
 ) -> BTreeMap<CaName, Result<String, String>> {
     let now = ports.clock.now();
@@ -306,7 +307,7 @@ async fn offices(
     let asked: Vec<&CaProfile> = unknown.iter().map(|(profile, _)| *profile).collect();
     let looks = match asked.is_empty() {
         true => Vec::new(),
-        false => monitor::look_at_all(ports, history, &asked).await,
+        false => monitor::look_at_all(ports, history, settings, &asked).await,
     };
     let anew = unknown
         .into_iter()

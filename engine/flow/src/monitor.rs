@@ -4,6 +4,7 @@
 //! What a newcomer gets wrong: a look says how it was at one moment. Between two looks the state is
 //! taken to be that of the earlier one, but only for two hours; behind that nobody knows.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -11,6 +12,7 @@ use waxwing_acme::directory::Directory;
 use waxwing_core::ca::CaProfile;
 use waxwing_core::name::CaName;
 use waxwing_core::outage::{self, Contact, Verdict};
+use waxwing_core::settings::Settings;
 use waxwing_core::time::{Timestamp, Window};
 
 use crate::directory::{self, Change};
@@ -47,27 +49,42 @@ pub async fn look(ports: &SessionPorts, history: &dyn History, profile: &CaProfi
 }
 
 /// Looks at several CAs at the same time. If all of them are silent in the same way, it is this machine
-/// that is cut off, and nobody is noted to be down.
+/// that is cut off, and nobody is noted to be down. Where nobody unrelated is among them, another CA in use is
+/// looked at before a silence is held against one.
 pub async fn look_at_all(
     ports: &SessionPorts,
     history: &dyn History,
+    settings: &Settings,
     profiles: &[&CaProfile],
 ) -> Vec<Look> {
     let looks = profiles.iter().map(|profile| peek(ports, profile));
-    let looks = join_all(looks).await;
+    let mut looks = join_all(looks).await;
+    let wanted = profiles.len();
     let host = |profile: &CaProfile| {
         let url = profile.directories.first();
         url.map(|url| without_port(host_of(url)).to_owned())
     };
+    let mut profiles = profiles.to_vec();
+    let hosts: BTreeSet<Option<String>> = profiles.iter().map(|one| host(one)).collect();
+    let silent = |(look, _): &(Look, Timestamp)| matches!(contact(look), Contact::Silent(_));
+    if hosts.len() == 1 && looks.iter().any(silent) {
+        let used = settings.used_cas();
+        let mut used = used.iter().filter_map(|ca| settings.cas.get(ca));
+        if let Some(witness) = used.find(|other| !hosts.contains(&host(other))) {
+            looks.push(peek(ports, witness).await);
+            profiles.push(witness);
+        }
+    }
     for (nth, (look, at)) in looks.iter().enumerate() {
         let own = profiles.get(nth).and_then(|profile| host(profile));
-        let others = looks.iter().zip(profiles);
+        let others = looks.iter().zip(&profiles);
         // Two services of one machine are not unrelated.
         let others = others.filter(|(_, profile)| host(profile) != own);
         let others = others.map(|((other, _), _)| contact(other));
         note(history, look, *at, &others.collect::<Vec<_>>());
     }
     ports.sent.keep(history);
+    looks.truncate(wanted);
     looks.into_iter().map(|(look, _)| look).collect()
 }
 

@@ -153,6 +153,7 @@ async fn work(
         rehearsed: Arc::default(),
         ahead: Arc::default(),
         in_place: Arc::new(orders.in_place),
+        given_up: Arc::default(),
     };
     let put_back = install::recover(ports, orders.rehearsal).await;
     let left_over = shift.settle_leftovers(&orders.jobs).await;
@@ -211,6 +212,7 @@ async fn work(
     };
     shift.first_advices().await;
     let accounts = shift.register_elsewhere(&certificates).await;
+    shift.give_up().await;
     let requests = shift.requests().await;
     let stopped = stop.is_requested();
     ports.audit.enter(&Act::RunEnded {
@@ -267,6 +269,8 @@ pub(crate) struct Shift<'a> {
     in_place: Arc<BTreeMap<CertificateName, Window>>,
     /// What a rehearsal has received.
     rehearsed: Arc<std::sync::Mutex<Vec<StoredVersion>>>,
+    /// Orders of certificates that have left the configuration: CA, account and address.
+    given_up: Arc<std::sync::Mutex<Vec<(CaName, String, String)>>>,
 }
 
 /// A run looks at CAA itself.
@@ -487,6 +491,7 @@ impl Shift<'_> {
             in_place: Arc::clone(&self.in_place),
             fresh: Arc::default(),
             rehearsed: Arc::default(),
+            given_up: Arc::default(),
             ..*self
         }
     }

@@ -429,7 +429,9 @@ impl Keeper<'_> {
             // In the place of a state folder that is gone nothing is made.
             _ if self.store.identity().is_none() => Vec::new(),
             Ok(ports) => {
-                let looks = monitor::look_at_all(&ports, self.history.as_ref(), &profiles);
+                let settings = &self.loaded.settings;
+                let history = self.history.as_ref();
+                let looks = monitor::look_at_all(&ports, history, settings, &profiles);
                 self.runtime.block_on(looks)
             }
             Err(error) => {

@@ -123,7 +123,12 @@ fn setting(tree: &Tree, place: &str, renewal: &Object, keys: &[&str]) -> Option<
 /// What of the settings is worth a word.
 fn notes(tree: &Tree, path: &str, imported: &mut Imported) -> Result<(), String> {
     let settings = object(tree, path)?;
-    if let Some(server) = json::text(&settings, &["Notification", "Email", "SmtpServer"]) {
+    // simple-acme has it one level deeper.
+    let server = [
+        &["Notification", "Email", "SmtpServer"][..],
+        &["Notification", "SmtpServer"],
+    ];
+    if let Some(server) = server.iter().find_map(|keys| json::text(&settings, keys)) {
         imported.remarks.push(Remark::new(
             path,
             format!("mail is sent by way of {server}"),

@@ -1,9 +1,12 @@
 //! What an interrupted run has left: its journal, and the records that it still owes.
 
+use std::sync::PoisonError;
+
 use waxwing_core::name::{CertificateName, REHEARSAL};
 use waxwing_core::settings::CertificateSettings;
 
 use super::{Job, Shift};
+use crate::abandon;
 use crate::certificate::StoredVersion;
 use crate::failure::Failure;
 use crate::journal;
@@ -144,6 +147,23 @@ impl Shift<'_> {
         Ok(())
     }
 
+    /// Gives up orders that nobody wants any more, at the CAs with which this run has talked: at others they end by
+    /// themselves.
+    pub(super) async fn give_up(&self) {
+        let given_up = {
+            let mut all = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *all)
+        };
+        for (ca, account, url) in given_up {
+            let counter = self.sessions.lock().await.get(&ca).cloned();
+            if let Some(Ok(session)) = counter.as_ref().and_then(|counter| counter.session.get())
+                && session.account() == account
+            {
+                abandon::order(session, &url).await;
+            }
+        }
+    }
+
     /// Pays back what the open run of a certificate owes, and keeps its order if it has one. The
     /// certificate is locked.
     pub(super) async fn settle_journal(&self, journal: &CertificateName) -> Result<(), Failure> {
@@ -170,8 +190,12 @@ impl Shift<'_> {
             Some(current) => self.make_good(&run, current),
             None => false,
         };
-        if abandoned || noted {
-            run.order_url = None;
+        if let Some(url) = run.order_url.take_if(|_| abandoned || noted)
+            && abandoned
+        {
+            let order = (run.terms.ca.clone(), run.terms.account.clone(), url);
+            let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+            given_up.push(order);
         }
         if run.order_url.is_some() || !run.obligations.is_empty() {
             let text = journal::write(&run).map_err(|error| unreadable(journal, &error))?;

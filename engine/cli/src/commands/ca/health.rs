@@ -130,7 +130,7 @@ fn look(loaded: &Loaded, profiles: &[&CaProfile], live: &Live) -> Result<Looked,
     let titles: Vec<&str> = profiles.iter().map(|ca| ca.title.as_str()).collect();
     let what = format!("asking {}", list(&titles, 3));
     let most = profiles.iter().copied().map(greeting::longest).max();
-    let looks = monitor::look_at_all(&ports, &history, profiles);
+    let looks = monitor::look_at_all(&ports, &history, &loaded.settings, profiles);
     let looks = start::runtime()?.block_on(live.during("ca health", &what, most, looks));
     Ok((store, history, looks))
 }

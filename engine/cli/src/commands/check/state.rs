@@ -28,7 +28,7 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     if let Some(shut) = shut(store) {
         return vec![found, shut];
     }
-    if let Some(damaged) = damaged(loaded, store) {
+    if let Some(damaged) = damaged(loaded, store).or_else(|| unreadable(loaded, store)) {
         return vec![found, damaged];
     }
     let open = store.open_journals().unwrap_or_default();
@@ -119,6 +119,18 @@ fn damaged(loaded: &Loaded, store: &FileStore) -> Option<Found> {
             .hint(Some(hint))
     };
     (!names.is_empty()).then(found)
+}
+
+/// Certificates that may not be read, or that a newer version has written: no run can do anything about them.
+fn unreadable(loaded: &Loaded, store: &FileStore) -> Option<Found> {
+    let mut configured = loaded.settings.certificates.iter();
+    let (name, error) = configured.find_map(|one| match store.entry(&one.name) {
+        Ok(entry) => Some((&one.name, entry?.damage?)),
+        Err(error) => Some((&one.name, error)),
+    })?;
+    let text = format!("what is stored of {name} cannot be read, so that no run renews it");
+    let found = Found::new(Verdict::Error, TOPIC, text).causes([error.to_string()]);
+    Some(found.hint(error.hint))
 }
 
 /// What runs have left that did not end, by who finishes it.
