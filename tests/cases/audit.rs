@@ -216,7 +216,10 @@ fn what_is_erased_given_up_handed_out_and_forgotten_is_in_the_trail() {
         let given_up = since(&["account", "deactivate", "first", "--yes"], 0);
         assert_eq!(given_up, ["account first deactivated"]);
         rig.edit("name = \"shop\"", "name = \"other\"");
-        assert_eq!(since(&["forget", "shop"], 0), ["set-aside", "forgotten"]);
+        assert_eq!(
+            since(&["forget", "shop", "--yes"], 0),
+            ["set-aside", "forgotten"]
+        );
         // Who only looks has done nothing, though secrets were read.
         assert_eq!(since(&["status"], 0), [""; 0]);
         assert_eq!(since(&["plan"], 0), [""; 0]);

@@ -432,7 +432,7 @@ fn a_renamed_certificate_ends_with_the_one_before_it() {
         .says("the old certificate is valid for");
     rig.waxwing(&["forget", "shop"])
         .expect(2)
-        .says("store, which has names of shop, is not issued yet");
+        .says("store, which has names of shop, is not in place yet");
     world.faults().clear();
     rig.waxwing(&["renew", "store", "--force"]).expect(0);
     rig.waxwing(&["forget", "shop"]).expect(0);

@@ -231,14 +231,19 @@ impl InventoryEntry {
     /// a certificate that is renewed and not in its place runs out all the same.
     pub fn in_use(&self, certificate: &CertificateSettings) -> Option<InUse> {
         let current = self.current.as_ref()?;
-        // Where one of them has not put it in place, what an installer that was exchanged has left there counts.
-        let has_it = |plugin: &PluginName| {
-            let mut marks = self.installed.iter();
-            marks.any(|mark| mark.plugin == *plugin && mark.version == current.version)
+        // What an installer has left that was exchanged counts until one of those that are there has put something newer
+        // in place.
+        let newest = |wanted: bool| {
+            let marks = self.installed.iter();
+            let of = marks.filter(|mark| certificate.install.contains(&mark.plugin) == wanted);
+            of.map(|mark| mark.version).max()
         };
-        let wanting = !certificate.install.iter().all(has_it);
+        let exchanged = newest(false).filter(|last| {
+            !certificate.install.is_empty() && newest(true).is_none_or(|version| version < *last)
+        });
         let installed = self.installed.iter().filter(|mark| {
-            let counts = wanting || certificate.install.contains(&mark.plugin);
+            let wanted = certificate.install.contains(&mark.plugin);
+            let counts = wanted && exchanged.is_none() || exchanged == Some(mark.version);
             counts && mark.version != current.version
         });
         let installed = installed.filter_map(|mark| {
@@ -275,6 +280,23 @@ impl InventoryEntry {
         let older = installed.chain(served).chain(left);
         let older = older.filter(|one| one.not_after < current.facts.not_after);
         older.min_by_key(|one| one.not_after)
+    }
+
+    /// Validity of what installers have put in place last, or of the current version if they have put nothing anywhere.
+    pub fn life_in_use(&self) -> Option<Window> {
+        let facts = &self.current.as_ref()?.facts;
+        let last = self.installed.iter().max_by_key(|mark| mark.version);
+        let older =
+            last.filter(|mark| Some(mark.version) != self.current.as_ref().map(|it| it.version));
+        let end = older
+            .and_then(|mark| mark.not_after)
+            .unwrap_or(facts.not_after);
+        // Its life was that of its successor.
+        let life = facts.not_after.since(facts.not_before);
+        Some(Window {
+            start: end - life,
+            end,
+        })
     }
 
     /// True if that installer has put no version in place.

@@ -46,7 +46,7 @@ pub(crate) fn run(
     let entry = store.entry(name).ok().flatten();
     if let Some(heir) = heir(&loaded, &store, entry.as_ref()).filter(|_| !arguments.yes) {
         let text =
-            format!("{heir}, which has names of {name}, is not issued yet; nothing was done");
+            format!("{heir}, which has names of {name}, is not in place yet; nothing was done");
         let hint = format!(
             "until it is there {name} is what may be in use, and its end is told; `waxwing forget {name} --yes` \
              sets it aside all the same"
@@ -84,7 +84,7 @@ pub(crate) fn run(
     Ok(Exit::Done)
 }
 
-/// A certificate of the configuration for some of the same names that was never issued.
+/// A certificate of the configuration for some of the same names that was never issued, or not installed.
 fn heir<'l>(
     loaded: &'l Loaded,
     store: &FileStore,
@@ -99,10 +99,13 @@ fn heir<'l>(
                 .any(|name| name.covers(domain) || domain.covers(name))
         })
     };
-    let issued = |name: &CertificateName| {
-        let there = store.entry(name).ok().flatten();
-        there.is_some_and(|entry| entry.current.is_some() || entry.damage.is_some())
+    let in_place = |one: &CertificateSettings| {
+        let there = store.entry(&one.name).ok().flatten();
+        there.is_some_and(|entry| {
+            let issued = entry.current.is_some() || entry.damage.is_some();
+            issued && !one.install.iter().any(|plugin| entry.lacks(plugin))
+        })
     };
     let mut wanted = loaded.settings.certificates.iter().filter(shares);
-    wanted.find(|one| !issued(&one.name)).map(|one| &one.name)
+    wanted.find(|one| !in_place(one)).map(|one| &one.name)
 }

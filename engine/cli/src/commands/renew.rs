@@ -166,10 +166,8 @@ impl Pass<'_> {
         let now = start::now();
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
-        if let Err(error) = store.keep_includes(&loaded.matched, &loaded.unmatched) {
-            tracing::warn!(cause = %error, "which patterns of `include` have files could not be noted");
-        }
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
+        survey::keep_includes(loaded, store, &before.inventory);
         let mut entries: Vec<_> = before.inventory.values_mut().collect();
         ahead::forget(history.as_ref(), store.as_ref(), &mut entries, now);
         let only = names.iter().cloned().collect();

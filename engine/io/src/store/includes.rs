@@ -18,27 +18,26 @@ struct Known {
 const FORMAT: u32 = 1;
 
 impl FileStore {
-    /// Patterns that have had files in an earlier run. What cannot be read is known of none.
-    pub fn includes(&self) -> BTreeSet<String> {
-        let text = read::text(&self.layout.includes()).ok().flatten();
-        let known = text.and_then(|text| toml::from_str::<Known>(&text).ok());
+    /// Patterns that have had files in an earlier run; none if that cannot be read.
+    pub fn includes(&self) -> Option<BTreeSet<String>> {
+        let Ok(text) = read::text(&self.layout.includes()) else {
+            return None;
+        };
+        let Some(text) = text else {
+            return Some(BTreeSet::new());
+        };
+        let known = toml::from_str::<Known>(&text).ok();
         let known = known.filter(|known| known.format == FORMAT);
-        known.map(|known| known.patterns).unwrap_or_default()
+        known.map(|known| known.patterns)
     }
 
-    /// Notes those that have some now; those of which neither is true are in the configuration no more.
+    /// Notes those that have some now, or are still missed.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_includes(
-        &self,
-        matched: &[String],
-        unmatched: &[String],
-    ) -> Result<(), StoreError> {
-        let known = self.includes();
-        let lost = unmatched.iter().filter(|one| known.contains(*one));
-        let patterns: BTreeSet<String> = matched.iter().chain(lost).cloned().collect();
-        if patterns == known {
+    pub fn keep_includes(&self, matched: &[String], missed: &[String]) -> Result<(), StoreError> {
+        let patterns: BTreeSet<String> = matched.iter().chain(missed).cloned().collect();
+        if self.includes().as_ref() == Some(&patterns) {
             return Ok(());
         }
         let known = Known {
@@ -58,25 +57,24 @@ mod tests {
     use super::super::tests::Disk;
 
     #[test]
-    fn a_pattern_is_known_until_it_leaves_the_configuration() {
+    fn what_has_had_files_is_known_and_damage_is_no_empty_list() {
         let disk = Disk::new();
         let store = disk.open();
         let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        let keep = |matched: &[&str], unmatched: &[&str]| {
-            let kept = store.keep_includes(&names(matched), &names(unmatched));
+        let keep = |matched: &[&str], missed: &[&str]| {
+            let kept = store.keep_includes(&names(matched), &names(missed));
             kept.expect("written");
-            store.includes().into_iter().collect::<Vec<_>>()
+            let known = store.includes().expect("readable");
+            known.into_iter().collect::<Vec<_>>()
         };
         let file = disk.root().join("includes.toml");
-        assert!(keep(&[], &["a/*"]).is_empty() && !file.exists());
-        assert_eq!(keep(&["b/*", "c/*"], &["a/*"]), ["b/*", "c/*"]);
-        assert_eq!(keep(&["b/*"], &["a/*", "c/*"]), ["b/*", "c/*"]);
-        assert_eq!(keep(&["b/*"], &["a/*"]), ["b/*"]);
+        assert!(keep(&[], &[]).is_empty() && !file.exists());
+        assert_eq!(keep(&["c/*"], &["b/*"]), ["b/*", "c/*"]);
         let text = fs::read_to_string(&file).expect("there");
-        assert_eq!(text, "format = 1\npatterns = [\"b/*\"]\n");
+        assert_eq!(text, "format = 1\npatterns = [\"b/*\", \"c/*\"]\n");
         for damaged in ["garbage", "format = 2\npatterns = []\n"] {
             fs::write(&file, damaged).expect("written");
-            assert!(store.includes().is_empty());
+            assert_eq!(store.includes(), None);
             assert_eq!(keep(&["b/*"], &[]), ["b/*"]);
         }
     }

@@ -11,7 +11,7 @@ use waxwing_core::plan::in_place::LONG_AGO;
 use waxwing_core::settings::{CertificateSettings, DaysAfterIssue, Settings};
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Sighting;
-use waxwing_flow::notify::{Frame, Office, Sent};
+use waxwing_flow::notify::{Frame, Office, Sent, Told};
 use waxwing_flow::ports::{
     CertificateStore as _, Clock as _, History, Outbox as _, StoreError, StoreErrorKind,
 };
@@ -163,19 +163,24 @@ fn ending(
 
 /// The settings with those certificates whose files the configuration has lost, so that somebody hears when they end;
 /// none if it has lost none.
-fn with_the_lost(loaded: &Loaded, store: Option<&FileStore>, after: &Survey) -> Option<Settings> {
-    let known = store?.includes();
-    if !loaded
-        .unmatched
-        .iter()
-        .any(|pattern| known.contains(pattern))
-    {
+fn with_the_lost(
+    loaded: &Loaded,
+    store: Option<&FileStore>,
+    after: &Survey,
+    told: &[Told],
+) -> Option<Settings> {
+    if survey::lost(loaded, store?).is_empty() {
         return None;
     }
     let mut settings = loaded.settings.clone();
     let now = start::now();
     let left = survey::left(&after.inventory, &settings.certificates).into_iter();
-    let left = left.filter(|entry| entry.ends().is_some_and(|end| end + LONG_AGO > now));
+    let told = |entry: &InventoryEntry| {
+        let mut told = told.iter();
+        told.any(|told| told.subject == entry.certificate.as_str())
+    };
+    let ends = |entry: &InventoryEntry| entry.ends().is_some_and(|end| end + LONG_AGO > now);
+    let left = left.filter(|entry| ends(entry) || told(entry));
     let left: Vec<CertificateSettings> = left.map(unplanned).collect();
     settings.certificates.extend(left);
     Some(settings)
@@ -191,7 +196,11 @@ fn unplanned(entry: &InventoryEntry) -> CertificateSettings {
         key: KeyType::EcdsaP256,
         reuse_key: false,
         validate: Vec::new(),
-        install: Vec::new(),
+        install: entry
+            .installed
+            .iter()
+            .map(|mark| mark.plugin.clone())
+            .collect(),
         served_at: Vec::new(),
         days_after_issue: DaysAfterIssue::default(),
         calendar: Arc::default(),
@@ -239,7 +248,7 @@ pub(in crate::commands) fn tell(
             BTreeMap::new()
         });
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let with_the_lost = with_the_lost(loaded, store, after);
+    let with_the_lost = with_the_lost(loaded, store, after, &told);
     let scene = Scene {
         settings: with_the_lost.as_ref().unwrap_or(&loaded.settings),
         report,

@@ -76,7 +76,9 @@ pub(super) fn expiry(
     }
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
-    let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
+    // What the configuration has lost nobody renews.
+    let lost = certificate.cas.is_empty() && !scene.blind;
+    let late = lost || item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
     event.needs_person =
         older == Some(step) || counted >= alert::AGAIN || late || scene.blind || current.is_none();
     // Nothing is tried as long as that is so.
