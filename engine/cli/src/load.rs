@@ -411,7 +411,9 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         trail: None,
         log: global.process.log.clone(),
     };
-    Some((loaded, raw.certificates()))
+    // What is in files that are not there nobody knows.
+    let all = sources.missing.is_empty() && loaded.unmatched.is_empty();
+    Some((loaded, raw.certificates().filter(|_| all)))
 }
 
 fn state_of(global: &Global, settings: &Settings) -> PathBuf {
