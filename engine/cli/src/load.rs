@@ -412,7 +412,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         log: global.process.log.clone(),
     };
     // What is in files that are not there nobody knows.
-    let all = sources.missing.is_empty() && loaded.unmatched.is_empty();
+    let all = sources.missing.is_empty();
     Some((loaded, raw.certificates().filter(|_| all)))
 }
 

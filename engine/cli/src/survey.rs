@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use waxwing_core::ca::CaProfile;
 use waxwing_core::ca::choose::{self, Choice, Next, PassedOver, Question, Standing};
-use waxwing_core::name::{CaName, CertificateName, Identifier, PluginName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage::Down;
-use waxwing_core::plan::in_place;
 use waxwing_core::plan::order::{self, Place, place};
 use waxwing_core::plan::{self, Action, Asker, Circumstances, Item, Plan, Stored, hold};
 use waxwing_core::retry::ladder;
 use waxwing_core::settings::{CertificateSettings, Settings};
-use waxwing_core::time::{Timestamp, Window};
+use waxwing_core::time::Timestamp;
 use waxwing_flow::ahead;
 use waxwing_flow::budget;
 use waxwing_flow::certificate::InventoryEntry;
@@ -22,8 +21,12 @@ use waxwing_flow::scheduler::{self, Force, Job, Orders};
 use waxwing_io::store::FileStore;
 
 use crate::load::Loaded;
-use crate::render::page::list;
 use crate::wire;
+
+mod left;
+
+use self::left::inherited;
+pub(crate) use self::left::{emptied, keep_includes, left, lost};
 
 /// The plan and what it was made from.
 #[derive(Debug)]
@@ -221,158 +224,6 @@ pub(crate) fn behind(
              was the CA's that was wrong: {command}"
         )),
     })
-}
-
-/// What is in place for certificates that were never issued, or were and no installer has put them anywhere: what has
-/// left the configuration for the same names.
-fn inherited(
-    inventory: &BTreeMap<CertificateName, InventoryEntry>,
-    certificates: &[CertificateSettings],
-    pasts: &BTreeMap<CertificateName, Past>,
-    now: Timestamp,
-) -> BTreeMap<CertificateName, Window> {
-    let left = left(inventory, certificates);
-    if left.is_empty() {
-        return BTreeMap::new();
-    }
-    let of = |certificate: &CertificateSettings| {
-        let entry = inventory.get(&certificate.name);
-        let never = entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none());
-        let lacking = |plugin: &&PluginName| entry.is_some_and(|entry| entry.lacks(plugin));
-        let lacking: Vec<_> = certificate.install.iter().filter(lacking).collect();
-        if !never && lacking.is_empty() {
-            return None;
-        }
-        // What had ended when this one appeared was in use no more.
-        let current = entry.and_then(|entry| entry.current.as_ref());
-        let issued = current.map(|current| current.origin.issued_at);
-        let failed = pasts
-            .get(&certificate.name)
-            .and_then(|past| past.failed.first());
-        let appeared = [issued, failed.map(|failed| failed.at)]
-            .into_iter()
-            .flatten()
-            .min();
-        let appeared = appeared.map_or(now, |at| at.min(now));
-        let counts = |gone: &InventoryEntry| match entry.is_none_or(|it| it.installed.is_empty()) {
-            true => never || !gone.installed.is_empty(),
-            false => lacking.iter().any(|plugin| !gone.lacks(plugin)),
-        };
-        let lives = |installed: bool| {
-            let left = left
-                .iter()
-                .filter(|gone| gone.installed.is_empty() != installed && counts(gone));
-            let lives = left.filter_map(|gone| {
-                let names = gone.current.as_ref()?.facts.names.as_slice();
-                Some((names, gone.life_in_use()?))
-            });
-            let lives = lives.filter(|(_, life)| life.end > appeared);
-            in_place::inherited(&certificate.domains, lives)
-        };
-        // Only what was put somewhere is in use, where anything was.
-        let life = lives(true).or_else(|| lives(false))?;
-        Some((certificate.name.clone(), life))
-    };
-    certificates.iter().filter_map(of).collect()
-}
-
-/// What is stored and not configured any more, without that whose names others have by now.
-pub(crate) fn left<'i>(
-    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
-    certificates: &[CertificateSettings],
-) -> Vec<&'i InventoryEntry> {
-    let configured: BTreeSet<&CertificateName> = certificates.iter().map(|one| &one.name).collect();
-    let gone = |entry: &&InventoryEntry| !configured.contains(&entry.certificate);
-    let mut left: Vec<&InventoryEntry> = inventory.values().filter(gone).collect();
-    if left.is_empty() {
-        return left;
-    }
-    let in_place = certificates.iter().filter(|one| {
-        let entry = inventory.get(&one.name);
-        let current = entry.filter(|entry| entry.current.is_some());
-        current.is_some_and(|entry| !one.install.iter().any(|plugin| entry.lacks(plugin)))
-    });
-    let served: BTreeSet<&Identifier> = in_place.flat_map(|one| &one.domains).collect();
-    let is_served = |name: &Identifier| {
-        let above = name.domain.parent().map(|domain| Identifier {
-            domain,
-            wildcard: true,
-        });
-        served.contains(name)
-            || !name.wildcard && above.is_some_and(|above| served.contains(&above))
-    };
-    left.retain(|entry| {
-        let current = entry.current.as_ref();
-        current.is_none_or(|current| !current.facts.names.iter().all(is_served))
-    });
-    left
-}
-
-/// So many names are said.
-const NAMED: usize = 4;
-
-/// Patterns of `include` that match no file, and have matched some in an earlier run, or have taken the place of one that
-/// did. Where that cannot be read, all that match none.
-pub(crate) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<String> {
-    let Some(known) = store.includes() else {
-        return loaded.unmatched.clone();
-    };
-    let there =
-        |pattern: &String| loaded.matched.contains(pattern) || loaded.unmatched.contains(pattern);
-    let changed = known.iter().any(|pattern| !there(pattern));
-    let unmatched = loaded.unmatched.iter();
-    let lost = unmatched.filter(|pattern| changed || known.contains(*pattern));
-    lost.cloned().collect()
-}
-
-/// Notes which patterns of `include` have files. What is missed of one that has lost them is not forgotten as long as
-/// something is stored that nobody configures.
-pub(crate) fn keep_includes(
-    loaded: &Loaded,
-    store: &FileStore,
-    inventory: &BTreeMap<CertificateName, InventoryEntry>,
-) {
-    let left = left(inventory, &loaded.settings.certificates);
-    let lost = match left.iter().any(|entry| entry.ends().is_some()) {
-        true => lost(loaded, store),
-        false => Vec::new(),
-    };
-    if let Err(error) = store.keep_includes(&loaded.matched, &lost) {
-        tracing::warn!(cause = %error, "which patterns of `include` have files could not be noted");
-    }
-}
-
-/// That patterns of `include` match no file any more: what was configured there would run out without a word.
-pub(crate) fn emptied(
-    inventory: &BTreeMap<CertificateName, InventoryEntry>,
-    loaded: &Loaded,
-    store: &FileStore,
-) -> Vec<StoreError> {
-    let lost = lost(loaded, store);
-    if lost.is_empty() {
-        return Vec::new();
-    }
-    let left = left(inventory, &loaded.settings.certificates).into_iter();
-    let names = left.filter(|entry| entry.ends().is_some());
-    let names: Vec<String> = names.map(|entry| entry.certificate.to_string()).collect();
-    // Who has taken everything away, and says so, has lost nothing.
-    let Some(first) = names.first() else {
-        return Vec::new();
-    };
-    let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let told = lost.into_iter().map(|pattern| StoreError {
-        kind: StoreErrorKind::Io,
-        act: "find what `include` names:",
-        path: config.with_file_name(pattern),
-        causes: vec![format!(
-            "no file matches it any more, and nothing configures {}",
-            list(&names, NAMED)
-        )],
-        hint: Some(format!(
-            "put the files back; or `waxwing forget {first}` for what is not wanted any more"
-        )),
-    });
-    told.collect()
 }
 
 impl Survey {

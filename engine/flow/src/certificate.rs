@@ -243,7 +243,7 @@ impl InventoryEntry {
         });
         let installed = self.installed.iter().filter(|mark| {
             let wanted = certificate.install.contains(&mark.plugin);
-            let counts = wanted && exchanged.is_none() || exchanged == Some(mark.version);
+            let counts = wanted || exchanged == Some(mark.version);
             counts && mark.version != current.version
         });
         let installed = installed.filter_map(|mark| {
@@ -282,15 +282,16 @@ impl InventoryEntry {
         older.min_by_key(|one| one.not_after)
     }
 
-    /// Validity of what installers have put in place last, or of the current version if they have put nothing anywhere.
+    /// Validity of what installers have put in place last, of several that which ends first; of the current version if
+    /// they have put nothing anywhere.
     pub fn life_in_use(&self) -> Option<Window> {
-        let facts = &self.current.as_ref()?.facts;
-        let last = self.installed.iter().max_by_key(|mark| mark.version);
-        let older =
-            last.filter(|mark| Some(mark.version) != self.current.as_ref().map(|it| it.version));
-        let end = older
-            .and_then(|mark| mark.not_after)
-            .unwrap_or(facts.not_after);
+        let current = self.current.as_ref()?;
+        let facts = &current.facts;
+        let ends = self.installed.iter().map(|mark| {
+            let older = mark.not_after.filter(|_| mark.version != current.version);
+            older.unwrap_or(facts.not_after)
+        });
+        let end = ends.min().unwrap_or(facts.not_after);
         // Its life was that of its successor.
         let life = facts.not_after.since(facts.not_before);
         Some(Window {

@@ -23,6 +23,7 @@ mod open;
 mod read;
 mod sweep;
 
+pub use includes::Includes;
 pub use lock::daemon_of;
 
 use std::fs;

@@ -239,7 +239,7 @@ impl Pebble {
                     let _panicked = reader.join();
                 }
                 let last = self.log.last.with(|last| last.clone());
-                let taken = last.contains("address already in use");
+                let taken = last.contains(TAKEN);
                 let kind = if taken {
                     io::ErrorKind::AddrInUse
                 } else {
@@ -411,7 +411,12 @@ impl Drop for Pebble {
 
 impl Log {
     fn read(&self, line: &str) {
-        self.last.with(|last| line.clone_into(last));
+        // Both of its listeners end it, and what the other says behind that is of no interest.
+        self.last.with(|last| {
+            if !last.contains(TAKEN) {
+                line.clone_into(last);
+            }
+        });
         if line.contains("Issued certificate serial ") {
             self.issued.with(|issued| *issued += 1);
             if let Some((_before, order)) = line.rsplit_once(" for order ") {
@@ -489,6 +494,9 @@ fn settings(folder: &Path, api: u16, management: u16, options: &Options) -> Valu
     }
     json!({ "pebble": pebble })
 }
+
+/// What Go says of a port that somebody else has.
+const TAKEN: &str = "address already in use";
 
 /// Two ports that were free a moment ago.
 fn free_ports() -> io::Result<(u16, u16)> {

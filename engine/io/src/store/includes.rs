@@ -8,44 +8,57 @@ use waxwing_flow::ports::StoreError;
 
 use super::{FileStore, atomic, read};
 
+/// Patterns of `include`, as earlier runs have seen them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Includes {
+    /// Those that have had files.
+    pub matched: BTreeSet<String>,
+    /// Those that never had any.
+    pub empty: BTreeSet<String>,
+}
+
 /// What is written down.
 #[derive(Debug, Serialize, Deserialize)]
-struct Known {
+struct Written {
     format: u32,
-    patterns: BTreeSet<String>,
+    matched: BTreeSet<String>,
+    empty: BTreeSet<String>,
 }
 
 const FORMAT: u32 = 1;
 
 impl FileStore {
-    /// Patterns that have had files in an earlier run; none if that cannot be read.
-    pub fn includes(&self) -> Option<BTreeSet<String>> {
+    /// What is known of patterns; none if that cannot be read.
+    pub fn includes(&self) -> Option<Includes> {
         let Ok(text) = read::text(&self.layout.includes()) else {
             return None;
         };
         let Some(text) = text else {
-            return Some(BTreeSet::new());
+            return Some(Includes::default());
         };
-        let known = toml::from_str::<Known>(&text).ok();
-        let known = known.filter(|known| known.format == FORMAT);
-        known.map(|known| known.patterns)
+        let written = toml::from_str::<Written>(&text).ok();
+        let written = written.filter(|written| written.format == FORMAT)?;
+        Some(Includes {
+            matched: written.matched,
+            empty: written.empty,
+        })
     }
 
-    /// Notes those that have some now, or are still missed.
+    /// Notes what is known of them now.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_includes(&self, matched: &[String], missed: &[String]) -> Result<(), StoreError> {
-        let patterns: BTreeSet<String> = matched.iter().chain(missed).cloned().collect();
-        if self.includes().as_ref() == Some(&patterns) {
+    pub fn keep_includes(&self, includes: Includes) -> Result<(), StoreError> {
+        if self.includes().as_ref() == Some(&includes) {
             return Ok(());
         }
-        let known = Known {
+        let written = Written {
             format: FORMAT,
-            patterns,
+            matched: includes.matched,
+            empty: includes.empty,
         };
         // Texts and a number can always be written.
-        let text = toml::to_string(&known).unwrap_or_default();
+        let text = toml::to_string(&written).unwrap_or_default();
         atomic::replace(&self.layout.includes(), text.as_bytes())
     }
 }
@@ -55,27 +68,32 @@ mod tests {
     use std::fs;
 
     use super::super::tests::Disk;
+    use super::*;
 
     #[test]
     fn what_has_had_files_is_known_and_damage_is_no_empty_list() {
         let disk = Disk::new();
         let store = disk.open();
-        let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
-        let keep = |matched: &[&str], missed: &[&str]| {
-            let kept = store.keep_includes(&names(matched), &names(missed));
-            kept.expect("written");
-            let known = store.includes().expect("readable");
-            known.into_iter().collect::<Vec<_>>()
+        let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+        let includes = |matched: &[&str], empty: &[&str]| Includes {
+            matched: names(matched),
+            empty: names(empty),
+        };
+        let keep = |includes: &Includes| {
+            store.keep_includes(includes.clone()).expect("written");
+            assert_eq!(store.includes().as_ref(), Some(includes));
         };
         let file = disk.root().join("includes.toml");
-        assert!(keep(&[], &[]).is_empty() && !file.exists());
-        assert_eq!(keep(&["c/*"], &["b/*"]), ["b/*", "c/*"]);
+        keep(&includes(&[], &[]));
+        assert!(!file.exists());
+        keep(&includes(&["c/*", "b/*"], &["a/*"]));
         let text = fs::read_to_string(&file).expect("there");
-        assert_eq!(text, "format = 1\npatterns = [\"b/*\", \"c/*\"]\n");
-        for damaged in ["garbage", "format = 2\npatterns = []\n"] {
+        let want = "format = 1\nmatched = [\"b/*\", \"c/*\"]\nempty = [\"a/*\"]\n";
+        assert_eq!(text, want);
+        for damaged in ["garbage", "format = 2\nmatched = []\nempty = []\n"] {
             fs::write(&file, damaged).expect("written");
             assert_eq!(store.includes(), None);
-            assert_eq!(keep(&["b/*"], &[]), ["b/*"]);
+            keep(&includes(&["b/*"], &[]));
         }
     }
 }

@@ -134,6 +134,10 @@ fn ending(
     names: Option<&[CertificateName]>,
 ) -> (BTreeMap<CertificateName, InventoryEntry>, Vec<StoreError>) {
     let store = wire::look(loaded);
+    let lost = store
+        .as_ref()
+        .is_ok_and(|store| !survey::lost(loaded, store).is_empty());
+    let names = names.filter(|_| !lost);
     let all = match store.and_then(|store| store.inventory()) {
         Ok(all) => all,
         Err(error) => vec![Err(error)],
