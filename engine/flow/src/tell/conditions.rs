@@ -369,17 +369,19 @@ fn failed(
         return None;
     }
     let passes = class == Some(FailureClass::Transient.as_str());
+    // What is in place for some of its names has not all of them.
+    let never = entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none());
     let mut event = Event::new(EventKind::Failed, Change::Began, certificate.name.as_str());
     about(certificate, scene, &mut event);
     why(certificate, scene, &mut event);
     event.step = Some(step.as_str().to_owned());
     event.count = Some(failures);
-    event.needs_person = step > Step::Failed || !passes || event.not_after.is_none();
+    event.needs_person = step > Step::Failed || !passes || never;
     if let Some((cause, hint)) = looped {
         event.causes.push(cause);
         event.hint = Some(hint);
         let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
-        event.needs_person = step > Step::Failed || event.not_after.is_none() || late;
+        event.needs_person = step > Step::Failed || never || late;
     }
     Some(Condition {
         step: if step == Step::Failed { 1 } else { 2 },
