@@ -227,12 +227,13 @@ Example:
   waxwing forget old
       it is moved to the archive of the state folder, and not deleted
 
-Exit: 0 done, 2 usage, or it is still in the configuration; 3 configuration,
-      5 failed, 7 another run is at it, 8 not allowed")]
+Exit: 0 done, 2 usage, or it is still in the configuration or in use;
+      3 configuration, 5 failed, 7 another run is at it, 8 not allowed")]
 pub(crate) struct Forget {
     /// Which certificate
     pub(crate) name: String,
-    /// Also if it is still in the configuration, or has left DNS records that nobody removes then
+    /// Also if it is still in the configuration, its names are in use and no other is in place, or it has left
+    /// DNS records that nobody removes then
     #[arg(long)]
     pub(crate) yes: bool,
 }
