@@ -33,8 +33,8 @@ pub struct Stored {
     pub name: CertificateName,
     /// The current version; none if none was ever issued.
     pub current: Option<Current>,
-    /// True if there is a version that is damaged, so that it counts as not there.
-    pub damaged: bool,
+    /// Why the version that is there counts as not there, if it does.
+    pub damage: Option<in_place::Damage>,
     /// Validity of what is in place although there is no current version, as far as it is known.
     pub in_place: Option<Window>,
     /// What installers have put in place.
@@ -228,6 +228,8 @@ pub enum IssueReason {
     Never,
     /// What is stored is damaged, so that it cannot be used.
     Damaged,
+    /// What is stored cannot be read, so that nothing is ordered until it can be.
+    Unreadable,
     /// It covers other names than the configuration wants.
     Names {
         /// Names that the stored one lacks.
@@ -394,8 +396,7 @@ fn alone(
     }
     let current = stored.and_then(|stored| stored.current.as_ref());
     let action = match current {
-        None if stored.is_some_and(|it| it.damaged) => Action::Issue(IssueReason::Damaged),
-        None => Action::Issue(IssueReason::Never),
+        None => Action::Issue(in_place::wanting(stored)),
         Some(current) => {
             let to_revoke = stored.and_then(|stored| stored.to_revoke);
             let older = to_revoke.filter(|version| *version < current.version);

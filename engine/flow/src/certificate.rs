@@ -282,12 +282,24 @@ impl InventoryEntry {
         older.min_by_key(|one| one.not_after)
     }
 
+    /// Marks that count where nobody says any more which installers are wanted: of what was put in place last, and of
+    /// the installer that has failed since. The others were exchanged before.
+    pub fn marks_in_use(&self) -> impl Iterator<Item = &InstalledMark> {
+        let newest = self.installed.iter().map(|mark| mark.version).max();
+        let failing = match self.last.as_ref().map(|last| &last.result) {
+            Some(AttemptResult::NotInstalled { plugin, .. }) => Some(plugin),
+            _ => None,
+        };
+        let marks = self.installed.iter();
+        marks.filter(move |mark| Some(mark.version) == newest || Some(&mark.plugin) == failing)
+    }
+
     /// Validity of what installers have put in place last, of several that which ends first; of the current version if
     /// they have put nothing anywhere.
     pub fn life_in_use(&self) -> Option<Window> {
         let current = self.current.as_ref()?;
         let facts = &current.facts;
-        let ends = self.installed.iter().map(|mark| {
+        let ends = self.marks_in_use().map(|mark| {
             let older = mark.not_after.filter(|_| mark.version != current.version);
             older.unwrap_or(facts.not_after)
         });

@@ -12,6 +12,7 @@ use waxwing_core::due::Suggestion;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::outage;
+use waxwing_core::plan::in_place::Damage;
 use waxwing_core::plan::{self, Current, LastFailure, Stored};
 use waxwing_core::retry::ladder::{self, Failed};
 use waxwing_core::settings::Settings;
@@ -20,7 +21,7 @@ use waxwing_core::time::Timestamp;
 
 use crate::certificate::{AttemptResult, InventoryEntry};
 use crate::failure::one_line;
-use crate::ports::History;
+use crate::ports::{History, StoreErrorKind};
 
 /// An attempt to get one certificate from one CA, after it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -475,7 +476,10 @@ pub fn stored(entry: &InventoryEntry, past: &Past) -> Stored {
     Stored {
         name: entry.certificate.clone(),
         current,
-        damaged: entry.damage.is_some(),
+        damage: entry.damage.as_ref().map(|error| match error.kind {
+            StoreErrorKind::Corrupt => Damage::Broken,
+            _ => Damage::Unreadable,
+        }),
         in_place: entry.in_place,
         installed: installed.collect(),
         failure,
@@ -497,7 +501,7 @@ pub fn unstored(name: &CertificateName, past: &Past) -> Stored {
     Stored {
         name: name.clone(),
         current: None,
-        damaged: false,
+        damage: None,
         in_place: None,
         installed: Vec::new(),
         failure: None,

@@ -16,7 +16,7 @@ use waxwing_core::schedule::Placed;
 use waxwing_core::settings::{CertificateSettings, PluginSettings};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::budget::Left;
-use waxwing_flow::certificate::InventoryVersion;
+use waxwing_flow::certificate::{InventoryEntry, InventoryVersion};
 use waxwing_flow::history::Advice;
 
 use super::page::{Context, Ink, Line, Page, count, list};
@@ -143,9 +143,14 @@ fn verdict(view: &ExplainView<'_>, context: &Context) -> Line {
             Ink::Plain,
             format!("{name} is not in the configuration any more: nothing renews it."),
         ),
+        Action::Issue(IssueReason::Unreadable) => {
+            let text = "is stored and cannot be read: nothing is ordered until it can be.";
+            (Ink::Bad, format!("{name} {text}"))
+        }
         Action::Renew { .. } | Action::Issue(_) => {
             let why = match &view.item.action {
                 Action::Issue(IssueReason::Never) => "was never issued",
+                Action::Issue(IssueReason::Damaged) => "is stored and cannot be used",
                 Action::Issue(IssueReason::Names { .. }) => {
                     "is stored with other names than the configuration wants"
                 }
@@ -190,7 +195,7 @@ fn but(view: &ExplainView<'_>, hold: &Hold, context: &Context) -> String {
 
 fn issued(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
     let Some(current) = view.current else {
-        return vec!["never".to_owned()];
+        return vec![not_issued(view, context)];
     };
     let (facts, origin) = (&current.facts, &current.origin);
     let first = view.cas.first().map(|ca| &ca.name);
@@ -209,6 +214,19 @@ fn issued(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
         stretch(life),
         context.until(facts.not_after),
     )]
+}
+
+/// What there is in the place of one that was not issued, or cannot be read.
+fn not_issued(view: &ExplainView<'_>, context: &Context) -> String {
+    let stored = match &view.item.action {
+        Action::Issue(IssueReason::Damaged | IssueReason::Unreadable) => "what is stored",
+        _ => "the one in place, stored under another name,",
+    };
+    let entry = view.status.inventory.get(&view.item.name);
+    match entry.and_then(InventoryEntry::ends) {
+        Some(end) => format!("{stored} ends {}", context.until(end)),
+        None => "never".to_owned(),
+    }
 }
 
 /// When it is due, if it is stored.
@@ -455,6 +473,9 @@ fn failures(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
 
 fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
     let name = &view.item.name;
+    if view.item.action == Action::Issue(IssueReason::Unreadable) {
+        return vec!["looked at again at every run".to_owned()];
+    }
     if matches!(view.item.action, Action::Install { .. }) {
         return vec![format!(
             "tried again at every run, with what is stored: it needs no new order; `waxwing renew {name}` \
@@ -482,7 +503,12 @@ fn if_not(view: &ExplainView<'_>, context: &Context) -> Vec<String> {
             "tried again at every run: no CA was asked yet; `waxwing renew {name}` tries now"
         )];
     }
-    let floor = view.rules.map(|rules| rules.safe_until);
+    let entry = view.status.inventory.get(name);
+    let in_place = entry.and_then(|entry| entry.in_place);
+    let floor = view.rules.map(|rules| rules.safe_until).or_else(|| {
+        let life = in_place?;
+        Some(life.end - due::safe_floor(life.end.since(life.start)))
+    });
     let faster = match floor {
         Some(floor) if floor > context.now => format!(", faster from {}", context.moment(floor)),
         Some(_) => ", faster now: the safe floor is passed".to_owned(),

@@ -249,26 +249,28 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         failures
             .with_label_values(&[certificate])
             .set(f64::from(u32::try_from(failed).unwrap_or(u32::MAX)));
-        let entry = status.inventory.get(&item.name);
-        let Some((entry, current)) = entry.and_then(|e| Some((e, e.current.as_ref()?))) else {
+        let Some(entry) = status.inventory.get(&item.name) else {
+            continue;
+        };
+        let configured = status.certificates.get(&item.name);
+        let older = configured.and_then(|one| entry.in_use(one));
+        if let Some(end) = older.map(|older| older.not_after).or_else(|| entry.ends()) {
+            in_use.with_label_values(&[certificate]).set(seconds(end));
+        }
+        let Some(current) = &entry.current else {
             continue;
         };
         let of_ca = [certificate, current.origin.ca.as_str()];
         not_after
             .with_label_values(&of_ca)
             .set(seconds(current.facts.not_after));
-        let configured = status.certificates.get(&item.name);
-        let older = configured.and_then(|one| entry.in_use(one));
-        let end = older.map_or(current.facts.not_after, |older| older.not_after);
-        in_use.with_label_values(&[certificate]).set(seconds(end));
         not_before
             .with_label_values(&of_ca)
             .set(seconds(current.facts.not_before));
         issued
             .with_label_values(&[certificate])
             .set(seconds(current.origin.issued_at));
-        let settings = status.certificates.get(&item.name);
-        for plugin in settings.iter().flat_map(|one| &one.install) {
+        for plugin in configured.iter().flat_map(|one| &one.install) {
             let has = |version: u32| version == current.version;
             let mut marks = entry.installed.iter();
             let done = marks.any(|mark| mark.plugin == *plugin && has(mark.version));

@@ -146,6 +146,9 @@ fn why(item: &Item, context: &Context) -> String {
     match &item.action {
         Action::Issue(IssueReason::Never) => "never issued".to_owned(),
         Action::Issue(IssueReason::Damaged) => "what is stored cannot be used".to_owned(),
+        Action::Issue(IssueReason::Unreadable) => {
+            "what is stored cannot be read; nothing is ordered until it can be".to_owned()
+        }
         Action::Issue(IssueReason::Names { added, removed }) => {
             let said = |what: &str, names: &[_]| {
                 (!names.is_empty()).then(|| format!("{what} {}", list(names, NAMES_SHOWN)))

@@ -126,6 +126,8 @@ pub(crate) fn health(item: &Item, entry: Option<&InventoryEntry>) -> Health {
         // What failed was not needed: names that were taken out again, a forced try.
         Action::Keep { .. } if matches!(last, Some(AttemptResult::Failed { .. })) => Health::Watch,
         _ if stuck => Health::NeedsPerson,
+        // No run orders it.
+        Action::Issue(IssueReason::Unreadable) => Health::NeedsPerson,
         // A server shows what its clients refuse until the next run.
         Action::Issue(IssueReason::Revoked) if entry.is_some_and(is_in_use) => Health::NeedsPerson,
         // Nothing is served until this works, so there is no time to spare.
@@ -402,6 +404,7 @@ pub(super) fn next(item: &Item, context: &Context) -> String {
             Some(until) => format!("revoked: issue {}", context.moment(until)),
             None => "revoked: issue, next run".to_owned(),
         },
+        Action::Issue(IssueReason::Unreadable) => "never: cannot be read".to_owned(),
         Action::Issue(_) => match item.hold.as_ref().and_then(Hold::until) {
             Some(until) => format!("issue {}", context.moment(until)),
             None => "issue, next run".to_owned(),

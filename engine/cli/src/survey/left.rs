@@ -107,7 +107,7 @@ pub(crate) fn left<'i>(
         let Some(current) = &entry.current else {
             return true;
         };
-        let marks = entry.installed.iter().map(|mark| &mark.plugin);
+        let marks = entry.marks_in_use().map(|mark| &mark.plugin);
         let installers: Vec<&PluginName> = marks.collect();
         let key = current.facts.key_type;
         let served = known

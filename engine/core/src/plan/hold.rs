@@ -325,6 +325,7 @@ pub fn standings(
                 IssueReason::Names { .. }
                 | IssueReason::Replaced
                 | IssueReason::Damaged
+                | IssueReason::Unreadable
                 | IssueReason::Never,
             ),
             _,

@@ -55,6 +55,24 @@ impl Item {
     }
 }
 
+/// Why a version that is there counts as not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// It is damaged, and another one is ordered.
+    Broken,
+    /// It cannot be read. Nothing is ordered as long as it may be whole.
+    Unreadable,
+}
+
+/// Why one is issued of which there is no current version.
+pub(super) fn wanting(stored: Option<&Stored>) -> IssueReason {
+    match stored.and_then(|stored| stored.damage) {
+        None => IssueReason::Never,
+        Some(Damage::Broken) => IssueReason::Damaged,
+        Some(Damage::Unreadable) => IssueReason::Unreadable,
+    }
+}
+
 /// That the one in place ends before long, if another one is wanted whether it is due or not.
 pub(super) fn late(action: &Action, stored: Option<&Stored>, now: Timestamp) -> Option<Note> {
     let in_use = matches!(
@@ -63,6 +81,7 @@ pub(super) fn late(action: &Action, stored: Option<&Stored>, now: Timestamp) -> 
             IssueReason::Names { .. }
                 | IssueReason::Replaced
                 | IssueReason::Damaged
+                | IssueReason::Unreadable
                 | IssueReason::Never
         )
     );

@@ -80,7 +80,7 @@ fn good(called: &str) -> Stored {
             revoked: false,
             suggestion: None,
         }),
-        damaged: false,
+        damage: None,
         in_place: None,
         installed: vec![mark("web"), mark("mail")],
         failure: None,

@@ -147,7 +147,7 @@ pub fn nearest(scene: &Scene<'_>) -> Option<Nearest> {
     let certificates = scene.settings.certificates.iter();
     let ends = certificates.filter_map(|certificate| {
         let entry = scene.inventory.get(&certificate.name)?;
-        let stored = entry.current.as_ref()?.facts.not_after;
+        let stored = entry.ends()?;
         let in_use = entry.in_use(certificate).map(|it| it.not_after);
         Some((
             in_use.map_or(stored, |it| it.min(stored)),

@@ -147,9 +147,8 @@ impl Machine {
         report(outcome, Vec::new())
     }
 
-    /// What is told at the end of a run on that day, as `kind change`, and with it counts as told.
-    fn run(&mut self, day: f64, report: &RunReport) -> Vec<String> {
-        let now = start() + DAY.mul_f64(day);
+    /// What is stored.
+    fn entry(&self) -> InventoryEntry {
         let life = Window {
             start: self.issued,
             end: self.issued + DAY * LIFE,
@@ -190,6 +189,13 @@ impl Machine {
             finalized: None,
         };
         entry.current = entry.current.filter(|current| current.version > 0);
+        entry
+    }
+
+    /// What is told at the end of a run on that day, as `kind change`, and with it counts as told.
+    fn run(&mut self, day: f64, report: &RunReport) -> Vec<String> {
+        let now = start() + DAY.mul_f64(day);
+        let entry = self.entry();
         let failed_at = (0..self.failed_long_ago)
             .map(|_| self.issued + DAY)
             .chain((0..self.failures).map(|_| self.failed_at.unwrap_or(now)));

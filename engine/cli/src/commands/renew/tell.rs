@@ -201,8 +201,7 @@ fn unplanned(entry: &InventoryEntry) -> CertificateSettings {
         reuse_key: false,
         validate: Vec::new(),
         install: entry
-            .installed
-            .iter()
+            .marks_in_use()
             .map(|mark| mark.plugin.clone())
             .collect(),
         served_at: Vec::new(),

@@ -70,6 +70,7 @@ pub(super) fn item(item: &Item) -> ItemJson {
     let (action, reason) = match &item.action {
         Action::Issue(IssueReason::Never) => ("issue", "never-issued"),
         Action::Issue(IssueReason::Damaged) => ("issue", "damaged"),
+        Action::Issue(IssueReason::Unreadable) => ("issue", "unreadable"),
         Action::Issue(IssueReason::Names { .. }) => ("issue", "names"),
         Action::Issue(IssueReason::Staging) => ("issue", "staging"),
         Action::Issue(IssueReason::Revoked) => ("issue", "revoked"),

@@ -1,5 +1,6 @@
 //! What is in place while another one is wanted whether it is due or not.
 
+use super::super::in_place::Damage;
 use super::*;
 use crate::time::Window;
 
@@ -19,7 +20,7 @@ fn what_is_damaged_is_tried_in_a_hurry_before_its_end() {
     let tried = |left: Option<Duration>| {
         let mut stored = good("shop");
         stored.current = None;
-        stored.damaged = true;
+        stored.damage = Some(Damage::Broken);
         stored.in_place = left.map(|left| Window {
             start: NOW + left - DAY * 90,
             end: NOW + left,
@@ -52,11 +53,11 @@ fn what_ends_soon_is_urgent_whatever_another_one_is_wanted_for() {
         let mut replaced = stored.clone();
         replaced.to_revoke = Some(3);
         let mut damaged = stored.clone();
-        damaged.damaged = true;
+        damaged.damage = Some(Damage::Broken);
         damaged.in_place = stored.life();
         damaged.current = None;
         let mut renamed = damaged.clone();
-        renamed.damaged = false;
+        renamed.damage = None;
         for (wanted, stored) in [
             (other, &stored),
             (wanted("shop"), &replaced),

@@ -14,6 +14,21 @@ fn renewed() -> Machine {
     machine
 }
 
+/// What this installer has put in place, of versions that came every 56 days.
+fn mark(plugin: &str, version: u32) -> InstalledMark {
+    InstalledMark {
+        plugin: PluginName::parse(plugin).expect("a literal name"),
+        version,
+        leaf_sha256: format!("{version:02}"),
+        leaf_sha1: format!("{version:02}"),
+        settings: String::new(),
+        at: start(),
+        receipt: String::new(),
+        staging: false,
+        not_after: Some(start() + DAY * 56 * (version - 1) + DAY * LIFE),
+    }
+}
+
 /// What is told from day 56 to day 91, each with its day.
 fn told(mut machine: Machine, mut look: impl FnMut(&mut Machine, Timestamp)) -> Vec<String> {
     let mut told = Vec::new();
@@ -52,17 +67,7 @@ fn what_an_installer_has_not_replaced_is_told_at_each_threshold() {
     let mut machine = renewed();
     let web = PluginName::parse("web").expect("a literal name");
     machine.shop().install = vec![web.clone()];
-    machine.installed = vec![InstalledMark {
-        plugin: web,
-        version: 1,
-        leaf_sha256: "01".to_owned(),
-        leaf_sha1: "01".to_owned(),
-        settings: String::new(),
-        at: start(),
-        receipt: String::new(),
-        staging: false,
-        not_after: Some(start() + DAY * LIFE),
-    }];
+    machine.installed = vec![mark("web", 1)];
     assert_eq!(told(machine, |_, _| {}), STEPS);
     // In its place, or no matter of an installer any more.
     for installed in [true, false] {
@@ -73,17 +78,7 @@ fn what_an_installer_has_not_replaced_is_told_at_each_threshold() {
         } else {
             Vec::new()
         };
-        machine.installed = vec![InstalledMark {
-            plugin: web,
-            version: if installed { 2 } else { 1 },
-            leaf_sha256: "01".to_owned(),
-            leaf_sha1: "01".to_owned(),
-            settings: String::new(),
-            at: start(),
-            receipt: String::new(),
-            staging: false,
-            not_after: Some(start() + DAY * LIFE),
-        }];
+        machine.installed = vec![mark("web", if installed { 2 } else { 1 })];
         assert_eq!(told(machine, |_, _| {}), [""; 0]);
     }
 }
@@ -109,17 +104,7 @@ fn an_installer_that_is_gone_has_installed_nothing() {
         if gone {
             machine.shop().install.clear();
         } else {
-            machine.installed = vec![InstalledMark {
-                plugin: web.clone(),
-                version: 2,
-                leaf_sha256: "01".to_owned(),
-                leaf_sha1: "01".to_owned(),
-                settings: String::new(),
-                at: start(),
-                receipt: String::new(),
-                staging: false,
-                not_after: None,
-            }];
+            machine.installed = vec![mark("web", 2)];
         }
         machine.last = Some(LastAttempt {
             replaces: false,
@@ -150,17 +135,7 @@ fn what_was_renamed_and_is_not_installed_ends_with_the_one_before_it() {
             end: start() + DAY * LIFE,
         });
         if installed {
-            machine.installed = vec![InstalledMark {
-                plugin: web,
-                version: 2,
-                leaf_sha256: "01".to_owned(),
-                leaf_sha1: "01".to_owned(),
-                settings: String::new(),
-                at: start(),
-                receipt: String::new(),
-                staging: false,
-                not_after: None,
-            }];
+            machine.installed = vec![mark("web", 2)];
         }
         let told = told(machine, |_, _| {});
         assert_eq!(told, if installed { &[][..] } else { &STEPS[..] });
@@ -214,4 +189,30 @@ fn a_look_that_fails_ends_no_alert() {
         "90 expiry-near worse",
     ];
     assert_eq!(told(machine, look), want);
+}
+
+/// Where nobody says which installers are wanted, what was exchanged long ago does not count, and what has failed does.
+#[test]
+fn of_what_left_only_what_is_in_use_counts() {
+    let marks = [("files", 1), ("second", 3)];
+    for (failing, ends) in [(None, 3), (Some("files"), 1)] {
+        let mut machine = Machine::new();
+        machine.version = 3;
+        machine.issued = start() + DAY * 112;
+        machine.installed = marks.map(|(plugin, version)| mark(plugin, version)).into();
+        machine.last = failing.map(|plugin| LastAttempt {
+            replaces: false,
+            at: machine.issued,
+            ca: Some(ca("first")),
+            result: AttemptResult::NotInstalled {
+                plugin: PluginName::parse(plugin).expect("a literal name"),
+                causes: Vec::new(),
+            },
+        });
+        let entry = machine.entry();
+        let versions: Vec<u32> = entry.marks_in_use().map(|mark| mark.version).collect();
+        assert_eq!(versions.first(), Some(&ends), "{failing:?}");
+        let end = entry.life_in_use().map(|life| life.end);
+        assert_eq!(end, Some(start() + DAY * 56 * (ends - 1) + DAY * LIFE));
+    }
 }
