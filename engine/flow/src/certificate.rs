@@ -282,6 +282,25 @@ impl InventoryEntry {
         older.min_by_key(|one| one.not_after)
     }
 
+    /// Installers that are not wanted any more and in whose place something newer is: all that are wanted have put the
+    /// current version where it belongs.
+    pub fn exchanged(&self, certificate: &CertificateSettings) -> Vec<PluginName> {
+        let Some(current) = &self.current else {
+            return Vec::new();
+        };
+        let done = |plugin: &PluginName| {
+            let mut marks = self.installed.iter();
+            marks.any(|mark| mark.plugin == *plugin && mark.version == current.version)
+        };
+        if certificate.install.is_empty() || !certificate.install.iter().all(done) {
+            return Vec::new();
+        }
+        let older = self.installed.iter().filter(|mark| {
+            mark.version < current.version && !certificate.install.contains(&mark.plugin)
+        });
+        older.map(|mark| mark.plugin.clone()).collect()
+    }
+
     /// Marks that count where nobody says any more which installers are wanted: of what was put in place last, and of
     /// the installer that has failed since. The others were exchanged before.
     pub fn marks_in_use(&self) -> impl Iterator<Item = &InstalledMark> {

@@ -57,12 +57,12 @@ pub(crate) enum Mode {
     Rehearsal(Vec<StoredVersion>),
 }
 
-/// Installs what is stored and not installed among `certificates`, or only plans it; `earlier` is what was installed
+/// Installs what is stored and not installed among these certificates, or only plans it; `earlier` is what was installed
 /// before in this run.
 pub(crate) async fn install(
     ports: &Ports,
     run: &str,
-    certificates: &[&CertificateSettings],
+    settings: &[&CertificateSettings],
     mode: &Mode,
     (put_back, earlier): (&[PutBack], &[InstallReport]),
     stop: &Stop,
@@ -77,7 +77,7 @@ pub(crate) async fn install(
     let rehearsal = matches!(mode, Mode::Rehearsal(_));
     let mut wanted: BTreeMap<&PluginName, Vec<&CertificateName>> = BTreeMap::new();
     let mut order: Vec<&PluginName> = Vec::new();
-    for certificate in certificates {
+    for certificate in settings {
         for plugin in &certificate.install {
             if has_failed(plugin, &certificate.name) {
                 continue;
@@ -170,6 +170,9 @@ pub(crate) async fn install(
             ports.observer.progress(certificate, &doing);
         }
         let (steps, stages, outcome) = carry_out(ports, &attempt, &batch, rehearsal, stop).await;
+        if matches!(outcome, InstallOutcome::Done { .. }) {
+            forget_exchanged(ports, &batch, settings);
+        }
         for certificate in &certificates {
             ports.observer.progress(certificate, &Progress::Done);
         }
@@ -383,6 +386,26 @@ fn note_installed(
         note_success(ports, batch.plugin, item, at);
     }
     Ok(())
+}
+
+/// Where all that are wanted have put something newer in place, what an installer did that is not wanted any more does
+/// not count, should it ever be wanted again. Without this the state is right as well, until then.
+fn forget_exchanged(ports: &Ports, batch: &Batch<'_>, settings: &[&CertificateSettings]) {
+    let store = &ports.session.store;
+    for item in &batch.items {
+        let name = &item.version.certificate;
+        let mut settings = settings.iter();
+        let certificate = settings.find(|certificate| certificate.name == *name);
+        let Some((certificate, Ok(Some(entry)))) = certificate.map(|it| (it, store.entry(name)))
+        else {
+            continue;
+        };
+        for plugin in entry.exchanged(certificate) {
+            if let Err(error) = store.forget_installed(name, &plugin) {
+                tracing::warn!(certificate = %name, %plugin, cause = %error, "that it was exchanged could not be noted");
+            }
+        }
+    }
 }
 
 fn note_failure(

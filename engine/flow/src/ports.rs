@@ -11,7 +11,7 @@ use waxwing_core::caa::CaaSet;
 use waxwing_core::failure::FailureClass;
 use waxwing_core::http::{Request, Response, TransportError};
 use waxwing_core::key::KeyType;
-use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier};
+use waxwing_core::name::{CaName, CertificateName, DomainName, Identifier, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_core::settings::AddressRange;
 use waxwing_core::settings::served_at::ServedAt;
@@ -407,6 +407,12 @@ pub trait CertificateStore: Send + Sync {
         &self,
         name: &CertificateName,
         mark: &InstalledMark,
+    ) -> Result<(), StoreError>;
+    /// Forgets what this plugin has installed, if that is noted. The certificate MUST be locked.
+    fn forget_installed(
+        &self,
+        name: &CertificateName,
+        plugin: &PluginName,
     ) -> Result<(), StoreError>;
     /// Notes what was seen at the places where the certificate is to be served; replaces the older
     /// note.

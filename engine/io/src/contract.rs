@@ -226,6 +226,14 @@ fn notes(
             marks == Some(vec![mark]),
         );
     }
+    for _again in 0..2 {
+        open().forget_installed(name, plugin)?;
+        let marks = open().entry(name)?.map(|entry| entry.installed);
+        claims.hold(
+            "a note of an installation can be forgotten",
+            marks == Some(Vec::new()),
+        );
+    }
     let causes = vec!["first".to_owned(), "second\nline".to_owned()];
     let results = [
         AttemptResult::Renewed,

@@ -18,6 +18,7 @@ pub mod format;
 mod includes;
 mod layout;
 mod lock;
+mod marks;
 mod mend;
 mod open;
 mod read;
@@ -30,7 +31,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::secret::Secret;
 use waxwing_flow::audit::{Act, AuditTrail, KeyOwner};
 use waxwing_flow::certificate::{
@@ -131,23 +132,6 @@ impl FileStore {
         let path = self.layout.version(name, number).join(FACTS);
         let text = read::required(&path)?;
         format::read_facts(&text).map_err(|cause| failure::unreadable(&path, cause))
-    }
-
-    /// What installers have put in place. Without the note of it, it is installed once more.
-    fn installed(&self, name: &CertificateName) -> Vec<InstalledMark> {
-        let paths = read::ignored(name, read::children(&self.layout.installed(name)));
-        // There are many certificates and few installers.
-        let mut marks = Vec::with_capacity(paths.len());
-        for path in paths {
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                marks.extend(read::note(name, &path, format::read_installed));
-            }
-        }
-        marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        marks
     }
 
     /// The folders that a new version of this certificate is written into, of those that are there.
@@ -416,6 +400,14 @@ impl CertificateStore for FileStore {
             plugin: mark.plugin.clone(),
         });
         Ok(())
+    }
+
+    fn forget_installed(
+        &self,
+        name: &CertificateName,
+        plugin: &PluginName,
+    ) -> Result<(), StoreError> {
+        atomic::remove(&self.layout.installed_by(name, plugin))
     }
 
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {

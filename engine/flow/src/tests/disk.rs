@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::secret::Secret;
 
 use super::world::{Gate, State, World};
@@ -189,6 +189,17 @@ impl CertificateStore for World {
             let marks = state.disk.marks.entry(name.clone()).or_default();
             marks.retain(|old| old.plugin != mark.plugin);
             marks.push(mark.clone());
+        })
+    }
+
+    fn forget_installed(
+        &self,
+        name: &CertificateName,
+        plugin: &PluginName,
+    ) -> Result<(), StoreError> {
+        self.disk("forget what is installed of", name.as_str(), |state| {
+            let marks = state.disk.marks.entry(name.clone()).or_default();
+            marks.retain(|old| old.plugin != *plugin);
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::settings::served_at::ServedAt;
 
 use super::runs::{count, forced, issued_by, job, many, only, stopped_after};
@@ -109,6 +109,31 @@ async fn what_does_not_verify_is_undone_and_tried_again_without_a_new_order() {
     );
     assert_ne!(world.state().installed.leaves, before);
     assert_eq!(world.state().cas["first"].orders.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_exchanged_counts_until_something_newer_is_in_its_place() {
+    let world = World::new(&["first"]);
+    let settings = settings(vec![profile("first")], many(1, &["first"]));
+    forced(&world, &settings, None).await;
+    let name = &settings.certificates[0].name;
+    let old = PluginName::parse("old").expect("a literal name");
+    // It was installed by another one then.
+    for mark in world.state().disk.marks.entry(name.clone()).or_default() {
+        mark.plugin = old.clone();
+    }
+    let counts = || {
+        let state = world.state();
+        state.disk.marks[name].iter().any(|mark| mark.plugin == old)
+    };
+    forced(&world, &settings, Some(1)).await;
+    assert!(!counts(), "the second version is in its place");
+    for mark in world.state().disk.marks.entry(name.clone()).or_default() {
+        mark.plugin = old.clone();
+    }
+    world.state().always = Some(("install", Fault::Fail));
+    forced(&world, &settings, Some(2)).await;
+    assert!(counts(), "the third version is nowhere");
 }
 
 #[tokio::test(start_paused = true)]

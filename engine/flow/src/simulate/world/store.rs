@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use waxwing_core::name::{CaName, CertificateName};
+use waxwing_core::name::{CaName, CertificateName, PluginName};
 use waxwing_core::secret::Secret;
 
 use super::{Guard, World, absent, entry};
@@ -60,6 +60,10 @@ impl CertificateStore for World {
     }
 
     fn record_installed(&self, _: &CertificateName, _: &InstalledMark) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn forget_installed(&self, _: &CertificateName, _: &PluginName) -> Result<(), StoreError> {
         Ok(())
     }
 
