@@ -1,7 +1,7 @@
 //! From the command line to settings: which file, what it includes, what its plugins say of
 //! themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use waxwing_core::name::CertificateName;
 use waxwing_core::notify::{Way, WebhookUrl};
 use waxwing_core::plugin::Manifest;
 use waxwing_core::profiles;
-use waxwing_core::settings::raw::SourceFile;
+use waxwing_core::settings::raw::{Raw, SourceFile};
 use waxwing_core::settings::resolve::{Catalog, ConfigErrors, NO_CERTIFICATE, resolve};
 use waxwing_core::settings::{PluginSource, SecretRef, Settings, raw};
 use waxwing_flow::audit::{AuditLog, AuditTrail};
@@ -40,8 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) components: BTreeMap<PluginSource, Vec<u8>>,
     /// The main file.
     pub(crate) config: PathBuf,
-    /// Patterns of its `include` that match files.
-    pub(crate) matched: Vec<String>,
+    /// Patterns of its `include` that match files, and the certificates in these.
+    pub(crate) matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Patterns of its `include` that no file matches.
     pub(crate) unmatched: Vec<String>,
     /// The state folder.
@@ -369,7 +369,7 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         settings,
         components,
         config: main,
-        matched: sources.matched,
+        matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
         state,
         audit: Arc::new(audit),
@@ -405,7 +405,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         settings,
         components: BTreeMap::new(),
         config: std::path::absolute(&main).unwrap_or(main),
-        matched: sources.matched,
+        matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
         audit: Arc::new(audit),
         trail: None,
@@ -413,7 +413,32 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
     };
     // What is in files that are not there nobody knows.
     let all = sources.missing.is_empty();
-    Some((loaded, raw.certificates().filter(|_| all)))
+    let names = raw.certificates().filter(|_| all);
+    let names = names.map(|all| all.into_iter().map(|(_, name)| name).collect());
+    Some((loaded, names))
+}
+
+/// Which certificates are in the files of each pattern of `include`; no names where they cannot be read.
+fn matched(
+    files: BTreeMap<String, Vec<String>>,
+    raw: &Raw,
+) -> BTreeMap<String, BTreeSet<CertificateName>> {
+    let names = raw.certificates().unwrap_or_default();
+    let pattern_of: BTreeMap<&Path, &String> = files
+        .iter()
+        .flat_map(|(pattern, files)| files.iter().map(move |file| (Path::new(file), pattern)))
+        .collect();
+    let mut matched: BTreeMap<String, BTreeSet<CertificateName>> = files
+        .keys()
+        .map(|pattern| (pattern.clone(), BTreeSet::new()))
+        .collect();
+    for (file, name) in names {
+        let pattern = pattern_of.get(file);
+        if let Some(names) = pattern.and_then(|pattern| matched.get_mut(*pattern)) {
+            names.insert(name);
+        }
+    }
+    matched
 }
 
 fn state_of(global: &Global, settings: &Settings) -> PathBuf {

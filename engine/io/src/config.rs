@@ -105,8 +105,9 @@ pub struct Sources {
     pub files: Vec<SourceFile>,
     /// What `include` names and is not read.
     pub missing: Vec<MissingInclude>,
-    /// Patterns of `include` that match files.
-    pub matched: Vec<String>,
+    /// Patterns of `include` that match files, each with these as they are shown; a file that several match belongs to
+    /// the first of them.
+    pub matched: BTreeMap<String, Vec<String>>,
     /// Patterns of `include` that no file matches.
     pub unmatched: Vec<String>,
 }
@@ -145,7 +146,8 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
     let itself = real_path(&main);
-    let (mut missing, mut matched, mut unmatched) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut missing, mut unmatched) = (Vec::new(), Vec::new());
+    let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
     for pattern in raw::includes(&first) {
@@ -182,7 +184,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
             }
         }
         if seen > 0 || paths.len() > before {
-            matched.push(pattern.clone());
+            matched.entry(pattern.clone()).or_default();
             continue;
         }
         // A pattern may match nothing; a file that is named and missing is a mistake.
@@ -202,7 +204,10 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     let mut files = vec![first];
     for (path, pattern) in paths {
         match read(&path) {
-            Ok(file) => files.push(file),
+            Ok(file) => {
+                matched.entry(pattern).or_default().push(file.shown.clone());
+                files.push(file);
+            }
             Err(cause) => missing.push(MissingInclude {
                 pattern,
                 message: format!("{} cannot be read: {cause}", path.display()),

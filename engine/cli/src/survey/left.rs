@@ -129,37 +129,91 @@ pub(crate) fn left<'i>(
 /// So many names are said.
 const NAMED: usize = 4;
 
-/// Patterns of `include` that match no file, and have matched some in an earlier run, or have taken the place of one that
-/// did. Where that cannot be read, all that match none.
-pub(crate) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<String> {
-    let Some(known) = store.includes() else {
-        return loaded.unmatched.clone();
-    };
-    let there =
-        |pattern: &String| loaded.matched.contains(pattern) || loaded.unmatched.contains(pattern);
-    let changed = known.matched.iter().any(|pattern| !there(pattern));
-    let unmatched = loaded.unmatched.iter();
-    let lost = unmatched.filter(|pattern| {
-        known.matched.contains(*pattern) || changed && !known.empty.contains(*pattern)
-    });
-    lost.cloned().collect()
+/// A pattern of `include` that has lost its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// As it is written.
+    pub(crate) pattern: String,
+    /// Certificates in them that nothing configures now; none if it is not known which they were.
+    pub(crate) names: BTreeSet<CertificateName>,
 }
 
-/// Notes which patterns of `include` have files. What is missed of one that has lost them is not forgotten as long as
-/// something is stored that nobody configures.
+impl Lost {
+    /// True if that certificate may have been in its files.
+    pub(crate) fn may_have(&self, name: &CertificateName) -> bool {
+        self.names.is_empty() || self.names.contains(name)
+    }
+}
+
+/// Patterns of `include` that match no file, and have matched some in an earlier run, or have taken the place of one that
+/// did, if what was in these files is not configured elsewhere. Where nothing can be read of earlier runs, all that match
+/// none.
+pub(crate) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<Lost> {
+    let lost = |pattern: &String, names| Lost {
+        pattern: pattern.clone(),
+        names,
+    };
+    let unmatched = loaded.unmatched.iter();
+    let Some(known) = store.includes() else {
+        return unmatched.map(|one| lost(one, BTreeSet::new())).collect();
+    };
+    let certificates = loaded.settings.certificates.iter();
+    let configured: BTreeSet<&CertificateName> = certificates.map(|one| &one.name).collect();
+    // What of these is missed; none if nothing is.
+    let missed = |names: &BTreeSet<CertificateName>| {
+        let gone = names.iter().filter(|name| !configured.contains(name));
+        let gone: BTreeSet<CertificateName> = gone.cloned().collect();
+        (names.is_empty() || !gone.is_empty()).then_some(gone)
+    };
+    let written = |pattern: &String| {
+        loaded.matched.contains_key(pattern) || loaded.unmatched.contains(pattern)
+    };
+    let changed = known.matched.iter().filter(|(one, _)| !written(one));
+    let changed: Vec<_> = changed.filter_map(|(_, names)| missed(names)).collect();
+    let found = unmatched.filter_map(|pattern| {
+        let names = match known.matched.get(pattern) {
+            Some(names) => missed(names)?,
+            None if known.empty.contains(pattern) || changed.is_empty() => return None,
+            // What is not known of one is not known of all.
+            None if changed.iter().any(BTreeSet::is_empty) => BTreeSet::new(),
+            None => changed.iter().flatten().cloned().collect(),
+        };
+        Some(lost(pattern, names))
+    });
+    found.collect()
+}
+
+/// The same, of what is stored and not configured any more: names that are missed, each pattern with its own.
+fn missed<'i>(
+    lost: Vec<Lost>,
+    left: &[&'i InventoryEntry],
+) -> Vec<(Lost, Vec<&'i InventoryEntry>)> {
+    let with_names = lost.into_iter().map(|lost| {
+        let missed = left.iter().copied();
+        let missed = missed.filter(|it| it.ends().is_some() && lost.may_have(&it.certificate));
+        let missed = missed.collect();
+        (lost, missed)
+    });
+    // Who has taken everything away, and says so, has lost nothing.
+    with_names
+        .filter(|(_, missed): &(Lost, Vec<_>)| !missed.is_empty())
+        .collect()
+}
+
+/// Notes which patterns of `include` have files, and what is in these. What is missed of one that has lost them is not
+/// forgotten as long as it is stored.
 pub(crate) fn keep_includes(
     loaded: &Loaded,
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) {
     let left = left(inventory, &loaded.settings.certificates);
-    let lost = match left.iter().any(|entry| entry.ends().is_some()) {
-        true => lost(loaded, store),
-        false => Vec::new(),
-    };
-    let matched = loaded.matched.iter().chain(&lost).cloned().collect();
-    let empty = loaded.unmatched.iter().filter(|one| !lost.contains(one));
+    let missed = missed(lost(loaded, store), &left).into_iter();
+    let missed: BTreeMap<_, _> = missed.map(|(lost, _)| (lost.pattern, lost.names)).collect();
+    let unmatched = loaded.unmatched.iter();
+    let empty = unmatched.filter(|one| !missed.contains_key(*one));
     let empty = empty.cloned().collect();
+    let matched = loaded.matched.clone().into_iter().chain(missed).collect();
     if let Err(error) = store.keep_includes(Includes { matched, empty }) {
         tracing::warn!(cause = %error, "which patterns of `include` have files could not be noted");
     }
@@ -175,25 +229,24 @@ pub(crate) fn emptied(
     if lost.is_empty() {
         return Vec::new();
     }
-    let left = left(inventory, &loaded.settings.certificates).into_iter();
-    let names = left.filter(|entry| entry.ends().is_some());
-    let names: Vec<String> = names.map(|entry| entry.certificate.to_string()).collect();
-    // Who has taken everything away, and says so, has lost nothing.
-    let Some(first) = names.first() else {
-        return Vec::new();
-    };
+    let left = left(inventory, &loaded.settings.certificates);
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let told = lost.into_iter().map(|pattern| StoreError {
-        kind: StoreErrorKind::Io,
-        act: "find what `include` names:",
-        path: config.with_file_name(pattern),
-        causes: vec![format!(
-            "no file matches it any more, and nothing configures {}",
-            list(&names, NAMED)
-        )],
-        hint: Some(format!(
-            "put the files back; or `waxwing forget {first}` for what is not wanted any more"
-        )),
+    let told = missed(lost, &left).into_iter().map(|(lost, missed)| {
+        let names = missed.iter().map(|entry| entry.certificate.to_string());
+        let names: Vec<String> = names.collect();
+        StoreError {
+            kind: StoreErrorKind::Io,
+            act: "find what `include` names:",
+            path: config.with_file_name(lost.pattern),
+            causes: vec![format!(
+                "no file matches it any more, and nothing configures {}",
+                list(&names, NAMED)
+            )],
+            hint: Some(format!(
+                "put the files back; or `waxwing forget {}` for what is not wanted any more",
+                names.first().map_or("NAME", String::as_str)
+            )),
+        }
     });
     told.collect()
 }

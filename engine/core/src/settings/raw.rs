@@ -154,9 +154,9 @@ impl Raw {
         }
     }
 
-    /// The names of the certificates; none if one of them cannot be read, or what is written is no TOML, for then some may
-    /// be missing.
-    pub fn certificates(&self) -> Option<Vec<CertificateName>> {
+    /// The names of the certificates, each with the file that it is in as that is shown; none if one of them cannot be
+    /// read, or what is written is no TOML, for then some may be missing.
+    pub fn certificates(&self) -> Option<Vec<(&Path, CertificateName)>> {
         let written = self.table.get("certificate").map(|entry| &entry.node.value);
         let Some(Value::Array(all)) = written.filter(|_| !self.broken) else {
             return None;
@@ -184,7 +184,11 @@ impl Raw {
             let first = Identifier::parse(&first).ok()?;
             CertificateName::parse(first.domain.as_str()).ok()
         };
-        all.iter().map(name).collect()
+        let mut written = Vec::new();
+        for one in all {
+            written.push((one.at.file.as_ref(), name(one)?));
+        }
+        Some(written)
     }
 
     /// The components that the configuration names, so that the caller can read their manifests.

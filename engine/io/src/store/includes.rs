@@ -1,9 +1,10 @@
-//! Which patterns of the configuration's `include` have had files: one that has none any more has lost them, as with
-//! a folder that is not mounted.
+//! Which patterns of the configuration's `include` have had files, and what was configured in these: a pattern that has
+//! none any more has lost them, as with a folder that is not mounted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use waxwing_core::name::CertificateName;
 use waxwing_flow::ports::StoreError;
 
 use super::{FileStore, atomic, read};
@@ -11,8 +12,8 @@ use super::{FileStore, atomic, read};
 /// Patterns of `include`, as earlier runs have seen them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Includes {
-    /// Those that have had files.
-    pub matched: BTreeSet<String>,
+    /// Those that have had files, and the certificates in these; none where that is not known.
+    pub matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Those that never had any.
     pub empty: BTreeSet<String>,
 }
@@ -21,11 +22,19 @@ pub struct Includes {
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     format: u32,
-    matched: BTreeSet<String>,
     empty: BTreeSet<String>,
+    matched: Matched,
 }
 
-const FORMAT: u32 = 1;
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Matched {
+    /// Since format 2.
+    Names(BTreeMap<String, BTreeSet<String>>),
+    Patterns(BTreeSet<String>),
+}
+
+const FORMAT: u32 = 2;
 
 impl FileStore {
     /// What is known of patterns; none if that cannot be read.
@@ -37,9 +46,25 @@ impl FileStore {
             return Some(Includes::default());
         };
         let written = toml::from_str::<Written>(&text).ok();
-        let written = written.filter(|written| written.format == FORMAT)?;
+        let written = written.filter(|written| written.format <= FORMAT)?;
+        let names = |all: BTreeSet<String>| {
+            let names = all.iter();
+            names
+                .filter_map(|one| CertificateName::parse(one).ok())
+                .collect()
+        };
+        let matched = match written.matched {
+            Matched::Names(all) => all
+                .into_iter()
+                .map(|(pattern, all)| (pattern, names(all)))
+                .collect(),
+            Matched::Patterns(all) => all
+                .into_iter()
+                .map(|pattern| (pattern, BTreeSet::new()))
+                .collect(),
+        };
         Some(Includes {
-            matched: written.matched,
+            matched,
             empty: written.empty,
         })
     }
@@ -52,10 +77,16 @@ impl FileStore {
         if self.includes().as_ref() == Some(&includes) {
             return Ok(());
         }
+        let names = |all: BTreeSet<CertificateName>| all.iter().map(ToString::to_string).collect();
+        let matched = includes.matched.into_iter();
         let written = Written {
             format: FORMAT,
-            matched: includes.matched,
             empty: includes.empty,
+            matched: Matched::Names(
+                matched
+                    .map(|(pattern, all)| (pattern, names(all)))
+                    .collect(),
+            ),
         };
         // Texts and a number can always be written.
         let text = toml::to_string(&written).unwrap_or_default();
@@ -74,10 +105,15 @@ mod tests {
     fn what_has_had_files_is_known_and_damage_is_no_empty_list() {
         let disk = Disk::new();
         let store = disk.open();
-        let names = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
-        let includes = |matched: &[&str], empty: &[&str]| Includes {
-            matched: names(matched),
-            empty: names(empty),
+        let includes = |matched: &[(&str, &[&str])], empty: &[&str]| Includes {
+            matched: matched
+                .iter()
+                .map(|(pattern, names)| {
+                    let names = names.iter().map(|one| CertificateName::parse(one));
+                    ((*pattern).to_owned(), names.map(Result::unwrap).collect())
+                })
+                .collect(),
+            empty: empty.iter().map(|one| (*one).to_owned()).collect(),
         };
         let keep = |includes: &Includes| {
             store.keep_includes(includes.clone()).expect("written");
@@ -86,14 +122,20 @@ mod tests {
         let file = disk.root().join("includes.toml");
         keep(&includes(&[], &[]));
         assert!(!file.exists());
-        keep(&includes(&["c/*", "b/*"], &["a/*"]));
+        keep(&includes(
+            &[("c/*", &["two", "one"]), ("b/*", &[])],
+            &["a/*"],
+        ));
         let text = fs::read_to_string(&file).expect("there");
-        let want = "format = 1\nmatched = [\"b/*\", \"c/*\"]\nempty = [\"a/*\"]\n";
+        let want = "format = 2\nempty = [\"a/*\"]\n\n[matched]\n\"b/*\" = []\n\"c/*\" = [\"one\", \"two\"]\n";
         assert_eq!(text, want);
-        for damaged in ["garbage", "format = 2\nmatched = []\nempty = []\n"] {
+        // As it was written before names were noted.
+        fs::write(&file, "format = 1\nmatched = [\"b/*\"]\nempty = []\n").expect("written");
+        assert_eq!(store.includes(), Some(includes(&[("b/*", &[])], &[])));
+        for damaged in ["garbage", "format = 3\nmatched = []\nempty = []\n"] {
             fs::write(&file, damaged).expect("written");
             assert_eq!(store.includes(), None);
-            keep(&includes(&["b/*"], &[]));
+            keep(&includes(&[("b/*", &[])], &[]));
         }
     }
 }

@@ -134,10 +134,8 @@ fn ending(
     names: Option<&[CertificateName]>,
 ) -> (BTreeMap<CertificateName, InventoryEntry>, Vec<StoreError>) {
     let store = wire::look(loaded);
-    let lost = store
-        .as_ref()
-        .is_ok_and(|store| !survey::lost(loaded, store).is_empty());
-    let names = names.filter(|_| !lost);
+    let lost = store.as_ref().map(|store| survey::lost(loaded, store));
+    let lost = lost.unwrap_or_default();
     let all = match store.and_then(|store| store.inventory()) {
         Ok(all) => all,
         Err(error) => vec![Err(error)],
@@ -147,8 +145,9 @@ fn ending(
         let current = entry.current.as_ref();
         let ends = current.map(|current| current.facts.not_after);
         match names {
-            Some(names) => names.contains(&entry.certificate),
-            None => ends.is_none_or(|ends| start::now().since(ends) < LONG_AGO),
+            Some(names) if names.contains(&entry.certificate) => true,
+            Some(_) if !lost.iter().any(|lost| lost.may_have(&entry.certificate)) => false,
+            _ => ends.is_none_or(|ends| start::now().since(ends) < LONG_AGO),
         }
     };
     let mut inventory = BTreeMap::new();
@@ -173,7 +172,8 @@ fn with_the_lost(
     after: &Survey,
     told: &[Told],
 ) -> Option<Settings> {
-    if survey::lost(loaded, store?).is_empty() {
+    let lost = survey::lost(loaded, store?);
+    if lost.is_empty() {
         return None;
     }
     let mut settings = loaded.settings.clone();
@@ -184,7 +184,11 @@ fn with_the_lost(
         told.any(|told| told.subject == entry.certificate.as_str())
     };
     let ends = |entry: &InventoryEntry| entry.ends().is_some_and(|end| end + LONG_AGO > now);
-    let left = left.filter(|entry| ends(entry) || told(entry));
+    let missed = |entry: &InventoryEntry| {
+        let mut lost = lost.iter();
+        lost.any(|lost| lost.may_have(&entry.certificate))
+    };
+    let left = left.filter(|entry| missed(entry) && (ends(entry) || told(entry)));
     let left: Vec<CertificateSettings> = left.map(unplanned).collect();
     settings.certificates.extend(left);
     Some(settings)
