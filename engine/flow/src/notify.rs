@@ -282,7 +282,7 @@ impl Office<'_> {
             let reminded = self.reminder.kept();
             let tale = decide(&known(&told, &reminded));
             let mut posting = Posting {
-                letters: self.letters(now, &tale.events),
+                letters: self.letters_of(now, &tale),
                 late: self.unsent(now),
                 told: tale.told,
                 over: tale.over,
@@ -304,18 +304,28 @@ impl Office<'_> {
         Ok(())
     }
 
-    /// One letter for each listener that wants to hear of some of it.
+    /// One letter for each listener that wants to hear of some of these.
     fn letters(&self, now: Timestamp, events: &[Event]) -> Vec<Letter> {
+        let events = events.to_vec();
+        self.letters_of(
+            now,
+            &Tale {
+                events,
+                ..Tale::default()
+            },
+        )
+    }
+
+    /// One letter for each listener that wants to hear of some of it.
+    fn letters_of(&self, now: Timestamp, tale: &Tale) -> Vec<Letter> {
         let of = |(name, listener): (&NotifierName, &Listener)| {
-            let mut heard: Vec<Event> = events
-                .iter()
-                .filter(|event| listener.on.contains(&event.kind))
+            let mut heard = tale.told_to(name);
+            heard.retain(|event| {
                 // Nobody is told by itself that it cannot be reached.
-                .filter(|event| {
-                    event.kind != EventKind::NotifierFailed || event.subject != name.as_str()
-                })
-                .cloned()
-                .collect();
+                let itself =
+                    event.kind == EventKind::NotifierFailed && event.subject == name.as_str();
+                listener.on.contains(&event.kind) && !itself
+            });
             tell::drop_echoes(&mut heard);
             (!heard.is_empty()).then(|| Letter {
                 notifier: name.clone(),

@@ -8,6 +8,7 @@
 
 mod budgets;
 mod conditions;
+mod newcomers;
 mod news;
 mod revocations;
 pub(crate) mod unkept;
@@ -82,6 +83,35 @@ pub struct Tale {
     pub told: Vec<Told>,
     /// What is over, by subject and kind.
     pub over: Vec<(String, EventKind)>,
+    /// What was told before and is so still.
+    pub open: Vec<Event>,
+    /// Notifiers that were not there when that was told.
+    pub newcomers: BTreeSet<NotifierName>,
+}
+
+impl Tale {
+    /// What this notifier is told, worst first.
+    pub fn told_to(&self, name: &NotifierName) -> Vec<Event> {
+        let mut events = self.events.clone();
+        if self.newcomers.contains(name) {
+            events.extend(self.open.iter().cloned());
+            sort(&mut events);
+        }
+        events
+    }
+}
+
+/// Worst first.
+fn sort(events: &mut [Event]) {
+    events.sort_by_key(|event| {
+        let change = match event.change {
+            Change::Worse => 0,
+            Change::Began => 1,
+            Change::Once => 2,
+            Change::Over => 3,
+        };
+        (!event.needs_person, change, event.subject.clone())
+    });
 }
 
 /// A state that is worth telling, under the key of its event's subject and kind.
@@ -148,15 +178,8 @@ pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     });
     tale.events.extend(news::of_run(scene));
     news::digest(told, scene, &failing, &mut tale);
-    tale.events.sort_by_key(|event| {
-        let change = match event.change {
-            Change::Worse => 0,
-            Change::Began => 1,
-            Change::Once => 2,
-            Change::Over => 3,
-        };
-        (!event.needs_person, change, event.subject.clone())
-    });
+    newcomers::meet(told, scene, &mut tale);
+    sort(&mut tale.events);
     tale
 }
 
@@ -292,7 +315,10 @@ fn compare(
         event.change = match before {
             None => Change::Began,
             Some(before) if step > before.step => Change::Worse,
-            Some(_) => {
+            Some(before) => {
+                event.change = Change::Began;
+                event.since = event.since.or(Some(before.began).filter(|at| *at <= now));
+                tale.open.push(event);
                 seen.insert(key);
                 continue;
             }
@@ -311,7 +337,7 @@ fn compare(
         tale.events.push(event);
     }
     for one in told {
-        if seen.contains(&(one.subject.clone(), one.kind)) {
+        if newcomers::is_met(one) || seen.contains(&(one.subject.clone(), one.kind)) {
             continue;
         }
         match standing(one) {

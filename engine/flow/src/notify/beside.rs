@@ -62,7 +62,7 @@ impl Office<'_> {
         let mut reminded = self.reminder.kept();
         let tale = tell::tell(&known(told, &reminded), scene);
         let late = self.unsent(scene.now);
-        let new = self.letters(scene.now, &tale.events);
+        let new = self.letters_of(scene.now, &tale);
         if new.is_empty() && late.is_empty() && tale.told.is_empty() && tale.over.is_empty() {
             return (late, new, false);
         }

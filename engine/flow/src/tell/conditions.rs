@@ -489,7 +489,10 @@ fn is_out_of_sight(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool
 /// True if it is not seen at each place where it is to be served: what ends there may still be in use.
 fn is_unseen(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let seen = served(certificate, scene);
-    !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())
+    let entry = scene.inventory.get(&certificate.name);
+    let mut install = certificate.install.iter();
+    let nowhere = entry.is_some_and(|entry| install.any(|plugin| entry.lacks(plugin)));
+    nowhere || !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())
 }
 
 /// Since when a version is the current one. Where the clock was ahead when it was issued, the CA's word

@@ -3,6 +3,7 @@ mod budgets;
 mod by_hand;
 mod cas;
 mod in_use;
+mod news;
 mod notifiers;
 mod revocations;
 mod waits;
@@ -61,6 +62,8 @@ struct Machine {
     failed_long_ago: u32,
     /// What the last run told.
     events: Vec<Event>,
+    /// Who was new then, and what they were told.
+    newcomers: Vec<(NotifierName, Vec<Event>)>,
     last: Option<LastAttempt>,
     served: Vec<ServedMark>,
     installed: Vec<crate::certificate::InstalledMark>,
@@ -86,7 +89,9 @@ struct Machine {
 
 impl Machine {
     fn new() -> Self {
-        let shop = certificate("shop", &["example.com"], &["first", "second"]);
+        let mut shop = certificate("shop", &["example.com"], &["first", "second"]);
+        // Nothing was put anywhere.
+        shop.install.clear();
         Self {
             settings: settings(vec![profile("first"), profile("second")], vec![shop]),
             told: Vec::new(),
@@ -97,6 +102,7 @@ impl Machine {
             failed_at: None,
             failed_long_ago: 0,
             events: Vec::new(),
+            newcomers: Vec::new(),
             last: None,
             served: Vec::new(),
             installed: Vec::new(),
@@ -260,6 +266,8 @@ impl Machine {
         };
         let tale = tell(&self.told, &scene);
         self.its_hour = unkept::is_its_hour(&tale.events, &scene);
+        let new = tale.newcomers.iter();
+        self.newcomers = new.map(|name| (name.clone(), tale.told_to(name))).collect();
         self.told
             .retain(|told| !tale.over.contains(&(told.subject.clone(), told.kind)));
         for told in tale.told {
@@ -558,44 +566,4 @@ fn what_is_served_is_told_by_looks_at_what_is_current() {
     machine.ahead = DAY * 3_000;
     machine.served[1] = mark("b.example:443", 4.0, "99");
     assert_eq!(machine.run(4.0, &idle()), ["not-served began"]);
-}
-
-#[test]
-fn a_digest_comes_once_a_week_to_whoever_wants_one() {
-    use waxwing_core::notify::{NotifySettings, Way};
-    let mut machine = Machine::new();
-    assert_eq!(machine.run(0.0, &idle()), [""; 0]);
-    assert_eq!(machine.told, []);
-    let notifier = NotifierName::parse("mail").expect("a literal name");
-    let settings = NotifySettings {
-        name: notifier.clone(),
-        way: Way::Log,
-        on: BTreeSet::from([EventKind::WeeklyDigest]),
-    };
-    machine.settings.notify.insert(notifier, settings);
-    assert_eq!(machine.run(1.0, &idle()), [""; 0], "a week is not over yet");
-    assert_eq!(machine.run(7.9, &idle()), [""; 0]);
-    assert_eq!(machine.run(8.0, &idle()), ["weekly-digest once"]);
-    assert_eq!(machine.run(8.1, &idle()), [""; 0]);
-    assert_eq!(machine.run(15.1, &idle()), ["weekly-digest once"]);
-    // The clock was ahead.
-    machine.told[0].at = start() + DAY * 900;
-    assert_eq!(machine.run(16.0, &idle()), ["weekly-digest once"]);
-}
-
-#[test]
-fn a_message_does_not_say_that_a_failure_is_over_beside_the_renewal() {
-    let event = |kind, change| Event::new(kind, change, "shop");
-    let mut events = vec![
-        event(EventKind::Renewed, Change::Once),
-        event(EventKind::Failed, Change::Over),
-        event(EventKind::NotServed, Change::Over),
-        Event::new(EventKind::Failed, Change::Over, "blog"),
-    ];
-    drop_echoes(&mut events);
-    let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
-    assert_eq!(
-        kinds,
-        [EventKind::Renewed, EventKind::NotServed, EventKind::Failed]
-    );
 }

@@ -22,7 +22,9 @@ pub struct Includes {
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     format: u32,
+    #[serde(default)]
     empty: BTreeSet<String>,
+    #[serde(alias = "patterns")]
     matched: Matched,
 }
 
