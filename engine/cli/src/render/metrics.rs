@@ -197,7 +197,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     )?;
     let in_use = board.gauge(
         "certificate_in_use_not_after_timestamp_seconds",
-        "End of validity of what is in use: of the version before it, where the current one is not in its place.",
+        "End of validity of what is in use, of what is configured: of the version before it, where the current one is not in its place.",
         &["certificate"],
     )?;
     let not_before = board.gauge(
@@ -252,9 +252,13 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         let Some(entry) = status.inventory.get(&item.name) else {
             continue;
         };
+        // What nobody wants any more nobody has to be told of.
         let configured = status.certificates.get(&item.name);
-        let older = configured.and_then(|one| entry.in_use(one));
-        if let Some(end) = older.map(|older| older.not_after).or_else(|| entry.ends()) {
+        let in_use_until = configured.and_then(|one| {
+            let older = entry.in_use(one).map(|older| older.not_after);
+            older.or_else(|| entry.ends())
+        });
+        if let Some(end) = in_use_until {
             in_use.with_label_values(&[certificate]).set(seconds(end));
         }
         let Some(current) = &entry.current else {
