@@ -16,7 +16,7 @@ param(
     [Parameter(Mandatory, Position = 0)][string] $Pfx,
     # The thumbprint of the certificate in it.
     [Parameter(Mandatory, Position = 1)][ValidatePattern('^[0-9a-fA-F]{40}$')][string] $Sha1,
-    # The thumbprint of the one before it; empty the first time.
+    # The thumbprint of the one before it; empty if there was none.
     [Parameter(Position = 2)][AllowEmptyString()][ValidatePattern('^([0-9a-fA-F]{40})?$')]
     [string] $PreviousSha1 = ''
 )
@@ -41,19 +41,21 @@ try {
         throw "$Pfx holds another certificate than $Sha1"
     }
 
-    if ($PreviousSha1 -eq '') {
-        'Imported. No site had a certificate of this name before: bind it once in the IIS manager.'
-        exit 0
-    }
-
     Import-Module WebAdministration
     $bound = 0
+    $had = 0
     foreach ($binding in @(Get-WebBinding -Protocol https)) {
-        if ($binding.certificateHash -ne $PreviousSha1) { continue }
+        if ($binding.certificateHash -eq $Sha1) { $had += 1 }
+        if ($PreviousSha1 -eq '' -or $binding.certificateHash -ne $PreviousSha1) { continue }
         $binding.AddSslCertificate($Sha1, 'My')
         $bound += 1
     }
-    "Imported, and bound in $bound places that had $PreviousSha1."
+    # Waxwing writes it to its log.
+    if ($bound + $had -eq 0) {
+        "Imported. No site had the certificate before it: bind $Sha1 once in the IIS manager."
+        exit 0
+    }
+    "Imported, and bound in $bound places that had $PreviousSha1; $had had it already."
     exit 0
 }
 catch {

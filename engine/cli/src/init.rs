@@ -165,12 +165,13 @@ impl Taken<'_, '_> {
         probe
     }
 
-    /// The purpose of the installer's only folder.
+    /// The purpose of the only folder that the installer needs.
     fn folder(&self) -> Option<String> {
         let probe = self.probe();
-        let mut purposes = installer(self.facts, &probe)?.files.keys();
-        let first = purposes.next().cloned();
-        first.filter(|_| purposes.next().is_none())
+        let files = installer(self.facts, &probe)?.files.iter();
+        let mut needed = files.filter(|(_, want)| want.required);
+        let first = needed.next().map(|(purpose, _)| purpose.clone());
+        first.filter(|_| needed.next().is_none())
     }
 }
 

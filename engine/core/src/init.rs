@@ -253,7 +253,8 @@ pub fn questions(facts: &Facts<'_>, answers: &Answers) -> Vec<Question> {
     if let Some(manifest) = installer(facts, answers) {
         all.push(Question::Server);
         all.extend(settings(&Part::Installer, manifest));
-        all.extend(manifest.files.keys().cloned().map(Question::Folder));
+        let needed = manifest.files.iter().filter(|(_, want)| want.required);
+        all.extend(needed.map(|(purpose, _)| Question::Folder(purpose.clone())));
         all.extend(manifest.exec.keys().cloned().map(Question::Command));
         all.extend(secrets(&Part::Installer, manifest));
         all.push(Question::ServedAt);

@@ -119,6 +119,8 @@ pub struct WantSecret {
 pub struct WantFiles {
     /// For people.
     pub purpose: String,
+    /// False for one that it works without.
+    pub required: bool,
 }
 
 /// A wish to run a command.

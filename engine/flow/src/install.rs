@@ -16,7 +16,7 @@ use crate::driver::{ConfiguredInstaller, Ports, Stop};
 use crate::failure::Failure;
 use crate::history::{self, ClosedDeploy, FailedDeploy, Target};
 use crate::plugin::{Attempt, DeployStep, InstallItem, PutBack};
-use crate::ports::{LockGuard, StoreError, StoreErrorKind};
+use crate::ports::{CertificateStore, LockGuard, StoreError, StoreErrorKind};
 use crate::report::{InstallOutcome, InstallReport, Progress, StageReport};
 use crate::settle::unavailable;
 
@@ -271,7 +271,7 @@ fn item(
         return Ok(None);
     };
     Ok(Some(Locked {
-        item: install_item(version, Some(&entry), plugin, settings),
+        item: install_item(store.as_ref(), version, Some(&entry), plugin, settings),
         tried: entry.last.is_some_and(|last| {
             matches!(last.result, AttemptResult::NotInstalled { plugin: failed, .. } if failed == *plugin)
         }),
@@ -300,13 +300,28 @@ fn rehearsed(
         ..version.clone()
     };
     Ok(Some(Locked {
-        item: install_item(version, entry.as_ref(), plugin, settings),
+        item: install_item(store.as_ref(), version, entry.as_ref(), plugin, settings),
         tried: false,
         lock,
     }))
 }
 
+/// So many numbers below the current one may have been given to versions that are erased, or were never stored.
+const NUMBERS: u32 = 5;
+
+/// SHA-1 of the leaf of the newest version before this one that somebody may have put in place.
+fn before(store: &dyn CertificateStore, version: &StoredVersion) -> Option<String> {
+    let last = version.version;
+    let mut numbers = (last.saturating_sub(NUMBERS).max(1)..last).rev();
+    numbers.find_map(|number| {
+        let older = store.version(&version.certificate, number).ok().flatten();
+        let older = older.filter(|older| !older.origin.staging)?;
+        Some(older.facts.leaf_sha1)
+    })
+}
+
 fn install_item(
+    store: &dyn CertificateStore,
     version: StoredVersion,
     entry: Option<&InventoryEntry>,
     plugin: &PluginName,
@@ -314,8 +329,13 @@ fn install_item(
 ) -> InstallItem {
     let mut marks = entry.iter().flat_map(|entry| &entry.installed);
     let mark = marks.find(|mark| mark.plugin == *plugin);
+    let before = match mark {
+        Some(_) => None,
+        None => before(store, &version),
+    };
     InstallItem {
         version,
+        before,
         previous: mark.map(|mark| (mark.leaf_sha256.clone(), mark.leaf_sha1.clone())),
         reconfigured: mark.is_some_and(|mark| mark.settings != settings),
     }

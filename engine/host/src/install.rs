@@ -283,7 +283,7 @@ fn certificate(item: &InstallItem) -> wit::Certificate {
             .map_or("unknown", |kind| kind.as_str())
             .to_owned(),
         previous_leaf_sha256: sha256,
-        previous_leaf_sha1: sha1,
+        previous_leaf_sha1: sha1.or_else(|| item.before.clone()),
         reconfigured: item.reconfigured,
         extra: Vec::new(),
     }

@@ -311,6 +311,69 @@ fn an_installer_may_be_only_a_command() {
 }
 
 #[test]
+fn keys_lie_in_a_folder_of_their_own_and_come_back_with_the_rest() {
+    let mut machine = Machine::serving();
+    machine.keys_apart = true;
+    machine.commands.insert("reload", (0, vec!["path:key"]));
+    let batch = [certificate("shop", "a", None)];
+    let installed = installer(&machine, "{}")
+        .install(&batch)
+        .expect("installed");
+    let there = |machine: &Machine| machine.files().into_keys().collect::<Vec<_>>();
+    assert_eq!(there(&machine), ["keys/shop.key", "shop.crt"]);
+    let happened = machine.happened();
+    assert_eq!(
+        happened.last().map(String::as_str),
+        Some("run reload path:key=keys/shop.key")
+    );
+    let check = || {
+        installer(&machine, "{}")
+            .verify(&batch, &installed.receipt)
+            .expect("a verdict")
+    };
+    assert!(check().ok);
+    machine.tamper("keys/shop.key");
+    assert!(!check().ok);
+
+    // All or nothing, in both folders.
+    let mut machine = Machine::serving();
+    machine.keys_apart = true;
+    installer(&machine, "{}")
+        .install(&batch)
+        .expect("installed");
+    let before = machine.files();
+    machine.generation.set(1);
+    machine.broken_file = Some("shop.key");
+    let next = [certificate("shop", "b", Some("a"))];
+    let error = installer(&machine, "{}")
+        .install(&next)
+        .expect_err("no room for keys");
+    assert_eq!(failure_of(&error).code, "install-files.file-io");
+    assert_eq!(machine.files(), before);
+    // A file with a key and something else stays with the certificates.
+    let settings =
+        r#"{"files":{"all.pem":["fullchain.pem","privkey.pem"],"all.key":"privkey.pem"}}"#;
+    machine.broken_file = None;
+    let written = steps(&machine, settings, &next);
+    assert_eq!(written.len(), 4, "{written:?}");
+    installer(&machine, settings)
+        .install(&next)
+        .expect("installed");
+    let there = there(&machine);
+    assert!(there.contains(&"all.pem".to_owned()) && there.contains(&"keys/all.key".to_owned()));
+}
+
+#[test]
+fn what_a_reload_says_is_logged() {
+    let machine = Machine::serving();
+    let batch = [certificate("shop", "a", None)];
+    installer(&machine, "{}")
+        .install(&batch)
+        .expect("installed");
+    assert_eq!(*machine.said.borrow(), ["first line\nno such key file"]);
+}
+
+#[test]
 fn an_installer_may_be_only_files() {
     let machine = Machine {
         commands: [].into(),

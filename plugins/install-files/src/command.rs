@@ -3,12 +3,11 @@
 use crate::bindings::exports::waxwing::plugin::installer::Certificate;
 use crate::bindings::waxwing::host::exec::{ExecError, Output};
 use crate::bindings::waxwing::host::http::{Hidden, Part};
+use crate::bindings::waxwing::host::log::Level;
 use crate::bindings::waxwing::plugin::types::{Detail, PluginError, Retry};
 use crate::host::Host;
-use crate::layout::{Settings, failure, wrong};
+use crate::layout::{KEYS, Settings, failure, wrong};
 
-/// The purpose under which the operator grants the folder.
-pub(crate) const CERTS: &str = "certs";
 /// The purpose of the command that checks.
 pub(crate) const TEST: &str = "test";
 /// The purpose of the command that makes the server use the files.
@@ -57,7 +56,8 @@ pub(crate) fn runs<'c, H: Host>(
                 arguments: placeholders
                     .iter()
                     .map(|placeholder| {
-                        let value = value_of(settings, grant, placeholder, certificate)?;
+                        let apart = host.folder_granted(KEYS);
+                        let value = value_of(settings, grant, placeholder, (certificate, apart))?;
                         Ok((placeholder.clone(), value))
                     })
                     .collect::<Result<_, PluginError>>()?,
@@ -113,6 +113,12 @@ pub(crate) fn execute<H: Host>(
             ),
         })?;
     if output.exit_code == Some(0) {
+        // What a reload says may be what is left to be done by hand.
+        let said = last_lines(&output);
+        if grant == RELOAD && !said.is_empty() {
+            let message = "the reload command has said something";
+            host.log(Level::Info, message, &[("output", said.as_str())]);
+        }
         return Ok(());
     }
     let ending = output.exit_code.map_or_else(
@@ -153,7 +159,7 @@ fn value_of(
     settings: &Settings,
     grant: &str,
     placeholder: &str,
-    certificate: &Certificate,
+    (certificate, keys_apart): (&Certificate, bool),
 ) -> Result<String, PluginError> {
     let refuse = |message: String, hint: &str| {
         Err(wrong(
@@ -175,8 +181,8 @@ fn value_of(
                     "there are {name}, {sha1}, {previous-sha1}, {sha256} and {path:EXTENSION}",
                 );
             };
-            match settings.by_extension(certificate, extension) {
-                Ok(file) => format!("{CERTS}/{file}"),
+            match settings.by_extension(certificate, extension, keys_apart) {
+                Ok((folder, file)) => format!("{folder}/{file}"),
                 Err(None) => {
                     return refuse(
                         format!("no file of settings.files ends in .{extension}"),

@@ -19,11 +19,15 @@ pub(crate) struct Machine {
     pub(crate) commands: BTreeMap<&'static str, (i32, Vec<&'static str>)>,
     /// What happened, in order.
     pub(crate) events: RefCell<Vec<String>>,
+    /// What was logged of what commands have said.
+    pub(crate) said: RefCell<Vec<String>>,
     pub(crate) secrets: BTreeSet<&'static str>,
     /// A file that cannot be written.
     pub(crate) broken_file: Option<&'static str>,
     /// Counts renewals: artifacts have new content each time.
     pub(crate) generation: Cell<u32>,
+    /// There is a folder for keys.
+    pub(crate) keys_apart: bool,
     pub(crate) made: RefCell<BTreeSet<String>>,
     pub(crate) backups: RefCell<Vec<(String, Option<String>)>>,
 }
@@ -78,6 +82,14 @@ impl Machine {
     }
 }
 
+/// Where a file of the folder for keys is.
+fn place(grant: &str, name: &str) -> String {
+    match grant {
+        "keys" => format!("keys/{name}"),
+        _ => name.to_owned(),
+    }
+}
+
 impl Host for Machine {
     fn bound(&self, secret: &str) -> bool {
         self.secrets.contains(secret)
@@ -97,11 +109,12 @@ impl Host for Machine {
     }
 
     fn folder_granted(&self, grant: &str) -> bool {
-        grant == "certs" && self.folder.is_some()
+        self.folder.is_some() && (grant == "certs" || grant == "keys" && self.keys_apart)
     }
 
-    fn stat(&self, _grant: &str, name: &str) -> Result<Option<Info>, FileError> {
-        Ok(self.files().get(name).map(|content| Info {
+    fn stat(&self, grant: &str, name: &str) -> Result<Option<Info>, FileError> {
+        let name = place(grant, name);
+        Ok(self.files().get(&name).map(|content| Info {
             size: content.len() as u64,
             sha256: format!("sha256 of {content}"),
             modified_unix_ms: 0,
@@ -109,8 +122,9 @@ impl Host for Machine {
         }))
     }
 
-    fn compare(&self, _grant: &str, name: &str, content: &[Part]) -> Result<bool, FileError> {
-        Ok(self.files().get(name) != Some(&self.content(content)))
+    fn compare(&self, grant: &str, name: &str, content: &[Part]) -> Result<bool, FileError> {
+        let name = place(grant, name);
+        Ok(self.files().get(&name) != Some(&self.content(content)))
     }
 
     fn write(&self, grant: &str, name: &str, content: &[Part]) -> Result<Written, FileError> {
@@ -119,12 +133,13 @@ impl Host for Machine {
         }
         let changed = self.compare(grant, name, content)?;
         let content = self.content(content);
+        let name = place(grant, name);
         let backup = changed.then(|| {
             self.events.borrow_mut().push(format!("write {name}"));
             let folder = self.folder.as_ref().expect("a folder");
-            let before = folder.borrow_mut().insert(name.to_owned(), content.clone());
+            let before = folder.borrow_mut().insert(name.clone(), content.clone());
             let mut backups = self.backups.borrow_mut();
-            backups.push((name.to_owned(), before));
+            backups.push((name.clone(), before));
             (backups.len() - 1).to_string()
         });
         Ok(Written {
@@ -183,7 +198,12 @@ impl Host for Machine {
         })
     }
 
-    fn log(&self, _level: Level, message: &str, _fields: &[(&str, &str)]) {
+    fn log(&self, level: Level, message: &str, fields: &[(&str, &str)]) {
+        if level == Level::Info {
+            let said = fields.iter().map(|(_, said)| (*said).to_owned());
+            self.said.borrow_mut().extend(said);
+            return;
+        }
         self.events.borrow_mut().push(format!("log {message}"));
     }
 }

@@ -11,9 +11,9 @@ use crate::bindings::waxwing::host::log::Level;
 use crate::bindings::waxwing::plugin::types::{
     Detail, Failure, Finding, PluginError, Retry, Severity,
 };
-use crate::command::{self, CERTS, RELOAD, TEST};
+use crate::command::{self, RELOAD, TEST};
 use crate::host::Host;
-use crate::layout::{Settings, Target, failure, wrong};
+use crate::layout::{CERTS, KEYS, Settings, Target, failure, wrong};
 
 const PASSWORD: &str = "pfx-password";
 
@@ -35,12 +35,22 @@ struct Receipt {
 struct Entry {
     #[serde(rename = "n")]
     name: String,
+    /// True if it is in the folder for keys.
+    #[serde(rename = "k", default, skip_serializing_if = "std::ops::Not::not")]
+    key: bool,
     /// Brings back what was there before.
     #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
     backup: Option<String>,
     /// Of a PKCS#12 file, which cannot be made a second time with the same bytes.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
+}
+
+impl Entry {
+    /// The purpose of its folder.
+    const fn grant(&self) -> &'static str {
+        if self.key { KEYS } else { CERTS }
+    }
 }
 
 impl<'h, H: Host> Installer<'h, H> {
@@ -124,7 +134,7 @@ impl<'h, H: Host> Installer<'h, H> {
                 steps.push(Step {
                     summary: format!("write {} ({})", target.file, target.summary),
                     kind: "file".to_owned(),
-                    grant: Some(CERTS.to_owned()),
+                    grant: Some(target.grant.to_owned()),
                     target: Some(target.file.clone()),
                     certificates: vec![target.certificate.name.clone()],
                     reversible: true,
@@ -189,7 +199,7 @@ impl<'h, H: Host> Installer<'h, H> {
         for target in &targets {
             let there = self
                 .host
-                .stat(CERTS, &target.file)
+                .stat(target.grant, &target.file)
                 .map_err(|error| file_problem("look at", &target.file, error))?;
             let Some(there) = there else {
                 problems.push(failure(
@@ -201,7 +211,7 @@ impl<'h, H: Host> Installer<'h, H> {
             let written = receipt
                 .files
                 .iter()
-                .find(|entry| entry.name == target.file)
+                .find(|entry| entry.name == target.file && entry.grant() == target.grant)
                 .and_then(|entry| entry.sha256.as_ref());
             let differs = match written {
                 Some(sha256) => *sha256 != there.sha256,
@@ -262,13 +272,14 @@ impl<'h, H: Host> Installer<'h, H> {
         for target in targets {
             let written = self
                 .host
-                .write(CERTS, &target.file, &target.parts)
+                .write(target.grant, &target.file, &target.parts)
                 .map_err(|error| file_problem("write", &target.file, error))?;
             if written.changed {
                 changing.push(&target.certificate.name);
             }
             receipt.files.push(Entry {
                 name: target.file.clone(),
+                key: target.grant == KEYS,
                 backup: written.backup,
                 sha256: target.pkcs12.is_some().then_some(written.sha256),
             });
@@ -286,8 +297,10 @@ impl<'h, H: Host> Installer<'h, H> {
 
     /// All files of the batch, with the PKCS#12 artifacts made.
     fn targets<'c>(&self, certificates: &'c [Certificate]) -> Result<Vec<Target<'c>>, PluginError> {
-        let targets = self.settings.targets(certificates)?;
-        if !targets.is_empty() && !self.host.folder_granted(CERTS) {
+        let keys_apart = self.host.folder_granted(KEYS);
+        let targets = self.settings.targets(certificates, keys_apart)?;
+        let mut in_certs = targets.iter().filter(|target| target.grant == CERTS);
+        if in_certs.next().is_some() && !self.host.folder_granted(CERTS) {
             return Err(wrong(
                 "/files".to_owned(),
                 "folder-not-granted",
@@ -315,7 +328,7 @@ impl<'h, H: Host> Installer<'h, H> {
 
     fn compare(&self, target: &Target<'_>) -> Result<bool, PluginError> {
         self.host
-            .compare(CERTS, &target.file, &target.parts)
+            .compare(target.grant, &target.file, &target.parts)
             .map_err(|error| file_problem("compare", &target.file, error))
     }
 
@@ -326,7 +339,7 @@ impl<'h, H: Host> Installer<'h, H> {
             let Some(backup) = &entry.backup else {
                 continue;
             };
-            if let Err(error) = self.host.restore(CERTS, backup) {
+            if let Err(error) = self.host.restore(entry.grant(), backup) {
                 let said = words(error);
                 self.host.log(
                     Level::Error,

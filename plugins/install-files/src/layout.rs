@@ -9,8 +9,14 @@ use crate::bindings::exports::waxwing::plugin::installer::Certificate;
 use crate::bindings::waxwing::host::http::{Hidden, Part};
 use crate::bindings::waxwing::plugin::types::{Failure, PluginError, SettingFailure};
 
+/// The purpose under which the operator grants the folder.
+pub(crate) const CERTS: &str = "certs";
+/// The same of one for files that hold nothing but a key.
+pub(crate) const KEYS: &str = "keys";
+
 /// Cuts that are PEM and can be joined.
-const PEM_CUTS: [&str; 4] = ["cert.pem", "chain.pem", "fullchain.pem", "privkey.pem"];
+const PEM_CUTS: [&str; 4] = ["cert.pem", "chain.pem", "fullchain.pem", KEY_CUT];
+const KEY_CUT: &str = "privkey.pem";
 /// The cut that the host makes on demand and that stands alone.
 const PKCS12_CUT: &str = "bundle.p12";
 const NAME: &str = "{name}";
@@ -43,6 +49,8 @@ enum Content {
 #[derive(Debug)]
 pub(crate) struct Target<'c> {
     pub(crate) certificate: &'c Certificate,
+    /// The purpose under which its folder is granted.
+    pub(crate) grant: &'static str,
     pub(crate) file: String,
     pub(crate) parts: Vec<Part>,
     /// For people: `fullchain.pem and privkey.pem`.
@@ -94,18 +102,21 @@ impl Settings {
             .any(|file| matches!(file.content, Content::Pkcs12))
     }
 
-    /// Every file of every certificate. Two certificates that claim one file are an error.
+    /// Every file of every certificate; keys lie in a folder of their own if `keys_apart`. Two certificates that claim one
+    /// file are an error.
     pub(crate) fn targets<'c>(
         &self,
         certificates: &'c [Certificate],
+        keys_apart: bool,
     ) -> Result<Vec<Target<'c>>, PluginError> {
         let mut targets: Vec<Target<'c>> = Vec::new();
         // Compared without case, since not every file system tells cases apart.
-        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+        let mut taken: BTreeMap<(&str, String), &str> = BTreeMap::new();
         for certificate in certificates {
             for file in &self.files {
-                let target = file.of(certificate);
-                let owner = taken.insert(target.file.to_ascii_lowercase(), &certificate.name);
+                let target = file.of(certificate, keys_apart);
+                let place = (target.grant, target.file.to_ascii_lowercase());
+                let owner = taken.insert(place, &certificate.name);
                 if let Some(owner) = owner {
                     return Err(wrong(
                         file.pointer(),
@@ -123,19 +134,20 @@ impl Settings {
         Ok(targets)
     }
 
-    /// The file of a certificate whose name ends in `.extension`.
+    /// The file of a certificate whose name ends in `.extension`, and the purpose of its folder.
     pub(crate) fn by_extension(
         &self,
         certificate: &Certificate,
         extension: &str,
-    ) -> Result<String, Option<String>> {
+        keys_apart: bool,
+    ) -> Result<(&'static str, String), Option<String>> {
         let ending = format!(".{extension}");
         let mut found = self
             .files
             .iter()
             .filter(|file| file.pattern.ends_with(&ending));
         match (found.next(), found.next()) {
-            (Some(file), None) => Ok(file.name(certificate)),
+            (Some(file), None) => Ok((file.grant(keys_apart), file.name(certificate))),
             (None, _) => Err(None),
             (Some(one), Some(two)) => Err(Some(format!("{} and {}", one.pattern, two.pattern))),
         }
@@ -193,7 +205,13 @@ impl File {
         })
     }
 
-    fn of<'c>(&self, certificate: &'c Certificate) -> Target<'c> {
+    /// The purpose of the folder that it lies in.
+    fn grant(&self, keys_apart: bool) -> &'static str {
+        let is_key = matches!(&self.content, Content::Pem(cuts) if cuts == &[KEY_CUT]);
+        if keys_apart && is_key { KEYS } else { CERTS }
+    }
+
+    fn of<'c>(&self, certificate: &'c Certificate, keys_apart: bool) -> Target<'c> {
         let artifact = |cut: &str| format!("{}/{cut}", certificate.name);
         let part = |cut: &str| {
             Part::Artifact(Hidden {
@@ -215,6 +233,7 @@ impl File {
         };
         Target {
             certificate,
+            grant: self.grant(keys_apart),
             file: self.name(certificate),
             parts,
             summary,

@@ -279,8 +279,12 @@ fn powers(plugin: &Inspected) -> Vec<String> {
     for (name, want) in &manifest.files {
         let granted = configured.map(|configured| {
             let grant = configured.grants.files.get(name);
+            let none = match want.required {
+                true => " (not granted)",
+                false => " (not granted, not needed)",
+            };
             grant.map_or_else(
-                || " (not granted)".to_owned(),
+                || none.to_owned(),
                 |grant| format!(" (granted: {})", grant.dir.display()),
             )
         });

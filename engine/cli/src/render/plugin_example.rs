@@ -48,8 +48,9 @@ pub(crate) fn block(plugin: &Inspected) -> String {
     }
     for (purpose, want) in &manifest.files {
         text.comment(&want.purpose);
+        let needed = if want.required { "" } else { "# " };
         text.line(&format!(
-            "grants.files.{} = {{ dir = \"/path/to/folder\" }}",
+            "{needed}grants.files.{} = {{ dir = \"/path/to/folder\" }}",
             key(purpose)
         ));
     }

@@ -425,6 +425,7 @@ pub(crate) fn item(name: &str) -> InstallItem {
             revoked: None,
         },
         previous: None,
+        before: None,
         reconfigured: false,
     }
 }

@@ -54,8 +54,12 @@ pub(super) fn read(section: Section<'_>) -> Wants {
         let purpose = purpose(&one);
         // What may be written is up to the operator's grant; the list is for people.
         one.texts("artifacts", r#"["fullchain.pem"]"#);
+        let required = one.flag("required");
         one.finish(&[]);
-        Some(WantFiles { purpose: purpose? })
+        Some(WantFiles {
+            purpose: purpose?,
+            required: required.is_none_or(|at| at.value),
+        })
     });
     wants.exec = each(&section, "exec", exec);
     if let Some(limits) = section.section("limits") {
