@@ -212,7 +212,10 @@ def acme_sh():
     domain("mail.example.com", [],
            ["Le_Webroot='dns_me'", zerossl, "Le_Keylength='2048'", "Le_RenewalDays='40'",
             f"Le_Preferred_Chain='{b64('USERTrust RSA')}'",
-            "Le_DeployHook='docker,'"], "rsa2048")
+            "Le_DeployHook='docker,'",
+            "Le_RealCertPath=''", "Le_RealCACertPath=''",
+            "Le_RealKeyPath='/etc/ssl/private/mail.example.com.key'", "Le_ReloadCmd=''",
+            "Le_RealFullChainPath='/etc/ssl/certs/mail.example.com.pem'"], "rsa2048")
     domain("api.example.com", [],
            ["Le_Webroot='no'", "Le_API='https://ca.internal.example/acme/acme/directory'",
             "Le_Keylength=''"], "P-256")

@@ -122,6 +122,8 @@ pub(crate) struct InstallerDraft {
     pub(crate) files: Vec<(String, Cut)>,
     /// The folder.
     pub(crate) dir: Option<String>,
+    /// The one that keys lie in, if it is another one.
+    pub(crate) keys: Option<KeyFolderDraft>,
     /// Who may do what with the files, and with those that hold a key.
     pub(crate) owner: Option<String>,
     /// Likewise.
@@ -140,6 +142,21 @@ pub(crate) struct InstallerDraft {
     pub(crate) off: Option<String>,
 }
 
+/// A folder for keys alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyFolderDraft {
+    /// The purpose of it.
+    pub(crate) purpose: String,
+    /// The folder.
+    pub(crate) dir: String,
+    /// Who may do what with the keys.
+    pub(crate) owner: Option<String>,
+    /// Likewise.
+    pub(crate) group: Option<String>,
+    /// Likewise.
+    pub(crate) mode: Option<u32>,
+}
+
 /// The words of an installer's manifest that a draft needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstallerWords {
@@ -147,6 +164,8 @@ pub(crate) struct InstallerWords {
     pub(crate) plugin: String,
     /// The purpose of its folder.
     pub(crate) folder: String,
+    /// The purpose of one for keys alone, if it knows such a folder.
+    pub(crate) keys: Option<String>,
     /// The secret that locks PKCS#12 files.
     pub(crate) password: Option<String>,
 }
@@ -170,6 +189,8 @@ pub(crate) struct CertificateDraft {
     pub(crate) validate: Option<Validate>,
     /// Installers.
     pub(crate) install: Vec<String>,
+    /// Those that are only proposed.
+    pub(crate) proposed: Vec<String>,
     /// Set if it cannot be used as it is: why.
     pub(crate) off: Option<String>,
 }

@@ -334,7 +334,8 @@ fn one(
             (None, Some(why))
         }
     };
-    let install = install::installers(draft, client, certificate, &name, catalog, around);
+    let (install, proposed) =
+        install::installers(draft, client, certificate, &name, catalog, around);
     let key = match &certificate.key {
         KeyWish::Kind(kind) => *kind,
         KeyWish::Unsaid => {
@@ -378,6 +379,7 @@ fn one(
         days_after_issue,
         validate,
         install,
+        proposed,
         off,
     });
 }

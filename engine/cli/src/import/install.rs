@@ -10,7 +10,7 @@ use waxwing_core::plugin::{Manifest, World};
 use waxwing_io::import::Rights;
 
 use super::draft::Catalog;
-use super::{Draft, InstallerDraft, InstallerWords, Surroundings};
+use super::{Draft, InstallerDraft, InstallerWords, KeyFolderDraft, Surroundings};
 
 /// The program that runs scripts of PowerShell.
 const POWERSHELL: &str = r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe";
@@ -21,7 +21,7 @@ const CMD: &str = r"C:\Windows\System32\cmd.exe";
 /// The shell of every other system.
 const SHELL: &str = "/bin/sh";
 
-/// The installers of a certificate, by their names in the draft.
+/// The installers of a certificate, by their names in the draft, and those that are only proposed.
 pub(super) fn installers(
     draft: &mut Draft,
     client: Client,
@@ -29,20 +29,20 @@ pub(super) fn installers(
     name: &CertificateName,
     catalog: &Catalog<'_>,
     around: &Surroundings<'_>,
-) -> Vec<String> {
+) -> (Vec<String>, Vec<String>) {
+    let (mut used, mut proposed) = (Vec::new(), Vec::new());
     let Some(words) = words(&catalog.manifests) else {
-        return Vec::new();
+        return (used, proposed);
     };
-    let mut used = Vec::new();
     for install in &certificate.installs {
         let mut groups: BTreeMap<&str, Vec<(&str, Cut)>> = BTreeMap::new();
         for (path, cut) in &install.files {
             groups.entry(folder(path)).or_default().push((path, *cut));
         }
-        let mut made: Vec<InstallerDraft> = groups
-            .into_iter()
-            .map(|(dir, files)| files_installer(&words, dir, &files, name, client, around))
-            .collect();
+        let made = groups.into_iter();
+        let made =
+            made.map(|(dir, files)| files_installer(&words, dir, &files, name, client, around));
+        let mut made = together(made.collect());
         let proposal = install.reads.as_ref().map(|_| {
             "the servers read the certificate from the other client's own folder; name a folder, point the \
              servers to it, and take the signs of a comment away"
@@ -83,15 +83,41 @@ pub(super) fn installers(
             if one.files.is_empty() && one.reload.is_none() {
                 continue;
             }
-            let on = one.off.is_none();
+            let all = match one.off {
+                None => &mut used,
+                Some(_) => &mut proposed,
+            };
             let called = keep(draft, one);
-            if on && !used.contains(&called) {
-                used.push(called);
+            if !all.contains(&called) {
+                all.push(called);
             }
         }
         reads(draft, client, install);
     }
-    used
+    (used, proposed)
+}
+
+/// One installer for a certificate in one folder and its key in another: of two, one could fail alone, and the server
+/// would have a key that does not belong to its certificate.
+fn together(mut made: Vec<InstallerDraft>) -> Vec<InstallerDraft> {
+    let only_keys = |one: &InstallerDraft| one.files.iter().all(|(_, cut)| *cut == Cut::Key);
+    let (keys, mut rest): (Vec<_>, Vec<_>) = made.iter().cloned().partition(only_keys);
+    let ([keys], [rest]) = (keys.as_slice(), rest.as_mut_slice()) else {
+        return made;
+    };
+    let (Some(purpose), Some(dir)) = (&keys.words.keys, &keys.dir) else {
+        return made;
+    };
+    rest.keys = Some(KeyFolderDraft {
+        purpose: purpose.clone(),
+        dir: dir.clone(),
+        owner: keys.owner.clone(),
+        group: keys.group.clone(),
+        mode: keys.mode,
+    });
+    rest.files.extend(keys.files.iter().cloned());
+    made = vec![rest.clone()];
+    made
 }
 
 /// A folder for files of our own, which nothing else writes to.
@@ -130,10 +156,18 @@ fn words(manifests: &[Manifest]) -> Option<InstallerWords> {
     };
     let manifest = manifests.iter().find(writes)?;
     let mut secrets = manifest.secrets.iter();
+    let mut folders = manifest.files.iter();
+    let keys = folders.find(|(_, want)| !want.required);
     let password = secrets.find(|(_, want)| want.uses.iter().any(|one| one == "pkcs12"));
     Some(InstallerWords {
         plugin: manifest.id.clone(),
-        folder: manifest.files.keys().next()?.clone(),
+        folder: manifest
+            .files
+            .iter()
+            .find(|(_, want)| want.required)?
+            .0
+            .clone(),
+        keys: keys.map(|(purpose, _)| purpose.clone()),
         password: password.map(|(name, _)| name.clone()),
     })
 }
@@ -144,6 +178,7 @@ fn empty_installer(words: &InstallerWords, client: Client) -> InstallerDraft {
         words: words.clone(),
         files: Vec::new(),
         dir: None,
+        keys: None,
         owner: None,
         group: None,
         mode: None,

@@ -140,27 +140,17 @@ fn installer(text: &mut Text, one: &InstallerDraft) {
     } else {
         format!("settings.files = {{ {} }}", files.join(", "))
     });
-    let mut grant = Vec::new();
     if let Some(dir) = &one.dir {
-        grant.push(format!("dir = {}", quoted(dir)));
-        if one.windows {
-            grant.push("acl = [\"SYSTEM:full\", \"Administrators:full\"]".to_owned());
-        }
-        for (word, value) in [("owner", &one.owner), ("group", &one.group)] {
-            grant.extend(
-                value
-                    .iter()
-                    .map(|value| format!("{word} = {}", quoted(value))),
-            );
-        }
-        for (word, mode) in [("mode", one.mode), ("key-mode", one.key_mode)] {
-            grant.extend(mode.map(|mode| format!("{word} = \"{mode:04o}\"")));
-        }
-        lines.push(format!(
-            "grants.files.{} = {{ {} }}",
-            key(&one.words.folder),
-            grant.join(", ")
-        ));
+        let rights = [("owner", &one.owner), ("group", &one.group)];
+        let modes = [("mode", one.mode), ("key-mode", one.key_mode)];
+        let windows = one.windows;
+        lines.push(folder(&one.words.folder, dir, rights, modes, windows));
+    }
+    if let Some(keys) = &one.keys {
+        let rights = [("owner", &keys.owner), ("group", &keys.group)];
+        let modes = [("mode", keys.mode), ("key-mode", None)];
+        let windows = one.windows;
+        lines.push(folder(&keys.purpose, &keys.dir, rights, modes, windows));
     }
     if let (Some(secret), Some(file)) = (&one.words.password, &one.password) {
         let reference = quoted(&format!("file:{file}"));
@@ -179,6 +169,28 @@ fn installer(text: &mut Text, one: &InstallerDraft) {
     for line in lines {
         text.line(&off(&line, one.off.is_some()));
     }
+}
+
+/// A folder that an installer may write into.
+fn folder(
+    purpose: &str,
+    dir: &str,
+    rights: [(&str, &Option<String>); 2],
+    modes: [(&str, Option<u32>); 2],
+    windows: bool,
+) -> String {
+    let mut grant = vec![format!("dir = {}", quoted(dir))];
+    if windows {
+        grant.push("acl = [\"SYSTEM:full\", \"Administrators:full\"]".to_owned());
+    }
+    for (word, value) in rights {
+        let value = value.iter();
+        grant.extend(value.map(|value| format!("{word} = {}", quoted(value))));
+    }
+    for (word, mode) in modes {
+        grant.extend(mode.map(|mode| format!("{word} = \"{mode:04o}\"")));
+    }
+    format!("grants.files.{} = {{ {} }}", key(purpose), grant.join(", "))
 }
 
 fn certificate(text: &mut Text, one: &CertificateDraft, draft: &Draft, installers: bool) {
@@ -215,11 +227,15 @@ fn certificate(text: &mut Text, one: &CertificateDraft, draft: &Draft, installer
         let names: Vec<String> = one.install.iter().map(|name| quoted(name)).collect();
         lines.push(format!("install = [{}]", names.join(", ")));
     }
+    if !one.proposed.is_empty() {
+        let names: Vec<String> = one.proposed.iter().map(|name| quoted(name)).collect();
+        lines.push(format!("# install = [{}]", names.join(", ")));
+    }
     if let Some(why) = &one.off {
         text.comment(&format!("Not renewed yet: {why}."));
     }
     for line in lines {
-        text.line(&off(&line, one.off.is_some()));
+        text.line(&off(&line, one.off.is_some() && !line.starts_with('#')));
     }
 }
 
