@@ -26,5 +26,6 @@ pub(crate) mod status;
 pub(crate) mod version;
 
 mod interrupt;
+mod pulse;
 pub(crate) mod start;
 mod started;

@@ -31,6 +31,7 @@ use waxwing_io::store::FileStore;
 
 use super::alone;
 use super::interrupt::{Signal, Signals};
+use super::pulse::{self, LONGEST};
 use super::renew::{Pass, Passed};
 use super::start;
 mod away;
@@ -57,9 +58,6 @@ const NAP: Duration = Duration::from_secs(60 * 60);
 /// For so long behind a pass nobody who asks for the page has it look at the state again.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// A pass that takes longer hangs: every wait in it has an end.
-const LONGEST: Duration = Duration::from_secs(4 * 60 * 60);
-
 /// Runs the verb.
 pub(crate) fn run(
     global: &Global,
@@ -79,7 +77,8 @@ pub(crate) fn run(
             let refused = Refusal::new(Exit::Bug, "failed to listen for signals").cause(cause);
             refused.show(terminal)
         })?;
-    let face = face(&loaded).map_err(|refused| refused.show(terminal))?;
+    let pulse = pulse::begin();
+    let face = face(&loaded, &pulse).map_err(|refused| refused.show(terminal))?;
     let metrics = &loaded.settings.metrics;
     let listens = (metrics.listen, metrics.token.clone());
     let mut daemon = Keeper {
@@ -96,7 +95,7 @@ pub(crate) fn run(
         runtime,
         signals,
         looks: BTreeMap::new(),
-        pulse: Pulse::begin(LONGEST),
+        pulse,
         every: arguments.looks(),
         listens,
     };
@@ -105,7 +104,7 @@ pub(crate) fn run(
 }
 
 /// Begins to answer at `[metrics] listen`, if it names an address.
-fn face(loaded: &Loaded) -> Result<Option<Arc<Face>>, Refusal> {
+fn face(loaded: &Loaded, pulse: &Pulse) -> Result<Option<Arc<Face>>, Refusal> {
     let settings = &loaded.settings;
     let Some(listen) = settings.metrics.listen else {
         return Ok(None);
@@ -124,7 +123,7 @@ fn face(loaded: &Loaded) -> Result<Option<Arc<Face>>, Refusal> {
     })?;
     let face = Face::new(Rules {
         token,
-        longest: LONGEST,
+        pulse: pulse.clone(),
     });
     let desk: Arc<Face> = Arc::clone(&face);
     match Listener::start(listen, desk) {
@@ -202,7 +201,7 @@ impl Keeper<'_> {
         self.plan_looks();
         let mut ready = false;
         loop {
-            self.beat();
+            self.pulse.beat(LONGEST);
             let Some((wake, seen)) = self.pass(terminal) else {
                 break;
             };
@@ -226,14 +225,6 @@ impl Keeper<'_> {
             face.change(|shown| shown.ready = false);
         }
         tracing::info!("the daemon ends");
-    }
-
-    /// A sign of life.
-    fn beat(&mut self) {
-        self.pulse.beat();
-        if let Some(face) = &self.face {
-            face.change(|shown| shown.alive = Some(SystemClock.now()));
-        }
     }
 
     /// Draws anew what is shown: as a pass has left it, or as it is found now.
@@ -341,7 +332,7 @@ impl Keeper<'_> {
         };
         self.plan_looks();
         loop {
-            self.beat();
+            self.pulse.beat(LONGEST);
             // What a pass over thousands of certificates has needed nobody needs until the next one.
             self.history.give_back();
             memory::give_back();
@@ -394,6 +385,7 @@ impl Keeper<'_> {
             let nap = first.min(until).since(now).min(NAP);
             let (runtime, signals) = (&self.runtime, &mut self.signals);
             let face = self.face.clone();
+            self.pulse.beat(nap + LONGEST);
             let quiet = QUIET.saturating_sub(bed.watch.elapsed());
             let asked = async {
                 match face {
@@ -415,7 +407,7 @@ impl Keeper<'_> {
             if let Some(signal) = signal {
                 return Woken::Signal(signal);
             }
-            self.beat();
+            self.pulse.beat(LONGEST);
         }
     }
 

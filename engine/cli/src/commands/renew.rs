@@ -22,7 +22,7 @@ use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
-use super::{interrupt, metrics, start};
+use super::{interrupt, metrics, pulse, start};
 use crate::args::{Global, Renew};
 use crate::drift;
 use crate::exit::Exit;
@@ -477,7 +477,7 @@ pub(super) fn nothing(now: Timestamp) -> RunReport {
 /// The run itself, which ends early if somebody asks.
 fn work(ports: &Ports, loaded: &Loaded, orders: Orders, live: &Live) -> std::io::Result<RunReport> {
     let (switch, stop) = Stop::new();
-    Ok(runtime()?.block_on(async {
+    Ok(pulse::runtime()?.block_on(async {
         let run = scheduler::run(ports, &loaded.settings, orders, &stop);
         tokio::pin!(run);
         tokio::select! {
@@ -488,12 +488,6 @@ fn work(ports: &Ports, loaded: &Loaded, orders: Orders, live: &Live) -> std::io:
             never = live.keep_time(ports.session.clock.as_ref()) => match never {},
         }
     }))
-}
-
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
 }
 
 fn no_runtime(cause: &std::io::Error, terminal: &mut Terminal) -> Exit {

@@ -14,7 +14,7 @@ use waxwing_io::clock::SystemClock;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
-use super::renew;
+use super::{pulse, renew};
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::load::{self, LoadError, Loaded};
@@ -165,9 +165,7 @@ pub(crate) const fn store_exit(error: &StoreError) -> Exit {
 
 /// The runtime of a verb that talks to somebody.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Refusal> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
+    pulse::runtime()
         .map_err(|cause| Refusal::new(Exit::Bug, "failed to start the runtime").cause(cause))
 }
 

@@ -1,13 +1,7 @@
 //! systemd, by the protocol of `sd_notify(3)`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "signs of life come from a thread of their own, so that a long step does not stop them"
-)]
-
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 
@@ -35,42 +29,19 @@ pub(super) fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-/// Signs of life for the service manager, for as long as there is some.
-#[derive(Debug)]
-pub struct Pulse {
-    beaten: Arc<Mutex<Instant>>,
-    /// Ends the thread when it is dropped.
-    _alive: Option<Sender<()>>,
-}
-
-impl Pulse {
-    /// Begins, if the service manager wants it. Signs are given until [`Pulse::beat`] has not been
-    /// called for `longest`: then the process hangs, and the manager may start another one.
-    pub fn begin(longest: Duration) -> Self {
-        let beaten = Arc::new(Mutex::new(Instant::now()));
-        let alive = watchdog().and_then(|every| {
-            let (alive, ended) = mpsc::channel::<()>();
-            let last = Arc::clone(&beaten);
-            let signs = move || {
-                while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(every / 2) {
-                    let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
-                    if last.elapsed() < longest {
-                        let _nobody_listens = sd_notify::notify(&[NotifyState::Watchdog]);
-                    }
-                }
-            };
-            let thread = std::thread::Builder::new().name("watchdog".to_owned());
-            let begun = thread.spawn(signs);
-            begun.is_ok().then_some(alive)
-        });
-        Self {
-            beaten,
-            _alive: alive,
+/// Gives signs of life for as long as there is some. None if the system has no room for who gives them.
+pub(super) fn watch(
+    every: Duration,
+    lives: impl Fn() -> bool + Send + 'static,
+) -> Option<Sender<()>> {
+    let (watch, ended) = mpsc::channel::<()>();
+    let signs = move || {
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(every / 2) {
+            if lives() {
+                let _nobody_listens = sd_notify::notify(&[NotifyState::Watchdog]);
+            }
         }
-    }
-
-    /// There is life.
-    pub fn beat(&self) {
-        *self.beaten.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
+    };
+    let thread = std::thread::Builder::new().name("watchdog".to_owned());
+    thread.spawn(signs).is_ok().then_some(watch)
 }

@@ -1,5 +1,6 @@
 //! The Task Scheduler and the service manager of Windows ask for no signs of life.
 
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::State;
@@ -10,16 +11,10 @@ pub(super) fn watchdog() -> Option<Duration> {
     None
 }
 
-/// Signs of life, which nobody asks for.
-#[derive(Debug)]
-pub struct Pulse;
-
-impl Pulse {
-    /// Does nothing.
-    pub fn begin(_longest: Duration) -> Self {
-        Self
-    }
-
-    /// Does nothing.
-    pub fn beat(&self) {}
+/// Nobody asks for signs of life.
+pub(super) fn watch(
+    _every: Duration,
+    _lives: impl Fn() -> bool + Send + 'static,
+) -> Option<Sender<()>> {
+    None
 }

@@ -6,14 +6,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 use waxwing_core::secret::Secret;
-use waxwing_core::time::Timestamp;
-use waxwing_flow::ports::Clock as _;
-use waxwing_io::clock::SystemClock;
 use waxwing_io::listen::{Answer, Asked, Desk};
+use waxwing_io::service::Pulse;
 
 use crate::render::html::POLICY;
 
@@ -31,8 +28,6 @@ pub(super) struct Shown {
     pub(super) page: String,
     /// True between the first pass and the end.
     pub(super) ready: bool,
-    /// The last sign of life.
-    pub(super) alive: Option<Timestamp>,
 }
 
 /// Who may ask, and for what.
@@ -40,8 +35,8 @@ pub(super) struct Shown {
 pub(super) struct Rules {
     /// What whoever asks has to know.
     pub(super) token: Option<Secret<String>>,
-    /// Without a sign of life for so long, it hangs.
-    pub(super) longest: Duration,
+    /// Whether it lives.
+    pub(super) pulse: Pulse,
 }
 
 /// Shows it to whoever asks.
@@ -75,7 +70,7 @@ impl Face {
 impl Desk for Face {
     fn answer(&self, asked: &Asked<'_>) -> Answer {
         let shown = self.shown.read().unwrap_or_else(PoisonError::into_inner);
-        let answer = answer(asked, &self.rules, &shown, SystemClock.now());
+        let answer = answer(asked, &self.rules, &shown);
         if answer.status == 200 && matches!(asked.path, "/" | "/metrics") {
             self.asked.notify_one();
         }
@@ -84,7 +79,7 @@ impl Desk for Face {
 }
 
 /// The answer to a request.
-fn answer(asked: &Asked<'_>, rules: &Rules, shown: &Shown, now: Timestamp) -> Answer {
+fn answer(asked: &Asked<'_>, rules: &Rules, shown: &Shown) -> Answer {
     if !matches!(asked.method, "GET" | "HEAD") {
         let mut refused = text(405, "only GET is answered here; nothing can be changed");
         refused.headers.push(("allow", "GET, HEAD".to_owned()));
@@ -99,13 +94,10 @@ fn answer(asked: &Asked<'_>, rules: &Rules, shown: &Shown, now: Timestamp) -> An
     }
     match asked.path {
         "/healthz" => {
-            let silent = shown
-                .alive
-                .is_some_and(|alive| now.since(alive) > rules.longest);
-            if silent {
-                text(503, "nothing has moved for hours; the daemon hangs")
-            } else {
+            if rules.pulse.lives() {
                 text(200, "ok")
+            } else {
+                text(503, "nothing has moved for too long; the daemon hangs")
             }
         }
         "/readyz" if shown.ready => text(200, "ready"),
@@ -168,12 +160,14 @@ fn with(status: u16, kind: &str, body: String) -> Answer {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn rules(token: Option<&str>) -> Rules {
         Rules {
             token: token.map(|token| Secret::new(token.to_owned())),
-            longest: Duration::from_secs(100),
+            pulse: Pulse::begin(Duration::from_secs(100)),
         }
     }
 
@@ -182,7 +176,6 @@ mod tests {
             figures: "waxwing_build_info 1\n".to_owned(),
             page: "<!doctype html>".to_owned(),
             ready: true,
-            alive: Some(Timestamp::from_unix(1_000)),
         }
     }
 
@@ -197,7 +190,6 @@ mod tests {
 
     #[test]
     fn each_path_has_its_answer() {
-        let now = Timestamp::from_unix(1_050);
         for (method, path, status) in [
             ("GET", "/", 200),
             ("HEAD", "/", 200),
@@ -207,7 +199,7 @@ mod tests {
             ("GET", "/favicon.ico", 404),
             ("POST", "/", 405),
         ] {
-            let answer = answer(&asked(method, path), &rules(None), &shown(), now);
+            let answer = answer(&asked(method, path), &rules(None), &shown());
             assert_eq!(answer.status, status, "{method} {path}");
         }
         let before = Shown::default();
@@ -217,21 +209,21 @@ mod tests {
             ("/healthz", 200),
             ("/readyz", 503),
         ] {
-            let answer = answer(&asked("GET", path), &rules(None), &before, now);
+            let answer = answer(&asked("GET", path), &rules(None), &before);
             assert_eq!(answer.status, status, "{path}");
         }
     }
 
     #[test]
     fn a_daemon_that_hangs_is_not_well() {
-        let late = Timestamp::from_unix(1_101);
-        let answer = answer(&asked("GET", "/healthz"), &rules(None), &shown(), late);
+        let rules = rules(None);
+        rules.pulse.beat(Duration::ZERO);
+        let answer = answer(&asked("GET", "/healthz"), &rules, &shown());
         assert_eq!(answer.status, 503);
     }
 
     #[test]
     fn without_a_token_only_this_machine_is_answered() {
-        let now = Timestamp::from_unix(1_050);
         for (host, status) in [
             (Some("localhost"), 200),
             (Some("LOCALHOST:80"), 200),
@@ -248,14 +240,13 @@ mod tests {
                 host,
                 ..asked("GET", "/metrics")
             };
-            let answer = answer(&asked, &rules(None), &shown(), now);
+            let answer = answer(&asked, &rules(None), &shown());
             assert_eq!(answer.status, status, "{host:?}");
         }
     }
 
     #[test]
     fn a_token_guards_what_names_names() {
-        let now = Timestamp::from_unix(1_050);
         let token = Some("s3cret");
         for (path, authorization, status) in [
             ("/", None, 401),
@@ -270,7 +261,7 @@ mod tests {
                 authorization,
                 ..asked("GET", path)
             };
-            let answer = answer(&asked, &rules(token), &shown(), now);
+            let answer = answer(&asked, &rules(token), &shown());
             assert_eq!(answer.status, status, "{path} {authorization:?}");
         }
     }

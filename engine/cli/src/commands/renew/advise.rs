@@ -7,7 +7,8 @@ use waxwing_flow::advice;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
-use super::{interrupt, no_runtime, runtime, start, wire_failed};
+use super::super::pulse;
+use super::{interrupt, no_runtime, start, wire_failed};
 use crate::exit::Exit;
 use crate::load::Loaded;
 use crate::render::terminal::Terminal;
@@ -35,7 +36,7 @@ pub(super) fn ask_for_advice(
     let ports =
         wire::session(loaded, Arc::clone(store)).map_err(|error| wire_failed(&error, terminal))?;
     let asking = advice::ask(&ports, history.as_ref(), &loaded.settings, questions);
-    runtime()
+    pulse::runtime()
         .map(|runtime| {
             runtime.block_on(async {
                 tokio::select! {

@@ -1,0 +1,44 @@
+//! Signs of life of a daemon: between two of them nothing takes longer than [`LONGEST`], but for a sleep whose end is
+//! known.
+//!
+//! What waits for others gives signs while it does; what cannot, as a disk that does not answer, gives none, and the
+//! service manager starts another process.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use waxwing_flow::ports::Clock as _;
+use waxwing_io::clock::SystemClock;
+use waxwing_io::service::Pulse;
+
+/// Without a sign of life for so long, it hangs.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 60);
+
+/// Whatever waits gives a sign this often.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// That of the daemon that this process is, if it is one.
+static PULSE: OnceLock<Pulse> = OnceLock::new();
+
+/// The first one.
+pub(crate) fn begin() -> Pulse {
+    PULSE.get_or_init(|| Pulse::begin(LONGEST)).clone()
+}
+
+/// A runtime in which somebody waits for others: as long as it goes on, this process lives.
+///
+/// # Errors
+/// When the system has no room for it.
+pub(crate) fn runtime() -> std::io::Result<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    if let Some(pulse) = PULSE.get() {
+        runtime.spawn(async {
+            loop {
+                pulse.beat(LONGEST);
+                SystemClock.sleep(EVERY).await;
+            }
+        });
+    }
+    Ok(runtime)
+}
