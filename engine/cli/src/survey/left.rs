@@ -76,7 +76,7 @@ pub(super) fn inherited(
 }
 
 /// What is stored and not configured any more, without that whose names others have by now.
-pub(crate) fn left<'i>(
+fn left<'i>(
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
     certificates: &[CertificateSettings],
 ) -> Vec<&'i InventoryEntry> {
@@ -134,7 +134,7 @@ const NAMED: usize = 4;
 pub(crate) struct Lost {
     /// As it is written.
     pub(crate) pattern: String,
-    /// Certificates in them that nothing configures now; none if it is not known which they were.
+    /// Certificates in them that are missed; none if it is not known which they were.
     pub(crate) names: BTreeSet<CertificateName>,
 }
 
@@ -146,58 +146,138 @@ impl Lost {
 }
 
 /// Patterns of `include` that match no file, and have matched some in an earlier run, or have taken the place of one that
-/// did, if what was in these files is not configured elsewhere. Where nothing can be read of earlier runs, all that match
-/// none.
-pub(crate) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<Lost> {
-    let lost = |pattern: &String, names| Lost {
-        pattern: pattern.clone(),
-        names,
-    };
+/// did, or of what was in the main file, if what was configured there is configured nowhere now. Where nothing can be
+/// read of earlier runs, all that match none.
+pub(crate) fn lost(
+    loaded: &Loaded,
+    store: &FileStore,
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> Vec<Lost> {
+    if loaded.unmatched.is_empty() {
+        return Vec::new();
+    }
     let unmatched = loaded.unmatched.iter();
     let Some(known) = store.includes() else {
-        return unmatched.map(|one| lost(one, BTreeSet::new())).collect();
+        let all = unmatched.map(|pattern| Lost {
+            pattern: pattern.clone(),
+            names: BTreeSet::new(),
+        });
+        return all.collect();
     };
-    let certificates = loaded.settings.certificates.iter();
-    let configured: BTreeSet<&CertificateName> = certificates.map(|one| &one.name).collect();
-    // What of these is missed; none if nothing is.
-    let missed = |names: &BTreeSet<CertificateName>| {
-        let gone = names.iter().filter(|name| !configured.contains(name));
-        let gone: BTreeSet<CertificateName> = gone.cloned().collect();
-        (names.is_empty() || !gone.is_empty()).then_some(gone)
-    };
+    let missed = |names: &BTreeSet<CertificateName>| missed(names, loaded, &known, inventory);
     let written = |pattern: &String| {
         loaded.matched.contains_key(pattern) || loaded.unmatched.contains(pattern)
     };
-    let changed = known.matched.iter().filter(|(one, _)| !written(one));
-    let changed: Vec<_> = changed.filter_map(|(_, names)| missed(names)).collect();
+    // A pattern without files that is new may stand for files that were to have what was configured elsewhere.
+    let new = || {
+        let mut all = known.matched.iter();
+        // What is not known of one is not known of all.
+        if all.any(|(pattern, names)| names.is_empty() && !written(pattern)) {
+            return Some(BTreeSet::new());
+        }
+        let names = known.matched.values().chain(&known.own).flatten();
+        missed(&names.cloned().collect())
+    };
     let found = unmatched.filter_map(|pattern| {
         let names = match known.matched.get(pattern) {
+            // It is not known what was in them.
+            Some(names) if names.is_empty() => BTreeSet::new(),
             Some(names) => missed(names)?,
-            None if known.empty.contains(pattern) || changed.is_empty() => return None,
-            // What is not known of one is not known of all.
-            None if changed.iter().any(BTreeSet::is_empty) => BTreeSet::new(),
-            None => changed.iter().flatten().cloned().collect(),
+            None if known.empty.contains(pattern) => return None,
+            None => new()?,
         };
-        Some(lost(pattern, names))
+        Some(Lost {
+            pattern: pattern.clone(),
+            names,
+        })
     });
     found.collect()
 }
 
-/// The same, of what is stored and not configured any more: names that are missed, each pattern with its own.
-fn missed<'i>(
+/// Which of these are stored and configured nowhere, not under another name either; none if that is none of them.
+fn missed(
+    names: &BTreeSet<CertificateName>,
+    loaded: &Loaded,
+    known: &Includes,
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> Option<BTreeSet<CertificateName>> {
+    let certificates = loaded.settings.certificates.iter();
+    let configured: BTreeSet<&CertificateName> = certificates.map(|one| &one.name).collect();
+    let mut gone = names
+        .iter()
+        .filter(|name| !configured.contains(name))
+        .filter_map(|name| inventory.get(name))
+        .filter(|entry| entry.ends().is_some());
+    let gone: BTreeSet<CertificateName> = match &known.own {
+        None => {
+            let left = left(inventory, &loaded.settings.certificates);
+            let mut left = left
+                .into_iter()
+                .filter(|it| names.contains(&it.certificate));
+            left.by_ref().map(|it| it.certificate.clone()).collect()
+        }
+        Some(own) => {
+            // Those that were there side by side with it are no heirs.
+            let before = |name: &CertificateName| {
+                own.contains(name) || known.matched.values().any(|all| all.contains(name))
+            };
+            let heirs = loaded.settings.certificates.iter();
+            let heirs: Vec<&CertificateSettings> = heirs.filter(|it| !before(&it.name)).collect();
+            let has_heirs = |entry: &InventoryEntry| {
+                let current = entry.current.as_ref();
+                current.is_some_and(|current| {
+                    let mut names = current.facts.names.iter();
+                    names.all(|name| {
+                        let mut heirs = heirs.iter().flat_map(|heir| &heir.domains);
+                        heirs.any(|domain| domain.covers(name))
+                    })
+                })
+            };
+            let gone = gone.by_ref().filter(|entry| !has_heirs(entry));
+            gone.map(|entry| entry.certificate.clone()).collect()
+        }
+    };
+    (!gone.is_empty()).then_some(gone)
+}
+
+/// The same with what is stored of these; without those of which nothing is stored.
+fn stored_of<'i>(
     lost: Vec<Lost>,
-    left: &[&'i InventoryEntry],
+    loaded: &Loaded,
+    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
 ) -> Vec<(Lost, Vec<&'i InventoryEntry>)> {
-    let with_names = lost.into_iter().map(|lost| {
-        let missed = left.iter().copied();
-        let missed = missed.filter(|it| it.ends().is_some() && lost.may_have(&it.certificate));
-        let missed = missed.collect();
-        (lost, missed)
+    let left = || left(inventory, &loaded.settings.certificates).into_iter();
+    let all = lost.into_iter().map(|lost| {
+        let entries: Vec<&InventoryEntry> = match lost.names.is_empty() {
+            true => left().filter(|entry| entry.ends().is_some()).collect(),
+            false => lost
+                .names
+                .iter()
+                .filter_map(|name| inventory.get(name))
+                .collect(),
+        };
+        (lost, entries)
     });
     // Who has taken everything away, and says so, has lost nothing.
-    with_names
-        .filter(|(_, missed): &(Lost, Vec<_>)| !missed.is_empty())
-        .collect()
+    all.filter(|(_, entries)| !entries.is_empty()).collect()
+}
+
+/// What is stored of what patterns of `include` have lost.
+pub(crate) fn of_the_lost<'i>(
+    loaded: &Loaded,
+    store: &FileStore,
+    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
+) -> Vec<&'i InventoryEntry> {
+    let lost = lost(loaded, store, inventory);
+    if lost.is_empty() {
+        return Vec::new();
+    }
+    let all = stored_of(lost, loaded, inventory).into_iter();
+    let by_name: BTreeMap<_, _> = all
+        .flat_map(|(_, entries)| entries)
+        .map(|entry| (&entry.certificate, entry))
+        .collect();
+    by_name.into_values().collect()
 }
 
 /// Notes which patterns of `include` have files, and what is in these. What is missed of one that has lost them is not
@@ -207,14 +287,22 @@ pub(crate) fn keep_includes(
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) {
-    let left = left(inventory, &loaded.settings.certificates);
-    let missed = missed(lost(loaded, store), &left).into_iter();
-    let missed: BTreeMap<_, _> = missed.map(|(lost, _)| (lost.pattern, lost.names)).collect();
+    let lost = stored_of(lost(loaded, store, inventory), loaded, inventory);
+    let lost: BTreeMap<_, _> = lost
+        .into_iter()
+        .map(|(lost, _)| (lost.pattern, lost.names))
+        .collect();
+    let included: BTreeSet<_> = loaded.matched.values().flatten().collect();
+    let configured = loaded.settings.certificates.iter().map(|one| &one.name);
+    let own = configured.filter(|name| !included.contains(name));
     let unmatched = loaded.unmatched.iter();
-    let empty = unmatched.filter(|one| !missed.contains_key(*one));
-    let empty = empty.cloned().collect();
-    let matched = loaded.matched.clone().into_iter().chain(missed).collect();
-    if let Err(error) = store.keep_includes(Includes { matched, empty }) {
+    let empty = unmatched.filter(|one| !lost.contains_key(*one));
+    let includes = Includes {
+        empty: empty.cloned().collect(),
+        matched: loaded.matched.clone().into_iter().chain(lost).collect(),
+        own: Some(own.cloned().collect()),
+    };
+    if let Err(error) = store.keep_includes(includes) {
         tracing::warn!(cause = %error, "which patterns of `include` have files could not be noted");
     }
 }
@@ -225,25 +313,26 @@ pub(crate) fn emptied(
     loaded: &Loaded,
     store: &FileStore,
 ) -> Vec<StoreError> {
-    let lost = lost(loaded, store);
+    let lost = lost(loaded, store, inventory);
     if lost.is_empty() {
         return Vec::new();
     }
-    let left = left(inventory, &loaded.settings.certificates);
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let told = missed(lost, &left).into_iter().map(|(lost, missed)| {
-        let names = missed.iter().map(|entry| entry.certificate.to_string());
+    let all = stored_of(lost, loaded, inventory).into_iter();
+    let told = all.map(|(lost, entries)| {
+        let names = entries.iter().map(|entry| entry.certificate.to_string());
         let names: Vec<String> = names.collect();
         StoreError {
             kind: StoreErrorKind::Io,
             act: "find what `include` names:",
             path: config.with_file_name(lost.pattern),
             causes: vec![format!(
-                "no file matches it any more, and nothing configures {}",
+                "no file matches it, and nothing configures {} any more",
                 list(&names, NAMED)
             )],
             hint: Some(format!(
-                "put the files back; or `waxwing forget {}` for what is not wanted any more",
+                "put the files back, or give them names that match; or `waxwing forget {}` for what is not wanted \
+                 any more",
                 names.first().map_or("NAME", String::as_str)
             )),
         }

@@ -16,6 +16,8 @@ pub struct Includes {
     pub matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Those that never had any.
     pub empty: BTreeSet<String>,
+    /// Certificates in the main file itself; none where that is not known.
+    pub own: Option<BTreeSet<CertificateName>>,
 }
 
 /// What is written down.
@@ -24,6 +26,8 @@ struct Written {
     format: u32,
     #[serde(default)]
     empty: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own: Option<BTreeSet<String>>,
     #[serde(alias = "patterns")]
     matched: Matched,
 }
@@ -68,6 +72,7 @@ impl FileStore {
         Some(Includes {
             matched,
             empty: written.empty,
+            own: written.own.map(names),
         })
     }
 
@@ -84,6 +89,7 @@ impl FileStore {
         let written = Written {
             format: FORMAT,
             empty: includes.empty,
+            own: includes.own.map(names),
             matched: Matched::Names(
                 matched
                     .map(|(pattern, all)| (pattern, names(all)))
@@ -116,6 +122,7 @@ mod tests {
                 })
                 .collect(),
             empty: empty.iter().map(|one| (*one).to_owned()).collect(),
+            own: None,
         };
         let keep = |includes: &Includes| {
             store.keep_includes(includes.clone()).expect("written");
@@ -131,6 +138,11 @@ mod tests {
         let text = fs::read_to_string(&file).expect("there");
         let want = "format = 2\nempty = [\"a/*\"]\n\n[matched]\n\"b/*\" = []\n\"c/*\" = [\"one\", \"two\"]\n";
         assert_eq!(text, want);
+        let with_own = Includes {
+            own: Some([CertificateName::parse("three").expect("a name")].into()),
+            ..includes(&[("b/*", &[])], &[])
+        };
+        keep(&with_own);
         // As it was written before names were noted.
         fs::write(&file, "format = 1\nmatched = [\"b/*\"]\nempty = []\n").expect("written");
         assert_eq!(store.includes(), Some(includes(&[("b/*", &[])], &[])));

@@ -134,12 +134,17 @@ fn ending(
     names: Option<&[CertificateName]>,
 ) -> (BTreeMap<CertificateName, InventoryEntry>, Vec<StoreError>) {
     let store = wire::look(loaded);
-    let lost = store.as_ref().map(|store| survey::lost(loaded, store));
-    let lost = lost.unwrap_or_default();
-    let all = match store.and_then(|store| store.inventory()) {
-        Ok(all) => all,
-        Err(error) => vec![Err(error)],
+    let all = match store.as_ref() {
+        Ok(store) => store.inventory(),
+        Err(error) => Err(error.clone()),
     };
+    let all = all.unwrap_or_else(|error| vec![Err(error)]);
+    let readable = all.iter().filter_map(|entry| entry.as_ref().ok());
+    let readable = readable.map(|entry| (entry.certificate.clone(), entry.clone()));
+    let lost = store
+        .as_ref()
+        .map(|store| survey::lost(loaded, store, &readable.collect()));
+    let lost = lost.unwrap_or_default();
     let mut unreadable = Vec::new();
     let wanted = |entry: &InventoryEntry| {
         let current = entry.current.as_ref();
@@ -172,23 +177,18 @@ fn with_the_lost(
     after: &Survey,
     told: &[Told],
 ) -> Option<Settings> {
-    let lost = survey::lost(loaded, store?);
-    if lost.is_empty() {
+    let left = survey::of_the_lost(loaded, store?, &after.inventory);
+    if left.is_empty() {
         return None;
     }
     let mut settings = loaded.settings.clone();
     let now = start::now();
-    let left = survey::left(&after.inventory, &settings.certificates).into_iter();
     let told = |entry: &InventoryEntry| {
         let mut told = told.iter();
         told.any(|told| told.subject == entry.certificate.as_str())
     };
     let ends = |entry: &InventoryEntry| entry.ends().is_some_and(|end| end + LONG_AGO > now);
-    let missed = |entry: &InventoryEntry| {
-        let mut lost = lost.iter();
-        lost.any(|lost| lost.may_have(&entry.certificate))
-    };
-    let left = left.filter(|entry| missed(entry) && (ends(entry) || told(entry)));
+    let left = left.into_iter().filter(|entry| ends(entry) || told(entry));
     let left: Vec<CertificateSettings> = left.map(unplanned).collect();
     settings.certificates.extend(left);
     Some(settings)
