@@ -459,7 +459,8 @@ fn an_include_that_has_lost_its_files_is_told() {
     fs::rename(&from, rig.path("certs.d/two.conf")).expect("renamed");
     for verb in ["renew", "plan", "status", "check"] {
         let run = rig.waxwing(&[verb]);
-        run.expect(1).says("no file matches it, and nothing configures");
+        run.expect(1)
+            .says("no file matches it, and nothing configures");
     }
     // Nobody wants it any more, and says so.
     rig.waxwing(&["forget", "two"]).expect(0);

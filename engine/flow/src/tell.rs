@@ -110,7 +110,9 @@ fn sort(events: &mut [Event]) {
             Change::Once => 2,
             Change::Over => 3,
         };
-        (!event.needs_person, change, event.subject.clone())
+        // What it does to a certificate says more than the file that is in trouble.
+        let file = event.subject.contains(['/', '\\']);
+        (!event.needs_person, change, file, event.subject.clone())
     });
 }
 

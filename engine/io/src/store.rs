@@ -21,6 +21,7 @@ mod lock;
 mod marks;
 mod mend;
 mod open;
+mod ran;
 mod read;
 mod sweep;
 

@@ -255,6 +255,26 @@ fn changed(path: &Path) -> Option<Timestamp> {
     Some(Timestamp::from_unix(i64::try_from(since.as_secs()).ok()?))
 }
 
+/// The program of that name that the text of a starter names by its whole path; none if it names it otherwise.
+pub fn program_in(starter: &Path, name: &str) -> Option<PathBuf> {
+    let text = read(starter).ok().flatten()?;
+    let unit = starter.extension().is_some_and(|kind| kind == "service");
+    let counts = |line: &&str| match unit {
+        true => line.starts_with("ExecStart="),
+        false => !line.trim_start().starts_with('#'),
+    };
+    let mut lines = text.lines().filter(counts);
+    lines.find_map(|line| {
+        let mut words = line.split([' ', '\t', '<', '>', '"', '\'', '=']);
+        words.find_map(|word| {
+            let path = PathBuf::from(word.replace("%%", "%"));
+            let file = path.file_name()?.to_str()?;
+            let is_it = file.strip_suffix(".exe").unwrap_or(file) == name;
+            (path.is_absolute() && is_it).then_some(path)
+        })
+    })
+}
+
 /// What is looked for among what the system starts.
 #[derive(Debug, Clone, Copy)]
 pub struct Sought<'a> {

@@ -111,7 +111,7 @@ pub(crate) fn run(
     found.extend(install::findings(&loaded.settings));
     found.extend(installs);
     found.extend(log::findings(&loaded));
-    found.extend(scheduled::findings(&loaded, &store, now));
+    found.extend(scheduled::findings(&loaded, &store, &terminal.context(now)));
     found.extend(neighbours::findings(&loaded.settings));
     found.push(told(&loaded.settings));
     found.extend(deaf(&loaded.settings));

@@ -164,6 +164,11 @@ impl Pass<'_> {
             ..
         } = *self;
         let now = start::now();
+        if asker == Asker::Timer
+            && let Err(error) = store.ran(now)
+        {
+            tracing::debug!(cause = %error, "that a run was here is not noted");
+        }
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use waxwing_core::timer::{Kind, Moment, Start, Whose};
 use waxwing_flow::ports::StoreError;
 use waxwing_io::config::usual_config;
+use waxwing_io::permission;
 use waxwing_io::store::daemon_of;
 use waxwing_io::timer as system;
 
@@ -26,7 +27,7 @@ use crate::wire;
 mod planned;
 
 use planned::{Planned, absolute, plan, user};
-pub(super) use planned::{lacks, shut_to_owner};
+pub(super) use planned::{lacks, open_program, shut_to_owner};
 
 /// Runs the verb.
 pub(crate) fn run(
@@ -120,6 +121,10 @@ fn add(global: &Global, arguments: &Add, terminal: &mut Terminal) -> Result<Exit
     let mut notes = notes(&planned, root);
     let shut = root.is_none().then(|| shut_to_owner(&loaded)).flatten();
     notes.extend(shut.map(|(user, paths)| told::shut(&user, &paths)));
+    let by_root = root.is_none() && job.whose == Whose::Machine;
+    let open = by_root.then(|| permission::open_to_others(&job.program));
+    let open = open.and_then(|open| open.ok().flatten());
+    notes.extend(open.map(|open| told::changeable(&open, &job.program)));
     if let Some(root) = root {
         notes.extend(begin_below(root, &planned, &mut acts));
     }
@@ -392,11 +397,14 @@ fn not_written(error: StoreError, whose: &Whose) -> Refusal {
     }
 }
 
+/// How the program is called wherever it is started.
+pub(super) const PROGRAM: &str = "waxwing";
+
 /// Everything that starts the runs of this configuration by itself.
 pub(super) fn starters(config: &Path, state: Option<&Path>) -> Vec<system::Starter> {
     let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
     system::starters(&system::Sought {
-        program: "waxwing",
+        program: PROGRAM,
         stays: "daemon",
         usual: config == usual_config(),
         process: state.and_then(daemon_of),
@@ -421,7 +429,9 @@ fn notes(planned: &Planned, root: Option<&Path>) -> Vec<Note> {
         let names = job.needs.credentials.join(", ");
         match kind {
             Kind::Systemd => note(
-                format!("systemd hands over the credentials {names} if it finds them"),
+                format!(
+                    "systemd hands over the credentials {names}; without its file each is empty, and what needs it fails"
+                ),
                 match &job.whose {
                     Whose::User { config, .. } => {
                         format!(

@@ -4,17 +4,22 @@
 //! ended since.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use waxwing_core::time::Timestamp;
 use waxwing_core::timer::{Kind, Moment};
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_io::permission;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use super::schedule::starters;
+use super::schedule::{PROGRAM, starters};
 use crate::load::Loaded;
+use crate::render::page::Context;
 use crate::render::schedule;
 use crate::render::status::{Started, When};
 
 /// Everything that starts the runs of this configuration. What only could start them is not among it.
-pub(super) fn seen(loaded: &Loaded) -> Vec<Started> {
+pub(super) fn seen(loaded: &Loaded, last: Option<Timestamp>) -> Vec<Started> {
     let all = starters(&loaded.config, Some(&loaded.state));
     let files = all.iter().filter_map(|starter| {
         let Starter::File(path) = starter else {
@@ -23,7 +28,8 @@ pub(super) fn seen(loaded: &Loaded) -> Vec<Started> {
         let life = unit(path, &all, &|_| None).map_or(Life::Starts, |unit| judge(&unit));
         matches!(life, Life::Starts | Life::UntilRestart).then(|| Started {
             when: moment(path).map_or(When::Unknown, When::Hourly),
-            last: system::last_start(path),
+            // A start says less than a run.
+            last: last.or_else(|| system::last_start(path)),
             place: Some(path.clone()),
         })
     });
@@ -34,6 +40,76 @@ pub(super) fn seen(loaded: &Loaded) -> Vec<Started> {
         last: None,
     });
     files.chain(daemons).collect()
+}
+
+/// Between a start and the trace of its run may lie so much.
+const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Why nothing comes of what a timer starts; none if something does, as far as that can be seen. `last` is when a run was
+/// here last.
+pub(super) fn fruitless(
+    starter: &Path,
+    last: Option<Timestamp>,
+    context: &Context,
+) -> Option<StoreError> {
+    let trouble = |act, path, cause, hint| StoreError {
+        kind: StoreErrorKind::Io,
+        act,
+        path,
+        causes: vec![cause],
+        hint: Some(hint),
+    };
+    if let Some(program) = system::program_in(starter, PROGRAM) {
+        let why = match program.try_exists() {
+            Ok(false) => Some("it is not there"),
+            _ if !permission::may_be_run(&program) => Some("it may not be executed"),
+            _ => None,
+        };
+        if let Some(why) = why {
+            let cause = format!("{why}, and {} starts it", starter.display());
+            let hint = "`waxwing schedule add` by the program that is to run; this one is not in its place until then";
+            return Some(trouble("start", program, cause, hint.to_owned()));
+        }
+    }
+    let (started, last) = (system::last_start(starter)?, last?);
+    if started.since(last) < GRACE {
+        return None;
+    }
+    let name = starter.file_name()?.to_string_lossy().into_owned();
+    let user = match units::is_of_machine(starter) {
+        true => "",
+        false => " --user",
+    };
+    let cause = format!(
+        "its timer has started it {}, and the last run that was here came {}",
+        context.ago(started),
+        context.ago(last)
+    );
+    let hint = format!(
+        "`systemctl{user} status {name}` and `journalctl{user} -u {name}` say why it ends before it works"
+    );
+    Some(trouble("see a run of", starter.to_owned(), cause, hint))
+}
+
+/// Why no run comes although one is started, if nothing else starts them either.
+pub(super) fn no_run_comes(
+    loaded: &Loaded,
+    last: Option<Timestamp>,
+    context: &Context,
+) -> Option<StoreError> {
+    let all = starters(&loaded.config, Some(&loaded.state));
+    let mut why = None;
+    for starter in &all {
+        let Starter::File(path) = starter else {
+            return None;
+        };
+        let life = unit(path, &all, &|_| None).map_or(Life::Starts, |unit| judge(&unit));
+        if !matches!(life, Life::Starts | Life::UntilRestart) {
+            continue;
+        }
+        why = Some(fruitless(path, last, context)?);
+    }
+    why
 }
 
 /// The minute that stands in a file, or in the timer beside a service.

@@ -45,8 +45,10 @@ pub(crate) fn run(
     let history = start::look_at_history(&store, terminal)?;
     start::say_if_missing(&store, terminal);
     let now = start::now();
-    let survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
+    let mut survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
+    let none = started::no_run_comes(&loaded, store.last_run(), &terminal.context(now));
+    survey.broken.extend(none);
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
     let watched = ca::watched(
@@ -77,7 +79,7 @@ pub(crate) fn run(
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
-            started: Some(started::seen(&loaded)),
+            started: Some(started::seen(&loaded, store.last_run())),
             profiles: Around::checked(profiles.iter().copied()),
             cas: watched
                 .into_iter()

@@ -36,6 +36,11 @@ impl Layout {
         self.root.join("includes.toml")
     }
 
+    /// When a timer's run was here last.
+    pub(super) fn last_run(&self) -> PathBuf {
+        self.root.join("last-run")
+    }
+
     pub(super) fn certificates(&self) -> PathBuf {
         self.root.join("certificates")
     }

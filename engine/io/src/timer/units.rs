@@ -100,6 +100,8 @@ fn line_of(line: &str, name: &str) -> Option<Handed> {
             let sealed = key == "LoadCredentialEncrypted";
             Some(source(if rest.is_empty() { id } else { rest }, sealed))
         }
+        // An empty one stands for a file that may be missing.
+        "SetCredential" if is_it && matches!(rest, "" | "\\n") => None,
         "SetCredential" | "SetCredentialEncrypted" if is_it => Some(Handed::Within),
         "ImportCredential" => {
             let all = value.strip_suffix('*');
@@ -281,6 +283,7 @@ mod tests {
         )
         .expect("written");
         assert_eq!(handed_over(&service, "smtp"), Handed::Within);
+        assert_eq!(line_of("SetCredential=smtp:\\n", "smtp"), None);
         assert_eq!(
             line_of("ImportCredential=dns.*", "dns.key"),
             Some(Handed::Within)

@@ -9,15 +9,16 @@ use waxwing_core::plan::{Action, Asker, Item};
 use waxwing_core::settings::CertificatesByName;
 use waxwing_core::time::Timestamp;
 use waxwing_core::timer::Start;
+use waxwing_flow::ports::StoreError;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use crate::commands::schedule::{lacks, shut_to_owner, starters};
+use crate::commands::schedule::{PROGRAM, lacks, open_program, shut_to_owner, starters};
 use crate::commands::started::{self, Life, Unit};
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
-use crate::render::page::{count, list};
+use crate::render::page::{Context, count, list};
 use crate::render::schedule::told;
 use crate::survey::{self, Survey};
 
@@ -38,12 +39,18 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NAMED: usize = 3;
 
 /// What starts the runs, or that nothing does, or that none comes all the same.
-pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Vec<Found> {
+pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) -> Vec<Found> {
+    let now = context.now;
     let starters = starters(&loaded.config, Some(&loaded.state));
+    let ran = store.last_run();
     let seen: Vec<Seen> = starters
         .iter()
         .map(|starter| Seen {
             said: said(starter),
+            fruitless: match starter {
+                Starter::File(path) => started::fruitless(path, ran, context),
+                Starter::Daemon(_) => None,
+            },
             unit: match starter {
                 Starter::File(path) => started::unit(path, &starters, &system::is_active),
                 Starter::Daemon(_) => None,
@@ -51,6 +58,11 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
         })
         .collect();
     let mut found = judge(&seen);
+    found.extend(
+        starters
+            .iter()
+            .filter_map(|starter| changeable(loaded, starter)),
+    );
     let shut = shut_to_owner(loaded).filter(|_| !seen.is_empty());
     found.extend(shut.map(|(user, paths)| {
         let note = told::shut(&user, &paths);
@@ -63,7 +75,9 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
         });
         // What has just been started is no dead timer; what cannot be read is told elsewhere.
         let starts = seen.iter().filter_map(Seen::last_start);
-        let alive = starts.max().is_some_and(|last| now.since(last) < PATIENCE);
+        let alive = ran
+            .or(starts.max())
+            .is_some_and(|last| now.since(last) < PATIENCE);
         let left = survey.ok().filter(|_| !alive).unwrap_or_default();
         found.extend(nobody_came(&left, now));
         for one in &seen {
@@ -76,6 +90,16 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
         }
     }
     found
+}
+
+/// That others can change the program that root runs there.
+fn changeable(loaded: &Loaded, starter: &Starter) -> Option<Found> {
+    let Starter::File(path) = starter else {
+        return None;
+    };
+    let program = system::program_in(path, PROGRAM)?;
+    let note = told::changeable(&open_program(loaded, path, &program)?, &program);
+    Some(Found::new(Verdict::Error, TOPIC, note.text).hint(Some(note.hint)))
 }
 
 /// What is due, waits for nothing, and is not tried: since when.
@@ -169,6 +193,8 @@ fn nobody_came(left: &[(CertificateName, Timestamp)], now: Timestamp) -> Option<
 struct Seen {
     /// What it does, in words.
     said: String,
+    /// Why nothing comes of that, if it is known.
+    fruitless: Option<StoreError>,
     /// What is known of it, if it is a unit of systemd. What is none starts them.
     unit: Option<Unit>,
 }
@@ -189,7 +215,7 @@ fn judge(seen: &[Seen]) -> Vec<Found> {
     let lives = |one: &&Seen| matches!(life(one), Life::Starts | Life::UntilRestart);
     let said: Vec<String> = seen
         .iter()
-        .filter(lives)
+        .filter(|one| lives(one) && one.fruitless.is_none())
         .map(|one| one.said.clone())
         .collect();
     let mut found = Vec::new();
@@ -201,6 +227,15 @@ fn judge(seen: &[Seen]) -> Vec<Found> {
     if !said.is_empty() {
         found.push(Found::new(Verdict::Ok, TOPIC, list(&said, 3)));
     }
+    // Somebody relies on each of them.
+    let fruitless = seen
+        .iter()
+        .filter(lives)
+        .filter_map(|one| one.fruitless.as_ref());
+    found.extend(fruitless.map(|error| {
+        let found = Found::new(Verdict::Error, TOPIC, error.to_string());
+        found.hint(error.hint.clone())
+    }));
     let others = seen
         .iter()
         .filter_map(|one| Some((one.unit.as_ref()?, life(one))));
@@ -279,6 +314,7 @@ mod tests {
         let path = PathBuf::from(format!("/etc/systemd/system/{name}"));
         Seen {
             said: format!("{name} starts them"),
+            fruitless: None,
             unit: Some(Unit {
                 path,
                 daemon,
@@ -359,6 +395,7 @@ mod tests {
         let daemon = |enabled| unit("waxwing-daemon.service", true, enabled);
         let timer = |enabled| unit("waxwing.timer", false, enabled);
         let cron = Seen {
+            fruitless: None,
             said: "cron starts them".to_owned(),
             unit: None,
         };

@@ -164,6 +164,19 @@ pub(in crate::commands) fn lacks(loaded: &Loaded, unit: &Path) -> Vec<String> {
     found().unwrap_or_default()
 }
 
+/// What lets others than root change a program that a file of the machine has root run; none if nothing does.
+pub(in crate::commands) fn open_program(
+    loaded: &Loaded,
+    starter: &Path,
+    program: &Path,
+) -> Option<PathBuf> {
+    let home = system::user().map(|user| user.home);
+    let is_users = home.is_some_and(|home| starter.starts_with(home));
+    let by_root = machine(&absolute(&loaded.state).ok()?) == Whose::Machine && !is_users;
+    let open = || permission::open_to_others(program).ok().flatten();
+    by_root.then(open).flatten()
+}
+
 /// Who runs what is started, if that is somebody else than root, and what of the configuration, of its secrets and of
 /// the program that user may not read.
 pub(in crate::commands) fn shut_to_owner(loaded: &Loaded) -> Option<(String, Vec<PathBuf>)> {

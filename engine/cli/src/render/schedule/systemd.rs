@@ -204,14 +204,18 @@ fn credentials(unit: &mut Unit, job: &Job) {
     if job.needs.credentials.is_empty() {
         return;
     }
-    unit.gap("Secrets that the configuration has as credential:NAME.");
+    unit.gap(
+        "Secrets that the configuration has as credential:NAME. Without its file one is empty, which is told, and the run goes on.",
+    );
     let store = match &job.whose {
         Whose::Machine | Whose::MachineAs(_) => PathBuf::from("/etc/credstore"),
         Whose::User { config, .. } => config.join("credstore"),
     };
     for name in &job.needs.credentials {
         let path = shown(&store.join(name)).replace('%', "%%");
-        unit.line(format!("LoadCredential={}:{path}", name.replace('%', "%%")));
+        let name = name.replace('%', "%%");
+        unit.line(format!("LoadCredential={name}:{path}"));
+        unit.line(format!("SetCredential={name}:\\n"));
     }
 }
 
@@ -307,9 +311,10 @@ fn sandbox(unit: &mut Unit, job: &Job) {
 }
 
 /// What opens something to a run.
-const OPENS: [&str; 4] = [
+const OPENS: [&str; 5] = [
     "ReadWritePaths=",
     "LoadCredential=",
+    "SetCredential=",
     "StateDirectory=",
     "LogsDirectory=",
 ];
@@ -329,7 +334,7 @@ pub(super) fn lacks(job: &Job, text: &str) -> Vec<String> {
     let wanted = service(job, Header::Printed);
     let opens = wanted.lines().filter(|line| {
         let needed = OPENS.iter().any(|key| line.starts_with(key));
-        needed && (shut || line.starts_with("LoadCredential="))
+        needed && (shut || line.contains("Credential="))
     });
     // A folder is open as well below one that is.
     let open: Vec<&Path> = text.lines().filter_map(opened).collect();

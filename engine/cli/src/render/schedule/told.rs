@@ -105,6 +105,20 @@ pub(crate) fn shut(user: &str, paths: &[PathBuf]) -> Note {
     }
 }
 
+/// That others can change, at that path, the program that root runs.
+pub(crate) fn changeable(open: &Path, program: &Path) -> Note {
+    let program = program.display();
+    Note {
+        text: format!(
+            "others than root can change {}, and root runs {program}",
+            open.display()
+        ),
+        hint: format!(
+            "`install -m 0755 {program} /usr/local/bin/`, then `/usr/local/bin/waxwing schedule add`"
+        ),
+    }
+}
+
 /// So many paths are said.
 const PATHS: usize = 4;
 

@@ -31,7 +31,9 @@ pub(super) fn expiry(
     let failures = past.failures(scene.now);
     // Where no CA may be asked nothing fails, and it comes as near its end.
     let counted = failures.max(patience::uncounted(told, certificate, scene));
-    let shut_out = scene.blind || patience::is_shut_out(&certificate.name, scene);
+    // Nobody renews what the configuration has lost.
+    let lost = certificate.cas.is_empty();
+    let shut_out = scene.blind || lost || patience::is_shut_out(&certificate.name, scene);
     let lasting = match shut_out {
         true => failures.max(alert::AGAIN),
         false => counted,
@@ -77,7 +79,7 @@ pub(super) fn expiry(
     event.step = Some(step.1.as_str().to_owned());
     // What is held and has time comes by itself, as `status` has it.
     // What the configuration has lost nobody renews.
-    let lost = certificate.cas.is_empty() && !scene.blind;
+    let lost = lost && !scene.blind;
     let late = lost || item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
     event.needs_person =
         older == Some(step) || counted >= alert::AGAIN || late || scene.blind || current.is_none();

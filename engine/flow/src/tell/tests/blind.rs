@@ -64,7 +64,7 @@ fn who_cannot_look_at_more_tells_when_what_is_stored_ends() {
     machine.unreadable.clear();
     let renewed = machine.renew(90.3);
     let told = machine.run(90.3, &run_of(vec![renewed]));
-    assert_eq!(told, ["renewed once", "failed over", "expiry-near over"]);
+    assert_eq!(told, ["renewed once", "expiry-near over", "failed over"]);
 }
 
 /// One with the same state folder says nothing about it, and whoever mends it says so.
