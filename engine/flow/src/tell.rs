@@ -135,11 +135,11 @@ struct Failing {
 }
 
 impl Failing {
-    fn of(conditions: &[Condition], settings: &Settings) -> Self {
-        let subjects: BTreeSet<&str> = conditions
-            .iter()
-            .map(|one| one.event.subject.as_str())
-            .collect();
+    /// Of what is in trouble now, and of what was told and is not over.
+    fn of(now: &[Condition], open: &[&Told], settings: &Settings) -> Self {
+        let subjects = now.iter().map(|one| one.event.subject.as_str());
+        let open_ones = open.iter().map(|told| told.subject.as_str());
+        let subjects: BTreeSet<&str> = subjects.chain(open_ones).collect();
         let names = settings.certificates.iter().map(|one| one.name.as_str());
         let certificates = names.filter(|name| subjects.contains(name)).count();
         Self {
@@ -148,7 +148,8 @@ impl Failing {
             } else {
                 subjects.len()
             },
-            needs_person: conditions.iter().any(|one| one.event.needs_person),
+            needs_person: now.iter().any(|one| one.event.needs_person)
+                || open.iter().any(|told| told.kind == EventKind::ExpiryNear),
         }
     }
 }
@@ -171,13 +172,25 @@ enum Standing {
 /// Decides what is told of this scene, if `told` was told before.
 pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
     let conditions = conditions::all(told, scene);
-    let failing = Failing::of(&conditions, scene.settings);
+    let seen = conditions.clone();
     let behind = ahead::is_behind(scene.inventory.values(), scene.now).is_some();
     let mut tale = compare(told, conditions, (scene.now, behind), |told| match behind {
         true => Standing::Unknowable,
         false if scene.blind => Standing::Unknown,
         false => conditions::standing(told, scene),
     });
+    let is_open = |told: &&Told| {
+        let trouble = matches!(
+            told.kind,
+            EventKind::Failed
+                | EventKind::ExpiryNear
+                | EventKind::NotInstalled
+                | EventKind::NotServed
+        );
+        trouble && !tale.over.contains(&(told.subject.clone(), told.kind))
+    };
+    let open: Vec<&Told> = told.iter().filter(is_open).collect();
+    let failing = Failing::of(&seen, &open, scene.settings);
     tale.events.extend(news::of_run(scene));
     news::digest(told, scene, &failing, &mut tale);
     newcomers::meet(told, scene, &mut tale);

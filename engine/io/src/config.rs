@@ -122,7 +122,9 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         path: path.to_owned(),
         hint: match cause.kind() {
             std::io::ErrorKind::NotFound => {
-                Some("name the file with -c FILE or WAXWING_CONFIG".to_owned())
+                let hint = "name the file with -c FILE or WAXWING_CONFIG; `waxwing init` writes the first one, `waxwing import` \
+                            that of another client";
+                Some(hint.to_owned())
             }
             std::io::ErrorKind::IsADirectory => {
                 let inside = path.join(FILE_NAME);

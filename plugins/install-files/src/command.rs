@@ -13,6 +13,9 @@ pub(crate) const TEST: &str = "test";
 /// The purpose of the command that makes the server use the files.
 pub(crate) const RELOAD: &str = "reload";
 
+/// What a command says that a sandbox does not let write.
+const READ_ONLY: [&str; 2] = ["Read-only file system", "EROFS"];
+
 /// How much of a command's output goes into an error.
 const OUTPUT_LINES: usize = 20;
 const OUTPUT_BYTES: usize = 2048;
@@ -130,6 +133,7 @@ pub(crate) fn execute<H: Host>(
         Some(line) => format!("the command {grant} {ending}: {line}"),
         None => format!("the command {grant} {ending} and said nothing"),
     };
+    let shut = said.clone();
     let mut details = vec![Detail {
         name: "certificates".to_owned(),
         value: run.certificates.join(", "),
@@ -147,10 +151,17 @@ pub(crate) fn execute<H: Host>(
             "reload-failed"
         },
         message,
-        Some(
-            "run the command by hand, as the user that waxwing runs as; \
-             the files are put back and the next run tries again",
-        ),
+        Some(match READ_ONLY.iter().any(|words| shut.contains(words)) {
+            true => {
+                "the unit that runs waxwing lets a command write into granted folders alone, so it may work by hand: \
+                 have it write into the folder of grants.files.certs, or add ReadWritePaths=FOLDER with `systemctl \
+                 edit`; the files are put back and the next run tries again"
+            }
+            false => {
+                "run the command by hand, as the user that waxwing runs as; \
+                 the files are put back and the next run tries again"
+            }
+        }),
         details,
     ))
 }

@@ -405,9 +405,11 @@ fn file_problem(act: &str, file: &str, error: FileError) -> PluginError {
     };
     let mut failure = failure(code, format!("failed to {act} {file}: {}", words(error)));
     if io {
-        let hint = "the folder of grants.files.certs has to be there and to be writable, its owner and \
-                    group have to exist; `waxwing check` says what is missing";
-        failure.hint = Some(hint.to_owned());
+        failure.hint = Some(
+            "the folder that is granted has to be there and to be writable, its owner and group have to exist; \
+             `waxwing check` says what is missing"
+                .to_owned(),
+        );
         PluginError::Retryable(Retry {
             failure,
             after_ms: None,

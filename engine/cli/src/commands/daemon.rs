@@ -16,7 +16,8 @@ use waxwing_core::settings::SecretRef;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{
-    Clock as _, Entropy as _, History as _, LockGuard, Outbox as _, SecretSource as _,
+    Clock as _, Entropy as _, History as _, LockGuard, Outbox as _, SecretSource as _, StoreError,
+    StoreErrorKind,
 };
 use waxwing_flow::scheduler::Force;
 use waxwing_flow::wake::{self, Wake};
@@ -32,7 +33,7 @@ use waxwing_io::store::FileStore;
 use super::alone;
 use super::interrupt::{Signal, Signals};
 use super::pulse::{self, LONGEST};
-use super::renew::{Pass, Passed};
+use super::renew::{Pass, Passed, unusable};
 use super::start;
 mod away;
 mod draw;
@@ -46,7 +47,7 @@ use crate::exit::Exit;
 use crate::load::{self, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
-use crate::survey::{Survey, survey};
+use crate::survey::{self, Survey, survey};
 use crate::wire;
 /// After a pass that could not be made at all, the next one is tried.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
@@ -98,6 +99,7 @@ pub(crate) fn run(
         pulse,
         every: arguments.looks(),
         listens,
+        refused: None,
     };
     daemon.keep(terminal);
     Ok(Exit::Done)
@@ -163,6 +165,8 @@ struct Keeper<'a> {
     pulse: Pulse,
     /// Each CA is looked at about so often; none: never.
     every: Option<Duration>,
+    /// Why the configuration that it was to read is not in use.
+    refused: Option<StoreError>,
     /// What `[metrics]` said when it began to listen.
     listens: (Option<SocketAddr>, Option<SecretRef>),
 }
@@ -267,6 +271,7 @@ impl Keeper<'_> {
             return Some((again(), None));
         }
         self.keep_history(terminal);
+        self.look_for_files();
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -277,9 +282,12 @@ impl Keeper<'_> {
             asker: Asker::Daemon,
         };
         // What is wrong has been said.
-        let Ok(passed) = pass.run(terminal, |_, _, _| None) else {
+        let Ok(mut passed) = pass.run(terminal, |_, _, _| None) else {
             return Some((again(), None));
         };
+        if let Some(after) = &mut passed.after {
+            after.broken.extend(self.refused.clone());
+        }
         if self.store.identity() != self.place {
             // What was written since is nowhere that counts.
             tracing::error!("the state folder was taken away while a pass was at work");
@@ -301,7 +309,13 @@ impl Keeper<'_> {
         }
         let mut wake = self.next(&passed).unwrap_or_else(again);
         // Until the history can be used, only what is urgent is renewed.
-        if self.history.unwritable().is_some() && wake.at > again().at {
+        let limited = self.history.unwritable().is_some();
+        // Files that are missed may come at any time.
+        let waits = passed.after.as_ref().is_some_and(|after| {
+            let missed = survey::of_the_lost(&self.loaded, &self.store, &after.inventory);
+            !missed.is_empty()
+        });
+        if (limited || waits) && wake.at > again().at {
             wake = again();
         }
         Some((wake, passed.after))
@@ -473,7 +487,24 @@ impl Keeper<'_> {
         self.global.process.log.apply(&self.loaded.settings.log);
     }
 
-    /// Reads the configuration again. One that is not good changes nothing.
+    /// Reads the configuration again if patterns of its `include` without files have some by now, as behind a folder
+    /// that is mounted late.
+    fn look_for_files(&mut self) {
+        if self.loaded.unmatched.is_empty() {
+            return;
+        }
+        let now = load::load(self.global);
+        let found = |loaded: &Loaded| {
+            let mut lacked = self.loaded.unmatched.iter();
+            lacked.any(|pattern| loaded.matched.contains_key(pattern))
+        };
+        if now.is_ok_and(|loaded| found(&loaded)) {
+            tracing::info!("files that `include` names have come");
+            self.reload();
+        }
+    }
+
+    /// Reads the configuration again. One that is not good changes nothing, and is told.
     ///
     /// What is said of it are records of the log, as everything in a daemon: nobody may be at a terminal.
     fn reload(&mut self) {
@@ -488,8 +519,16 @@ impl Keeper<'_> {
                 self.keep_log();
                 let cause = format!("the new one has its state in {}", loaded.state.display());
                 tracing::error!(%cause, hint, "the configuration before stays in use");
+                self.refused = Some(StoreError {
+                    kind: StoreErrorKind::Io,
+                    act: "use",
+                    path: loaded.config.clone(),
+                    causes: vec![cause],
+                    hint: Some(hint.to_owned()),
+                });
             }
             Ok(loaded) => {
+                self.refused = None;
                 let count = loaded.settings.certificates.len();
                 tracing::info!(certificates = count, "the configuration was read again");
                 let (before, after) = (&self.loaded.settings.metrics, &loaded.settings.metrics);
@@ -507,6 +546,7 @@ impl Keeper<'_> {
             }
             Err(error) => {
                 self.keep_log();
+                self.refused = Some(unusable(&self.loaded.config, &error));
                 let refused = Refusal::from(error);
                 let cause = refused.chain();
                 let hint = refused.hint.unwrap_or_default();

@@ -45,7 +45,7 @@ mod unusable;
 mod withhold;
 
 use advise::ask_for_advice;
-pub(super) use tell::{blind, misconfigured, tell};
+pub(super) use tell::{blind, misconfigured, tell, unusable};
 use unusable::{is_reported, say_unusable};
 
 /// Attempts and sightings of CAs are kept for so long.

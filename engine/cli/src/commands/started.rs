@@ -67,7 +67,7 @@ pub(super) fn fruitless(
         };
         if let Some(why) = why {
             let cause = format!("{why}, and {} starts it", starter.display());
-            let hint = "`waxwing schedule add` by the program that is to run; this one is not in its place until then";
+            let hint = "put it back, or `waxwing schedule add` with the one that is to run";
             return Some(trouble("start", program, cause, hint.to_owned()));
         }
     }

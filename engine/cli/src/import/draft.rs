@@ -334,6 +334,11 @@ fn one(
             (None, Some(why))
         }
     };
+    // Another CA would be asked, and its terms agreed to, that nobody has named.
+    let nowhere = ca
+        .is_none()
+        .then(|| "the CA that it is from is not known".to_owned());
+    let off = off.or(nowhere);
     let (install, proposed) =
         install::installers(draft, client, certificate, &name, catalog, around);
     let key = match &certificate.key {

@@ -71,7 +71,11 @@ pub(super) fn read(tree: &Tree) -> Imported {
     if let [only] = imported.accounts.as_slice() {
         let server = only.server.clone();
         for certificate in &mut imported.certificates {
-            certificate.server = Some(server.clone());
+            // Where the certificate is to be had says more than an account that is left over.
+            let other = certificate.server.as_ref();
+            if other.is_none_or(|other| other.is_at(&server)) {
+                certificate.server = Some(server.clone());
+            }
         }
     }
     configured(tree, &mut imported);

@@ -21,6 +21,18 @@ pub enum Server {
 }
 
 impl Server {
+    /// True unless both name a host, and not the same.
+    pub fn is_at(&self, other: &Self) -> bool {
+        let host = |server: &Self| match server {
+            Self::Url(url) => Some(host_of(url).to_ascii_lowercase()),
+            Self::Host(name) => Some(name.split('_').next().unwrap_or(name).to_ascii_lowercase()),
+            Self::Folder(_) => None,
+        };
+        host(self)
+            .zip(host(other))
+            .is_none_or(|(one, other)| one == other)
+    }
+
     /// As messages name it.
     pub fn shown(&self) -> &str {
         match self {
@@ -52,6 +64,18 @@ pub enum Found {
     Nowhere,
 }
 
+/// Hosts of the protocol before RFC 8555, which clients have written down and take for those of now.
+const MOVED: [(&str, &str); 2] = [
+    (
+        "://acme-v01.api.letsencrypt.org/",
+        "://acme-v02.api.letsencrypt.org/",
+    ),
+    (
+        "://acme-staging.api.letsencrypt.org/",
+        "://acme-staging-v02.api.letsencrypt.org/",
+    ),
+];
+
 /// The CA behind a server; of several directories that fit the longest counts.
 pub fn find(profiles: &BTreeMap<CaName, CaProfile>, server: &Server) -> Found {
     let directories = || {
@@ -78,7 +102,9 @@ pub fn find(profiles: &BTreeMap<CaName, CaProfile>, server: &Server) -> Found {
     };
     match server {
         Server::Url(written) => {
-            let url = written.trim_end_matches('/');
+            let moved = MOVED.iter().find(|(was, _)| written.contains(was));
+            let url = moved.map_or_else(|| written.clone(), |(was, is)| written.replace(was, is));
+            let url = url.trim_end_matches('/');
             if let Some(found) = longest(&|_, directory| is_at_or_below(directory, url)) {
                 return profile(found, None);
             }
@@ -197,6 +223,7 @@ mod tests {
         );
         check(folder("acme-v02.api.letsencrypt.org"), le);
         check(host("acme-v02.api.letsencrypt.org"), le);
+        check(url("https://acme-v01.api.letsencrypt.org/directory"), le);
         let zero = "zerossl: https://acme.zerossl.com/v2/DV90";
         check(url("https://acme.zerossl.com/v2/DV90/"), zero);
         check(folder("acme.zerossl.comv2DV90"), zero);

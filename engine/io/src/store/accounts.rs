@@ -228,6 +228,16 @@ fn mendable(error: StoreError) -> StoreError {
     }
 }
 
+/// Without its key nobody finds it again.
+fn keyless(error: StoreError) -> StoreError {
+    let hint = "put the key back from a backup; without it the next renewal makes a new account, which a CAA record with \
+                `accounturi` has to name, and for which a CA may want new credentials";
+    StoreError {
+        hint: Some(hint.to_owned()),
+        ..error
+    }
+}
+
 /// The account of a folder with its keys.
 fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
     let Some(account) = text(folder)? else {
@@ -249,10 +259,10 @@ fn record(folder: &Path) -> Result<Option<AccountRecord>, StoreError> {
 /// The key in a file, if it is one.
 fn key(path: &Path) -> Result<Secret<String>, StoreError> {
     let key = read::key(path)?
-        .ok_or_else(|| mendable(failure::corrupt(path, "the key of the account is missing")))?;
+        .ok_or_else(|| keyless(failure::corrupt(path, "the key of the account is missing")))?;
     match LocalKeys.kind(&key) {
         Ok(_) => Ok(key),
-        Err(error) => Err(mendable(failure::corrupt(path, error.to_string()))),
+        Err(error) => Err(keyless(failure::corrupt(path, error.to_string()))),
     }
 }
 

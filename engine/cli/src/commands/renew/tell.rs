@@ -1,6 +1,7 @@
 //! Behind a run: whoever wants to hear of it is told.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,32 +91,16 @@ pub(in crate::commands) fn misconfigured(
     if asker == Asker::Person {
         return;
     }
-    let causes = match error {
-        // Whoever can change it must not choose who is told, and how.
-        LoadError::File(_) | LoadError::Writable(_) => {
-            tracing::error!("nobody is told that the configuration cannot be used");
-            return;
-        }
-        LoadError::Config(errors) => errors
-            .0
-            .iter()
-            .map(|problem| format!("{}: {}: {}", problem.at, problem.key, problem.message))
-            .collect(),
-        LoadError::Programs(_) | LoadError::Rights(_) => {
-            error.to_string().lines().map(str::to_owned).collect()
-        }
-    };
+    // Whoever can change it must not choose who is told, and how.
+    if let LoadError::File(_) | LoadError::Writable(_) = error {
+        tracing::error!("nobody is told that the configuration cannot be used");
+        return;
+    }
     let Some((mut loaded, names)) = load::load_to_tell(global) else {
         tracing::error!("nobody can be told that the configuration cannot be used");
         return;
     };
-    let error = StoreError {
-        kind: StoreErrorKind::Io,
-        act: "use",
-        path: loaded.config.clone(),
-        causes,
-        hint: Some("waxwing check".to_owned()),
-    };
+    let error = unusable(&loaded.config, error);
     let (inventory, unreadable) = ending(&loaded, names.as_deref());
     loaded.settings.certificates = inventory.values().map(unplanned).collect();
     let memory = SqliteHistory::apart(&loaded.state, error.clone());
@@ -125,6 +110,25 @@ pub(in crate::commands) fn misconfigured(
         ..Survey::of_nothing(broken)
     };
     in_the_dark(&loaded, memory, &seen, asker, terminal);
+}
+
+/// That a configuration cannot be used, and why.
+pub(in crate::commands) fn unusable(config: &Path, error: &LoadError) -> StoreError {
+    let causes = match error {
+        LoadError::Config(errors) => errors
+            .0
+            .iter()
+            .map(|problem| format!("{}: {}: {}", problem.at, problem.key, problem.message))
+            .collect(),
+        error => error.to_string().lines().map(str::to_owned).collect(),
+    };
+    StoreError {
+        kind: StoreErrorKind::Io,
+        act: "use",
+        path: std::path::absolute(config).unwrap_or_else(|_| config.to_owned()),
+        causes,
+        hint: Some("waxwing check".to_owned()),
+    }
 }
 
 /// What is stored, as far as it can be read, and why the rest cannot: of these names, or if they are not known of what
