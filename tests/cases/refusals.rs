@@ -432,7 +432,7 @@ fn what_is_not_there_is_the_operators_to_mend() {
     fs::remove_dir_all(&folder).expect("a folder that goes");
     rig.waxwing(&["renew", "one", "--force"])
         .expect(6)
-        .says("hint: the folder of grants.files.certs has to be there");
+        .says("hint: the folder that is granted has to be there");
 }
 
 #[test]

@@ -240,6 +240,9 @@ pub struct Quirks {
     /// What other clients put behind the URL of a directory, and where this CA has none. An import
     /// takes it off again.
     pub wrong_ending: Option<String>,
+    /// Addresses from before RFC 8555 that other clients have written down and take for the directory of now. An import
+    /// does so as well.
+    pub formerly: Vec<String>,
 }
 
 /// Whether a CA looks again at a challenge that it could not verify.

@@ -110,6 +110,7 @@ fn blank() -> CaProfile {
             account_keys: Vec::new(),
             challenge_retry: ChallengeRetry::Server,
             wrong_ending: None,
+            formerly: Vec::new(),
         },
         may_charge: false,
         fallback: false,

@@ -28,8 +28,8 @@ pub(super) fn seen(loaded: &Loaded, last: Option<Timestamp>) -> Vec<Started> {
         let life = unit(path, &all, &|_| None).map_or(Life::Starts, |unit| judge(&unit));
         matches!(life, Life::Starts | Life::UntilRestart).then(|| Started {
             when: moment(path).map_or(When::Unknown, When::Hourly),
-            // A start says less than a run.
-            last: last.or_else(|| system::last_start(path)),
+            // That it was started says nothing of a run.
+            last,
             place: Some(path.clone()),
         })
     });

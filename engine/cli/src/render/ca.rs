@@ -303,6 +303,7 @@ fn fields(ca: &Known) -> Vec<Field> {
             json!(quirks.challenge_retry.as_str()),
         ),
         ("quirks.wrong-ending", json!(quirks.wrong_ending)),
+        ("quirks.formerly", json!(quirks.formerly)),
     ];
     let from = |key: &str, value: &Value| {
         // Credentials are put together from several keys; any that is written tells.

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use waxwing_core::import::{self, Client};
+use waxwing_core::name::CertificateName;
 
-use super::page::{Context, Ink, Line, Page, count};
+use super::page::{Context, Ink, Line, Page, count, list};
 use crate::exit::Exit;
 use crate::import::Draft;
 use crate::import::write::{Done, Outcome};
@@ -127,6 +128,22 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
             page.line(&Line::indented(4).hang_here().text("-> ").text(&one.next));
         }
     }
+    let certificates = draft.certificates.iter();
+    let nowhere = certificates.filter(|one| one.off.is_none() && one.install.is_empty());
+    let nowhere: Vec<&CertificateName> = nowhere.map(|one| &one.name).collect();
+    if !nowhere.is_empty() {
+        let line = Line::indented(0)
+            .ink(Ink::Warn, "Only stored, and brought to no server yet: ")
+            .hang_here()
+            .text(list(&nowhere, NAMED));
+        page.line(&line);
+        let next = format!(
+            "a server that reads {}'s files serves what is there until it ends: write an installer and point it to \
+             its files, or `waxwing export`, before you stop {}",
+            view.client, view.client
+        );
+        page.hint(2, &next);
+    }
     page.line(&Line::indented(0).hang_here().text(format!(
         "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well, stop {}: {}.",
         view.client,
@@ -138,6 +155,9 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
     ));
     page.finish()
 }
+
+/// So many certificates are named.
+const NAMED: usize = 4;
 
 fn row(page: &mut Page<'_>, kind: &str, what: &str, outcome: &Outcome) {
     let (ink, word) = words(outcome);

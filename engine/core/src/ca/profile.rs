@@ -550,6 +550,14 @@ fn limits(profile: &mut CaProfile, section: &Section<'_>, note: &mut Origins) {
         if let Some(end) = quirks.parsed("wrong-ending", "\"/directory\"", ending) {
             profile.quirks.wrong_ending = Some(note.keep(&quirks, "wrong-ending", end));
         }
+        if let Some(urls) = quirks.texts("formerly", r#"["https://ca.example.com/directory"]"#) {
+            let all = urls.value.iter().map(|one| one.value.to_owned());
+            let urls = At {
+                value: all.collect(),
+                at: urls.at,
+            };
+            profile.quirks.formerly = note.keep(&quirks, "formerly", urls);
+        }
         quirks.finish(&[]);
     }
 }

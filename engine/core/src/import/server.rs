@@ -64,18 +64,6 @@ pub enum Found {
     Nowhere,
 }
 
-/// Hosts of the protocol before RFC 8555, which clients have written down and take for those of now.
-const MOVED: [(&str, &str); 2] = [
-    (
-        "://acme-v01.api.letsencrypt.org/",
-        "://acme-v02.api.letsencrypt.org/",
-    ),
-    (
-        "://acme-staging.api.letsencrypt.org/",
-        "://acme-staging-v02.api.letsencrypt.org/",
-    ),
-];
-
 /// The CA behind a server; of several directories that fit the longest counts.
 pub fn find(profiles: &BTreeMap<CaName, CaProfile>, server: &Server) -> Found {
     let directories = || {
@@ -102,9 +90,17 @@ pub fn find(profiles: &BTreeMap<CaName, CaProfile>, server: &Server) -> Found {
     };
     match server {
         Server::Url(written) => {
-            let moved = MOVED.iter().find(|(was, _)| written.contains(was));
-            let url = moved.map_or_else(|| written.clone(), |(was, is)| written.replace(was, is));
-            let url = url.trim_end_matches('/');
+            let url = written.trim_end_matches('/');
+            let mut all = profiles.values();
+            let moved = all.find(|profile| {
+                let mut formerly = profile.quirks.formerly.iter();
+                formerly.any(|was| was.trim_end_matches('/') == url)
+            });
+            if let Some((moved, directory)) =
+                moved.and_then(|it| Some((it, it.directories.first()?)))
+            {
+                return profile((moved, directory), None);
+            }
             if let Some(found) = longest(&|_, directory| is_at_or_below(directory, url)) {
                 return profile(found, None);
             }

@@ -454,6 +454,7 @@ pub(crate) fn profile(name: &str) -> CaProfile {
             account_keys: Vec::new(),
             challenge_retry: ChallengeRetry::Server,
             wrong_ending: None,
+            formerly: Vec::new(),
         },
         may_charge: false,
         fallback: true,

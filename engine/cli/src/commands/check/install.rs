@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use waxwing_core::name::PluginName;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plugin::{GrantExec, GrantFiles};
 use waxwing_core::settings::Settings;
 use waxwing_flow::ports::CertificateStore as _;
@@ -13,6 +13,7 @@ use waxwing_io::store::FileStore;
 
 use super::WHO;
 use crate::render::check::{Found, Verdict};
+use crate::render::page::list;
 use crate::render::progress::Live;
 use crate::rights;
 
@@ -37,6 +38,7 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
         }
     }
     found.extend(keys(settings));
+    found.extend(only_stored(settings));
     let unknown = rights::unknown(settings);
     good.retain(|name| !unknown.iter().any(|one| one.plugin.as_str() == *name));
     found.extend(
@@ -52,6 +54,27 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
         found.insert(0, Found::new(Verdict::Ok, TOPIC, text));
     }
     found
+}
+
+/// So many certificates are named.
+const NAMED: usize = 4;
+
+/// Certificates that nothing brings anywhere, and that nobody looks for: whoever came from another client may think that
+/// they are served.
+fn only_stored(settings: &Settings) -> Option<Found> {
+    let certificates = settings.certificates.iter();
+    let stored = certificates.filter(|one| one.install.is_empty() && one.served_at.is_empty());
+    let names: Vec<&CertificateName> = stored.map(|one| &one.name).collect();
+    if names.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "{}: only stored, no installer brings it to a server",
+        list(&names, NAMED)
+    );
+    let hint = "`waxwing plugin list` shows what installs; if something else fetches it, \
+                served-at = [\"HOST\"] has it looked for where it is served";
+    Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
 }
 
 /// What the granted tests say, run as installations run them.
