@@ -309,15 +309,27 @@ fn rehearsed(
 /// So many numbers below the current one may have been given to versions that are erased, or were never stored.
 const NUMBERS: u32 = 5;
 
-/// SHA-1 of the leaf of the newest version before this one that somebody may have put in place.
-fn before(store: &dyn CertificateStore, version: &StoredVersion) -> Option<String> {
+/// SHA-1 of the leaf that may be in use where this installer has put nothing in place: what it had put there before it was
+/// exchanged; else what was brought over from another client; else the newest version before this one.
+fn before(
+    store: &dyn CertificateStore,
+    version: &StoredVersion,
+    plugin: &PluginName,
+) -> Option<String> {
+    if let Some(mark) = store.was_installed(&version.certificate, plugin) {
+        return Some(mark.leaf_sha1);
+    }
     let last = version.version;
-    let mut numbers = (last.saturating_sub(NUMBERS).max(1)..last).rev();
-    numbers.find_map(|number| {
+    let numbers = (last.saturating_sub(NUMBERS).max(1)..last).rev();
+    let older = numbers.filter_map(|number| {
         let older = store.version(&version.certificate, number).ok().flatten();
-        let older = older.filter(|older| !older.origin.staging)?;
-        Some(older.facts.leaf_sha1)
-    })
+        older.filter(|older| !older.origin.staging)
+    });
+    let older: Vec<StoredVersion> = older.collect();
+    // When it was received nobody knows.
+    let imported = |one: &&StoredVersion| one.origin.issued_at == one.facts.not_before;
+    let found = older.iter().find(imported).or_else(|| older.first())?;
+    Some(found.facts.leaf_sha1.clone())
 }
 
 fn install_item(
@@ -331,7 +343,7 @@ fn install_item(
     let mark = marks.find(|mark| mark.plugin == *plugin);
     let before = match mark {
         Some(_) => None,
-        None => before(store, &version),
+        None => before(store, &version, plugin),
     };
     InstallItem {
         version,

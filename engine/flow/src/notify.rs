@@ -199,6 +199,8 @@ impl Office<'_> {
         let heartbeat = tell::heartbeat(scene);
         let old = self.outbox.waiting().unwrap_or_default();
         let old: BTreeSet<i64> = old.iter().map(|one| one.id).collect();
+        let told = self.outbox.told().unwrap_or_default();
+        let newcomers = tell::newcomers::new(&known(&told, &self.reminder.kept()), scene.settings);
         let written = self.write_down(|told| tell::tell(told, scene));
         let mut sent = match written {
             Ok(()) => self.deliver(&old, None).await,
@@ -215,7 +217,10 @@ impl Office<'_> {
             sent.extend(self.send_all(&letters, &[], true).await);
         }
         let silent: Vec<NotifierName> = failed(&sent).cloned().collect();
-        let about = self.write_down(|told| self.about_notifiers(told, &sent, now));
+        let about = self.write_down(|told| Tale {
+            newcomers: newcomers.clone(),
+            ..self.about_notifiers(told, &sent, now)
+        });
         match about {
             Ok(()) => {
                 // One that has failed a moment ago is not tried again in the same run.

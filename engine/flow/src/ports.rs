@@ -408,7 +408,11 @@ pub trait CertificateStore: Send + Sync {
         name: &CertificateName,
         mark: &InstalledMark,
     ) -> Result<(), StoreError>;
-    /// Forgets what this plugin has installed, if that is noted. The certificate MUST be locked.
+    /// What this plugin had installed before it was exchanged.
+    fn was_installed(&self, _: &CertificateName, _: &PluginName) -> Option<InstalledMark> {
+        None
+    }
+    /// What this plugin has installed counts no more, if that is noted. The certificate MUST be locked.
     fn forget_installed(
         &self,
         name: &CertificateName,

@@ -8,7 +8,7 @@
 
 mod budgets;
 mod conditions;
-mod newcomers;
+pub(crate) mod newcomers;
 mod news;
 mod revocations;
 pub(crate) mod unkept;

@@ -408,7 +408,11 @@ impl CertificateStore for FileStore {
         name: &CertificateName,
         plugin: &PluginName,
     ) -> Result<(), StoreError> {
-        atomic::remove(&self.layout.installed_by(name, plugin))
+        self.set_mark_aside(name, plugin)
+    }
+
+    fn was_installed(&self, name: &CertificateName, plugin: &PluginName) -> Option<InstalledMark> {
+        self.mark_aside(name, plugin)
     }
 
     fn record_served(&self, name: &CertificateName, seen: &[ServedMark]) -> Result<(), StoreError> {

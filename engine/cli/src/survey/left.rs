@@ -1,15 +1,16 @@
 //! What has left the configuration and may be in use all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CertificateName, Identifier, PluginName};
 use waxwing_core::plan::in_place::{self, LONG_AGO};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::{Timestamp, Window};
-use waxwing_flow::certificate::InventoryEntry;
+use waxwing_flow::certificate::{InventoryEntry, InventoryVersion};
 use waxwing_flow::history::Past;
-use waxwing_flow::ports::{StoreError, StoreErrorKind};
+use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
 use waxwing_io::store::{FileStore, Includes};
 
 use crate::load::Loaded;
@@ -172,17 +173,17 @@ pub(crate) fn lost(
     let new = || {
         let mut all = known.matched.iter();
         // What is not known of one is not known of all.
-        if all.any(|(pattern, names)| names.is_empty() && !written(pattern)) {
+        if all.any(|(pattern, names)| names.is_none() && !written(pattern)) {
             return Some(BTreeSet::new());
         }
-        let names = known.matched.values().chain(&known.own).flatten();
+        let names = known.matched.values().flatten().chain(&known.own).flatten();
         missed(&names.cloned().collect())
     };
     let found = unmatched.filter_map(|pattern| {
         let names = match known.matched.get(pattern) {
             // It is not known what was in them.
-            Some(names) if names.is_empty() => BTreeSet::new(),
-            Some(names) => missed(names)?,
+            Some(None) => BTreeSet::new(),
+            Some(Some(names)) => missed(names)?,
             None if known.empty.contains(pattern) => return None,
             None => new()?,
         };
@@ -217,21 +218,28 @@ fn missed(
             left.by_ref().map(|it| it.certificate.clone()).collect()
         }
         Some(own) => {
-            // Those that were there side by side with it are no heirs.
-            let before = |name: &CertificateName| {
-                own.contains(name) || known.matched.values().any(|all| all.contains(name))
-            };
-            let heirs = loaded.settings.certificates.iter();
-            let heirs: Vec<&CertificateSettings> = heirs.filter(|it| !before(&it.name)).collect();
+            let mut before = own.iter().chain(known.matched.values().flatten().flatten());
+            let before: BTreeSet<&CertificateName> = before.by_ref().collect();
+            let certificates = loaded.settings.certificates.iter();
+            let (old, new): (Vec<&CertificateSettings>, Vec<_>) =
+                certificates.partition(|one| before.contains(&one.name));
             let has_heirs = |entry: &InventoryEntry| {
-                let current = entry.current.as_ref();
-                current.is_some_and(|current| {
-                    let mut names = current.facts.names.iter();
-                    names.all(|name| {
-                        let mut heirs = heirs.iter().flat_map(|heir| &heir.domains);
-                        heirs.any(|domain| domain.covers(name))
-                    })
-                })
+                let Some(current) = &entry.current else {
+                    return false;
+                };
+                let covers = |domains: &[Identifier], name: &Identifier| {
+                    domains.iter().any(|domain| domain.covers(name))
+                };
+                let names = &current.facts.names;
+                // What is new with one of its names is there in its place.
+                let taken = |name| new.iter().any(|one| covers(&one.domains, name));
+                let heirs = old.iter().filter(|one| {
+                    let entry = inventory.get(&one.name);
+                    is_younger(entry.and_then(|entry| entry.current.as_ref()), current)
+                });
+                let heirs: Vec<&&CertificateSettings> = heirs.collect();
+                let taken_over = |name| heirs.iter().any(|one| covers(&one.domains, name));
+                names.iter().any(taken) || names.iter().all(taken_over)
             };
             let gone = gone.by_ref().filter(|entry| !has_heirs(entry));
             gone.map(|entry| entry.certificate.clone()).collect()
@@ -239,6 +247,20 @@ fn missed(
     };
     (!gone.is_empty()).then_some(gone)
 }
+
+/// True for one that was there before, and may have been made to take the place of the other: it has come later, or has
+/// more names now than it was issued with. What was there side by side with it from the beginning has not.
+fn is_younger(current: Option<&InventoryVersion>, other: &InventoryVersion) -> bool {
+    let Some(current) = current else {
+        return true;
+    };
+    let shares = |name: &Identifier| current.facts.names.iter().any(|one| one.covers(name));
+    let later = current.origin.issued_at > other.origin.issued_at + TOGETHER;
+    !other.facts.names.iter().all(shares) || current.version == 1 && (other.version > 1 || later)
+}
+
+/// What was configured at once is issued within that time.
+const TOGETHER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The same with what is stored of these; without those of which nothing is stored.
 fn stored_of<'i>(
@@ -290,16 +312,23 @@ pub(crate) fn keep_includes(
     let lost = stored_of(lost(loaded, store, inventory), loaded, inventory);
     let lost: BTreeMap<_, _> = lost
         .into_iter()
-        .map(|(lost, _)| (lost.pattern, lost.names))
+        .map(|(lost, _)| {
+            (
+                lost.pattern,
+                Some(lost.names).filter(|names| !names.is_empty()),
+            )
+        })
         .collect();
     let included: BTreeSet<_> = loaded.matched.values().flatten().collect();
     let configured = loaded.settings.certificates.iter().map(|one| &one.name);
     let own = configured.filter(|name| !included.contains(name));
     let unmatched = loaded.unmatched.iter();
     let empty = unmatched.filter(|one| !lost.contains_key(*one));
+    let matched = loaded.matched.clone().into_iter();
+    let matched = matched.map(|(pattern, names)| (pattern, Some(names)));
     let includes = Includes {
         empty: empty.cloned().collect(),
-        matched: loaded.matched.clone().into_iter().chain(lost).collect(),
+        matched: matched.chain(lost).collect(),
         own: Some(own.cloned().collect()),
     };
     if let Err(error) = store.keep_includes(includes) {
@@ -338,4 +367,34 @@ pub(crate) fn emptied(
         }
     });
     told.collect()
+}
+
+/// Has what installers did count no more that were exchanged, where something newer is in their place by now.
+pub(crate) fn forget_exchanged(
+    loaded: &Loaded,
+    store: &FileStore,
+    inventory: &mut BTreeMap<CertificateName, InventoryEntry>,
+) {
+    for certificate in &loaded.settings.certificates {
+        let name = &certificate.name;
+        let Some(entry) = inventory.get_mut(name) else {
+            continue;
+        };
+        let gone = entry.exchanged(certificate);
+        if gone.is_empty() {
+            continue;
+        }
+        // Whoever is at work on it does so as well.
+        let Ok(_lock) = store.lock_certificate(name) else {
+            continue;
+        };
+        for plugin in gone {
+            match store.forget_installed(name, &plugin) {
+                Ok(()) => entry.installed.retain(|mark| mark.plugin != plugin),
+                Err(error) => {
+                    tracing::debug!(certificate = %name, %plugin, cause = %error, "that it was exchanged is not noted");
+                }
+            }
+        }
+    }
 }

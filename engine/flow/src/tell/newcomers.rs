@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use waxwing_core::name::NotifierName;
 use waxwing_core::notify::event::EventKind;
+use waxwing_core::settings::Settings;
 
 use super::{Scene, Tale};
 use crate::notify::Told;
@@ -16,24 +17,39 @@ pub(super) fn is_met(told: &Told) -> bool {
     told.kind == MET
 }
 
-/// Who is new, and is known from now on.
+/// Notifiers of these settings that were not there before. Of the first of all nobody knows whether they are new.
+pub(crate) fn new(told: &[Told], settings: &Settings) -> BTreeSet<NotifierName> {
+    let met = met(told);
+    let names = settings.notify.keys().filter(|_| !met.is_empty());
+    names
+        .filter(|name| !met.contains(name.as_str()))
+        .cloned()
+        .collect()
+}
+
+/// Those that have been there.
+fn met(told: &[Told]) -> BTreeSet<&str> {
+    let met = told.iter().filter(|told| is_met(told));
+    met.map(|told| told.subject.as_str()).collect()
+}
+
+/// Who is new, and is known from now on; who has been taken out is new if it comes back.
 pub(super) fn meet(told: &[Told], scene: &Scene<'_>, tale: &mut Tale) {
-    let met: BTreeSet<&str> = told
-        .iter()
-        .filter(|told| is_met(told))
-        .map(|told| told.subject.as_str())
-        .collect();
-    let names = scene.settings.notify.keys();
-    let new: Vec<&NotifierName> = names.filter(|name| !met.contains(name.as_str())).collect();
-    tale.told.extend(new.iter().map(|name| Told {
+    let met = met(told);
+    let notify = &scene.settings.notify;
+    let new = notify.keys().filter(|name| !met.contains(name.as_str()));
+    tale.told.extend(new.map(|name| Told {
         subject: name.to_string(),
         kind: MET,
         step: 0,
         at: scene.now,
         began: scene.now,
     }));
-    // Of the first of all nobody knows whether they are new.
-    if !met.is_empty() {
-        tale.newcomers = new.into_iter().cloned().collect();
+    tale.newcomers = self::new(told, scene.settings);
+    // Of a configuration that cannot be used only some are known.
+    if !scene.blind {
+        let there = |name: &&str| notify.keys().any(|one| one.as_str() == *name);
+        let gone = met.iter().filter(|name| !there(name));
+        tale.over.extend(gone.map(|name| ((*name).to_owned(), MET)));
     }
 }

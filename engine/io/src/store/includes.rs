@@ -12,8 +12,8 @@ use super::{FileStore, atomic, read};
 /// Patterns of `include`, as earlier runs have seen them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Includes {
-    /// Those that have had files, and the certificates in these; none where that is not known.
-    pub matched: BTreeMap<String, BTreeSet<CertificateName>>,
+    /// Those that have had files, and the certificates in these, as far as that is known.
+    pub matched: BTreeMap<String, Option<BTreeSet<CertificateName>>>,
     /// Those that never had any.
     pub empty: BTreeSet<String>,
     /// Certificates in the main file itself; none where that is not known.
@@ -28,6 +28,9 @@ struct Written {
     empty: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own: Option<BTreeSet<String>>,
+    /// Those of which it is not known what was in their files.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    unknown: BTreeSet<String>,
     #[serde(alias = "patterns")]
     matched: Matched,
 }
@@ -62,12 +65,10 @@ impl FileStore {
         let matched = match written.matched {
             Matched::Names(all) => all
                 .into_iter()
-                .map(|(pattern, all)| (pattern, names(all)))
+                .map(|(pattern, all)| (pattern, Some(names(all))))
+                .chain(written.unknown.into_iter().map(|pattern| (pattern, None)))
                 .collect(),
-            Matched::Patterns(all) => all
-                .into_iter()
-                .map(|pattern| (pattern, BTreeSet::new()))
-                .collect(),
+            Matched::Patterns(all) => all.into_iter().map(|pattern| (pattern, None)).collect(),
         };
         Some(Includes {
             matched,
@@ -85,14 +86,17 @@ impl FileStore {
             return Ok(());
         }
         let names = |all: BTreeSet<CertificateName>| all.iter().map(ToString::to_string).collect();
+        let unknown = includes.matched.iter().filter(|(_, names)| names.is_none());
+        let unknown = unknown.map(|(pattern, _)| pattern.clone()).collect();
         let matched = includes.matched.into_iter();
         let written = Written {
             format: FORMAT,
             empty: includes.empty,
             own: includes.own.map(names),
+            unknown,
             matched: Matched::Names(
                 matched
-                    .map(|(pattern, all)| (pattern, names(all)))
+                    .filter_map(|(pattern, all)| Some((pattern, names(all?))))
                     .collect(),
             ),
         };
@@ -118,7 +122,8 @@ mod tests {
                 .iter()
                 .map(|(pattern, names)| {
                     let names = names.iter().map(|one| CertificateName::parse(one));
-                    ((*pattern).to_owned(), names.map(Result::unwrap).collect())
+                    let names = names.map(Result::unwrap).collect();
+                    ((*pattern).to_owned(), Some(names))
                 })
                 .collect(),
             empty: empty.iter().map(|one| (*one).to_owned()).collect(),
@@ -145,7 +150,11 @@ mod tests {
         keep(&with_own);
         // As it was written before names were noted.
         fs::write(&file, "format = 1\nmatched = [\"b/*\"]\nempty = []\n").expect("written");
-        assert_eq!(store.includes(), Some(includes(&[("b/*", &[])], &[])));
+        let mut unknown = includes(&[], &[]);
+        unknown.matched.insert("b/*".to_owned(), None);
+        assert_eq!(store.includes().as_ref(), Some(&unknown));
+        fs::remove_file(&file).expect("taken away");
+        keep(&unknown);
         for damaged in ["garbage", "format = 3\nmatched = []\nempty = []\n"] {
             fs::write(&file, damaged).expect("written");
             assert_eq!(store.includes(), None);

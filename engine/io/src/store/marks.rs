@@ -1,9 +1,14 @@
 //! What installers have put in place: `installed/PLUGIN.toml`.
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_flow::certificate::InstalledMark;
 
-use super::{FileStore, format, read};
+use waxwing_flow::ports::StoreError;
+
+use super::{FileStore, atomic, format, read};
+
+/// How a file ends that was set aside.
+const ASIDE: &str = "was";
 
 impl FileStore {
     /// What installers have put in place. Without the note of it, it is installed once more.
@@ -21,5 +26,29 @@ impl FileStore {
         }
         marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
         marks
+    }
+
+    /// Another one has put something newer in its place: what it did says nothing of what is in use, but for it, should
+    /// it be asked again.
+    pub(super) fn set_mark_aside(
+        &self,
+        name: &CertificateName,
+        plugin: &PluginName,
+    ) -> Result<(), StoreError> {
+        let path = self.layout.installed_by(name, plugin);
+        if let Some(text) = read::text(&path)? {
+            atomic::replace(&path.with_extension(ASIDE), text.as_bytes())?;
+        }
+        atomic::remove(&path)
+    }
+
+    /// What was set aside.
+    pub(super) fn mark_aside(
+        &self,
+        name: &CertificateName,
+        plugin: &PluginName,
+    ) -> Option<InstalledMark> {
+        let path = self.layout.installed_by(name, plugin);
+        read::note(name, &path.with_extension(ASIDE), format::read_installed)
     }
 }
