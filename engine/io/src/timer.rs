@@ -255,24 +255,55 @@ fn changed(path: &Path) -> Option<Timestamp> {
     Some(Timestamp::from_unix(i64::try_from(since.as_secs()).ok()?))
 }
 
-/// The program of that name that the text of a starter names by its whole path; none if it names it otherwise.
-pub fn program_in(starter: &Path, name: &str) -> Option<PathBuf> {
+/// The program that a starter starts: of a unit of systemd whichever it is, its drop-ins counted; of another text that
+/// `is_ours` the one of that name, by its whole path. None where that is not sure.
+pub fn program_in(starter: &Path, name: &str, is_ours: &dyn Fn(&str) -> bool) -> Option<PathBuf> {
     let text = read(starter).ok().flatten()?;
-    let unit = starter.extension().is_some_and(|kind| kind == "service");
-    let counts = |line: &&str| match unit {
-        true => line.starts_with("ExecStart="),
-        false => !line.trim_start().starts_with('#'),
-    };
-    let mut lines = text.lines().filter(counts);
+    if starter.extension().is_some_and(|kind| kind == "service") {
+        let added = added_to(starter).into_iter();
+        let added = added.map(|path| read(&path).ok().flatten().unwrap_or_default());
+        let all: Vec<String> = std::iter::once(text).chain(added).collect();
+        let lines = all.iter().flat_map(|text| text.lines());
+        let mut commands = lines.filter_map(|line| line.trim().strip_prefix("ExecStart="));
+        return commands.next_back().and_then(started_by);
+    }
+    if !is_ours(&text) {
+        return None;
+    }
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
     lines.find_map(|line| {
-        let mut words = line.split([' ', '\t', '<', '>', '"', '\'', '=']);
+        let mut words = line.split([' ', '\t', '<', '>', '"', '\'']);
         words.find_map(|word| {
-            let path = PathBuf::from(word.replace("%%", "%"));
+            let path = PathBuf::from(word);
             let file = path.file_name()?.to_str()?;
             let is_it = file.strip_suffix(".exe").unwrap_or(file) == name;
-            (path.is_absolute() && is_it).then_some(path)
+            (path.is_absolute() && is_it && !path.is_dir()).then_some(path)
         })
     })
+}
+
+/// The program of an `ExecStart=` (`systemd.service(5)`), if its whole path stands there.
+fn started_by(command: &str) -> Option<PathBuf> {
+    let command = command.trim_start_matches(['-', '@', ':', '+', '!', '|']);
+    let program = match command.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => command.split_whitespace().next()?,
+    };
+    // What stands for something that systemd alone knows is left to it.
+    let plain = program.replace("%%", "\u{0}");
+    let known = !plain.contains(['%', '$', '\\']);
+    let path = PathBuf::from(plain.replace('\u{0}', "%"));
+    (known && path.is_absolute()).then_some(path)
+}
+
+/// When a file came to its place, whatever it says itself of when it was made.
+pub fn placed(path: &Path) -> Option<Timestamp> {
+    let at = os::placed(path)?
+        .duration_since(std::time::UNIX_EPOCH)
+        .ok()?;
+    Some(Timestamp::from_unix(i64::try_from(at.as_secs()).ok()?))
 }
 
 /// What is looked for among what the system starts.

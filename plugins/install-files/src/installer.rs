@@ -83,7 +83,8 @@ impl<'h, H: Host> Installer<'h, H> {
                 "add grants.exec.reload, or take settings.files = {} away",
             );
         }
-        if !self.settings.files.is_empty() && !self.host.folder_granted(CERTS) {
+        let keys_apart = self.host.folder_granted(KEYS);
+        if self.settings.needs_certs(keys_apart) && !self.host.folder_granted(CERTS) {
             add(
                 Severity::Error,
                 Some("/files"),

@@ -102,6 +102,12 @@ impl Settings {
             .any(|file| matches!(file.content, Content::Pkcs12))
     }
 
+    /// True if a file lies in the folder for certificates.
+    pub(crate) fn needs_certs(&self, keys_apart: bool) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| file.grant(keys_apart) == CERTS)
+    }
+
     /// Every file of every certificate; keys lie in a folder of their own if `keys_apart`. Two certificates that claim one
     /// file are an error.
     pub(crate) fn targets<'c>(

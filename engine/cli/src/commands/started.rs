@@ -10,8 +10,10 @@ use waxwing_core::time::Timestamp;
 use waxwing_core::timer::{Kind, Moment};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 use waxwing_io::permission;
+use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
+use super::check::unwritable;
 use super::schedule::{PROGRAM, starters};
 use crate::load::Loaded;
 use crate::render::page::Context;
@@ -45,11 +47,42 @@ pub(super) fn seen(loaded: &Loaded, last: Option<Timestamp>) -> Vec<Started> {
 /// Between a start and the trace of its run may lie so much.
 const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// Why nothing comes of what a timer starts; none if something does, as far as that can be seen. `last` is when a run was
-/// here last.
+/// What is known of when a run was here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// Nothing can be known: a run could not write it down either.
+    Unknown,
+    /// Then; none if there was none since runs write it down.
+    Last(Option<Timestamp>),
+}
+
+impl Trace {
+    /// That of a state folder.
+    pub(super) fn of(store: &FileStore) -> Self {
+        match unwritable(store) {
+            Some(_) => Self::Unknown,
+            None => Self::Last(store.last_run()),
+        }
+    }
+
+    /// When that was, if it is known.
+    pub(super) const fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::Unknown => None,
+            Self::Last(at) => at,
+        }
+    }
+}
+
+/// The program of a starter, as far as that is sure.
+pub(super) fn program_of(starter: &Path) -> Option<PathBuf> {
+    system::program_in(starter, PROGRAM, &schedule::is_made_here)
+}
+
+/// Why nothing comes of what a timer starts; none if something does, as far as that can be seen.
 pub(super) fn fruitless(
     starter: &Path,
-    last: Option<Timestamp>,
+    (state, trace): (&Path, Trace),
     context: &Context,
 ) -> Option<StoreError> {
     let trouble = |act, path, cause, hint| StoreError {
@@ -59,7 +92,8 @@ pub(super) fn fruitless(
         causes: vec![cause],
         hint: Some(hint),
     };
-    if let Some(program) = system::program_in(starter, PROGRAM) {
+    let program = program_of(starter);
+    if let Some(program) = program.clone() {
         let why = match program.try_exists() {
             Ok(false) => Some("it is not there"),
             _ if !permission::may_be_run(&program) => Some("it may not be executed"),
@@ -71,8 +105,19 @@ pub(super) fn fruitless(
             return Some(trouble("start", program, cause, hint.to_owned()));
         }
     }
-    let (started, last) = (system::last_start(starter)?, last?);
-    if started.since(last) < GRACE {
+    let started = system::last_start(starter)?;
+    let Trace::Last(last) = trace else {
+        return None;
+    };
+    // A timer that is new, a program that is, or a state that was put back had no run yet, and that is no wonder.
+    let timer = starter.with_extension("timer");
+    let new = [Some(timer), program, Some(state.join(FileStore::LAST_RUN))];
+    let new = new.into_iter().flatten();
+    let new = new.filter_map(|path| system::placed(&path)).max();
+    if last
+        .max(new)
+        .is_none_or(|since| started.since(since) < GRACE)
+    {
         return None;
     }
     let name = starter.file_name()?.to_string_lossy().into_owned();
@@ -80,10 +125,13 @@ pub(super) fn fruitless(
         true => "",
         false => " --user",
     };
+    let last = match last {
+        Some(last) => format!("the last run that was here came {}", context.ago(last)),
+        None => "no run was ever here".to_owned(),
+    };
     let cause = format!(
-        "its timer has started it {}, and the last run that was here came {}",
-        context.ago(started),
-        context.ago(last)
+        "its timer has started it {}, and {last}",
+        context.ago(started)
     );
     let hint = format!(
         "`systemctl{user} status {name}` and `journalctl{user} -u {name}` say why it ends before it works"
@@ -92,11 +140,7 @@ pub(super) fn fruitless(
 }
 
 /// Why no run comes although one is started, if nothing else starts them either.
-pub(super) fn no_run_comes(
-    loaded: &Loaded,
-    last: Option<Timestamp>,
-    context: &Context,
-) -> Option<StoreError> {
+pub(super) fn no_run_comes(loaded: &Loaded, trace: Trace, context: &Context) -> Option<StoreError> {
     let all = starters(&loaded.config, Some(&loaded.state));
     let mut why = None;
     for starter in &all {
@@ -107,7 +151,7 @@ pub(super) fn no_run_comes(
         if !matches!(life, Life::Starts | Life::UntilRestart) {
             continue;
         }
-        why = Some(fruitless(path, last, context)?);
+        why = Some(fruitless(path, (&loaded.state, trace), context)?);
     }
     why
 }

@@ -47,7 +47,8 @@ pub(crate) fn run(
     let now = start::now();
     let mut survey = foresee(&loaded, &store, history.as_ref(), Asker::Timer, now)
         .map_err(|error| start::store_failed(&error, terminal))?;
-    let none = started::no_run_comes(&loaded, store.last_run(), &terminal.context(now));
+    let trace = started::Trace::of(&store);
+    let none = started::no_run_comes(&loaded, trace, &terminal.context(now));
     survey.broken.extend(none);
     let (used, cas) = (loaded.settings.used_cas(), &loaded.settings.cas);
     let profiles: Vec<&CaProfile> = used.iter().filter_map(|ca| cas.get(ca)).collect();
@@ -79,7 +80,7 @@ pub(crate) fn run(
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
-            started: Some(started::seen(&loaded, store.last_run())),
+            started: Some(started::seen(&loaded, trace.at())),
             profiles: Around::checked(profiles.iter().copied()),
             cas: watched
                 .into_iter()

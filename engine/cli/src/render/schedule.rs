@@ -38,6 +38,15 @@ pub(crate) enum Header {
     Printed,
 }
 
+/// True for a text that one of these verbs has made.
+pub(crate) fn is_made_here(text: &str) -> bool {
+    let headers = [Header::Ours, Header::Printed].into_iter();
+    headers
+        .flat_map(Header::lines)
+        .step_by(2)
+        .any(|line| text.contains(line))
+}
+
 impl Header {
     /// The lines without the marks of a comment.
     const fn lines(self) -> [&'static str; 2] {

@@ -38,7 +38,7 @@ impl Layout {
 
     /// When a timer's run was here last.
     pub(super) fn last_run(&self) -> PathBuf {
-        self.root.join("last-run")
+        self.root.join(super::FileStore::LAST_RUN)
     }
 
     pub(super) fn certificates(&self) -> PathBuf {

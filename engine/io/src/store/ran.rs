@@ -6,6 +6,9 @@ use waxwing_flow::ports::StoreError;
 use super::{FileStore, atomic, read};
 
 impl FileStore {
+    /// The file of it in the state folder.
+    pub const LAST_RUN: &str = "last-run";
+
     /// Notes that a run is here.
     ///
     /// # Errors

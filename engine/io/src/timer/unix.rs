@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use super::User;
 
@@ -19,6 +21,12 @@ pub(super) fn machine() -> String {
     places
         .find_map(|place| fs::read_to_string(place).ok())
         .unwrap_or_default()
+}
+
+/// When its entry was written: a package has files that are older than the machine.
+pub(super) fn placed(path: &Path) -> Option<SystemTime> {
+    let seconds = u64::try_from(fs::metadata(path).ok()?.ctime()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 pub(super) fn link(path: &Path, target: &Path) -> io::Result<()> {

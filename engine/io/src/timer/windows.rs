@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::User;
 use crate::config;
@@ -16,6 +17,11 @@ pub(super) const fn user_id() -> u32 {
 /// Nothing: the name of the machine has to do.
 pub(super) const fn machine() -> String {
     String::new()
+}
+
+/// When it was made there: a copy is made anew.
+pub(super) fn placed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).ok()?.created().ok()
 }
 
 /// Refused: links need a right there that few have, and nothing that reads them runs there.

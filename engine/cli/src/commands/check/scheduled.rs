@@ -14,8 +14,8 @@ use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use crate::commands::schedule::{PROGRAM, lacks, open_program, shut_to_owner, starters};
-use crate::commands::started::{self, Life, Unit};
+use crate::commands::schedule::{lacks, open_program, shut_to_owner, starters};
+use crate::commands::started::{self, Life, Trace, Unit};
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::{Context, count, list};
@@ -42,13 +42,13 @@ const NAMED: usize = 3;
 pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) -> Vec<Found> {
     let now = context.now;
     let starters = starters(&loaded.config, Some(&loaded.state));
-    let ran = store.last_run();
+    let trace = Trace::of(store);
     let seen: Vec<Seen> = starters
         .iter()
         .map(|starter| Seen {
             said: said(starter),
             fruitless: match starter {
-                Starter::File(path) => started::fruitless(path, ran, context),
+                Starter::File(path) => started::fruitless(path, (store.root(), trace), context),
                 Starter::Daemon(_) => None,
             },
             unit: match starter {
@@ -74,17 +74,16 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
             Ok(left_alone(loaded, &survey, now))
         });
         // What has just been started is no dead timer; what cannot be read is told elsewhere.
-        let starts = seen.iter().filter_map(Seen::last_start);
-        let alive = ran
-            .or(starts.max())
-            .is_some_and(|last| now.since(last) < PATIENCE);
+        let alive = trace.at().is_some_and(|last| now.since(last) < PATIENCE);
         let left = survey.ok().filter(|_| !alive).unwrap_or_default();
         found.extend(nobody_came(&left, now));
         for one in &seen {
             let Some(unit) = one.unit.as_ref().filter(|unit| unit.enabled) else {
                 continue;
             };
-            found.extend(older(&unit.path, &lacks(loaded, &unit.path)));
+            // What it starts is in the service, whoever starts that.
+            let service = unit.path.with_extension("service");
+            found.extend(older(&service, &lacks(loaded, &service)));
             let last = one.last_start();
             found.extend(last.and_then(|last| has_stopped(&unit.path, last, now)));
         }
@@ -97,9 +96,9 @@ fn changeable(loaded: &Loaded, starter: &Starter) -> Option<Found> {
     let Starter::File(path) = starter else {
         return None;
     };
-    let program = system::program_in(path, PROGRAM)?;
+    let program = started::program_of(path)?;
     let note = told::changeable(&open_program(loaded, path, &program)?, &program);
-    Some(Found::new(Verdict::Error, TOPIC, note.text).hint(Some(note.hint)))
+    Some(Found::new(Verdict::Warn, TOPIC, note.text).hint(Some(note.hint)))
 }
 
 /// What is due, waits for nothing, and is not tried: since when.

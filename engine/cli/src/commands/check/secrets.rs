@@ -151,10 +151,16 @@ fn judge(name: &str, unit: &str, handed: Handed) -> Result<String, Found> {
                 "{unit} has credential:{name} handed over from {}, which is not there",
                 shown(&path)
             ),
-            format!(
-                "install -D -m 0600 /dev/stdin {} reads the secret and puts it there",
-                shown(&path)
-            ),
+            match path.parent().and_then(Path::extension).is_some() {
+                true => format!(
+                    "systemd-creds encrypt --name={name} - {} reads the secret and puts it there",
+                    shown(&path)
+                ),
+                false => format!(
+                    "install -D -m 0600 /dev/stdin {} reads the secret and puts it there",
+                    shown(&path)
+                ),
+            },
         ),
         Handed::Empty(path) => trouble(
             format!(

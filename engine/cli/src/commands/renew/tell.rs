@@ -100,6 +100,10 @@ pub(in crate::commands) fn misconfigured(
         tracing::error!("nobody can be told that the configuration cannot be used");
         return;
     };
+    // It was here, and says why it can do nothing.
+    if let Ok(store) = wire::look(&loaded) {
+        let _unwritten = store.ran(start::now());
+    }
     let error = unusable(&loaded.config, error);
     let (inventory, unreadable) = ending(&loaded, names.as_deref());
     loaded.settings.certificates = inventory.values().map(unplanned).collect();

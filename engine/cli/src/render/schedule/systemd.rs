@@ -338,9 +338,33 @@ pub(super) fn lacks(job: &Job, text: &str) -> Vec<String> {
     });
     // A folder is open as well below one that is.
     let open: Vec<&Path> = text.lines().filter_map(opened).collect();
+    // From another place, or sealed, a secret is handed over as well.
+    let named = |line: &str| {
+        let (key, name) = line.split_once('=')?;
+        let kinds: &[&str] = match key {
+            "LoadCredential" => &["Load", "Set", "Import"],
+            "SetCredential" => &["Set"],
+            _ => return None,
+        };
+        let name = name.split(':').next()?;
+        let sealed = format!("LoadCredentialEncrypted={name}:");
+        let handed = text.lines().any(|other| {
+            let other = other.split_once("Credential");
+            other.is_some_and(|(kind, rest)| {
+                let rest = rest.strip_prefix("Encrypted").unwrap_or(rest);
+                let other = rest
+                    .strip_prefix('=')
+                    .and_then(|rest| rest.split(':').next());
+                kinds.contains(&kind) && other == Some(name)
+            })
+        });
+        (handed || text.lines().any(|other| other.starts_with(&sealed))).then_some(())
+    };
     let has = |line: &str| {
         let path = opened(line);
-        has(line) || path.is_some_and(|path| open.iter().any(|one| path.starts_with(one)))
+        has(line)
+            || named(line).is_some()
+            || path.is_some_and(|path| open.iter().any(|one| path.starts_with(one)))
     };
     opens.filter(|line| !has(line)).map(str::to_owned).collect()
 }

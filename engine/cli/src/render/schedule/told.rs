@@ -114,7 +114,8 @@ pub(crate) fn changeable(open: &Path, program: &Path) -> Note {
             open.display()
         ),
         hint: format!(
-            "`install -m 0755 {program} /usr/local/bin/`, then `/usr/local/bin/waxwing schedule add`"
+            "chown root {open}; chmod go-w {open}",
+            open = open.display()
         ),
     }
 }
