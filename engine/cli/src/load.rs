@@ -44,6 +44,8 @@ pub(crate) struct Loaded {
     pub(crate) matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Patterns of its `include` that no file matches.
     pub(crate) unmatched: Vec<String>,
+    /// Those of them in whose folder certificates are in files with other names.
+    pub(crate) unlike: Vec<String>,
     /// The state folder.
     pub(crate) state: PathBuf,
     /// Everything that is done is entered here.
@@ -371,6 +373,7 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         config: main,
         matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
+        unlike: sources.unlike,
         state,
         audit: Arc::new(audit),
         trail,
@@ -407,6 +410,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         config: std::path::absolute(&main).unwrap_or(main),
         matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
+        unlike: sources.unlike,
         audit: Arc::new(audit),
         trail: None,
         log: global.process.log.clone(),

@@ -112,7 +112,7 @@ fn sort(events: &mut [Event]) {
         };
         // What it does to a certificate says more than the file that is in trouble.
         let file = event.subject.contains(['/', '\\']);
-        (!event.needs_person, change, file, event.subject.clone())
+        (!event.needs_person, file, change, event.subject.clone())
     });
 }
 

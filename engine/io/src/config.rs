@@ -110,6 +110,8 @@ pub struct Sources {
     pub matched: BTreeMap<String, Vec<String>>,
     /// Patterns of `include` that no file matches.
     pub unmatched: Vec<String>,
+    /// Those of them in whose folder certificates are in files with other names.
+    pub unlike: Vec<String>,
 }
 
 /// Reads a configuration and the files it includes. Only the main file has to be there: what is
@@ -148,7 +150,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
     let itself = real_path(&main);
-    let (mut missing, mut unmatched) = (Vec::new(), Vec::new());
+    let (mut missing, mut unmatched, mut unlike) = (Vec::new(), Vec::new(), Vec::new());
     let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
@@ -191,6 +193,9 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         }
         // A pattern may match nothing; a file that is named and missing is a mistake.
         if pattern.contains(['*', '?', '[']) {
+            if has_certificates(&folder.join(below(&pattern)), DEPTH) {
+                unlike.push(pattern.clone());
+            }
             unmatched.push(pattern.clone());
         } else {
             let all = Path::new(&pattern).with_file_name("*.toml");
@@ -222,6 +227,34 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         missing,
         matched,
         unmatched,
+        unlike,
+    })
+}
+
+/// How deep it is looked for files that a pattern does not match, and how big such a file may be.
+const DEPTH: u32 = 2;
+const BIG: u64 = 1024 * 1024;
+
+/// The folder that a pattern begins with.
+fn below(pattern: &str) -> PathBuf {
+    let plain = Path::new(pattern).components();
+    let plain = plain.take_while(|part| {
+        let text = part.as_os_str().to_string_lossy();
+        !text.contains(['*', '?', '['])
+    });
+    plain.collect()
+}
+
+/// True if a file there, whatever its name is, configures a certificate.
+fn has_certificates(folder: &Path, depth: u32) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths = entries.map(|entry| entry.path());
+    paths.any(|path| match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => depth > 1 && has_certificates(&path, depth - 1),
+        Ok(found) if found.is_file() && found.len() <= BIG => {
+            fs::read_to_string(&path).is_ok_and(|text| text.contains("[[certificate]]"))
+        }
+        _ => false,
     })
 }
 

@@ -16,15 +16,13 @@ use waxwing_core::settings::SecretRef;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::monitor::{self, Look};
 use waxwing_flow::ports::{
-    Clock as _, Entropy as _, History as _, LockGuard, Outbox as _, SecretSource as _, StoreError,
-    StoreErrorKind,
+    Clock as _, Entropy as _, History as _, LockGuard, Outbox as _, StoreError, StoreErrorKind,
 };
 use waxwing_flow::scheduler::Force;
 use waxwing_flow::wake::{self, Wake};
 use waxwing_io::clock::{Stopwatch, SystemClock};
 use waxwing_io::entropy::SystemEntropy;
 use waxwing_io::history::SqliteHistory;
-use waxwing_io::listen::Listener;
 use waxwing_io::memory;
 use waxwing_io::permission::Identity;
 use waxwing_io::service::{self, Pulse, State};
@@ -32,7 +30,7 @@ use waxwing_io::store::FileStore;
 
 use super::alone;
 use super::interrupt::{Signal, Signals};
-use super::pulse::{self, LONGEST};
+use super::pulse::{self, longest};
 use super::renew::{Pass, Passed, unusable};
 use super::start;
 mod away;
@@ -40,7 +38,7 @@ mod draw;
 mod face;
 
 use self::draw::Known;
-use self::face::{Face, Rules};
+use self::face::Face;
 use crate::args::Global;
 use crate::args::daemon::Daemon;
 use crate::exit::Exit;
@@ -78,8 +76,18 @@ pub(crate) fn run(
             let refused = Refusal::new(Exit::Bug, "failed to listen for signals").cause(cause);
             refused.show(terminal)
         })?;
+    pulse::looks_at(loaded.settings.certificates.len());
     let pulse = pulse::begin();
-    let face = face(&loaded, &pulse).map_err(|refused| refused.show(terminal))?;
+    // Who cannot show anything renews all the same, and says so.
+    let (face, refused) = match face::begin(&loaded, &pulse) {
+        Ok(face) => (face, None),
+        Err(refused) => {
+            let cause = refused.chain();
+            let hint = refused.hint.clone().unwrap_or_default();
+            tracing::error!(%cause, hint, "nothing is shown at [metrics] listen");
+            (None, Some(face::unshown(&loaded.config, cause, hint)))
+        }
+    };
     let metrics = &loaded.settings.metrics;
     let listens = (metrics.listen, metrics.token.clone());
     let mut daemon = Keeper {
@@ -99,46 +107,11 @@ pub(crate) fn run(
         pulse,
         every: arguments.looks(),
         listens,
+        unshown: refused,
         refused: None,
     };
     daemon.keep(terminal);
     Ok(Exit::Done)
-}
-
-/// Begins to answer at `[metrics] listen`, if it names an address.
-fn face(loaded: &Loaded, pulse: &Pulse) -> Result<Option<Arc<Face>>, Refusal> {
-    let settings = &loaded.settings;
-    let Some(listen) = settings.metrics.listen else {
-        return Ok(None);
-    };
-    let token = settings.metrics.token.as_ref();
-    let token = token
-        .map(|token| wire::secrets(loaded).secret(token))
-        .transpose();
-    let token = token.map_err(|error| {
-        let refused = Refusal::new(Exit::Config, "failed to read metrics.token");
-        let refused = refused.cause(&error);
-        match error.hint {
-            Some(hint) => refused.hint(hint),
-            None => refused,
-        }
-    })?;
-    let face = Face::new(Rules {
-        token,
-        pulse: pulse.clone(),
-    });
-    let desk: Arc<Face> = Arc::clone(&face);
-    match Listener::start(listen, desk) {
-        Ok(listener) => {
-            tracing::info!(address = %listener.address(), "answers /, /metrics, /healthz and /readyz");
-            Ok(Some(face))
-        }
-        Err(cause) => Err(
-            Refusal::new(Exit::Config, format!("failed to listen at {listen}"))
-                .cause(cause)
-                .hint("another program may listen there: [metrics] listen names another port"),
-        ),
-    }
 }
 
 /// What a daemon has in hand.
@@ -165,6 +138,8 @@ struct Keeper<'a> {
     pulse: Pulse,
     /// Each CA is looked at about so often; none: never.
     every: Option<Duration>,
+    /// Why nothing is shown at `[metrics] listen`.
+    unshown: Option<StoreError>,
     /// Why the configuration that it was to read is not in use.
     refused: Option<StoreError>,
     /// What `[metrics]` said when it began to listen.
@@ -205,7 +180,7 @@ impl Keeper<'_> {
         self.plan_looks();
         let mut ready = false;
         loop {
-            self.pulse.beat(LONGEST);
+            self.pulse.beat(longest());
             let Some((wake, seen)) = self.pass(terminal) else {
                 break;
             };
@@ -286,7 +261,9 @@ impl Keeper<'_> {
             return Some((again(), None));
         };
         if let Some(after) = &mut passed.after {
-            after.broken.extend(self.refused.clone());
+            after
+                .broken
+                .extend(self.refused.clone().or_else(|| self.unshown.clone()));
         }
         if self.store.identity() != self.place {
             // What was written since is nowhere that counts.
@@ -346,7 +323,7 @@ impl Keeper<'_> {
         };
         self.plan_looks();
         loop {
-            self.pulse.beat(LONGEST);
+            self.pulse.beat(longest());
             // What a pass over thousands of certificates has needed nobody needs until the next one.
             self.history.give_back();
             memory::give_back();
@@ -399,7 +376,7 @@ impl Keeper<'_> {
             let nap = first.min(until).since(now).min(NAP);
             let (runtime, signals) = (&self.runtime, &mut self.signals);
             let face = self.face.clone();
-            self.pulse.beat(nap + LONGEST);
+            self.pulse.beat(nap + longest());
             let quiet = QUIET.saturating_sub(bed.watch.elapsed());
             let asked = async {
                 match face {
@@ -421,7 +398,7 @@ impl Keeper<'_> {
             if let Some(signal) = signal {
                 return Woken::Signal(signal);
             }
-            self.pulse.beat(LONGEST);
+            self.pulse.beat(longest());
         }
     }
 
@@ -498,9 +475,15 @@ impl Keeper<'_> {
             let mut lacked = self.loaded.unmatched.iter();
             lacked.any(|pattern| loaded.matched.contains_key(pattern))
         };
-        if now.is_ok_and(|loaded| found(&loaded)) {
-            tracing::info!("files that `include` names have come");
-            self.reload();
+        match now {
+            Ok(loaded) if !found(&loaded) => {}
+            Ok(_) => {
+                tracing::info!("files that `include` names have come");
+                self.reload();
+            }
+            // They are there, and not as they should be.
+            Err(_) if self.refused.is_none() => self.reload(),
+            Err(_) => {}
         }
     }
 
@@ -522,7 +505,7 @@ impl Keeper<'_> {
                 self.refused = Some(StoreError {
                     kind: StoreErrorKind::Io,
                     act: "use",
-                    path: loaded.config.clone(),
+                    path: std::path::absolute(&loaded.config).unwrap_or(loaded.config),
                     causes: vec![cause],
                     hint: Some(hint.to_owned()),
                 });
@@ -542,6 +525,7 @@ impl Keeper<'_> {
                 }
                 // The state folder stays open, and goes on with the trail that it has.
                 self.loaded = loaded.with_trail_of(&self.loaded);
+                pulse::looks_at(count);
                 self.plan_looks();
             }
             Err(error) => {

@@ -98,26 +98,41 @@ pub(super) fn installers(
 }
 
 /// One installer for a certificate in one folder and its key in another: of two, one could fail alone, and the server
-/// would have a key that does not belong to its certificate.
-fn together(mut made: Vec<InstallerDraft>) -> Vec<InstallerDraft> {
+/// would have a key that does not belong to its certificate. It comes last, and what has neither is left as it is.
+fn together(made: Vec<InstallerDraft>) -> Vec<InstallerDraft> {
     let only_keys = |one: &InstallerDraft| one.files.iter().all(|(_, cut)| *cut == Cut::Key);
-    let (keys, mut rest): (Vec<_>, Vec<_>) = made.iter().cloned().partition(only_keys);
-    let ([keys], [rest]) = (keys.as_slice(), rest.as_mut_slice()) else {
+    let leaf = |one: &InstallerDraft| {
+        let mut files = one.files.iter();
+        files.any(|(_, cut)| matches!(cut, Cut::Fullchain | Cut::Cert))
+    };
+    let whole = |one: &InstallerDraft| one.files.iter().any(|(_, cut)| *cut == Cut::Fullchain);
+    let keys: Vec<usize> = (0..made.len()).filter(|at| only_keys(&made[*at])).collect();
+    let leaves = (0..made.len()).filter(|at| leaf(&made[*at]));
+    let certificate = leaves.max_by_key(|at| whole(&made[*at]));
+    let ([keys], Some(certificate)) = (keys.as_slice(), certificate) else {
         return made;
     };
-    let (Some(purpose), Some(dir)) = (&keys.words.keys, &keys.dir) else {
+    let (key, mut one) = (&made[*keys], made[certificate].clone());
+    let same = |(file, _): &(String, Cut)| one.files.iter().any(|(other, _)| other == file);
+    let (Some(purpose), Some(dir)) = (&key.words.keys, &key.dir) else {
         return made;
     };
-    rest.keys = Some(KeyFolderDraft {
+    // A name stands once among `files`.
+    if key.files.iter().any(same) {
+        return made;
+    }
+    one.keys = Some(KeyFolderDraft {
         purpose: purpose.clone(),
         dir: dir.clone(),
-        owner: keys.owner.clone(),
-        group: keys.group.clone(),
-        mode: keys.mode,
+        owner: key.owner.clone(),
+        group: key.group.clone(),
+        mode: key.mode,
     });
-    rest.files.extend(keys.files.iter().cloned());
-    made = vec![rest.clone()];
-    made
+    one.files.extend(key.files.iter().cloned());
+    let others = made.iter().enumerate();
+    let others = others.filter(|(at, _)| at != keys && *at != certificate);
+    let others = others.map(|(_, other)| other.clone());
+    others.chain([one]).collect()
 }
 
 /// A folder for files of our own, which nothing else writes to.

@@ -184,7 +184,10 @@ pub(crate) fn lost(
             // It is not known what was in them.
             Some(None) => BTreeSet::new(),
             Some(Some(names)) => missed(names)?,
-            None if known.empty.contains(pattern) => return None,
+            // Files that it does not match may be those that it was to have.
+            None if known.empty.contains(pattern) && !loaded.unlike.contains(pattern) => {
+                return None;
+            }
             None => new()?,
         };
         Some(Lost {
@@ -231,11 +234,20 @@ fn missed(
                     domains.iter().any(|domain| domain.covers(name))
                 };
                 let names = &current.facts.names;
+                // Only where it is used something can take its place.
+                let at_its_places = |one: &CertificateSettings| {
+                    let mut marks = entry.marks_in_use();
+                    marks.all(|mark| one.install.contains(&mark.plugin))
+                };
                 // What is new with one of its names is there in its place.
-                let taken = |name| new.iter().any(|one| covers(&one.domains, name));
+                let taken = |name| {
+                    let mut new = new.iter().filter(|one| at_its_places(one));
+                    new.any(|one| covers(&one.domains, name))
+                };
                 let heirs = old.iter().filter(|one| {
                     let entry = inventory.get(&one.name);
-                    is_younger(entry.and_then(|entry| entry.current.as_ref()), current)
+                    let known = entry.and_then(|entry| entry.current.as_ref());
+                    at_its_places(one) && is_younger(known, current)
                 });
                 let heirs: Vec<&&CertificateSettings> = heirs.collect();
                 let taken_over = |name| heirs.iter().any(|one| covers(&one.domains, name));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plugin::{GrantExec, GrantFiles};
-use waxwing_core::settings::Settings;
+use waxwing_core::settings::{PluginSettings, Settings};
 use waxwing_flow::ports::CertificateStore as _;
 use waxwing_host::trial;
 use waxwing_io::permission;
@@ -27,7 +27,7 @@ pub(super) fn findings(settings: &Settings) -> Vec<Found> {
         let before = found.len();
         let name = plugin.name.as_str();
         for (purpose, grant) in &plugin.grants.files {
-            found.extend(folder(name, purpose, grant));
+            found.extend(folder(name, purpose, grant, may_hold_keys(plugin, purpose)));
         }
         for (purpose, grant) in &plugin.grants.exec {
             found.extend(command(name, purpose, grant));
@@ -123,7 +123,16 @@ pub(super) async fn tests(settings: &Settings, store: &FileStore, live: &Live) -
     found
 }
 
-fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
+/// False for a folder beside which keys have one of their own.
+fn may_hold_keys(plugin: &PluginSettings, purpose: &str) -> bool {
+    let needed = |purpose: &str| {
+        let want = plugin.manifest.files.get(purpose);
+        want.is_none_or(|want| want.required)
+    };
+    !needed(purpose) || plugin.grants.files.keys().all(|purpose| needed(purpose))
+}
+
+fn folder(plugin: &str, purpose: &str, grant: &GrantFiles, keys: bool) -> Option<Found> {
     let dir = grant.dir.display();
     if !grant.dir.is_dir() {
         let text = format!("{plugin}: grants.files.{purpose} names {dir}, which is no folder");
@@ -142,11 +151,8 @@ fn folder(plugin: &str, purpose: &str, grant: &GrantFiles) -> Option<Found> {
                 .hint(Some(hint.to_owned())),
         );
     }
-    if grant
-        .key_mode
-        .or(grant.mode)
-        .is_some_and(|mode| mode & 0o004 != 0)
-    {
+    let mode = grant.key_mode.or(grant.mode).filter(|_| keys);
+    if mode.is_some_and(|mode| mode & 0o004 != 0) {
         let text =
             format!("{plugin}: everybody on this machine will be able to read keys in {dir}");
         let hint = format!("grants.files.{purpose}.key-mode = \"0640\" under [plugin.{plugin}]");
@@ -238,11 +244,11 @@ mod tests {
     fn a_folder_has_to_be_there_and_nothing_is_left_in_it() {
         let home = tempfile::tempdir().expect("a folder");
         let tls = home.path().join("tls");
-        let missing = folder("web", "certs", &grant(&tls)).expect("a finding");
+        let missing = folder("web", "certs", &grant(&tls), true).expect("a finding");
         assert_eq!(missing.verdict, Verdict::Error);
         assert_eq!(missing.hint, Some(format!("mkdir -p {}", tls.display())));
         std::fs::create_dir(&tls).expect("made");
-        assert_eq!(folder("web", "certs", &grant(&tls)), None);
+        assert_eq!(folder("web", "certs", &grant(&tls), true), None);
         for (mode, key_mode, warned) in [
             (Some(0o644), None, true),
             (Some(0o644), Some(0o640), false),
@@ -254,7 +260,7 @@ mod tests {
                 key_mode,
                 ..grant(&tls)
             };
-            let found = folder("web", "certs", &grant).map(|found| found.verdict);
+            let found = folder("web", "certs", &grant, true).map(|found| found.verdict);
             assert_eq!(
                 found,
                 warned.then_some(Verdict::Warn),

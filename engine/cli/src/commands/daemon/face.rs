@@ -5,19 +5,76 @@
 //! something; whoever asks next sees it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Notify;
 use waxwing_core::secret::Secret;
-use waxwing_io::listen::{Answer, Asked, Desk};
+use waxwing_flow::ports::{SecretSource as _, StoreError, StoreErrorKind};
+use waxwing_io::listen::{Answer, Asked, Desk, Listener};
 use waxwing_io::service::Pulse;
 
+use crate::exit::Exit;
+use crate::load::Loaded;
+use crate::refusal::Refusal;
 use crate::render::html::POLICY;
+use crate::wire;
 
 /// The text format of Prometheus.
 const FIGURES: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 const PAGE: &str = "text/html; charset=utf-8";
+
+/// That nothing is shown, and why.
+pub(super) fn unshown(config: &Path, cause: String, hint: String) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Io,
+        act: "show anything as [metrics] wants it in",
+        path: std::path::absolute(config).unwrap_or_else(|_| config.to_owned()),
+        causes: vec![cause],
+        hint: Some(
+            format!("{hint}; then start the daemon again")
+                .trim_start_matches("; ")
+                .to_owned(),
+        ),
+    }
+}
+
+/// Begins to answer at `[metrics] listen`, if it names an address.
+pub(super) fn begin(loaded: &Loaded, pulse: &Pulse) -> Result<Option<Arc<Face>>, Refusal> {
+    let settings = &loaded.settings;
+    let Some(listen) = settings.metrics.listen else {
+        return Ok(None);
+    };
+    let token = settings.metrics.token.as_ref();
+    let token = token
+        .map(|token| wire::secrets(loaded).secret(token))
+        .transpose();
+    let token = token.map_err(|error| {
+        let refused = Refusal::new(Exit::Config, "failed to read metrics.token");
+        let refused = refused.cause(&error);
+        match error.hint {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    })?;
+    let face = Face::new(Rules {
+        token,
+        pulse: pulse.clone(),
+    });
+    let desk: Arc<Face> = Arc::clone(&face);
+    match Listener::start(listen, desk) {
+        Ok(listener) => {
+            tracing::info!(address = %listener.address(), "answers /, /metrics, /healthz and /readyz");
+            Ok(Some(face))
+        }
+        Err(cause) => Err(
+            Refusal::new(Exit::Config, format!("failed to listen at {listen}"))
+                .cause(cause)
+                .hint("another program may listen there: [metrics] listen names another port"),
+        ),
+    }
+}
 
 /// What is shown now.
 #[derive(Debug, Default)]

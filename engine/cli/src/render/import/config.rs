@@ -227,7 +227,9 @@ fn certificate(text: &mut Text, one: &CertificateDraft, draft: &Draft, installer
         let names: Vec<String> = one.install.iter().map(|name| quoted(name)).collect();
         lines.push(format!("install = [{}]", names.join(", ")));
     }
-    if !one.proposed.is_empty() {
+    let proposals = draft.installers.iter().filter(|one| one.off.is_some());
+    // Where there are several, each certificate has to name its own.
+    if !one.proposed.is_empty() || one.off.is_none() && !installers && proposals.count() > 1 {
         let names: Vec<String> = one.proposed.iter().map(|name| quoted(name)).collect();
         lines.push(format!("# install = [{}]", names.join(", ")));
     }

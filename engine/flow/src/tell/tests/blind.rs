@@ -43,9 +43,9 @@ fn who_cannot_look_at_more_tells_when_what_is_stored_ends() {
     assert_eq!(machine.run(40.0, &run_of(Vec::new())), ["failed began"]);
     assert_eq!(
         machine.run(60.1, &run_of(Vec::new())),
-        ["failed worse", "expiry-near began"]
+        ["expiry-near began", "failed worse"]
     );
-    let [_, ends] = machine.events.as_slice() else {
+    let [ends, _] = machine.events.as_slice() else {
         panic!("{:?}", machine.events);
     };
     assert!(
