@@ -336,6 +336,15 @@ impl InventoryEntry {
         !self.installed.iter().any(|mark| mark.plugin == *installer)
     }
 
+    /// True if installers have put nothing of it anywhere, or one of them lacks it where something else is in place.
+    pub fn is_out_of_place(&self, certificate: &CertificateSettings) -> bool {
+        let mut install = certificate.install.iter();
+        match self.in_place {
+            Some(_) => install.any(|plugin| self.lacks(plugin)),
+            None => !certificate.install.is_empty() && install.all(|plugin| self.lacks(plugin)),
+        }
+    }
+
     /// How near its end is what is [in use](Self::in_use) in the place of the current version; none while it has time.
     pub fn in_use_ends(&self, certificate: &CertificateSettings, now: Timestamp) -> Option<Step> {
         let current = &self.current.as_ref()?.facts;

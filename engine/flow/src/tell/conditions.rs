@@ -490,13 +490,7 @@ fn is_out_of_sight(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool
 fn is_unseen(certificate: &CertificateSettings, scene: &Scene<'_>) -> bool {
     let seen = served(certificate, scene);
     let entry = scene.inventory.get(&certificate.name);
-    let nowhere = entry.is_some_and(|entry| {
-        let mut install = certificate.install.iter();
-        match entry.in_place {
-            Some(_) => install.any(|plugin| entry.lacks(plugin)),
-            None => !certificate.install.is_empty() && install.all(|plugin| entry.lacks(plugin)),
-        }
-    });
+    let nowhere = entry.is_some_and(|entry| entry.is_out_of_place(certificate));
     nowhere || !certificate.served_at.is_empty() && seen.is_none_or(|bad| !bad.is_empty())
 }
 
