@@ -187,7 +187,10 @@ pub fn tell(told: &[Told], scene: &Scene<'_>) -> Tale {
                 | EventKind::NotInstalled
                 | EventKind::NotServed
         );
-        trouble && !tale.over.contains(&(told.subject.clone(), told.kind))
+        let now =
+            |one: &Condition| one.event.kind == told.kind && one.event.subject == told.subject;
+        let over = tale.over.contains(&(told.subject.clone(), told.kind));
+        trouble && !over && !seen.iter().any(now)
     };
     let open: Vec<&Told> = told.iter().filter(is_open).collect();
     let failing = Failing::of(&seen, &open, scene.settings);
