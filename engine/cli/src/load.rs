@@ -44,8 +44,8 @@ pub(crate) struct Loaded {
     pub(crate) matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Patterns of its `include` that no file matches.
     pub(crate) unmatched: Vec<String>,
-    /// Those of them in whose folder certificates are in files with other names.
-    pub(crate) unlike: Vec<String>,
+    /// Of those of them in whose folder are files with other names: the certificates in these.
+    pub(crate) unlike: BTreeMap<String, BTreeSet<CertificateName>>,
     /// The state folder.
     pub(crate) state: PathBuf,
     /// Everything that is done is entered here.

@@ -26,7 +26,7 @@ use crate::wire;
 mod left;
 
 use self::left::inherited;
-pub(crate) use self::left::{emptied, forget_exchanged, keep_includes, lost, of_the_lost};
+pub(crate) use self::left::{emptied, keep_includes, lost, of_the_lost};
 
 /// The plan and what it was made from.
 #[derive(Debug)]

@@ -5,10 +5,11 @@
     reason = "this is where the configuration comes from"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use waxwing_core::name::CertificateName;
 use waxwing_core::settings::raw::{self, MissingInclude, SourceFile};
 
 use crate::pem;
@@ -110,8 +111,8 @@ pub struct Sources {
     pub matched: BTreeMap<String, Vec<String>>,
     /// Patterns of `include` that no file matches.
     pub unmatched: Vec<String>,
-    /// Those of them in whose folder certificates are in files with other names.
-    pub unlike: Vec<String>,
+    /// Of those of them in whose folder are files with other names: the certificates in these.
+    pub unlike: BTreeMap<String, BTreeSet<CertificateName>>,
 }
 
 /// Reads a configuration and the files it includes. Only the main file has to be there: what is
@@ -150,7 +151,7 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
     };
     let first = read(&main).map_err(|cause| failed(&main, &cause))?;
     let itself = real_path(&main);
-    let (mut missing, mut unmatched, mut unlike) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut missing, mut unmatched) = (Vec::new(), Vec::new());
     let mut matched: BTreeMap<String, Vec<String>> = BTreeMap::new();
     // By its path: which pattern has found it.
     let mut paths: BTreeMap<PathBuf, String> = BTreeMap::new();
@@ -193,9 +194,6 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         }
         // A pattern may match nothing; a file that is named and missing is a mistake.
         if pattern.contains(['*', '?', '[']) {
-            if has_certificates(&folder.join(below(&pattern)), DEPTH) {
-                unlike.push(pattern.clone());
-            }
             unmatched.push(pattern.clone());
         } else {
             let all = Path::new(&pattern).with_file_name("*.toml");
@@ -206,6 +204,15 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
                     all.to_string_lossy()
                 )),
             );
+        }
+    }
+    let mut unlike = BTreeMap::new();
+    for pattern in &unmatched {
+        let mut names = BTreeSet::new();
+        let read = |path: &Path| paths.contains_key(path) || real_path(path) == itself;
+        certificates_in(&folder.join(below(pattern)), DEPTH, &read, &mut names);
+        if !names.is_empty() {
+            unlike.insert(pattern.clone(), names);
         }
     }
     let mut files = vec![first];
@@ -245,17 +252,32 @@ fn below(pattern: &str) -> PathBuf {
     plain.collect()
 }
 
-/// True if a file there, whatever its name is, configures a certificate.
-fn has_certificates(folder: &Path, depth: u32) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths = entries.map(|entry| entry.path());
-    paths.any(|path| match fs::metadata(&path) {
-        Ok(found) if found.is_dir() => depth > 1 && has_certificates(&path, depth - 1),
-        Ok(found) if found.is_file() && found.len() <= BIG => {
-            fs::read_to_string(&path).is_ok_and(|text| text.contains("[[certificate]]"))
+/// The certificates in files there, whatever their names are, that nothing has `read`.
+fn certificates_in(
+    folder: &Path,
+    depth: u32,
+    read: &dyn Fn(&Path) -> bool,
+    names: &mut BTreeSet<CertificateName>,
+) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match fs::metadata(&path) {
+            Ok(found) if found.is_dir() && depth > 1 => {
+                certificates_in(&path, depth - 1, read, names);
+            }
+            Ok(found) if found.is_file() && found.len() <= BIG && !read(&path) => {
+                let file = SourceFile {
+                    shown: String::new(),
+                    text: fs::read_to_string(&path).unwrap_or_default(),
+                    path,
+                };
+                let all = raw::parse(&[file]);
+                let all = all.certificates().unwrap_or_default().into_iter();
+                names.extend(all.map(|(_, name)| name));
+            }
+            _ => {}
         }
-        _ => false,
-    })
+    }
 }
 
 /// Where nothing else is known of whom it belongs to: what `init` writes is for its owner alone.

@@ -335,6 +335,15 @@ impl Sought<'_> {
         };
         text.contains(self.program) && same
     }
+
+    /// True if that starts a run, or what stays: whoever only names it, or asks it something, renews nothing.
+    fn is_started_by(&self, command: &str) -> bool {
+        let words = command.split(|c: char| c.is_whitespace() || "<>\"'=;".contains(c));
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let has = |wanted: &str| words.contains(&wanted);
+        let program = words.iter().any(|word| word.contains(self.program));
+        program && (has("renew") || has(self.stays)) && !has("--dry-run")
+    }
 }
 
 /// Everything on this machine that starts it by itself, as far as this user can see.
@@ -387,7 +396,21 @@ fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
     let lines = text
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
-    sought.is_in(&lines.collect::<Vec<_>>().join("\n"))
+    let lines: Vec<&str> = lines.collect();
+    if !sought.is_in(&lines.join("\n")) {
+        return false;
+    }
+    // A list of words has one in each line.
+    let whole = lines.join(" ");
+    match path.extension().and_then(|kind| kind.to_str()) {
+        Some("plist" | "xml") => sought.is_started_by(&whole),
+        Some("service") => {
+            let mut commands = lines.iter().filter(|line| line.starts_with("ExecStart="));
+            commands.any(|line| sought.is_started_by(line))
+        }
+        Some("timer" | "path" | "socket" | "target" | "mount") => false,
+        _ => lines.iter().any(|line| sought.is_started_by(line)),
+    }
 }
 
 #[cfg(test)]

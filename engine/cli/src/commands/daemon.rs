@@ -78,21 +78,11 @@ pub(crate) fn run(
         })?;
     pulse::looks_at(loaded.settings.certificates.len());
     let pulse = pulse::begin();
-    // Who cannot show anything renews all the same, and says so.
-    let (face, refused) = match face::begin(&loaded, &pulse) {
-        Ok(face) => (face, None),
-        Err(refused) => {
-            let cause = refused.chain();
-            let hint = refused.hint.clone().unwrap_or_default();
-            tracing::error!(%cause, hint, "nothing is shown at [metrics] listen");
-            (None, Some(face::unshown(&loaded.config, cause, hint)))
-        }
-    };
     let metrics = &loaded.settings.metrics;
     let listens = (metrics.listen, metrics.token.clone());
     let mut daemon = Keeper {
         global,
-        face,
+        face: None,
         known: Known::default(),
         place: store.identity(),
         has_certificates: false,
@@ -107,9 +97,10 @@ pub(crate) fn run(
         pulse,
         every: arguments.looks(),
         listens,
-        unshown: refused,
+        unshown: None,
         refused: None,
     };
+    daemon.begin_to_show();
     daemon.keep(terminal);
     Ok(Exit::Done)
 }
@@ -247,6 +238,9 @@ impl Keeper<'_> {
         }
         self.keep_history(terminal);
         self.look_for_files();
+        if self.unshown.is_some() {
+            self.begin_to_show();
+        }
         let pass = Pass {
             loaded: &self.loaded,
             store: &self.store,
@@ -261,9 +255,8 @@ impl Keeper<'_> {
             return Some((again(), None));
         };
         if let Some(after) = &mut passed.after {
-            after
-                .broken
-                .extend(self.refused.clone().or_else(|| self.unshown.clone()));
+            let troubles = self.refused.iter().chain(&self.unshown);
+            after.broken.extend(troubles.cloned());
         }
         if self.store.identity() != self.place {
             // What was written since is nowhere that counts.
@@ -292,6 +285,7 @@ impl Keeper<'_> {
             let missed = survey::of_the_lost(&self.loaded, &self.store, &after.inventory);
             !missed.is_empty()
         });
+        let waits = waits || self.unshown.is_some();
         if (limited || waits) && wake.at > again().at {
             wake = again();
         }
@@ -462,6 +456,25 @@ impl Keeper<'_> {
     /// What is written where stays as it was.
     fn keep_log(&self) {
         self.global.process.log.apply(&self.loaded.settings.log);
+    }
+
+    /// Begins to answer at `[metrics] listen`. Who cannot show anything renews all the same, says so, and tries again: an
+    /// address may come later than the daemon.
+    fn begin_to_show(&mut self) {
+        match face::begin(&self.loaded, &self.pulse) {
+            Ok(face) => {
+                self.face = face;
+                self.unshown = None;
+                let metrics = &self.loaded.settings.metrics;
+                self.listens = (metrics.listen, metrics.token.clone());
+            }
+            Err(refused) => {
+                let cause = refused.chain();
+                let hint = refused.hint.unwrap_or_default();
+                tracing::error!(%cause, hint, "nothing is shown at [metrics] listen");
+                self.unshown = Some(face::unshown(&self.loaded.config, cause, hint));
+            }
+        }
     }
 
     /// Reads the configuration again if patterns of its `include` without files have some by now, as behind a folder

@@ -173,9 +173,6 @@ impl Pass<'_> {
         loaded.audit.begin(load::run_id());
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
         survey::keep_includes(loaded, store, &before.inventory);
-        if !self.rehearsal {
-            survey::forget_exchanged(loaded, store, &mut before.inventory);
-        }
         let mut entries: Vec<_> = before.inventory.values_mut().collect();
         ahead::forget(history.as_ref(), store.as_ref(), &mut entries, now);
         let only = names.iter().cloned().collect();

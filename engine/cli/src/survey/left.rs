@@ -1,16 +1,15 @@
 //! What has left the configuration and may be in use all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use waxwing_core::key::KeyType;
 use waxwing_core::name::{CertificateName, Identifier, PluginName};
 use waxwing_core::plan::in_place::{self, LONG_AGO};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::{Timestamp, Window};
-use waxwing_flow::certificate::{InventoryEntry, InventoryVersion};
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Past;
-use waxwing_flow::ports::{CertificateStore as _, StoreError, StoreErrorKind};
+use waxwing_flow::ports::{StoreError, StoreErrorKind};
 use waxwing_io::store::{FileStore, Includes};
 
 use crate::load::Loaded;
@@ -165,30 +164,36 @@ pub(crate) fn lost(
         });
         return all.collect();
     };
-    let missed = |names: &BTreeSet<CertificateName>| missed(names, loaded, &known, inventory);
+    let missed = |names: &BTreeSet<CertificateName>, pattern: &String| {
+        let goes = !known.missed.contains(pattern);
+        missed((names, goes), loaded, &known, inventory)
+    };
     let written = |pattern: &String| {
         loaded.matched.contains_key(pattern) || loaded.unmatched.contains(pattern)
     };
     // A pattern without files that is new may stand for files that were to have what was configured elsewhere.
-    let new = || {
+    let new = |pattern: &String| {
         let mut all = known.matched.iter();
         // What is not known of one is not known of all.
         if all.any(|(pattern, names)| names.is_none() && !written(pattern)) {
             return Some(BTreeSet::new());
         }
         let names = known.matched.values().flatten().chain(&known.own).flatten();
-        missed(&names.cloned().collect())
+        missed(&names.cloned().collect(), pattern)
     };
     let found = unmatched.filter_map(|pattern| {
         let names = match known.matched.get(pattern) {
             // It is not known what was in them.
             Some(None) => BTreeSet::new(),
-            Some(Some(names)) => missed(names)?,
+            Some(Some(names)) => missed(names, pattern)?,
             // Files that it does not match may be those that it was to have.
-            None if known.empty.contains(pattern) && !loaded.unlike.contains(pattern) => {
-                return None;
+            None if known.empty.contains(pattern) => {
+                let unlike = loaded.unlike.get(pattern)?;
+                let mut names = new(pattern)?;
+                names.retain(|name| unlike.contains(name));
+                (!names.is_empty()).then_some(names)?
             }
-            None => new()?,
+            None => new(pattern)?,
         };
         Some(Lost {
             pattern: pattern.clone(),
@@ -198,9 +203,10 @@ pub(crate) fn lost(
     found.collect()
 }
 
-/// Which of these are stored and configured nowhere, not under another name either; none if that is none of them.
+/// Which of these are stored and configured nowhere, not under another name either; none if that is none of them. `goes` in
+/// the run that sees it first.
 fn missed(
-    names: &BTreeSet<CertificateName>,
+    (names, goes): (&BTreeSet<CertificateName>, bool),
     loaded: &Loaded,
     known: &Includes,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
@@ -223,35 +229,30 @@ fn missed(
         Some(own) => {
             let mut before = own.iter().chain(known.matched.values().flatten().flatten());
             let before: BTreeSet<&CertificateName> = before.by_ref().collect();
-            let certificates = loaded.settings.certificates.iter();
-            let (old, new): (Vec<&CertificateSettings>, Vec<_>) =
-                certificates.partition(|one| before.contains(&one.name));
             let has_heirs = |entry: &InventoryEntry| {
                 let Some(current) = &entry.current else {
                     return false;
                 };
-                let covers = |domains: &[Identifier], name: &Identifier| {
-                    domains.iter().any(|domain| domain.covers(name))
-                };
-                let names = &current.facts.names;
+                let facts = &current.facts;
                 // Only where it is used something can take its place.
                 let at_its_places = |one: &CertificateSettings| {
                     let mut marks = entry.marks_in_use();
                     marks.all(|mark| one.install.contains(&mark.plugin))
                 };
-                // What is new with one of its names is there in its place.
-                let taken = |name| {
-                    let mut new = new.iter().filter(|one| at_its_places(one));
-                    new.any(|one| covers(&one.domains, name))
+                let there = loaded.settings.certificates.iter();
+                let there: Vec<&CertificateSettings> =
+                    there.filter(|it| at_its_places(it)).collect();
+                // Who has all of its names has it for all servers, whenever it came.
+                let taken_over = |name: &Identifier| {
+                    let mut same = there.iter().filter(|one| Some(one.key) == facts.key_type);
+                    same.any(|one| one.domains.contains(name))
                 };
-                let heirs = old.iter().filter(|one| {
-                    let entry = inventory.get(&one.name);
-                    let known = entry.and_then(|entry| entry.current.as_ref());
-                    at_its_places(one) && is_younger(known, current)
-                });
-                let heirs: Vec<&&CertificateSettings> = heirs.collect();
-                let taken_over = |name| heirs.iter().any(|one| covers(&one.domains, name));
-                names.iter().any(taken) || names.iter().all(taken_over)
+                // What comes as it goes has been put in its place, even if a name is dropped by that.
+                let taken = |name: &Identifier| {
+                    let mut new = there.iter().filter(|one| !before.contains(&one.name));
+                    goes && new.any(|one| one.domains.iter().any(|domain| domain.covers(name)))
+                };
+                facts.names.iter().all(taken_over) || facts.names.iter().any(taken)
             };
             let gone = gone.by_ref().filter(|entry| !has_heirs(entry));
             gone.map(|entry| entry.certificate.clone()).collect()
@@ -259,20 +260,6 @@ fn missed(
     };
     (!gone.is_empty()).then_some(gone)
 }
-
-/// True for one that was there before, and may have been made to take the place of the other: it has come later, or has
-/// more names now than it was issued with. What was there side by side with it from the beginning has not.
-fn is_younger(current: Option<&InventoryVersion>, other: &InventoryVersion) -> bool {
-    let Some(current) = current else {
-        return true;
-    };
-    let shares = |name: &Identifier| current.facts.names.iter().any(|one| one.covers(name));
-    let later = current.origin.issued_at > other.origin.issued_at + TOGETHER;
-    !other.facts.names.iter().all(shares) || current.version == 1 && (other.version > 1 || later)
-}
-
-/// What was configured at once is issued within that time.
-const TOGETHER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The same with what is stored of these; without those of which nothing is stored.
 fn stored_of<'i>(
@@ -339,6 +326,7 @@ pub(crate) fn keep_includes(
     let matched = loaded.matched.clone().into_iter();
     let matched = matched.map(|(pattern, names)| (pattern, Some(names)));
     let includes = Includes {
+        missed: lost.keys().cloned().collect(),
         empty: empty.cloned().collect(),
         matched: matched.chain(lost).collect(),
         own: Some(own.cloned().collect()),
@@ -379,34 +367,4 @@ pub(crate) fn emptied(
         }
     });
     told.collect()
-}
-
-/// Has what installers did count no more that were exchanged, where something newer is in their place by now.
-pub(crate) fn forget_exchanged(
-    loaded: &Loaded,
-    store: &FileStore,
-    inventory: &mut BTreeMap<CertificateName, InventoryEntry>,
-) {
-    for certificate in &loaded.settings.certificates {
-        let name = &certificate.name;
-        let Some(entry) = inventory.get_mut(name) else {
-            continue;
-        };
-        let gone = entry.exchanged(certificate);
-        if gone.is_empty() {
-            continue;
-        }
-        // Whoever is at work on it does so as well.
-        let Ok(_lock) = store.lock_certificate(name) else {
-            continue;
-        };
-        for plugin in gone {
-            match store.forget_installed(name, &plugin) {
-                Ok(()) => entry.installed.retain(|mark| mark.plugin != plugin),
-                Err(error) => {
-                    tracing::debug!(certificate = %name, %plugin, cause = %error, "that it was exchanged is not noted");
-                }
-            }
-        }
-    }
 }

@@ -16,6 +16,8 @@ pub struct Includes {
     pub matched: BTreeMap<String, Option<BTreeSet<CertificateName>>>,
     /// Those that never had any.
     pub empty: BTreeSet<String>,
+    /// Those of the first that have lost them.
+    pub missed: BTreeSet<String>,
     /// Certificates in the main file itself; none where that is not known.
     pub own: Option<BTreeSet<CertificateName>>,
 }
@@ -28,6 +30,8 @@ struct Written {
     empty: BTreeSet<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own: Option<BTreeSet<String>>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    missed: BTreeSet<String>,
     /// Those of which it is not known what was in their files.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     unknown: BTreeSet<String>,
@@ -74,6 +78,7 @@ impl FileStore {
             matched,
             empty: written.empty,
             own: written.own.map(names),
+            missed: written.missed,
         })
     }
 
@@ -93,6 +98,7 @@ impl FileStore {
             format: FORMAT,
             empty: includes.empty,
             own: includes.own.map(names),
+            missed: includes.missed,
             unknown,
             matched: Matched::Names(
                 matched
@@ -128,6 +134,7 @@ mod tests {
                 .collect(),
             empty: empty.iter().map(|one| (*one).to_owned()).collect(),
             own: None,
+            missed: BTreeSet::new(),
         };
         let keep = |includes: &Includes| {
             store.keep_includes(includes.clone()).expect("written");

@@ -29,14 +29,13 @@ const PAGE: &str = "text/html; charset=utf-8";
 pub(super) fn unshown(config: &Path, cause: String, hint: String) -> StoreError {
     StoreError {
         kind: StoreErrorKind::Io,
-        act: "show anything as [metrics] wants it in",
-        path: std::path::absolute(config).unwrap_or_else(|_| config.to_owned()),
+        act: "show anything as it is configured:",
+        // No file of that name is there: what other runs do not see they do not call over.
+        path: std::path::absolute(config)
+            .unwrap_or_else(|_| config.to_owned())
+            .join("metrics.listen"),
         causes: vec![cause],
-        hint: Some(
-            format!("{hint}; then start the daemon again")
-                .trim_start_matches("; ")
-                .to_owned(),
-        ),
+        hint: Some(hint).filter(|hint| !hint.is_empty()),
     }
 }
 

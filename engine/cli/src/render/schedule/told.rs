@@ -113,10 +113,17 @@ pub(crate) fn changeable(open: &Path, program: &Path) -> Note {
             "others than root can change {}, and root runs {program}",
             open.display()
         ),
-        hint: format!(
-            "chown root {open}; chmod go-w {open}",
-            open = open.display()
-        ),
+        hint: match open.starts_with("/usr") || open.starts_with("/opt") || open.starts_with("/srv")
+        {
+            true => format!(
+                "chown root {open}; chmod go-w {open}",
+                open = open.display()
+            ),
+            // A home is its owner's.
+            false => format!(
+                "sudo install -m 0755 {program} /usr/local/bin/, then `/usr/local/bin/waxwing schedule add`"
+            ),
+        },
     }
 }
 
