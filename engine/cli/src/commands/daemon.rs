@@ -489,7 +489,8 @@ impl Keeper<'_> {
             lacked.any(|pattern| loaded.matched.contains_key(pattern))
         };
         match now {
-            Ok(loaded) if !found(&loaded) => {}
+            // What was refused may be mended by now.
+            Ok(loaded) if !found(&loaded) && self.refused.is_none() => {}
             Ok(_) => {
                 tracing::info!("files that `include` names have come");
                 self.reload();

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+use waxwing_core::import::Cut;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_core::plugin::{GrantExec, GrantFiles};
 use waxwing_core::settings::{PluginSettings, Settings};
@@ -129,7 +131,20 @@ fn may_hold_keys(plugin: &PluginSettings, purpose: &str) -> bool {
         let want = plugin.manifest.files.get(purpose);
         want.is_none_or(|want| want.required)
     };
-    !needed(purpose) || plugin.grants.files.keys().all(|purpose| needed(purpose))
+    let apart = !plugin.grants.files.keys().all(|purpose| needed(purpose));
+    !needed(purpose) || !apart || mixes_keys(&plugin.settings)
+}
+
+/// True if a file is to hold a key and something else.
+fn mixes_keys(settings: &Value) -> bool {
+    match settings {
+        Value::String(artifact) => artifact == Cut::Pkcs12.artifact(),
+        Value::Array(all) => all
+            .iter()
+            .any(|one| one == Cut::Key.artifact() || mixes_keys(one)),
+        Value::Object(fields) => fields.values().any(mixes_keys),
+        _ => false,
+    }
 }
 
 fn folder(plugin: &str, purpose: &str, grant: &GrantFiles, keys: bool) -> Option<Found> {
