@@ -273,7 +273,12 @@ impl InventoryEntry {
             .install
             .iter()
             .filter(|plugin| self.lacks(plugin));
-        let left = self.in_place.zip(lacking.next()).map(|(life, at)| InUse {
+        let joined = || {
+            let missing = !self.missing(certificate).is_empty();
+            certificate.install.first().filter(|_| missing)
+        };
+        let at = lacking.next().or_else(joined);
+        let left = self.in_place.zip(at).map(|(life, at)| InUse {
             at: at.to_string(),
             not_after: life.end,
         });
@@ -334,6 +339,17 @@ impl InventoryEntry {
     /// True if that installer has put no version in place.
     pub fn lacks(&self, installer: &PluginName) -> bool {
         !self.installed.iter().any(|mark| mark.plugin == *installer)
+    }
+
+    /// Names that it is to have and that its current version has not; none without one.
+    pub fn missing(&self, certificate: &CertificateSettings) -> Vec<Identifier> {
+        let Some(current) = &self.current else {
+            return Vec::new();
+        };
+        let names = &current.facts.names;
+        let wanted = certificate.domains.iter();
+        let lacks = |name: &&Identifier| !names.iter().any(|one| one.covers(name));
+        wanted.filter(lacks).cloned().collect()
     }
 
     /// True if installers have put nothing of it anywhere, or one of them lacks it where something else is in place.

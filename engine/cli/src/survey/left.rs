@@ -32,10 +32,16 @@ pub(super) fn inherited(
         let never = entry.is_none_or(|entry| entry.current.is_none() && entry.damage.is_none());
         let lacking = |plugin: &&PluginName| entry.is_some_and(|entry| entry.lacks(plugin));
         let lacking: Vec<_> = certificate.install.iter().filter(lacking).collect();
-        if !never && lacking.is_empty() {
+        let current = entry.and_then(|entry| entry.current.as_ref());
+        // Names that it is to have and that are not in it yet.
+        let missing = entry.map_or_else(Vec::new, |entry| entry.missing(certificate));
+        if !never && lacking.is_empty() && missing.is_empty() {
             return None;
         }
-        let current = entry.and_then(|entry| entry.current.as_ref());
+        let domains = match never || !lacking.is_empty() {
+            true => &certificate.domains,
+            false => &missing,
+        };
         let issued = current.map(|current| current.origin.issued_at);
         let failed = pasts
             .get(&certificate.name)
@@ -47,6 +53,7 @@ pub(super) fn inherited(
         let appeared = appeared.map_or(now, |at| at.min(now));
         let counts = |gone: &InventoryEntry| match entry.is_none_or(|it| it.installed.is_empty()) {
             true => never || !gone.installed.is_empty(),
+            false if lacking.is_empty() => !gone.installed.is_empty(),
             false => lacking.iter().any(|plugin| !gone.lacks(plugin)),
         };
         let lives = |installed: bool| {
@@ -65,8 +72,8 @@ pub(super) fn inherited(
                 .iter()
                 .filter(|(_, life)| life.end > appeared)
                 .copied();
-            let valid = in_place::inherited(&certificate.domains, valid);
-            valid.or_else(|| in_place::inherited(&certificate.domains, lives.iter().copied()))
+            let valid = in_place::inherited(domains, valid);
+            valid.or_else(|| in_place::inherited(domains, lives.iter().copied()))
         };
         // Only what was put somewhere is in use, where anything was.
         let life = lives(true).or_else(|| lives(false))?;
@@ -88,19 +95,15 @@ fn left<'i>(
     }
     // Those in place by these installers, with such a key, and their names.
     let names_of = |installers: &[&PluginName], key: Option<KeyType>| {
-        let in_place = certificates.iter().filter(|one| {
-            let entry = inventory.get(&one.name);
-            entry.is_some_and(|entry| {
-                let of_key = entry
-                    .current
-                    .as_ref()
-                    .is_some_and(|it| it.facts.key_type == key);
-                let mut needed = one.install.iter().chain(installers.iter().copied());
-                of_key && !needed.any(|plugin| entry.lacks(plugin))
-            })
+        let in_place = certificates.iter().filter_map(|one| {
+            let entry = inventory.get(&one.name)?;
+            let current = entry.current.as_ref()?;
+            let mut needed = one.install.iter().chain(installers.iter().copied());
+            let there = !needed.any(|plugin| entry.lacks(plugin));
+            (current.facts.key_type == key && there).then_some(&current.facts.names)
         });
-        let names = in_place.flat_map(|one| &one.domains);
-        names.collect::<BTreeSet<&Identifier>>()
+        // Those that it has, not those that it is to have.
+        in_place.flatten().collect::<BTreeSet<&Identifier>>()
     };
     let mut known = BTreeMap::new();
     left.retain(|entry| {

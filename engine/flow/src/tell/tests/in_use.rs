@@ -216,3 +216,24 @@ fn of_what_left_only_what_is_in_use_counts() {
         assert_eq!(end, Some(start() + DAY * 56 * (ends - 1) + DAY * LIFE));
     }
 }
+
+/// Joined into one that is there already: until that has all names, the old one of the others is in use.
+#[test]
+fn what_is_to_have_more_names_ends_with_those_that_have_them() {
+    let mut machine = Machine::new();
+    machine.issued = start() + DAY * 30;
+    machine.shop().install = vec![PluginName::parse("web").expect("a literal name")];
+    machine.installed = vec![mark("web", 1)];
+    machine.left = Some(Window {
+        start: start(),
+        end: start() + DAY * LIFE,
+    });
+    let ends = |machine: &mut Machine| {
+        let shop = machine.shop().clone();
+        machine.entry().in_use(&shop).map(|it| it.not_after)
+    };
+    assert_eq!(ends(&mut machine), None, "it has all names");
+    let more = Identifier::parse("more.example.net").expect("a literal name");
+    machine.shop().domains.push(more);
+    assert_eq!(ends(&mut machine), Some(start() + DAY * LIFE));
+}
