@@ -23,10 +23,11 @@ use waxwing_io::store::FileStore;
 use crate::load::Loaded;
 use crate::wire;
 
+mod includes;
 mod left;
 
+pub(crate) use self::includes::{emptied, keep_includes, lost, of_the_lost};
 use self::left::inherited;
-pub(crate) use self::left::{emptied, keep_includes, lost, of_the_lost};
 
 /// The plan and what it was made from.
 #[derive(Debug)]

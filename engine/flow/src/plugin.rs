@@ -94,8 +94,8 @@ pub struct InstallItem {
     pub version: StoredVersion,
     /// SHA-256 and SHA-1 of the leaf it replaces at this installer, if one was installed.
     pub previous: Option<(String, String)>,
-    /// SHA-1 of the leaf of the version before it, where this installer has put nothing in place: what another client
-    /// has left in use, as far as it is known.
+    /// SHA-1 of the leaf that may be in use where this installer has put nothing in place: what it had put there before it
+    /// was exchanged, what was brought over from another client, or the version before it.
     pub before: Option<String>,
     /// True if settings or grants of the installer are others than when it installed that one.
     pub reconfigured: bool,

@@ -233,6 +233,11 @@ fn notes(
             "a note of an installation can be forgotten",
             marks == Some(Vec::new()),
         );
+        let was = open().was_installed(name, plugin);
+        claims.hold(
+            "and what was installed is known all the same",
+            was.map(|mark| mark.version) == Some(4),
+        );
     }
     let causes = vec!["first".to_owned(), "second\nline".to_owned()];
     let results = [
