@@ -20,6 +20,7 @@ pub mod failure;
 pub mod held;
 pub mod http;
 pub mod import;
+pub mod include;
 pub mod init;
 pub mod key;
 pub mod name;

@@ -25,7 +25,6 @@ mod ran;
 mod read;
 mod sweep;
 
-pub use includes::Includes;
 pub use lock::daemon_of;
 
 use std::fs;

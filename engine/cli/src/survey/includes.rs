@@ -1,12 +1,12 @@
-//! What patterns of `include` have lost: a folder that is not mounted looks like one that was emptied on purpose.
+//! What patterns of `include` have lost, and who says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use waxwing_core::name::{CertificateName, Identifier};
-use waxwing_core::settings::CertificateSettings;
+use waxwing_core::include::{self, Kept, KeptVersion, Lost, Written};
+use waxwing_core::name::CertificateName;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
-use waxwing_io::store::{FileStore, Includes};
+use waxwing_io::store::FileStore;
 
 use super::left::left;
 use crate::load::Loaded;
@@ -15,136 +15,39 @@ use crate::render::page::list;
 /// So many names are said.
 const NAMED: usize = 4;
 
-/// A pattern of `include` that has lost its files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lost {
-    /// As it is written.
-    pub(crate) pattern: String,
-    /// Certificates in them that are missed; none if it is not known which they were.
-    pub(crate) names: BTreeSet<CertificateName>,
-}
-
-impl Lost {
-    /// True if that certificate may have been in its files.
-    pub(crate) fn may_have(&self, name: &CertificateName) -> bool {
-        self.names.is_empty() || self.names.contains(name)
-    }
-}
-
-/// Patterns of `include` that match no file, and have matched some in an earlier run, or have taken the place of one that
-/// did, or of what was in the main file, if what was configured there is configured nowhere now. Where nothing can be
-/// read of earlier runs, all that match none.
+/// Patterns of `include` that have lost their files, and what is missed of these.
 pub(crate) fn lost(
     loaded: &Loaded,
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) -> Vec<Lost> {
+    // Without such a pattern nothing has to be read.
     if loaded.unmatched.is_empty() {
         return Vec::new();
     }
-    let unmatched = loaded.unmatched.iter();
-    let Some(known) = store.includes() else {
-        let all = unmatched.map(|pattern| Lost {
-            pattern: pattern.clone(),
-            names: BTreeSet::new(),
-        });
-        return all.collect();
-    };
-    let missed = |names: &BTreeSet<CertificateName>, pattern: &String| {
-        let goes = !known.missed.contains(pattern);
-        missed((names, goes), loaded, &known, inventory)
-    };
-    let written = |pattern: &String| {
-        loaded.matched.contains_key(pattern) || loaded.unmatched.contains(pattern)
-    };
-    // A pattern without files that is new may stand for files that were to have what was configured elsewhere.
-    let new = |pattern: &String| {
-        let mut all = known.matched.iter();
-        // What is not known of one is not known of all.
-        if all.any(|(pattern, names)| names.is_none() && !written(pattern)) {
-            return Some(BTreeSet::new());
-        }
-        let names = known.matched.values().flatten().chain(&known.own).flatten();
-        missed(&names.cloned().collect(), pattern)
-    };
-    let found = unmatched.filter_map(|pattern| {
-        let names = match known.matched.get(pattern) {
-            // It is not known what was in them.
-            Some(None) => BTreeSet::new(),
-            Some(Some(names)) => missed(names, pattern)?,
-            // Files that it does not match may be those that it was to have.
-            None if known.empty.contains(pattern) => {
-                let unlike = loaded.unlike.get(pattern)?;
-                let mut names = new(pattern)?;
-                names.retain(|name| unlike.contains(name));
-                (!names.is_empty()).then_some(names)?
-            }
-            None => new(pattern)?,
+    let ending = inventory.values().filter(|entry| entry.ends().is_some());
+    let kept = ending.map(|entry| {
+        let current = entry.current.as_ref();
+        let kept = Kept {
+            current: current.map(|current| KeptVersion {
+                names: &current.facts.names,
+                key: current.facts.key_type,
+            }),
+            places: entry.marks_in_use().map(|mark| &mark.plugin).collect(),
         };
-        Some(Lost {
-            pattern: pattern.clone(),
-            names,
-        })
+        (&entry.certificate, kept)
     });
-    found.collect()
+    let known = store.includes();
+    include::lost(written(loaded), known.as_ref(), &kept.collect())
 }
 
-/// Which of these are stored and configured nowhere, not under another name either; none if that is none of them. `goes` in
-/// the run that sees it first.
-fn missed(
-    (names, goes): (&BTreeSet<CertificateName>, bool),
-    loaded: &Loaded,
-    known: &Includes,
-    inventory: &BTreeMap<CertificateName, InventoryEntry>,
-) -> Option<BTreeSet<CertificateName>> {
-    let certificates = loaded.settings.certificates.iter();
-    let configured: BTreeSet<&CertificateName> = certificates.map(|one| &one.name).collect();
-    let mut gone = names
-        .iter()
-        .filter(|name| !configured.contains(name))
-        .filter_map(|name| inventory.get(name))
-        .filter(|entry| entry.ends().is_some());
-    let gone: BTreeSet<CertificateName> = match &known.own {
-        None => {
-            let left = left(inventory, &loaded.settings.certificates);
-            let mut left = left
-                .into_iter()
-                .filter(|it| names.contains(&it.certificate));
-            left.by_ref().map(|it| it.certificate.clone()).collect()
-        }
-        Some(own) => {
-            let mut before = own.iter().chain(known.matched.values().flatten().flatten());
-            let before: BTreeSet<&CertificateName> = before.by_ref().collect();
-            let has_heirs = |entry: &InventoryEntry| {
-                let Some(current) = &entry.current else {
-                    return false;
-                };
-                let facts = &current.facts;
-                // Only where it is used something can take its place.
-                let at_its_places = |one: &CertificateSettings| {
-                    let mut marks = entry.marks_in_use();
-                    marks.all(|mark| one.install.contains(&mark.plugin))
-                };
-                let there = loaded.settings.certificates.iter();
-                let there: Vec<&CertificateSettings> =
-                    there.filter(|it| at_its_places(it)).collect();
-                // Who has all of its names has it for all servers, whenever it came.
-                let taken_over = |name: &Identifier| {
-                    let mut same = there.iter().filter(|one| Some(one.key) == facts.key_type);
-                    same.any(|one| one.domains.contains(name))
-                };
-                // What comes as it goes has been put in its place, even if a name is dropped by that.
-                let taken = |name: &Identifier| {
-                    let mut new = there.iter().filter(|one| !before.contains(&one.name));
-                    goes && new.any(|one| one.domains.iter().any(|domain| domain.covers(name)))
-                };
-                facts.names.iter().all(taken_over) || facts.names.iter().any(taken)
-            };
-            let gone = gone.by_ref().filter(|entry| !has_heirs(entry));
-            gone.map(|entry| entry.certificate.clone()).collect()
-        }
-    };
-    (!gone.is_empty()).then_some(gone)
+fn written(loaded: &Loaded) -> Written<'_> {
+    Written {
+        matched: &loaded.matched,
+        unmatched: &loaded.unmatched,
+        unlike: &loaded.unlike,
+        certificates: &loaded.settings.certificates,
+    }
 }
 
 /// The same with what is stored of these; without those of which nothing is stored.
@@ -194,29 +97,9 @@ pub(crate) fn keep_includes(
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) {
-    let lost = stored_of(lost(loaded, store, inventory), loaded, inventory);
-    let lost: BTreeMap<_, _> = lost
-        .into_iter()
-        .map(|(lost, _)| {
-            (
-                lost.pattern,
-                Some(lost.names).filter(|names| !names.is_empty()),
-            )
-        })
-        .collect();
-    let included: BTreeSet<_> = loaded.matched.values().flatten().collect();
-    let configured = loaded.settings.certificates.iter().map(|one| &one.name);
-    let own = configured.filter(|name| !included.contains(name));
-    let unmatched = loaded.unmatched.iter();
-    let empty = unmatched.filter(|one| !lost.contains_key(*one));
-    let matched = loaded.matched.clone().into_iter();
-    let matched = matched.map(|(pattern, names)| (pattern, Some(names)));
-    let includes = Includes {
-        missed: lost.keys().cloned().collect(),
-        empty: empty.cloned().collect(),
-        matched: matched.chain(lost).collect(),
-        own: Some(own.cloned().collect()),
-    };
+    let lost = stored_of(lost(loaded, store, inventory), loaded, inventory).into_iter();
+    let lost = lost.map(|(lost, _)| lost).collect();
+    let includes = include::note(written(loaded), lost);
     if let Err(error) = store.keep_includes(includes) {
         tracing::warn!(cause = %error, "which patterns of `include` have files could not be noted");
     }

@@ -4,23 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use waxwing_core::include::Known;
 use waxwing_core::name::CertificateName;
 use waxwing_flow::ports::StoreError;
 
 use super::{FileStore, atomic, read};
-
-/// Patterns of `include`, as earlier runs have seen them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Includes {
-    /// Those that have had files, and the certificates in these, as far as that is known.
-    pub matched: BTreeMap<String, Option<BTreeSet<CertificateName>>>,
-    /// Those that never had any.
-    pub empty: BTreeSet<String>,
-    /// Those of the first that have lost them.
-    pub missed: BTreeSet<String>,
-    /// Certificates in the main file itself; none where that is not known.
-    pub own: Option<BTreeSet<CertificateName>>,
-}
 
 /// What is written down.
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,12 +39,12 @@ const FORMAT: u32 = 2;
 
 impl FileStore {
     /// What is known of patterns; none if that cannot be read.
-    pub fn includes(&self) -> Option<Includes> {
+    pub fn includes(&self) -> Option<Known> {
         let Ok(text) = read::text(&self.layout.includes()) else {
             return None;
         };
         let Some(text) = text else {
-            return Some(Includes::default());
+            return Some(Known::default());
         };
         let written = toml::from_str::<Written>(&text).ok();
         let written = written.filter(|written| written.format <= FORMAT)?;
@@ -74,7 +62,7 @@ impl FileStore {
                 .collect(),
             Matched::Patterns(all) => all.into_iter().map(|pattern| (pattern, None)).collect(),
         };
-        Some(Includes {
+        Some(Known {
             matched,
             empty: written.empty,
             own: written.own.map(names),
@@ -86,7 +74,7 @@ impl FileStore {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn keep_includes(&self, includes: Includes) -> Result<(), StoreError> {
+    pub fn keep_includes(&self, includes: Known) -> Result<(), StoreError> {
         if self.includes().as_ref() == Some(&includes) {
             return Ok(());
         }
@@ -123,7 +111,7 @@ mod tests {
     fn what_has_had_files_is_known_and_damage_is_no_empty_list() {
         let disk = Disk::new();
         let store = disk.open();
-        let includes = |matched: &[(&str, &[&str])], empty: &[&str]| Includes {
+        let includes = |matched: &[(&str, &[&str])], empty: &[&str]| Known {
             matched: matched
                 .iter()
                 .map(|(pattern, names)| {
@@ -136,7 +124,7 @@ mod tests {
             own: None,
             missed: BTreeSet::new(),
         };
-        let keep = |includes: &Includes| {
+        let keep = |includes: &Known| {
             store.keep_includes(includes.clone()).expect("written");
             assert_eq!(store.includes().as_ref(), Some(includes));
         };
@@ -150,7 +138,7 @@ mod tests {
         let text = fs::read_to_string(&file).expect("there");
         let want = "format = 2\nempty = [\"a/*\"]\n\n[matched]\n\"b/*\" = []\n\"c/*\" = [\"one\", \"two\"]\n";
         assert_eq!(text, want);
-        let with_own = Includes {
+        let with_own = Known {
             own: Some([CertificateName::parse("three").expect("a name")].into()),
             ..includes(&[("b/*", &[])], &[])
         };
