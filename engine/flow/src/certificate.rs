@@ -192,6 +192,16 @@ pub struct InstalledMark {
     pub staging: bool,
     /// End of its validity; none in a mark from before this was noted.
     pub not_after: Option<Timestamp>,
+    /// Names of that version, where they are others than those of the current one.
+    pub names: Option<Box<[Identifier]>>,
+}
+
+impl InstalledMark {
+    /// True if what it has put in place lacks a name that the current version has.
+    fn lacks(&self, name: &Identifier) -> bool {
+        let mut names = self.names.iter();
+        names.any(|names| !names.iter().any(|one| one.covers(name)))
+    }
 }
 
 /// An older version that is in use where the current one should be.
@@ -274,8 +284,17 @@ impl InventoryEntry {
             .iter()
             .filter(|plugin| self.lacks(plugin));
         let joined = || {
-            let missing = !self.missing(certificate).is_empty();
-            certificate.install.first().filter(|_| missing)
+            let missing = self.missing(certificate);
+            let mut install = certificate.install.iter();
+            let lacks = |plugin: &&PluginName| {
+                let mut marks = self.installed.iter();
+                marks.any(|mark| {
+                    mark.plugin == **plugin && missing.iter().any(|name| mark.lacks(name))
+                })
+            };
+            let first = certificate.install.first();
+            let first = first.filter(|_| !missing.is_empty());
+            install.find(lacks).or(first)
         };
         let at = lacking.next().or_else(joined);
         let left = self.in_place.zip(at).map(|(life, at)| InUse {
@@ -341,15 +360,32 @@ impl InventoryEntry {
         !self.installed.iter().any(|mark| mark.plugin == *installer)
     }
 
-    /// Names that it is to have and that its current version has not; none without one.
+    /// Names that it is to have and that its current version has not, or an older one that is still in its place;
+    /// none without a current one.
     pub fn missing(&self, certificate: &CertificateSettings) -> Vec<Identifier> {
         let Some(current) = &self.current else {
             return Vec::new();
         };
         let names = &current.facts.names;
         let wanted = certificate.domains.iter();
-        let lacks = |name: &&Identifier| !names.iter().any(|one| one.covers(name));
+        let lacks = |name: &&Identifier| {
+            let mut marks = self.installed.iter();
+            !names.iter().any(|one| one.covers(name))
+                || marks.any(|mark| certificate.install.contains(&mark.plugin) && mark.lacks(name))
+        };
         wanted.filter(lacks).cloned().collect()
+    }
+
+    /// Names of the current version that all of these installers have put in place.
+    pub fn names_by<'n>(&'n self, installers: &[&PluginName]) -> Vec<&'n Identifier> {
+        let has = |plugin: &&PluginName, name: &Identifier| {
+            let mut marks = self.installed.iter();
+            marks.any(|mark| mark.plugin == **plugin && !mark.lacks(name))
+        };
+        let names = self.current.iter().flat_map(|current| &current.facts.names);
+        names
+            .filter(|name| installers.iter().all(|plugin| has(plugin, name)))
+            .collect()
     }
 
     /// True if installers have put nothing of it anywhere, or one of them lacks it where something else is in place.

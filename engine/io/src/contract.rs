@@ -218,6 +218,7 @@ fn notes(
             receipt: "{\"a\":\"\\\"\u{fc}\\n\"}\n".to_owned(),
             staging: version == 4,
             not_after: Some(Timestamp::from_unix(1_800_000_000)),
+            names: None,
         };
         open().record_installed(name, &mark)?;
         let marks = open().entry(name)?.map(|entry| entry.installed);

@@ -281,7 +281,7 @@ impl CertificateStore for FileStore {
         let in_place = damage.as_ref().and_then(|_| self.life_of_damaged(name));
         let last = read::note(name, &self.layout.last(name), format::read_last);
         let served = read::note(name, &self.layout.served(name), format::read_served);
-        let installed = self.installed(name);
+        let installed = self.installed(name, current.as_ref());
         let journal = unfinished.then(|| read::text(&self.layout.journal(name)));
         let (owes, finalized) = match journal.transpose().map(Option::flatten) {
             Ok(None) => (false, None),

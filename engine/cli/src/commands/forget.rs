@@ -1,6 +1,6 @@
 //! `waxwing forget`: sets a certificate aside that is not in the configuration any more.
 
-use waxwing_core::name::CertificateName;
+use waxwing_core::name::{CertificateName, Identifier};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::ports::CertificateStore as _;
@@ -103,7 +103,11 @@ fn heir<'l>(
         let there = store.entry(&one.name).ok().flatten();
         there.is_some_and(|entry| {
             let issued = entry.current.is_some() || entry.damage.is_some();
-            issued && !one.install.iter().any(|plugin| entry.lacks(plugin))
+            let missing = entry.missing(one);
+            let lacks = |name: &Identifier| missing.iter().any(|one| name.covers(one));
+            issued
+                && !one.install.iter().any(|plugin| entry.lacks(plugin))
+                && !names.iter().any(lacks)
         })
     };
     let mut wanted = loaded.settings.certificates.iter().filter(shares);

@@ -93,9 +93,9 @@ pub(super) fn left<'i>(
         let in_place = certificates.iter().filter_map(|one| {
             let entry = inventory.get(&one.name)?;
             let current = entry.current.as_ref()?;
-            let mut needed = one.install.iter().chain(installers.iter().copied());
-            let there = !needed.any(|plugin| entry.lacks(plugin));
-            (current.facts.key_type == key && there).then_some(&current.facts.names)
+            let needed = one.install.iter().chain(installers.iter().copied());
+            let needed: Vec<&PluginName> = needed.collect();
+            (current.facts.key_type == key).then(|| entry.names_by(&needed))
         });
         // Those that it has, not those that it is to have.
         in_place.flatten().collect::<BTreeSet<&Identifier>>()

@@ -1,7 +1,7 @@
 //! What installers have put in place: `installed/PLUGIN.toml`.
 
-use waxwing_core::name::{CertificateName, PluginName};
-use waxwing_flow::certificate::InstalledMark;
+use waxwing_core::name::{CertificateName, Identifier, PluginName};
+use waxwing_flow::certificate::{InstalledMark, InventoryVersion};
 
 use waxwing_flow::ports::StoreError;
 
@@ -12,7 +12,11 @@ const ASIDE: &str = "was";
 
 impl FileStore {
     /// What installers have put in place. Without the note of it, it is installed once more.
-    pub(super) fn installed(&self, name: &CertificateName) -> Vec<InstalledMark> {
+    pub(super) fn installed(
+        &self,
+        name: &CertificateName,
+        current: Option<&InventoryVersion>,
+    ) -> Vec<InstalledMark> {
         let paths = read::ignored(name, read::children(&self.layout.installed(name)));
         // There are many certificates and few installers.
         let mut marks = Vec::with_capacity(paths.len());
@@ -25,6 +29,16 @@ impl FileStore {
             }
         }
         marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
+        // Seldom: what is in place has the names of the current version.
+        let older =
+            |mark: &&mut InstalledMark| current.is_some_and(|it| it.version != mark.version);
+        for mark in marks.iter_mut().filter(older) {
+            let names = self.facts(name, mark.version).map(|(facts, _)| facts.names);
+            let other = |names: &Vec<Identifier>| {
+                current.is_some_and(|current| current.facts.names != *names)
+            };
+            mark.names = names.ok().filter(other).map(Vec::into_boxed_slice);
+        }
         marks
     }
 

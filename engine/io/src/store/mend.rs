@@ -77,7 +77,7 @@ impl FileStore {
     pub(super) fn next_number(&self, name: &CertificateName) -> Result<u32, StoreError> {
         let newest = self.versions(name)?.last().copied();
         let current = self.current_number(name)?;
-        let installed = self.installed(name);
+        let installed = self.installed(name, None);
         let installed = installed.iter().map(|mark| mark.version).max();
         let last = newest.max(current).max(installed);
         Ok(last.unwrap_or(0).saturating_add(1))

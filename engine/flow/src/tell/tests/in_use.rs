@@ -26,6 +26,7 @@ fn mark(plugin: &str, version: u32) -> InstalledMark {
         receipt: String::new(),
         staging: false,
         not_after: Some(start() + DAY * 56 * (version - 1) + DAY * LIFE),
+        names: None,
     }
 }
 
@@ -236,4 +237,42 @@ fn what_is_to_have_more_names_ends_with_those_that_have_them() {
     let more = Identifier::parse("more.example.net").expect("a literal name");
     machine.shop().domains.push(more);
     assert_eq!(ends(&mut machine), Some(start() + DAY * LIFE));
+}
+
+/// A version that is in place and older than the current one may lack names of that.
+#[test]
+fn names_count_where_they_are_in_place() {
+    let ids = |names: &[&str]| -> Vec<Identifier> {
+        let names = names.iter().map(|name| Identifier::parse(name));
+        names.collect::<Result<_, _>>().expect("literal names")
+    };
+    let (web, mail) = (
+        PluginName::parse("web").expect("a literal name"),
+        PluginName::parse("mail").expect("a literal name"),
+    );
+    let mut machine = renewed();
+    machine.shop().domains = ids(&["a.example.com", "b.example.com"]);
+    machine.shop().install = vec![web.clone(), mail.clone()];
+    machine.installed = vec![mark("web", 2), mark("mail", 1)];
+    let mut entry = machine.entry();
+    let current = entry.current.as_mut().expect("a version");
+    current.facts.names = ids(&["a.example.com", "b.example.com"]);
+    let certificate = machine.shop().clone();
+    assert_eq!(entry.missing(&certificate), []);
+    assert_eq!(entry.names_by(&[&web, &mail]).len(), 2);
+    entry.installed[1].names = Some(ids(&["a.example.com"]).into());
+    assert_eq!(entry.missing(&certificate), ids(&["b.example.com"]));
+    assert_eq!(entry.names_by(&[&web]).len(), 2);
+    let both = ids(&["a.example.com"]);
+    assert_eq!(
+        entry.names_by(&[&web, &mail]),
+        both.iter().collect::<Vec<_>>()
+    );
+    // What a wildcard has is not missing, and who is not asked any more lacks nothing.
+    entry.installed[1].names = Some(ids(&["*.example.com"]).into());
+    assert_eq!(entry.missing(&certificate), []);
+    entry.installed[1].names = Some(ids(&["a.example.com"]).into());
+    let mut alone = certificate;
+    alone.install = vec![web.clone()];
+    assert_eq!(entry.missing(&alone), []);
 }
