@@ -98,8 +98,13 @@ pub(crate) fn run(
         .iter()
         .find(|item| only.contains(&item.name));
     let context = terminal.context(now);
+    let waiting = waiting(history.as_ref(), store.root(), now);
+    let told = history.told().unwrap_or_default();
+    let unreached: Vec<_> = tell::notifiers_in_trouble(told).collect();
     if terminal.json {
-        terminal.print(&Document::new("status", now, json::status(&view, &only)).to_text());
+        let messages = json::messages(&waiting, &unreached);
+        let result = json::status(&view, &only, messages);
+        terminal.print(&Document::new("status", now, result).to_text());
     } else if let Some(item) = one {
         terminal.print(&render_one(&view, item, &context));
     } else {
@@ -111,7 +116,6 @@ pub(crate) fn run(
     if let Some((text, hint)) = &unwritable {
         terminal.fail(text, Some(hint));
     }
-    let waiting = waiting(history.as_ref(), store.root(), now);
     let unheard = waiting.iter().any(|one| one.attempts >= alert::AGAIN);
     match waiting_for(&waiting) {
         Some(text) if unheard => {
@@ -120,8 +124,7 @@ pub(crate) fn run(
         Some(text) => terminal.note(&text),
         None => {}
     }
-    let unreached = tell::notifiers_in_trouble(history.told().unwrap_or_default());
-    let unreached = unreached.filter(|one| {
+    let unreached = unreached.into_iter().filter(|one| {
         let mut waiting = waiting.iter();
         one.refused || waiting.all(|letter| letter.letter.notifier.as_str() != one.name)
     });
@@ -222,7 +225,6 @@ pub(super) fn stood_in(
         .collect()
 }
 
-/// How many messages were not delivered yet, and why; nothing if none waits.
 /// Every letter that waits: in the outbox, and beside it from the time in which that could not be written.
 pub(super) fn waiting(history: &SqliteHistory, state: &Path, now: Timestamp) -> Vec<Waiting> {
     let mut all = history.waiting().unwrap_or_default();
@@ -242,6 +244,7 @@ pub(super) fn waiting(history: &SqliteHistory, state: &Path, now: Timestamp) -> 
     all
 }
 
+/// How many messages were not delivered yet, and why; nothing if none waits.
 fn waiting_for(waiting: &[Waiting]) -> Option<String> {
     let mut by_notifier: BTreeMap<&str, (usize, Option<&str>)> = BTreeMap::new();
     for one in waiting {

@@ -22,7 +22,7 @@ mod status;
 
 pub(crate) use plan::plan;
 pub(crate) use simulation::simulation;
-pub(crate) use status::status;
+pub(crate) use status::{messages, status};
 
 /// The version of all outputs together.
 const SCHEMA: u32 = 1;

@@ -310,6 +310,8 @@ pub(super) fn sentence(view: &StatusView<'_>, ranked: &[(Health, &Item)]) -> (In
             Ink::Good,
             format!("{}, none needs you", count(all, "certificate")),
         ),
+        // Of those that have left some may need somebody, too.
+        (all, bad) if bad > all => (Ink::Bad, format!("{bad} need you")),
         (all, 1) => (Ink::Bad, format!("1 of {all} needs you")),
         (all, bad) => (Ink::Bad, format!("{bad} of {all} need you")),
     }

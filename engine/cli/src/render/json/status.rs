@@ -4,6 +4,8 @@ use serde::Serialize;
 use waxwing_core::name::{CertificateName, PluginName};
 use waxwing_flow::certificate::AttemptResult;
 use waxwing_flow::failure::plain;
+use waxwing_flow::notify::Waiting;
+use waxwing_flow::tell::InTrouble;
 use waxwing_flow::terms::NewTerms;
 
 use super::plan::{ItemJson, item};
@@ -20,8 +22,57 @@ pub(crate) struct StatusJson {
     /// Terms that are not those that were agreed to.
     new_terms: Vec<NewTermsJson>,
     schedule: Option<Vec<StartedJson>>,
+    messages: MessagesJson,
     version: &'static str,
     profiles_checked: Option<String>,
+}
+
+/// What nobody has heard yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct MessagesJson {
+    /// Messages that wait to be delivered.
+    waiting: Vec<WaitingJson>,
+    /// Notifiers that do not reach everybody.
+    unreached: Vec<UnreachedJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct WaitingJson {
+    notifier: String,
+    /// When it was written.
+    at: String,
+    tries: u32,
+    next_try: String,
+    /// Why the last try failed.
+    cause: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnreachedJson {
+    notifier: String,
+    since: String,
+    /// True if a recipient was refused for good, so that nothing waits for that one.
+    refused: bool,
+}
+
+/// What nobody has heard yet, as data.
+pub(crate) fn messages(waiting: &[Waiting], unreached: &[InTrouble]) -> MessagesJson {
+    let waiting = waiting.iter().map(|one| WaitingJson {
+        notifier: one.letter.notifier.to_string(),
+        at: one.letter.notice.at.to_string(),
+        tries: one.attempts,
+        next_try: one.next.to_string(),
+        cause: one.cause.clone(),
+    });
+    let unreached = unreached.iter().map(|one| UnreachedJson {
+        notifier: one.name.clone(),
+        since: one.since.to_string(),
+        refused: one.refused,
+    });
+    MessagesJson {
+        waiting: waiting.collect(),
+        unreached: unreached.collect(),
+    }
 }
 
 /// A CA in use, as far as somebody has looked.
@@ -105,7 +156,11 @@ struct LastRunJson {
 }
 
 /// The status as data; `only` limits it, none means all.
-pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJson {
+pub(crate) fn status(
+    view: &StatusView<'_>,
+    only: &[CertificateName],
+    messages: MessagesJson,
+) -> StatusJson {
     let asked = |name: &CertificateName| only.is_empty() || only.contains(name);
     let ranked = view.ranked();
     let ranked = ranked.into_iter().filter(|(_, item)| asked(&item.name));
@@ -170,6 +225,7 @@ pub(crate) fn status(view: &StatusView<'_>, only: &[CertificateName]) -> StatusJ
             .started
             .as_ref()
             .map(|all| all.iter().map(started).collect()),
+        messages,
         version: view.version,
         profiles_checked: view.around.profiles.map(|date| date.to_string()),
     }

@@ -316,7 +316,8 @@ fn the_worst_stands_first_and_says_what_to_do() {
         render_one(&view, &plan.items[1], context)
     });
     assert!(view.needs_person());
-    let document = Document::new("status", at(0), json::status(&view, &[]));
+    let none = json::messages(&[], &[]);
+    let document = Document::new("status", at(0), json::status(&view, &[], none));
     golden_json("status.json", &document.to_text());
 }
 
