@@ -66,6 +66,8 @@ pub struct Scene<'a> {
     pub unreadable: &'a [StoreError],
     /// The state folder and the main file of the configuration, whole paths.
     pub places: [&'a Path; 2],
+    /// True in a daemon: what concerns itself only it knows.
+    pub daemon: bool,
     /// True if nobody could look at what is stored: nothing is known to be over then.
     pub blind: bool,
     /// True if the run ended well.

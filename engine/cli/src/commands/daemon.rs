@@ -42,7 +42,7 @@ use self::face::Face;
 use crate::args::Global;
 use crate::args::daemon::Daemon;
 use crate::exit::Exit;
-use crate::load::{self, Loaded};
+use crate::load::{self, LoadError, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
 use crate::survey::{self, Survey, survey};
@@ -285,7 +285,7 @@ impl Keeper<'_> {
             let missed = survey::of_the_lost(&self.loaded, &self.store, &after.inventory);
             !missed.is_empty()
         });
-        let waits = waits || self.unshown.is_some();
+        let waits = waits || self.unshown.is_some() || self.refused.is_some();
         if (limited || waits) && wake.at > again().at {
             wake = again();
         }
@@ -478,19 +478,24 @@ impl Keeper<'_> {
     }
 
     /// Reads the configuration again if patterns of its `include` without files have some by now, as behind a folder
-    /// that is mounted late.
+    /// that is mounted late, or if what was refused is mended.
     fn look_for_files(&mut self) {
-        if self.loaded.unmatched.is_empty() {
+        if self.loaded.unmatched.is_empty() && self.refused.is_none() {
             return;
         }
-        let now = load::load(self.global);
         let found = |loaded: &Loaded| {
             let mut lacked = self.loaded.unmatched.iter();
             lacked.any(|pattern| loaded.matched.contains_key(pattern))
         };
-        match now {
-            // What was refused may be mended by now.
-            Ok(loaded) if !found(&loaded) && self.refused.is_none() => {}
+        match self.read() {
+            Ok(loaded) if self.refused.is_some() => {
+                // That is said already.
+                if loaded.state == self.loaded.state {
+                    tracing::info!("the configuration that was refused is mended");
+                    self.reload();
+                }
+            }
+            Ok(loaded) if !found(&loaded) => {}
             Ok(_) => {
                 tracing::info!("files that `include` names have come");
                 self.reload();
@@ -501,16 +506,19 @@ impl Keeper<'_> {
         }
     }
 
+    /// The configuration as it is written now, if it may be used.
+    fn read(&self) -> Result<Loaded, LoadError> {
+        let loaded = load::load(self.global)?;
+        load::refuse_foreign_programs(&loaded.settings)?;
+        Ok(loaded)
+    }
+
     /// Reads the configuration again. One that is not good changes nothing, and is told.
     ///
     /// What is said of it are records of the log, as everything in a daemon: nobody may be at a terminal.
     fn reload(&mut self) {
         service::tell(&[State::Reloading]);
-        let read = load::load(self.global).and_then(|loaded| {
-            load::refuse_foreign_programs(&loaded.settings)?;
-            Ok(loaded)
-        });
-        match read {
+        match self.read() {
             Ok(loaded) if loaded.state != self.loaded.state => {
                 let hint = "start the daemon again to use another state folder";
                 self.keep_log();

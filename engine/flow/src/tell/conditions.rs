@@ -99,6 +99,8 @@ pub(super) fn standing(told: &Told, scene: &Scene<'_>) -> Standing {
                 let is_pattern = told.subject.contains(['*', '?', '[']);
                 match path.starts_with(state) || path == config || is_pattern {
                     true => Standing::Good,
+                    // What a daemon could not do for itself is named by what it is configured by.
+                    false if scene.daemon && path.starts_with(config) => Standing::Good,
                     // Another configuration with the same state folder. Its runs say each week that it is so.
                     false if scene.now.since(told.at) < UNHEARD => Standing::Unknown,
                     false => Standing::Gone,

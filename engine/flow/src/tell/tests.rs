@@ -80,6 +80,7 @@ struct Machine {
     /// What cannot be read, or cannot be right.
     unreadable: Vec<StoreError>,
     its_hour: bool,
+    daemon: bool,
     blind: bool,
     damaged: bool,
     /// What has left for the same names.
@@ -116,6 +117,7 @@ impl Machine {
             also_issued: Vec::new(),
             unreadable: Vec::new(),
             its_hour: false,
+            daemon: false,
             blind: false,
             damaged: false,
             left: None,
@@ -260,6 +262,7 @@ impl Machine {
             budgets: &[],
             unreadable: &self.unreadable,
             places: [Path::new("/state"), Path::new("/etc/waxwing/waxwing.toml")],
+            daemon: self.daemon,
             blind: self.blind,
             well: true,
             now,

@@ -273,6 +273,7 @@ impl Town {
             budgets: &[],
             unreadable,
             places: [Path::new("/state"), Path::new("/etc/waxwing.toml")],
+            daemon: false,
             blind: false,
             well: !self.broken,
             now,

@@ -277,6 +277,7 @@ pub(in crate::commands) fn tell(
         budgets: &budgets,
         unreadable: &after.broken,
         places: [&loaded.state, &config],
+        daemon: asker == Asker::Daemon,
         blind: store.is_none(),
         well: exit_of(report) == Exit::Done && after.broken.is_empty() && !after.runs_out(),
         now,

@@ -77,12 +77,17 @@ fn a_configuration_that_cannot_be_used_is_not_well_because_another_one_is() {
         causes: Vec::new(),
         hint: None,
     };
-    for (subject, told) in [
-        ("/etc/waxwing/other.toml", &[][..]),
-        ("/etc/waxwing/waxwing.toml", &["failed over"]),
-        ("/state/certificates/blog", &["failed over"]),
+    let page = "/etc/waxwing/waxwing.toml/metrics.listen";
+    for (subject, daemon, told) in [
+        ("/etc/waxwing/other.toml", false, &[][..]),
+        ("/etc/waxwing/waxwing.toml", false, &["failed over"]),
+        ("/state/certificates/blog", false, &["failed over"]),
+        // Only a daemon knows whether it shows something.
+        (page, false, &[]),
+        (page, true, &["failed over"]),
     ] {
         let mut machine = Machine::new();
+        machine.daemon = daemon;
         machine.unreadable = vec![path(subject)];
         assert_eq!(machine.run(1.0, &run_of(Vec::new())), ["failed began"]);
         machine.unreadable.clear();
