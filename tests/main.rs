@@ -30,6 +30,7 @@ mod cases {
     mod generated;
     #[cfg(unix)]
     mod imports;
+    mod includes;
     mod init;
     #[cfg(unix)]
     mod install;

@@ -14,21 +14,21 @@ use crate::cases::rig::{Judge, Rig, Run, certificate};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A rig with a CA and a mail server.
-struct Scene {
-    rig: Rig,
+pub(super) struct Scene {
+    pub(super) rig: Rig,
     judge: Judge,
     server: Smtp,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let rig = Rig::new();
         let judge = rig.ca(ca::Options::default());
         let server = Smtp::start(&rig.world, smtp::Options::default()).expect("a mail server");
         Self { rig, judge, server }
     }
 
-    fn ca(&self) -> &ca::Ca {
+    pub(super) fn ca(&self) -> &ca::Ca {
         match &self.judge {
             Judge::World(ca) => ca,
             Judge::Pebble(_) => panic!("the world's CA was asked for"),
@@ -36,7 +36,7 @@ impl Scene {
     }
 
     /// A configuration with one CA, which tells of these kinds.
-    fn configure(&self, on: &str, of_ca: &str, more: &str) {
+    pub(super) fn configure(&self, on: &str, of_ca: &str, more: &str) {
         self.rig.write_config(&format!(
             "{}{}{more}",
             self.rig.config_at(&self.judge, of_ca),
@@ -45,7 +45,7 @@ impl Scene {
     }
 
     /// `[notify.mail]` that hears of these kinds.
-    fn mail(&self, on: &str) -> String {
+    pub(super) fn mail(&self, on: &str) -> String {
         format!(
             "[notify.mail]\nsmtp = \"submission://localhost:{}\"\nfrom = \"waxwing@example.com\"\n\
              to = [\"ops@example.com\"]\ntrust = \"root.pem\"\non = [\"{on}\"]\n\n",
@@ -54,7 +54,7 @@ impl Scene {
     }
 
     /// What was told so far, without the host.
-    fn subjects(&self) -> Vec<String> {
+    pub(super) fn subjects(&self) -> Vec<String> {
         let mails = self.server.mails();
         let subject = |one: &smtp::Mail| one.header("subject").expect("a subject");
         let short = |text: String| text.split("] ").nth(1).unwrap_or_default().to_owned();
@@ -62,7 +62,7 @@ impl Scene {
     }
 
     /// The text of the last mail, in one line.
-    fn last_text(&self) -> String {
+    pub(super) fn last_text(&self) -> String {
         let mails = self.server.mails();
         let last = mails.last().expect("a mail");
         let text = last.part("text/plain").expect("a text");
@@ -71,7 +71,7 @@ impl Scene {
 
     /// A run that ends like this, behind which these were told.
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32, told: &[&str]) -> Run {
+    pub(super) fn run(&self, arguments: &[&str], code: i32, told: &[&str]) -> Run {
         let run = self.rig.waxwing(arguments).expect(code);
         assert_eq!(self.subjects(), told, "{}{}", run.stdout, run.stderr);
         run
@@ -79,7 +79,7 @@ impl Scene {
 }
 
 #[track_caller]
-fn says(text: &str, words: &[&str]) {
+pub(super) fn says(text: &str, words: &[&str]) {
     for word in words {
         assert!(text.contains(word), "{word:?} is missing:\n{text}");
     }
@@ -436,4 +436,77 @@ fn a_configuration_that_cannot_be_used_is_told_once_and_when_it_can() {
         told.push(over.clone());
         run(&["renew"], 0, &told);
     }
+}
+
+/// Who is added while something is the matter would otherwise hear its end, and never its beginning.
+#[test]
+fn a_notifier_that_is_new_hears_of_what_is_open() {
+    let scene = Scene::new();
+    let shop = certificate("shop", &["www.example.com"]);
+    scene.configure("failed", "", &shop);
+    scene
+        .ca()
+        .fault(Fault::always(Class::NewOrder, What::CloseBefore));
+    scene.rig.waxwing(&["renew"]).expect(5);
+    let told = scene.subjects();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let late = scene.mail("failed");
+    let late = late
+        .replace("notify.mail", "notify.late")
+        .replace("ops@", "late@");
+    scene.configure("failed", "", &format!("{late}{shop}"));
+    let heard = |whom: &str| {
+        let mails = scene.server.mails();
+        let to = |one: &&smtp::Mail| one.header("to").is_some_and(|to| to.contains(whom));
+        mails.iter().filter(to).count()
+    };
+    scene.rig.waxwing(&["renew"]);
+    assert_eq!((heard("ops@"), heard("late@")), (1, 1));
+    scene.rig.waxwing(&["renew"]);
+    assert_eq!((heard("ops@"), heard("late@")), (1, 1), "once");
+    // Taken out and put back it is new.
+    scene.configure("failed", "", &shop);
+    scene.rig.waxwing(&["renew"]);
+    scene.configure("failed", "", &format!("{late}{shop}"));
+    scene.rig.waxwing(&["renew"]);
+    assert_eq!((heard("ops@"), heard("late@")), (1, 2));
+    scene.ca().faults().clear();
+    scene.rig.waxwing(&["renew", "--now"]).expect(0);
+    assert_eq!((heard("ops@"), heard("late@")), (2, 3), "both hear its end");
+}
+
+/// Two become one, which is issued and does not get to its place: what is served there is still each of the two.
+#[test]
+fn what_was_joined_ends_as_what_is_in_place_does() {
+    let scene = Scene::new();
+    let rig = &scene.rig;
+    let www = certificate("www", &["www.example.com"]);
+    let both = certificate("www", &["www.example.com", "api.example.com"]);
+    let api = certificate("api", &["api.example.com"]);
+    let write = |certificates: &str| {
+        let more = format!("{}{certificates}", rig.installer(""));
+        scene.configure("expiry-near", "", &more);
+    };
+    let loud = scene.mail("expiry-near");
+    write(&format!("{www}{api}"));
+    rig.edit(&loud, "");
+    scene.ca().turn_clock_back(DAY.mul_f64(80.5));
+    scene.run(&["renew", "api"], 0, &[]);
+    scene.ca().turn_clock_back(Duration::ZERO);
+    scene.run(&["renew", "www"], 0, &[]);
+    write(&both);
+    let (tls, away) = (rig.path("tls"), rig.path("away"));
+    std::fs::rename(&tls, &away).expect("moved");
+    rig.waxwing(&["renew", "--now"]).expect(6);
+    let told = scene.subjects();
+    let [nine] = &*told else {
+        panic!("{told:?}");
+    };
+    says(nine, &["www", "in 9 days"]);
+    rig.waxwing(&["status"]).says("9 days");
+    scene.run(&["renew", "--now"], 6, &[nine]);
+    std::fs::rename(&away, &tls).expect("moved");
+    let over = "www does not end soon any more; nothing to do";
+    scene.run(&["renew", "--now"], 0, &[nine, over]);
+    scene.run(&["renew", "--now"], 0, &[nine, over]);
 }

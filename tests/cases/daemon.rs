@@ -1,6 +1,8 @@
 //! `waxwing daemon`: it does what there is to do, hears signals, and tells its service manager.
 
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::traffic::Class;
 
 use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
+use crate::cases::story::get;
 
 /// What a daemon may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -61,6 +64,32 @@ fn configure(rig: &Rig, judge: &Judge, names: &[&str]) {
         rig.config_at(judge, ""),
         rig.installer("")
     ));
+}
+
+/// A notifier that writes down what it hears of failures.
+fn teller(rig: &Rig, told: &Path) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = rig.path("tell.sh");
+    let script = format!("#!/bin/sh\ncat >> {0}; echo >> {0}\n", told.display());
+    std::fs::write(&program, script).expect("a program");
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    format!(
+        "[notify.program]\ncommand = [\"{}\"]\non = [\"failed\"]\n\n",
+        program.display()
+    )
+}
+
+/// What it has heard: of whom, and whether it began or is over.
+fn heard(told: &Path) -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(told).unwrap_or_default();
+    let one = |line: &str| {
+        let notice: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let event = &notice["events"][0];
+        let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        (word("subject"), word("change"))
+    };
+    let lines = text.lines().filter(|line| !line.is_empty());
+    lines.map(one).collect()
 }
 
 #[test]
@@ -121,18 +150,14 @@ fn a_bad_configuration_is_refused_and_the_old_one_stays() {
 
 #[test]
 fn a_state_folder_that_is_gone_is_not_begun_anew() {
-    use std::os::unix::fs::PermissionsExt as _;
     let rig = Rig::new();
     let judge = rig.ca(ca::Options::default());
-    let (program, told) = (rig.path("tell.sh"), rig.path("told.json"));
-    let script = format!("#!/bin/sh\ncat >> {0}; echo >> {0}\n", told.display());
-    std::fs::write(&program, script).expect("a program");
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let told = rig.path("told.json");
     rig.write_config(&format!(
-        "{}{}[notify.program]\ncommand = [\"{}\"]\non = [\"failed\"]\n\n{}",
+        "{}{}{}{}",
         rig.config_at(&judge, ""),
         rig.installer(""),
-        program.display(),
+        teller(&rig, &told),
         certificate("one", &["one.example.com"]),
     ));
     let manager = Manager::of(&rig);
@@ -143,19 +168,7 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
         manager.hear("RELOADING=1");
         manager.hear("STATUS=");
     };
-    let heard = || -> Vec<(String, String)> {
-        let text = std::fs::read_to_string(&told).unwrap_or_default();
-        let one = |line: &str| {
-            let notice: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            let event = &notice["events"][0];
-            let word = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
-            (word("subject"), word("change"))
-        };
-        text.lines()
-            .filter(|line| !line.is_empty())
-            .map(one)
-            .collect()
-    };
+    let heard = || heard(&told);
     let log = || std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
     let (state, away) = (rig.path("state"), rig.path("away"));
     let event = |change: &str| (state.display().to_string(), change.to_owned());
@@ -200,6 +213,67 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
     assert_eq!(judge.traffic().count(Class::NewOrder), 2);
     rig.waxwing(&["status"]).expect(0).says("two");
     rig.waxwing(&["history", "two"]).expect(0).says("issued");
+}
+
+/// Nobody looks at a daemon that renews: what it cannot do is told like what fails.
+#[test]
+fn a_configuration_that_it_is_refused_and_a_page_that_it_cannot_show_are_told_until_they_are_mended()
+ {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let told = rig.path("told.json");
+    // Somebody else is at its address.
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let write = |more: &str| {
+        rig.write_config(&format!(
+            "{}{}[metrics]\nlisten = \"{address}\"\n\n{}{more}{}",
+            rig.config_at(&judge, ""),
+            rig.installer(""),
+            teller(&rig, &told),
+            certificate("one", &["one.example.com"]),
+        ));
+    };
+    write("");
+    let manager = Manager::of(&rig);
+    let child = manager.daemon(&rig).spawn().expect("it starts");
+    manager.hear("READY=1");
+    manager.hear("STATUS=");
+    assert!(rig.path("tls/one.crt").exists(), "it renews all the same");
+    let main = rig.path("waxwing.toml").display().to_string();
+    let event = |of: &str, change: &str| (format!("{main}{of}"), change.to_owned());
+    let page = "/metrics.listen";
+    let begun = [event(page, "began")];
+    assert_eq!(heard(&told), begun, "it shows nothing");
+    let text = std::fs::read_to_string(&told).expect("told");
+    assert!(text.contains(&address), "{text}");
+    let again = || {
+        send("HUP", &child);
+        manager.hear("RELOADING=1");
+        manager.hear("STATUS=");
+    };
+    again();
+    assert_eq!(heard(&told).len(), 1, "told once");
+    drop(other);
+    again();
+    assert_eq!(heard(&told), [event(page, "began"), event(page, "over")]);
+    assert!(get(&address, "/healthz").0.contains("200"));
+    until("the page to be drawn", || {
+        get(&address, "/").1.contains("one.example.com")
+    });
+
+    write("[notify.other]\nwebhok = \"https://example.com\"\n\n");
+    again();
+    assert_eq!(heard(&told).len(), 3);
+    assert_eq!(heard(&told)[2], event("", "began"));
+    assert!(get(&address, "/healthz").0.contains("200"), "it goes on");
+    again();
+    assert_eq!(heard(&told).len(), 3, "told once");
+    write("");
+    again();
+    assert_eq!(heard(&told)[3..], [event("", "over")]);
+    send("TERM", &child);
+    finish(child).expect(0);
 }
 
 #[test]

@@ -463,3 +463,30 @@ fn owner_and_group_of_a_file_stay_unless_the_grant_says_otherwise() {
         assert_eq!(rights(&key), before.1);
     });
 }
+
+/// As `/etc/ssl/private` beside `/etc/ssl/certs`: both or neither.
+#[test]
+fn a_key_lies_in_a_folder_of_its_own_and_is_new_only_with_its_certificate() {
+    let rig = Rig::new();
+    let judge = rig.ca(waxwing_world::ca::Options::default());
+    let keys = rig.path("private");
+    fs::create_dir(&keys).expect("a folder");
+    let grant = format!("grants.files.keys.dir = \"{}\"\n", keys.display());
+    write(&rig, &judge, &grant, &["shop"]);
+    rig.waxwing(&["renew"]).expect(0);
+    let key = || fs::read_to_string(keys.join("shop.key")).expect("installed");
+    assert_eq!(key(), stored(&rig, "shop", "privkey.pem"));
+    assert!(!rig.path("tls/shop.key").exists());
+    let mode = fs::metadata(keys.join("shop.key")).expect("there").mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+    // The one folder is gone: the server keeps the pair that fits.
+    let (old_key, old_chain) = (key(), installed(&rig, "shop.crt"));
+    fs::rename(rig.path("tls"), rig.path("away")).expect("moved");
+    rig.waxwing(&["renew", "shop", "--force"]).expect(6);
+    assert_eq!(key(), old_key);
+    fs::rename(rig.path("away"), rig.path("tls")).expect("moved");
+    assert_eq!(installed(&rig, "shop.crt"), old_chain);
+    rig.waxwing(&["renew", "shop"]).expect(0);
+    assert_eq!(key(), stored(&rig, "shop", "privkey.pem"));
+    assert_ne!(installed(&rig, "shop.crt"), old_chain);
+}

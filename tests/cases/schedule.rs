@@ -366,6 +366,60 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
     assert!(!status().stdout.contains("waxwing-daemon.service"));
 }
 
+/// A timer that starts what comes to nothing looks like one that works.
+#[cfg(unix)]
+#[test]
+fn check_says_when_nothing_comes_of_what_a_timer_starts() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::time::{Duration, SystemTime};
+    let rig = Rig::new();
+    rig.write_config(
+        "[account]\nemail = \"ops@example.com\"\nagree-terms = true\n[state]\ndir = \"state\"\n\
+         [plugin.cloudflare]\nsecrets.token = \"file:token\"\n\
+         [[certificate]]\ndomains = [\"example.com\"]\n",
+    );
+    rig.write_secret("token", "a-token-of-nobody");
+    let path = stand_in(&rig, "systemctl", "never");
+    let add = ["add", "--kind", "systemd", "--user"];
+    as_user(&rig, &path, &add).expect(0);
+    let units = rig.path("home/.config/systemd/user");
+    let wants = units.join("timers.target.wants");
+    fs::create_dir(&wants).expect("made");
+    symlink(units.join("waxwing.timer"), wants.join("waxwing.timer")).expect("a link");
+    let check = || rig.waxwing(&["check", "--offline"]);
+    check().says("runs every hour");
+    // Its program went with an update.
+    let (service, program) = (units.join("waxwing.service"), rig.path("bin/waxwing"));
+    let said = text(&service);
+    let starts = said.lines().find(|line| line.starts_with("ExecStart="));
+    let starts = starts
+        .expect("a command")
+        .split(' ')
+        .next()
+        .expect("a word");
+    let other = format!("ExecStart={}", program.display());
+    fs::write(&service, said.replace(starts, &other)).expect("written");
+    check()
+        .expect(1)
+        .says("it is not there, and")
+        .says("`waxwing schedule add` with the one that is to run");
+    rig.waxwing(&["status"]).says("it is not there");
+    fs::write(&program, "#!/bin/sh\nexit 1\n").expect("written");
+    check().expect(1).says("it may not be executed");
+    // It may be, and ends before it works.
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("set");
+    let stamps = rig.path("home/.local/share/systemd/timers");
+    fs::create_dir_all(&stamps).expect("made");
+    let started = fs::File::create(stamps.join("stamp-waxwing.timer")).expect("a stamp");
+    check().says("runs every hour");
+    let later = SystemTime::now() + Duration::from_secs(3 * 60 * 60);
+    started.set_modified(later).expect("a time");
+    check()
+        .expect(1)
+        .says("its timer has started it")
+        .says("journalctl --user -u waxwing.service");
+}
+
 #[test]
 fn systemd_takes_the_units_as_they_are() {
     let test = "systemd_takes_the_units_as_they_are";
