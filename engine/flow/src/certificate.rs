@@ -192,15 +192,24 @@ pub struct InstalledMark {
     pub staging: bool,
     /// End of its validity; none in a mark from before this was noted.
     pub not_after: Option<Timestamp>,
-    /// Names of that version, where they are others than those of the current one.
-    pub names: Option<Box<[Identifier]>>,
+    /// What that version says, where it is another one than the current one and still stored.
+    pub older: Option<Box<OlderVersion>>,
+}
+
+/// A version that is in place where the current one should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OlderVersion {
+    /// Names in it.
+    pub names: Vec<Identifier>,
+    /// Start of its validity.
+    pub not_before: Timestamp,
 }
 
 impl InstalledMark {
     /// True if what it has put in place lacks a name that the current version has.
     fn lacks(&self, name: &Identifier) -> bool {
-        let mut names = self.names.iter();
-        names.any(|names| !names.iter().any(|one| one.covers(name)))
+        let mut older = self.older.iter();
+        older.any(|older| !older.names.iter().any(|one| one.covers(name)))
     }
 }
 
@@ -209,6 +218,8 @@ impl InstalledMark {
 pub struct InUse {
     /// The installer that has not replaced it, or the place where it is served.
     pub at: String,
+    /// Start of its validity, if it is known.
+    pub not_before: Option<Timestamp>,
     /// End of its validity.
     pub not_after: Timestamp,
 }
@@ -259,6 +270,7 @@ impl InventoryEntry {
         let installed = installed.filter_map(|mark| {
             Some(InUse {
                 at: mark.plugin.to_string(),
+                not_before: mark.older.as_ref().map(|older| older.not_before),
                 not_after: mark.not_after?,
             })
         });
@@ -275,6 +287,7 @@ impl InventoryEntry {
             let other = leaf.sha256 != current.facts.leaf_sha256;
             Some(InUse {
                 at: mark.place.clone(),
+                not_before: None,
                 not_after: leaf.not_after.filter(|_| other)?,
             })
         });
@@ -299,6 +312,7 @@ impl InventoryEntry {
         let at = lacking.next().or_else(joined);
         let left = self.in_place.zip(at).map(|(life, at)| InUse {
             at: at.to_string(),
+            not_before: Some(life.start),
             not_after: life.end,
         });
         let older = installed.chain(served).chain(left);
@@ -342,17 +356,19 @@ impl InventoryEntry {
     pub fn life_in_use(&self) -> Option<Window> {
         let current = self.current.as_ref()?;
         let facts = &current.facts;
-        let ends = self.marks_in_use().map(|mark| {
+        let own = Window {
+            start: facts.not_before,
+            end: facts.not_after,
+        };
+        let lives = self.marks_in_use().map(|mark| {
             let older = mark.not_after.filter(|_| mark.version != current.version);
-            older.unwrap_or(facts.not_after)
+            let Some(end) = older else { return own };
+            // Where nothing else is known its life was that of its successor.
+            let start = mark.older.as_ref().map(|older| older.not_before);
+            let start = start.unwrap_or(end - facts.life());
+            Window { start, end }
         });
-        let end = ends.min().unwrap_or(facts.not_after);
-        // Its life was that of its successor.
-        let life = facts.not_after.since(facts.not_before);
-        Some(Window {
-            start: end - life,
-            end,
-        })
+        Some(lives.min_by_key(|life| life.end).unwrap_or(own))
     }
 
     /// True if that installer has put no version in place.
@@ -401,9 +417,9 @@ impl InventoryEntry {
     pub fn in_use_ends(&self, certificate: &CertificateSettings, now: Timestamp) -> Option<Step> {
         let current = &self.current.as_ref()?.facts;
         let older = self.in_use(certificate)?;
-        // Its life was that of its successor.
-        let life = current.not_after.since(current.not_before);
-        let (not_before, not_after) = (older.not_after - life, older.not_after);
+        let not_after = older.not_after;
+        // Where nothing else is known its life was that of its successor.
+        let not_before = older.not_before.unwrap_or(not_after - current.life());
         let due = due::due(not_before, not_after, certificate.days_after_issue, None);
         let in_place = InPlace {
             not_before,

@@ -412,7 +412,7 @@ fn note_installed(
             receipt: in_place.receipt.clone(),
             staging: item.version.origin.staging,
             not_after: Some(item.version.facts.not_after),
-            names: None,
+            older: None,
         };
         let store = &ports.session.store;
         store.record_installed(&item.version.certificate, &mark)?;

@@ -218,10 +218,21 @@ fn notes(
             receipt: "{\"a\":\"\\\"\u{fc}\\n\"}\n".to_owned(),
             staging: version == 4,
             not_after: Some(Timestamp::from_unix(1_800_000_000)),
-            names: None,
+            older: None,
         };
         open().record_installed(name, &mark)?;
-        let marks = open().entry(name)?.map(|entry| entry.installed);
+        let entry = open().entry(name)?;
+        let current = entry.as_ref().and_then(|entry| entry.current.as_ref());
+        let current = current.map(|current| current.version);
+        let older = |mark: &InstalledMark| mark.older.is_some() == (Some(mark.version) != current);
+        let mut marks = entry.as_ref().map(|entry| entry.installed.clone());
+        claims.hold(
+            "a note of an installation says what an older version has",
+            marks.iter().flatten().all(older),
+        );
+        for mark in marks.iter_mut().flatten() {
+            mark.older = None;
+        }
         claims.hold(
             "a note of an installation replaces the older one",
             marks == Some(vec![mark]),

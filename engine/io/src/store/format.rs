@@ -154,7 +154,7 @@ pub fn read_installed(text: &str) -> Result<InstalledMark, Unreadable> {
             .not_after
             .map(|at| Timestamp::parse(&at).map_err(broken))
             .transpose()?,
-        names: None,
+        older: None,
     })
 }
 

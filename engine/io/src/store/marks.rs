@@ -1,7 +1,7 @@
 //! What installers have put in place: `installed/PLUGIN.toml`.
 
-use waxwing_core::name::{CertificateName, Identifier, PluginName};
-use waxwing_flow::certificate::{InstalledMark, InventoryVersion};
+use waxwing_core::name::{CertificateName, PluginName};
+use waxwing_flow::certificate::{InstalledMark, InventoryVersion, OlderVersion};
 
 use waxwing_flow::ports::StoreError;
 
@@ -29,15 +29,19 @@ impl FileStore {
             }
         }
         marks.sort_by(|a, b| a.plugin.cmp(&b.plugin));
-        // Seldom: what is in place has the names of the current version.
-        let older =
-            |mark: &&mut InstalledMark| current.is_some_and(|it| it.version != mark.version);
-        for mark in marks.iter_mut().filter(older) {
-            let names = self.facts(name, mark.version).map(|(facts, _)| facts.names);
-            let other = |names: &Vec<Identifier>| {
-                current.is_some_and(|current| current.facts.names != *names)
-            };
-            mark.names = names.ok().filter(other).map(Vec::into_boxed_slice);
+        // Seldom: it was renewed, and is not in its place.
+        let Some(current) = current else { return marks };
+        for mark in marks.iter_mut() {
+            if mark.version == current.version {
+                continue;
+            }
+            let facts = self.facts(name, mark.version).ok();
+            mark.older = facts.map(|(facts, _)| {
+                Box::new(OlderVersion {
+                    names: facts.names,
+                    not_before: facts.not_before,
+                })
+            });
         }
         marks
     }

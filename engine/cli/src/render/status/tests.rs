@@ -88,7 +88,7 @@ fn mark(by: PluginName, version: u32) -> InstalledMark {
         receipt: String::new(),
         staging: false,
         not_after: None,
-        names: None,
+        older: None,
     }
 }
 

@@ -1,10 +1,11 @@
 //! What is renewed and not in its place runs out where it is used.
 
+use waxwing_core::alert::Step;
 use waxwing_core::name::PluginName;
 use waxwing_core::settings::served_at::ServedAt;
 
 use super::*;
-use crate::certificate::{InstalledMark, ServedLeaf};
+use crate::certificate::{InstalledMark, OlderVersion, ServedLeaf};
 
 /// Renewed on day 56, and installed nowhere.
 fn renewed() -> Machine {
@@ -26,7 +27,7 @@ fn mark(plugin: &str, version: u32) -> InstalledMark {
         receipt: String::new(),
         staging: false,
         not_after: Some(start() + DAY * 56 * (version - 1) + DAY * LIFE),
-        names: None,
+        older: None,
     }
 }
 
@@ -246,6 +247,10 @@ fn names_count_where_they_are_in_place() {
         let names = names.iter().map(|name| Identifier::parse(name));
         names.collect::<Result<_, _>>().expect("literal names")
     };
+    let older = |names: &[&str]| {
+        let (names, not_before) = (ids(names), start());
+        Some(Box::new(OlderVersion { names, not_before }))
+    };
     let (web, mail) = (
         PluginName::parse("web").expect("a literal name"),
         PluginName::parse("mail").expect("a literal name"),
@@ -260,7 +265,7 @@ fn names_count_where_they_are_in_place() {
     let certificate = machine.shop().clone();
     assert_eq!(entry.missing(&certificate), []);
     assert_eq!(entry.names_by(&[&web, &mail]).len(), 2);
-    entry.installed[1].names = Some(ids(&["a.example.com"]).into());
+    entry.installed[1].older = older(&["a.example.com"]);
     assert_eq!(entry.missing(&certificate), ids(&["b.example.com"]));
     assert_eq!(entry.names_by(&[&web]).len(), 2);
     let both = ids(&["a.example.com"]);
@@ -269,10 +274,39 @@ fn names_count_where_they_are_in_place() {
         both.iter().collect::<Vec<_>>()
     );
     // What a wildcard has is not missing, and who is not asked any more lacks nothing.
-    entry.installed[1].names = Some(ids(&["*.example.com"]).into());
+    entry.installed[1].older = older(&["*.example.com"]);
     assert_eq!(entry.missing(&certificate), []);
-    entry.installed[1].names = Some(ids(&["a.example.com"]).into());
+    entry.installed[1].older = older(&["a.example.com"]);
     let mut alone = certificate;
     alone.install = vec![web.clone()];
     assert_eq!(entry.missing(&alone), []);
+}
+
+/// One of 90 days in the place of one of six: what is told of it is told by its own life.
+#[test]
+fn an_older_version_ends_by_its_own_life() {
+    let mut machine = renewed();
+    machine.shop().install = vec![PluginName::parse("web").expect("a literal name")];
+    machine.installed = vec![mark("web", 1)];
+    let mut entry = machine.entry();
+    let current = entry.current.as_mut().expect("a version");
+    current.facts.not_before = start() + DAY * 80;
+    current.facts.not_after = current.facts.not_before + DAY * 12;
+    let shop = machine.shop().clone();
+    let now = start() + DAY * 85;
+    let end = start() + DAY * LIFE;
+    assert_eq!(entry.in_use(&shop).map(|it| it.not_after), Some(end));
+    assert_eq!(
+        entry.in_use_ends(&shop, now),
+        None,
+        "by the life of the other"
+    );
+    entry.installed[0].older = Some(Box::new(OlderVersion {
+        names: Vec::new(),
+        not_before: start(),
+    }));
+    let step = entry.in_use_ends(&shop, now);
+    assert!(matches!(step, Some(Step::EndsSoon(_))), "{step:?}");
+    let life = entry.life_in_use().expect("a life");
+    assert_eq!((life.start, life.end), (start(), end));
 }

@@ -108,7 +108,7 @@ fn the_life_of_a_certificate_is_entered_key_by_key() {
         receipt: String::new(),
         staging: false,
         not_after: None,
-        names: None,
+        older: None,
     };
     store.record_installed(&name(), &mark).expect("noted");
     let mark = RevokedMark {

@@ -129,7 +129,7 @@ fn a_number_is_never_given_twice() {
         receipt: String::new(),
         staging: false,
         not_after: None,
-        names: None,
+        older: None,
     };
     store.record_installed(&name(), &mark).expect("noted");
     // All that is left is the note of what was installed.
