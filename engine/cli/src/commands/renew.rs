@@ -172,7 +172,10 @@ impl Pass<'_> {
         loaded.begin_records();
         loaded.audit.begin(load::run_id());
         let mut before = survey_or_say(loaded, store, history.as_ref(), asker, now, terminal)?;
-        survey::keep_includes(loaded, store, &before.inventory);
+        // A rehearsal may try another configuration with the same state.
+        if !self.rehearsal {
+            survey::keep_includes(loaded, store, &before.inventory);
+        }
         let mut entries: Vec<_> = before.inventory.values_mut().collect();
         ahead::forget(history.as_ref(), store.as_ref(), &mut entries, now);
         let only = names.iter().cloned().collect();
