@@ -91,25 +91,22 @@ fn heir<'l>(
     entry: Option<&InventoryEntry>,
 ) -> Option<&'l CertificateName> {
     let names = &entry?.current.as_ref()?.facts.names;
-    let shares = |one: &&CertificateSettings| {
+    let shares = |name: &Identifier, other: &Identifier| name.covers(other) || other.covers(name);
+    let is_wanted = |one: &&CertificateSettings| {
         let mut domains = one.domains.iter();
-        domains.any(|domain| {
-            names
-                .iter()
-                .any(|name| name.covers(domain) || domain.covers(name))
-        })
+        domains.any(|domain| names.iter().any(|name| shares(name, domain)))
     };
     let in_place = |one: &CertificateSettings| {
         let there = store.entry(&one.name).ok().flatten();
         there.is_some_and(|entry| {
             let issued = entry.current.is_some() || entry.damage.is_some();
             let missing = entry.missing(one);
-            let lacks = |name: &Identifier| missing.iter().any(|one| name.covers(one));
+            let lacks = |name: &Identifier| missing.iter().any(|one| shares(name, one));
             issued
                 && !one.install.iter().any(|plugin| entry.lacks(plugin))
                 && !names.iter().any(lacks)
         })
     };
-    let mut wanted = loaded.settings.certificates.iter().filter(shares);
+    let mut wanted = loaded.settings.certificates.iter().filter(is_wanted);
     wanted.find(|one| !in_place(one)).map(|one| &one.name)
 }

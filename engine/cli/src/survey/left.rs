@@ -37,11 +37,16 @@ pub(super) fn inherited(
             true => &certificate.domains,
             false => &missing,
         };
+        // Names that the current version has not came behind it.
+        let joins = current.is_some_and(|current| {
+            let has = |name: &Identifier| current.facts.names.iter().any(|one| one.covers(name));
+            lacking.is_empty() && !missing.iter().all(has)
+        });
         let issued = current.map(|current| current.origin.issued_at);
         let failed = pasts
             .get(&certificate.name)
             .and_then(|past| past.failed.first());
-        let appeared = [issued, failed.map(|failed| failed.at)]
+        let appeared = [issued.filter(|_| !joins), failed.map(|failed| failed.at)]
             .into_iter()
             .flatten()
             .min();
@@ -68,7 +73,9 @@ pub(super) fn inherited(
                 .filter(|(_, life)| life.end > appeared)
                 .copied();
             let valid = in_place::inherited(domains, valid);
-            valid.or_else(|| in_place::inherited(domains, lives.iter().copied()))
+            // What was given up before its name came here was nobody's.
+            let ended = || in_place::inherited(domains, lives.iter().copied());
+            valid.or_else(|| (!joins).then(ended).flatten())
         };
         // Only what was put somewhere is in use, where anything was.
         let life = lives(true).or_else(|| lives(false))?;
@@ -111,15 +118,8 @@ pub(super) fn left<'i>(
         let served = known
             .entry((installers.clone(), key.map(|key| key.to_string())))
             .or_insert_with(|| names_of(&installers, key));
-        let is_served = |name: &Identifier| {
-            let above = name.domain.parent().map(|domain| Identifier {
-                domain,
-                wildcard: true,
-            });
-            let above = above.is_some_and(|above| served.contains(&above));
-            served.contains(name) || !name.wildcard && above
-        };
-        !current.facts.names.iter().all(is_served)
+        // A wildcard beside it takes nobody's place.
+        !current.facts.names.iter().all(|name| served.contains(name))
     });
     left
 }
