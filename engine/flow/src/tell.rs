@@ -332,10 +332,22 @@ fn compare(
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject)
             .filter(|told| behind || told.step <= step || !is_ahead(told, now));
+        // What had expired is replaced, and the other one comes nearer to its end by steps of its own.
+        let expired = conditions::EXPIRED;
+        let replaced = |before: &&Told| {
+            event.kind == EventKind::ExpiryNear && before.step >= expired && step < expired
+        };
+        let replaced = before.filter(replaced);
         event.change = match before {
             None => Change::Began,
-            Some(before) if step > before.step => Change::Worse,
+            Some(before) if step > replaced.map_or(before.step, |it| it.step - expired) => {
+                Change::Worse
+            }
             Some(before) => {
+                tale.told.extend(replaced.map(|before| Told {
+                    step,
+                    ..before.clone()
+                }));
                 event.change = Change::Began;
                 event.since = event.since.or(Some(before.began).filter(|at| *at <= now));
                 tale.open.push(event);

@@ -19,6 +19,7 @@ use waxwing_core::retry::ladder;
 use waxwing_core::settings::CertificateSettings;
 use waxwing_core::time::Timestamp;
 
+pub(super) use self::expiry::EXPIRED;
 use self::expiry::expiry;
 use self::patience::{
     class_of, fails_without_a_word, is_as_it_failed, is_awaited, is_needless, is_still_wanted,

@@ -6,7 +6,9 @@ use waxwing_core::notify::event::{Change, Event, EventKind};
 use waxwing_core::plan::Item;
 use waxwing_core::settings::CertificateSettings;
 
-use super::{Condition, Scene, about, chain, item_of, not_installed, not_served, patience, why};
+use super::{
+    Condition, Scene, about, chain, is_unseen, item_of, not_installed, not_served, patience, why,
+};
 use crate::history;
 use crate::notify::Told;
 
@@ -52,7 +54,22 @@ pub(super) fn expiry(
     // What is renewed and not in its place runs out where it is used.
     let in_use = entry.in_use(certificate);
     let older = number(entry.in_use_ends(certificate, scene.now));
-    let step = stored.max(older)?;
+    let (step, is_older) = match (stored, older) {
+        // Behind the end of the one the other one comes nearer to its own.
+        (Some((own, step)), Some((EXPIRED, _))) => ((EXPIRED + own, step), false),
+        _ => {
+            let worst = stored.max(older)?;
+            (worst, older == Some(worst))
+        }
+    };
+    // What had expired, and is not seen now, may be in use all the same.
+    let mut before = told.iter();
+    let before = before.find(|told| {
+        told.kind == EventKind::ExpiryNear && told.subject == certificate.name.as_str()
+    });
+    let before = before.map_or(0, |told| told.step);
+    let hidden = before >= EXPIRED && older.is_none() && is_unseen(certificate, scene);
+    let step = (step.0.max(if hidden { before } else { 0 }), step.1);
     let mut event = Event::new(
         EventKind::ExpiryNear,
         Change::Began,
@@ -60,7 +77,7 @@ pub(super) fn expiry(
     );
     about(certificate, scene, &mut event);
     event.not_after = Some(validity.1);
-    match in_use.filter(|_| older == Some(step)) {
+    match in_use.filter(|_| is_older) {
         Some(it) => {
             let trouble =
                 not_installed(certificate, scene).or_else(|| not_served(certificate, scene));
@@ -82,7 +99,7 @@ pub(super) fn expiry(
     let lost = lost && !scene.blind;
     let late = lost || item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
     event.needs_person =
-        older == Some(step) || counted >= alert::AGAIN || late || scene.blind || current.is_none();
+        is_older || counted >= alert::AGAIN || late || scene.blind || current.is_none();
     // Nothing is tried as long as that is so.
     if scene.blind {
         event.causes = chain(scene.unreadable.iter().map(ToString::to_string).collect());
@@ -94,12 +111,16 @@ pub(super) fn expiry(
     })
 }
 
+/// The step of what has expired. From there on those of the current version are counted, where an older one that is in
+/// use has expired.
+pub(crate) const EXPIRED: u32 = u8::MAX as u32;
+
 /// The number of a step that is about the end, and the step.
 fn number(step: Option<Step>) -> Option<(u32, Step)> {
     let step = step?;
     match step {
         Step::EndsSoon(nth) => Some((1 + u32::from(nth), step)),
-        Step::Expired => Some((u32::from(u8::MAX), step)),
+        Step::Expired => Some((EXPIRED, step)),
         Step::Failed | Step::FailedAgain => None,
     }
 }

@@ -310,3 +310,61 @@ fn an_older_version_ends_by_its_own_life() {
     let life = entry.life_in_use().expect("a life");
     assert_eq!((life.start, life.end), (start(), end));
 }
+
+/// What another installer has left has expired long ago; what is in place elsewhere ends by steps of its own.
+#[test]
+fn what_has_expired_does_not_hide_what_ends_behind_it() {
+    let (web, mail) = (
+        PluginName::parse("web").expect("a literal name"),
+        PluginName::parse("mail").expect("a literal name"),
+    );
+    let mut machine = renewed();
+    machine.shop().install = vec![web.clone(), mail];
+    machine.installed = vec![mark("web", 2), mark("mail", 1)];
+    let failed = || run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+    let mut told = Vec::new();
+    let run = |machine: &mut Machine, day: u32, told: &mut Vec<String>| {
+        let events = machine.run(f64::from(day), &failed()).into_iter();
+        let ours = events.filter(|one| one.starts_with("expiry-near"));
+        let first = machine
+            .events
+            .iter()
+            .find(|one| one.kind == EventKind::ExpiryNear);
+        let end = first.and_then(|one| one.not_after);
+        let end = end.map(|end| end.since(start()).as_secs() / DAY.as_secs());
+        told.extend(ours.map(|one| format!("{day} {one} {}", end.unwrap_or(0))));
+    };
+    for day in 60..147 {
+        run(&mut machine, day, &mut told);
+    }
+    let old = LIFE as u64;
+    let own = old + 56;
+    let steps = |from: u64, days: &[u64]| -> Vec<String> {
+        let all = days
+            .iter()
+            .map(|left| format!("{} expiry-near worse {from}", from - left));
+        all.collect()
+    };
+    let mut want = steps(old, &[30, 14, 7, 3, 1, 0]);
+    want[0] = format!("{} expiry-near began {old}", old - 30);
+    // From its safe floor on.
+    want.extend(steps(own, &[15, 14, 7, 3, 1, 0]));
+    assert_eq!(told, want);
+
+    // It is in place there, too, and what is left is the end of both.
+    let mut machine = renewed();
+    machine.shop().install = vec![web];
+    machine.installed = vec![mark("web", 1)];
+    told.clear();
+    for day in 88..120 {
+        if day == 118 {
+            machine.installed = vec![mark("web", 2)];
+        }
+        run(&mut machine, day, &mut told);
+    }
+    for day in 120..134 {
+        run(&mut machine, day, &mut told);
+    }
+    let own = |left: u64| format!("{} expiry-near worse {own}", own - left);
+    assert_eq!(told[told.len() - 2..], [own(15), own(14)], "{told:?}");
+}
