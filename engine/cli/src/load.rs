@@ -44,8 +44,10 @@ pub(crate) struct Loaded {
     pub(crate) matched: BTreeMap<String, BTreeSet<CertificateName>>,
     /// Patterns of its `include` that no file matches.
     pub(crate) unmatched: Vec<String>,
-    /// Of those of them in whose folder are files with other names: the certificates in these.
+    /// Of all patterns in whose folder are files with other names: the certificates in these.
     pub(crate) unlike: BTreeMap<String, BTreeSet<CertificateName>>,
+    /// Patterns with files in which nothing stands.
+    pub(crate) blank: BTreeSet<String>,
     /// The state folder.
     pub(crate) state: PathBuf,
     /// Everything that is done is entered here.
@@ -348,7 +350,9 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
     let unmatched = sources.unmatched.iter();
     let unmatched =
         unmatched.map(|pattern| format!("no file matches the pattern {pattern:?} of `include`"));
-    settings.warnings.extend(unmatched);
+    let blank = sources.blank.values().flatten();
+    let blank = blank.map(|file| format!("nothing stands in {file}, which `include` names"));
+    settings.warnings.extend(unmatched.chain(blank));
     let state = state_of(global, &settings);
     let trail = settings.log.audit.as_ref().map(|file| {
         let place = Place {
@@ -374,11 +378,21 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
         matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
         unlike: sources.unlike,
+        blank: sources.blank.into_keys().collect(),
         state,
         audit: Arc::new(audit),
         trail,
         log: global.process.log.clone(),
     })
+}
+
+/// What the files of the configuration say now, in one number; none if they cannot be read.
+pub(crate) fn digest(global: &Global) -> Option<String> {
+    let main = global.config.clone().unwrap_or_else(config::usual_config);
+    let sources = config::read_sources(&main).ok()?;
+    let files = sources.files.iter();
+    let files = files.map(|file| (file.path.as_path(), file.text.as_str()));
+    Some(audit::digest_of_files(files))
 }
 
 /// As much of a configuration that cannot be used as is needed to tell somebody so; none if that cannot be used either,
@@ -411,6 +425,7 @@ pub(crate) fn load_to_tell(global: &Global) -> Option<(Loaded, Option<Vec<Certif
         matched: matched(sources.matched, &raw),
         unmatched: sources.unmatched,
         unlike: sources.unlike,
+        blank: sources.blank.into_keys().collect(),
         audit: Arc::new(audit),
         trail: None,
         log: global.process.log.clone(),

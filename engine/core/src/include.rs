@@ -27,8 +27,10 @@ pub struct Written<'a> {
     pub matched: &'a BTreeMap<String, BTreeSet<CertificateName>>,
     /// Patterns that match none.
     pub unmatched: &'a [String],
-    /// Of those of them in whose folder are files with other names: the certificates in these.
+    /// Of all patterns in whose folder are files with other names: the certificates in these.
     pub unlike: &'a BTreeMap<String, BTreeSet<CertificateName>>,
+    /// Patterns with files in which nothing stands.
+    pub blank: &'a BTreeSet<String>,
     /// All certificates.
     pub certificates: &'a [CertificateSettings],
 }
@@ -58,6 +60,19 @@ pub struct Lost {
     pub pattern: String,
     /// Certificates in them that are missed; none if it is not known which they were.
     pub names: BTreeSet<CertificateName>,
+    /// Where they went, as far as it can be seen.
+    pub by: By,
+}
+
+/// How a pattern has lost certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// It matches no file.
+    NoFile,
+    /// Nothing stands in files that it matches.
+    Blank,
+    /// They are in a file beside those that it matches.
+    Beside,
 }
 
 impl Lost {
@@ -68,8 +83,9 @@ impl Lost {
 }
 
 /// Patterns that match no file, and have matched some in an earlier run, or have taken the place of one that did, or of
-/// what was in the main file, if what was configured there has no [heir](Kept::has_heirs) and is stored. Where nothing can
-/// be read of earlier runs (`known` is none), all that match none.
+/// what was in the main file, if what was configured there has no [heir](Kept::has_heirs) and is stored. Also those in
+/// whose files nothing stands any more, and those beside whose files is one that was to be among them: what was configured
+/// elsewhere is in it. Where nothing can be read of earlier runs (`known` is none), all that match none.
 pub fn lost(
     written: Written<'_>,
     known: Option<&Known>,
@@ -79,6 +95,7 @@ pub fn lost(
     let lost = |pattern: &String, names| Lost {
         pattern: pattern.clone(),
         names,
+        by: By::NoFile,
     };
     let Some(known) = known else {
         return unmatched
@@ -101,7 +118,9 @@ pub fn lost(
         };
         Some(lost(pattern, names))
     });
-    found.collect()
+    let matched = written.matched.iter();
+    let robbed = matched.filter_map(|(pattern, names)| known.robbed(pattern, names, written, kept));
+    found.chain(robbed).collect()
 }
 
 /// What is to be known of them in the next run. What is missed of a pattern that has lost its files is not forgotten as
@@ -117,14 +136,17 @@ pub fn note(written: Written<'_>, lost: Vec<Lost>) -> Known {
     let own = configured.filter(|name| !included.contains(name));
     let unmatched = written.unmatched.iter();
     let empty = unmatched.filter(|one| !lost.contains_key(*one));
-    let matched = written.matched.iter();
-    let matched = matched.map(|(pattern, names)| (pattern.clone(), Some(names.clone())));
-    Known {
+    let mut known = Known {
         missed: lost.keys().cloned().collect(),
         empty: empty.cloned().collect(),
         own: Some(own.cloned().collect()),
-        matched: matched.chain(lost).collect(),
+        matched: lost,
+    };
+    for (pattern, names) in written.matched {
+        let all = known.matched.entry(pattern.clone()).or_default();
+        all.get_or_insert_default().extend(names.iter().cloned());
     }
+    known
 }
 
 impl Known {
@@ -146,6 +168,36 @@ impl Known {
         }
         let names = self.before().cloned().collect();
         self.missed(&names, pattern, written, kept)
+    }
+
+    /// What is missed of a pattern that matches files, in which these are now.
+    fn robbed(
+        &self,
+        pattern: &str,
+        now: &BTreeSet<CertificateName>,
+        written: Written<'_>,
+        kept: &BTreeMap<&CertificateName, Kept<'_>>,
+    ) -> Option<Lost> {
+        let had = self.matched.get(pattern).and_then(Option::as_ref);
+        let lost = |by, names| Lost {
+            pattern: pattern.to_owned(),
+            names,
+            by,
+        };
+        if now.is_empty() || written.blank.contains(pattern) {
+            let names = self.missed(had?, pattern, written, kept)?;
+            return Some(lost(By::Blank, names));
+        }
+        // Who gives a file of it another name has put it out of use. What was elsewhere was to be among its files.
+        let beside = written.unlike.get(pattern)?;
+        let missed = self.missed.contains(pattern);
+        let was_elsewhere =
+            |name: &&CertificateName| missed || !had.is_some_and(|had| had.contains(*name));
+        let before: BTreeSet<&CertificateName> = self.before().collect();
+        let names = beside.iter().filter(|name| before.contains(name));
+        let names = names.filter(was_elsewhere).cloned().collect();
+        let names = self.missed(&names, pattern, written, kept)?;
+        Some(lost(By::Beside, names))
     }
 
     /// Certificates of the run before.

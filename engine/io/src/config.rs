@@ -111,8 +111,10 @@ pub struct Sources {
     pub matched: BTreeMap<String, Vec<String>>,
     /// Patterns of `include` that no file matches.
     pub unmatched: Vec<String>,
-    /// Of those of them in whose folder are files with other names: the certificates in these.
+    /// Of all patterns in whose folder are files with other names: the certificates in these.
     pub unlike: BTreeMap<String, BTreeSet<CertificateName>>,
+    /// Of patterns that match files: those of them in which nothing stands.
+    pub blank: BTreeMap<String, Vec<String>>,
 }
 
 /// Reads a configuration and the files it includes. Only the main file has to be there: what is
@@ -207,18 +209,32 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         }
     }
     let mut unlike = BTreeMap::new();
-    for pattern in &unmatched {
+    for pattern in matched.keys().chain(&unmatched) {
         let mut names = BTreeSet::new();
         let read = |path: &Path| paths.contains_key(path) || real_path(path) == itself;
-        certificates_in(&folder.join(below(pattern)), DEPTH, &read, &mut names);
+        let start = below(pattern);
+        let parts = |path: &Path| path.components().count();
+        // Where files are found nobody has to look far.
+        let depth = match matched.contains_key(pattern) {
+            true => parts(Path::new(pattern))
+                .saturating_sub(parts(&start))
+                .min(DEPTH),
+            false => DEPTH,
+        };
+        certificates_in(&folder.join(start), depth, &read, &mut names);
         if !names.is_empty() {
             unlike.insert(pattern.clone(), names);
         }
     }
     let mut files = vec![first];
+    let mut blank: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (path, pattern) in paths {
         match read(&path) {
             Ok(file) => {
+                if file.text.trim().is_empty() {
+                    let files = blank.entry(pattern.clone()).or_default();
+                    files.push(file.shown.clone());
+                }
                 matched.entry(pattern).or_default().push(file.shown.clone());
                 files.push(file);
             }
@@ -235,11 +251,12 @@ pub fn read_sources(main: &Path) -> Result<Sources, ConfigFileError> {
         matched,
         unmatched,
         unlike,
+        blank,
     })
 }
 
 /// How deep it is looked for files that a pattern does not match, and how big such a file may be.
-const DEPTH: u32 = 2;
+const DEPTH: usize = 2;
 const BIG: u64 = 1024 * 1024;
 
 /// The folder that a pattern begins with.
@@ -255,14 +272,17 @@ fn below(pattern: &str) -> PathBuf {
 /// The certificates in files there, whatever their names are, that nothing has `read`.
 fn certificates_in(
     folder: &Path,
-    depth: u32,
+    depth: usize,
     read: &dyn Fn(&Path) -> bool,
     names: &mut BTreeSet<CertificateName>,
 ) {
+    if depth == 0 {
+        return;
+    }
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         match fs::metadata(&path) {
-            Ok(found) if found.is_dir() && depth > 1 => {
+            Ok(found) if found.is_dir() => {
                 certificates_in(&path, depth - 1, read, names);
             }
             Ok(found) if found.is_file() && found.len() <= BIG && !read(&path) => {

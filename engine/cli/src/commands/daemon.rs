@@ -99,6 +99,8 @@ pub(crate) fn run(
         listens,
         unshown: None,
         refused: None,
+        read: load::digest(global),
+        doubts: false,
     };
     daemon.begin_to_show();
     daemon.keep(terminal);
@@ -133,6 +135,10 @@ struct Keeper<'a> {
     unshown: Option<StoreError>,
     /// Why the configuration that it was to read is not in use.
     refused: Option<StoreError>,
+    /// The digest of the configuration that was read last, whether it is in use or not.
+    read: Option<String>,
+    /// True if it has changed and could not be used when it was looked at.
+    doubts: bool,
     /// What `[metrics]` said when it began to listen.
     listens: (Option<SocketAddr>, Option<SecretRef>),
 }
@@ -237,7 +243,7 @@ impl Keeper<'_> {
             return Some((again(), None));
         }
         self.keep_history(terminal);
-        self.look_for_files();
+        self.look_for_changes();
         if self.unshown.is_some() {
             self.begin_to_show();
         }
@@ -285,7 +291,8 @@ impl Keeper<'_> {
             let missed = survey::of_the_lost(&self.loaded, &self.store, &after.inventory);
             !missed.is_empty()
         });
-        let waits = waits || self.unshown.is_some() || self.refused.is_some();
+        let troubles = self.refused.is_some() || self.doubts;
+        let waits = waits || self.unshown.is_some() || troubles;
         if (limited || waits) && wake.at > again().at {
             wake = again();
         }
@@ -477,32 +484,28 @@ impl Keeper<'_> {
         }
     }
 
-    /// Reads the configuration again if patterns of its `include` without files have some by now, as behind a folder
-    /// that is mounted late, or if what was refused is mended.
-    fn look_for_files(&mut self) {
-        if self.loaded.unmatched.is_empty() && self.refused.is_none() {
+    /// Reads the configuration again if it is not what it was, or what was refused is mended: what a person has had done
+    /// by it must not be undone by one of before, and nobody may have sent a signal.
+    fn look_for_changes(&mut self) {
+        let now = load::digest(self.global);
+        if self.refused.is_none() && now.is_some() && now == self.read {
+            self.doubts = false;
             return;
         }
-        let found = |loaded: &Loaded| {
-            let mut lacked = self.loaded.unmatched.iter();
-            lacked.any(|pattern| loaded.matched.contains_key(pattern))
-        };
         match self.read() {
-            Ok(loaded) if self.refused.is_some() => {
-                // That is said already.
-                if loaded.state == self.loaded.state {
-                    tracing::info!("the configuration that was refused is mended");
-                    self.reload();
-                }
+            // That is said already.
+            Ok(loaded) if self.refused.is_some() && loaded.state != self.loaded.state => {}
+            Err(_) if self.refused.is_some() => {}
+            // Somebody may be writing it just now.
+            Err(error) if !self.doubts => {
+                self.doubts = true;
+                let cause = Refusal::from(error).chain();
+                tracing::warn!(%cause, "the configuration has changed and cannot be used; it is read once more before that is told");
             }
-            Ok(loaded) if !found(&loaded) => {}
-            Ok(_) => {
-                tracing::info!("files that `include` names have come");
-                self.reload();
+            read => {
+                tracing::info!("the configuration is not what it was");
+                self.take_up(read);
             }
-            // They are there, and not as they should be.
-            Err(_) if self.refused.is_none() => self.reload(),
-            Err(_) => {}
         }
     }
 
@@ -517,8 +520,15 @@ impl Keeper<'_> {
     ///
     /// What is said of it are records of the log, as everything in a daemon: nobody may be at a terminal.
     fn reload(&mut self) {
+        let read = self.read();
+        self.take_up(read);
+    }
+
+    fn take_up(&mut self, read: Result<Loaded, LoadError>) {
         service::tell(&[State::Reloading]);
-        match self.read() {
+        self.doubts = false;
+        self.read = load::digest(self.global);
+        match read {
             Ok(loaded) if loaded.state != self.loaded.state => {
                 let hint = "start the daemon again to use another state folder";
                 self.keep_log();

@@ -1,8 +1,8 @@
 //! What patterns of `include` have lost, and who says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use waxwing_core::include::{self, Kept, KeptVersion, Lost, Written};
+use waxwing_core::include::{self, By, Kept, KeptVersion, Lost, Written};
 use waxwing_core::name::CertificateName;
 use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
@@ -21,8 +21,8 @@ pub(crate) fn lost(
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) -> Vec<Lost> {
-    // Without such a pattern nothing has to be read.
-    if loaded.unmatched.is_empty() {
+    // Where all patterns have files, and nothing but these, nothing has to be read.
+    if !may_have_lost(loaded) {
         return Vec::new();
     }
     let ending = inventory.values().filter(|entry| entry.ends().is_some());
@@ -41,11 +41,18 @@ pub(crate) fn lost(
     include::lost(written(loaded), known.as_ref(), &kept.collect())
 }
 
+/// True if patterns of `include` are as if they had lost something.
+fn may_have_lost(loaded: &Loaded) -> bool {
+    !(loaded.unmatched.is_empty() && loaded.unlike.is_empty() && loaded.blank.is_empty())
+        || loaded.matched.values().any(BTreeSet::is_empty)
+}
+
 fn written(loaded: &Loaded) -> Written<'_> {
     Written {
         matched: &loaded.matched,
         unmatched: &loaded.unmatched,
         unlike: &loaded.unlike,
+        blank: &loaded.blank,
         certificates: &loaded.settings.certificates,
     }
 }
@@ -125,7 +132,12 @@ pub(crate) fn emptied(
             act: "find what `include` names:",
             path: config.with_file_name(lost.pattern),
             causes: vec![format!(
-                "no file matches it, and nothing configures {} any more",
+                "{}, and nothing configures {} any more",
+                match lost.by {
+                    By::NoFile => "no file matches it",
+                    By::Blank => "nothing stands in files that it matches",
+                    By::Beside => "a file beside those that it matches has another name",
+                },
                 list(&names, NAMED)
             )],
             hint: Some(format!(

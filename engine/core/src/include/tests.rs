@@ -81,10 +81,21 @@ struct World {
 impl World {
     /// A run with these files: what it misses, as `pattern: names`.
     fn run(&mut self, files: Files, unlike: &[(&str, &[&str])]) -> Vec<String> {
-        let mut matched = BTreeMap::new();
+        self.run_with(files, unlike, &[])
+    }
+
+    /// The same where nothing stands in files of these patterns.
+    fn run_with(
+        &mut self,
+        files: Files,
+        unlike: &[(&str, &[&str])],
+        blank: &[&str],
+    ) -> Vec<String> {
+        let blank: BTreeSet<String> = blank.iter().map(|one| (*one).to_owned()).collect();
+        let mut matched: BTreeMap<String, BTreeSet<CertificateName>> = BTreeMap::new();
         let mut unmatched = Vec::new();
         for (pattern, all) in files.iter().filter(|(pattern, _)| *pattern != MAIN) {
-            if all.is_empty() {
+            if all.is_empty() && !blank.contains(*pattern) {
                 unmatched.push((*pattern).to_owned());
             } else {
                 matched.insert((*pattern).to_owned(), names(all.iter().map(|one| one.name)));
@@ -100,6 +111,7 @@ impl World {
             matched: &matched,
             unmatched: &unmatched,
             unlike: &unlike,
+            blank: &blank,
             certificates: &certificates,
         };
         let stored: Vec<_> = self.stored.values().map(settings).collect();
@@ -315,6 +327,45 @@ fn files_with_other_names_in_the_folder_of_a_pattern_are_those_that_it_was_to_ha
     }
 }
 
+/// A full disk, or a template that rendered nothing.
+#[test]
+fn files_in_which_nothing_stands_have_lost_what_was_in_them() {
+    let mut world = World::default();
+    world.run(&[(MAIN, &[OWN]), (C, &[A, B])], &[]);
+    // One of two.
+    let one: Files = &[(MAIN, &[OWN]), (C, &[B])];
+    assert_eq!(world.run_with(one, &[], &[C]), ["c/*.toml: a"]);
+    assert_eq!(world.run_with(one, &[], &[C]), ["c/*.toml: a"]);
+    // It is taken away: it was given up.
+    assert_eq!(world.run(one, &[]), [""; 0]);
+    // All of them.
+    let none: Files = &[(MAIN, &[OWN]), (C, &[])];
+    assert_eq!(world.run_with(none, &[], &[C]), ["c/*.toml: b"]);
+    assert_eq!(world.run_with(none, &[], &[C]), ["c/*.toml: b"]);
+    assert_eq!(world.run(one, &[]), [""; 0]);
+    // It never had any.
+    let mut world = World::default();
+    world.run_with(none, &[], &[C]);
+    assert_eq!(world.run_with(none, &[], &[C]), [""; 0]);
+}
+
+#[test]
+fn what_was_moved_beside_the_files_of_a_pattern_is_missed_and_what_was_put_out_of_use_there_is_not()
+{
+    let now: Files = &[(MAIN, &[OWN]), (C, &[B])];
+    let beside = |name: &'static str| [(C, [name])];
+    let mut world = World::default();
+    world.run(&[(MAIN, &[OWN, A]), (C, &[B])], &[]);
+    let slip = beside("a");
+    let slip = [(slip[0].0, &slip[0].1[..])];
+    assert_eq!(world.run(now, &slip), ["c/*.toml: a"]);
+    assert_eq!(world.run(now, &slip), ["c/*.toml: a"]);
+    assert_eq!(world.run(&[(MAIN, &[OWN]), (C, &[A, B])], &[]), [""; 0]);
+    // Another name for its file.
+    assert_eq!(world.run(now, &slip), [""; 0]);
+    assert_eq!(world.run(now, &slip), [""; 0]);
+}
+
 #[test]
 fn what_is_not_known_is_told_of_all() {
     let unmatched = [C.to_owned(), D.to_owned()];
@@ -323,6 +374,7 @@ fn what_is_not_known_is_told_of_all() {
         matched: &matched,
         unmatched: &unmatched,
         unlike: &unlike,
+        blank: &BTreeSet::new(),
         certificates: &[],
     };
     let patterns = |known: Option<&Known>| -> Vec<String> {
