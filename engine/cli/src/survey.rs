@@ -23,9 +23,11 @@ use waxwing_io::store::FileStore;
 use crate::load::Loaded;
 use crate::wire;
 
+mod behind;
 mod includes;
 mod left;
 
+pub(crate) use self::behind::left_behind;
 pub(crate) use self::includes::{emptied, keep_includes, lost, of_the_lost};
 use self::left::inherited;
 

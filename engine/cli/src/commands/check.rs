@@ -92,6 +92,8 @@ pub(crate) fn run(
         found.extend(secrets::findings(&loaded));
     }
     found.extend(state::lost(&loaded, &store));
+    let context = terminal.context(now);
+    found.extend(install::left_behind(&loaded, &store, &context));
     found.extend(state::findings(&loaded, &store, now));
     found.extend(state::exposed(&store));
     found.extend(state::clock(&loaded, &store, now));

@@ -9,7 +9,7 @@ use crate::render::status::{
     Around, Failing, Health, SeenCa, StatusView, StoodIn, render, render_one,
 };
 use crate::render::terminal::Terminal;
-use crate::survey::foresee;
+use crate::survey::{self, foresee};
 use crate::wire;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -109,6 +109,13 @@ pub(crate) fn run(
         terminal.print(&render_one(&view, item, &context));
     } else {
         terminal.print(&render(&view, &context));
+    }
+    for behind in survey::left_behind(&loaded, &survey.inventory) {
+        let (name, file) = (&behind.entry.certificate, behind.file.display());
+        terminal.note(&format!(
+            "{file} is renewed no more, {} has its names: `waxwing check`, `waxwing forget {name}`",
+            behind.heir
+        ));
     }
     // Who is not the owner of the folder need not be able to write it.
     let foreign = wire::by_owner(store.root()).is_some();

@@ -14,10 +14,12 @@ use waxwing_io::permission;
 use waxwing_io::store::FileStore;
 
 use super::WHO;
+use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
-use crate::render::page::list;
+use crate::render::page::{Context, list};
 use crate::render::progress::Live;
 use crate::rights;
+use crate::survey;
 
 pub(super) const TOPIC: &str = "install";
 
@@ -77,6 +79,30 @@ fn only_stored(settings: &Settings) -> Option<Found> {
     let hint = "`waxwing plugin list` shows what installs; if something else fetches it, \
                 served-at = [\"HOST\"] has it looked for where it is served";
     Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
+}
+
+/// What was renamed or joined, and still lies where a server may read it.
+pub(super) fn left_behind(loaded: &Loaded, store: &FileStore, context: &Context) -> Vec<Found> {
+    let entries = store.inventory().unwrap_or_default().into_iter().flatten();
+    let inventory = entries.map(|entry| (entry.certificate.clone(), entry));
+    let inventory = inventory.collect();
+    let behind = survey::left_behind(loaded, &inventory).into_iter();
+    let said = behind.map(|one| {
+        let (name, heir) = (&one.entry.certificate, one.heir);
+        let ends = one.entry.life_in_use().map(|life| life.end);
+        let ends = ends.map(|end| format!(" and ends {}", context.moment(end)));
+        let text = format!(
+            "{} is renewed no more{}: it is of {name}, and {heir} has its names and writes other files",
+            one.file.display(),
+            ends.unwrap_or_default()
+        );
+        let hint = format!(
+            "point what reads it to the files of {heir}, then `waxwing forget {name}`; or call the certificate {name} \
+             again: name = \"{name}\""
+        );
+        Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint))
+    });
+    said.collect()
 }
 
 /// What the granted tests say, run as installations run them.

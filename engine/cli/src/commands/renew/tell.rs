@@ -177,15 +177,20 @@ fn ending(
     (inventory, unreadable)
 }
 
-/// The settings with those certificates whose files the configuration has lost, so that somebody hears when they end;
-/// none if it has lost none.
+/// The settings with those certificates whose files the configuration has lost, and with those that were renamed and lie
+/// where they were, so that somebody hears when they end; none if there are none.
 fn with_the_lost(
     loaded: &Loaded,
     store: Option<&FileStore>,
     after: &Survey,
     told: &[Told],
 ) -> Option<Settings> {
-    let left = survey::of_the_lost(loaded, store?, &after.inventory);
+    let mut left = survey::of_the_lost(loaded, store?, &after.inventory);
+    for behind in survey::left_behind(loaded, &after.inventory) {
+        if !left.contains(&behind.entry) {
+            left.push(behind.entry);
+        }
+    }
     if left.is_empty() {
         return None;
     }

@@ -89,8 +89,13 @@ pub(super) fn expiry(
             event.what = vec![it.at];
         }
         None => {
-            why(certificate, scene, &mut event);
             event.count = Some(failures);
+            if lost {
+                event.causes = vec![UNCONFIGURED.to_owned()];
+                event.hint = Some(UNCONFIGURED_HINT.replace("NAME", certificate.name.as_str()));
+            } else {
+                why(certificate, scene, &mut event);
+            }
         }
     }
     event.step = Some(step.1.as_str().to_owned());
@@ -110,6 +115,11 @@ pub(super) fn expiry(
         event,
     })
 }
+
+const UNCONFIGURED: &str =
+    "nothing in the configuration has it any more, and it may be in use where it was put";
+const UNCONFIGURED_HINT: &str =
+    "`waxwing check` says what has become of it; `waxwing forget NAME` when nothing uses it";
 
 /// The step of what has expired. From there on those of the current version are counted, where an older one that is in
 /// use has expired.

@@ -1,0 +1,142 @@
+//! What was renamed or joined and still lies where a server may read it: its successor writes files of other names, so
+//! that whoever has not been pointed to them serves the old one until it ends.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use waxwing_core::name::{CertificateName, Identifier};
+use waxwing_core::settings::CertificateSettings;
+use waxwing_flow::certificate::{InstalledMark, InventoryEntry};
+use waxwing_io::x509;
+
+use crate::load::Loaded;
+
+/// A certificate that nothing renews any more, beside the one that has its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Behind<'i> {
+    /// What is stored of it.
+    pub(crate) entry: &'i InventoryEntry,
+    /// Where it still lies.
+    pub(crate) file: PathBuf,
+    /// Who has some of its names, and is in place.
+    pub(crate) heir: &'i CertificateName,
+}
+
+/// All of them. Nobody is asked where a server is seen to serve the successor.
+pub(crate) fn left_behind<'i>(
+    loaded: &'i Loaded,
+    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
+) -> Vec<Behind<'i>> {
+    let certificates = &loaded.settings.certificates;
+    if inventory.len() <= certificates.len()
+        && certificates
+            .iter()
+            .all(|one| inventory.contains_key(&one.name))
+    {
+        return Vec::new();
+    }
+    let configured: std::collections::BTreeSet<_> =
+        certificates.iter().map(|one| &one.name).collect();
+    let gone = inventory.values();
+    let gone = gone.filter(|entry| !configured.contains(&entry.certificate));
+    let behind = |entry: &'i InventoryEntry| {
+        entry.marks_in_use().find_map(|mark| {
+            let heir = heir(entry, mark, loaded, inventory)?;
+            let file = file_of(entry, mark, heir, loaded)?;
+            Some(Behind {
+                entry,
+                file,
+                heir: &heir.name,
+            })
+        })
+    };
+    gone.filter_map(behind).collect()
+}
+
+/// Who has some of its names by the same installer.
+fn heir<'i>(
+    gone: &InventoryEntry,
+    mark: &InstalledMark,
+    loaded: &'i Loaded,
+    inventory: &BTreeMap<CertificateName, InventoryEntry>,
+) -> Option<&'i CertificateSettings> {
+    let names = &gone.current.as_ref()?.facts.names;
+    let shares = |name: &Identifier| names.iter().any(|one| one.covers(name) || name.covers(one));
+    let mut certificates = loaded.settings.certificates.iter();
+    certificates.find(|one| {
+        let Some(entry) = inventory.get(&one.name) else {
+            return false;
+        };
+        let in_place = entry.names_by(&[&mark.plugin]);
+        one.install.contains(&mark.plugin)
+            && in_place.into_iter().any(shares)
+            && !is_served(one, entry)
+    })
+}
+
+/// True if it is seen at all places where it is to be served, and there are some.
+fn is_served(certificate: &CertificateSettings, entry: &InventoryEntry) -> bool {
+    let Some(current) = &entry.current else {
+        return false;
+    };
+    let mut places = certificate.served_at.iter();
+    !certificate.served_at.is_empty()
+        && places.all(|place| {
+            let place = place.to_string();
+            let mark = entry.served.iter().find(|mark| mark.place == place);
+            let seen = mark.and_then(|mark| mark.seen.as_ref().ok());
+            seen.is_some_and(|leaf| leaf.sha256 == current.facts.leaf_sha256)
+        })
+}
+
+/// A file of its own that is still as it was put there; none if the successor writes the same ones, or they are gone.
+fn file_of(
+    gone: &InventoryEntry,
+    mark: &InstalledMark,
+    heir: &CertificateSettings,
+    loaded: &Loaded,
+) -> Option<PathBuf> {
+    let plugin = loaded.settings.plugins.get(&mark.plugin)?;
+    let names = plugin.file_names(&gone.certificate);
+    let written = plugin.file_names(&heir.name);
+    let own = names.iter().filter(|name| !written.contains(name));
+    let folders = || plugin.grants.files.values().map(|grant| &grant.dir);
+    let paths = own.flat_map(|name| folders().map(move |folder| folder.join(name)));
+    let there: Vec<(PathBuf, Content)> = paths
+        .filter_map(|path| {
+            let content = content(&path, &mark.leaf_sha256)?;
+            Some((path, content))
+        })
+        .collect();
+    let of = |wanted: Content| there.iter().find(|(_, content)| *content == wanted);
+    // Where none of them can be read as a certificate it may be any.
+    let found = of(Content::Same).or_else(|| of(Content::Unknown));
+    let found =
+        found.filter(|(_, content)| *content == Content::Same || of(Content::Other).is_none());
+    found.map(|(path, _)| path.clone())
+}
+
+/// What is in a file where it was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// That certificate.
+    Same,
+    /// Another one.
+    Other,
+    /// No certificate that can be read here: a key, or a container.
+    Unknown,
+}
+
+/// None if the file is not there.
+fn content(path: &Path, leaf: &str) -> Option<Content> {
+    match fs::read_to_string(path) {
+        Ok(text) => Some(match x509::read_chain(&text) {
+            Ok((_, facts)) if facts.leaf_sha256 == leaf => Content::Same,
+            Ok(_) => Content::Other,
+            Err(_) => Content::Unknown,
+        }),
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
+        Err(_) => Some(Content::Unknown),
+    }
+}
