@@ -79,6 +79,13 @@ impl Failure {
                         .to_owned(),
                 )
             }
+            Self::Propagation { servers, .. } if servers.iter().any(|view| view.sees.is_err()) => {
+                Some(
+                    "not all name servers of the zone can be asked from here: take those out of it or let them be \
+                     reached; [network] propagation = \"resolvers\" asks none of them"
+                        .to_owned(),
+                )
+            }
             Self::Validation { .. } => Some(
                 "compare the CAA and TXT records that the world sees with `waxwing check`"
                     .to_owned(),

@@ -214,7 +214,11 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
         mute.len(),
         count(asked.len(), "name server")
     );
-    Some(Found::new(Verdict::Warn, TOPIC, text).causes(causes()))
+    // A record has to be seen on all of them.
+    let hint = "each renewal waits for them and fails: take them out of the zone or let them be reached; [network] \
+                propagation = \"resolvers\" asks none of them";
+    let found = Found::new(Verdict::Error, TOPIC, text).causes(causes());
+    Some(found.hint(Some(hint.to_owned())))
 }
 
 #[cfg(test)]
@@ -246,7 +250,7 @@ mod tests {
             (
                 &[good.clone(), mute.clone()],
                 public,
-                Some((Verdict::Warn, "")),
+                Some((Verdict::Error, "propagation = ")),
             ),
             (
                 &[inside.clone(), good],
