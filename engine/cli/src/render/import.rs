@@ -144,11 +144,22 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
         );
         page.hint(2, &next);
     }
-    page.line(&Line::indented(0).hang_here().text(format!(
-        "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well, stop {}: {}.",
-        view.client,
-        import::farewell(view.client)
-    )));
+    let left = draft.certificates.iter().filter(|one| one.off.is_some());
+    let left: Vec<&CertificateName> = left.map(|one| &one.name).collect();
+    let client = view.client;
+    let then =
+        "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well,";
+    let last = match left.is_empty() {
+        true => format!("{then} stop {client}: {}.", import::farewell(client)),
+        // Who stopped it would let these run out.
+        false => format!(
+            "{then} take what came over out of {client}, one client for each name, and let it go on for {}, which \
+             nothing here renews. With nothing left there, stop it: {}.",
+            list(&left, NAMED),
+            import::farewell(client)
+        ),
+    };
+    page.line(&Line::indented(0).hang_here().text(last));
     page.line(&Line::indented(0).hang_here().ink(
         Ink::Quiet,
         format!("Nothing of {} was changed.", view.client),
