@@ -8,6 +8,7 @@ use waxwing_core::name::CertificateName;
 use waxwing_core::plan::{Asker, Item, Note};
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::{CertificateStore as _, StoreErrorKind};
+use waxwing_flow::scheduler;
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::permission::{self, Exposed};
 use waxwing_io::room;
@@ -31,7 +32,12 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     if let Some(damaged) = damaged(loaded, store).or_else(|| unreadable(loaded, store)) {
         return vec![found, damaged];
     }
-    let open = store.open_journals().unwrap_or_default();
+    let mut open = store.open_journals().unwrap_or_default();
+    // A rehearsal that ended badly is begun anew by the next one; only what it has left somewhere is to be finished.
+    open.retain(|name| {
+        let entry = store.entry(name).ok().flatten();
+        !scheduler::is_rehearsal(name) || entry.is_none_or(|entry| entry.owes)
+    });
     if open.is_empty() || found.verdict != Verdict::Ok {
         return vec![found];
     }
