@@ -319,16 +319,26 @@ pub struct Sought<'a> {
     pub usual: bool,
     /// The process that has the place of the one that stays, or had it, by its own word.
     pub process: Option<u32>,
+    /// True if that is all that can be known: without such a process none has ever been there.
+    pub sure: bool,
 }
 
 impl Sought<'_> {
+    fn names_one(text: &str) -> bool {
+        text.split([' ', '\n', '<', '>', '"', '\''])
+            .any(|word| matches!(word, "-c" | "--config") || word.starts_with("--config="))
+            || text.contains("WAXWING_CONFIG")
+    }
+
+    /// True if a process that has been started like this may have the place of the one that stays. Which configuration
+    /// one has that names none its environment says, and it may be in a container.
+    fn may_be(&self, command: &str) -> bool {
+        self.is_in(command) && (Self::names_one(command) || !self.sure)
+    }
+
     /// True if a text starts it: the program stands in it, with that configuration.
     fn is_in(&self, text: &str) -> bool {
-        let names_one = text
-            .split([' ', '\n', '<', '>', '"', '\''])
-            .any(|word| matches!(word, "-c" | "--config") || word.starts_with("--config="))
-            || text.contains("WAXWING_CONFIG");
-        let same = if names_one {
+        let same = if Self::names_one(text) {
             text.contains(&*self.config.to_string_lossy())
         } else {
             self.usual
@@ -369,7 +379,7 @@ fn is_daemon(id: u32, argv: &[String], sought: &Sought<'_>) -> bool {
     let name = Path::new(program).file_name();
     name.is_some_and(|name| name == sought.program)
         && arguments.iter().any(|one| one == sought.stays)
-        && (sought.process == Some(id) || sought.is_in(&argv.join(" ")))
+        && (sought.process == Some(id) || sought.may_be(&argv.join(" ")))
 }
 
 /// The file itself, or the files in a folder, in the order of their names.
@@ -388,7 +398,7 @@ fn files(place: &Path) -> Vec<PathBuf> {
 /// read.
 fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
     const LONGEST: u64 = 256 * 1024;
-    if fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
+    if !os::is_taken(path) || fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
         return false;
     }
     let bytes = fs::read(path).unwrap_or_default();
@@ -464,6 +474,7 @@ mod tests {
             config: Path::new(config),
             usual,
             process: Some(7),
+            sure: false,
         }
     }
 

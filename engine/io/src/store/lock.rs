@@ -38,6 +38,13 @@ pub fn daemon_of(root: &Path) -> Option<u32> {
     id.parse().ok()
 }
 
+/// True if that can be told of the state folder at `root`: who may not look into it cannot.
+pub fn knows_its_daemon(root: &Path) -> bool {
+    let lock = Layout::new(root).lock("daemon", "daemon");
+    let refused = |cause: std::io::Error| cause.kind() == std::io::ErrorKind::PermissionDenied;
+    !std::fs::read(lock).is_err_and(refused)
+}
+
 /// Takes the lock, or says who has it.
 pub(super) fn take(path: &Path) -> Result<Held, StoreError> {
     if let Some(directory) = path.parent() {

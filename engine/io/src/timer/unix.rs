@@ -57,6 +57,48 @@ pub(super) fn places(user: Option<&User>) -> Vec<PathBuf> {
     places
 }
 
+/// True if whoever reads that folder takes a file of that name, with such rights.
+pub(super) fn is_taken(path: &Path) -> bool {
+    let part = |path: Option<&Path>| {
+        let name = path.and_then(Path::file_name);
+        name.and_then(|name| name.to_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let name = part(Some(path));
+    let folder = path.parent();
+    match part(folder).as_str() {
+        // `systemd.unit(5)`; a timer starts a service.
+        "system" | "user" if part(folder.and_then(Path::parent)) == "systemd" => {
+            name.ends_with(".service")
+        }
+        "cron.d" => is_taken_by_cron(&name) && is_of_root(path),
+        "cron.hourly" | "cron.daily" => {
+            is_taken_by_cron(&name)
+                && fs::metadata(path).is_ok_and(|found| found.mode() & 0o111 != 0)
+        }
+        _ => true,
+    }
+}
+
+/// As Debian's cron and `run-parts` have it (cron(8), run-parts(8)), or elsewhere as cronie does, which leaves out what
+/// editors and packages put there.
+fn is_taken_by_cron(name: &str) -> bool {
+    const LEFT_OUT: [&str; 7] = [
+        "~", ",v", ".rpmsave", ".rpmorig", ".rpmnew", ".swp", ".cfsaved",
+    ];
+    if Path::new("/etc/debian_version").exists() {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        return name.chars().all(plain);
+    }
+    !name.starts_with('.') && !LEFT_OUT.iter().any(|end| name.ends_with(end))
+}
+
+/// cron leaves out what others can change.
+fn is_of_root(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+}
+
 /// Where systemd notes when a timer has started its service, for a machine or for a user.
 pub(super) fn stamps(user: Option<&User>, service: &Path) -> Vec<PathBuf> {
     match user {

@@ -76,7 +76,12 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
         // What has just been started is no dead timer; what cannot be read is told elsewhere.
         let alive = trace.at().is_some_and(|last| now.since(last) < PATIENCE);
         let left = survey.ok().filter(|_| !alive).unwrap_or_default();
-        found.extend(nobody_came(&left, now));
+        let nobody = nobody_came(&left, now);
+        let silent = starters
+            .iter()
+            .find_map(|starter| silent(starter, trace, now));
+        // What is due and left alone says it better.
+        found.extend(nobody.or(silent.filter(|_| !by_daemon(&starters))));
         for one in &seen {
             let Some(unit) = one.unit.as_ref().filter(|unit| unit.enabled) else {
                 continue;
@@ -167,6 +172,33 @@ fn has_stopped(service: &Path, last: Timestamp, now: Timestamp) -> Option<Found>
     let timer = timer.file_name()?.to_string_lossy();
     let hint = format!("if this machine was on: `systemctl status {timer}` says why");
     Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)))
+}
+
+fn by_daemon(starters: &[Starter]) -> bool {
+    let mut all = starters.iter();
+    all.any(|one| matches!(one, Starter::Daemon(_)))
+}
+
+/// That no run came for a day where one is started every hour. systemd says so itself.
+fn silent(starter: &Starter, trace: Trace, now: Timestamp) -> Option<Found> {
+    let Starter::File(path) = starter else {
+        return None;
+    };
+    started::moment(path)?;
+    let last = trace.at().filter(|_| system::last_start(path).is_none())?;
+    // One that is new has had no time.
+    let since = system::placed(path).map_or(last, |placed| placed.max(last));
+    if now.since(since) < PATIENCE {
+        return None;
+    }
+    let days = usize::try_from(now.since(last).as_secs() / DAY.as_secs()).ok()?;
+    let text = format!(
+        "{} is to start a run every hour, and none came for {}",
+        path.display(),
+        count(days, "day")
+    );
+    let hint = "if this machine was on: look whether cron runs and what its log says; `waxwing renew` makes up for it";
+    Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
 }
 
 /// What there is to be said of them.

@@ -196,11 +196,20 @@ pub(super) fn line(view: &StatusView<'_>, context: &Context) -> String {
     said.join(" ")
 }
 
+/// Where a run comes every hour, so long a silence is none of them being late.
+const SILENT: Duration = Duration::from_secs(26 * 60 * 60);
+
 fn started(one: &Started, context: &Context) -> String {
     let last = one
         .last
         .map_or_else(String::new, |at| format!(", last ran {}", context.ago(at)));
+    let silent = one.last.filter(|at| context.now.since(*at) > SILENT);
     match (one.when, &one.place) {
+        (When::Hourly(moment), _) if silent.is_some() => format!(
+            "hourly at :{:02}, and no run came since {}: `waxwing check`",
+            moment.minute(),
+            silent.map_or_else(String::new, |at| context.ago(at))
+        ),
         (When::Hourly(moment), _) => format!("hourly at :{:02}{last}", moment.minute()),
         (When::Always, _) => "the daemon runs".to_owned(),
         (When::Unknown, Some(place)) => format!("{}{last}", place.display()),

@@ -37,6 +37,18 @@ fn the_last_line_says_what_starts_the_runs() {
             "Timer: the daemon runs; /etc/cron.daily/own, last ran 22 Nov. Waxwing 0.0.0.",
         ),
     ];
+    let table = table.into_iter().chain([
+        (
+            Some(vec![seen(hourly, None, Some(at(-3_600)))]),
+            None,
+            "Timer: hourly at :05, last ran 21:40. Waxwing 0.0.0.",
+        ),
+        (
+            Some(vec![seen(hourly, None, Some(at(-27 * 3_600)))]),
+            None,
+            "Timer: hourly at :05, and no run came since 22 Nov: `waxwing check`. Waxwing 0.0.0.",
+        ),
+    ]);
     for (started, profiles, want) in table {
         let view = StatusView {
             pasts: &crate::render::fixture::NO_PASTS,
