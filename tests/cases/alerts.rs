@@ -506,7 +506,62 @@ fn what_was_joined_ends_as_what_is_in_place_does() {
     rig.waxwing(&["status"]).says("9 days");
     scene.run(&["renew", "--now"], 6, &[nine]);
     std::fs::rename(&away, &tls).expect("moved");
-    let over = "www does not end soon any more; nothing to do";
-    scene.run(&["renew", "--now"], 0, &[nine, over]);
-    scene.run(&["renew", "--now"], 0, &[nine, over]);
+    // It is in place, and the file of the other one is read by whoever was not pointed elsewhere.
+    let behind = "api ends in 9 days and is not renewed, and 1 more; needs you";
+    scene.run(&["renew", "--now"], 0, &[nine, behind]);
+    says(&scene.last_text(), &["www does not end soon any more"]);
+    scene.run(&["renew", "--now"], 0, &[nine, behind]);
+}
+
+/// The files of the new one have other names, and nobody may have pointed the server to them.
+#[test]
+fn what_was_renamed_and_lies_where_it_was_is_told_until_it_is_forgotten() {
+    let scene = Scene::new();
+    let rig = &scene.rig;
+    let write = |certificates: &str| {
+        let more = format!("{}{certificates}", rig.installer(""));
+        scene.configure("expiry-near", "", &more);
+    };
+    write(&certificate("shop", &["www.example.com"]));
+    rig.edit(&scene.mail("expiry-near"), "");
+    scene.ca().turn_clock_back(DAY.mul_f64(80.5));
+    scene.run(&["renew"], 0, &[]);
+    scene.ca().turn_clock_back(Duration::ZERO);
+    write(&certificate("site", &["www.example.com"]));
+    let nine = "shop ends in 9 days and is not renewed; needs you";
+    scene.run(&["renew"], 0, &[nine]);
+    says(
+        &scene.last_text(),
+        &[
+            "nothing in the configuration has it any more",
+            "`waxwing forget shop` when nothing uses it",
+        ],
+    );
+    rig.waxwing(&["check", "--offline"])
+        .says("tls/shop.crt is renewed no more and ends")
+        .says("point what reads it to the files of site, then `waxwing forget shop`");
+    rig.waxwing(&["status"])
+        .says("tls/shop.crt is renewed no more, site has its names");
+    // A link to the new one is as good.
+    let (old, new) = (rig.path("tls/shop.crt"), rig.path("tls/site.crt"));
+    let before = std::fs::read(&old).expect("there");
+    std::fs::copy(&new, &old).expect("copied");
+    let check = rig.waxwing(&["check", "--offline"]);
+    assert!(
+        !check.stdout.contains("renewed no more"),
+        "{}",
+        check.stdout
+    );
+    std::fs::write(&old, before).expect("written");
+    rig.waxwing(&["forget", "shop"]).expect(0);
+    rig.waxwing(&["renew"]).expect(0);
+    let told = scene.subjects();
+    assert_eq!(told.len(), 2, "{told:?}");
+    says(&told[1], &["shop"]);
+    let check = rig.waxwing(&["check", "--offline"]);
+    assert!(
+        !check.stdout.contains("renewed no more"),
+        "{}",
+        check.stdout
+    );
 }

@@ -11,7 +11,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::traffic::Class;
 
 use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
-use crate::cases::story::get;
+use crate::cases::story::{daemon, dismiss, get};
 
 /// What a daemon may take to end.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -213,6 +213,36 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
     assert_eq!(judge.traffic().count(Class::NewOrder), 2);
     rig.waxwing(&["status"]).expect(0).says("two");
     rig.waxwing(&["history", "two"]).expect(0).says("issued");
+}
+
+/// Somebody has changed it, and had it done at once: the daemon of before must not undo that.
+#[test]
+fn a_configuration_that_has_changed_is_taken_up_without_a_signal() {
+    let rig = Rig::new();
+    let judge = rig.ca(ca::Options::default());
+    let write = |domains: &[&str]| {
+        rig.write_config(&format!(
+            "{}{}[metrics]\nlisten = \"127.0.0.1:0\"\n\n{}",
+            rig.config_at(&judge, ""),
+            rig.installer(""),
+            certificate("one", domains),
+        ));
+    };
+    write(&["one.example.com"]);
+    let (child, address) = daemon(&rig);
+    write(&["one.example.com", "www.example.com"]);
+    rig.waxwing(&["renew"]).expect(0).says("1 renewed");
+    until("the daemon to look", || {
+        let log = std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
+        get(&address, "/metrics");
+        log.contains("the configuration is not what it was")
+    });
+    until("it to be shown", || {
+        get(&address, "/").1.contains("www.example.com")
+    });
+    dismiss(child);
+    assert_eq!(judge.traffic().count(Class::NewOrder), 2);
+    assert!(rig.shown("one").contains("www.example.com"));
 }
 
 /// Nobody looks at a daemon that renews: what it cannot do is told like what fails.

@@ -130,3 +130,26 @@ fn command_line(id: u32) -> Vec<String> {
         .map(|word| String::from_utf8_lossy(word).into_owned())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_beside_what_is_started_start_nothing() {
+        for (path, taken) in [
+            ("/etc/systemd/system/waxwing.service", true),
+            ("/etc/systemd/system/waxwing.service.bak", false),
+            ("/etc/systemd/system/waxwing", false),
+            ("/home/ops/.config/systemd/user/waxwing.service~", false),
+            ("/var/spool/cron/crontabs/root", true),
+            ("/etc/crontab", true),
+        ] {
+            assert_eq!(is_taken(Path::new(path)), taken, "{path}");
+        }
+        assert!(is_taken_by_cron("waxwing"));
+        for name in ["waxwing~", "waxwing.rpmsave", "waxwing.swp"] {
+            assert!(!is_taken_by_cron(name), "{name}");
+        }
+    }
+}
