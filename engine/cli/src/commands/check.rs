@@ -245,7 +245,7 @@ fn told(settings: &Settings) -> Found {
     if names.is_empty() {
         let text = "nobody is told when a renewal fails";
         let hint = "[notify.mail], and below it smtp, from and to; then waxwing notify test";
-        return Found::new(Verdict::Ok, "notify", text.to_owned()).hint(Some(hint.to_owned()));
+        return Found::new(Verdict::Warn, "notify", text.to_owned()).hint(Some(hint.to_owned()));
     }
     let text = format!(
         "failures are told by {}; `waxwing notify test` proves it",

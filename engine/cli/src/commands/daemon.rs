@@ -63,6 +63,8 @@ pub(crate) fn run(
     arguments: &Daemon,
     terminal: &mut Terminal,
 ) -> Result<Exit, Exit> {
+    // Before it is read: what changes meanwhile is seen by the next look.
+    let read = load::digest(global);
     let loaded = start::load(global, terminal)?;
     load::refuse_foreign_programs(&loaded.settings)
         .map_err(|refused| Refusal::from(refused).show(terminal))?;
@@ -99,7 +101,7 @@ pub(crate) fn run(
         listens,
         unshown: None,
         refused: None,
-        read: load::digest(global),
+        read,
         doubts: false,
     };
     daemon.begin_to_show();
@@ -487,8 +489,8 @@ impl Keeper<'_> {
     /// Reads the configuration again if it is not what it was, or what was refused is mended: what a person has had done
     /// by it must not be undone by one of before, and nobody may have sent a signal.
     fn look_for_changes(&mut self) {
-        let now = load::digest(self.global);
-        if self.refused.is_none() && now.is_some() && now == self.read {
+        let digest = load::digest(self.global);
+        if self.refused.is_none() && digest.is_some() && digest == self.read {
             self.doubts = false;
             return;
         }
@@ -504,7 +506,7 @@ impl Keeper<'_> {
             }
             read => {
                 tracing::info!("the configuration is not what it was");
-                self.take_up(read);
+                self.take_up(read, digest);
             }
         }
     }
@@ -520,14 +522,15 @@ impl Keeper<'_> {
     ///
     /// What is said of it are records of the log, as everything in a daemon: nobody may be at a terminal.
     fn reload(&mut self) {
+        let digest = load::digest(self.global);
         let read = self.read();
-        self.take_up(read);
+        self.take_up(read, digest);
     }
 
-    fn take_up(&mut self, read: Result<Loaded, LoadError>) {
+    fn take_up(&mut self, read: Result<Loaded, LoadError>, digest: Option<String>) {
         service::tell(&[State::Reloading]);
         self.doubts = false;
-        self.read = load::digest(self.global);
+        self.read = digest;
         match read {
             Ok(loaded) if loaded.state != self.loaded.state => {
                 let hint = "start the daemon again to use another state folder";
