@@ -20,6 +20,7 @@ pub mod propagation;
 pub mod notify;
 pub mod reminder;
 
+pub mod installed;
 pub mod keys;
 pub mod pem;
 pub mod pkcs12;

@@ -1,14 +1,13 @@
 //! What was renamed or joined and still lies where a server may read it: its successor writes files of other names, so
 //! that whoever has not been pointed to them serves the old one until it ends.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use waxwing_core::name::{CertificateName, Identifier};
 use waxwing_core::settings::CertificateSettings;
 use waxwing_flow::certificate::{InstalledMark, InventoryEntry};
-use waxwing_io::x509;
+use waxwing_io::installed::{Content, content};
 
 use crate::load::Loaded;
 
@@ -36,8 +35,7 @@ pub(crate) fn left_behind<'i>(
     {
         return Vec::new();
     }
-    let configured: std::collections::BTreeSet<_> =
-        certificates.iter().map(|one| &one.name).collect();
+    let configured: BTreeSet<_> = certificates.iter().map(|one| &one.name).collect();
     let gone = inventory.values();
     let gone = gone.filter(|entry| !configured.contains(&entry.certificate));
     let behind = |entry: &'i InventoryEntry| {
@@ -115,28 +113,4 @@ fn file_of(
     let found =
         found.filter(|(_, content)| *content == Content::Same || of(Content::Other).is_none());
     found.map(|(path, _)| path.clone())
-}
-
-/// What is in a file where it was put.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    /// That certificate.
-    Same,
-    /// Another one.
-    Other,
-    /// No certificate that can be read here: a key, or a container.
-    Unknown,
-}
-
-/// None if the file is not there.
-fn content(path: &Path, leaf: &str) -> Option<Content> {
-    match fs::read_to_string(path) {
-        Ok(text) => Some(match x509::read_chain(&text) {
-            Ok((_, facts)) if facts.leaf_sha256 == leaf => Content::Same,
-            Ok(_) => Content::Other,
-            Err(_) => Content::Unknown,
-        }),
-        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
-        Err(_) => Some(Content::Unknown),
-    }
 }
