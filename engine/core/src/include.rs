@@ -18,6 +18,8 @@ pub struct Known {
     pub missed: BTreeSet<String>,
     /// Certificates in the main file itself; none where that is not known.
     pub own: Option<BTreeSet<CertificateName>>,
+    /// Patterns with files in which nothing stood.
+    pub blank: BTreeSet<String>,
 }
 
 /// Patterns of `include` and certificates, as they are configured now.
@@ -69,8 +71,10 @@ pub struct Lost {
 pub enum By {
     /// It matches no file.
     NoFile,
-    /// Nothing stands in files that it matches.
+    /// Nothing stands in a file that it matches.
     Blank,
+    /// No certificate is in the files that it matches.
+    Bare,
     /// They are in a file beside those that it matches.
     Beside,
 }
@@ -140,6 +144,7 @@ pub fn note(written: Written<'_>, lost: Vec<Lost>) -> Known {
         missed: lost.keys().cloned().collect(),
         empty: empty.cloned().collect(),
         own: Some(own.cloned().collect()),
+        blank: written.blank.clone(),
         matched: lost,
     };
     for (pattern, names) in written.matched {
@@ -184,18 +189,22 @@ impl Known {
             names,
             by,
         };
-        if now.is_empty() || written.blank.contains(pattern) {
-            let names = self.missed(had?, pattern, written, kept)?;
-            return Some(lost(By::Blank, names));
-        }
-        // Who gives a file of it another name has put it out of use. What was elsewhere was to be among its files.
-        let beside = written.unlike.get(pattern)?;
         let missed = self.missed.contains(pattern);
-        let was_elsewhere =
-            |name: &&CertificateName| missed || !had.is_some_and(|had| had.contains(*name));
-        let before: BTreeSet<&CertificateName> = self.before().collect();
-        let names = beside.iter().filter(|name| before.contains(name));
-        let names = names.filter(was_elsewhere).cloned().collect();
+        // Some are kept for later, or mark a folder.
+        let was_blank = self.blank.contains(pattern) && !missed;
+        let blank = written.blank.contains(pattern) && !was_blank;
+        if now.is_empty() || blank {
+            let names = self.missed(had?, pattern, written, kept)?;
+            let by = if blank { By::Blank } else { By::Bare };
+            return Some(lost(by, names));
+        }
+        // Who gives a file of it another name has put it out of use. What was in the main file was to be among its files.
+        let beside = written.unlike.get(pattern)?;
+        let was_to_be = |name: &&CertificateName| {
+            let own = self.own.iter().flatten().any(|one| one == *name);
+            own || missed && had.is_some_and(|had| had.contains(*name))
+        };
+        let names = beside.iter().filter(was_to_be).cloned().collect();
         let names = self.missed(&names, pattern, written, kept)?;
         Some(lost(By::Beside, names))
     }

@@ -135,7 +135,8 @@ pub(crate) fn emptied(
                 "{}, and nothing configures {} any more",
                 match lost.by {
                     By::NoFile => "no file matches it",
-                    By::Blank => "nothing stands in files that it matches",
+                    By::Blank => "nothing stands in a file that it matches",
+                    By::Bare => "no certificate is in the files that it matches",
                     By::Beside => "a file beside those that it matches has another name",
                 },
                 list(&names, NAMED)

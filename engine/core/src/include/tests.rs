@@ -343,6 +343,10 @@ fn files_in_which_nothing_stands_have_lost_what_was_in_them() {
     assert_eq!(world.run_with(none, &[], &[C]), ["c/*.toml: b"]);
     assert_eq!(world.run_with(none, &[], &[C]), ["c/*.toml: b"]);
     assert_eq!(world.run(one, &[]), [""; 0]);
+    // There was one all the time.
+    let mut world = World::default();
+    world.run_with(&[(MAIN, &[OWN]), (C, &[A, B])], &[], &[C]);
+    assert_eq!(world.run_with(one, &[], &[C]), [""; 0]);
     // It never had any.
     let mut world = World::default();
     world.run_with(none, &[], &[C]);
@@ -361,6 +365,13 @@ fn what_was_moved_beside_the_files_of_a_pattern_is_missed_and_what_was_put_out_o
     assert_eq!(world.run(now, &slip), ["c/*.toml: a"]);
     assert_eq!(world.run(now, &slip), ["c/*.toml: a"]);
     assert_eq!(world.run(&[(MAIN, &[OWN]), (C, &[A, B])], &[]), [""; 0]);
+    // Two patterns look into one folder.
+    let two: Files = &[(MAIN, &[OWN]), (C, &[B]), (D, &[A])];
+    let mut other = World::default();
+    other.run(two, &[]);
+    let off: [(&str, &[&str]); 2] = [(C, &["a"]), (D, &["a"])];
+    let now_two: Files = &[(MAIN, &[OWN]), (C, &[B]), (D, &[OWN])];
+    assert_eq!(other.run(now_two, &off), [""; 0]);
     // Another name for its file.
     assert_eq!(world.run(now, &slip), [""; 0]);
     assert_eq!(world.run(now, &slip), [""; 0]);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::name::DomainName;
+use crate::name::{DomainName, Identifier};
 
 /// A place where a server shows its certificate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,19 @@ pub struct ServedAt {
     pub port: u16,
     /// How TLS begins there.
     pub start: TlsStart,
+}
+
+impl ServedAt {
+    /// True if that name is asked for there; an address shows its default certificate, whatever that has.
+    pub fn shows(&self, name: &Identifier) -> bool {
+        let ServedHost::Name(domain) = &self.host else {
+            return false;
+        };
+        name.covers(&Identifier {
+            domain: domain.clone(),
+            wildcard: false,
+        })
+    }
 }
 
 /// A name or an address.

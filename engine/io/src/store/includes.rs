@@ -20,6 +20,8 @@ struct Written {
     own: Option<BTreeSet<String>>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     missed: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    blank: BTreeSet<String>,
     /// Those of which it is not known what was in their files.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     unknown: BTreeSet<String>,
@@ -67,6 +69,7 @@ impl FileStore {
             empty: written.empty,
             own: written.own.map(names),
             missed: written.missed,
+            blank: written.blank,
         })
     }
 
@@ -87,6 +90,7 @@ impl FileStore {
             empty: includes.empty,
             own: includes.own.map(names),
             missed: includes.missed,
+            blank: includes.blank,
             unknown,
             matched: Matched::Names(
                 matched
@@ -123,6 +127,7 @@ mod tests {
             empty: empty.iter().map(|one| (*one).to_owned()).collect(),
             own: None,
             missed: BTreeSet::new(),
+            blank: BTreeSet::new(),
         };
         let keep = |includes: &Known| {
             store.keep_includes(includes.clone()).expect("written");
@@ -139,6 +144,7 @@ mod tests {
         let want = "format = 2\nempty = [\"a/*\"]\n\n[matched]\n\"b/*\" = []\n\"c/*\" = [\"one\", \"two\"]\n";
         assert_eq!(text, want);
         let with_own = Known {
+            blank: ["b/*".to_owned()].into(),
             own: Some([CertificateName::parse("three").expect("a name")].into()),
             ..includes(&[("b/*", &[])], &[])
         };
