@@ -332,15 +332,16 @@ fn compare(
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject)
             .filter(|told| behind || told.step <= step || !is_ahead(told, now));
-        // What had expired is replaced, and the other one comes nearer to its end by steps of its own.
+        // What had expired is replaced, or the other one is renewed, which comes nearer to its end by steps of its own.
         let expired = conditions::EXPIRED;
         let replaced = |before: &&Told| {
-            event.kind == EventKind::ExpiryNear && before.step >= expired && step < expired
+            event.kind == EventKind::ExpiryNear && before.step >= expired && step < before.step
         };
         let replaced = before.filter(replaced);
+        let left = if step < expired { expired } else { 0 };
         event.change = match before {
             None => Change::Began,
-            Some(before) if step > replaced.map_or(before.step, |it| it.step - expired) => {
+            Some(before) if step > replaced.map_or(before.step, |it| it.step - left) => {
                 Change::Worse
             }
             Some(before) => {

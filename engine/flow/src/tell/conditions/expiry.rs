@@ -69,7 +69,12 @@ pub(super) fn expiry(
     });
     let before = before.map_or(0, |told| told.step);
     let hidden = before >= EXPIRED && older.is_none() && is_unseen(certificate, scene);
-    let step = (step.0.max(if hidden { before } else { 0 }), step.1);
+    let step = match step {
+        // It may be what had expired.
+        (EXPIRED, expired) if hidden && before == EXPIRED => (EXPIRED, expired),
+        (own, step) if hidden => (EXPIRED + own, step),
+        seen => seen,
+    };
     let mut event = Event::new(
         EventKind::ExpiryNear,
         Change::Began,
