@@ -110,11 +110,11 @@ pub(crate) fn run(
     } else {
         terminal.print(&render(&view, &context));
     }
-    for behind in survey::left_behind(&loaded, &survey.inventory) {
+    for behind in survey::left_behind(&loaded, &survey.inventory, now) {
         let (name, file) = (&behind.entry.certificate, behind.file.display());
         terminal.note(&format!(
             "{file} is renewed no more, {} has its names: `waxwing check`, `waxwing forget {name}`",
-            behind.heir
+            behind.heir.name
         ));
     }
     // Who is not the owner of the folder need not be able to write it.

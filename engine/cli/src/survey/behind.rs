@@ -5,27 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use waxwing_core::name::{CertificateName, Identifier};
+use waxwing_core::plan::in_place::LONG_AGO;
 use waxwing_core::settings::CertificateSettings;
+use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{InstalledMark, InventoryEntry};
 use waxwing_io::installed::{Content, content};
 
 use crate::load::Loaded;
 
 /// A certificate that nothing renews any more, beside the one that has its names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Behind<'i> {
     /// What is stored of it.
     pub(crate) entry: &'i InventoryEntry,
     /// Where it still lies.
     pub(crate) file: PathBuf,
     /// Who has some of its names, and is in place.
-    pub(crate) heir: &'i CertificateName,
+    pub(crate) heir: &'i CertificateSettings,
 }
 
-/// All of them. Nobody is asked where a server is seen to serve the successor.
+/// All of them that have not ended long ago, but for those whose servers are looked at.
 pub(crate) fn left_behind<'i>(
     loaded: &'i Loaded,
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
+    now: Timestamp,
 ) -> Vec<Behind<'i>> {
     let certificates = &loaded.settings.certificates;
     if inventory.len() <= certificates.len()
@@ -38,15 +41,15 @@ pub(crate) fn left_behind<'i>(
     let configured: BTreeSet<_> = certificates.iter().map(|one| &one.name).collect();
     let gone = inventory.values();
     let gone = gone.filter(|entry| !configured.contains(&entry.certificate));
+    let gone = gone.filter(|entry| {
+        let life = entry.life_in_use();
+        life.is_some_and(|life| life.end + LONG_AGO > now)
+    });
     let behind = |entry: &'i InventoryEntry| {
         entry.marks_in_use().find_map(|mark| {
             let heir = heir(entry, mark, loaded, inventory)?;
             let file = file_of(entry, mark, heir, loaded)?;
-            Some(Behind {
-                entry,
-                file,
-                heir: &heir.name,
-            })
+            Some(Behind { entry, file, heir })
         })
     };
     gone.filter_map(behind).collect()
@@ -69,23 +72,17 @@ fn heir<'i>(
         let in_place = entry.names_by(&[&mark.plugin]);
         one.install.contains(&mark.plugin)
             && in_place.into_iter().any(shares)
-            && !is_served(one, entry)
+            && !is_watched(one, names)
     })
 }
 
-/// True if it is seen at all places where it is to be served, and there are some.
-fn is_served(certificate: &CertificateSettings, entry: &InventoryEntry) -> bool {
-    let Some(current) = &entry.current else {
-        return false;
+/// True if it is looked at where these names are served: whoever sees another one there says so.
+fn is_watched(certificate: &CertificateSettings, names: &[Identifier]) -> bool {
+    let looks = |name: &Identifier| {
+        let mut places = certificate.served_at.iter();
+        places.any(|place| place.shows(name))
     };
-    let mut places = certificate.served_at.iter();
-    !certificate.served_at.is_empty()
-        && places.all(|place| {
-            let place = place.to_string();
-            let mark = entry.served.iter().find(|mark| mark.place == place);
-            let seen = mark.and_then(|mark| mark.seen.as_ref().ok());
-            seen.is_some_and(|leaf| leaf.sha256 == current.facts.leaf_sha256)
-        })
+    names.iter().all(looks)
 }
 
 /// A file of its own that is still as it was put there; none if the successor writes the same ones, or they are gone.

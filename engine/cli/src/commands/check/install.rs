@@ -86,9 +86,18 @@ pub(super) fn left_behind(loaded: &Loaded, store: &FileStore, context: &Context)
     let entries = store.inventory().unwrap_or_default().into_iter().flatten();
     let inventory = entries.map(|entry| (entry.certificate.clone(), entry));
     let inventory = inventory.collect();
-    let behind = survey::left_behind(loaded, &inventory).into_iter();
+    let behind = survey::left_behind(loaded, &inventory, context.now).into_iter();
     let said = behind.map(|one| {
-        let (name, heir) = (&one.entry.certificate, one.heir);
+        let (name, heir) = (&one.entry.certificate, &one.heir.name);
+        let current = one.entry.current.as_ref();
+        let names = current.map(|current| &current.facts.names);
+        let mut wanted = one.heir.domains.clone();
+        wanted.sort();
+        // One for one: it may be called as before.
+        let again = match names == Some(&wanted) {
+            true => format!("; or call the certificate {name} again: name = \"{name}\""),
+            false => String::new(),
+        };
         let ends = one.entry.life_in_use().map(|life| life.end);
         let ends = ends.map(|end| format!(" and ends {}", context.moment(end)));
         let text = format!(
@@ -97,8 +106,7 @@ pub(super) fn left_behind(loaded: &Loaded, store: &FileStore, context: &Context)
             ends.unwrap_or_default()
         );
         let hint = format!(
-            "point what reads it to the files of {heir}, then `waxwing forget {name}`; or call the certificate {name} \
-             again: name = \"{name}\""
+            "point what reads it to the files of {heir}, then `waxwing forget {name}`{again}"
         );
         Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint))
     });
