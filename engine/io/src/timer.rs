@@ -324,26 +324,39 @@ pub struct Sought<'a> {
 }
 
 impl Sought<'_> {
-    fn names_one(text: &str) -> bool {
-        text.split([' ', '\n', '<', '>', '"', '\''])
-            .any(|word| matches!(word, "-c" | "--config") || word.starts_with("--config="))
-            || text.contains("WAXWING_CONFIG")
+    /// What the first command in it that starts the program names as its configuration, as far as it stands in one word.
+    fn named<'t>(&self, command: &'t str) -> Option<&'t str> {
+        let mut words = command.split(|c: char| c.is_whitespace() || "<>\"'=;".contains(c));
+        words.find(|word| word.contains(self.program))?;
+        words
+            .by_ref()
+            .find(|word| matches!(*word, "-c" | "--config"))?;
+        words.find(|word| !word.is_empty())
+    }
+
+    fn names_one(&self, command: &str) -> bool {
+        self.named(command).is_some()
     }
 
     /// True if a process that has been started like this may have the place of the one that stays. Which configuration
     /// one has that names none its environment says, and it may be in a container.
     fn may_be(&self, command: &str) -> bool {
-        self.is_in(command) && (Self::names_one(command) || !self.sure)
+        self.is_in(command, command) && (self.names_one(command) || !self.sure)
     }
 
-    /// True if a text starts it: the program stands in it, with that configuration.
-    fn is_in(&self, text: &str) -> bool {
-        let same = if Self::names_one(text) {
-            text.contains(&*self.config.to_string_lossy())
-        } else {
-            self.usual
+    /// True if a command of a text starts it: the program stands in it, with that configuration. One that is named from a
+    /// folder that is not known here counts.
+    fn is_in(&self, command: &str, text: &str) -> bool {
+        let config = self.config.to_string_lossy();
+        let same = match self.named(command) {
+            Some(named) => {
+                let named = Path::new(named);
+                command.contains(&*config) || named.is_relative() && self.config.ends_with(named)
+            }
+            None if text.contains("WAXWING_CONFIG") => text.contains(&*config),
+            None => self.usual,
         };
-        text.contains(self.program) && same
+        command.contains(self.program) && same
     }
 
     /// True if that starts a run, or what stays: whoever only names it, or asks it something, renews nothing.
@@ -364,22 +377,33 @@ pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
         .filter(|path| mentions(path, sought))
         .map(Starter::File)
         .collect();
-    let processes = os::processes().into_iter();
-    let daemons = processes.filter(|(id, argv)| is_daemon(*id, argv, sought));
-    found.extend(daemons.map(|(id, _)| Starter::Daemon(id)));
+    let processes = os::processes();
+    // One in a container has another number there.
+    let seen = |process| {
+        let mut all = processes.iter();
+        all.any(|(id, argv)| *id == process && is_program(argv, sought))
+    };
+    let sought = Sought {
+        sure: sought.sure && sought.process.is_none_or(seen),
+        ..*sought
+    };
+    let daemons = processes.iter();
+    let daemons = daemons.filter(|(id, argv)| is_daemon(*id, argv, &sought));
+    found.extend(daemons.map(|(id, _)| Starter::Daemon(*id)));
     found
 }
 
 /// True if that process is one of the program that stays. A command line may name the configuration from
 /// a folder that is not known here.
 fn is_daemon(id: u32, argv: &[String], sought: &Sought<'_>) -> bool {
-    let Some((program, arguments)) = argv.split_first() else {
-        return false;
-    };
-    let name = Path::new(program).file_name();
-    name.is_some_and(|name| name == sought.program)
-        && arguments.iter().any(|one| one == sought.stays)
+    is_program(argv, sought)
+        && argv.iter().skip(1).any(|one| one == sought.stays)
         && (sought.process == Some(id) || sought.may_be(&argv.join(" ")))
+}
+
+fn is_program(argv: &[String], sought: &Sought<'_>) -> bool {
+    let name = argv.first().map(Path::new).and_then(Path::file_name);
+    name.is_some_and(|name| name == sought.program)
 }
 
 /// The file itself, or the files in a folder, in the order of their names.
@@ -407,19 +431,18 @@ fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
     let lines: Vec<&str> = lines.collect();
-    if !sought.is_in(&lines.join("\n")) {
-        return false;
-    }
+    let all = lines.join("\n");
+    let starts = |command: &str| sought.is_started_by(command) && sought.is_in(command, &all);
     // A list of words has one in each line.
     let whole = lines.join(" ");
     match path.extension().and_then(|kind| kind.to_str()) {
-        Some("plist" | "xml") => sought.is_started_by(&whole),
+        Some("plist" | "xml") => starts(&whole),
         Some("service") => {
             let mut commands = lines.iter().filter(|line| line.starts_with("ExecStart="));
-            commands.any(|line| sought.is_started_by(line))
+            commands.any(|line| starts(line))
         }
         Some("timer" | "path" | "socket" | "target" | "mount") => false,
-        _ => lines.iter().any(|line| sought.is_started_by(line)),
+        _ => lines.iter().any(|line| starts(line)),
     }
 }
 
@@ -490,6 +513,37 @@ mod tests {
             (named, "/etc/w.toml", false, true),
             (named, "/etc/other.toml", false, false),
             (named, "/etc/other.toml", true, false),
+            // Other lines and other programs have words of their own.
+            (
+                "5 5 * * * root ionice -c 3 backup\n37 * * * * root ionice -c 3 waxwing renew\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "37 * * * * root flock -n /run/w -c 'waxwing renew'\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "37 * * * * root cd /etc && waxwing -c w.toml renew\n",
+                "/etc/w.toml",
+                false,
+                true,
+            ),
+            (
+                "1 1 * * * root waxwing -c /etc/w.toml status\n37 * * * * root waxwing -c /etc/o.toml renew\n",
+                "/etc/w.toml",
+                false,
+                false,
+            ),
+            (
+                "WAXWING_CONFIG=/etc/w.toml\n37 * * * * root waxwing renew\n",
+                "/etc/w.toml",
+                false,
+                true,
+            ),
             (
                 "# 37 * * * * root waxwing renew\n",
                 "/etc/w.toml",
@@ -518,6 +572,15 @@ mod tests {
         assert!(!daemon("/usr/bin/waxwing -c /etc/w.toml renew"));
         assert!(!daemon("vi -c /etc/w.toml waxwing daemon"));
         assert!(!is_daemon(1, &[], &sought("/etc/w.toml", true)));
+        // Which configuration it has that names none is known by the lock alone.
+        let bare = argv("/usr/bin/waxwing daemon");
+        let sure = |sure| Sought {
+            sure,
+            ..sought("/etc/w.toml", true)
+        };
+        assert!(is_daemon(1, &bare, &sure(false)));
+        assert!(!is_daemon(1, &bare, &sure(true)));
+        assert!(is_daemon(7, &bare, &sure(true)));
         let named = |line| is_daemon(7, &argv(line), &sought("/etc/w.toml", false));
         assert!(named("./waxwing -c w.toml daemon"));
         assert!(!named("/bin/another -c w.toml daemon"));
