@@ -149,13 +149,21 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
     let client = view.client;
     let then =
         "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well,";
-    let last = match left.is_empty() {
+    let whole = left.is_empty() && draft.unread.is_empty();
+    let mut others = list(&left, NAMED);
+    if !draft.unread.is_empty() {
+        let unread = "what could not be read";
+        others = match left.is_empty() {
+            true => unread.to_owned(),
+            false => format!("{others} and {unread}"),
+        };
+    }
+    let last = match whole {
         true => format!("{then} stop {client}: {}.", import::farewell(client)),
         // Who stopped it would let these run out.
         false => format!(
-            "{then} take what came over out of {client}, one client for each name, and let it go on for {}, which \
-             nothing here renews. With nothing left there, stop it: {}.",
-            list(&left, NAMED),
+            "{then} take what came over out of {client}, one client for each name, and let it go on for {others}, \
+             which nothing here renews. With nothing left there, stop it: {}.",
             import::farewell(client)
         ),
     };

@@ -15,6 +15,8 @@ use crate::http::check_address;
 /// One address of a name server, asked once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedServer {
+    /// Its name.
+    pub name: String,
     /// Its name and address, for people.
     pub server: String,
     /// True if the world can reach the address: it is neither private nor otherwise special.
@@ -37,6 +39,7 @@ impl DnsProbe {
         let asked = found.into_iter().map(|server| async move {
             if let Some(cause) = server.missing {
                 return vec![AskedServer {
+                    name: server.name.clone(),
                     server: server.name,
                     public: true,
                     answered: Err(cause),
@@ -44,9 +47,11 @@ impl DnsProbe {
             }
             let one = |address: SocketAddr| {
                 let (label, public) = (server.label(address), is_public(address));
+                let name = server.name.clone();
                 async move {
                     let answer = ask::texts(address, manner, fqdn).await;
                     AskedServer {
+                        name,
                         server: label,
                         public,
                         answered: answer.map(drop).map_err(|no| no.to_string()),

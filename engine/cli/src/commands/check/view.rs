@@ -2,6 +2,7 @@
 //! and each has its line in the configuration.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use waxwing_core::name::{CaName, DomainName};
@@ -178,7 +179,17 @@ fn outside(settings: &Settings, certificate: &CertificateSettings) -> Option<CaN
 /// What is wrong with the view of a zone; none if nothing is. `outside` is a CA that sees the zone
 /// from outside.
 fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> Option<Found> {
-    let mute: Vec<&AskedServer> = asked.iter().filter(|one| one.answered.is_err()).collect();
+    // Who answers at one of its addresses is asked there.
+    let answers = |name: &str| {
+        let mut asked = asked.iter();
+        asked.any(|one| one.name == name && one.answered.is_ok())
+    };
+    let mute: Vec<&AskedServer> = asked.iter().filter(|one| !answers(&one.name)).collect();
+    let servers = |asked: &[&AskedServer]| {
+        let names: BTreeSet<&str> = asked.iter().map(|one| one.name.as_str()).collect();
+        names.len()
+    };
+    let all: Vec<&AskedServer> = asked.iter().collect();
     let causes = || {
         let cause = |one: &&AskedServer| {
             let why = one.answered.as_ref().err().map_or("", String::as_str);
@@ -211,8 +222,8 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
     }
     let text = format!(
         "{} of {} of {zone} cannot be asked from here",
-        mute.len(),
-        count(asked.len(), "name server")
+        servers(&mute),
+        count(servers(&all), "name server")
     );
     // A record has to be seen on all of them.
     let hint = "each renewal waits for them and fails: take them out of the zone or let them be reached; [network] \
@@ -228,6 +239,7 @@ mod tests {
     #[test]
     fn a_closed_port_and_a_split_zone_each_have_their_line() {
         let server = |name: &str, public, answers: bool| AskedServer {
+            name: name.split(' ').next().unwrap_or_default().to_owned(),
             server: name.to_owned(),
             public,
             answered: answers
@@ -240,7 +252,13 @@ mod tests {
         let ca = CaName::parse("first").expect("a literal name");
         let (public, private) = (Some(&ca), None);
         type Want<'a> = Option<(Verdict, &'a str)>;
-        let table: [(&[AskedServer], Option<&CaName>, Want<'_>); 6] = [
+        let table: [(&[AskedServer], Option<&CaName>, Want<'_>); 7] = [
+            // At another of its addresses.
+            (
+                &[good.clone(), server("a (2001:db8::1)", true, false)],
+                public,
+                None,
+            ),
             (&[good.clone(), good.clone()], public, None),
             (
                 &[mute.clone(), mute.clone()],
