@@ -175,6 +175,11 @@ fn check_finds_a_good_machine_good_and_asks_nobody_offline() {
     starts_by_itself(&rig);
     rig.waxwing(&["check", "--offline"])
         .expect(0)
+        .says("nobody is told when a renewal fails");
+    let told = "[notify.here]\nlog = true\n\n[[certificate]]";
+    rig.edit("[[certificate]]", told);
+    rig.waxwing(&["check", "--offline"])
+        .expect(0)
         .says("All is in order. No certificate was touched; no network used.");
     rig.waxwing(&["check"])
         .expect(0)

@@ -41,11 +41,20 @@ pub(super) fn places(user: Option<&User>) -> Vec<PathBuf> {
         "/usr/lib/systemd/system",
         "/etc/systemd/user",
         "/etc/crontab",
+        "/etc/anacrontab",
         "/etc/cron.d",
         "/etc/cron.hourly",
         "/etc/cron.daily",
+        "/etc/cron.weekly",
         "/var/spool/cron/crontabs",
         "/var/spool/cron",
+        // SUSE, and Alpine.
+        "/var/spool/cron/tabs",
+        "/etc/crontabs",
+        "/etc/periodic/15min",
+        "/etc/periodic/hourly",
+        "/etc/periodic/daily",
+        "/etc/periodic/weekly",
         "/Library/LaunchDaemons",
     ]
     .map(PathBuf::from)
@@ -73,7 +82,7 @@ pub(super) fn is_taken(path: &Path) -> bool {
             name.ends_with(".service")
         }
         "cron.d" => is_taken_by_cron(&name) && is_of_root(path),
-        "cron.hourly" | "cron.daily" => {
+        "cron.hourly" | "cron.daily" | "cron.weekly" | "15min" | "hourly" | "daily" | "weekly" => {
             is_taken_by_cron(&name)
                 && fs::metadata(path).is_ok_and(|found| found.mode() & 0o111 != 0)
         }

@@ -89,7 +89,7 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
             // What it starts is in the service, whoever starts that.
             let service = unit.path.with_extension("service");
             found.extend(older(&service, &lacks(loaded, &service)));
-            let last = one.last_start();
+            let last = one.last_start().filter(|_| is_hourly(&unit.path));
             found.extend(last.and_then(|last| has_stopped(&unit.path, last, now)));
         }
     }
@@ -157,6 +157,13 @@ fn older(unit: &Path, lacking: &[String]) -> Option<Found> {
     let hint = "`waxwing schedule add` writes it anew, `waxwing schedule show` prints it";
     (!lacking.is_empty())
         .then(|| Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
+}
+
+/// True if that timer elapses every hour; one that somebody has written may take its time.
+fn is_hourly(timer: &Path) -> bool {
+    let text = system::read(timer).ok().flatten().unwrap_or_default();
+    let mut lines = text.lines();
+    started::moment(timer).is_some() || lines.any(|line| line.trim() == "OnCalendar=hourly")
 }
 
 /// That a timer of every hour has started nothing for a day, by the system's own word.
