@@ -25,7 +25,7 @@ mod ran;
 mod read;
 mod sweep;
 
-pub use lock::{daemon_of, knows_its_daemon};
+pub use lock::{daemon_of, has_a_daemon, knows_its_daemon};
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -321,51 +321,111 @@ pub struct Sought<'a> {
     pub process: Option<u32>,
     /// True if that is all that can be known: without such a process none has ever been there.
     pub sure: bool,
+    /// True if somebody has that place, whatever number he has here.
+    pub held: bool,
 }
 
 impl Sought<'_> {
-    /// What the first command in it that starts the program names as its configuration, as far as it stands in one word.
-    fn named<'t>(&self, command: &'t str) -> Option<&'t str> {
-        let mut words = command.split(|c: char| c.is_whitespace() || "<>\"'=;".contains(c));
-        words.find(|word| word.contains(self.program))?;
-        words
-            .by_ref()
-            .find(|word| matches!(*word, "-c" | "--config"))?;
-        words.find(|word| !word.is_empty())
-    }
-
-    fn names_one(&self, command: &str) -> bool {
-        self.named(command).is_some()
-    }
-
     /// True if a process that has been started like this may have the place of the one that stays. Which configuration
     /// one has that names none its environment says, and it may be in a container.
-    fn may_be(&self, command: &str) -> bool {
-        self.is_in(command, command) && (self.names_one(command) || !self.sure)
+    fn may_be(&self, argv: &[String]) -> bool {
+        let command = argv.join(" ");
+        let words = words(&command);
+        let named = self.arguments(&words).and_then(named);
+        self.starts_in(&command, &command, "") && (named.is_some() || !self.sure)
     }
 
-    /// True if a command of a text starts it: the program stands in it, with that configuration. One that is named from a
-    /// folder that is not known here counts.
-    fn is_in(&self, command: &str, text: &str) -> bool {
-        let config = self.config.to_string_lossy();
-        let same = match self.named(command) {
-            Some(named) => {
-                let named = Path::new(named);
-                command.contains(&*config) || named.is_relative() && self.config.ends_with(named)
-            }
-            None if text.contains("WAXWING_CONFIG") => text.contains(&*config),
-            None => self.usual,
+    /// True if one of the commands of a line starts a run of that configuration, or what stays: whoever only names it, or
+    /// asks it something, renews nothing. `text` is all that stands around it.
+    fn starts(&self, line: &str, text: &str) -> bool {
+        let mut commands = line.split([';', '|', '&']);
+        commands.any(|command| self.starts_in(command, line, text))
+    }
+
+    fn starts_in(&self, command: &str, line: &str, text: &str) -> bool {
+        let words = words(command);
+        let Some(arguments) = self.arguments(&words) else {
+            return false;
         };
-        command.contains(self.program) && same
+        !arguments.contains(&"--dry-run") && self.is_same(named(arguments), line, text)
     }
 
-    /// True if that starts a run, or what stays: whoever only names it, or asks it something, renews nothing.
-    fn is_started_by(&self, command: &str) -> bool {
-        let words = command.split(|c: char| c.is_whitespace() || "<>\"'=;".contains(c));
-        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-        let has = |wanted: &str| words.contains(&wanted);
-        let program = words.iter().any(|word| word.contains(self.program));
-        program && (has("renew") || has(self.stays)) && !has("--dry-run")
+    /// What stands behind the program in a command that starts it: it is the last word of its name before what it is to
+    /// do; the user may be called like it, and a folder.
+    fn arguments<'w, 't>(&self, words: &'w [&'t str]) -> Option<&'w [&'t str]> {
+        let acts = |word: &&str| *word == "renew" || *word == self.stays;
+        let act = words.iter().position(acts)?;
+        let before = words.get(..act)?;
+        let is_it = |word: &&str| {
+            let file = word.rsplit(['/', '\\']).next().unwrap_or_default();
+            file.strip_suffix(".exe").unwrap_or(file) == self.program
+        };
+        let like_it = |word: &&str| word.contains(self.program);
+        let program = before.iter().rposition(is_it);
+        let program = program.or_else(|| before.iter().rposition(like_it))?;
+        words.get(program + 1..)
+    }
+
+    /// True if that is the configuration. What only a shell or systemd knows may be it.
+    fn is_same(&self, named: Option<&str>, line: &str, text: &str) -> bool {
+        const VARIABLE: &str = "WAXWING_CONFIG";
+        let config = self.config.to_string_lossy();
+        // As units and crontabs write it.
+        let has = |text: &str| {
+            let forms = [
+                config.to_string(),
+                config.replace('%', "%%"),
+                config.replace('%', "\\%"),
+            ];
+            forms.iter().any(|form| text.contains(form.as_str()))
+        };
+        let Some(named) = named else {
+            if line.contains(VARIABLE) {
+                return has(line);
+            }
+            let set = |line: &&str| {
+                let line = line.trim_start().trim_start_matches("export ");
+                line.contains(VARIABLE)
+                    && (line.starts_with(VARIABLE) || line.starts_with("Environment"))
+            };
+            return match text.lines().find(set) {
+                Some(line) => has(line),
+                None => self.usual,
+            };
+        };
+        if has(line) {
+            return true;
+        }
+        let known = !named.starts_with(['~', '$', '%']);
+        if known && Path::new(named).is_absolute() {
+            return false;
+        }
+        let rest = match (known, named.split_once('/')) {
+            (true, _) => named,
+            (false, Some((_, rest))) => rest,
+            // A variable of the script.
+            (false, None) => return has(text),
+        };
+        let rest = rest.trim_start_matches("./").trim_start_matches("../");
+        rest.contains(['$', '%']) || self.config.ends_with(rest)
+    }
+}
+
+/// The words of a command, without what quotes and redirects.
+fn words(command: &str) -> Vec<&str> {
+    let words = command.split(|c: char| c.is_whitespace() || "<>\"'=`()".contains(c));
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// What arguments name as the configuration.
+fn named<'t>(arguments: &[&'t str]) -> Option<&'t str> {
+    let mut words = arguments.iter();
+    let found = words.find(|word| {
+        matches!(**word, "-c" | "--config") || word.starts_with("-c") && !word.starts_with("--")
+    })?;
+    match found.strip_prefix("-c") {
+        Some(joined) if !joined.is_empty() => Some(joined),
+        _ => words.next().copied(),
     }
 }
 
@@ -384,7 +444,7 @@ pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
         all.any(|(id, argv)| *id == process && is_program(argv, sought))
     };
     let sought = Sought {
-        sure: sought.sure && sought.process.is_none_or(seen),
+        sure: sought.sure && (!sought.held || sought.process.is_none_or(seen)),
         ..*sought
     };
     let daemons = processes.iter();
@@ -398,7 +458,7 @@ pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
 fn is_daemon(id: u32, argv: &[String], sought: &Sought<'_>) -> bool {
     is_program(argv, sought)
         && argv.iter().skip(1).any(|one| one == sought.stays)
-        && (sought.process == Some(id) || sought.may_be(&argv.join(" ")))
+        && (sought.process == Some(id) || sought.may_be(argv))
 }
 
 fn is_program(argv: &[String], sought: &Sought<'_>) -> bool {
@@ -431,14 +491,19 @@ fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
         .lines()
         .filter(|line| !line.trim_start().starts_with('#'));
     let lines: Vec<&str> = lines.collect();
-    let all = lines.join("\n");
-    let starts = |command: &str| sought.is_started_by(command) && sought.is_in(command, &all);
+    let all = lines.join("\n").replace("\\\n", " ");
+    let lines: Vec<&str> = all.lines().collect();
+    let starts = |line: &str| sought.starts(line, &all);
     // A list of words has one in each line.
     let whole = lines.join(" ");
     match path.extension().and_then(|kind| kind.to_str()) {
-        Some("plist" | "xml") => starts(&whole),
+        Some("plist" | "xml") => sought.starts_in(&whole, &whole, ""),
         Some("service") => {
-            let mut commands = lines.iter().filter(|line| line.starts_with("ExecStart="));
+            let is_start = |line: &&&str| {
+                let value = line.trim_start().strip_prefix("ExecStart");
+                value.is_some_and(|value| value.trim_start().starts_with('='))
+            };
+            let mut commands = lines.iter().filter(is_start);
             commands.any(|line| starts(line))
         }
         Some("timer" | "path" | "socket" | "target" | "mount") => false,
@@ -498,6 +563,7 @@ mod tests {
             usual,
             process: Some(7),
             sure: false,
+            held: false,
         }
     }
 
@@ -521,7 +587,7 @@ mod tests {
                 true,
             ),
             (
-                "37 * * * * root flock -n /run/w -c 'waxwing renew'\n",
+                "37 * * * * root flock -n /run/waxwing.lock -c 'waxwing renew'\n",
                 "/etc/w.toml",
                 true,
                 true,
@@ -537,6 +603,78 @@ mod tests {
                 "/etc/w.toml",
                 false,
                 false,
+            ),
+            (
+                "37 * * * * waxwing ionice -c 3 waxwing renew || sh -c fail\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "37 * * * * root su waxwing -c 'waxwing renew' | mail -c boss\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "37 * * * * root waxwing renew; waxwing -c /etc/o.toml renew\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "37 * * * * root waxwing -c/etc/o.toml renew\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
+            (
+                "37 * * * * root waxwing -c/etc/w.toml renew\n",
+                "/etc/w.toml",
+                false,
+                true,
+            ),
+            (
+                "37 * * * * root waxwing -c ~/w.toml renew\n",
+                "/home/ops/w.toml",
+                false,
+                true,
+            ),
+            (
+                "37 * * * * root waxwing -c $HOME/v.toml renew\n",
+                "/home/ops/w.toml",
+                false,
+                false,
+            ),
+            (
+                "CONF=/etc/w.toml\nwaxwing -c \"$CONF\" renew\n",
+                "/etc/w.toml",
+                false,
+                true,
+            ),
+            (
+                "CONF=/etc/o.toml\nwaxwing -c \"$CONF\" renew\n",
+                "/etc/w.toml",
+                true,
+                false,
+            ),
+            (
+                "waxwing \\\n  -c /etc/w.toml \\\n  renew\n",
+                "/etc/w.toml",
+                false,
+                true,
+            ),
+            (
+                "1 * * * * root WAXWING_CONFIG=/etc/o.toml waxwing renew\n2 * * * * root waxwing renew\n",
+                "/etc/w.toml",
+                true,
+                true,
+            ),
+            (
+                "1 * * * * root waxwing -c /etc/100\\%.toml renew\n",
+                "/etc/100%.toml",
+                false,
+                true,
             ),
             (
                 "WAXWING_CONFIG=/etc/w.toml\n37 * * * * root waxwing renew\n",

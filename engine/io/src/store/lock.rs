@@ -45,6 +45,13 @@ pub fn knows_its_daemon(root: &Path) -> bool {
     !std::fs::read(lock).is_err_and(refused)
 }
 
+/// True if a process has the place of the daemon of the state folder at `root` now, be it in a container.
+pub fn has_a_daemon(root: &Path) -> bool {
+    let lock = std::fs::File::open(Layout::new(root).lock("daemon", "daemon"));
+    // Given back at once.
+    lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// Takes the lock, or says who has it.
 pub(super) fn take(path: &Path) -> Result<Held, StoreError> {
     if let Some(directory) = path.parent() {
