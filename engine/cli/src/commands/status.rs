@@ -110,7 +110,7 @@ pub(crate) fn run(
     } else {
         terminal.print(&render(&view, &context));
     }
-    for behind in survey::left_behind(&loaded, &survey.inventory, now) {
+    for behind in survey::left_behind(&loaded, &survey.inventory, (now, false)) {
         let (name, file) = (&behind.entry.certificate, behind.file.display());
         terminal.note(&format!(
             "{file} is renewed no more, {} has its names: `waxwing check`, `waxwing forget {name}`",

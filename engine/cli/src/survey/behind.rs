@@ -24,11 +24,12 @@ pub(crate) struct Behind<'i> {
     pub(crate) heir: &'i CertificateSettings,
 }
 
-/// All of them that have not ended long ago, but for those whose servers are looked at.
+/// All of them that have not ended long ago; where that is enough without those whose names are looked at by `served-at`: at
+/// another port, or by another program, the old file may be read all the same.
 pub(crate) fn left_behind<'i>(
     loaded: &'i Loaded,
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
-    now: Timestamp,
+    (now, watched): (Timestamp, bool),
 ) -> Vec<Behind<'i>> {
     let certificates = &loaded.settings.certificates;
     if inventory.len() <= certificates.len()
@@ -47,7 +48,7 @@ pub(crate) fn left_behind<'i>(
     });
     let behind = |entry: &'i InventoryEntry| {
         entry.marks_in_use().find_map(|mark| {
-            let heir = heir(entry, mark, loaded, inventory)?;
+            let heir = heir(entry, mark, (loaded, watched), inventory)?;
             let file = file_of(entry, mark, heir, loaded)?;
             Some(Behind { entry, file, heir })
         })
@@ -59,7 +60,7 @@ pub(crate) fn left_behind<'i>(
 fn heir<'i>(
     gone: &InventoryEntry,
     mark: &InstalledMark,
-    loaded: &'i Loaded,
+    (loaded, watched): (&'i Loaded, bool),
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) -> Option<&'i CertificateSettings> {
     let names = &gone.current.as_ref()?.facts.names;
@@ -72,7 +73,7 @@ fn heir<'i>(
         let in_place = entry.names_by(&[&mark.plugin]);
         one.install.contains(&mark.plugin)
             && in_place.into_iter().any(shares)
-            && !is_watched(one, names)
+            && (watched || !is_watched(one, names))
     })
 }
 

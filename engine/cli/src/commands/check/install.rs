@@ -86,7 +86,7 @@ pub(super) fn left_behind(loaded: &Loaded, store: &FileStore, context: &Context)
     let entries = store.inventory().unwrap_or_default().into_iter().flatten();
     let inventory = entries.map(|entry| (entry.certificate.clone(), entry));
     let inventory = inventory.collect();
-    let behind = survey::left_behind(loaded, &inventory, context.now).into_iter();
+    let behind = survey::left_behind(loaded, &inventory, (context.now, true)).into_iter();
     let said = behind.map(|one| {
         let (name, heir) = (&one.entry.certificate, &one.heir.name);
         let current = one.entry.current.as_ref();

@@ -186,7 +186,7 @@ fn with_the_lost(
     told: &[Told],
 ) -> Option<Settings> {
     let mut left = survey::of_the_lost(loaded, store?, &after.inventory);
-    for behind in survey::left_behind(loaded, &after.inventory, start::now()) {
+    for behind in survey::left_behind(loaded, &after.inventory, (start::now(), false)) {
         if !left.contains(&behind.entry) {
             left.push(behind.entry);
         }
