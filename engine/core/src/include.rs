@@ -87,7 +87,7 @@ impl Lost {
 }
 
 /// Patterns that match no file, and have matched some in an earlier run, or have taken the place of one that did, or of
-/// what was in the main file, if what was configured there has no [heir](Kept::has_heirs) and is stored. Also those in
+/// what was in the main file, if what was configured there has no heir and is stored. Also those in
 /// whose files nothing stands any more, and those beside whose files is one that was to be among them: what was configured
 /// elsewhere is in it. Where nothing can be read of earlier runs (`known` is none), all that match none.
 pub fn lost(

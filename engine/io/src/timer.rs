@@ -338,7 +338,8 @@ impl Sought<'_> {
     /// True if one of the commands of a line starts a run of that configuration, or what stays: whoever only names it, or
     /// asks it something, renews nothing. `text` is all that stands around it.
     fn starts(&self, line: &str, text: &str) -> bool {
-        let mut commands = line.split([';', '|', '&']);
+        // One `&` may be part of a name.
+        let mut commands = line.split("&&").flat_map(|part| part.split([';', '|']));
         commands.any(|command| self.starts_in(command, line, text))
     }
 
@@ -668,6 +669,12 @@ mod tests {
                 "1 * * * * root WAXWING_CONFIG=/etc/o.toml waxwing renew\n2 * * * * root waxwing renew\n",
                 "/etc/w.toml",
                 true,
+                true,
+            ),
+            (
+                "1 * * * * root cd / && waxwing -c '/etc/a&b.toml' renew 2>&1\n",
+                "/etc/a&b.toml",
+                false,
                 true,
             ),
             (
