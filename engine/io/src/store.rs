@@ -17,7 +17,7 @@ mod failure;
 pub mod format;
 mod includes;
 mod layout;
-mod lock;
+pub(crate) mod lock;
 mod marks;
 mod mend;
 mod open;
@@ -25,7 +25,7 @@ mod ran;
 mod read;
 mod sweep;
 
-pub use lock::{daemon_of, has_a_daemon, knows_its_daemon};
+pub use lock::daemon_of;
 
 use std::fs;
 use std::path::{Path, PathBuf};

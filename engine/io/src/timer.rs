@@ -19,7 +19,11 @@ use waxwing_flow::ports::{StoreError, StoreErrorKind};
 use crate::store::{self, atomic};
 use crate::{notify, outfile, permission, x509};
 
+mod sought;
 pub mod units;
+
+use self::sought::Place;
+pub use self::sought::Sought;
 
 #[cfg(unix)]
 mod unix;
@@ -306,165 +310,20 @@ pub fn placed(path: &Path) -> Option<Timestamp> {
     Some(Timestamp::from_unix(i64::try_from(at.as_secs()).ok()?))
 }
 
-/// What is looked for among what the system starts.
-#[derive(Debug, Clone, Copy)]
-pub struct Sought<'a> {
-    /// The program, as command lines name it.
-    pub program: &'a str,
-    /// The argument of a process that stays, and needs no timer.
-    pub stays: &'a str,
-    /// The configuration that it has to have.
-    pub config: &'a Path,
-    /// True if that is the one it has when its command line names none.
-    pub usual: bool,
-    /// The process that has the place of the one that stays, or had it, by its own word.
-    pub process: Option<u32>,
-    /// True if that is all that can be known: without such a process none has ever been there.
-    pub sure: bool,
-    /// True if somebody has that place, whatever number he has here.
-    pub held: bool,
-}
-
-impl Sought<'_> {
-    /// True if a process that has been started like this may have the place of the one that stays. Which configuration
-    /// one has that names none its environment says, and it may be in a container.
-    fn may_be(&self, argv: &[String]) -> bool {
-        let command = argv.join(" ");
-        let words = words(&command);
-        let named = self.arguments(&words).and_then(named);
-        self.starts_in(&command, &command, "") && (named.is_some() || !self.sure)
-    }
-
-    /// True if one of the commands of a line starts a run of that configuration, or what stays: whoever only names it, or
-    /// asks it something, renews nothing. `text` is all that stands around it.
-    fn starts(&self, line: &str, text: &str) -> bool {
-        // One `&` may be part of a name.
-        let mut commands = line.split("&&").flat_map(|part| part.split([';', '|']));
-        commands.any(|command| self.starts_in(command, line, text))
-    }
-
-    fn starts_in(&self, command: &str, line: &str, text: &str) -> bool {
-        let words = words(command);
-        let Some(arguments) = self.arguments(&words) else {
-            return false;
-        };
-        !arguments.contains(&"--dry-run") && self.is_same(named(arguments), line, text)
-    }
-
-    /// What stands behind the program in a command that starts it: it is the last word of its name before what it is to
-    /// do; the user may be called like it, and a folder.
-    fn arguments<'w, 't>(&self, words: &'w [&'t str]) -> Option<&'w [&'t str]> {
-        let acts = |word: &&str| *word == "renew" || *word == self.stays;
-        let act = words.iter().position(acts)?;
-        let before = words.get(..act)?;
-        let is_it = |word: &&str| {
-            let file = word.rsplit(['/', '\\']).next().unwrap_or_default();
-            file.strip_suffix(".exe").unwrap_or(file) == self.program
-        };
-        let like_it = |word: &&str| word.contains(self.program);
-        let program = before.iter().rposition(is_it);
-        let program = program.or_else(|| before.iter().rposition(like_it))?;
-        words.get(program + 1..)
-    }
-
-    /// True if that is the configuration. What only a shell or systemd knows may be it.
-    fn is_same(&self, named: Option<&str>, line: &str, text: &str) -> bool {
-        const VARIABLE: &str = "WAXWING_CONFIG";
-        let config = self.config.to_string_lossy();
-        // As units and crontabs write it.
-        let has = |text: &str| {
-            let forms = [
-                config.to_string(),
-                config.replace('%', "%%"),
-                config.replace('%', "\\%"),
-            ];
-            forms.iter().any(|form| text.contains(form.as_str()))
-        };
-        let Some(named) = named else {
-            if line.contains(VARIABLE) {
-                return has(line);
-            }
-            let set = |line: &&str| {
-                let line = line.trim_start().trim_start_matches("export ");
-                line.contains(VARIABLE)
-                    && (line.starts_with(VARIABLE) || line.starts_with("Environment"))
-            };
-            return match text.lines().find(set) {
-                Some(line) => has(line),
-                None => self.usual,
-            };
-        };
-        if has(line) {
-            return true;
-        }
-        let known = !named.starts_with(['~', '$', '%']);
-        if known && Path::new(named).is_absolute() {
-            return false;
-        }
-        let rest = match (known, named.split_once('/')) {
-            (true, _) => named,
-            (false, Some((_, rest))) => rest,
-            // A variable of the script.
-            (false, None) => return has(text),
-        };
-        let rest = rest.trim_start_matches("./").trim_start_matches("../");
-        rest.contains(['$', '%']) || self.config.ends_with(rest)
-    }
-}
-
-/// The words of a command, without what quotes and redirects.
-fn words(command: &str) -> Vec<&str> {
-    let words = command.split(|c: char| c.is_whitespace() || "<>\"'=`()".contains(c));
-    words.filter(|word| !word.is_empty()).collect()
-}
-
-/// What arguments name as the configuration.
-fn named<'t>(arguments: &[&'t str]) -> Option<&'t str> {
-    let mut words = arguments.iter();
-    let found = words.find(|word| {
-        matches!(**word, "-c" | "--config") || word.starts_with("-c") && !word.starts_with("--")
-    })?;
-    match found.strip_prefix("-c") {
-        Some(joined) if !joined.is_empty() => Some(joined),
-        _ => words.next().copied(),
-    }
-}
-
 /// Everything on this machine that starts it by itself, as far as this user can see.
 pub fn starters(sought: &Sought<'_>) -> Vec<Starter> {
     let mut found: Vec<Starter> = os::places(user().as_ref())
         .into_iter()
         .flat_map(|place| files(&place))
-        .filter(|path| mentions(path, sought))
+        .filter(|path| os::is_taken(path) && mentions(path, sought))
         .map(Starter::File)
         .collect();
     let processes = os::processes();
-    // One in a container has another number there.
-    let seen = |process| {
-        let mut all = processes.iter();
-        all.any(|(id, argv)| *id == process && is_program(argv, sought))
-    };
-    let sought = Sought {
-        sure: sought.sure && (!sought.held || sought.process.is_none_or(seen)),
-        ..*sought
-    };
+    let place = Place::of(sought, &processes);
     let daemons = processes.iter();
-    let daemons = daemons.filter(|(id, argv)| is_daemon(*id, argv, &sought));
+    let daemons = daemons.filter(|(id, argv)| place.is_held_by(*id, argv, sought));
     found.extend(daemons.map(|(id, _)| Starter::Daemon(*id)));
     found
-}
-
-/// True if that process is one of the program that stays. A command line may name the configuration from
-/// a folder that is not known here.
-fn is_daemon(id: u32, argv: &[String], sought: &Sought<'_>) -> bool {
-    is_program(argv, sought)
-        && argv.iter().skip(1).any(|one| one == sought.stays)
-        && (sought.process == Some(id) || sought.may_be(argv))
-}
-
-fn is_program(argv: &[String], sought: &Sought<'_>) -> bool {
-    let name = argv.first().map(Path::new).and_then(Path::file_name);
-    name.is_some_and(|name| name == sought.program)
 }
 
 /// The file itself, or the files in a folder, in the order of their names.
@@ -483,33 +342,12 @@ fn files(place: &Path) -> Vec<PathBuf> {
 /// read.
 fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
     const LONGEST: u64 = 256 * 1024;
-    if !os::is_taken(path) || fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
+    if fs::metadata(path).map_or(true, |found| found.len() > LONGEST) {
         return false;
     }
     let bytes = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let lines: Vec<&str> = lines.collect();
-    let all = lines.join("\n").replace("\\\n", " ");
-    let lines: Vec<&str> = all.lines().collect();
-    let starts = |line: &str| sought.starts(line, &all);
-    // A list of words has one in each line.
-    let whole = lines.join(" ");
-    match path.extension().and_then(|kind| kind.to_str()) {
-        Some("plist" | "xml") => sought.starts_in(&whole, &whole, ""),
-        Some("service") => {
-            let is_start = |line: &&&str| {
-                let value = line.trim_start().strip_prefix("ExecStart");
-                value.is_some_and(|value| value.trim_start().starts_with('='))
-            };
-            let mut commands = lines.iter().filter(is_start);
-            commands.any(|line| starts(line))
-        }
-        Some("timer" | "path" | "socket" | "target" | "mount") => false,
-        _ => lines.iter().any(|line| starts(line)),
-    }
+    let kind = path.extension().and_then(|kind| kind.to_str());
+    sought.is_started_by(kind, &String::from_utf8_lossy(&bytes))
 }
 
 #[cfg(test)]
@@ -554,181 +392,6 @@ mod tests {
         assert_eq!(fs::read_link(&path).expect("a link"), target);
         assert!(link(&path, Path::new("/other")).is_err());
         assert_eq!(remove(&path), Ok(true));
-    }
-
-    fn sought(config: &str, usual: bool) -> Sought<'_> {
-        Sought {
-            program: "waxwing",
-            stays: "daemon",
-            config: Path::new(config),
-            usual,
-            process: Some(7),
-            sure: false,
-            held: false,
-        }
-    }
-
-    #[test]
-    fn a_comment_starts_nothing_and_another_configuration_is_not_ours() {
-        let home = tempfile::tempdir().expect("a folder");
-        let file = home.path().join("job");
-        let bare = "37 * * * * root /usr/bin/waxwing renew\n";
-        let named = "37 * * * * root /usr/bin/waxwing --config /etc/w.toml renew\n";
-        for (text, config, usual, found) in [
-            (bare, "/etc/w.toml", true, true),
-            (bare, "/etc/w.toml", false, false),
-            (named, "/etc/w.toml", false, true),
-            (named, "/etc/other.toml", false, false),
-            (named, "/etc/other.toml", true, false),
-            // Other lines and other programs have words of their own.
-            (
-                "5 5 * * * root ionice -c 3 backup\n37 * * * * root ionice -c 3 waxwing renew\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "37 * * * * root flock -n /run/waxwing.lock -c 'waxwing renew'\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "37 * * * * root cd /etc && waxwing -c w.toml renew\n",
-                "/etc/w.toml",
-                false,
-                true,
-            ),
-            (
-                "1 1 * * * root waxwing -c /etc/w.toml status\n37 * * * * root waxwing -c /etc/o.toml renew\n",
-                "/etc/w.toml",
-                false,
-                false,
-            ),
-            (
-                "37 * * * * waxwing ionice -c 3 waxwing renew || sh -c fail\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "37 * * * * root su waxwing -c 'waxwing renew' | mail -c boss\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "37 * * * * root waxwing renew; waxwing -c /etc/o.toml renew\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "37 * * * * root waxwing -c/etc/o.toml renew\n",
-                "/etc/w.toml",
-                true,
-                false,
-            ),
-            (
-                "37 * * * * root waxwing -c/etc/w.toml renew\n",
-                "/etc/w.toml",
-                false,
-                true,
-            ),
-            (
-                "37 * * * * root waxwing -c ~/w.toml renew\n",
-                "/home/ops/w.toml",
-                false,
-                true,
-            ),
-            (
-                "37 * * * * root waxwing -c $HOME/v.toml renew\n",
-                "/home/ops/w.toml",
-                false,
-                false,
-            ),
-            (
-                "CONF=/etc/w.toml\nwaxwing -c \"$CONF\" renew\n",
-                "/etc/w.toml",
-                false,
-                true,
-            ),
-            (
-                "CONF=/etc/o.toml\nwaxwing -c \"$CONF\" renew\n",
-                "/etc/w.toml",
-                true,
-                false,
-            ),
-            (
-                "waxwing \\\n  -c /etc/w.toml \\\n  renew\n",
-                "/etc/w.toml",
-                false,
-                true,
-            ),
-            (
-                "1 * * * * root WAXWING_CONFIG=/etc/o.toml waxwing renew\n2 * * * * root waxwing renew\n",
-                "/etc/w.toml",
-                true,
-                true,
-            ),
-            (
-                "1 * * * * root cd / && waxwing -c '/etc/a&b.toml' renew 2>&1\n",
-                "/etc/a&b.toml",
-                false,
-                true,
-            ),
-            (
-                "1 * * * * root waxwing -c /etc/100\\%.toml renew\n",
-                "/etc/100%.toml",
-                false,
-                true,
-            ),
-            (
-                "WAXWING_CONFIG=/etc/w.toml\n37 * * * * root waxwing renew\n",
-                "/etc/w.toml",
-                false,
-                true,
-            ),
-            (
-                "# 37 * * * * root waxwing renew\n",
-                "/etc/w.toml",
-                true,
-                false,
-            ),
-            (
-                "37 * * * * root /usr/bin/other\n",
-                "/etc/w.toml",
-                true,
-                false,
-            ),
-        ] {
-            fs::write(&file, text).expect("written");
-            assert_eq!(files(home.path()), std::slice::from_ref(&file));
-            assert_eq!(mentions(&file, &sought(config, usual)), found, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_daemon_is_known_by_its_program_and_argument() {
-        let argv = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let daemon = |line| is_daemon(1, &argv(line), &sought("/etc/w.toml", false));
-        assert!(daemon("/usr/bin/waxwing -c /etc/w.toml daemon"));
-        assert!(!daemon("/usr/bin/waxwing daemon"));
-        assert!(!daemon("/usr/bin/waxwing -c /etc/w.toml renew"));
-        assert!(!daemon("vi -c /etc/w.toml waxwing daemon"));
-        assert!(!is_daemon(1, &[], &sought("/etc/w.toml", true)));
-        // Which configuration it has that names none is known by the lock alone.
-        let bare = argv("/usr/bin/waxwing daemon");
-        let sure = |sure| Sought {
-            sure,
-            ..sought("/etc/w.toml", true)
-        };
-        assert!(is_daemon(1, &bare, &sure(false)));
-        assert!(!is_daemon(1, &bare, &sure(true)));
-        assert!(is_daemon(7, &bare, &sure(true)));
-        let named = |line| is_daemon(7, &argv(line), &sought("/etc/w.toml", false));
-        assert!(named("./waxwing -c w.toml daemon"));
-        assert!(!named("/bin/another -c w.toml daemon"));
     }
 
     #[cfg(unix)]

@@ -9,7 +9,6 @@ use waxwing_core::timer::{Kind, Moment, Start, Whose};
 use waxwing_flow::ports::StoreError;
 use waxwing_io::config::usual_config;
 use waxwing_io::permission;
-use waxwing_io::store::{daemon_of, has_a_daemon, knows_its_daemon};
 use waxwing_io::timer as system;
 
 use super::start;
@@ -407,9 +406,7 @@ pub(super) fn starters(config: &Path, state: Option<&Path>) -> Vec<system::Start
         program: PROGRAM,
         stays: "daemon",
         usual: config == usual_config(),
-        process: state.and_then(daemon_of),
-        sure: state.is_some_and(knows_its_daemon),
-        held: state.is_some_and(has_a_daemon),
+        state,
         config: &config,
     })
 }

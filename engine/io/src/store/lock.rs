@@ -39,14 +39,14 @@ pub fn daemon_of(root: &Path) -> Option<u32> {
 }
 
 /// True if that can be told of the state folder at `root`: who may not look into it cannot.
-pub fn knows_its_daemon(root: &Path) -> bool {
+pub(crate) fn knows_its_daemon(root: &Path) -> bool {
     let lock = Layout::new(root).lock("daemon", "daemon");
     let refused = |cause: std::io::Error| cause.kind() == std::io::ErrorKind::PermissionDenied;
     !std::fs::read(lock).is_err_and(refused)
 }
 
 /// True if a process has the place of the daemon of the state folder at `root` now, be it in a container.
-pub fn has_a_daemon(root: &Path) -> bool {
+pub(crate) fn has_a_daemon(root: &Path) -> bool {
     let lock = std::fs::File::open(Layout::new(root).lock("daemon", "daemon"));
     // Given back at once.
     lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
