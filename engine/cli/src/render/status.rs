@@ -23,7 +23,7 @@ mod served;
 mod trouble;
 
 pub(super) use around::terms as new_terms;
-pub(crate) use around::{Around, CaNow, SeenCa, Started, When};
+pub(crate) use around::{Around, CaNow, SILENT, SeenCa, Started, When};
 pub(super) use served::{Seen, all as served_at, cell as served_cell};
 pub(crate) use trouble::{Failing, StoodIn};
 pub(super) use trouble::{What, failures, of as troubles, was_stopped};

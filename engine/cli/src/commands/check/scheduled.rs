@@ -20,12 +20,13 @@ use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
 use crate::render::page::{Context, count, list};
 use crate::render::schedule::told;
+use crate::render::status::SILENT;
 use crate::survey::{self, Survey};
 
 const TOPIC: &str = "schedule";
 
 /// A run comes every day at least, and may take its time.
-const PATIENCE: Duration = Duration::from_secs(26 * 60 * 60);
+const PATIENCE: Duration = SILENT;
 
 /// What was tried in vain is tried again within a day and a half, or somebody has asked to wait, which holds it.
 const TRIED: Duration = Duration::from_secs(62 * 60 * 60);

@@ -35,8 +35,8 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
     let mut open = store.open_journals().unwrap_or_default();
     // A rehearsal that ended badly is begun anew by the next one; only what it has left somewhere is to be finished.
     open.retain(|name| {
-        let entry = store.entry(name).ok().flatten();
-        !scheduler::is_rehearsal(name) || entry.is_none_or(|entry| entry.owes)
+        let owes = || store.entry(name).ok().flatten().is_none_or(|it| it.owes);
+        !scheduler::is_rehearsal(name) || owes()
     });
     if open.is_empty() || found.verdict != Verdict::Ok {
         return vec![found];

@@ -1,8 +1,7 @@
 //! How this network sees the zones of the configuration: a closed port 53 and split DNS are normal,
 //! and each has its line in the configuration.
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use waxwing_core::name::{CaName, DomainName};
@@ -180,22 +179,18 @@ fn outside(settings: &Settings, certificate: &CertificateSettings) -> Option<CaN
 /// from outside.
 fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> Option<Found> {
     // Who answers at one of its addresses is asked there.
-    let answers = |name: &str| {
-        let mut asked = asked.iter();
-        asked.any(|one| one.name == name && one.answered.is_ok())
-    };
-    let mute: Vec<&AskedServer> = asked.iter().filter(|one| !answers(&one.name)).collect();
-    let servers = |asked: &[&AskedServer]| {
-        let names: BTreeSet<&str> = asked.iter().map(|one| one.name.as_str()).collect();
-        names.len()
-    };
-    let all: Vec<&AskedServer> = asked.iter().collect();
+    let servers: BTreeSet<&str> = asked.iter().map(|one| one.name.as_str()).collect();
+    let answered = asked.iter().filter(|one| one.answered.is_ok());
+    let answered: BTreeSet<&str> = answered.map(|one| one.name.as_str()).collect();
     let causes = || {
-        let cause = |one: &&AskedServer| {
+        let mute = asked
+            .iter()
+            .filter(|one| !answered.contains(one.name.as_str()));
+        let cause = |one: &AskedServer| {
             let why = one.answered.as_ref().err().map_or("", String::as_str);
             format!("{}: {why}", one.server)
         };
-        mute.iter().map(cause).collect::<Vec<_>>()
+        mute.map(cause).collect::<Vec<_>>()
     };
     let inside = asked.iter().find(|one| !one.public);
     if let (Some(inside), Some(ca)) = (inside, outside) {
@@ -207,7 +202,7 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
         let hint = "the CA sees the outside: [network] resolvers = [\"9.9.9.9:53\"]";
         return Some(Found::new(Verdict::Error, TOPIC, text).hint(Some(hint.to_owned())));
     }
-    if mute.len() == asked.len() {
+    if answered.is_empty() {
         let text = format!("no name server of {zone} can be asked from here: is port 53 closed?");
         let hint = "[network] propagation = \"resolvers\" asks the resolvers instead; \"wait \
                     120s\" where they answer from a cache";
@@ -217,13 +212,13 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
                 .hint(Some(hint.to_owned())),
         );
     }
-    if mute.is_empty() {
+    if answered.len() == servers.len() {
         return None;
     }
     let text = format!(
         "{} of {} of {zone} cannot be asked from here",
-        servers(&mute),
-        count(servers(&all), "name server")
+        servers.len() - answered.len(),
+        count(servers.len(), "name server")
     );
     // A record has to be seen on all of them.
     let hint = "each renewal waits for them and fails: take them out of the zone or let them be reached; [network] \

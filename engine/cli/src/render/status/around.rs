@@ -197,7 +197,7 @@ pub(super) fn line(view: &StatusView<'_>, context: &Context) -> String {
 }
 
 /// Where a run comes every hour, so long a silence is none of them being late.
-const SILENT: Duration = Duration::from_secs(26 * 60 * 60);
+pub(crate) const SILENT: Duration = Duration::from_secs(26 * 60 * 60);
 
 fn started(one: &Started, context: &Context) -> String {
     let last = one
