@@ -31,15 +31,8 @@ pub(crate) fn left_behind<'i>(
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
     (now, watched): (Timestamp, bool),
 ) -> Vec<Behind<'i>> {
-    let certificates = &loaded.settings.certificates;
-    if inventory.len() <= certificates.len()
-        && certificates
-            .iter()
-            .all(|one| inventory.contains_key(&one.name))
-    {
-        return Vec::new();
-    }
-    let configured: BTreeSet<_> = certificates.iter().map(|one| &one.name).collect();
+    let certificates = loaded.settings.certificates.iter();
+    let configured: BTreeSet<_> = certificates.map(|one| &one.name).collect();
     let gone = inventory.values();
     let gone = gone.filter(|entry| !configured.contains(&entry.certificate));
     let gone = gone.filter(|entry| {

@@ -96,8 +96,8 @@ pub(super) fn expiry(
         None => {
             event.count = Some(failures);
             if lost {
-                event.causes = vec![UNCONFIGURED.to_owned()];
-                event.hint = Some(UNCONFIGURED_HINT.replace("NAME", certificate.name.as_str()));
+                event.causes = vec![LEFT.to_owned()];
+                event.hint = Some(LEFT_HINT.replace("NAME", certificate.name.as_str()));
             } else {
                 why(certificate, scene, &mut event);
             }
@@ -121,9 +121,9 @@ pub(super) fn expiry(
     })
 }
 
-const UNCONFIGURED: &str =
+const LEFT: &str =
     "nothing in the configuration has it any more, and it may be in use where it was put";
-const UNCONFIGURED_HINT: &str =
+const LEFT_HINT: &str =
     "`waxwing check` says what has become of it; `waxwing forget NAME` when nothing uses it";
 
 /// The step of what has expired. From there on those of the current version are counted, where an older one that is in
