@@ -146,24 +146,19 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
     }
     let left = draft.certificates.iter().filter(|one| one.off.is_some());
     let left: Vec<&CertificateName> = left.map(|one| &one.name).collect();
+    let named = (!left.is_empty()).then(|| list(&left, NAMED));
+    let unread = (!draft.unread.is_empty()).then(|| "what could not be read".to_owned());
+    let others: Vec<String> = named.into_iter().chain(unread).collect();
     let client = view.client;
     let then =
         "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well,";
-    let whole = left.is_empty() && draft.unread.is_empty();
-    let mut others = list(&left, NAMED);
-    if !draft.unread.is_empty() {
-        let unread = "what could not be read";
-        others = match left.is_empty() {
-            true => unread.to_owned(),
-            false => format!("{others} and {unread}"),
-        };
-    }
-    let last = match whole {
+    let last = match others.is_empty() {
         true => format!("{then} stop {client}: {}.", import::farewell(client)),
         // Who stopped it would let these run out.
         false => format!(
-            "{then} take what came over out of {client}, one client for each name, and let it go on for {others}, \
+            "{then} take what came over out of {client}, one client for each name, and let it go on for {}, \
              which nothing here renews. With nothing left there, stop it: {}.",
+            others.join(" and "),
             import::farewell(client)
         ),
     };
