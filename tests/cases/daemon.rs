@@ -41,6 +41,13 @@ impl Manager {
         command
     }
 
+    /// Has the daemon read its configuration again, and hears when the pass behind that is over.
+    fn reload(&self, child: &Child) {
+        send("HUP", child);
+        self.hear("RELOADING=1");
+        self.hear("STATUS=");
+    }
+
     /// The next message that says so.
     fn hear(&self, wanted: &str) -> String {
         let mut buffer = [0; 4096];
@@ -163,11 +170,7 @@ fn a_state_folder_that_is_gone_is_not_begun_anew() {
     let manager = Manager::of(&rig);
     let child = manager.daemon(&rig).spawn().expect("it starts");
     manager.hear("READY=1");
-    let again = || {
-        send("HUP", &child);
-        manager.hear("RELOADING=1");
-        manager.hear("STATUS=");
-    };
+    let again = || manager.reload(&child);
     let heard = || heard(&told);
     let log = || std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
     let (state, away) = (rig.path("state"), rig.path("away"));
@@ -277,11 +280,7 @@ fn a_configuration_that_it_is_refused_and_a_page_that_it_cannot_show_are_told_un
     assert_eq!(heard(&told), begun, "it shows nothing");
     let text = std::fs::read_to_string(&told).expect("told");
     assert!(text.contains(&address), "{text}");
-    let again = || {
-        send("HUP", &child);
-        manager.hear("RELOADING=1");
-        manager.hear("STATUS=");
-    };
+    let again = || manager.reload(&child);
     again();
     assert_eq!(heard(&told).len(), 1, "told once");
     drop(other);
@@ -342,11 +341,7 @@ fn a_history_that_another_process_takes_from_a_daemon_keeps_it_from_nothing_urge
     let manager = Manager::of(&rig);
     let child = manager.daemon(&rig).spawn().expect("it starts");
     manager.hear("READY=1");
-    let again = || {
-        send("HUP", &child);
-        manager.hear("RELOADING=1");
-        manager.hear("STATUS=");
-    };
+    let again = || manager.reload(&child);
     let log = || std::fs::read_to_string(rig.path("log/waxwing.log")).expect("a log");
     for lock in ["BEGIN EXCLUSIVE", "BEGIN IMMEDIATE"] {
         let other = rusqlite::Connection::open(rig.path("state/waxwing.db")).expect("the history");

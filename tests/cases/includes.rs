@@ -43,6 +43,14 @@ impl Split {
         fs::write(self.scene.rig.path(&path), certificate(name, domains)).expect("written");
     }
 
+    /// Two of them are issued, and then their folder is not mounted.
+    fn lose_customers(&self) {
+        self.customer("shop", &["www.example.com"]);
+        self.customer("blog", &["blog.example.com"]);
+        self.scene.run(&["renew"], 0, &[]);
+        self.mount(false);
+    }
+
     /// The folder is there, or it is not mounted: an empty one is in its place.
     fn mount(&self, there: bool) {
         let path = |name: &str| self.scene.rig.path(name);
@@ -60,10 +68,7 @@ impl Split {
 fn files_that_are_gone_are_missed_until_they_are_back_or_forgotten() {
     let split = Split::new("failed");
     let scene = &split.scene;
-    split.customer("shop", &["www.example.com"]);
-    split.customer("blog", &["blog.example.com"]);
-    scene.run(&["renew"], 0, &[]);
-    split.mount(false);
+    split.lose_customers();
     scene.rig.waxwing(&["renew"]);
     let [missed] = &*scene.subjects() else {
         panic!("{:?}", scene.subjects());
@@ -112,10 +117,7 @@ fn files_that_are_gone_are_missed_until_they_are_back_or_forgotten() {
 fn what_has_an_heir_is_not_missed() {
     let split = Split::new("failed");
     let scene = &split.scene;
-    split.customer("shop", &["www.example.com"]);
-    split.customer("blog", &["blog.example.com"]);
-    scene.run(&["renew"], 0, &[]);
-    split.mount(false);
+    split.lose_customers();
     // Renamed, and covered by a wildcard that is new.
     split.main(&format!(
         "{}{}",
