@@ -16,7 +16,7 @@ use super::PluginSource;
 use super::raw::{self, SourceFile};
 use super::resolve::{self, Catalog};
 use crate::document::problem::{Asked, Form, Problems};
-use crate::document::{self};
+use crate::document::{self, Value};
 use crate::plugin::Manifest;
 use crate::profiles;
 
@@ -26,6 +26,18 @@ const EVERYTHING: &str = include_str!("json_schema/everything.toml");
 /// A plugin that asks for everything a plugin can be granted, and the reverse.
 const DNS: &str = include_str!("json_schema/dns.toml");
 const INSTALLER: &str = include_str!("json_schema/installer.toml");
+
+/// What each key means, by its path.
+const MEANINGS: &str = include_str!("json_schema/meanings.toml");
+
+/// Keys that mean the same in the first section as in the second one.
+const SAME: [(&str, &str); 2] = [
+    ("certificate[].renewal", "renewal"),
+    ("defaults", "certificate[]"),
+];
+
+/// What a reference to a secret may be besides a text.
+const OF_COMMAND: &str = "A program, by its absolute path, and its arguments; the first line of its output is the secret.";
 
 /// The schema (2020-12), as JSON.
 ///
@@ -52,10 +64,62 @@ pub fn schema() -> Json {
         ("title", "waxwing.toml"),
     ];
     schema.extend(head.map(|(key, value)| (key.to_owned(), value.into())));
-    if let Json::Object(whole) = root.into_json() {
+    if let Json::Object(whole) = root.into_json(&Meant::root(&meanings())) {
         schema.extend(whole);
     }
     Json::Object(schema)
+}
+
+/// What is written of each key, by its path: `ca.*.title`, `certificate[].name`.
+fn meanings() -> BTreeMap<String, String> {
+    let file = Arc::from(Path::new("meanings.toml"));
+    let table = document::parse(&file, MEANINGS, &Problems::default());
+    let entries = table.entries.into_iter();
+    let texts = entries.filter_map(|entry| match entry.node.value {
+        Value::String(text) => Some((entry.key, text)),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// Where a key stands, and what is written of it.
+#[derive(Debug)]
+struct Meant<'m> {
+    path: String,
+    all: &'m BTreeMap<String, String>,
+}
+
+impl<'m> Meant<'m> {
+    const fn root(all: &'m BTreeMap<String, String>) -> Self {
+        Self {
+            path: String::new(),
+            all,
+        }
+    }
+
+    fn below(&self, key: &str) -> Self {
+        let dot = if self.path.is_empty() { "" } else { "." };
+        Self {
+            path: format!("{}{dot}{key}", self.path),
+            all: self.all,
+        }
+    }
+
+    fn each(&self) -> Self {
+        Self {
+            path: format!("{}[]", self.path),
+            all: self.all,
+        }
+    }
+
+    /// What is written of it, or of the one that means the same.
+    fn text(&self) -> Option<&'m str> {
+        let same = SAME.iter().find_map(|(one, other)| {
+            let rest = self.path.strip_prefix(one)?;
+            self.all.get(&format!("{other}{rest}"))
+        });
+        self.all.get(&self.path).or(same).map(String::as_str)
+    }
 }
 
 /// Every key that the reader asks for, and what it has against the file.
@@ -178,7 +242,7 @@ impl Node {
         below.map(|(key, _)| key.clone()).collect()
     }
 
-    fn into_json(self) -> Json {
+    fn into_json(self, meant: &Meant<'_>) -> Json {
         let mut needed = self.needed();
         let Self {
             forms,
@@ -188,6 +252,9 @@ impl Node {
             items,
         } = self;
         let mut schema = Map::new();
+        if let Some(text) = meant.text() {
+            schema.insert("description".to_owned(), text.into());
+        }
         let mut types: Vec<&str> = Vec::new();
         let mut add = |kind| {
             if !types.contains(&kind) {
@@ -233,7 +300,7 @@ impl Node {
         } else if has(&Form::Sections) {
             let mut each = items.map(|items| *items).unwrap_or_default();
             each.forms.insert(Form::Section);
-            schema.insert("items".to_owned(), each.into_json());
+            schema.insert("items".to_owned(), each.into_json(&meant.each()));
         }
         if has(&Form::Named) {
             let mut each = Self::default();
@@ -243,16 +310,24 @@ impl Node {
             if !each.below.is_empty() {
                 each.forms.insert(Form::Section);
             }
-            schema.insert("additionalProperties".to_owned(), each.into_json());
+            let each = each.into_json(&meant.below("*"));
+            schema.insert("additionalProperties".to_owned(), each);
         } else if has(&Form::Open) {
             schema.insert("additionalProperties".to_owned(), true.into());
         } else if has(&Form::Section) || has(&Form::Secret) {
             let mut properties: Map<String, Json> = below
                 .into_iter()
-                .map(|(key, node)| (key, node.into_json()))
+                .map(|(key, node)| {
+                    let json = node.into_json(&meant.below(&key));
+                    (key, json)
+                })
                 .collect();
             if has(&Form::Secret) {
-                let command = json!({ "type": "array", "items": { "type": "string" } });
+                let command = json!({
+                    "description": OF_COMMAND,
+                    "type": "array",
+                    "items": { "type": "string" },
+                });
                 properties.insert("command".to_owned(), command);
                 needed.insert("command".to_owned());
             }

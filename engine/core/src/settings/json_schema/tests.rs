@@ -307,6 +307,50 @@ fn keys_in_source() -> BTreeSet<String> {
     keys
 }
 
+/// The properties of a schema by their paths, with what is said of each.
+fn properties(schema: &Json, path: &str, found: &mut BTreeMap<String, Json>) {
+    let dot = if path.is_empty() { "" } else { "." };
+    let Json::Object(fields) = schema else { return };
+    if let Some(Json::Object(properties_of_it)) = fields.get("properties") {
+        for (key, property) in properties_of_it {
+            let path = format!("{path}{dot}{key}");
+            properties(property, &path, found);
+            found.insert(path, property.clone());
+        }
+    }
+    if let Some(each) = fields.get("additionalProperties") {
+        properties(each, &format!("{path}{dot}*"), found);
+    }
+    if let Some(each) = fields.get("items") {
+        properties(each, &format!("{path}[]"), found);
+    }
+}
+
+#[test]
+fn every_key_says_what_it_means_and_what_may_stand_there() {
+    let mut found = BTreeMap::new();
+    properties(&schema(), "", &mut found);
+    let lacks = |field: &str| {
+        let without = found.iter().filter(|(_, json)| json.get(field).is_none());
+        without.map(|(path, _)| path.clone()).collect::<Vec<_>>()
+    };
+    assert!(
+        lacks("description").is_empty(),
+        "{:?}",
+        lacks("description")
+    );
+    assert!(lacks("type").is_empty(), "{:?}", lacks("type"));
+    let meanings = meanings();
+    let of_none: Vec<&String> = meanings
+        .keys()
+        .filter(|path| !found.contains_key(*path))
+        .collect();
+    assert!(of_none.is_empty(), "meant by no key: {of_none:?}");
+    for text in meanings.values() {
+        assert!(text.ends_with('.') && text.len() < 300, "{text}");
+    }
+}
+
 #[test]
 fn every_key_that_the_readers_know_is_in_the_schema() {
     let mut found = BTreeSet::new();
