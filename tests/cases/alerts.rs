@@ -542,6 +542,10 @@ fn what_was_renamed_and_lies_where_it_was_is_told_until_it_is_forgotten() {
         .says("point what reads it to the files of site, then `waxwing forget shop`");
     rig.waxwing(&["status"])
         .says("tls/shop.crt is renewed no more, site has its names");
+    let explained = scene.rig.waxwing(&["explain", "shop"]);
+    explained.says("tls/shop.crt is renewed no more, site has its names");
+    let figures = scene.rig.waxwing(&["metrics"]);
+    figures.says("waxwing_certificate_in_use_not_after_timestamp_seconds{certificate=\"shop\"}");
     // A link to the new one is as good.
     let (old, new) = (rig.path("tls/shop.crt"), rig.path("tls/site.crt"));
     let before = std::fs::read(&old).expect("there");

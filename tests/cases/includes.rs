@@ -85,11 +85,22 @@ fn files_that_are_gone_are_missed_until_they_are_back_or_forgotten() {
     check
         .says("no file matches it, and nothing configures blog, shop any more")
         .says("put the files back, or give them names that match; or `waxwing forget blog`");
+    // Whoever asks for one of them, or watches by figures alone, hears the same.
+    let explained = scene.rig.waxwing(&["explain", "blog"]);
+    explained
+        .expect(1)
+        .says("nothing configures blog, shop any more");
+    let figures = scene.rig.waxwing(&["metrics"]);
+    figures
+        .says("waxwing_certificate_needs_person{certificate=\"blog\"} 1")
+        .says("waxwing_certificate_in_use_not_after_timestamp_seconds{certificate=\"blog\"}");
     split.mount(true);
     scene.rig.waxwing(&["renew"]).expect(0);
     let told = scene.subjects();
     assert_eq!(told.len(), 2, "{told:?}");
     says(&told[1], &["customers.d/*.toml", "nothing to do"]);
+    let figures = scene.rig.waxwing(&["metrics"]);
+    figures.says("waxwing_certificate_needs_person{certificate=\"blog\"} 0");
 
     // One of them is given up, the other one stands elsewhere by now.
     split.mount(false);

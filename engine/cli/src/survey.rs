@@ -28,7 +28,7 @@ mod includes;
 mod left;
 
 pub(crate) use self::behind::left_behind;
-pub(crate) use self::includes::{emptied, keep_includes, lost, of_the_lost};
+pub(crate) use self::includes::{emptied, keep_includes, lost, stored_of_the_lost};
 use self::left::inherited;
 
 /// The plan and what it was made from.
@@ -49,6 +49,8 @@ pub(crate) struct Survey {
     pub(crate) broken: Vec<StoreError>,
     /// True if nothing is known of what was tried and issued, so that no limit can be kept.
     pub(crate) without_history: bool,
+    /// Stored certificates that patterns of `include` have lost: nobody has taken them out.
+    pub(crate) lost: BTreeSet<CertificateName>,
     /// Certificates whose place is taken by another one that ends soon.
     pub(crate) running_out: Vec<CertificateName>,
     /// True if the plan takes it that CAA says what it said to the last run.
@@ -118,7 +120,10 @@ fn planned(
             .in_place = Some(life);
     }
     broken.extend(behind(&inventory, loaded, store, now));
-    broken.extend(emptied(&inventory, loaded, store));
+    let lost = stored_of_the_lost(&inventory, loaded, store);
+    broken.extend(emptied(&lost, loaded));
+    let lost = lost.into_iter().flat_map(|(_, entries)| entries);
+    let lost = lost.map(|entry| entry.certificate.clone()).collect();
     let none = Past::default();
     let mut stored: Vec<Stored> = inventory
         .values()
@@ -155,6 +160,7 @@ fn planned(
     let running_out = loaded.settings.certificates.iter().filter(ends);
     let running_out = running_out.map(|one| one.name.clone()).collect();
     Ok(Survey {
+        lost,
         running_out,
         plan,
         inventory,
@@ -233,6 +239,7 @@ impl Survey {
     /// That of somebody who could read nothing, for these reasons.
     pub(crate) const fn of_nothing(broken: Vec<StoreError>) -> Self {
         Self {
+            lost: BTreeSet::new(),
             plan: Plan { items: Vec::new() },
             inventory: BTreeMap::new(),
             pasts: BTreeMap::new(),

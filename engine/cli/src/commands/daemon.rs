@@ -45,7 +45,7 @@ use crate::exit::Exit;
 use crate::load::{self, LoadError, Loaded};
 use crate::refusal::Refusal;
 use crate::render::terminal::Terminal;
-use crate::survey::{self, Survey, survey};
+use crate::survey::{Survey, survey};
 use crate::wire;
 /// After a pass that could not be made at all, the next one is tried.
 const AFTER_TROUBLE: Duration = Duration::from_secs(10 * 60);
@@ -289,10 +289,8 @@ impl Keeper<'_> {
         // Until the history can be used, only what is urgent is renewed.
         let limited = self.history.unwritable().is_some();
         // Files that are missed may come at any time.
-        let waits = passed.after.as_ref().is_some_and(|after| {
-            let missed = survey::of_the_lost(&self.loaded, &self.store, &after.inventory);
-            !missed.is_empty()
-        });
+        let after = passed.after.as_ref();
+        let waits = after.is_some_and(|after| !after.lost.is_empty());
         let troubles = self.refused.is_some() || self.doubts;
         let waits = waits || self.unshown.is_some() || troubles;
         if (limited || waits) && wake.at > again().at {

@@ -5,6 +5,7 @@ use waxwing_core::due;
 use waxwing_core::plan::Asker;
 use waxwing_core::settings::CertificatesByName;
 use waxwing_flow::budget;
+use waxwing_flow::certificate::InventoryEntry;
 use waxwing_flow::history::Past;
 use waxwing_flow::ports::{AccountRecord, CertificateStore as _, StoreErrorKind};
 
@@ -124,9 +125,25 @@ pub(crate) fn run(
     } else {
         terminal.print(&render(&view, &terminal.context(now)));
     }
+    let of_it = survey::left_behind(&loaded, &survey.inventory, (now, false)).into_iter();
+    for behind in of_it.filter(|behind| behind.entry.certificate == item.name) {
+        terminal.note(&behind.sentence());
+    }
+    // What is gone because a file is, nobody has taken out.
+    let is_lost = survey.lost.contains(&item.name);
+    if is_lost {
+        let lost = survey::stored_of_the_lost(&survey.inventory, &loaded, &store);
+        let of_it = |(_, entries): &(_, Vec<&InventoryEntry>)| {
+            entries.iter().any(|entry| entry.certificate == item.name)
+        };
+        let lost: Vec<_> = lost.into_iter().filter(of_it).collect();
+        for error in survey::emptied(&lost, &loaded) {
+            terminal.fail(&error.to_string(), error.hint.as_deref());
+        }
+    }
     Ok(match behind {
-        Some(_) => Exit::NeedsPerson,
-        None => Exit::Done,
+        None if !is_lost => Exit::Done,
+        _ => Exit::NeedsPerson,
     })
 }
 

@@ -21,7 +21,7 @@ use crate::render::json::Document;
 use crate::render::metrics::{FAILED_LATELY, MetricsView, json, text};
 use crate::render::status::{Around, StatusView};
 use crate::render::terminal::Terminal;
-use crate::survey::{Survey, foresee};
+use crate::survey::{self, Survey, foresee};
 
 /// Runs the verb.
 pub(crate) fn run(global: &Global, terminal: &mut Terminal) -> Result<Exit, Exit> {
@@ -127,7 +127,11 @@ fn with_view<T>(
             tracing::warn!(cause = %error, "how many attempts failed could not be read");
         })
         .ok();
+    let behind = survey::left_behind(loaded, &survey.inventory, (now, false)).into_iter();
+    let behind = behind.map(|behind| &behind.entry.certificate);
     make(&MetricsView {
+        lost: &survey.lost,
+        used: &behind.chain(&survey.lost).collect(),
         status: StatusView {
             pasts: &survey.pasts,
             now,

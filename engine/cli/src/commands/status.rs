@@ -111,11 +111,7 @@ pub(crate) fn run(
         terminal.print(&render(&view, &context));
     }
     for behind in survey::left_behind(&loaded, &survey.inventory, (now, false)) {
-        let (name, file) = (&behind.entry.certificate, behind.file.display());
-        terminal.note(&format!(
-            "{file} is renewed no more, {} has its names: `waxwing check`, `waxwing forget {name}`",
-            behind.heir.name
-        ));
+        terminal.note(&behind.sentence());
     }
     // Who is not the owner of the folder need not be able to write it.
     let foreign = wire::by_owner(store.root()).is_some();

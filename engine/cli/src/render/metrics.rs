@@ -3,7 +3,7 @@
 //! They are made anew from what is stored, because a process that lives for seconds has no counters. So all
 //! are gauges but the requests to each CA, which the history counts over all processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use prometheus::proto::{Metric, MetricFamily, MetricType};
@@ -34,6 +34,10 @@ const FAILED_HELP: &str =
 pub(crate) struct MetricsView<'a> {
     /// What is stored and what a run would do.
     pub(crate) status: StatusView<'a>,
+    /// Certificates that the configuration has lost: nobody has taken them out.
+    pub(crate) lost: &'a BTreeSet<CertificateName>,
+    /// Certificates that are configured no more and are in use all the same.
+    pub(crate) used: &'a BTreeSet<&'a CertificateName>,
     /// What earlier runs have learnt.
     pub(crate) pasts: &'a BTreeMap<CertificateName, Past>,
     /// The CAs in use: the last look at each.
@@ -197,7 +201,7 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     )?;
     let in_use = board.gauge(
         "certificate_in_use_not_after_timestamp_seconds",
-        "End of validity of what is in use, of what is configured: of the version before it, where the current one is not in its place.",
+        "End of validity of what is in use: of the version before it, where the current one is not in its place. Without what was taken out of the configuration.",
         &["certificate"],
     )?;
     let not_before = board.gauge(
@@ -237,9 +241,9 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
     )?;
     for (health, item) in status.ranked() {
         let certificate = item.name.as_str();
-        person
-            .with_label_values(&[certificate])
-            .set(flag(health == Health::NeedsPerson));
+        person.with_label_values(&[certificate]).set(flag(
+            health == Health::NeedsPerson || view.lost.contains(&item.name),
+        ));
         next.with_label_values(&[certificate])
             .set(next_attempt(item, view.now));
         let failed = view
@@ -254,10 +258,14 @@ fn certificates(view: &MetricsView<'_>, board: &Board) -> Result<(), prometheus:
         };
         // What nobody wants any more nobody has to be told of.
         let configured = status.certificates.get(&item.name);
-        let in_use_until = configured.and_then(|one| {
-            let older = entry.in_use(one).map(|older| older.not_after);
-            older.or_else(|| entry.ends())
-        });
+        let used = view.used.contains(&item.name);
+        let in_use_until = match configured {
+            Some(one) => {
+                let older = entry.in_use(one).map(|older| older.not_after);
+                older.or_else(|| entry.ends())
+            }
+            None => entry.life_in_use().filter(|_| used).map(|life| life.end),
+        };
         if let Some(end) = in_use_until {
             in_use.with_label_values(&[certificate]).set(seconds(end));
         }

@@ -24,6 +24,17 @@ pub(crate) struct Behind<'i> {
     pub(crate) heir: &'i CertificateSettings,
 }
 
+impl Behind<'_> {
+    /// What is so, and what to do, on one line.
+    pub(crate) fn sentence(&self) -> String {
+        let (name, file) = (&self.entry.certificate, self.file.display());
+        format!(
+            "{file} is renewed no more, {} has its names: `waxwing check`, `waxwing forget {name}`",
+            self.heir.name
+        )
+    }
+}
+
 /// All of them that have not ended long ago; where that is enough without those whose names are looked at by `served-at`: at
 /// another port, or by another program, the old file may be read all the same.
 pub(crate) fn left_behind<'i>(

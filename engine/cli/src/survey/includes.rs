@@ -58,13 +58,13 @@ fn written(loaded: &Loaded) -> Written<'_> {
 }
 
 /// The same with what is stored of these; without those of which nothing is stored.
-fn stored_of<'i>(
-    lost: Vec<Lost>,
-    loaded: &Loaded,
+pub(crate) fn stored_of_the_lost<'i>(
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
+    loaded: &Loaded,
+    store: &FileStore,
 ) -> Vec<(Lost, Vec<&'i InventoryEntry>)> {
     let left = || left(inventory, &loaded.settings.certificates).into_iter();
-    let all = lost.into_iter().map(|lost| {
+    let all = lost(loaded, store, inventory).into_iter().map(|lost| {
         let entries: Vec<&InventoryEntry> = match lost.names.is_empty() {
             true => left().filter(|entry| entry.ends().is_some()).collect(),
             false => lost
@@ -79,24 +79,6 @@ fn stored_of<'i>(
     all.filter(|(_, entries)| !entries.is_empty()).collect()
 }
 
-/// What is stored of what patterns of `include` have lost.
-pub(crate) fn of_the_lost<'i>(
-    loaded: &Loaded,
-    store: &FileStore,
-    inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
-) -> Vec<&'i InventoryEntry> {
-    let lost = lost(loaded, store, inventory);
-    if lost.is_empty() {
-        return Vec::new();
-    }
-    let all = stored_of(lost, loaded, inventory).into_iter();
-    let by_name: BTreeMap<_, _> = all
-        .flat_map(|(_, entries)| entries)
-        .map(|entry| (&entry.certificate, entry))
-        .collect();
-    by_name.into_values().collect()
-}
-
 /// Notes which patterns of `include` have files, and what is in these. What is missed of one that has lost them is not
 /// forgotten as long as it is stored.
 pub(crate) fn keep_includes(
@@ -104,7 +86,7 @@ pub(crate) fn keep_includes(
     store: &FileStore,
     inventory: &BTreeMap<CertificateName, InventoryEntry>,
 ) {
-    let lost = stored_of(lost(loaded, store, inventory), loaded, inventory).into_iter();
+    let lost = stored_of_the_lost(inventory, loaded, store).into_iter();
     let lost = lost.map(|(lost, _)| lost).collect();
     let includes = include::note(written(loaded), lost);
     if let Err(error) = store.keep_includes(includes) {
@@ -113,24 +95,15 @@ pub(crate) fn keep_includes(
 }
 
 /// That patterns of `include` match no file any more: what was configured there would run out without a word.
-pub(crate) fn emptied(
-    inventory: &BTreeMap<CertificateName, InventoryEntry>,
-    loaded: &Loaded,
-    store: &FileStore,
-) -> Vec<StoreError> {
-    let lost = lost(loaded, store, inventory);
-    if lost.is_empty() {
-        return Vec::new();
-    }
+pub(crate) fn emptied(lost: &[(Lost, Vec<&InventoryEntry>)], loaded: &Loaded) -> Vec<StoreError> {
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let all = stored_of(lost, loaded, inventory).into_iter();
-    let told = all.map(|(lost, entries)| {
+    let told = lost.iter().map(|(lost, entries)| {
         let names = entries.iter().map(|entry| entry.certificate.to_string());
         let names: Vec<String> = names.collect();
         StoreError {
             kind: StoreErrorKind::Io,
             act: "find what `include` names:",
-            path: config.with_file_name(lost.pattern),
+            path: config.with_file_name(&lost.pattern),
             causes: vec![format!(
                 "{}, and nothing configures {} any more",
                 match lost.by {

@@ -55,7 +55,9 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, now: Timestamp) -> Ve
 pub(super) fn lost(loaded: &Loaded, store: &FileStore) -> Vec<Found> {
     let entries = store.inventory().unwrap_or_default().into_iter().flatten();
     let inventory = entries.map(|entry| (entry.certificate.clone(), entry));
-    let lost = survey::emptied(&inventory.collect(), loaded, store).into_iter();
+    let inventory = inventory.collect();
+    let lost = survey::stored_of_the_lost(&inventory, loaded, store);
+    let lost = survey::emptied(&lost, loaded).into_iter();
     let said = lost.map(|error| {
         let found = Found::new(Verdict::Error, "config", error.to_string());
         found.hint(error.hint)

@@ -179,13 +179,10 @@ fn ending(
 
 /// The settings with those certificates whose files the configuration has lost, and with those that were renamed and lie
 /// where they were, so that somebody hears when they end; none if there are none.
-fn with_the_lost(
-    loaded: &Loaded,
-    store: Option<&FileStore>,
-    after: &Survey,
-    told: &[Told],
-) -> Option<Settings> {
-    let mut left = survey::of_the_lost(loaded, store?, &after.inventory);
+fn with_the_lost(loaded: &Loaded, after: &Survey, told: &[Told]) -> Option<Settings> {
+    let lost = after.lost.iter();
+    let lost = lost.filter_map(|name| after.inventory.get(name));
+    let mut left: Vec<&InventoryEntry> = lost.collect();
     for behind in survey::left_behind(loaded, &after.inventory, (start::now(), false)) {
         if !left.contains(&behind.entry) {
             left.push(behind.entry);
@@ -268,7 +265,7 @@ pub(in crate::commands) fn tell(
             BTreeMap::new()
         });
     let config = std::path::absolute(&loaded.config).unwrap_or_else(|_| loaded.config.clone());
-    let with_the_lost = with_the_lost(loaded, store, after, &told);
+    let with_the_lost = with_the_lost(loaded, after, &told);
     let scene = Scene {
         settings: with_the_lost.as_ref().unwrap_or(&loaded.settings),
         report,

@@ -4,6 +4,8 @@ use super::*;
 
 #[test]
 fn the_figures_say_the_same_as_the_table() {
+    use std::collections::BTreeSet;
+
     use crate::render::fixture::golden_json;
     use crate::render::json::Document;
     use crate::render::metrics::{MetricsView, json, text};
@@ -32,7 +34,9 @@ fn the_figures_say_the_same_as_the_table() {
             not_after: None,
         }),
     }];
-    let inventory: BTreeMap<_, _> = [mail, entry("late", "second", -2, failed("transient"))]
+    let old = entry("old", "first", 9, AttemptResult::Renewed);
+    let lost = old.certificate.clone();
+    let inventory: BTreeMap<_, _> = [mail, entry("late", "second", -2, failed("transient")), old]
         .map(|e| (e.certificate.clone(), e))
         .into();
     let plan = Plan {
@@ -74,6 +78,8 @@ fn the_figures_say_the_same_as_the_table() {
         sighting("fourth", Ok(90)),
     ];
     let view = MetricsView {
+        lost: &BTreeSet::from([lost.clone()]),
+        used: &BTreeSet::from([&lost]),
         status: StatusView {
             pasts: &crate::render::fixture::NO_PASTS,
             now: crate::render::fixture::at(0),
