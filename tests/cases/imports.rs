@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -219,6 +220,53 @@ fn damaged_files_are_named_and_the_others_come_over() {
         .says("its key belongs to");
     let config = fs::read_to_string(place.path("waxwing.toml")).expect("a configuration");
     assert!(config.contains("good.example.com"), "{config}");
+}
+
+/// An address has no record in DNS, so it stays where it is, and so does what has one besides names.
+#[test]
+fn what_is_left_out_stays_with_the_other_client() {
+    for (names, other) in [
+        ("IP:192.0.2.10", "192.0.2.10"),
+        ("DNS:mail.example.com,IP:2001:db8::1", "2001:db8::1"),
+    ] {
+        let place = Place::new();
+        let old = copied("certbot", place.folder.path());
+        let of_mail = |file: &str| old.join("archive/mail.example.com").join(file);
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+            ])
+            .args(["-nodes", "-days", "6", "-subj", "/", "-keyout"])
+            .arg(of_mail("privkey2.pem"))
+            .arg("-out")
+            .arg(of_mail("cert2.pem"))
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext"])
+            .arg(format!("subjectAltName={names}"))
+            .output()
+            .expect("openssl runs");
+        assert!(made.status.success(), "{made:?}");
+        fs::copy(of_mail("cert2.pem"), of_mail("fullchain2.pem")).expect("copied");
+        let live = old.join("live/mail.example.com");
+        for file in ["cert", "fullchain", "privkey"] {
+            let there = live.join(format!("{file}.pem"));
+            if !there.is_symlink() {
+                fs::copy(of_mail(&format!("{file}2.pem")), there).expect("copied");
+            }
+        }
+        let run = place.import("certbot", &old, &["--dry-run"]);
+        run.says("certbot: 1 of 3 certificates can be renewed by Waxwing")
+            .says(&format!("mail.example.com: it is left out: `{other}`"))
+            .says("let it go on for blog.example.com, mail.example.com");
+        let run = place.import("certbot", &old, &["--dry-run", "--json"]);
+        let said: Value = serde_json::from_str(&run.stdout).expect("JSON");
+        assert_eq!(said["result"]["left_out"][0], "mail.example.com");
+        assert!(said["result"]["stop_the_other"].is_null(), "{said}");
+    }
 }
 
 #[test]

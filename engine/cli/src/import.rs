@@ -56,6 +56,8 @@ pub(crate) struct Draft {
     pub(crate) wishes: Vec<wishes::Wish>,
     /// What is not taken over.
     pub(crate) remarks: Vec<Remark>,
+    /// Certificates that are left out, as the client calls them.
+    pub(crate) left_out: Vec<String>,
     /// What cannot be read.
     pub(crate) unread: Vec<Unread>,
 }

@@ -4,11 +4,13 @@
 //! all, since that is what an ARI identifier is made of (RFC 9773 section 4.1).
 
 use aws_lc_rs::digest;
+use std::net::IpAddr;
 use waxwing_core::key::KeyType;
 use waxwing_core::name::Identifier;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::certificate::{CertificateFacts, ChainPem};
 use waxwing_flow::ports::CryptoError;
+
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -153,6 +155,32 @@ fn names(leaf: &X509Certificate<'_>) -> Result<Vec<Identifier>, CryptoError> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// What the first certificate of a PEM text is for besides DNS names, as people write it: `192.0.2.10`. Nothing of what
+/// cannot be read.
+pub fn other_names(text: &str) -> Vec<String> {
+    let blocks = pem::chain(text).unwrap_or_default();
+    let Some(leaf) = blocks.first() else {
+        return Vec::new();
+    };
+    let Ok((_, leaf)) = X509Certificate::from_der(&leaf.der) else {
+        return Vec::new();
+    };
+    let extension = leaf.subject_alternative_name().ok().flatten();
+    let all = extension.iter().flat_map(|it| &it.value.general_names);
+    let others = all.filter_map(|name| match name {
+        GeneralName::DNSName(_) => None,
+        GeneralName::IPAddress(bytes) => Some(
+            match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+                (Ok(four), _) => IpAddr::from(four).to_string(),
+                (_, Ok(sixteen)) => IpAddr::from(sixteen).to_string(),
+                _ => name.to_string(),
+            },
+        ),
+        other => Some(other.to_string()),
+    });
+    others.collect()
 }
 
 fn authority_key_id(leaf: &X509Certificate<'_>) -> Option<Vec<u8>> {

@@ -293,14 +293,18 @@ fn one(
     let domains = match domains(certificate, whole.as_ref()) {
         Ok(domains) => domains,
         Err(why) => {
-            let next = "write a [[certificate]] with the names that a CA can sign";
+            let next = format!(
+                "let {client} go on for it, or write a [[certificate]] with the names that are some"
+            );
             draft.remark(about, format!("it is left out: {why}"), next);
+            draft.left_out.push(about.to_owned());
             return;
         }
     };
     let Some(name) = name(certificate, &domains, taken) else {
         let next = "write a [[certificate]] with a name of your own";
         draft.remark(about, "it is left out: no name can be made of it", next);
+        draft.left_out.push(about.to_owned());
         return;
     };
     taken.insert(name.clone());
@@ -440,6 +444,10 @@ fn domains(certificate: &Certificate, whole: Option<&Whole>) -> Result<Vec<Ident
                 Some(whole) => whole.facts.names.clone(),
                 None => stored::names(&certificate.stored),
             };
+            // What else it is for would be lost without a word.
+            for other in stored::other_names(&certificate.stored, whole) {
+                let _name = Identifier::parse(&other).map_err(|error| error.to_string())?;
+            }
             let is_main = |name: &Identifier| {
                 certificate.name.starts_with(name.domain.as_str()) && !name.wildcard
             };

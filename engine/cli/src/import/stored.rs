@@ -58,6 +58,18 @@ pub(super) fn names(stored: &[Stored]) -> Vec<Identifier> {
     newest.map_or_else(Vec::new, |(_, facts)| facts.names)
 }
 
+/// What it is for besides DNS names.
+pub(super) fn other_names(stored: &[Stored], whole: Option<&Whole>) -> Vec<String> {
+    if let Some(whole) = whole {
+        return x509::other_names(&whole.pem.cert);
+    }
+    let chains = stored.iter().filter_map(|one| match one {
+        Stored::Pem { chain, .. } => Some(x509::other_names(chain)),
+        Stored::Pkcs12 { .. } => None,
+    });
+    chains.flatten().collect()
+}
+
 fn whole(stored: &Stored) -> Result<Whole, String> {
     let said = |error: CryptoError| error.to_string();
     let (key, chain) = match stored {

@@ -61,7 +61,10 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
         "{}: {} of {} can be renewed by Waxwing, {}",
         view.client,
         view.ready(),
-        count(draft.certificates.len(), "certificate"),
+        count(
+            draft.certificates.len() + draft.left_out.len(),
+            "certificate"
+        ),
         match draft.remarks.len() + draft.unread.len() {
             0 => "nothing is left to do".to_owned(),
             left => format!("{} to look at", count(left, "thing")),
@@ -144,11 +147,7 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
         );
         page.hint(2, &next);
     }
-    let left = draft.certificates.iter().filter(|one| one.off.is_some());
-    let left: Vec<&CertificateName> = left.map(|one| &one.name).collect();
-    let named = (!left.is_empty()).then(|| list(&left, NAMED));
-    let unread = (!draft.unread.is_empty()).then(|| "what could not be read".to_owned());
-    let others: Vec<String> = named.into_iter().chain(unread).collect();
+    let others = stays(draft);
     let client = view.client;
     let then =
         "Then: `waxwing check`, `waxwing plan`, `waxwing renew --dry-run`. When all is well,";
@@ -168,6 +167,17 @@ pub(crate) fn text(view: &View<'_>, context: &Context) -> String {
         format!("Nothing of {} was changed.", view.client),
     ));
     page.finish()
+}
+
+/// What the other client alone renews, in words.
+fn stays(draft: &Draft) -> Vec<String> {
+    let off = draft.certificates.iter().filter(|one| one.off.is_some());
+    let off = off.map(|one| one.name.as_str());
+    let out = draft.left_out.iter().map(String::as_str);
+    let left: Vec<&str> = off.chain(out).collect();
+    let named = (!left.is_empty()).then(|| list(&left, NAMED));
+    let unread = (!draft.unread.is_empty()).then(|| "what could not be read".to_owned());
+    named.into_iter().chain(unread).collect()
 }
 
 /// So many certificates are named.
@@ -259,7 +269,9 @@ pub(crate) fn json(view: &View<'_>, config: &str) -> Value {
         "stored": stored,
         "left": left,
         "unread": unread,
-        "stop_the_other": import::farewell(view.client),
+        // Who stopped it would let the rest run out.
+        "stop_the_other": stays(draft).is_empty().then(|| import::farewell(view.client)),
+        "left_out": draft.left_out,
     })
 }
 
