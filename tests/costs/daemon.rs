@@ -18,7 +18,8 @@ use crate::measure::{Row, field, mib, resident, shown, spent};
 /// More of them, of which none is there yet.
 const NEW: usize = 50;
 
-/// It is left alone for so long. `WAXWING_IDLE` names other seconds.
+/// It is left alone for so long. `WAXWING_IDLE` names other seconds: with 3700 there is the hourly pass in which CAs are
+/// asked for advice, and a look at them.
 const IDLE: Duration = Duration::from_secs(180);
 
 /// Nothing that it is asked for takes longer.
@@ -50,9 +51,11 @@ pub(crate) fn rows(fleet: &Fleet) -> Vec<Row> {
 
     thread::sleep(SETTLED);
     let before = daemon.glance();
+    let asked_before = fleet.judge.traffic().total();
     eprintln!("idle for {idle:?}");
     thread::sleep(idle);
     let after = daemon.glance();
+    let asked_after = fleet.judge.traffic().total();
     rows.extend([
         Row::new("idle, memory", mib(after.resident)).target("30 MB"),
         Row::new("- of that its own, not pages of files", mib(after.own)),
@@ -62,6 +65,11 @@ pub(crate) fn rows(fleet: &Fleet) -> Vec<Row> {
         )
         .target("0"),
         Row::new("- CPU meanwhile", shown(after.awake - before.awake)),
+        Row::new("- with threads that ended", shown(after.cpu - before.cpu)),
+        Row::new(
+            "- requests to the CA",
+            (asked_after - asked_before).to_string(),
+        ),
     ]);
 
     let asked = Instant::now();

@@ -26,8 +26,11 @@ pub(crate) const CERTIFICATES: usize = 10_000;
 /// How often a verb that looks at them is run.
 const RUNS: usize = 5;
 
-/// What CAs that give advice ask for, and what nothing here is to wait for.
+/// What CAs that give advice ask for.
 const NEXT_ADVICE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// None of them is asked for while the short figures are taken.
+const QUIET: Duration = Duration::from_secs(5 * 60);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -91,7 +94,10 @@ impl Fleet {
             history
                 .record(&attempt(&name, &seed.origin.ca, now))
                 .expect("a line of the history");
-            let advice = advice(about.clone(), seed.facts.not_after, now);
+            let part = u32::try_from(nth).unwrap_or(u32::MAX);
+            let all = u32::try_from(CERTIFICATES).unwrap_or(u32::MAX);
+            let next = now + QUIET + NEXT_ADVICE * part / all;
+            let advice = advice(about.clone(), seed.facts.not_after, next);
             history.save_advice(&name, &advice).expect("advice");
         }
     }
@@ -140,8 +146,8 @@ fn attempt(name: &CertificateName, ca: &CaName, now: Timestamp) -> ClosedAttempt
     }
 }
 
-/// Early enough, and not to be asked for while somebody measures.
-fn advice(about: String, not_after: Timestamp, now: Timestamp) -> Advice {
+/// Early enough.
+fn advice(about: String, not_after: Timestamp, next: Timestamp) -> Advice {
     let window = Window {
         start: not_after - DAY * 30,
         end: not_after - DAY * 28,
@@ -153,7 +159,7 @@ fn advice(about: String, not_after: Timestamp, now: Timestamp) -> Advice {
             chosen: window.start,
         }),
         explanation: None,
-        next: now + NEXT_ADVICE,
+        next,
         failures: 0,
         cause: None,
     }
