@@ -156,10 +156,30 @@ fn starts_by_itself(rig: &Rig) {
     fs::write(units.join("own.service"), unit).expect("written");
     let wanted = units.join("default.target.wants");
     fs::create_dir_all(&wanted).expect("made");
+    fs::write(units.join("own.timer"), "[Timer]\nOnCalendar=hourly\n").expect("written");
     // What `systemctl --user enable` does.
     #[cfg(unix)]
-    std::os::unix::fs::symlink(units.join("own.service"), wanted.join("own.service"))
-        .expect("linked");
+    std::os::unix::fs::symlink(units.join("own.timer"), wanted.join("own.timer")).expect("linked");
+}
+
+/// What starts them may be a script, a container or another machine.
+#[test]
+fn runs_that_come_by_themselves_are_known_to_be_started() {
+    let (rig, _judge) = rig();
+    let nothing = "nothing on this machine starts the runs by itself";
+    let check = || rig.waxwing(&["check", "--offline"]).expect(0);
+    rig.waxwing(&["renew"]).expect(0);
+    check().says("a run came by itself");
+    rig.waxwing(&["status"]).says("Timer: not seen, last ran");
+    // Whoever names one has typed it, or lets the others run out.
+    fs::remove_file(rig.path("state/last-run-by-itself")).expect("it was noted");
+    rig.waxwing(&["renew", "one"]).expect(0);
+    let add = format!(
+        "waxwing -c {} schedule add",
+        rig.path("waxwing.toml").display()
+    );
+    check().says(nothing).says(&add);
+    rig.waxwing(&["status"]).says("Timer: none;").says(&add);
 }
 
 #[test]

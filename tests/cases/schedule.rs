@@ -302,7 +302,7 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
     let check = || rig.waxwing(&["check", "--offline"]).expect(1);
     check()
         .says("nothing on this machine starts the runs by itself")
-        .says("hint: waxwing schedule add")
+        .says("waxwing.toml schedule add")
         .says("env:TOKEN is for interactive use");
     let path = stand_in(&rig, "systemctl", "never");
     as_user(
@@ -336,8 +336,8 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
     );
     fs::write(units.join("certs.service"), own).expect("written");
     check()
-        .says("certs.service is there, but not enabled")
-        .says("systemctl --user enable --now certs.service");
+        .says("certs.service starts a run with the machine at most: it has no timer")
+        .says("waxwing.toml schedule add");
     // By a timer of another name.
     fs::write(units.join("night.timer"), "[Timer]\nUnit=certs.service\n").expect("written");
     fs::create_dir(&wants).expect("made");

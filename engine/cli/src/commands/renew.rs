@@ -165,7 +165,7 @@ impl Pass<'_> {
         } = *self;
         let now = start::now();
         if !self.rehearsal
-            && let Err(error) = store.ran(now)
+            && let Err(error) = store.ran(now, asker)
         {
             tracing::debug!(cause = %error, "that a run was here is not noted");
         }

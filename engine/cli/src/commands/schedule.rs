@@ -333,6 +333,15 @@ fn with_config(config: &Path) -> String {
     told::command(&["waxwing", "-c", &config.to_string_lossy()].map(str::to_owned))
 }
 
+/// The command that makes a timer for it.
+pub(super) fn schedule_add(config: &Path) -> String {
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    match config == usual_config() {
+        true => "waxwing schedule add".to_owned(),
+        false => format!("{} schedule add", with_config(&config)),
+    }
+}
+
 /// The path below another root.
 fn below(root: Option<&Path>, path: &Path) -> PathBuf {
     match (root, path.strip_prefix("/")) {

@@ -18,10 +18,12 @@ use super::schedule::{PROGRAM, starters};
 use crate::load::Loaded;
 use crate::render::page::Context;
 use crate::render::schedule;
-use crate::render::status::{Started, When};
+use crate::render::status::{SILENT, Started, When};
 
-/// Everything that starts the runs of this configuration. What only could start them is not among it.
-pub(super) fn seen(loaded: &Loaded, last: Option<Timestamp>) -> Vec<Started> {
+/// Everything that starts the runs of this configuration. What only could start them is not among it. Runs that come by
+/// themselves have something that starts them, whether it is found or not.
+pub(super) fn seen(loaded: &Loaded, trace: Trace, now: Timestamp) -> Vec<Started> {
+    let last = trace.at();
     let all = starters(&loaded.config, Some(&loaded.state));
     let files = all.iter().filter_map(|starter| {
         let Starter::File(path) = starter else {
@@ -41,7 +43,15 @@ pub(super) fn seen(loaded: &Loaded, last: Option<Timestamp>) -> Vec<Started> {
         place: None,
         last: None,
     });
-    files.chain(daemons).collect()
+    let mut seen: Vec<Started> = files.chain(daemons).collect();
+    if seen.is_empty() {
+        seen.extend(trace.lately(now).map(|at| Started {
+            when: When::Unknown,
+            place: None,
+            last: Some(at),
+        }));
+    }
+    seen
 }
 
 /// Between a start and the trace of its run may lie so much.
@@ -53,7 +63,12 @@ pub(super) enum Trace {
     /// Nothing can be known: a run could not write it down either.
     Unknown,
     /// Then; none if there was none since runs write it down.
-    Last(Option<Timestamp>),
+    Last {
+        /// Any of them.
+        any: Option<Timestamp>,
+        /// One that nobody has typed, and whether what wanted it is there still.
+        by_itself: Option<(Timestamp, bool)>,
+    },
 }
 
 impl Trace {
@@ -61,7 +76,10 @@ impl Trace {
     pub(super) fn of(store: &FileStore) -> Self {
         match unwritable(store) {
             Some(_) => Self::Unknown,
-            None => Self::Last(store.last_run()),
+            None => Self::Last {
+                any: store.last_run(),
+                by_itself: store.last_by_itself(),
+            },
         }
     }
 
@@ -69,8 +87,17 @@ impl Trace {
     pub(super) const fn at(self) -> Option<Timestamp> {
         match self {
             Self::Unknown => None,
-            Self::Last(at) => at,
+            Self::Last { any, .. } => any,
         }
+    }
+
+    /// When one came by itself, if that was lately and the next one may come likewise.
+    pub(super) fn lately(self, now: Timestamp) -> Option<Timestamp> {
+        let Self::Last { by_itself, .. } = self else {
+            return None;
+        };
+        let (at, goes_on) = by_itself?;
+        (goes_on && now.since(at) < SILENT).then_some(at)
     }
 }
 
@@ -106,7 +133,7 @@ pub(super) fn fruitless(
         }
     }
     let started = system::last_start(starter)?;
-    let Trace::Last(last) = trace else {
+    let Trace::Last { any: last, .. } = trace else {
         return None;
     };
     // A timer that is new, a program that is, or a state that was put back had no run yet, and that is no wonder.
@@ -173,6 +200,8 @@ pub(super) struct Unit {
     pub(super) path: PathBuf,
     /// True if the service keeps `waxwing daemon` running.
     pub(super) daemon: bool,
+    /// True if no timer starts a service that ends: it comes with the machine, at the most.
+    pub(super) once: bool,
     /// True if systemd starts it by itself.
     pub(super) enabled: bool,
     /// Whether systemd has started it; none: it was not asked, or does not run here.
@@ -194,10 +223,15 @@ pub(super) enum Life {
     Ended,
     /// Nothing starts it.
     Written,
+    /// Nothing starts it again.
+    Once,
 }
 
 /// Judges a unit by what is known of it.
 pub(super) const fn judge(unit: &Unit) -> Life {
+    if unit.once {
+        return Life::Once;
+    }
     let runs = match (unit.daemon, unit.active) {
         (true, active) => unit.process || matches!(active, Some(true)),
         // What is enabled was started with the machine, as far as nobody says otherwise.
@@ -230,13 +264,24 @@ pub(super) fn unit(
         service.to_owned()
     };
     let text = system::read(service).ok().flatten().unwrap_or_default();
-    let mut commands = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("ExecStart="));
+    let text = text.replace("\\\n", " ");
+    let mut commands = text.lines().filter_map(|line| {
+        let command = line.trim_start().strip_prefix("ExecStart")?;
+        command.trim_start().strip_prefix('=')
+    });
+    let stays = |line: &str| {
+        let mut words = line.split([' ', '"', '\'']);
+        words.any(|word| word == "daemon")
+    };
     let config = system::user().map(|user| user.config);
+    let daemon = commands.any(stays);
+    let link = units::link_to(service, config.as_deref());
+    let by_timer = |link: &PathBuf| link.extension().is_some_and(|kind| kind == "timer");
+    let timed = path != service || link.as_ref().is_some_and(by_timer);
     Some(Unit {
-        daemon: commands.any(|line| line.split(' ').any(|word| word == "daemon")),
-        enabled: units::link_to(service, config.as_deref()).is_some(),
+        daemon,
+        once: !daemon && !timed,
+        enabled: link.is_some(),
         active: active(&path),
         process: all.iter().any(|one| matches!(one, Starter::Daemon(_))),
         path,
@@ -270,11 +315,14 @@ mod tests {
             let unit = Unit {
                 path: PathBuf::from("/etc/systemd/system/waxwing.service"),
                 daemon,
+                once: false,
                 enabled,
                 active,
                 process,
             };
             assert_eq!(judge(&unit), life, "{unit:?}");
+            let alone = Unit { once: true, ..unit };
+            assert_eq!(judge(&alone), Life::Once, "{alone:?}");
         }
     }
 }

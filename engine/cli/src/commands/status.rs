@@ -1,6 +1,7 @@
 //! `waxwing status`: one line for each certificate, worst first, without a network.
 
 use super::check::unwritable;
+use super::schedule::schedule_add;
 use super::{ca, start, started};
 use crate::args::{Global, Status};
 use crate::exit::Exit;
@@ -80,7 +81,8 @@ pub(crate) fn run(
         broken: &survey.broken,
         version: env!("CARGO_PKG_VERSION"),
         around: Around {
-            started: Some(started::seen(&loaded, trace.at())),
+            add: schedule_add(&loaded.config),
+            started: Some(started::seen(&loaded, trace, now)),
             profiles: Around::checked(profiles.iter().copied()),
             cas: watched
                 .into_iter()

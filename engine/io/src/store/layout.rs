@@ -36,9 +36,14 @@ impl Layout {
         self.root.join("includes.toml")
     }
 
-    /// When a timer's run was here last.
+    /// When a run was here last.
     pub(super) fn last_run(&self) -> PathBuf {
         self.root.join(super::FileStore::LAST_RUN)
+    }
+
+    /// When one was that nobody has typed.
+    pub(super) fn last_by_itself(&self) -> PathBuf {
+        self.root.join("last-run-by-itself")
     }
 
     pub(super) fn certificates(&self) -> PathBuf {

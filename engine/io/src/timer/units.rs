@@ -189,7 +189,12 @@ fn starts(link: &Path, service: &str) -> bool {
     let text = String::from_utf8_lossy(&text);
     let unit = text
         .lines()
-        .find_map(|line| line.strip_prefix("Unit="))
+        .find_map(|line| {
+            line.trim()
+                .strip_prefix("Unit")?
+                .trim_start()
+                .strip_prefix('=')
+        })
         .map_or_else(|| format!("{stem}.service"), |unit| unit.trim().to_owned());
     is_same(&unit, service)
 }

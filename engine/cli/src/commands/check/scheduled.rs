@@ -14,7 +14,7 @@ use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 use waxwing_io::timer::{self as system, Starter, units};
 
-use crate::commands::schedule::{lacks, open_program, shut_to_owner, starters};
+use crate::commands::schedule::{lacks, open_program, schedule_add, shut_to_owner, starters};
 use crate::commands::started::{self, Life, Trace, Unit};
 use crate::load::Loaded;
 use crate::render::check::{Found, Verdict};
@@ -33,6 +33,9 @@ const TRIED: Duration = Duration::from_secs(62 * 60 * 60);
 
 /// What waits for a window waits for a week at most.
 const IN_WINDOWS: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// Who has runs started each week is late after this.
+const WEEKLY: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -56,9 +59,15 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
                 Starter::File(path) => started::unit(path, &starters, &system::is_active),
                 Starter::Daemon(_) => None,
             },
+            ours: match starter {
+                Starter::File(path) => started::moment(path).is_some(),
+                Starter::Daemon(_) => false,
+            },
         })
         .collect();
-    let mut found = judge(&seen);
+    let came = trace.lately(now).map(|at| context.ago(at));
+    let add = schedule_add(&loaded.config);
+    let mut found = judge(&seen, came.as_deref(), &add);
     found.extend(
         starters
             .iter()
@@ -75,12 +84,12 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
             Ok(left_alone(loaded, &survey, now))
         });
         // What has just been started is no dead timer; what cannot be read is told elsewhere.
-        let alive = trace.at().is_some_and(|last| now.since(last) < PATIENCE);
+        let alive = trace.lately(now).is_some();
         let left = survey.ok().filter(|_| !alive).unwrap_or_default();
         let nobody = nobody_came(&left, now);
         let silent = starters
             .iter()
-            .find_map(|starter| silent(starter, trace, now));
+            .find_map(|starter| silent(starter, loaded, trace, now));
         // What is due and left alone says it better.
         found.extend(nobody.or(silent.filter(|_| !by_daemon(&starters))));
         for one in &seen {
@@ -89,7 +98,7 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
             };
             // What it starts is in the service, whoever starts that.
             let service = unit.path.with_extension("service");
-            found.extend(older(&service, &lacks(loaded, &service)));
+            found.extend(older(&service, &lacks(loaded, &service), &add));
             let last = one.last_start().filter(|_| is_hourly(&unit.path));
             found.extend(last.and_then(|last| has_stopped(&unit.path, last, now)));
         }
@@ -149,15 +158,14 @@ fn is_left_alone(
 }
 
 /// That a unit is older than what the configuration needs.
-fn older(unit: &Path, lacking: &[String]) -> Option<Found> {
+fn older(unit: &Path, lacking: &[String], add: &str) -> Option<Found> {
     let text = format!(
         "{} is older than the configuration: to what it starts it does not give {}",
         unit.display(),
         list(lacking, NAMED)
     );
-    let hint = "`waxwing schedule add` writes it anew, `waxwing schedule show` prints it";
-    (!lacking.is_empty())
-        .then(|| Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
+    let hint = format!("`{add}` writes it anew; `schedule show` in its place prints it");
+    (!lacking.is_empty()).then(|| Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint)))
 }
 
 /// True if that timer elapses every hour; one that somebody has written may take its time.
@@ -187,26 +195,53 @@ fn by_daemon(starters: &[Starter]) -> bool {
     all.any(|one| matches!(one, Starter::Daemon(_)))
 }
 
-/// That no run came for a day where one is started every hour. systemd says so itself.
-fn silent(starter: &Starter, trace: Trace, now: Timestamp) -> Option<Found> {
-    let Starter::File(path) = starter else {
+/// That no run came by itself for a day where one is started every hour, or for more than a week where it is not known when.
+/// What systemd has started last it says itself.
+fn silent(starter: &Starter, loaded: &Loaded, trace: Trace, now: Timestamp) -> Option<Found> {
+    let (Starter::File(path), Trace::Last { by_itself, .. }) = (starter, trace) else {
         return None;
     };
-    started::moment(path)?;
-    let last = trace.at().filter(|_| system::last_start(path).is_none())?;
-    // One that is new has had no time.
-    let since = system::placed(path).map_or(last, |placed| placed.max(last));
-    if now.since(since) < PATIENCE {
+    if system::last_start(path).is_some() {
         return None;
     }
-    let days = usize::try_from(now.since(last).as_secs() / DAY.as_secs()).ok()?;
-    let text = format!(
-        "{} is to start a run every hour, and none came for {}",
-        path.display(),
-        count(days, "day")
-    );
+    // Where it, the program or the configuration is new there was no time for any.
+    let program = started::program_of(path).or_else(|| system::program().ok());
+    let new = [Some(path.clone()), program, Some(loaded.config.clone())];
+    let new = new.into_iter().flatten();
+    let new = new.filter_map(|path| system::placed(&path)).max();
+    let hourly = started::moment(path).is_some();
+    let last = by_itself.map(|(at, _)| at);
+    let text = silence(path, hourly, (last, new), now)?;
     let hint = "if this machine was on: look whether cron runs and what its log says; `waxwing renew` makes up for it";
     Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))
+}
+
+/// The words for it, where the last one came at `last` and something there is as `new` as that.
+fn silence(
+    starter: &Path,
+    hourly: bool,
+    (last, new): (Option<Timestamp>, Option<Timestamp>),
+    now: Timestamp,
+) -> Option<String> {
+    let patience = if hourly { PATIENCE } else { WEEKLY };
+    let since = last.max(new)?;
+    if now.since(since) < patience {
+        return None;
+    }
+    let often = if hourly {
+        "a run every hour"
+    } else {
+        "the runs"
+    };
+    let days = |since| usize::try_from(now.since(since).as_secs() / DAY.as_secs()).ok();
+    let none = match last {
+        Some(last) => format!("none came by itself for {}", count(days(last)?, "day")),
+        None => "none has come by itself yet".to_owned(),
+    };
+    Some(format!(
+        "{} is to start {often}, and {none}",
+        starter.display()
+    ))
 }
 
 /// What there is to be said of them.
@@ -236,6 +271,8 @@ struct Seen {
     fruitless: Option<StoreError>,
     /// What is known of it, if it is a unit of systemd. What is none starts them.
     unit: Option<Unit>,
+    /// True if it is as we write such files: then nothing else is meant to start them.
+    ours: bool,
 }
 
 impl Seen {
@@ -248,8 +285,9 @@ impl Seen {
 }
 
 /// What is to be said of them. What could start the runs and does not is an error where nothing else
-/// does, because somebody relies on it.
-fn judge(seen: &[Seen]) -> Vec<Found> {
+/// does, because somebody relies on it. Of runs that came by themselves it is known that something starts them: `came` says
+/// when the last one did, if that was lately. `add` is the command that makes a timer.
+fn judge(seen: &[Seen], came: Option<&str>, add: &str) -> Vec<Found> {
     let life = |one: &Seen| one.unit.as_ref().map_or(Life::Starts, started::judge);
     let lives = |one: &&Seen| matches!(life(one), Life::Starts | Life::UntilRestart);
     let said: Vec<String> = seen
@@ -258,10 +296,15 @@ fn judge(seen: &[Seen]) -> Vec<Found> {
         .map(|one| one.said.clone())
         .collect();
     let mut found = Vec::new();
+    // A service that somebody has written may be started by what is not seen.
+    let may_be_started = |one: &Seen| !one.ours && matches!(life(one), Life::Written | Life::Once);
+    if let Some(came) = came.filter(|_| seen.iter().all(may_be_started)) {
+        let text = format!("a run came by itself {came}; what starts them is not seen");
+        return vec![Found::new(Verdict::Ok, TOPIC, text)];
+    }
     if seen.is_empty() {
         let text = "nothing on this machine starts the runs by itself";
-        let hint = "waxwing schedule add";
-        return vec![Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned()))];
+        return vec![Found::new(Verdict::Warn, TOPIC, text).hint(Some(add.to_owned()))];
     }
     if !said.is_empty() {
         found.push(Found::new(Verdict::Ok, TOPIC, list(&said, 3)));
@@ -279,13 +322,13 @@ fn judge(seen: &[Seen]) -> Vec<Found> {
         .iter()
         .filter_map(|one| Some((one.unit.as_ref()?, life(one))));
     for (unit, life) in others {
-        let Some((what, hint)) = trouble(unit, life) else {
+        let Some((what, hint)) = trouble(unit, life, add) else {
             continue;
         };
         let verdict = match (said.is_empty(), life) {
             (true, _) => Verdict::Error,
             // One of two ways that nobody has switched on is no trouble.
-            (false, Life::Written) => continue,
+            (false, Life::Written | Life::Once) => continue,
             (false, _) => Verdict::Warn,
         };
         let text = format!("{} {what}", unit.path.display());
@@ -295,7 +338,7 @@ fn judge(seen: &[Seen]) -> Vec<Found> {
 }
 
 /// What is wrong with a unit, and what to do; none if it starts the runs.
-fn trouble(unit: &Unit, life: Life) -> Option<(&'static str, String)> {
+fn trouble(unit: &Unit, life: Life, add: &str) -> Option<(&'static str, String)> {
     let name = unit.path.file_name()?.to_string_lossy().into_owned();
     let user = match units::is_of_machine(&unit.path) {
         true => "",
@@ -323,6 +366,10 @@ fn trouble(unit: &Unit, life: Life) -> Option<(&'static str, String)> {
         Life::Written => (
             "is there, but not enabled: it starts nothing",
             systemctl("enable --now"),
+        ),
+        Life::Once => (
+            "starts a run with the machine at most: it has no timer",
+            add.to_owned(),
         ),
     })
 }
@@ -357,15 +404,17 @@ mod tests {
             unit: Some(Unit {
                 path,
                 daemon,
+                once: false,
                 enabled,
                 active: None,
                 process: false,
             }),
+            ours: false,
         }
     }
 
     fn verdicts(seen: &[Seen]) -> Vec<(Verdict, String)> {
-        let found = judge(seen).into_iter();
+        let found = judge(seen, None, "waxwing schedule add").into_iter();
         found
             .map(|one| (one.verdict, one.hint.unwrap_or(one.text)))
             .collect()
@@ -430,6 +479,38 @@ mod tests {
     }
 
     #[test]
+    fn who_starts_none_for_longer_than_he_takes_is_silent() {
+        let now = Timestamp::from_unix(1_795_000_000);
+        let hour = Duration::from_secs(60 * 60);
+        let ago = |hours: Option<u32>| hours.map(|hours| now - hour * hours);
+        let hourly =
+            "/etc/cron.d/w is to start a run every hour, and none came by itself for 2 days";
+        let weekly = "/etc/cron.d/w is to start the runs, and none came by itself for 9 days";
+        let never = "/etc/cron.d/w is to start a run every hour, and none has come by itself yet";
+        for (every_hour, last, new, want) in [
+            (true, Some(20), Some(900), None),
+            (true, Some(50), Some(900), Some(hourly)),
+            // It, the program or the configuration is new.
+            (true, Some(50), Some(20), None),
+            (true, None, Some(20), None),
+            (true, None, Some(30), Some(never)),
+            // Nobody knows since when.
+            (true, None, None, None),
+            // It may be one of each week.
+            (false, Some(170), Some(900), None),
+            (false, Some(220), Some(900), Some(weekly)),
+        ] {
+            let found = silence(
+                Path::new("/etc/cron.d/w"),
+                every_hour,
+                (ago(last), ago(new)),
+                now,
+            );
+            assert_eq!(found.as_deref(), want, "{last:?} {new:?}");
+        }
+    }
+
+    #[test]
     fn only_what_starts_the_runs_is_in_order() {
         let daemon = |enabled| unit("waxwing-daemon.service", true, enabled);
         let timer = |enabled| unit("waxwing.timer", false, enabled);
@@ -437,6 +518,7 @@ mod tests {
             fruitless: None,
             said: "cron starts them".to_owned(),
             unit: None,
+            ours: true,
         };
         let error = |hint: &str| (Verdict::Error, hint.to_owned());
         let ok = |text: &str| (Verdict::Ok, text.to_owned());
@@ -445,6 +527,21 @@ mod tests {
         let enable_daemon = "systemctl enable --now waxwing-daemon.service";
         let enable_timer = "systemctl enable --now waxwing.timer";
         assert_eq!(verdicts(&[])[0].0, Verdict::Warn);
+        let came = |seen: &[Seen]| {
+            let found = judge(seen, Some("12 min ago"), "waxwing schedule add");
+            found.into_iter().map(|one| one.text).collect::<Vec<_>>()
+        };
+        let unseen = ["a run came by itself 12 min ago; what starts them is not seen"];
+        assert_eq!(came(&[]), unseen);
+        // One that nobody has enabled may be started by a line elsewhere; ours by nothing.
+        assert_eq!(came(&[timer(false)]), unseen);
+        let ours = Seen {
+            ours: true,
+            ..timer(false)
+        };
+        let off = "/etc/systemd/system/waxwing.timer is there, but not enabled: it starts nothing";
+        assert_eq!(came(&[ours]), [off]);
+        assert_eq!(came(std::slice::from_ref(&cron)), ["cron starts them"]);
         assert_eq!(verdicts(&[daemon(false)]), [error(enable_daemon)]);
         assert_eq!(
             verdicts(&[daemon(false), timer(false)]),

@@ -102,7 +102,7 @@ pub(in crate::commands) fn misconfigured(
     };
     // It was here, and says why it can do nothing.
     if let Ok(store) = wire::look(&loaded) {
-        let _unwritten = store.ran(start::now());
+        let _unwritten = store.ran(start::now(), asker);
     }
     let error = unusable(&loaded.config, error);
     let (inventory, unreadable) = ending(&loaded, names.as_deref());

@@ -19,6 +19,8 @@ use crate::render::page::{Context, list};
 pub(crate) struct Around {
     /// What starts the runs by itself; none: it was not looked for.
     pub(crate) started: Option<Vec<Started>>,
+    /// The command that has them started.
+    pub(crate) add: String,
     /// When what is known of the CAs in use was checked last; of several the earliest.
     pub(crate) profiles: Option<Date>,
     /// The CAs in use, as far as somebody has looked.
@@ -174,7 +176,10 @@ pub(super) fn line(view: &StatusView<'_>, context: &Context) -> String {
     match view.around.started.as_deref() {
         None => {}
         Some([]) => {
-            said.push("Timer: none; `waxwing schedule add` has the runs started.".to_owned())
+            said.push(format!(
+                "Timer: none; `{}` has the runs started.",
+                view.around.add
+            ));
         }
         Some(all) => {
             let all: Vec<String> = all.iter().map(|one| started(one, context)).collect();
@@ -213,6 +218,6 @@ fn started(one: &Started, context: &Context) -> String {
         (When::Hourly(moment), _) => format!("hourly at :{:02}{last}", moment.minute()),
         (When::Always, _) => "the daemon runs".to_owned(),
         (When::Unknown, Some(place)) => format!("{}{last}", place.display()),
-        (When::Unknown, None) => "something".to_owned(),
+        (When::Unknown, None) => format!("not seen{last}"),
     }
 }

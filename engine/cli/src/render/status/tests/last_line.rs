@@ -62,6 +62,7 @@ fn the_last_line_says_what_starts_the_runs() {
             version: "0.0.0",
             around: Around {
                 started,
+                add: "waxwing schedule add".to_owned(),
                 profiles,
                 ..Around::default()
             },
