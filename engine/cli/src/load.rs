@@ -386,13 +386,14 @@ fn read(global: &Global, may_be_empty: bool) -> Result<Loaded, LoadError> {
     })
 }
 
-/// What the files of the configuration say now, in one number; none if they cannot be read.
+/// What the files of the configuration say now, in one number; none if one of them cannot be read.
 pub(crate) fn digest(global: &Global) -> Option<String> {
     let main = global.config.clone().unwrap_or_else(config::usual_config);
     let sources = config::read_sources(&main).ok()?;
     let files = sources.files.iter();
     let files = files.map(|file| (file.path.as_path(), file.text.as_str()));
-    Some(audit::digest_of_files(files))
+    let all = sources.missing.is_empty();
+    all.then(|| audit::digest_of_files(files))
 }
 
 /// As much of a configuration that cannot be used as is needed to tell somebody so; none if that cannot be used either,

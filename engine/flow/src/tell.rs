@@ -125,6 +125,18 @@ struct Condition {
     step: u32,
     /// The event that tells it; its `change` is filled in.
     event: Event,
+    /// What was told before that was of something else.
+    from: Option<Timestamp>,
+}
+
+impl Condition {
+    const fn new(step: u32, event: Event) -> Self {
+        Self {
+            step,
+            event,
+            from: None,
+        }
+    }
 }
 
 /// What is in trouble, as a week sums it up.
@@ -262,7 +274,7 @@ pub fn about_notifiers(told: &[Told], states: &[NotifierState<'_>], now: Timesta
             (false, true) => 2,
             (false, false) => 1,
         };
-        Some(Condition { step, event })
+        Some(Condition::new(step, event))
     });
     let of_notifiers: Vec<Told> = told
         .iter()
@@ -326,12 +338,18 @@ fn compare(
 ) -> Tale {
     let mut tale = Tale::default();
     let mut seen: BTreeSet<(String, EventKind)> = BTreeSet::new();
-    for Condition { step, mut event } in conditions {
+    for Condition {
+        step,
+        mut event,
+        from,
+    } in conditions
+    {
         let key = (event.subject.clone(), event.kind);
         let before = told
             .iter()
             .find(|told| told.kind == event.kind && told.subject == event.subject)
-            .filter(|told| behind || told.step <= step || !is_ahead(told, now));
+            .filter(|told| behind || told.step <= step || !is_ahead(told, now))
+            .filter(|told| from.is_none_or(|from| told.at >= from));
         // What had expired is replaced, or the other one is renewed, which comes nearer to its end by steps of its own.
         let expired = conditions::EXPIRED;
         let replaced = |before: &&Told| {

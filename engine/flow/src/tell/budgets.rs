@@ -85,7 +85,7 @@ pub(super) fn conditions(budgets: &[Budget]) -> impl Iterator<Item = Condition> 
         event.what = vec![budget.left.limit.to_string()];
         event.count = Some(budget.left.left);
         event.next_try = budget.left.until;
-        Some(Condition { step, event })
+        Some(Condition::new(step, event))
     })
 }
 

@@ -386,10 +386,8 @@ fn failed(
         let late = item_of(&certificate.name, scene).is_some_and(Item::is_urgent);
         event.needs_person = step > Step::Failed || never || late;
     }
-    Some(Condition {
-        step: if step == Step::Failed { 1 } else { 2 },
-        event,
-    })
+    let step = if step == Step::Failed { 1 } else { 2 };
+    Some(Condition::new(step, event))
 }
 
 /// An installer that failed for this certificate in this run.
@@ -418,7 +416,7 @@ fn not_installed(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option
     event.causes = chain(failed.iter().flat_map(|(_, one)| one.lines()).collect());
     event.hint = first.hint();
     event.needs_person = true;
-    Some(Condition { step: 1, event })
+    Some(Condition::new(1, event))
 }
 
 /// True if something stored is still to be installed.
@@ -525,7 +523,7 @@ fn not_served(certificate: &CertificateSettings, scene: &Scene<'_>) -> Option<Co
     event.needs_person = true;
     event.hint = Some(ServedReport::HINT.to_owned());
     let step = u32::try_from(event.what.len()).unwrap_or(u32::MAX);
-    Some(Condition { step, event })
+    Some(Condition::new(step, event))
 }
 
 /// Every failure of a plugin in this run.
@@ -564,7 +562,7 @@ fn denied(scene: &Scene<'_>) -> Vec<Condition> {
         event.causes.extend(failure.causes.iter().cloned());
         event.hint.clone_from(&failure.hint);
         event.needs_person = true;
-        found.push(Condition { step: 1, event });
+        found.push(Condition::new(1, event));
     }
     found
 }

@@ -56,10 +56,8 @@ pub(super) fn not_revoked(
         Some(format!("`waxwing revoke {name} --replace` asks at once"))
     });
     event.needs_person = step > Step::Failed || !is(FailureClass::Transient);
-    Some(Condition {
-        step: if step == Step::Failed { 1 } else { 2 },
-        event,
-    })
+    let step = if step == Step::Failed { 1 } else { 2 };
+    Some(Condition::new(step, event))
 }
 
 /// How it stands with a revocation that was told and is no condition now.

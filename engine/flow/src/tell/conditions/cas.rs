@@ -77,7 +77,7 @@ pub(super) fn outages(scene: &Scene<'_>) -> Vec<Condition> {
             .iter()
             .any(|one| one.cas.as_slice() == [ca.clone()]);
         let step = 1 + u32::try_from(longer).unwrap_or(0);
-        found.push(Condition { step, event });
+        found.push(Condition::new(step, event));
     }
     found
 }

@@ -115,9 +115,13 @@ pub(super) fn expiry(
         event.causes = chain(scene.unreadable.iter().map(ToString::to_string).collect());
         event.hint = scene.unreadable.iter().find_map(|error| error.hint.clone());
     }
+    // What was told of a version before says nothing of this one, where nobody could see that it was replaced; what had
+    // expired is counted on from.
+    let of_this = older.is_none() && before < EXPIRED;
+    let issued = entry.current.as_ref().map(|it| it.origin.issued_at);
     Some(Condition {
-        step: step.0,
-        event,
+        from: issued.filter(|_| of_this),
+        ..Condition::new(step.0, event)
     })
 }
 

@@ -34,7 +34,7 @@ pub(super) fn conditions<'s>(
             event.step = Some(Step::FailedAgain.as_str().to_owned());
             event.since = began;
         }
-        Condition { step, event }
+        Condition::new(step, event)
     })
 }
 

@@ -22,10 +22,8 @@ pub(super) fn changed(told: &[Told], new: &NewTerms) -> Condition {
     ));
     let mut told = told.iter();
     let before = told.find(|told| told.kind == event.kind && told.subject == event.subject);
-    Condition {
-        step: step(before.map(|told| told.step), &new.now),
-        event,
-    }
+    let step = step(before.map(|told| told.step), &new.now);
+    Condition::new(step, event)
 }
 
 /// Counts in its highest eight bits, and knows the last two addresses by twelve bits each: a CA whose servers do not

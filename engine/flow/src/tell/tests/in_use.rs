@@ -368,3 +368,41 @@ fn what_has_expired_does_not_hide_what_ends_behind_it() {
     let own = |left: u64| format!("{} expiry-near worse {own}", own - left);
     assert_eq!(told[told.len() - 2..], [own(15), own(14)], "{told:?}");
 }
+
+/// Whether the new one is in its place nobody can see, and it ends by steps of its own all the same.
+#[test]
+fn what_was_told_of_a_version_says_nothing_of_the_next_one() {
+    let mut machine = Machine::new();
+    let place = ServedAt::parse("example.com:443").expect("a literal place");
+    machine.shop().served_at = vec![place];
+    machine.served = vec![ServedMark {
+        place: "example.com:443".to_owned(),
+        at: start(),
+        seen: Err(vec!["no answer".to_owned()]),
+    }];
+    let mut told = Vec::new();
+    for day in 56..181 {
+        if day == 89 {
+            machine.version = 2;
+            machine.issued = start() + DAY * day;
+        }
+        let events = machine.run(
+            f64::from(day),
+            &run_of(vec![report(Outcome::Failed(None), Vec::new())]),
+        );
+        let ours = events
+            .into_iter()
+            .filter(|one| one.starts_with("expiry-near"));
+        told.extend(ours.map(|one| format!("{day} {one}")));
+    }
+    let steps = |end: u32, days: &[u32]| {
+        // From its safe floor on.
+        let began = format!("{} expiry-near began", end - 15);
+        let worse = days.iter();
+        let worse = worse.map(|left| format!("{} expiry-near worse", end - left));
+        std::iter::once(began).chain(worse).collect::<Vec<_>>()
+    };
+    let mut want = steps(90, &[14, 7, 3]);
+    want.extend(steps(179, &[14, 7, 3, 1, 0]));
+    assert_eq!(told, want);
+}
