@@ -310,6 +310,13 @@ fn an_account_that_came_over_renews_without_a_new_one() {
         ));
         rig.waxwing(&["renew"]).expect(0);
         let old = rig.path("old");
+        for place in [
+            "old",
+            "new/dns-made-easy-api-key",
+            "new/dns-made-easy-secret-key",
+        ] {
+            rig.may_hold(place);
+        }
         let account = snapshot(&rig.path("state/accounts/first"));
         let file = |end: &str| {
             let mut files = account.iter();

@@ -46,6 +46,7 @@ impl Witness {
             witness.stdin.display(),
         );
         fs::write(&witness.script, text).expect("a script");
+        rig.may_hold(&format!("{name}.stdin"));
         witness
     }
 

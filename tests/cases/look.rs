@@ -446,7 +446,7 @@ fn an_include_that_has_lost_its_files_is_told() {
     let judge = rig.ca(waxwing_world::ca::Options::default());
     fs::create_dir(rig.path("certs.d")).expect("made");
     let two = certificate("two", &["two.example.com"]);
-    rig.write_secret("certs.d/two.toml", &two);
+    rig.write_private("certs.d/two.toml", &two);
     // One that never had a file says nothing.
     let text = format!(
         "include = [\"conf.d/*.toml\", \"certs.d/*.toml\"]\n{}{}",

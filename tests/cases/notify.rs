@@ -77,9 +77,11 @@ struct Hook {
 fn hook(scene: &Scene, status: StatusCode, says: &'static str) -> (Https, Arc<Mutex<Vec<Hook>>>) {
     let got: Arc<Mutex<Vec<Hook>>> = Arc::default();
     let keeper = Arc::clone(&got);
+    let told = scene.rig.world.heard().clone();
     let router = Router::new().route(
         "/{*path}",
         post(move |headers: HeaderMap, body: String| async move {
+            told.add("a call of a webhook", body.clone());
             keeper.lock().expect("a lock").push(Hook { headers, body });
             (status, [("retry-after", "7200")], says)
         }),

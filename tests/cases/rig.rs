@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -12,9 +12,6 @@ use waxwing_world::ca::{self, Ca};
 use waxwing_world::dns_made_easy::{self, Api};
 use waxwing_world::pebble::{self, Pebble};
 use waxwing_world::traffic::Traffic;
-
-/// No run of the program may take longer.
-const DEADLINE: Duration = Duration::from_secs(90);
 
 /// Who plays the CA.
 pub(crate) enum Judge {
@@ -147,8 +144,15 @@ pub(crate) fn skipped(what: &str) {
     let _unheard = writeln!(std::io::stderr(), "SKIPPED: {what}");
 }
 
+#[path = "child.rs"]
+mod child;
 #[path = "watch.rs"]
 mod watch;
+
+use child::DEADLINE;
+pub(crate) use child::finish;
+#[allow(unused_imports, reason = "benchmarks hear nobody else")]
+pub(crate) use child::heard;
 
 use watch::Watch;
 
@@ -188,9 +192,10 @@ impl Rig {
         }
         fs::write(folder.path().join("root.pem"), world.root_pem()).expect("the root is written");
         let provider = Api::start(&world, options.clone()).expect("the provider starts");
-        let watch = Watch::new(folder.path());
+        let watch = Watch::new(folder.path(), world.heard().clone());
         for (name, value) in secrets {
             watch.secret(name, value);
+            watch.source(folder.path().join(name));
         }
         fs::create_dir(folder.path().join("tls")).expect("a folder");
         Self {
@@ -221,10 +226,21 @@ impl Rig {
 
     /// Writes a secret that only the owner can read.
     pub(crate) fn write_secret(&self, name: &str, value: &str) {
-        let path = self.path(name);
-        fs::write(&path, value).expect("a secret is written");
-        private(&path);
+        self.write_private(name, value);
         self.watch.secret(name, value);
+        self.may_hold(name);
+    }
+
+    /// Writes what only the owner can read, and is no secret.
+    pub(crate) fn write_private(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        fs::write(&path, text).expect("a file is written");
+        private(&path);
+    }
+
+    /// By the wish of the scenario secrets are in that file, or below that folder.
+    pub(crate) fn may_hold(&self, name: &str) {
+        self.watch.source(self.path(name));
     }
 
     /// The sections that every configuration of a rig has, without any plugin.
@@ -290,9 +306,7 @@ impl Rig {
 
     /// Writes the configuration.
     pub(crate) fn write_config(&self, text: &str) {
-        let path = self.path("waxwing.toml");
-        fs::write(&path, text).expect("the configuration is written");
-        private(&path);
+        self.write_private("waxwing.toml", text);
     }
 
     /// Puts other words into the configuration, once.
@@ -336,7 +350,7 @@ impl Rig {
         let child = self.command(arguments).spawn().expect("the program starts");
         let run = finish(child);
         compiled::learn(&self.path("state"));
-        self.watch.heard(arguments, &run);
+        self.watch.learn();
         run
     }
 
@@ -493,49 +507,6 @@ mod compiled {
     #[cfg(not(unix))]
     fn own(folder: &Path) {
         fs::create_dir(folder).expect("a folder");
-    }
-}
-
-/// Waits for a child, but not for ever.
-pub(crate) fn finish(mut child: Child) -> Run {
-    let started = Instant::now();
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let drain = |pipe: Option<Box<dyn std::io::Read + Send>>| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(mut pipe) = pipe {
-                let _cut = pipe.read_to_end(&mut bytes);
-            }
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
-    };
-    let out = drain(
-        stdout
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>),
-    );
-    let err = drain(
-        stderr
-            .take()
-            .map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>),
-    );
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("the child can be asked") {
-            break status;
-        }
-        if started.elapsed() > DEADLINE {
-            let _gone = child.kill();
-            panic!(
-                "the program ran longer than {DEADLINE:?}; stderr:\n{}",
-                err.join().expect("text")
-            );
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    };
-    Run {
-        code: status.code(),
-        stdout: out.join().expect("text"),
-        stderr: err.join().expect("text"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::rig::{Rig, Run, skipped};
+use super::rig::{Rig, Run, heard, skipped};
 
 /// A configuration with an installer, and a folder that stands for the root of a machine.
 fn rig() -> (Rig, PathBuf) {
@@ -182,11 +182,13 @@ fn run(mut command: Command) -> Run {
         stdout,
         stderr,
     } = command.output().expect("the program runs");
-    Run {
+    let run = Run {
         code: status.code(),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),
-    }
+    };
+    heard("schedule", &format!("{}{}", run.stdout, run.stderr));
+    run
 }
 
 #[test]

@@ -17,7 +17,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::smtp::{self, Smtp};
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{CaSection, Judge, Rig, certificate, finish, until};
+use crate::cases::rig::{CaSection, Judge, Rig, certificate, finish, heard, until};
 
 /// An answer of the daemon: its status line and its body.
 pub(super) fn get(address: &str, path: &str) -> (String, String) {
@@ -29,6 +29,7 @@ pub(super) fn get(address: &str, path: &str) -> (String, String) {
     .expect("asked");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answered");
+    heard("an answer of the daemon", &answer);
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     (
         head.lines().next().unwrap_or_default().to_owned(),

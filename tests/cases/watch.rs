@@ -1,27 +1,34 @@
 //! No scenario leaves a secret where none belongs: not in the state, not in what is installed, not in
-//! the log or the audit trail, not in anything that was printed.
+//! the log or the audit trail, not in anything that was printed or told.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use waxwing_world::scan::Secrets;
+use waxwing_world::scan::{Heard, Secrets};
 
-use super::Run;
+use super::child::HEARD;
 
-/// The secrets of a scenario and what it has printed; dropped, it looks at all that is left.
+/// The secrets of a scenario; dropped, it looks at all that is left, and at all that was said.
 pub(super) struct Watch {
     folder: PathBuf,
     secrets: Mutex<Secrets>,
-    heard: Mutex<Vec<(String, String)>>,
+    /// Where secrets are by the wish of the scenario.
+    sources: Mutex<BTreeSet<PathBuf>>,
+    /// Private keys that were there at the end of a run, each with the file that it was in.
+    keys: Mutex<BTreeSet<(String, String)>>,
+    told: Heard,
 }
 
 impl Watch {
-    pub(super) fn new(folder: &Path) -> Self {
+    pub(super) fn new(folder: &Path, told: Heard) -> Self {
         Self {
             folder: folder.to_owned(),
             secrets: Mutex::default(),
-            heard: Mutex::default(),
+            sources: Mutex::default(),
+            keys: Mutex::default(),
+            told,
         }
     }
 
@@ -30,31 +37,47 @@ impl Watch {
         secrets.add(name, value.trim());
     }
 
-    pub(super) fn heard(&self, arguments: &[&str], run: &Run) {
-        let verb = arguments.join(" ");
-        let mut heard = self.heard.lock().expect("a lock");
-        heard.push((format!("stdout of {verb}"), run.stdout.clone()));
-        heard.push((format!("stderr of {verb}"), run.stderr.clone()));
+    pub(super) fn source(&self, place: PathBuf) {
+        self.sources.lock().expect("a lock").insert(place);
     }
 
-    /// Files of the state, of what is installed and of the log. Compiled components are large and not ours to read.
-    fn files(&self) -> Vec<PathBuf> {
-        let mut open: Vec<PathBuf> = ["state", "tls", "log"]
-            .map(|folder| self.folder.join(folder))
-            .to_vec();
-        let mut found = Vec::new();
-        while let Some(path) = open.pop() {
-            if path.ends_with("cache/components") {
-                continue;
-            }
-            match fs::read_dir(&path) {
-                Ok(entries) => open.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
-                Err(_file) if path.is_file() => found.push(path),
-                Err(_gone) => {}
+    /// Takes down the keys that are there: some are erased before the scenario ends.
+    pub(super) fn learn(&self) {
+        for folder in ["state", "tls"] {
+            for path in files(&self.folder.join(folder)) {
+                self.keys_in(&path);
             }
         }
-        found
     }
+
+    /// True if private keys are in that file.
+    fn keys_in(&self, path: &Path) -> bool {
+        let text = fs::read(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let found = private_keys(&text);
+        let mut keys = self.keys.lock().expect("a lock");
+        for key in &found {
+            keys.insert((path.display().to_string(), (*key).to_owned()));
+        }
+        !found.is_empty()
+    }
+}
+
+/// The files below a folder. Compiled components are large and not ours to read.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut open = vec![folder.to_owned()];
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.ends_with("cache/components") || path.is_symlink() {
+            continue;
+        }
+        match fs::read_dir(&path) {
+            Ok(entries) => open.extend(entries.filter_map(|entry| Some(entry.ok()?.path()))),
+            Err(_file) if path.is_file() => found.push(path),
+            Err(_gone) => {}
+        }
+    }
+    found
 }
 
 /// The blocks of a PEM file that hold private keys.
@@ -74,25 +97,29 @@ impl Drop for Watch {
         if std::thread::panicking() {
             return;
         }
-        let mut secrets = self.secrets.lock().expect("a lock").clone();
+        let sources = self.sources.lock().expect("a lock");
+        let log = self.folder.join("log");
         let mut others = Vec::new();
-        for path in self.files() {
-            let text = fs::read(&path).unwrap_or_default();
-            let text = String::from_utf8_lossy(&text);
-            // A key may be where keys are, and nowhere else.
-            let keys = private_keys(&text);
-            if keys.is_empty() {
+        for path in files(&self.folder) {
+            // A key may be where keys are, and in no log.
+            let is_source = sources.iter().any(|one| path.starts_with(one));
+            if !is_source && (path.starts_with(&log) || !self.keys_in(&path)) {
                 others.push(path);
-            } else {
-                let name = path.display().to_string();
-                keys.iter().for_each(|key| secrets.add_pem(&name, key));
             }
         }
+        let mut secrets = self.secrets.lock().expect("a lock").clone();
+        for (path, key) in self.keys.lock().expect("a lock").iter() {
+            secrets.add_pem(path, key);
+        }
         let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
-        let heard = self.heard.lock().expect("a lock");
+        let mut heard = self.told.all();
+        HEARD.with_borrow(|said| {
+            let said = said.iter();
+            heard.extend(said.map(|(place, text)| (place.clone(), text.clone().into_bytes())));
+        });
         let heard: Vec<(&str, &[u8])> = heard
             .iter()
-            .map(|(place, text)| (place.as_str(), text.as_bytes()))
+            .map(|(place, text)| (place.as_str(), text.as_slice()))
             .collect();
         secrets.assert_clean(&others, &heard);
     }

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
+use crate::guarded::Guarded;
+
 /// A secret shorter than this would be found by chance.
 const SHORTEST: usize = 8;
 
@@ -20,6 +22,23 @@ struct Secret {
     name: String,
     /// The spellings looked for, each with its own name.
     spellings: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// What the servers of a world were told by the program, each with where that was.
+#[derive(Debug, Clone, Default)]
+pub struct Heard(Guarded<Vec<(String, Vec<u8>)>>);
+
+impl Heard {
+    /// Keeps a text.
+    pub fn add(&self, place: &str, text: impl Into<Vec<u8>>) {
+        let text = text.into();
+        self.0.with(|all| all.push((place.to_owned(), text)));
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<(String, Vec<u8>)> {
+        self.0.with(|all| all.clone())
+    }
 }
 
 /// A secret that was found, named but not shown.

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::World;
 use crate::guarded::Guarded;
 use crate::runtime::{Runtime, Task};
+use crate::scan::Heard;
 use crate::server::Closed;
 
 /// Longest line that is read, in bytes, without its end.
@@ -162,6 +163,7 @@ struct Office {
     options: Options,
     tls: Arc<ServerConfig>,
     mails: Guarded<Vec<Mail>>,
+    told: Heard,
     commands: Guarded<Vec<String>>,
     /// Greylisted recipients that it has heard of.
     heard: Guarded<Vec<String>>,
@@ -188,6 +190,7 @@ impl Smtp {
             options,
             tls: Arc::new(tls),
             mails: Guarded::new(Vec::new()),
+            told: world.heard().clone(),
             commands: Guarded::new(Vec::new()),
             heard: Guarded::new(Vec::new()),
         });
@@ -444,6 +447,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
             encrypted: self.encrypted,
             user: self.user.clone(),
         };
+        self.office.told.add("a mail", mail.data.clone());
+        for kind in ["text/plain", "text/html"] {
+            let part = mail.part(kind).unwrap_or_default();
+            self.office.told.add("the text of a mail", part);
+        }
         let number = self.office.mails.with(|mails| {
             mails.push(mail);
             mails.len()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::dns::{self, Dns};
 use crate::pki::Root;
 use crate::runtime::Runtime;
+use crate::scan::Heard;
 
 /// A world: one thread, one root for all its HTTPS servers, one set of name servers.
 ///
@@ -18,6 +19,7 @@ pub struct World {
     dns: Dns,
     root: Arc<Root>,
     runtime: Arc<Runtime>,
+    heard: Heard,
 }
 
 /// What a world is to hold, before it starts.
@@ -48,6 +50,11 @@ impl World {
     /// The name servers.
     pub fn dns(&self) -> &Dns {
         &self.dns
+    }
+
+    /// What people and programs beyond the CA and the DNS provider were told: mails, calls of webhooks.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     pub(crate) fn root(&self) -> &Root {
@@ -95,6 +102,7 @@ impl Builder {
             dns,
             root: Arc::new(Root::new()?),
             runtime,
+            heard: Heard::default(),
         })
     }
 }
