@@ -20,10 +20,11 @@ Examples:
 
 It sleeps until something is due and looks at the CAs about once an hour. SIGHUP
 reads the configuration again (one that is not good changes nothing). Without
-it what has changed is taken up at the next pass, within a day, and at once
-behind a run of another process. [metrics] listen and token count from its
-next start on. SIGTERM and Ctrl-C end it within 10 s. systemd is told when it
-is ready and that it is alive (Type=notify, WatchdogSec).
+it what has changed is taken up at the next pass, within a day; what a run of
+another process has done, within the hour or when somebody asks at [metrics]
+listen. That address and its token count from the next start on. SIGTERM and
+Ctrl-C end it within 10 s. systemd is told when it is ready and that it is
+alive (Type=notify, WatchdogSec).
 
 Exit: 0 stopped, 2 usage, 3 configuration, 5 the state cannot be used,
       7 another daemon is at work, 8 not allowed")]

@@ -42,7 +42,10 @@ pub(crate) fn text(egress: &Egress, context: &Context) -> String {
             2,
             format!("no copy of the directory of {cas} is here, which may name more hosts"),
         );
-        page.hint(2, "waxwing ca health --now reads them");
+        page.hint(
+            2,
+            "waxwing ca health --now reads them, that of a rehearsal waxwing renew --dry-run",
+        );
     }
     if !egress.programs.is_empty() {
         let programs = list(&egress.programs, 5);

@@ -411,7 +411,7 @@ fn cas(view: &OverviewView<'_>, context: &Context, html: &mut Html) {
         html.element("td class=\"n\" data-head=\"Median\"", &median);
         html.raw("<td data-head=\"Last trouble\">");
         if let Some((window, cause)) = &health.trouble {
-            let trouble = format!("{}: {cause}", context.moment(window.end));
+            let trouble = format!("{}: {cause}", health::lasted(health, window, context));
             html.element("span class=\"cause\"", &trouble);
         }
         html.raw("</td></tr>\n");

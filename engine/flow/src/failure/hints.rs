@@ -75,14 +75,15 @@ impl Failure {
             Self::Propagation { servers, .. } if servers.iter().all(|view| view.sees.is_err()) => {
                 Some(
                     "no name server can be asked from here; where port 53 is closed, set \
-                     [network] propagation = \"resolvers\""
+                     [network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"]"
                         .to_owned(),
                 )
             }
             Self::Propagation { servers, .. } if servers.iter().any(|view| view.sees.is_err()) => {
                 Some(
                     "not all name servers of the zone can be asked from here: take those out of it or let them be \
-                     reached; [network] propagation = \"resolvers\" asks none of them"
+                     reached; [network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"] ask none of \
+                     them"
                         .to_owned(),
                 )
             }

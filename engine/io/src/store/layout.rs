@@ -43,7 +43,7 @@ impl Layout {
 
     /// When one was that nobody has typed.
     pub(super) fn last_by_itself(&self) -> PathBuf {
-        self.root.join("last-run-by-itself")
+        self.root.join(super::FileStore::LAST_BY_ITSELF)
     }
 
     pub(super) fn certificates(&self) -> PathBuf {

@@ -14,6 +14,9 @@ impl FileStore {
     /// The file of it in the state folder.
     pub const LAST_RUN: &str = "last-run";
 
+    /// That of one that came by itself.
+    pub const LAST_BY_ITSELF: &str = "last-run-by-itself";
+
     /// Notes that a run is here, and who wants it. One that nobody has typed is for all certificates.
     ///
     /// # Errors

@@ -204,9 +204,15 @@ fn silent(starter: &Starter, loaded: &Loaded, trace: Trace, now: Timestamp) -> O
     if system::last_start(path).is_some() {
         return None;
     }
-    // Where it, the program or the configuration is new there was no time for any.
+    // Where it, the program or the configuration is new, or the state was put back, there was no time for any.
     let program = started::program_of(path).or_else(|| system::program().ok());
-    let new = [Some(path.clone()), program, Some(loaded.config.clone())];
+    let state = loaded.state.join(FileStore::LAST_BY_ITSELF);
+    let new = [
+        Some(path.clone()),
+        program,
+        Some(loaded.config.clone()),
+        Some(state),
+    ];
     let new = new.into_iter().flatten();
     let new = new.filter_map(|path| system::placed(&path)).max();
     let hourly = started::moment(path).is_some();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json as value};
 use waxwing_core::name::CaName;
-use waxwing_core::time::Timestamp;
+use waxwing_core::time::{Timestamp, Window};
 use waxwing_flow::directory::Changed;
 use waxwing_flow::history::Fruitless;
 use waxwing_flow::monitor::{Health, Part};
@@ -241,17 +241,22 @@ pub(in crate::render) fn spark(parts: &[Part]) -> String {
     parts.iter().map(sign).collect()
 }
 
+/// When a CA was in trouble last, or since when it is.
+pub(in crate::render) fn lasted(health: &Health, window: &Window, context: &Context) -> String {
+    match health.down_since {
+        Some(since) => format!("since {}", context.moment(since)),
+        None if window.start == window.end => context.moment(window.start),
+        None => format!(
+            "{} until {}",
+            context.moment(window.start),
+            context.moment(window.end)
+        ),
+    }
+}
+
 fn troubles(one: &Watched, context: &Context, page: &mut Page<'_>) {
     if let Some((window, cause)) = &one.health.trouble {
-        let when = match one.health.down_since {
-            Some(since) => format!("since {}", context.moment(since)),
-            None if window.start == window.end => context.moment(window.start),
-            None => format!(
-                "{} until {}",
-                context.moment(window.start),
-                context.moment(window.end)
-            ),
-        };
+        let when = lasted(&one.health, window, context);
         page.plain(2, format!("{}: in trouble {when}: {cause}", one.ca));
     }
     for text in orders(one, context)
