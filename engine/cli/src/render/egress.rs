@@ -44,7 +44,7 @@ pub(crate) fn text(egress: &Egress, context: &Context) -> String {
         );
         page.hint(
             2,
-            "waxwing ca health --now reads them, that of a rehearsal waxwing renew --dry-run",
+            "`waxwing ca health --now` reads them; that of a rehearsal, `waxwing renew --dry-run`",
         );
     }
     if !egress.programs.is_empty() {
