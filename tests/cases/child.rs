@@ -4,10 +4,13 @@ use std::cell::RefCell;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::{Run, watch};
 
 /// No run of the program may take longer.
 pub(super) const DEADLINE: Duration = Duration::from_secs(90);
+
+/// So often the keys are looked for that are there.
+const LOOK: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// What was printed in this test.
@@ -42,6 +45,7 @@ pub(crate) fn finish(mut child: Child) -> Run {
             .take()
             .map(|pipe| Box::new(pipe) as Box<dyn std::io::Read + Send>),
     );
+    let mut looked = Instant::now();
     let status = loop {
         if let Some(status) = child.try_wait().expect("the child can be asked") {
             break status;
@@ -53,6 +57,11 @@ pub(crate) fn finish(mut child: Child) -> Run {
                 err.join().expect("text")
             );
         }
+        // Some keys do not live until the end of a run.
+        if looked.elapsed() > LOOK {
+            watch::learn();
+            looked = Instant::now();
+        }
         std::thread::sleep(Duration::from_millis(5));
     };
     let run = Run {
@@ -60,6 +69,7 @@ pub(crate) fn finish(mut child: Child) -> Run {
         stdout: out.join().expect("text"),
         stderr: err.join().expect("text"),
     };
+    watch::learn();
     heard("stdout", &run.stdout);
     heard("stderr", &run.stderr);
     run

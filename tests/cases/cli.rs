@@ -4,7 +4,9 @@
 //! wrongly, which Pebble does not.
 
 use std::fs;
+use std::time::Duration;
 
+use waxwing_core::time::Timestamp;
 use waxwing_world::ca;
 use waxwing_world::fault::{Fault, What};
 use waxwing_world::traffic::Class;
@@ -168,6 +170,16 @@ fn runs_that_come_by_themselves_are_known_to_be_started() {
     let (rig, _judge) = rig();
     let nothing = "nothing on this machine starts the runs by itself";
     let check = || rig.waxwing(&["check", "--offline"]).expect(0);
+    rig.waxwing(&["renew"]).expect(0);
+    rig.waxwing(&["renew", "--now"]).expect(0);
+    // Somebody has tried it.
+    check().says(nothing);
+    let noted = rig.path("state/last-run-by-itself");
+    let now = fs::read_to_string(&noted).expect("it was noted");
+    assert_eq!(now.lines().count(), 1, "{now}");
+    let last = Timestamp::parse(now.trim()).expect("a moment");
+    let hour = Duration::from_secs(60 * 60);
+    fs::write(&noted, format!("{}\n", last - hour)).expect("written");
     rig.waxwing(&["renew"]).expect(0);
     check().says("a run came by itself");
     rig.waxwing(&["status"]).says("Timer: not seen, last ran");

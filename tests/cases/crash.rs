@@ -9,7 +9,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::pebble;
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, both, certificate, plain, until};
+use crate::cases::rig::{Judge, Rig, both, certificate, finish, plain, until};
 
 /// Longer than any test; whoever waits that long is killed.
 const AGES: &str = "poll = { first = \"300s\", max = \"300s\" }";
@@ -63,7 +63,7 @@ fn killed_at(test: &str, moment: &Moment) {
             (moment.come)(rig, judge)
         });
         child.kill().expect("it still ran");
-        child.wait().expect("it is gone");
+        finish(child);
         (moment.repair)(rig);
         configure(rig, judge, "");
         rig.waxwing(&["renew"]).expect(0);
@@ -169,7 +169,7 @@ fn killed_after_finalize_of_a_forced_renewal() {
             && journal(&rig).contains("stage = \"finalizing\"")
     });
     child.kill().expect("it still ran");
-    child.wait().expect("it is gone");
+    finish(child);
     let fetches = "`waxwing renew one --force` fetches it";
     rig.waxwing(&["plan"]).expect(0).says(fetches);
     rig.waxwing(&["status"]).expect(0).says(fetches);
@@ -242,7 +242,7 @@ fn killed_while_the_new_files_are_being_tested() {
         });
         assert_ne!(installed(), first, "the new file is in place, untested");
         child.kill().expect("it still ran");
-        child.wait().expect("it is gone");
+        finish(child);
         let orphan = fs::read_to_string(rig.path("held")).expect("its id");
         let gone = std::process::Command::new("kill")
             .arg(orphan.trim())

@@ -78,7 +78,7 @@ fn a_second_daemon_is_refused_and_a_dead_one_is_in_nobodys_way() {
         .says("7 another daemon is at work");
     // Killed, it gives nothing back by itself.
     first.kill().expect("killed");
-    first.wait().expect("gone");
+    finish(first);
     fs::remove_file(rig.path("tls/one.crt")).expect("removed");
     rig.edit("name = \"one\"", "name = \"two\"");
     let second = rig.command(&["daemon"]).spawn().expect("it starts");
@@ -123,14 +123,16 @@ fn a_credential_is_looked_for_where_the_unit_has_it_from() {
         fs::write(&service, text).expect("written");
     };
     write("");
-    std::os::unix::fs::symlink(&service, wants.join("certs.service")).expect("linked");
+    fs::write(units.join("certs.timer"), "[Timer]\nOnCalendar=hourly\n").expect("written");
+    std::os::unix::fs::symlink(units.join("certs.timer"), wants.join("certs.timer"))
+        .expect("linked");
     check()
         .expect(1)
         .says("certs.service does not have credential:dme handed over");
     write(&format!("LoadCredential=dme:{}/dme", store.display()));
     check().expect(1).says("dme, which is not there");
     fs::create_dir(&store).expect("made");
-    fs::write(store.join("dme"), "secret\n").expect("written");
+    rig.write_secret("credstore/dme", "a-credential-of-systemd\n");
     chmod(&store.join("dme"), 0o644);
     check().expect(1).says("others can read");
     chmod(&store.join("dme"), 0o600);

@@ -188,6 +188,9 @@ fn a_secret_is_stored_for_its_owner_alone_and_never_over_another() {
         drop(stdin);
         finish(child)
     };
+    for secret in ["one-secret", "another-secret"] {
+        rig.keep_secret("token", secret);
+    }
     set("", &[]).expect(2).says("there is no secret");
     set("one-secret\nand more\n", &[])
         .expect(0)

@@ -152,13 +152,13 @@ fn where_only_resolvers_can_be_asked_they_are_asked_when_the_record_usually_is_t
         let api = cloudflare::Api::start(
             &rig.world,
             cloudflare::Options {
-                tokens: vec![Token::for_zones("a-token", &["example.com"])],
+                tokens: vec![Token::for_zones("a-token-of-some-length", &["example.com"])],
                 zones: vec!["example.com".to_owned()],
                 ..cloudflare::Options::default()
             },
         );
         let api = api.expect("the provider starts");
-        rig.write_secret("token", "a-token");
+        rig.write_secret("token", "a-token-of-some-length");
         let config = rig.config_without_plugins(&[("first", &judge.directory())])
             + &section_at("cloudflare", &api.url(), "{ token = \"file:token\" }");
         rig.write_config(&format!(

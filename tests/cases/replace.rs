@@ -7,7 +7,7 @@ use waxwing_world::fault::{Fault, What};
 use waxwing_world::shop::{Greeting, Shop};
 use waxwing_world::traffic::Class;
 
-use crate::cases::rig::{Judge, Rig, certificate, plain, until};
+use crate::cases::rig::{Judge, Rig, certificate, finish, plain, until};
 
 /// A key that is to be kept, an installer, and more lines for the certificate.
 fn configure(rig: &Rig, judge: &Judge, more: &str) {
@@ -207,7 +207,7 @@ fn killed(moment: &Fault, come: impl Fn(&Judge) -> bool) {
     let mut child = rig.command(&arguments).spawn().expect("it starts");
     until("the moment to kill", || come(&judge));
     child.kill().expect("it still ran");
-    child.wait().expect("it is gone");
+    finish(child);
     ca.faults().clear();
     rig.waxwing(&["renew"]).expect(0).says("version 1 ");
     assert_eq!(revoked(&rig, &judge), Some([vec![Some(1)], vec![None]]));

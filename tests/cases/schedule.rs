@@ -326,9 +326,8 @@ fn check_says_what_starts_the_runs_and_when_nothing_does() {
     // Another configuration has none.
     fs::copy(rig.path("waxwing.toml"), rig.path("other.toml")).expect("copied");
     let mut other = rig.program(&["check", "--offline", "-c"]);
-    let output = other.arg(rig.path("other.toml")).output().expect("it runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(said.contains("nothing on this machine starts"), "{said}");
+    other.arg(rig.path("other.toml"));
+    run(other).says("nothing on this machine starts");
     // By a file that somebody else has written.
     fs::remove_dir_all(&units).expect("removed");
     fs::create_dir(&units).expect("made");
@@ -444,12 +443,8 @@ fn systemd_takes_the_units_as_they_are() {
         let mut command = rig.program(&["-c"]);
         command.arg(&config).arg("--state-dir").arg(&state);
         command.args(["schedule", "add", "--kind", "systemd", "--root", &at]);
-        let output = command.args(more).output().expect("it runs");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        command.args(more);
+        run(command).expect(0);
     }
     let folder = root.join("etc/systemd/system");
     for unit in ["waxwing.service", "waxwing.timer", "waxwing-daemon.service"] {

@@ -1,7 +1,8 @@
 //! No scenario leaves a secret where none belongs: not in the state, not in what is installed, not in
 //! the log or the audit trail, not in anything that was printed or told.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -10,29 +11,42 @@ use waxwing_world::scan::{Heard, Secrets};
 
 use super::child::HEARD;
 
+thread_local! {
+    /// Folders of the rigs of this test.
+    static FOLDERS: RefCell<BTreeSet<PathBuf>> = const { RefCell::new(BTreeSet::new()) };
+    /// Private keys that were seen there, each with the file that it was in first.
+    static KEYS: RefCell<BTreeMap<String, String>> = const { RefCell::new(BTreeMap::new()) };
+}
+
 /// The secrets of a scenario; dropped, it looks at all that is left, and at all that was said.
 pub(super) struct Watch {
     folder: PathBuf,
     secrets: Mutex<Secrets>,
     /// Where secrets are by the wish of the scenario.
     sources: Mutex<BTreeSet<PathBuf>>,
-    /// Private keys that were there at the end of a run, each with the file that it was in.
-    keys: Mutex<BTreeSet<(String, String)>>,
     told: Heard,
 }
 
 impl Watch {
     pub(super) fn new(folder: &Path, told: Heard) -> Self {
+        FOLDERS.with_borrow_mut(|all| all.insert(folder.to_owned()));
         Self {
             folder: folder.to_owned(),
             secrets: Mutex::default(),
             sources: Mutex::default(),
-            keys: Mutex::default(),
             told,
         }
     }
 
     pub(super) fn secret(&self, name: &str, value: &str) {
+        // A key that is brought along may be where keys are.
+        let keys = private_keys(value);
+        if !keys.is_empty() {
+            KEYS.with_borrow_mut(|all| {
+                all.extend(keys.iter().map(|key| ((*key).to_owned(), name.to_owned())));
+            });
+            return;
+        }
         let mut secrets = self.secrets.lock().expect("a lock");
         secrets.add(name, value.trim());
     }
@@ -40,27 +54,45 @@ impl Watch {
     pub(super) fn source(&self, place: PathBuf) {
         self.sources.lock().expect("a lock").insert(place);
     }
+}
 
-    /// Takes down the keys that are there: some are erased before the scenario ends.
-    pub(super) fn learn(&self) {
-        for folder in ["state", "tls"] {
-            for path in files(&self.folder.join(folder)) {
-                self.keys_in(&path);
+/// Takes down the keys that are there now: some are erased before the scenario ends.
+pub(super) fn learn() {
+    let folders = FOLDERS.with_borrow(Clone::clone);
+    for folder in folders {
+        for below in ["state", "tls"] {
+            for path in files(&folder.join(below)) {
+                if may_hold_keys(&path) {
+                    keys_in(&path);
+                }
             }
         }
     }
+}
 
-    /// True if private keys are in that file.
-    fn keys_in(&self, path: &Path) -> bool {
-        let text = fs::read(path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let found = private_keys(&text);
-        let mut keys = self.keys.lock().expect("a lock");
+/// The private keys in a file, which are known from then on.
+fn keys_in(path: &Path) -> BTreeSet<String> {
+    let text = fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let found = private_keys(&text).into_iter().map(str::to_owned);
+    let found: BTreeSet<String> = found.collect();
+    KEYS.with_borrow_mut(|keys| {
         for key in &found {
-            keys.insert((path.display().to_string(), (*key).to_owned()));
+            let place = || path.display().to_string();
+            keys.entry(key.clone()).or_insert_with(place);
         }
-        !found.is_empty()
-    }
+    });
+    found
+}
+
+/// True for a file in which a key is in its place: in no log, no database, no report.
+fn may_hold_keys(path: &Path) -> bool {
+    let kind = path.extension().and_then(|kind| kind.to_str());
+    let is_log = path.components().any(|part| part.as_os_str() == "log");
+    let none = [
+        "log", "json", "jsonl", "toml", "prom", "html", "db", "db-wal", "db-shm", "out",
+    ];
+    !is_log && kind.is_none_or(|kind| !none.contains(&kind))
 }
 
 /// The files below a folder. Compiled components are large and not ours to read.
@@ -98,18 +130,33 @@ impl Drop for Watch {
             return;
         }
         let sources = self.sources.lock().expect("a lock");
-        let log = self.folder.join("log");
+        let secrets = self.secrets.lock().expect("a lock");
+        // A file that has keys of its own may have nothing else.
         let mut others = Vec::new();
+        let mut with_keys = Vec::new();
         for path in files(&self.folder) {
-            // A key may be where keys are, and in no log.
-            let is_source = sources.iter().any(|one| path.starts_with(one));
-            if !is_source && (path.starts_with(&log) || !self.keys_in(&path)) {
-                others.push(path);
+            if sources.iter().any(|one| path.starts_with(one)) {
+                continue;
+            }
+            let own = match may_hold_keys(&path) {
+                true => keys_in(&path),
+                false => BTreeSet::new(),
+            };
+            match own.is_empty() {
+                true => others.push(path),
+                false => with_keys.push((path, own)),
             }
         }
-        let mut secrets = self.secrets.lock().expect("a lock").clone();
-        for (path, key) in self.keys.lock().expect("a lock").iter() {
-            secrets.add_pem(path, key);
+        let keys = KEYS.with_borrow(Clone::clone);
+        let but = |own: &BTreeSet<String>| {
+            let mut all = secrets.clone();
+            for (key, place) in keys.iter().filter(|(key, _)| !own.contains(*key)) {
+                all.add_pem(place, key);
+            }
+            all
+        };
+        for (path, own) in &with_keys {
+            but(own).assert_clean(&[path], &[]);
         }
         let others: Vec<&Path> = others.iter().map(PathBuf::as_path).collect();
         let mut heard = self.told.all();
@@ -121,6 +168,6 @@ impl Drop for Watch {
             .iter()
             .map(|(place, text)| (place.as_str(), text.as_slice()))
             .collect();
-        secrets.assert_clean(&others, &heard);
+        but(&BTreeSet::new()).assert_clean(&others, &heard);
     }
 }

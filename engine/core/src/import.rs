@@ -179,6 +179,8 @@ pub struct Certificate {
     pub days_before_end: Option<u32>,
     /// How control of the names is proved.
     pub validation: Validation,
+    /// True if it stands for several certificates, which together have its names.
+    pub several: bool,
     /// The certificate and its key, best guess last.
     pub stored: Vec<Stored>,
     /// What is done with a new certificate.
@@ -192,6 +194,7 @@ impl Certificate {
             file: file.to_owned(),
             name: name.to_owned(),
             names: None,
+            several: false,
             server: None,
             account: None,
             key: KeyWish::Unsaid,

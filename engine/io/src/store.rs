@@ -26,6 +26,7 @@ mod read;
 mod sweep;
 
 pub use lock::daemon_of;
+pub use ran::ByItself;
 
 use std::fs;
 use std::path::{Path, PathBuf};

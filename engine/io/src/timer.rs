@@ -246,6 +246,9 @@ pub fn added_to(unit: &Path) -> Vec<PathBuf> {
 /// When the timer of that service has started it last, by the stamp that systemd keeps. None: nobody
 /// keeps one, or it never did.
 pub fn last_start(service: &Path) -> Option<Timestamp> {
+    if service.extension().is_none_or(|kind| kind != "service") {
+        return None;
+    }
     let timer = service.with_extension("timer");
     let name = timer.file_name()?.to_str()?;
     let mut stamps = os::stamps(user().as_ref(), service).into_iter();
@@ -346,8 +349,20 @@ fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
         return false;
     }
     let bytes = fs::read(path).unwrap_or_default();
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    // What it takes its variables from.
+    let files: Vec<PathBuf> = text.lines().filter_map(sought::variables_from).collect();
+    for file in files {
+        let short = fs::metadata(&file).is_ok_and(|found| found.len() <= LONGEST);
+        text.push('\n');
+        match fs::read(&file).map_err(|cause| cause.kind()) {
+            Ok(bytes) if short => text.push_str(&String::from_utf8_lossy(&bytes)),
+            Err(io::ErrorKind::NotFound) => {}
+            _ => text.push_str(sought::UNKNOWN),
+        }
+    }
     let kind = path.extension().and_then(|kind| kind.to_str());
-    sought.is_started_by(kind, &String::from_utf8_lossy(&bytes))
+    sought.is_started_by(kind, &text)
 }
 
 #[cfg(test)]

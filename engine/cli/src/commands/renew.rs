@@ -22,7 +22,7 @@ use waxwing_flow::scheduler::{self, Force, Orders};
 use waxwing_io::history::SqliteHistory;
 use waxwing_io::store::FileStore;
 
-use super::{interrupt, metrics, pulse, start};
+use super::{interrupt, metrics, pulse, start, started};
 use crate::args::{Global, Renew};
 use crate::drift;
 use crate::exit::Exit;
@@ -165,7 +165,7 @@ impl Pass<'_> {
         } = *self;
         let now = start::now();
         if !self.rehearsal
-            && let Err(error) = store.ran(now, asker)
+            && let Err(error) = store.ran(now, started::who(asker, names))
         {
             tracing::debug!(cause = %error, "that a run was here is not noted");
         }

@@ -3,14 +3,17 @@
 //! A unit of systemd that is written starts nothing by that, and a daemon that was started may have
 //! ended since.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use waxwing_core::name::CertificateName;
+use waxwing_core::plan::Asker;
 use waxwing_core::time::Timestamp;
 use waxwing_core::timer::{Kind, Moment};
 use waxwing_flow::ports::{StoreError, StoreErrorKind};
 use waxwing_io::permission;
-use waxwing_io::store::FileStore;
+use waxwing_io::store::{ByItself, FileStore};
 use waxwing_io::timer::{self as system, Starter, units};
 
 use super::check::unwritable;
@@ -23,7 +26,7 @@ use crate::render::status::{SILENT, Started, When};
 /// Everything that starts the runs of this configuration. What only could start them is not among it. Runs that come by
 /// themselves have something that starts them, whether it is found or not.
 pub(super) fn seen(loaded: &Loaded, trace: Trace, now: Timestamp) -> Vec<Started> {
-    let last = trace.at();
+    let last = trace.last_by_itself().or(trace.at());
     let all = starters(&loaded.config, Some(&loaded.state));
     let files = all.iter().filter_map(|starter| {
         let Starter::File(path) = starter else {
@@ -54,6 +57,16 @@ pub(super) fn seen(loaded: &Loaded, trace: Trace, now: Timestamp) -> Vec<Started
     seen
 }
 
+/// Who wants a run of these certificates, or of all, as far as that tells whether runs come by themselves: a line of cron may
+/// ask as a person does.
+pub(super) fn who(asker: Asker, names: &[CertificateName]) -> Asker {
+    let typed = !names.is_empty() || std::io::stdin().is_terminal();
+    match asker {
+        Asker::Person if !typed => Asker::Timer,
+        asker => asker,
+    }
+}
+
 /// Between a start and the trace of its run may lie so much.
 const GRACE: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -66,8 +79,8 @@ pub(super) enum Trace {
     Last {
         /// Any of them.
         any: Option<Timestamp>,
-        /// One that nobody has typed, and whether what wanted it is there still.
-        by_itself: Option<(Timestamp, bool)>,
+        /// Those that nobody has typed.
+        by_itself: Option<ByItself>,
     },
 }
 
@@ -78,7 +91,7 @@ impl Trace {
             Some(_) => Self::Unknown,
             None => Self::Last {
                 any: store.last_run(),
-                by_itself: store.last_by_itself(),
+                by_itself: store.by_itself(),
             },
         }
     }
@@ -91,13 +104,35 @@ impl Trace {
         }
     }
 
-    /// When one came by itself, if that was lately and the next one may come likewise.
-    pub(super) fn lately(self, now: Timestamp) -> Option<Timestamp> {
+    /// When the last one came by itself, if that is known.
+    pub(super) fn last_by_itself(self) -> Option<Timestamp> {
+        match self {
+            Self::Unknown => None,
+            Self::Last { by_itself, .. } => by_itself.map(|it| it.last),
+        }
+    }
+
+    /// What is known of runs that came by themselves, if the last one did lately.
+    fn fresh(self, now: Timestamp) -> Option<ByItself> {
         let Self::Last { by_itself, .. } = self else {
             return None;
         };
-        let (at, goes_on) = by_itself?;
-        (goes_on && now.since(at) < SILENT).then_some(at)
+        let is_fresh = |it: &ByItself| !it.last.is_ahead_of(now) && now.since(it.last) < SILENT;
+        by_itself.filter(is_fresh)
+    }
+
+    /// True if one came by itself lately, be it the only one.
+    pub(super) fn has_come(self, now: Timestamp) -> bool {
+        self.fresh(now).is_some()
+    }
+
+    /// When one came by itself, if they come at least daily and the next one may come likewise. That of a unit which
+    /// somebody has tried is the only one.
+    pub(super) fn lately(self, now: Timestamp) -> Option<Timestamp> {
+        let it = self.fresh(now)?;
+        let often = |before: Timestamp| it.last.since(before) < SILENT;
+        let proved = it.by_daemon || it.before.is_some_and(often);
+        (it.goes_on && proved).then_some(it.last)
     }
 }
 

@@ -441,6 +441,7 @@ fn domains(certificate: &Certificate, whole: Option<&Whole>) -> Result<Vec<Ident
         }
         (None, whole) => {
             let mut names = match whole {
+                _ if certificate.several => stored::names_of_all(&certificate.stored)?,
                 Some(whole) => whole.facts.names.clone(),
                 None => stored::names(&certificate.stored),
             };

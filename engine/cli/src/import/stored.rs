@@ -58,6 +58,30 @@ pub(super) fn names(stored: &[Stored]) -> Vec<Identifier> {
     newest.map_or_else(Vec::new, |(_, facts)| facts.names)
 }
 
+/// The names of all of them together.
+///
+/// # Errors
+/// Which of them cannot be read: its names would be missing.
+pub(super) fn names_of_all(stored: &[Stored]) -> Result<Vec<Identifier>, String> {
+    let mut names = Vec::new();
+    for one in stored {
+        let found = match one {
+            Stored::Pem { chain, .. } => x509::read_chain(chain)
+                .map(|(_, facts)| facts.names)
+                .map_err(|error| error.to_string()),
+            Stored::Pkcs12 { .. } => whole(one).map(|whole| whole.facts.names),
+        };
+        let unknown = |cause| {
+            format!(
+                "it is several certificates, and the names of one are not known: {}: {cause}",
+                one.file()
+            )
+        };
+        names.extend(found.map_err(unknown)?);
+    }
+    Ok(names)
+}
+
 /// What it is for besides DNS names.
 pub(super) fn other_names(stored: &[Stored], whole: Option<&Whole>) -> Vec<String> {
     if let Some(whole) = whole {

@@ -200,7 +200,8 @@ fn renewal(tree: &Tree, path: &str, imported: &mut Imported) -> Result<(), Strin
     let order = json::text(&object, &["OrderPluginOptions", "Plugin"]).unwrap_or_default();
     let order = order.to_ascii_lowercase();
     let single = ["", "single", "b705fa7c-1152-4436-8913-e433d7f84c82"];
-    if !single.contains(&order.as_str()) {
+    found.several = !single.contains(&order.as_str());
+    if found.several {
         remark(
             "it orders several certificates, one for each host, domain or site".to_owned(),
             "it becomes one certificate with all names; write a [[certificate]] for each if they have to \

@@ -75,15 +75,16 @@ impl Failure {
             Self::Propagation { servers, .. } if servers.iter().all(|view| view.sees.is_err()) => {
                 Some(
                     "no name server can be asked from here; where port 53 is closed, set \
-                     [network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"]"
+                     [network] propagation = \"resolvers\" and the resolver of your network: resolvers = \
+                     [\"10.0.0.53:53\"]"
                         .to_owned(),
                 )
             }
             Self::Propagation { servers, .. } if servers.iter().any(|view| view.sees.is_err()) => {
                 Some(
                     "not all name servers of the zone can be asked from here: take those out of it or let them be \
-                     reached; [network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"] ask none of \
-                     them"
+                     reached; [network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"], or that of \
+                     your network, ask none of them"
                         .to_owned(),
                 )
             }

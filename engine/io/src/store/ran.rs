@@ -1,11 +1,16 @@
 //! The trace of a run: that a timer starts something says nothing of what becomes of it, and that a run comes by itself
 //! says more than any file in which that may stand.
 
+use std::time::Duration;
+
 use waxwing_core::plan::Asker;
 use waxwing_core::time::Timestamp;
 use waxwing_flow::ports::StoreError;
 
 use super::{FileStore, atomic, lock, read};
+
+/// Two runs that lie so far apart were not started by somebody who tries something.
+const APART: Duration = Duration::from_secs(30 * 60);
 
 /// The word behind the moment, where a daemon has come.
 const BY_DAEMON: &str = "daemon";
@@ -22,13 +27,13 @@ impl FileStore {
     /// # Errors
     /// When it cannot be written.
     pub fn ran(&self, now: Timestamp, asker: Asker) -> Result<(), StoreError> {
-        let by_itself = match asker {
-            Asker::Person => None,
-            Asker::Timer => Some(format!("{now}\n")),
-            Asker::Daemon => Some(format!("{now} {BY_DAEMON}\n")),
-        };
-        if let Some(text) = by_itself {
-            atomic::replace(&self.layout.last_by_itself(), text.as_bytes())?;
+        if asker != Asker::Person {
+            let by_daemon = asker == Asker::Daemon;
+            let next = self.noted().map_or_else(
+                || Noted::first(now, by_daemon),
+                |noted| noted.and_then(now, by_daemon),
+            );
+            atomic::replace(&self.layout.last_by_itself(), next.to_text().as_bytes())?;
         }
         atomic::replace(&self.layout.last_run(), format!("{now}\n").as_bytes())
     }
@@ -39,15 +44,114 @@ impl FileStore {
         Timestamp::parse(text.trim()).ok()
     }
 
-    /// When one was that came by itself, and whether what wanted it is there still: a timer is, as far as this is known, a
-    /// daemon only as long as it has its place. None if that is not known.
-    pub fn last_by_itself(&self) -> Option<(Timestamp, bool)> {
+    /// What is known of runs that came by themselves; none if nothing is.
+    pub fn by_itself(&self) -> Option<ByItself> {
+        let noted = self.noted()?;
+        Some(ByItself {
+            last: noted.last,
+            before: noted.before,
+            by_daemon: noted.by_daemon,
+            goes_on: !noted.by_daemon || lock::has_a_daemon(self.root()),
+        })
+    }
+
+    fn noted(&self) -> Option<Noted> {
         let text = read::text(&self.layout.last_by_itself()).ok().flatten()?;
-        let (at, by_daemon) = match text.trim().split_once(' ') {
+        Noted::parse(&text)
+    }
+}
+
+/// Runs that came by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByItself {
+    /// When the last one was.
+    pub last: Timestamp,
+    /// When an earlier one was, which nobody can have started together with that.
+    pub before: Option<Timestamp>,
+    /// True if a daemon wanted it.
+    pub by_daemon: bool,
+    /// False if a daemon wanted it that has no place any more.
+    pub goes_on: bool,
+}
+
+/// The same, as it is written: a moment, the word of a daemon behind it, and on a line of its own the moment before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Noted {
+    last: Timestamp,
+    by_daemon: bool,
+    before: Option<Timestamp>,
+}
+
+impl Noted {
+    const fn first(now: Timestamp, by_daemon: bool) -> Self {
+        Self {
+            last: now,
+            by_daemon,
+            before: None,
+        }
+    }
+
+    /// With one more. Who tries a unit starts it again soon, so that of several at a time only one counts.
+    fn and_then(self, now: Timestamp, by_daemon: bool) -> Self {
+        // What lies ahead was noted by another clock.
+        let known = |at: &Timestamp| !at.is_ahead_of(now);
+        let last = Some(self.last).filter(known);
+        let apart = last.filter(|last| now.since(*last) >= APART);
+        Self {
+            last: now,
+            by_daemon,
+            before: apart.or(self.before.filter(known)),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let first = lines.next()?.trim();
+        let (at, by_daemon) = match first.split_once(' ') {
             Some((at, who)) => (at, who == BY_DAEMON),
-            None => (text.trim(), false),
+            None => (first, false),
         };
-        let at = Timestamp::parse(at).ok()?;
-        Some((at, !by_daemon || lock::has_a_daemon(self.root())))
+        let before = lines.next().map(str::trim);
+        Some(Self {
+            last: Timestamp::parse(at).ok()?,
+            by_daemon,
+            before: before.and_then(|text| Timestamp::parse(text).ok()),
+        })
+    }
+
+    fn to_text(self) -> String {
+        let who = if self.by_daemon { BY_DAEMON } else { "" };
+        let first = format!("{} {who}", self.last);
+        let before = self.before.map_or_else(String::new, |at| format!("{at}\n"));
+        format!("{}\n{before}", first.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_before_is_known_if_nobody_can_have_started_both() {
+        let start = Timestamp::from_unix(1_795_000_000);
+        let minute = Duration::from_secs(60);
+        let mut noted = Noted::first(start, false);
+        let mut seen = Vec::new();
+        for (minutes, by_daemon) in [
+            (5, false),
+            (29, false),
+            (60, true),
+            (61, false),
+            (150, false),
+        ] {
+            noted = noted.and_then(start + minute * minutes, by_daemon);
+            assert_eq!(Noted::parse(&noted.to_text()), Some(noted));
+            seen.push(noted.before.map(|at| at.since(start).as_secs() / 60));
+        }
+        assert_eq!(seen, [None, None, Some(29), Some(29), Some(61)]);
+        // By a clock that was ahead.
+        let ahead = Noted::first(start + minute * 100_000, false);
+        assert_eq!(ahead.and_then(start, false).before, None);
+        assert_eq!(Noted::parse("yesterday\n"), None);
     }
 }

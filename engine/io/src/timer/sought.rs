@@ -1,7 +1,7 @@
 //! What is looked for among what the system starts: which command starts the runs, of which configuration, and whether a
 //! process is the daemon of that.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::store::lock;
 
@@ -27,9 +27,8 @@ const RUN: &str = "renew";
 const VARIABLE: &str = "WAXWING_CONFIG";
 
 /// What names a program without starting it, or starts it elsewhere.
-const STARTS_NOTHING: [&str; 13] = [
-    "pgrep", "pkill", "pidof", "killall", "grep", "egrep", "ps", "echo", "printf", "logger",
-    "mail", "mailx", "ssh",
+const STARTS_NOTHING: [&str; 10] = [
+    "pgrep", "pkill", "pidof", "killall", "grep", "egrep", "echo", "printf", "logger", "ssh",
 ];
 
 /// What a shell, systemd or a tool that starts others puts something else in the place of.
@@ -85,7 +84,7 @@ impl Sought<'_> {
             return false;
         };
         // Once each time that the machine starts is not often.
-        words.first() != Some(&"@reboot")
+        !line.trim_start().starts_with("@reboot")
             && !arguments.contains(&"--dry-run")
             && !names_some(command, self.program)
             && self.is_same((command, line), named(arguments), text)
@@ -138,13 +137,8 @@ impl Sought<'_> {
         if let Some(value) = in_line() {
             return self.is_in(line) || self.may_be(value, line, text);
         }
-        let mut lines = text.lines().map(str::trim_start);
-        // What is in other files is not read.
-        let elsewhere = ["EnvironmentFile", ". ", "source "];
-        let read = lines.any(|line| elsewhere.iter().any(|start| line.starts_with(start)));
         let mut set = values(VARIABLE, text).peekable();
         match set.peek() {
-            _ if read => true,
             None => self.usual,
             Some(_) => set.any(|value| self.is_in(value) || self.may_be(value, "", text)),
         }
@@ -273,12 +267,33 @@ fn names_some(command: &str, program: &str) -> bool {
     let mut words = said.split_whitespace();
     while let Some(word) = words.next() {
         match word {
-            "-c" | "--config" => drop(words.next()),
+            "-c" | "--config" | "--state-dir" => drop(words.next()),
             word if !word.starts_with(['-', '$', '{', '\\']) => return true,
             _ => {}
         }
     }
     false
+}
+
+/// A line that says nothing of which configuration is meant.
+pub(super) const UNKNOWN: &str = "WAXWING_CONFIG=$UNKNOWN";
+
+/// The file from which a line of a unit or a script takes variables, by its whole path.
+pub(super) fn variables_from(line: &str) -> Option<PathBuf> {
+    let line = line.trim();
+    let of_unit = || {
+        let value = line.strip_prefix("EnvironmentFile")?;
+        value.trim_start().strip_prefix('=')
+    };
+    let of_script = || {
+        let dot = line.strip_prefix(". ");
+        dot.or_else(|| line.strip_prefix("source "))
+    };
+    let written = of_unit().or_else(of_script)?.trim();
+    let path = words(written.trim_start_matches('-'))
+        .first()
+        .map(PathBuf::from)?;
+    path.is_absolute().then_some(path)
 }
 
 /// The name of a variable, if that is all.
@@ -649,11 +664,24 @@ mod tests {
                 true,
                 true,
             ),
+            // What stands in the file that it reads is put behind it.
             (
-                ". /etc/default/waxwing\nwaxwing renew\n",
+                ". /etc/default/waxwing\nwaxwing renew\nWAXWING_CONFIG=/etc/shop.toml\n",
                 "/etc/shop.toml",
                 false,
                 true,
+            ),
+            (
+                ". /etc/default/waxwing\nwaxwing renew\nTOKEN=x\n",
+                "/etc/shop.toml",
+                false,
+                false,
+            ),
+            (
+                "@reboot sleep 60 && waxwing renew\n",
+                "/etc/w.toml",
+                true,
+                false,
             ),
             (
                 "export WAXWING_CONFIG=/etc/a.toml\nwaxwing renew\nexport WAXWING_CONFIG=/etc/b.toml\nwaxwing renew\n",
@@ -682,6 +710,22 @@ mod tests {
         ] {
             let starts = sought(config, usual).is_started_by(None, text);
             assert_eq!(starts, found, "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_come_from_files_that_are_named_whole() {
+        for (line, path) in [
+            (
+                "EnvironmentFile=-/etc/default/waxwing",
+                Some("/etc/default/waxwing"),
+            ),
+            ("  . \"/etc/default/waxwing\"", Some("/etc/default/waxwing")),
+            ("source /etc/w.env # more", Some("/etc/w.env")),
+            ("source ./w.env", None),
+            ("waxwing renew", None),
+        ] {
+            assert_eq!(variables_from(line), path.map(PathBuf::from), "{line}");
         }
     }
 

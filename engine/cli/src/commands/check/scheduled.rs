@@ -84,7 +84,7 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
             Ok(left_alone(loaded, &survey, now))
         });
         // What has just been started is no dead timer; what cannot be read is told elsewhere.
-        let alive = trace.lately(now).is_some();
+        let alive = trace.has_come(now);
         let left = survey.ok().filter(|_| !alive).unwrap_or_default();
         let nobody = nobody_came(&left, now);
         let silent = starters
@@ -198,10 +198,11 @@ fn by_daemon(starters: &[Starter]) -> bool {
 /// That no run came by itself for a day where one is started every hour, or for more than a week where it is not known when.
 /// What systemd has started last it says itself.
 fn silent(starter: &Starter, loaded: &Loaded, trace: Trace, now: Timestamp) -> Option<Found> {
-    let (Starter::File(path), Trace::Last { by_itself, .. }) = (starter, trace) else {
+    let (Starter::File(path), Trace::Last { any, .. }) = (starter, trace) else {
         return None;
     };
-    if system::last_start(path).is_some() {
+    // Of these the system's own word is said.
+    if system::last_start(path).is_some() && is_hourly(&path.with_extension("timer")) {
         return None;
     }
     // Where it, the program or the configuration is new, or the state was put back, there was no time for any.
@@ -216,7 +217,9 @@ fn silent(starter: &Starter, loaded: &Loaded, trace: Trace, now: Timestamp) -> O
     let new = new.into_iter().flatten();
     let new = new.filter_map(|path| system::placed(&path)).max();
     let hourly = started::moment(path).is_some();
-    let last = by_itself.map(|(at, _)| at);
+    // A line of somebody's own may ask for each certificate by its name.
+    let any = any.filter(|_| !hourly);
+    let last = trace.last_by_itself().max(any);
     let text = silence(path, hourly, (last, new), now)?;
     let hint = "if this machine was on: look whether cron runs and what its log says; `waxwing renew` makes up for it";
     Some(Found::new(Verdict::Warn, TOPIC, text).hint(Some(hint.to_owned())))

@@ -204,8 +204,8 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
     }
     if answered.is_empty() {
         let text = format!("no name server of {zone} can be asked from here: is port 53 closed?");
-        let hint = "[network] propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"] ask that one instead; \
-                    propagation = \"wait 120s\" asks nobody";
+        let hint = "[network] propagation = \"resolvers\" asks the resolver of your network instead, by its address: \
+                    resolvers = [\"10.0.0.53:53\"]; propagation = \"wait 120s\" asks nobody";
         return Some(
             Found::new(Verdict::Error, TOPIC, text)
                 .causes(causes())
@@ -222,7 +222,8 @@ fn judge(zone: &DomainName, asked: &[AskedServer], outside: Option<&CaName>) -> 
     );
     // A record has to be seen on all of them.
     let hint = "each renewal waits for them and fails: take them out of the zone or let them be reached; [network] \
-                propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"] ask none of them";
+                propagation = \"resolvers\" and resolvers = [\"9.9.9.9:53\"], or that of your network, ask none of \
+                them";
     let found = Found::new(Verdict::Error, TOPIC, text).causes(causes());
     Some(found.hint(Some(hint.to_owned())))
 }

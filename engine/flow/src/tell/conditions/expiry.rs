@@ -7,7 +7,8 @@ use waxwing_core::plan::Item;
 use waxwing_core::settings::CertificateSettings;
 
 use super::{
-    Condition, Scene, about, chain, is_unseen, item_of, not_installed, not_served, patience, why,
+    Condition, Scene, about, chain, current_since, is_unseen, item_of, not_installed, not_served,
+    patience, why,
 };
 use crate::history;
 use crate::notify::Told;
@@ -117,10 +118,16 @@ pub(super) fn expiry(
     }
     // What was told of a version before says nothing of this one, where nobody could see that it was replaced; what had
     // expired is counted on from.
-    let of_this = older.is_none() && before < EXPIRED;
-    let issued = entry.current.as_ref().map(|it| it.origin.issued_at);
+    let of_this = older.is_none() && before < EXPIRED && is_unseen(certificate, scene);
+    let from = entry.current.as_ref().map(|current| {
+        // Until it was in its place the one before it was told of.
+        let marks = entry.installed.iter();
+        let here = marks.filter(|mark| mark.version == current.version);
+        let here = here.map(|mark| mark.at).max();
+        here.max(Some(current_since(current, scene.now)))
+    });
     Some(Condition {
-        from: issued.filter(|_| of_this),
+        from: from.flatten().filter(|from| of_this && *from <= scene.now),
         ..Condition::new(step.0, event)
     })
 }

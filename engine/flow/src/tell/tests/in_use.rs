@@ -405,4 +405,34 @@ fn what_was_told_of_a_version_says_nothing_of_the_next_one() {
     let mut want = steps(90, &[14, 7, 3]);
     want.extend(steps(179, &[14, 7, 3, 1, 0]));
     assert_eq!(told, want);
+
+    // The one before it is told of until the new one is in its place.
+    let web = PluginName::parse("web").expect("a literal name");
+    let mut machine = renewed();
+    machine.shop().install = vec![web];
+    machine.shop().served_at = vec![ServedAt::parse("example.com:443").expect("a place")];
+    machine.installed = vec![mark("web", 1)];
+    let mut told = Vec::new();
+    for day in 57..147 {
+        if day == 77 {
+            machine.installed = vec![InstalledMark {
+                at: start() + DAY * day,
+                ..mark("web", 2)
+            }];
+        }
+        let events = machine.run(
+            f64::from(day),
+            &run_of(vec![report(Outcome::Failed(None), Vec::new())]),
+        );
+        let ours = events
+            .into_iter()
+            .filter(|one| one.starts_with("expiry-near"));
+        told.extend(ours.map(|one| format!("{day} {one}")));
+    }
+    let mut want = vec![
+        "60 expiry-near began".to_owned(),
+        "76 expiry-near worse".to_owned(),
+    ];
+    want.extend(steps(146, &[14, 7, 3, 1, 0]));
+    assert_eq!(told, want);
 }
