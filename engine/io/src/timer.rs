@@ -243,10 +243,11 @@ pub fn added_to(unit: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// When the timer of that service has started it last, by the stamp that systemd keeps. None: nobody
+/// When a timer, or the timer of that service, has started it last, by the stamp that systemd keeps. None: nobody
 /// keeps one, or it never did.
 pub fn last_start(service: &Path) -> Option<Timestamp> {
-    if service.extension().is_none_or(|kind| kind != "service") {
+    let is_unit = |kind: &std::ffi::OsStr| kind == "service" || kind == "timer";
+    if !service.extension().is_some_and(is_unit) {
         return None;
     }
     let timer = service.with_extension("timer");
