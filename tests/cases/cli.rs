@@ -176,8 +176,8 @@ fn runs_that_come_by_themselves_are_known_to_be_started() {
     check().says(nothing);
     let noted = rig.path("state/last-run-by-itself");
     let now = fs::read_to_string(&noted).expect("it was noted");
-    assert_eq!(now.lines().count(), 1, "{now}");
-    let last = Timestamp::parse(now.trim()).expect("a moment");
+    let last = now.lines().next().expect("a line");
+    let last = Timestamp::parse(last).expect("a moment");
     let hour = Duration::from_secs(60 * 60);
     fs::write(&noted, format!("{}\n", last - hour)).expect("written");
     rig.waxwing(&["renew"]).expect(0);

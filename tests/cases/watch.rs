@@ -85,14 +85,21 @@ fn keys_in(path: &Path) -> BTreeSet<String> {
     found
 }
 
-/// True for a file in which a key is in its place: in no log, no database, no report.
+/// True for a file in which a key is in its place: the state has keys in files that are called so, and installers put them
+/// into such files or, with their chain, into one of another name. Where certificates alone belong, or anything else, there is none.
 fn may_hold_keys(path: &Path) -> bool {
-    let kind = path.extension().and_then(|kind| kind.to_str());
-    let is_log = path.components().any(|part| part.as_os_str() == "log");
-    let none = [
-        "log", "json", "jsonl", "toml", "prom", "html", "db", "db-wal", "db-shm", "out",
-    ];
-    !is_log && kind.is_none_or(|kind| !none.contains(&kind))
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.unwrap_or_default();
+    let parts = || path.components().map(|part| part.as_os_str());
+    if parts().any(|part| part == "log") {
+        return false;
+    }
+    if parts().any(|part| part == "state") {
+        return name.contains("key") && name.ends_with(".pem");
+    }
+    let of_certificates = ["cert", "chain", "fullchain"];
+    let is_chain = of_certificates.iter().any(|start| name.starts_with(start));
+    [".key", ".pem"].iter().any(|end| name.ends_with(end)) && !is_chain
 }
 
 /// The files below a folder. Compiled components are large and not ours to read.

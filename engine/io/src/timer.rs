@@ -351,14 +351,17 @@ fn mentions(path: &Path, sought: &Sought<'_>) -> bool {
     }
     let bytes = fs::read(path).unwrap_or_default();
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
-    // What it takes its variables from.
-    let files: Vec<PathBuf> = text.lines().filter_map(sought::variables_from).collect();
+    // What it takes its variables from, if it is a file and no device that waits for somebody.
+    let named = text.lines().filter_map(sought::variables_from);
+    let files: Vec<PathBuf> = named.filter(|_| text.contains(sought.program)).collect();
     for file in files {
-        let short = fs::metadata(&file).is_ok_and(|found| found.len() <= LONGEST);
         text.push('\n');
-        match fs::read(&file).map_err(|cause| cause.kind()) {
-            Ok(bytes) if short => text.push_str(&String::from_utf8_lossy(&bytes)),
+        match fs::metadata(&file).map_err(|cause| cause.kind()) {
             Err(io::ErrorKind::NotFound) => {}
+            Ok(found) if found.is_file() && found.len() <= LONGEST => match fs::read(&file) {
+                Ok(bytes) => text.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(_unreadable) => text.push_str(sought::UNKNOWN),
+            },
             _ => text.push_str(sought::UNKNOWN),
         }
     }

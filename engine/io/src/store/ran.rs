@@ -74,12 +74,14 @@ pub struct ByItself {
     pub goes_on: bool,
 }
 
-/// The same, as it is written: a moment, the word of a daemon behind it, and on a line of its own the moment before.
+/// The same, as it is written: a moment, with the word of a daemon behind it, and on lines of their own the moment before
+/// and that since which they have come close to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Noted {
     last: Timestamp,
     by_daemon: bool,
     before: Option<Timestamp>,
+    close_since: Option<Timestamp>,
 }
 
 impl Noted {
@@ -88,19 +90,29 @@ impl Noted {
             last: now,
             by_daemon,
             before: None,
+            close_since: None,
         }
     }
 
-    /// With one more. Who tries a unit starts it again soon, so that of several at a time only one counts.
+    /// With one more. Who tries a unit starts it again soon, so that only one that lies apart counts as the one before. What
+    /// a daemon did proves no timer.
     fn and_then(self, now: Timestamp, by_daemon: bool) -> Self {
+        if by_daemon != self.by_daemon {
+            return Self::first(now, by_daemon);
+        }
         // What lies ahead was noted by another clock.
         let known = |at: &Timestamp| !at.is_ahead_of(now);
         let last = Some(self.last).filter(known);
-        let apart = last.filter(|last| now.since(*last) >= APART);
+        let close_since = self.close_since.filter(known);
+        let all = [last, close_since, self.before.filter(known)];
+        let apart = all.into_iter().flatten();
+        let before = apart.filter(|at| now.since(*at) >= APART).max();
+        let close = |at: &Timestamp| now.since(*at) < APART;
         Self {
             last: now,
             by_daemon,
-            before: apart.or(self.before.filter(known)),
+            before,
+            close_since: close_since.filter(close).or(last.filter(close)),
         }
     }
 
@@ -111,19 +123,25 @@ impl Noted {
             Some((at, who)) => (at, who == BY_DAEMON),
             None => (first, false),
         };
-        let before = lines.next().map(str::trim);
+        let mut moment = || Timestamp::parse(lines.next()?.trim()).ok();
         Some(Self {
             last: Timestamp::parse(at).ok()?,
             by_daemon,
-            before: before.and_then(|text| Timestamp::parse(text).ok()),
+            before: moment(),
+            close_since: moment(),
         })
     }
 
     fn to_text(self) -> String {
         let who = if self.by_daemon { BY_DAEMON } else { "" };
         let first = format!("{} {who}", self.last);
-        let before = self.before.map_or_else(String::new, |at| format!("{at}\n"));
-        format!("{}\n{before}", first.trim_end())
+        let line = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| at.to_string());
+        format!(
+            "{}\n{}\n{}\n",
+            first.trim_end(),
+            line(self.before),
+            line(self.close_since)
+        )
     }
 }
 
@@ -135,20 +153,33 @@ mod tests {
     fn what_came_before_is_known_if_nobody_can_have_started_both() {
         let start = Timestamp::from_unix(1_795_000_000);
         let minute = Duration::from_secs(60);
-        let mut noted = Noted::first(start, false);
-        let mut seen = Vec::new();
-        for (minutes, by_daemon) in [
-            (5, false),
-            (29, false),
-            (60, true),
-            (61, false),
-            (150, false),
+        let after = |runs: &[u32]| {
+            let mut noted = Noted::first(start, false);
+            for minutes in runs {
+                noted = noted.and_then(start + minute * *minutes, false);
+                assert_eq!(Noted::parse(&noted.to_text()), Some(noted));
+            }
+            noted.before.map(|at| at.since(start).as_secs() / 60)
+        };
+        for (runs, before) in [
+            (&[5][..], None),
+            (&[5, 29], None),
+            (&[5, 29, 30], Some(0)),
+            (&[60], Some(0)),
+            (&[60, 61], Some(0)),
+            (&[60, 120, 180], Some(120)),
+            // More often than that.
+            (&[15, 30], Some(0)),
+            (&[15, 30, 45, 60, 75, 90], Some(60)),
         ] {
-            noted = noted.and_then(start + minute * minutes, by_daemon);
-            assert_eq!(Noted::parse(&noted.to_text()), Some(noted));
-            seen.push(noted.before.map(|at| at.since(start).as_secs() / 60));
+            assert_eq!(after(runs), before, "{runs:?}");
         }
-        assert_eq!(seen, [None, None, Some(29), Some(29), Some(61)]);
+        let each_minute: Vec<u32> = (1..200).collect();
+        assert!(after(&each_minute).is_some_and(|before| before >= 139));
+        // A daemon that has ended proves no timer.
+        let daemon = Noted::first(start, true).and_then(start + minute * 600, true);
+        assert!(daemon.before.is_some());
+        assert_eq!(daemon.and_then(start + minute * 700, false).before, None);
         // By a clock that was ahead.
         let ahead = Noted::first(start + minute * 100_000, false);
         assert_eq!(ahead.and_then(start, false).before, None);

@@ -47,13 +47,17 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
     let now = context.now;
     let starters = starters(&loaded.config, Some(&loaded.state));
     let trace = Trace::of(store);
+    // Where runs come, a unit that somebody has written may be for those of another configuration.
+    let come = trace.lately(now).is_some() || by_daemon(&starters);
     let seen: Vec<Seen> = starters
         .iter()
         .map(|starter| Seen {
             said: said(starter),
             fruitless: match starter {
-                Starter::File(path) => started::fruitless(path, (store.root(), trace), context),
-                Starter::Daemon(_) => None,
+                Starter::File(path) if !come || started::moment(path).is_some() => {
+                    started::fruitless(path, (store.root(), trace), context)
+                }
+                _ => None,
             },
             unit: match starter {
                 Starter::File(path) => started::unit(path, &starters, &system::is_active),
