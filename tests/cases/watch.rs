@@ -94,6 +94,10 @@ fn may_hold_keys(path: &Path) -> bool {
     if parts().any(|part| part == "log") {
         return false;
     }
+    // What is damaged is set aside whole, under a number.
+    if parts().any(|part| part == "damaged") {
+        return true;
+    }
     if parts().any(|part| part == "state") {
         return name.contains("key") && name.ends_with(".pem");
     }
