@@ -99,7 +99,9 @@ fn may_hold_keys(path: &Path) -> bool {
         return true;
     }
     if parts().any(|part| part == "state") {
-        return name.contains("key") && name.ends_with(".pem");
+        // That of a pending order is in the journal; what is being written has more behind its name.
+        let pending = parts().any(|part| part == "journal");
+        return name.contains("key") && (pending || name.contains(".pem"));
     }
     let of_certificates = ["cert", "chain", "fullchain"];
     let is_chain = of_certificates.iter().any(|start| name.starts_with(start));

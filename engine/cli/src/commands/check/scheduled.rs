@@ -54,10 +54,16 @@ pub(super) fn findings(loaded: &Loaded, store: &FileStore, context: &Context) ->
         .map(|starter| Seen {
             said: said(starter),
             fruitless: match starter {
-                Starter::File(path) if !come || started::moment(path).is_some() => {
+                Starter::File(path) => {
+                    let foreign = started::moment(path).is_none();
+                    let trace = if come && foreign {
+                        Trace::Unknown
+                    } else {
+                        trace
+                    };
                     started::fruitless(path, (store.root(), trace), context)
                 }
-                _ => None,
+                Starter::Daemon(_) => None,
             },
             unit: match starter {
                 Starter::File(path) => started::unit(path, &starters, &system::is_active),
