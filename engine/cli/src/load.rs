@@ -579,6 +579,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_cannot_be_read_is_no_configuration_of_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = folder.path().join("waxwing.toml");
+        std::fs::write(&main, "include = [\"c.d/*.toml\"]\n").expect("written");
+        std::fs::create_dir(folder.path().join("c.d")).expect("made");
+        let file = folder.path().join("c.d/shop.toml");
+        let mut seen = Vec::new();
+        for text in [&b"# one"[..], b"# two", b"# caf\xe9", b"# one"] {
+            std::fs::write(&file, text).expect("written");
+            seen.push(digest(&global(main.clone())));
+        }
+        assert!(seen[0].is_some() && seen[0] != seen[1] && seen[1].is_some());
+        assert_eq!((&seen[2], &seen[3]), (&None, &seen[0]));
+    }
+
+    #[test]
     fn every_example_is_a_configuration_without_a_mistake() {
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/configs");

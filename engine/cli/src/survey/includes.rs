@@ -57,7 +57,7 @@ fn written(loaded: &Loaded) -> Written<'_> {
     }
 }
 
-/// The same with what is stored of these; without those of which nothing is stored.
+/// Patterns of `include` that have lost their files, with what is stored of that; without those of which nothing is.
 pub(crate) fn stored_of_the_lost<'i>(
     inventory: &'i BTreeMap<CertificateName, InventoryEntry>,
     loaded: &Loaded,

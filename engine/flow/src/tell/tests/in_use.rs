@@ -369,6 +369,15 @@ fn what_has_expired_does_not_hide_what_ends_behind_it() {
     assert_eq!(told[told.len() - 2..], [own(15), own(14)], "{told:?}");
 }
 
+/// What a run that fails tells of the end, with its day.
+fn ends_told(machine: &mut Machine, day: u32) -> Vec<String> {
+    let run = run_of(vec![report(Outcome::Failed(None), Vec::new())]);
+    let mut events = machine.run(f64::from(day), &run);
+    events.retain(|one| one.starts_with("expiry-near"));
+    let dated = events.into_iter().map(|one| format!("{day} {one}"));
+    dated.collect()
+}
+
 /// Whether the new one is in its place nobody can see, and it ends by steps of its own all the same.
 #[test]
 fn what_was_told_of_a_version_says_nothing_of_the_next_one() {
@@ -386,14 +395,7 @@ fn what_was_told_of_a_version_says_nothing_of_the_next_one() {
             machine.version = 2;
             machine.issued = start() + DAY * day;
         }
-        let events = machine.run(
-            f64::from(day),
-            &run_of(vec![report(Outcome::Failed(None), Vec::new())]),
-        );
-        let ours = events
-            .into_iter()
-            .filter(|one| one.starts_with("expiry-near"));
-        told.extend(ours.map(|one| format!("{day} {one}")));
+        told.extend(ends_told(&mut machine, day));
     }
     let steps = |end: u32, days: &[u32]| {
         // From its safe floor on.
@@ -420,14 +422,7 @@ fn what_was_told_of_a_version_says_nothing_of_the_next_one() {
                 ..mark("web", 2)
             }];
         }
-        let events = machine.run(
-            f64::from(day),
-            &run_of(vec![report(Outcome::Failed(None), Vec::new())]),
-        );
-        let ours = events
-            .into_iter()
-            .filter(|one| one.starts_with("expiry-near"));
-        told.extend(ours.map(|one| format!("{day} {one}")));
+        told.extend(ends_told(&mut machine, day));
     }
     let mut want = vec![
         "60 expiry-near began".to_owned(),
